@@ -1,0 +1,81 @@
+//! An application's own rule of who needs the second factor.
+//!
+//! The standard policy knows a tenant's setting and nothing else. This application adds a rule: whoever may export customer data needs a
+//! code, even where the tenant asks its administrators only. It keeps the standard rules by asking the standard policy first.
+//!
+//! ```text
+//! cargo run --example custom_policy
+//! ```
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use async_trait::async_trait;
+use countersign::memory::{MemoryFactors, MemoryUsers};
+use countersign::{
+    Accepted, Argon2id, Channel, CodeMessage, CodeSender, EmailAddress, Exemption, Fault, Login, LoginFlow, LoginName,
+    LoginStep, Notice, PolicyContext, Requirement, SendError, StandardPolicy, TenantId, TwoFactorPolicy, User, UserId,
+};
+
+/// Required for the role `export`, on every interactive channel; waived for the role `kiosk`, which has no mailbox; else the standard policy.
+struct ExportersToo;
+
+impl TwoFactorPolicy for ExportersToo {
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+        let has = |role: &str| context.user.roles.iter().any(|held| held == role);
+        let standard = StandardPolicy.decide(context)?;
+        Ok(match standard {
+            Requirement::Exempt(_) if has("export") && context.channel.is_interactive() => Requirement::Required,
+            Requirement::Required if has("kiosk") && !context.user.system_administrator => {
+                Requirement::Exempt(Exemption::Application(Cow::Borrowed("kiosk")))
+            }
+            other => other,
+        })
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let tenant = TenantId::new("acme")?;
+    let passwords = Argon2id::default();
+    let users = MemoryUsers::new();
+    for (name, role) in [("erin", Some("export")), ("carl", None), ("kim", Some("kiosk"))] {
+        let mut user = User::new(UserId::new(name)?);
+        user.email = Some(EmailAddress::new(&format!("{name}@example.com"))?);
+        user.password_hash = Some(passwords.hash(&"a long password".into()).await?);
+        user.roles = role.map(str::to_owned).into_iter().collect();
+        users.insert(&tenant, &LoginName::new(name)?, user);
+    }
+    let flow = LoginFlow::builder(users, MemoryFactors::new(), Console).policy(ExportersToo).build()?;
+
+    // The tenant itself does not use two-factor login.
+    for (name, channel) in
+        [("erin", Channel::Web), ("erin", Channel::Api), ("carl", Channel::Web), ("kim", Channel::Mobile)]
+    {
+        let login = Login { tenant: &tenant, name, password: &"a long password".into(), channel, device: None };
+        match flow.begin(&login).await? {
+            LoginStep::Authenticated(done) => println!("{name} by {channel:?}: in, {:?}", done.grant.basis()),
+            LoginStep::CodeRequired(challenge) => {
+                println!("{name} by {channel:?}: a code is asked for, {:?}", challenge.delivery);
+            }
+            LoginStep::Denied(denied) => return Err(format!("{name} was refused: {denied}").into()),
+        }
+    }
+    Ok(())
+}
+
+/// Prints what would be sent.
+struct Console;
+
+#[async_trait]
+impl CodeSender for Console {
+    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+        println!("   [to {}] your code: {}", message.destination.masked(), message.code.expose());
+        Ok(Accepted::Sent)
+    }
+
+    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+        println!("   [to {}] {:?}", notice.destination.masked(), notice.kind);
+        Ok(Accepted::Sent)
+    }
+}

@@ -1,0 +1,142 @@
+//! A whole two-factor login in the terminal: nothing to install, nothing to configure.
+//!
+//! ```text
+//! cargo run --example quickstart                     # you are Alice
+//! cargo run --example quickstart -- --unattended     # the program plays both sides
+//! ```
+//!
+//! The tenant `acme` has two people in memory: Alice, an employee, and Root, its built-in system administrator. Messages are printed
+//! as the mail or SMS that they would get. The clock is moved by hand, so that nobody has to wait for a lock to end.
+
+mod scenes;
+mod terminal;
+
+use std::error::Error;
+use std::time::Duration;
+
+use countersign::memory::{MemoryFactors, MemoryUsers};
+use countersign::{
+    Argon2id, Authenticated, Channel, DeviceToken, EmailAddress, Login, LoginFlow, LoginName, LoginStep, ManualClock,
+    Scope, TenantId, TrustDevice, User, UserId,
+};
+use terminal::{PrintingSender, Terminal};
+
+/// Both people have it, which is only right in an example.
+const PASSWORD: &str = "correct horse battery staple";
+
+/// An application that embeds countersign.
+struct App {
+    flow: LoginFlow,
+    tenant: TenantId,
+    clock: ManualClock,
+    messages: PrintingSender,
+    terminal: Terminal,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let app = App::new(Terminal::from_arguments()).await?;
+    app.terminal.title("countersign: sign in to acme");
+    app.terminal.say(&format!("Your name is `alice`, your password is `{PASSWORD}`."));
+    let done = sign_in_at_the_prompt(&app).await?;
+    // A real application issues a new session identifier here, and keeps the grant in the session.
+    app.terminal.say(&format!("Welcome, {}. You came in with {:?}.", done.grant.user(), done.grant.amr()));
+    scenes::offer(&app).await
+}
+
+impl App {
+    /// What an application does at its start.
+    async fn new(terminal: Terminal) -> Result<Self, Box<dyn Error>> {
+        let tenant = TenantId::new("acme")?;
+        let users = MemoryUsers::new();
+        let passwords = Argon2id::default();
+        for (name, email, administrator) in [("alice", "alice@example.com", false), ("root", "root@example.com", true)]
+        {
+            let mut user = User::new(UserId::new(name)?);
+            user.email = Some(EmailAddress::new(email)?);
+            user.password_hash = Some(passwords.hash(&PASSWORD.into()).await?);
+            user.system_administrator = administrator;
+            users.insert(&tenant, &LoginName::new(name)?, user);
+        }
+        let clock = ManualClock::new(time::OffsetDateTime::now_utc());
+        let messages = PrintingSender::default();
+        let flow = LoginFlow::builder(users, MemoryFactors::new(), messages.clone())
+            .password_verifier(passwords)
+            .trusted_devices(Duration::from_secs(30 * 24 * 60 * 60), 5)
+            .clock(clock.clone())
+            .build()?;
+        let app = Self { flow, tenant, clock, messages, terminal };
+
+        // Nobody needs a second factor until an administrator of the tenant says who does.
+        let root = app.sign_in("root").await?;
+        app.flow.administration(&app.tenant, &root.grant).await?.set_scope(Scope::EntireTenant).await?;
+        Ok(app)
+    }
+
+    /// The first step: name and password.
+    async fn begin(
+        &self,
+        name: &str,
+        password: &str,
+        device: Option<&DeviceToken>,
+    ) -> Result<LoginStep, countersign::Error> {
+        let login = Login { tenant: &self.tenant, name, password: &password.into(), channel: Channel::Web, device };
+        self.flow.begin(&login).await
+    }
+
+    /// A login that nobody types: the password is right, and so is the code from the message.
+    async fn sign_in(&self, name: &str) -> Result<Authenticated, Box<dyn Error>> {
+        match self.begin(name, PASSWORD, None).await? {
+            LoginStep::Authenticated(done) => Ok(done),
+            LoginStep::CodeRequired(challenge) => {
+                let code = self.messages.last_code().into();
+                match self.flow.submit_code(&self.tenant, &challenge.token, &code, TrustDevice::No).await? {
+                    LoginStep::Authenticated(done) => Ok(done),
+                    step => Err(format!("{name} should be in by now: {step:?}").into()),
+                }
+            }
+            LoginStep::Denied(denied) => Err(format!("{name} was refused: {denied}").into()),
+        }
+    }
+
+    /// Moves the clock.
+    fn wait(&self, seconds: u64) {
+        self.terminal.say(&format!("... {seconds} seconds later ..."));
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+/// The login of every application: ask for the password, ask for the code, until the person is in.
+async fn sign_in_at_the_prompt(app: &App) -> Result<Authenticated, Box<dyn Error>> {
+    loop {
+        let name = app.terminal.ask("name", || "alice".into())?;
+        let password = app.terminal.ask("password", || PASSWORD.into())?;
+        let mut step = app.begin(&name, &password, None).await?;
+        let mut pending = None;
+        loop {
+            match step {
+                LoginStep::Authenticated(done) => return Ok(done),
+                LoginStep::CodeRequired(challenge) => {
+                    if let Some(code) = &challenge.code {
+                        app.terminal.say(&format!("A code went to {} (message {}).", code.destination, code.reference));
+                    }
+                    pending = Some(challenge.token);
+                }
+                LoginStep::Denied(denied) => {
+                    let left = denied.attempts_left().map(|left| format!(", {left} more tries")).unwrap_or_default();
+                    app.terminal.say(&format!("Refused: {denied}{left}."));
+                    if denied.ends_login() {
+                        break;
+                    }
+                    if let Some(retry_at) = denied.retry_at() {
+                        app.terminal.say(&format!("The clock is moved to {retry_at}."));
+                        app.clock.set(retry_at);
+                    }
+                }
+            }
+            let Some(token) = &pending else { break };
+            let typed = app.terminal.ask("code", || app.messages.last_code())?;
+            step = app.flow.submit_code(&app.tenant, token, &typed.into(), TrustDevice::No).await?;
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What else there is to see, a scene each.
+
+use std::error::Error;
+
+use countersign::{Basis, Challenge, LoginStep, PhoneNumber, Reason, ResendTo, Scope, TrustDevice, UserId, Validity};
+
+use crate::{App, PASSWORD};
+
+type Shown = Result<(), Box<dyn Error>>;
+
+const SCENES: [&str; 8] = [
+    "wrong codes, until the lock",
+    "another code, and where it goes",
+    "codes by SMS from now on",
+    "the backup code",
+    "a trusted device",
+    "an administrator resets Alice",
+    "administrators only",
+    "switched off: everything is deleted",
+];
+
+/// Shows the scenes that the reader asks for; unattended, all of them.
+pub(crate) async fn offer(app: &App) -> Shown {
+    if app.terminal.is_unattended() {
+        for scene in 1..=SCENES.len() {
+            show(app, scene).await?;
+        }
+        app.terminal.title("That was all of it.");
+        return Ok(());
+    }
+    loop {
+        app.terminal.title("What would you like to see?");
+        for (number, scene) in (1..).zip(SCENES) {
+            app.terminal.say(&format!("{number}  {scene}"));
+        }
+        match app.terminal.ask("number, or nothing to end", String::new)?.trim() {
+            "" => return Ok(()),
+            number => match number.parse() {
+                Ok(scene @ 1..=8) => show(app, scene).await?,
+                _ => app.terminal.say("One of the numbers, please."),
+            },
+        }
+    }
+}
+
+async fn show(app: &App, scene: usize) -> Shown {
+    let title = SCENES.get(scene.saturating_sub(1)).ok_or("there is no such scene")?;
+    app.terminal.title(title);
+    // Whoever plays the scenes quickly would meet the limits on sending; a day in between keeps them apart.
+    app.clock.advance(std::time::Duration::from_secs(24 * 60 * 60));
+    match scene {
+        1 => wrong_codes(app).await,
+        2 => another_code(app).await,
+        3 => codes_by_sms(app).await,
+        4 => backup_code(app).await,
+        5 => trusted_device(app).await,
+        6 => reset(app).await,
+        7 => administrators_only(app).await,
+        _ => off_clears_all(app).await,
+    }
+}
+
+async fn wrong_codes(app: &App) -> Shown {
+    let challenge = begin(app, "alice").await?;
+    let wrong = if app.messages.last_code() == "000000" { "000001" } else { "000000" };
+    loop {
+        let step = app.flow.submit_code(&app.tenant, &challenge.token, &wrong.into(), TrustDevice::No).await?;
+        let denied = *step.denied().ok_or("a wrong code should be refused")?;
+        app.terminal.say(&format!("{wrong}: {denied}, {} left", denied.attempts_left().unwrap_or(0)));
+        if denied.attempts_left() == Some(0) {
+            break;
+        }
+    }
+    let right = app.messages.last_code();
+    let step = app.flow.submit_code(&app.tenant, &challenge.token, &right.as_str().into(), TrustDevice::No).await?;
+    app.terminal.say(&format!("{right}, the right one: {}", step.denied().ok_or("a locked user should stay out")?));
+    app.wait(15 * 60);
+    let done = app.sign_in("alice").await?;
+    app.terminal.say(&format!("The lock has ended, and {} is in.", done.grant.user()));
+    Ok(())
+}
+
+async fn another_code(app: &App) -> Shown {
+    let challenge = begin(app, "alice").await?;
+    let first = app.messages.last_code();
+    let step = app.flow.resend(&app.tenant, &challenge.token, ResendTo::Same).await?;
+    app.terminal.say(&format!("At once: {}", step.denied().ok_or("two codes at once should be refused")?));
+    app.wait(30);
+    let LoginStep::CodeRequired(again) = app.flow.resend(&app.tenant, &challenge.token, ResendTo::Same).await? else {
+        return Err("another code should be sent by now".into());
+    };
+    let reference = again.code.as_ref().map(|code| code.reference.to_string()).unwrap_or_default();
+    app.terminal.say(&format!("The page now says: enter the code from message {reference}."));
+    let step = app.flow.submit_code(&app.tenant, &challenge.token, &first.as_str().into(), TrustDevice::No).await?;
+    app.terminal
+        .say(&format!("{first}, from the first message: {}", step.denied().ok_or("an earlier code should be dead")?));
+    finish(app, &challenge, "The code from the second message").await
+}
+
+async fn codes_by_sms(app: &App) -> Shown {
+    let grant = app.sign_in("alice").await?.grant;
+    app.wait(30);
+    let account = app.flow.account(&app.tenant, &grant);
+    let setup = account.use_sms(&PhoneNumber::new("+819012345634")?).await?;
+    app.terminal
+        .say(&format!("A code went to {}. Until it is entered, codes still go by email.", setup.code.destination));
+    account.confirm_method(&setup.token, &app.messages.last_code().into()).await?;
+    app.wait(30);
+    let challenge = begin(app, "alice").await?;
+    app.terminal.say("The SMS does not arrive? The email address is still there, for this login:");
+    app.wait(30);
+    let step = app.flow.resend(&app.tenant, &challenge.token, ResendTo::Email).await?;
+    if step.denied().is_some() {
+        return Err("the email address should be offered".into());
+    }
+    finish(app, &challenge, "The code by email").await
+}
+
+async fn backup_code(app: &App) -> Shown {
+    let grant = app.sign_in("alice").await?.grant;
+    let shown = app.flow.account(&app.tenant, &grant).new_backup_code().await?;
+    app.terminal.say(&format!("Alice writes her backup code down: {}", shown.expose()));
+    app.wait(30);
+    let challenge = begin(app, "alice").await?;
+    let typed = shown.expose().to_lowercase().replace('-', " ");
+    let step = app.flow.submit_backup_code(&app.tenant, &challenge.token, &typed.as_str().into()).await?;
+    let LoginStep::Authenticated(done) = step else { return Err("the backup code should let her in".into()) };
+    let successor = done.backup_code.ok_or("a used backup code should have a successor")?;
+    app.terminal.say(&format!("In with `{typed}`. It has changed by itself: {}", successor.expose()));
+    Ok(())
+}
+
+async fn trusted_device(app: &App) -> Shown {
+    let challenge = begin(app, "alice").await?;
+    let trust = TrustDevice::Named("Office laptop");
+    let step = app.flow.submit_code(&app.tenant, &challenge.token, &app.messages.last_code().into(), trust).await?;
+    let LoginStep::Authenticated(done) = step else { return Err("the code should let her in".into()) };
+    let device = done.device_token.ok_or("the device should have a token")?;
+    let LoginStep::Authenticated(next) = app.begin("alice", PASSWORD, Some(&device)).await? else {
+        return Err("a trusted device should need no code".into());
+    };
+    app.terminal.say(&format!("The next login from it needs the password only: {:?}", next.grant.basis()));
+    let account = app.flow.account(&app.tenant, &done.grant);
+    for trusted in account.overview().await?.devices {
+        app.terminal.say(&format!(
+            "On her page: {}, until {}. She deletes it.",
+            trusted.label,
+            trusted.expires_at.date()
+        ));
+        account.revoke_device(trusted.id).await?;
+    }
+    app.wait(30);
+    match app.begin("alice", PASSWORD, Some(&device)).await? {
+        LoginStep::CodeRequired(_) => app.terminal.say("And it is asked for a code again."),
+        step => return Err(format!("a deleted device should be asked for a code: {step:?}").into()),
+    }
+    Ok(())
+}
+
+async fn reset(app: &App) -> Shown {
+    let session = app.sign_in("alice").await?.grant;
+    let root = app.sign_in("root").await?.grant;
+    let administration = app.flow.administration(&app.tenant, &root).await?;
+    administration.reset(&UserId::new("alice")?).await?;
+    match app.flow.revalidate(&app.tenant, &session).await? {
+        Validity::Stale(why) => app.terminal.say(&format!("Alice's session is over: {why:?}")),
+        Validity::Valid(_) => return Err("a reset should end the session".into()),
+    }
+    let challenge = begin(app, "alice").await?;
+    let to = challenge.code.as_ref().map(|code| code.destination.to_string()).unwrap_or_default();
+    app.terminal.say(&format!(
+        "She starts from nothing: the code goes to {to}, and there is no backup code ({}).",
+        challenge.alternatives.backup_code
+    ));
+    match app.flow.account(&app.tenant, &session).overview().await {
+        Err(refused) if refused.denied().is_some_and(|denied| denied.reason() == Reason::SessionStale) => Ok(()),
+        other => Err(format!("the old session should be refused: {other:?}").into()),
+    }
+}
+
+async fn administrators_only(app: &App) -> Shown {
+    let root = app.sign_in("root").await?.grant;
+    app.flow.administration(&app.tenant, &root).await?.set_scope(Scope::SystemAdministratorsOnly).await?;
+    let alice = app.sign_in("alice").await?.grant;
+    app.terminal.say(&format!("Alice: {:?}", alice.basis()));
+    app.wait(30);
+    let root = app.sign_in("root").await?.grant;
+    app.terminal.say(&format!("Root: {:?}", root.basis()));
+    app.flow.administration(&app.tenant, &root).await?.set_scope(Scope::EntireTenant).await?;
+    Ok(())
+}
+
+async fn off_clears_all(app: &App) -> Shown {
+    let root = app.sign_in("root").await?.grant;
+    app.flow.administration(&app.tenant, &root).await?.set_scope(Scope::DoNotUse).await?;
+    app.terminal.say("From this instant nothing that was saved counts. A job deletes it:");
+    while let Some(progress) = app.flow.purge(&app.tenant, 2).await? {
+        let left = progress.remaining.map_or("more to come".into(), |left| format!("{left} left"));
+        app.terminal.say(&format!("{} deleted, {left}", progress.deleted));
+        if progress.finished_at.is_some() {
+            break;
+        }
+    }
+    let alice = app.sign_in("alice").await?.grant;
+    if !matches!(alice.basis(), Basis::Exempt { .. }) {
+        return Err("nobody should need a code any more".into());
+    }
+    app.terminal.say("Alice is in with her password alone. Root switches it on again; everybody starts from nothing.");
+    let root = app.sign_in("root").await?.grant;
+    app.flow.administration(&app.tenant, &root).await?.set_scope(Scope::EntireTenant).await?;
+    Ok(())
+}
+
+/// A first step that must ask for a code.
+async fn begin(app: &App, name: &str) -> Result<Box<Challenge>, Box<dyn Error>> {
+    match app.begin(name, PASSWORD, None).await? {
+        LoginStep::CodeRequired(challenge) => Ok(challenge),
+        step => Err(format!("{name} should be asked for a code: {step:?}").into()),
+    }
+}
+
+/// A second step with the newest code, which must succeed.
+async fn finish(app: &App, challenge: &Challenge, what: &str) -> Shown {
+    let code = app.messages.last_code().into();
+    match app.flow.submit_code(&app.tenant, &challenge.token, &code, TrustDevice::No).await? {
+        LoginStep::Authenticated(done) => {
+            app.terminal.say(&format!("{what} lets her in: {:?}", done.grant.amr()));
+            Ok(())
+        }
+        step => Err(format!("{what} should let her in: {step:?}").into()),
+    }
+}

@@ -1,0 +1,153 @@
+//! A sender within a budget.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use time::OffsetDateTime;
+
+use super::limits::calling_code;
+use super::{Charged, LimitKind, SendBudget, SendLimits};
+use crate::clock::{Clock, SystemClock};
+use crate::contact::{Destination, Method};
+use crate::error::Fault;
+use crate::ids::{TenantId, UserId};
+use crate::sender::{Accepted, CodeMessage, CodeSender, Notice, SendError, SendErrorKind};
+
+/// A sender whose messages are charged first, and refused where a limit is reached.
+///
+/// A number that is not sent to at all is a permanent error; a limit that is reached is a throttled one, with the time after which it allows
+/// another message. Both are surely not sent, so that the person can go on by email. A budget that fails is a transient error: nothing is
+/// sent uncounted (`I-23`).
+pub struct Budgeted<S> {
+    sender: S,
+    budget: Arc<dyn SendBudget>,
+    limits: SendLimits,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn BudgetObserver>,
+}
+
+/// Is told of each message that a limit refused. MUST NOT block and MUST NOT panic: a login waits for it.
+pub trait BudgetObserver: Send + Sync {
+    /// Takes one refusal. Many of them under one calling code are an attack.
+    fn refused(&self, refusal: &SendRefusal);
+}
+
+impl<F: Fn(&SendRefusal) + Send + Sync> BudgetObserver for F {
+    fn refused(&self, refusal: &SendRefusal) {
+        self(refusal);
+    }
+}
+
+/// A message that was not sent because of a limit: tenant-tagged and without the destination, safe to log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SendRefusal {
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The user.
+    pub user: UserId,
+    /// How it would have travelled.
+    pub method: Method,
+    /// The country calling code of a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calling_code: Option<String>,
+    /// Which limit.
+    pub limit: LimitKind,
+    /// How long until it allows another one. `None`: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Duration>,
+}
+
+/// The source of the error: which limit it was.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("send limit reached: {0:?}")]
+struct LimitReached(LimitKind);
+
+/// The source of the error where the budget itself failed.
+#[derive(Debug, Error)]
+#[error("send budget failed: {0}")]
+struct BudgetFailed(Fault);
+
+impl<S: CodeSender> Budgeted<S> {
+    /// Around a whole chain of providers, so that one message is charged once.
+    pub fn new(sender: S, budget: impl SendBudget + 'static, limits: SendLimits) -> Self {
+        Self {
+            sender,
+            budget: Arc::new(budget),
+            limits,
+            clock: Arc::new(SystemClock),
+            observer: Arc::new(|_: &SendRefusal| {}),
+        }
+    }
+
+    /// The clock that periods are measured with; the same as the flow's.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Who is told of refusals.
+    #[must_use]
+    pub fn observer(mut self, observer: impl BudgetObserver + 'static) -> Self {
+        self.observer = Arc::new(observer);
+        self
+    }
+
+    async fn charge(&self, what: &str, tenant: &TenantId, user: &UserId, to: &Destination) -> Result<(), SendError> {
+        let transient = |fault| SendError::new(SendErrorKind::Transient).caused_by(BudgetFailed(fault));
+        let at = self.clock.now().map_err(transient)?;
+        let refuse = |limit, retry_after: Option<Duration>| {
+            self.observer.refused(&SendRefusal {
+                at,
+                tenant: tenant.clone(),
+                user: user.clone(),
+                method: to.method(),
+                calling_code: match to {
+                    Destination::Sms(number) => Some(calling_code(number)),
+                    Destination::Email(_) => None,
+                },
+                limit,
+                retry_after,
+            });
+            let kind = retry_after.map_or(SendErrorKind::Permanent, |_| SendErrorKind::Throttled { retry_after });
+            Err(SendError::new(kind).caused_by(LimitReached(limit)))
+        };
+        if !self.limits.allows(to) {
+            return refuse(LimitKind::Prefix, None);
+        }
+        let (kinds, accounts): (Vec<_>, Vec<_>) = self.limits.accounts(what, tenant, to).into_iter().unzip();
+        match self.budget.charge(&accounts, at).await.map_err(transient)? {
+            Charged::Yes => Ok(()),
+            Charged::Exhausted { account, retry_after } => {
+                refuse(kinds.get(account).copied().unwrap_or(LimitKind::Destination), Some(retry_after))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<S: CodeSender> CodeSender for Budgeted<S> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+        self.charge("code", &message.tenant, &message.user, &message.destination).await?;
+        self.sender.send_code(message).await
+    }
+
+    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+        self.charge("notice", &notice.tenant, &notice.user, &notice.destination).await?;
+        self.sender.notify(notice).await
+    }
+}
+
+impl<S> fmt::Debug for Budgeted<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budgeted").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,283 @@
+//! What happened, for audit logs and for the host's reactions (`I-38`).
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::contact::Method;
+use crate::grant::Basis;
+use crate::ids::{DeviceId, LoginId, TenantId, UserId};
+use crate::policy::Scope;
+use crate::sender::SendErrorKind;
+
+/// Receives one [`Event`] for each change of state and each refusal, after it is saved.
+///
+/// # Contract
+///
+/// MUST NOT block and MUST NOT panic: a login waits for it. A sink that writes elsewhere hands over to a queue. Losing events loses the audit
+/// trail and nothing else.
+pub trait EventSink: Send + Sync {
+    /// Takes one event.
+    fn emit(&self, event: &Event);
+}
+
+impl<T: EventSink + ?Sized> EventSink for Arc<T> {
+    fn emit(&self, event: &Event) {
+        (**self).emit(event);
+    }
+}
+
+/// Drops every event. The default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoEvents;
+
+impl EventSink for NoEvents {
+    fn emit(&self, _: &Event) {}
+}
+
+/// One thing that happened: tenant-tagged, free of secrets and of what unknown people typed, safe to log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Event {
+    /// When it was decided, by the flow's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The user it is about. `None` where nobody of that name or token is known, or where it is about the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+impl Event {
+    /// Whether sessions may have become stale by it: the host should hold this user's, or, where [`Event::user`] is `None`, the tenant's against
+    /// [`LoginFlow::revalidate`](crate::LoginFlow::revalidate).
+    ///
+    /// What happens in the application's own table, such as a new password, a disabled account or a promotion, makes no event here.
+    pub const fn calls_for_revalidation(&self) -> bool {
+        matches!(
+            self.kind,
+            EventKind::UserReset { .. }
+                | EventKind::UserForgotten { .. }
+                | EventKind::MethodChanged { .. }
+                | EventKind::DeviceRevoked { .. }
+                | EventKind::DevicesRevoked { .. }
+                | EventKind::ScopeChanged { .. }
+        )
+    }
+}
+
+/// `2026-11-24T10:00:00Z tenant="acme" user="u1" {"event":"login_cancelled",...}`: one line, without control characters, and with ids
+/// quoted so that none can look like another field.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.at.format(&time::format_description::well_known::Rfc3339).map_err(|_| fmt::Error)?;
+        let quoted = |id: &str| serde_json::to_string(id).map_err(|_| fmt::Error);
+        write!(f, "{at} tenant={}", quoted(self.tenant.as_str())?)?;
+        if let Some(user) = &self.user {
+            write!(f, " user={}", quoted(user.as_str())?)?;
+        }
+        let kind = serde_json::to_string(&self.kind).map_err(|_| fmt::Error)?;
+        write!(f, " {kind}")
+    }
+}
+
+/// The kinds of event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A first step was refused with [`Reason::InvalidCredentials`](crate::Reason::InvalidCredentials). The real cause is here and nowhere else (`I-17`).
+    CredentialsRefused {
+        /// The cause.
+        cause: CredentialsCause,
+        /// Until when passwords of this user are not checked, if this failure locked them.
+        #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+        locked_until: Option<OffsetDateTime>,
+    },
+    /// The password was right, and the login was refused all the same.
+    LoginRefused {
+        /// A [`Reason::code`](crate::Reason::code).
+        reason: Cow<'static, str>,
+    },
+    /// The password was right, and a code is required.
+    CodeRequired {
+        /// The login.
+        login: LoginId,
+        /// Where the code goes; `None` if none is sent now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        method: Option<Method>,
+    },
+    /// Another code was made for a login.
+    CodeResent {
+        /// The login.
+        login: LoginId,
+        /// Where it goes.
+        method: Method,
+    },
+    /// A code, or a code that proves a method, could not be sent.
+    DeliveryFailed {
+        /// The login.
+        login: LoginId,
+        /// Where it should have gone.
+        method: Method,
+        /// How it failed.
+        error: SendErrorKind,
+    },
+    /// A wrong code or backup code was charged. Half-done logins with wrong codes are worth an alert: the password is known.
+    SecretWrong {
+        /// The login.
+        login: LoginId,
+        /// Which kind of secret.
+        secret: SecretKind,
+        /// Until when secrets of this kind are not accepted, if this one locked them.
+        #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+        locked_until: Option<OffsetDateTime>,
+        /// Whether this one suspended the second factor (`I-11`).
+        suspended: bool,
+    },
+    /// A later step was refused without a comparison.
+    StepRefused {
+        /// The login, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        login: Option<LoginId>,
+        /// A [`Reason::code`](crate::Reason::code).
+        reason: Cow<'static, str>,
+    },
+    /// Somebody is in.
+    LoginCompleted {
+        /// The login.
+        login: LoginId,
+        /// What stood beside the password.
+        basis: Basis,
+        /// The device that was registered with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trusted: Option<DeviceId>,
+    },
+    /// The person gave a login up.
+    LoginCancelled {
+        /// The login.
+        login: LoginId,
+    },
+    /// The saved password hash was replaced by one under newer parameters, or could not be.
+    PasswordRehashed {
+        /// Whether it was.
+        saved: bool,
+    },
+    /// A code was made to prove a method.
+    SetupStarted {
+        /// The method.
+        method: Method,
+    },
+    /// Codes go to this method from now on. The earlier one's trusted devices are gone.
+    MethodChanged {
+        /// The method from now on.
+        to: Method,
+    },
+    /// A trusted device was deleted by its owner.
+    DeviceRevoked {
+        /// Which one.
+        device: DeviceId,
+    },
+    /// All trusted devices were deleted by their owner.
+    DevicesRevoked {
+        /// How many.
+        count: u32,
+    },
+    /// A new backup code was made.
+    BackupCodeMade,
+    /// A change that a user asked for on the account page was refused.
+    AccountRefused {
+        /// A [`Reason::code`](crate::Reason::code).
+        reason: Cow<'static, str>,
+    },
+    /// The tenant's setting was changed.
+    ScopeChanged {
+        /// Before.
+        from: Scope,
+        /// From now on.
+        to: Scope,
+        /// By whom.
+        by: Actor,
+    },
+    /// Everything saved for a user's second factor was cleared.
+    UserReset {
+        /// By whom.
+        by: Actor,
+    },
+    /// A user's locks were lifted.
+    UserUnlocked {
+        /// By whom.
+        by: Actor,
+    },
+    /// A user's record was deleted because the application forgets the user.
+    UserForgotten {
+        /// By whom.
+        by: Actor,
+    },
+    /// An administrative operation was refused.
+    AdministrationRefused {
+        /// Who asked.
+        by: Actor,
+        /// A [`Reason::code`](crate::Reason::code).
+        reason: Cow<'static, str>,
+    },
+    /// No record from before the last switching off is left.
+    PurgeFinished,
+    /// A notice could not be sent.
+    NoticeFailed {
+        /// How it failed.
+        error: SendErrorKind,
+    },
+}
+
+/// Why a first step was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CredentialsCause {
+    /// Nobody of this tenant has that name.
+    UnknownUser,
+    /// The password is wrong.
+    WrongPassword,
+    /// The user is disabled.
+    Disabled,
+    /// Passwords of this user are not checked for a time.
+    PasswordLocked,
+}
+
+/// A kind of secret with a failure budget of its own (`I-10`, `I-14`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SecretKind {
+    /// A code to log in with.
+    Code,
+    /// The backup code.
+    BackupCode,
+    /// A code that proves a number or address.
+    SetupCode,
+}
+
+/// Who did something administrative.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Actor {
+    /// A system administrator of the tenant.
+    Administrator {
+        /// Who.
+        user: UserId,
+    },
+    /// The host's own break-glass handle.
+    Operator {
+        /// The reason that was given.
+        reason: String,
+    },
+}

@@ -1,0 +1,210 @@
+//! The user's own page: where codes go, trusted devices, the backup code.
+
+use crate::clock::Timestamp;
+use crate::contact::{Method, PhoneNumber};
+use crate::error::Error;
+use crate::flow::driver::{Subject, issued};
+use crate::flow::step::{MethodChange, SetupChallenge};
+use crate::flow::{Inner, LoginFlow};
+use crate::grant::SavedGrant;
+use crate::ids::{DeviceId, TenantId};
+use crate::machine::{
+    Case, Confirmed, Decision, Need, OutgoingCode, SetupTarget, StartedSetup, TokenKind, TokenSecret, read_code,
+    read_token, refuse_account, write_token,
+};
+use crate::overview::Overview;
+use crate::reason::{Denied, Reason, Refused};
+use crate::secret::{BackupCode, Code, SetupToken};
+use crate::sender::Purpose;
+use crate::user::User;
+
+/// What one user may do about their own second factor, under the grant of their session.
+///
+/// The grant is held against the user, the policy and the record at each call. Changes need a login with a fresh code or a backup code
+/// within the window of [`recent_login`](crate::LoginFlowBuilder::recent_login) (10 minutes by default), otherwise they are refused with
+/// [`Reason::ReauthenticationRequired`] (`I-32`). Users who need no second factor have nothing to set up: [`Reason::NotInUse`].
+///
+/// # Errors
+///
+/// Every method answers [`Refused::Denied`] with a reason to show, or [`Refused::Fault`] if a plug-in failed; in both cases nothing changed.
+///
+/// # Cancel safety
+///
+/// A dropped future has made its change or left everything as it was.
+#[derive(Debug)]
+pub struct Account<'a> {
+    flow: &'a LoginFlow,
+    tenant: &'a TenantId,
+    grant: &'a SavedGrant,
+}
+
+impl LoginFlow {
+    /// The account page, in the tenant that the request is for, of the user whose session holds this grant. Nothing is read before a method is
+    /// called.
+    pub fn account<'a>(&'a self, tenant: &'a TenantId, grant: &'a (impl AsRef<SavedGrant> + ?Sized)) -> Account<'a> {
+        Account { flow: self, tenant, grant: grant.as_ref() }
+    }
+}
+
+impl Account<'_> {
+    /// Where codes go, the trusted devices, whether there is a backup code, and what is locked.
+    ///
+    /// # Errors
+    ///
+    /// See [`Account`].
+    pub async fn overview(&self) -> Result<Overview, Refused> {
+        self.same_tenant()?;
+        let inner = self.inner();
+        let loaded = inner.load(self.subject()).await?;
+        let case = inner.open(self.subject(), &loaded)?;
+        if let Err(denied) = case.authorize(&*inner.policy, loaded.user.as_ref(), self.grant, Need::View)? {
+            let event = refuse_account::<()>(denied).event;
+            inner.emit(self.tenant, Some(self.grant.user()), case.now(), event);
+            return Err(denied.into());
+        }
+        match &loaded.user {
+            Some(user) => Ok(case.overview(user)),
+            None => Err(Denied::new(Reason::SessionStale).into()),
+        }
+    }
+
+    /// Begins to send codes by SMS: sends a code to the new number. Until [`confirm_method`](Self::confirm_method) has that code, codes go where
+    /// they went before, and the new number completes no login (`I-32`).
+    ///
+    /// # Errors
+    ///
+    /// See [`Account`]; also [`Reason::SendLimit`] while no code may be sent, and the locks of wrong codes.
+    pub async fn use_sms(&self, number: &PhoneNumber) -> Result<SetupChallenge, Refused> {
+        match self.start(SetupTarget::Sms(number.clone())).await? {
+            MethodChange::Prove(challenge) => Ok(challenge),
+            MethodChange::Done(_) => Err(Denied::new(Reason::SetupOver).into()),
+        }
+    }
+
+    /// Goes back to the registered email address. If this very login was completed with a code by email, at once; otherwise a code is sent
+    /// there first.
+    ///
+    /// # Errors
+    ///
+    /// As [`use_sms`](Self::use_sms); also [`Reason::NoDestination`] without a registered address.
+    pub async fn use_email(&self) -> Result<MethodChange, Refused> {
+        self.start(SetupTarget::Email).await
+    }
+
+    /// Makes the change that [`use_sms`](Self::use_sms) or [`use_email`](Self::use_email) began, with the code that was sent. Trusted devices and
+    /// logins under way end with the earlier method (`I-30`), and the person is told at the registered address and the earlier number.
+    ///
+    /// # Errors
+    ///
+    /// See [`Account`]; [`Reason::WrongCode`] with the number of tries left, [`Reason::SetupOver`] if nothing is being proved under this token.
+    pub async fn confirm_method(&self, token: &SetupToken, code: &Code) -> Result<Method, Refused> {
+        let typed = match read_code(code.expose(), self.inner().rules.limits.digits) {
+            Ok(typed) => typed,
+            Err(invalid) => return self.refuse(invalid.into()),
+        };
+        let Some((secret, _)) = read_token(TokenKind::Setup, token.expose()) else {
+            return self.refuse(Denied::new(Reason::SetupOver));
+        };
+        let Confirmed(method) =
+            self.change(|case, user, grant| case.confirm_setup(&secret, &typed, user, grant)).await?;
+        Ok(method)
+    }
+
+    /// Deletes one trusted device: it is asked for a code again, and sessions that it began are stale.
+    ///
+    /// # Errors
+    ///
+    /// See [`Account`]; [`Reason::NotFound`] if there is no such device.
+    pub async fn revoke_device(&self, device: DeviceId) -> Result<(), Refused> {
+        self.change(|case, _, _| Ok(case.revoke_device(device))).await
+    }
+
+    /// Deletes all trusted devices, and answers how many there were.
+    ///
+    /// # Errors
+    ///
+    /// See [`Account`].
+    pub async fn revoke_devices(&self) -> Result<u32, Refused> {
+        self.change(|case, _, _| Ok(case.revoke_devices())).await
+    }
+
+    /// Makes the backup code, to be shown now and never again. An earlier one is dead (`I-31`).
+    ///
+    /// # Errors
+    ///
+    /// See [`Account`]; [`Reason::BackupCodesOff`] if the application has switched them off.
+    pub async fn new_backup_code(&self) -> Result<BackupCode, Refused> {
+        self.change(|case, user, _| case.new_backup_code(user)).await
+    }
+
+    async fn start(&self, target: SetupTarget) -> Result<MethodChange, Refused> {
+        let inner = self.inner();
+        let started = self.change_with_user(|case, user, grant| case.start_setup(target.clone(), user, grant)).await?;
+        let (started, user, at) = started;
+        match started {
+            StartedSetup::Done(method) => Ok(MethodChange::Done(method)),
+            StartedSetup::Prove { token, code } => {
+                let delivery = inner.deliver(self.subject(), &user, &code, Purpose::MethodSetup, at).await;
+                Ok(MethodChange::Prove(self.page(&token, &code, delivery)))
+            }
+        }
+    }
+
+    fn page(&self, token: &TokenSecret, code: &OutgoingCode, delivery: crate::flow::Delivery) -> SetupChallenge {
+        SetupChallenge {
+            token: SetupToken::new(write_token(TokenKind::Setup, token, None)),
+            code: issued(code),
+            delivery,
+            digits: self.inner().rules.limits.digits,
+        }
+    }
+
+    async fn change<T: Send>(
+        &self,
+        decide: impl FnMut(&mut Case<'_>, &User, &SavedGrant) -> Result<Decision<Result<T, Denied>>, Error> + Send,
+    ) -> Result<T, Refused> {
+        self.change_with_user(decide).await.map(|(outcome, _, _)| outcome)
+    }
+
+    /// One change: authorised and decided against the same record, in the same commit.
+    async fn change_with_user<T: Send>(
+        &self,
+        mut decide: impl FnMut(&mut Case<'_>, &User, &SavedGrant) -> Result<Decision<Result<T, Denied>>, Error> + Send,
+    ) -> Result<(T, User, Timestamp), Refused> {
+        self.same_tenant()?;
+        let inner = self.inner();
+        let committed = inner
+            .step(self.subject(), |case, user| {
+                let allowed = case.authorize(&*inner.policy, user, self.grant, Need::Change)?;
+                match (allowed, user) {
+                    (Ok(()), Some(user)) => decide(case, user, self.grant),
+                    (Ok(()), None) => Ok(refuse_account(Denied::new(Reason::SessionStale))),
+                    (Err(denied), _) => Ok(refuse_account(denied)),
+                }
+            })
+            .await?;
+        match (committed.outcome?, committed.user) {
+            (outcome, Some(user)) => Ok((outcome, user, committed.at)),
+            (_, None) => Err(Denied::new(Reason::SessionStale).into()),
+        }
+    }
+
+    fn refuse<T>(&self, denied: Denied) -> Result<T, Refused> {
+        let at = Timestamp::now(&*self.inner().clock)?;
+        self.inner().emit(self.tenant, Some(self.grant.user()), at, refuse_account::<()>(denied).event);
+        Err(denied.into())
+    }
+
+    fn inner(&self) -> &Inner {
+        &self.flow.inner
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject { tenant: self.tenant, user: self.grant.user() }
+    }
+
+    /// A session of another tenant is no session of this one (`I-03`).
+    fn same_tenant(&self) -> Result<(), Refused> {
+        if self.grant.tenant() == self.tenant { Ok(()) } else { self.refuse(Denied::new(Reason::SessionStale)) }
+    }
+}

@@ -1,0 +1,315 @@
+//! The administrator's page: one tenant's setting and its users.
+
+use crate::clock::Timestamp;
+use crate::contact::Destination;
+use crate::error::{Document, Error};
+use crate::event::{Actor, EventKind};
+use crate::flow::driver::{ATTEMPTS, Subject};
+use crate::flow::{Inner, LoginFlow, PurgeProgress};
+use crate::grant::SavedGrant;
+use crate::ids::{TenantId, UserId, Version};
+use crate::machine::{Clearing, Decision, Settings, interactive};
+use crate::overview::Overview;
+use crate::policy::{Requirement, Scope};
+use crate::reason::{Denied, Reason, Refused};
+use crate::sender::NoticeKind;
+use crate::store::{Commit, Generation, Saved};
+
+/// What a system administrator may do in their own tenant, and nowhere else: there is no way to name another tenant through it (`I-34`).
+///
+/// At each call the acting user must be active in the tenant, hold its built-in system-administrator role, and have a grant that holds:
+/// with a second factor, where the policy requires one of them for an interactive login. Everybody and everything else is
+/// [`Reason::NotFound`]; ask [`LoginFlow::revalidate`] first to tell a stale session from a missing right.
+///
+/// # Errors
+///
+/// Every method answers [`Refused::Denied`] with a reason, or [`Refused::Fault`] if a plug-in failed.
+///
+/// # Cancel safety
+///
+/// A dropped future has made its change or left everything as it was.
+#[derive(Debug)]
+pub struct Administration<'a> {
+    flow: &'a LoginFlow,
+    tenant: &'a TenantId,
+    grant: &'a SavedGrant,
+}
+
+/// What the acting user was found entitled to, and the settings of that moment.
+struct Entitled {
+    current: Current,
+    at: Timestamp,
+    /// Whether the acting user's own second factor allows to delete everybody's.
+    may_wipe: bool,
+    /// Whether the acting user could not log in any more under the scope that was asked for.
+    locked_out: bool,
+}
+
+/// A tenant's settings as they were read.
+pub(super) struct Current {
+    pub(super) settings: Settings,
+    pub(super) version: Option<Version>,
+    pub(super) generation: Generation,
+}
+
+impl LoginFlow {
+    /// The administrator's page of the tenant that the request is for, of the user whose session holds this grant.
+    ///
+    /// # Errors
+    ///
+    /// See [`Administration`].
+    pub async fn administration<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        grant: &'a (impl AsRef<SavedGrant> + ?Sized),
+    ) -> Result<Administration<'a>, Refused> {
+        let administration = Administration { flow: self, tenant, grant: grant.as_ref() };
+        administration.entitled().await?;
+        Ok(administration)
+    }
+}
+
+impl Administration<'_> {
+    /// The tenant that all of this is about.
+    pub const fn tenant(&self) -> &TenantId {
+        self.tenant
+    }
+
+    /// Who needs the second factor in this tenant.
+    ///
+    /// # Errors
+    ///
+    /// See [`Administration`].
+    pub async fn scope(&self) -> Result<Scope, Refused> {
+        Ok(self.entitled().await?.current.settings.scope)
+    }
+
+    /// Says who needs the second factor in this tenant from now on, and answers who did before. It applies to logins under way (`I-28`).
+    ///
+    /// [`Scope::DoNotUse`] makes everything that was saved for all of the tenant's users invalid at once; [`LoginFlow::purge`] then
+    /// deletes it (`I-27`). Switching on again starts everybody from nothing. A scope that is in force already is left alone.
+    ///
+    /// An acting user who needs the second factor from now on and has not given one in this login has a stale session afterwards: send
+    /// them to the login.
+    ///
+    /// # Errors
+    ///
+    /// See [`Administration`]; also [`Reason::ReauthenticationRequired`] if switching off would delete the acting user's own second factor and
+    /// their login with it is not recent, and [`Reason::NoDestination`] if the acting user would need a code that can go nowhere.
+    pub async fn set_scope(&self, scope: Scope) -> Result<Scope, Refused> {
+        for _ in 0..ATTEMPTS {
+            let entitled = self.entitled_to(Some(scope)).await?;
+            let before = entitled.current.settings.scope;
+            if before == scope {
+                return Ok(before);
+            }
+            if scope == Scope::DoNotUse && !entitled.may_wipe {
+                return Err(self.refuse(Reason::ReauthenticationRequired, entitled.at));
+            }
+            if entitled.locked_out {
+                return Err(self.refuse(Reason::NoDestination, entitled.at));
+            }
+            if self.inner().change_scope(self.tenant(), entitled.current, scope, self.actor(), entitled.at).await? {
+                return Ok(before);
+            }
+        }
+        Err(Error::Contended.into())
+    }
+
+    /// Clears everything that is saved for one user's second factor, ends their logins under way, and tells them (`I-26`).
+    ///
+    /// The user sets up again at the next login. Nobody resets themselves: [`Reason::OwnAccount`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Administration`].
+    pub async fn reset(&self, user: &UserId) -> Result<(), Refused> {
+        let at = self.entitled_over(user).await?;
+        self.inner().reset(self.tenant(), user, self.actor(), at).await
+    }
+
+    /// Lifts the locks of one user that time would lift. Failure counters stay (`I-10`); where they have suspended the second factor or
+    /// used up the rolling budget, it answers [`Reason::ResetRequired`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Administration`].
+    pub async fn unlock(&self, user: &UserId) -> Result<(), Refused> {
+        self.entitled_over(user).await?;
+        self.inner().unlock(self.tenant(), user, self.actor()).await
+    }
+
+    /// One user's second factor at a glance.
+    ///
+    /// # Errors
+    ///
+    /// See [`Administration`].
+    pub async fn status(&self, user: &UserId) -> Result<Overview, Refused> {
+        let at = self.entitled().await?.at;
+        match self.inner().overview(self.tenant(), user).await? {
+            Some(overview) => Ok(overview),
+            None => Err(self.refuse(Reason::NotFound, at)),
+        }
+    }
+
+    /// How far the deletion is that the last switching off began. `None`: the tenant never switched off.
+    ///
+    /// # Errors
+    ///
+    /// See [`Administration`].
+    pub async fn purge_progress(&self) -> Result<Option<PurgeProgress>, Refused> {
+        let Current { settings, generation, .. } = self.entitled().await?.current;
+        Ok(self.inner().purge_progress(self.tenant(), &settings, generation).await?)
+    }
+
+    /// Whether the acting user may change what belongs to this user of the tenant.
+    async fn entitled_over(&self, user: &UserId) -> Result<Timestamp, Refused> {
+        let at = self.entitled().await?.at;
+        if user == self.grant.user() {
+            return Err(self.refuse(Reason::OwnAccount, at));
+        }
+        if self.inner().load_user(self.tenant(), user).await?.is_none() {
+            return Err(self.refuse(Reason::NotFound, at));
+        }
+        Ok(at)
+    }
+
+    async fn entitled(&self) -> Result<Entitled, Refused> {
+        self.entitled_to(None).await
+    }
+
+    /// Holds the acting user against the tenant as it is now.
+    async fn entitled_to(&self, scope: Option<Scope>) -> Result<Entitled, Refused> {
+        let inner = self.inner();
+        let subject = Subject { tenant: self.tenant(), user: self.grant.user() };
+        let loaded = inner.load(subject).await?;
+        let case = inner.open(subject, &loaded)?;
+        let channel = interactive(self.grant.channel());
+        let standing = case.standing(&*inner.policy, loaded.user.as_ref(), self.grant, channel)?;
+        let administrator = loaded.user.as_ref().filter(|user| user.system_administrator);
+        let (Ok(requirement), Some(user), true) = (standing, administrator, self.grant.tenant() == self.tenant) else {
+            return Err(self.refuse(Reason::NotFound, case.now()));
+        };
+        let locked_out = match scope {
+            Some(scope) => case.would_be_locked_out(&*inner.policy, user, scope, channel)?,
+            None => false,
+        };
+        Ok(Entitled {
+            at: case.now(),
+            may_wipe: requirement != Requirement::Required || case.is_recent(self.grant),
+            locked_out,
+            current: Current {
+                settings: case.settings().clone(),
+                version: case.settings_version(),
+                generation: case.generation(),
+            },
+        })
+    }
+
+    fn refuse(&self, reason: Reason, at: Timestamp) -> Refused {
+        let event = EventKind::AdministrationRefused { by: self.actor(), reason: reason.code().into() };
+        self.inner().emit(self.tenant(), None, at, event);
+        Denied::new(reason).into()
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::Administrator { user: self.grant.user().clone() }
+    }
+
+    fn inner(&self) -> &Inner {
+        &self.flow.inner
+    }
+}
+
+/// What administrators and the operator have in common.
+impl Inner {
+    /// Changes a tenant's scope, if its settings are still as they were read. Says whether they were.
+    pub(super) async fn change_scope(
+        &self,
+        tenant: &TenantId,
+        current: Current,
+        scope: Scope,
+        by: Actor,
+        at: Timestamp,
+    ) -> Result<bool, Error> {
+        let Current { mut settings, version, mut generation } = current;
+        let from = std::mem::replace(&mut settings.scope, scope);
+        if scope == Scope::DoNotUse {
+            generation = generation.next().ok_or(Error::Corrupt(Document::Settings))?;
+            settings.clearing = Some(Clearing { started: at, deleted: 0, finished: None });
+        }
+        let next = Saved { version: self.new_version()?, generation, document: settings.encode()? };
+        let written = match self.factors.change_settings(tenant, version, &next).await {
+            Ok(commit) => commit == Commit::Written,
+            // Perhaps it is written all the same; then this is the change, and its event must not be missing.
+            Err(fault) => match self.factors.settings(tenant).await {
+                Ok(Some(saved)) if saved.version == next.version => true,
+                _ => return Err(Error::factor_store(fault)),
+            },
+        };
+        if written {
+            self.emit(tenant, None, at, EventKind::ScopeChanged { from, to: scope, by });
+        }
+        Ok(written)
+    }
+
+    /// Deletes the record: whoever decided on it before can't commit any more, so nothing of it comes back (`I-26`).
+    ///
+    /// The person is told at the registered address and at the number that is being cleared.
+    pub(super) async fn reset(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        by: Actor,
+        at: Timestamp,
+    ) -> Result<(), Refused> {
+        let subject = Subject { tenant, user };
+        let loaded = self.load(subject).await?;
+        // A damaged record must not keep itself from being cleared.
+        let places = match (&loaded.user, self.open(subject, &loaded)) {
+            (Some(known), Ok(case)) => case.places(known),
+            (Some(known), Err(Error::Corrupt(_) | Error::UnsupportedFormat { .. })) => {
+                known.email.clone().map(Destination::Email).into_iter().collect()
+            }
+            (Some(_), Err(error)) => return Err(error.into()),
+            (None, _) => Vec::new(),
+        };
+        self.factors.remove(tenant, user).await.map_err(Error::factor_store)?;
+        self.emit(tenant, Some(user), at, EventKind::UserReset { by });
+        if let Some(known) = &loaded.user {
+            for place in places {
+                self.notify(subject, known, place, NoticeKind::Reset, at).await;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn unlock(&self, tenant: &TenantId, user: &UserId, by: Actor) -> Result<(), Refused> {
+        let subject = Subject { tenant, user };
+        let committed = self
+            .step(subject, |case, known| {
+                let refused =
+                    |reason: Reason| EventKind::AdministrationRefused { by: by.clone(), reason: reason.code().into() };
+                if known.is_none() {
+                    return Ok(Decision::new(Err(Denied::new(Reason::NotFound)), refused(Reason::NotFound)));
+                }
+                let unlocked = case.unlock();
+                // What could be lifted is, even if that is not enough.
+                let event = match &unlocked {
+                    Err(denied) if !case.changed() => refused(denied.reason()),
+                    Ok(()) | Err(_) => EventKind::UserUnlocked { by: by.clone() },
+                };
+                Ok(Decision::new(unlocked, event))
+            })
+            .await?;
+        Ok(committed.outcome?)
+    }
+
+    /// `None`: there is no such user.
+    pub(super) async fn overview(&self, tenant: &TenantId, user: &UserId) -> Result<Option<Overview>, Error> {
+        let subject = Subject { tenant, user };
+        let loaded = self.load(subject).await?;
+        let case = self.open(subject, &loaded)?;
+        Ok(loaded.user.as_ref().map(|user| case.overview(user)))
+    }
+}

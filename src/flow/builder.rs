@@ -1,0 +1,476 @@
+//! The configuration of a flow: safe defaults, and a refusal of what is unsafe by arithmetic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error as ThisError;
+
+use crate::clock::{Clock, SystemClock};
+use crate::entropy::{Draw, Entropy, SystemEntropy};
+use crate::event::{EventSink, NoEvents};
+use crate::flow::{Inner, LoginFlow};
+use crate::limits::{DeviceLimits, Limits};
+use crate::machine::{FailureRule, Rules, Seal, SendRule, sha256_tag};
+use crate::password::{Argon2id, PasswordVerifier};
+use crate::policy::{StandardPolicy, TwoFactorPolicy};
+use crate::secret::Pepper;
+use crate::sender::CodeSender;
+use crate::store::FactorStore;
+use crate::user::UserStore;
+
+const fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+const fn minutes(number: u32) -> Duration {
+    seconds(60).saturating_mul(number)
+}
+
+const fn days(number: u32) -> Duration {
+    seconds(24 * 60 * 60).saturating_mul(number)
+}
+
+/// An attacker who knows the password and guesses codes for a year must fail with at least this likelihood: 999 in 1,000.
+const ONE_IN: u64 = 1_000;
+
+/// Configures a [`LoginFlow`]. Every setting has a default that is safe.
+///
+/// | setting | default |
+/// |---|---|
+/// | [`code_digits`](Self::code_digits) | 6 |
+/// | [`code_ttl`](Self::code_ttl) | 3 minutes |
+/// | [`login_ttl`](Self::login_ttl) | 10 minutes |
+/// | [`pending_logins`](Self::pending_logins) | 4 |
+/// | [`wrong_codes`](Self::wrong_codes) | 5, then locked |
+/// | [`lock`](Self::lock) | 15 minutes, doubling up to a day |
+/// | [`wrong_codes_per_month`](Self::wrong_codes_per_month) | 25 in 30 days |
+/// | [`suspend_after`](Self::suspend_after) | 30 wrong codes in a row |
+/// | [`wrong_passwords`](Self::wrong_passwords) | 10, then locked |
+/// | [`password_lock`](Self::password_lock) | 1 minute, doubling up to 15 |
+/// | [`send_spacing`](Self::send_spacing) | 30 seconds |
+/// | [`sends_per_login`](Self::sends_per_login) | 5 |
+/// | [`sends_per_hour`](Self::sends_per_hour) | 10 |
+/// | [`sends_per_day`](Self::sends_per_day) | 20 |
+/// | [`recent_login`](Self::recent_login) | 10 minutes |
+/// | [`trusted_devices`](Self::trusted_devices) | off |
+/// | [`backup_codes`](Self::backup_codes) | on |
+/// | [`fall_back_to_email`](Self::fall_back_to_email) | off: the person chooses |
+#[must_use = "a configuration does nothing until it is built"]
+pub struct LoginFlowBuilder {
+    users: Arc<dyn UserStore>,
+    factors: Arc<dyn FactorStore>,
+    sender: Arc<dyn CodeSender>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    verifier: Option<Arc<dyn PasswordVerifier>>,
+    policy: Arc<dyn TwoFactorPolicy>,
+    events: Arc<dyn EventSink>,
+    pepper: Option<Pepper>,
+    previous_peppers: Vec<Pepper>,
+    numbers: Numbers,
+}
+
+/// The numbers as they were given, before they are checked.
+#[derive(Clone, Copy, Debug)]
+struct Numbers {
+    code_digits: u32,
+    code_ttl: Duration,
+    login_ttl: Duration,
+    pending_logins: u32,
+    wrong_codes: u32,
+    lock: Duration,
+    longest_lock: Duration,
+    wrong_codes_per_month: u32,
+    suspend_after: u32,
+    wrong_passwords: u32,
+    password_lock: Duration,
+    longest_password_lock: Duration,
+    send_spacing: Duration,
+    sends_per_login: u32,
+    sends_per_hour: u32,
+    sends_per_day: u32,
+    recent_login: Duration,
+    trusted_devices: Option<(Duration, u32)>,
+    backup_codes: bool,
+    fall_back_to_email: bool,
+}
+
+impl LoginFlowBuilder {
+    pub(super) fn new(users: Arc<dyn UserStore>, factors: Arc<dyn FactorStore>, sender: Arc<dyn CodeSender>) -> Self {
+        Self {
+            users,
+            factors,
+            sender,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            verifier: None,
+            policy: Arc::new(StandardPolicy),
+            events: Arc::new(NoEvents),
+            pepper: None,
+            previous_peppers: Vec::new(),
+            numbers: Numbers::default(),
+        }
+    }
+
+    #[cfg(feature = "internals")]
+    pub(crate) fn default_limits() -> Result<Limits, ConfigError> {
+        Numbers::default().check()
+    }
+
+    /// Who needs the second factor. Default: [`StandardPolicy`].
+    pub fn policy(mut self, policy: impl TwoFactorPolicy + 'static) -> Self {
+        self.policy = Arc::new(policy);
+        self
+    }
+
+    /// How passwords are checked. Default: [`Argon2id`] with its default parameters.
+    pub fn password_verifier(mut self, verifier: impl PasswordVerifier + 'static) -> Self {
+        self.verifier = Some(Arc::new(verifier));
+        self
+    }
+
+    /// Who is told what happened. Default: nobody. A host should pass at least a sink that logs (`I-38`).
+    pub fn events(mut self, events: impl EventSink + 'static) -> Self {
+        self.events = Arc::new(events);
+        self
+    }
+
+    /// The clock. Default: [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The random generator. Default: [`SystemEntropy`]. For tests: anything else makes codes foreseeable.
+    pub fn entropy(mut self, entropy: impl Entropy + 'static) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// A server-side key for what is saved of codes and backup codes. Default: none.
+    pub fn pepper(mut self, pepper: Pepper) -> Self {
+        self.pepper = Some(pepper);
+        self
+    }
+
+    /// A key that was the [`pepper`](Self::pepper) before. What was saved under it stays usable.
+    pub fn previous_pepper(mut self, pepper: Pepper) -> Self {
+        self.previous_peppers.push(pepper);
+        self
+    }
+
+    /// How many digits a code has: 6 to 10.
+    pub const fn code_digits(mut self, digits: u32) -> Self {
+        self.numbers.code_digits = digits;
+        self
+    }
+
+    /// How long a code lives: 30 to 600 seconds (`I-07`, NIST SP 800-63B-4, 3.1.3.2).
+    pub const fn code_ttl(mut self, ttl: Duration) -> Self {
+        self.numbers.code_ttl = ttl;
+        self
+    }
+
+    /// How long a login may wait for its second factor, whatever is sent again: at least as long as a code lives, at most an hour.
+    pub const fn login_ttl(mut self, ttl: Duration) -> Self {
+        self.numbers.login_ttl = ttl;
+        self
+    }
+
+    /// How many logins of one user may wait at once: 2 to 16 (`I-40`).
+    pub const fn pending_logins(mut self, most: u32) -> Self {
+        self.numbers.pending_logins = most;
+        self
+    }
+
+    /// After how many wrong codes a user is locked, and how many one login takes: 1 to 20. Wrong codes that should prove a number are
+    /// counted apart, up to the same number; as many wrong backup codes make a pause of a minute (`I-10`, `I-14`).
+    pub const fn wrong_codes(mut self, number: u32) -> Self {
+        self.numbers.wrong_codes = number;
+        self
+    }
+
+    /// How long the first lock lasts, at least a minute, and the longest, at most 30 days. Each lock lasts twice as long as the one before.
+    pub const fn lock(mut self, first: Duration, longest: Duration) -> Self {
+        self.numbers.lock = first;
+        self.numbers.longest_lock = longest;
+        self
+    }
+
+    /// How many wrong codes are compared in any 30 days, whatever succeeds in between (`I-12`): from [`wrong_codes`](Self::wrong_codes) to 100.
+    pub const fn wrong_codes_per_month(mut self, number: u32) -> Self {
+        self.numbers.wrong_codes_per_month = number;
+        self
+    }
+
+    /// After how many wrong codes in a row only an administrator's reset helps (`I-11`): from [`wrong_codes`](Self::wrong_codes) to 100.
+    pub const fn suspend_after(mut self, number: u32) -> Self {
+        self.numbers.suspend_after = number;
+        self
+    }
+
+    /// After how many wrong passwords in a row passwords of that user are not checked for a time: 3 to 100.
+    pub const fn wrong_passwords(mut self, number: u32) -> Self {
+        self.numbers.wrong_passwords = number;
+        self
+    }
+
+    /// How long the first password lock lasts, at least a second, and the longest, at most an hour: anybody can cause it, and the owner
+    /// must get in (`I-13`).
+    pub const fn password_lock(mut self, first: Duration, longest: Duration) -> Self {
+        self.numbers.password_lock = first;
+        self.numbers.longest_password_lock = longest;
+        self
+    }
+
+    /// The time between two codes to one user: 10 seconds to 10 minutes (`I-15`).
+    pub const fn send_spacing(mut self, spacing: Duration) -> Self {
+        self.numbers.send_spacing = spacing;
+        self
+    }
+
+    /// How many codes one login gets: 1 to 10, and no more than an hour's.
+    pub const fn sends_per_login(mut self, number: u32) -> Self {
+        self.numbers.sends_per_login = number;
+        self
+    }
+
+    /// How many codes one user gets in any hour: no more than a day's.
+    pub const fn sends_per_hour(mut self, number: u32) -> Self {
+        self.numbers.sends_per_hour = number;
+        self
+    }
+
+    /// How many codes one user gets in any 24 hours: at most 100.
+    pub const fn sends_per_day(mut self, number: u32) -> Self {
+        self.numbers.sends_per_day = number;
+        self
+    }
+
+    /// How long after a login with a code or backup code its user may change things on the account page (`I-32`): 1 minute to a day.
+    pub const fn recent_login(mut self, window: Duration) -> Self {
+        self.numbers.recent_login = window;
+        self
+    }
+
+    /// Switches trusted devices on: how long one is trusted, from an hour to 90 days, and how many a user may have, up to 32.
+    ///
+    /// NIST SP 800-63B-4 (5.1) does not count a trusted device as authentication.
+    pub const fn trusted_devices(mut self, lifetime: Duration, per_user: u32) -> Self {
+        self.numbers.trusted_devices = Some((lifetime, per_user));
+        self
+    }
+
+    /// Whether users may have a backup code.
+    pub const fn backup_codes(mut self, on: bool) -> Self {
+        self.numbers.backup_codes = on;
+        self
+    }
+
+    /// Whether a code goes to the email address by itself when its SMS surely was not sent. It is charged as another send.
+    pub const fn fall_back_to_email(mut self, on: bool) -> Self {
+        self.numbers.fall_back_to_email = on;
+        self
+    }
+
+    /// Builds the flow.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if a number is out of its bounds, contradicts another, or lets an attacker who knows the password guess a code
+    /// within a year more often than once in 1,000 times. It says which number to change.
+    pub fn build(self) -> Result<LoginFlow, ConfigError> {
+        let limits = self.numbers.check()?;
+        let mut ids: Vec<&str> = self.pepper.iter().chain(&self.previous_peppers).map(Pepper::id).collect();
+        ids.sort_unstable();
+        if ids.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+            return Err(ConfigError::DuplicatePepper);
+        }
+        let phantom_key = Draw::new(&*self.entropy).bytes().map_err(|_| ConfigError::NoRandomness)?;
+        let verifier = match self.verifier {
+            Some(verifier) => verifier,
+            None => Arc::new(Argon2id::default()),
+        };
+        Ok(LoginFlow {
+            inner: Arc::new(Inner {
+                users: self.users,
+                factors: self.factors,
+                sender: self.sender,
+                clock: self.clock,
+                entropy: self.entropy,
+                verifier,
+                policy: self.policy,
+                events: self.events,
+                rules: Rules { limits, seal: Seal::new(sha256_tag, self.pepper, self.previous_peppers) },
+                phantom_key,
+            }),
+        })
+    }
+}
+
+impl std::fmt::Debug for LoginFlowBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoginFlowBuilder").field("numbers", &self.numbers).finish_non_exhaustive()
+    }
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self {
+            code_digits: 6,
+            code_ttl: minutes(3),
+            login_ttl: minutes(10),
+            pending_logins: 4,
+            wrong_codes: 5,
+            lock: minutes(15),
+            longest_lock: days(1),
+            wrong_codes_per_month: 25,
+            suspend_after: 30,
+            wrong_passwords: 10,
+            password_lock: minutes(1),
+            longest_password_lock: minutes(15),
+            send_spacing: seconds(30),
+            sends_per_login: 5,
+            sends_per_hour: 10,
+            sends_per_day: 20,
+            recent_login: minutes(10),
+            trusted_devices: None,
+            backup_codes: true,
+            fall_back_to_email: false,
+        }
+    }
+}
+
+impl Numbers {
+    fn check(&self) -> Result<Limits, ConfigError> {
+        count("code_digits", self.code_digits, 6, 10)?;
+        time("code_ttl", self.code_ttl, seconds(30), seconds(600))?;
+        time("login_ttl", self.login_ttl, self.code_ttl, minutes(60))?;
+        count("pending_logins", self.pending_logins, 2, 16)?;
+        count("wrong_codes", self.wrong_codes, 1, 20)?;
+        time("lock", self.lock, minutes(1), days(30))?;
+        time("lock", self.longest_lock, self.lock, days(30))?;
+        count("wrong_codes_per_month", self.wrong_codes_per_month, self.wrong_codes, 100)?;
+        count("suspend_after", self.suspend_after, self.wrong_codes, 100)?;
+        count("wrong_passwords", self.wrong_passwords, 3, 100)?;
+        time("password_lock", self.password_lock, seconds(1), minutes(60))?;
+        time("password_lock", self.longest_password_lock, self.password_lock, minutes(60))?;
+        time("send_spacing", self.send_spacing, seconds(10), minutes(10))?;
+        count("sends_per_day", self.sends_per_day, 1, 100)?;
+        count("sends_per_hour", self.sends_per_hour, 1, self.sends_per_day)?;
+        count("sends_per_login", self.sends_per_login, 1, self.sends_per_hour.min(10))?;
+        time("recent_login", self.recent_login, minutes(1), days(1))?;
+        if let Some((lifetime, per_user)) = self.trusted_devices {
+            time("trusted_devices", lifetime, minutes(60), days(90))?;
+            count("trusted_devices", per_user, 1, 32)?;
+        }
+        let codes = FailureRule {
+            lock_after: self.wrong_codes,
+            lock: self.lock,
+            lock_at_most: self.longest_lock,
+            suspend_after: Some(self.suspend_after),
+            rolling: Some((self.wrong_codes_per_month, days(30))),
+        };
+        let limits = Limits {
+            digits: u8::try_from(self.code_digits).unwrap_or(u8::MAX),
+            code_ttl: self.code_ttl,
+            login_ttl: self.login_ttl,
+            pending: self.pending_logins as usize,
+            // 120 bits can't be guessed: a short pause keeps the cost down, and nobody can take this way in from its owner for long.
+            backup_codes: FailureRule {
+                lock: minutes(1),
+                lock_at_most: minutes(1),
+                suspend_after: None,
+                rolling: None,
+                ..codes.clone()
+            },
+            codes,
+            passwords: FailureRule {
+                lock_after: self.wrong_passwords,
+                lock: self.password_lock,
+                lock_at_most: self.longest_password_lock,
+                suspend_after: None,
+                rolling: None,
+            },
+            sends: SendRule {
+                spacing: self.send_spacing,
+                per_login: self.sends_per_login,
+                per_hour: self.sends_per_hour,
+                per_day: self.sends_per_day,
+            },
+            recent_login: self.recent_login,
+            backup_enabled: self.backup_codes,
+            fall_back_to_email: self.fall_back_to_email,
+            devices: self
+                .trusted_devices
+                .map(|(lifetime, per_user)| DeviceLimits { lifetime, per_user: per_user as usize }),
+        };
+        self.guessing(limits.code_space())?;
+        Ok(limits)
+    }
+
+    /// The patient attacker: knows the password, stays under every lock, and lets the owner's logins clear the row of failures. What binds
+    /// then is the rolling budget alone: 365 days touch at most 14 windows of 30 days.
+    fn guessing(&self, codes: u64) -> Result<(), ConfigError> {
+        let guesses_per_year = u64::from(self.wrong_codes_per_month).saturating_mul(14);
+        if guesses_per_year.saturating_mul(ONE_IN) > codes {
+            return Err(ConfigError::GuessingTooLikely { guesses_per_year, codes });
+        }
+        Ok(())
+    }
+}
+
+fn count(setting: &'static str, given: u32, least: u32, most: u32) -> Result<(), ConfigError> {
+    if (least..=most).contains(&given) { Ok(()) } else { Err(ConfigError::Count { setting, given, least, most }) }
+}
+
+fn time(setting: &'static str, given: Duration, least: Duration, most: Duration) -> Result<(), ConfigError> {
+    if (least..=most).contains(&given) { Ok(()) } else { Err(ConfigError::Time { setting, given, least, most }) }
+}
+
+/// A configuration that was refused. Each says which setting to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A count is out of bounds; a bound may be another setting.
+    #[error("`{setting}` must be from {least} to {most}, and is {given}")]
+    Count {
+        /// Which.
+        setting: &'static str,
+        /// What it is.
+        given: u32,
+        /// The least that it may be.
+        least: u32,
+        /// The most that it may be.
+        most: u32,
+    },
+    /// A time is out of bounds; a bound may be another setting.
+    #[error("`{setting}` must be from {least:?} to {most:?}, and is {given:?}")]
+    Time {
+        /// Which.
+        setting: &'static str,
+        /// What it is.
+        given: Duration,
+        /// The least that it may be.
+        least: Duration,
+        /// The most that it may be.
+        most: Duration,
+    },
+    /// Too many guesses for so few codes.
+    #[error(
+        "an attacker who knows a password may try {guesses_per_year} of {codes} codes a year, more than 1 in 1000: raise `code_digits` or \
+         lower `wrong_codes_per_month`"
+    )]
+    GuessingTooLikely {
+        /// How many wrong codes are compared in a year at most.
+        guesses_per_year: u64,
+        /// How many codes there are.
+        codes: u64,
+    },
+    /// Two peppers have the same key id.
+    #[error("two peppers have the same key id: give each `pepper` and `previous_pepper` its own")]
+    DuplicatePepper,
+    /// The random generator failed.
+    #[error("`entropy` gave no randomness")]
+    NoRandomness,
+}

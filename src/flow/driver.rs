@@ -1,0 +1,287 @@
+//! One step: read once, decide, write once conditionally, and only then act.
+
+use futures_lite::future::try_zip;
+
+use crate::clock::Timestamp;
+use crate::contact::Destination;
+use crate::entropy::Draw;
+use crate::error::{Error, Fault};
+use crate::event::{Event, EventKind};
+use crate::flow::Inner;
+use crate::flow::step::{Alternatives, Authenticated, Challenge, Delivery, IssuedCode, LoginStep};
+use crate::grant::Grant;
+use crate::ids::{LoginId, TenantId, UserId, Version};
+use crate::machine::{Case, Decision, Next, OpenLogin, OutgoingCode, TokenKind, Via, Write, write_token};
+use crate::reason::{Denied, Reason};
+use crate::secret::PendingToken;
+use crate::sender::{Accepted, CodeMessage, Notice, NoticeKind, Purpose};
+use crate::store::{Commit, Snapshot};
+use crate::user::User;
+
+/// How often a step decides before it gives way to the others.
+pub(super) const ATTEMPTS: usize = 16;
+
+/// What one step is about.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) user: &'a UserId,
+}
+
+/// What a step read.
+pub(super) struct Loaded {
+    pub(super) user: Option<User>,
+    pub(super) snapshot: Snapshot,
+}
+
+/// What a step decided, after it was written: the only thing that anybody outside may see (`I-09`).
+pub(super) struct Committed<T> {
+    pub(super) outcome: T,
+    pub(super) user: Option<User>,
+    pub(super) at: Timestamp,
+}
+
+impl Inner {
+    /// Reads the user and the record at the same time.
+    pub(super) async fn load(&self, subject: Subject<'_>) -> Result<Loaded, Error> {
+        let (user, snapshot) = try_zip(self.load_user(subject.tenant, subject.user), self.load_record(subject)).await?;
+        Ok(Loaded { user, snapshot })
+    }
+
+    pub(super) async fn load_user(&self, tenant: &TenantId, id: &UserId) -> Result<Option<User>, Error> {
+        match self.users.find_by_id(tenant, id).await.map_err(Error::user_store)? {
+            Some(user) if user.id != *id => Err(Error::user_store(Fault::from("answered with another user"))),
+            user => Ok(user),
+        }
+    }
+
+    pub(super) async fn load_record(&self, subject: Subject<'_>) -> Result<Snapshot, Error> {
+        self.factors.load(subject.tenant, subject.user).await.map_err(Error::factor_store)
+    }
+
+    pub(super) fn open<'a>(&'a self, subject: Subject<'a>, loaded: &Loaded) -> Result<Box<Case<'a>>, Error> {
+        let now = Timestamp::now(&*self.clock)?;
+        Case::open(
+            &self.rules,
+            &*self.entropy,
+            subject.tenant,
+            subject.user,
+            loaded.user.as_ref(),
+            &loaded.snapshot,
+            now,
+        )
+    }
+
+    /// A step of a user who is looked up anew each time the step decides.
+    pub(super) async fn step<T>(
+        &self,
+        subject: Subject<'_>,
+        mut decide: impl FnMut(&mut Case<'_>, Option<&User>) -> Result<Decision<T>, Error> + Send,
+    ) -> Result<Committed<T>, Error> {
+        for _ in 0..ATTEMPTS {
+            let loaded = self.load(subject).await?;
+            let mut case = self.open(subject, &loaded)?;
+            let decision = decide(&mut case, loaded.user.as_ref())?;
+            if let Some(at) = self.commit(subject, case, Write::IfChanged).await? {
+                return Ok(self.act(subject, decision, loaded.user, at).await);
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// Writes what a case has become, if that is needed. `None`: something else came first, and nothing was written.
+    pub(super) async fn commit(
+        &self,
+        subject: Subject<'_>,
+        mut case: Box<Case<'_>>,
+        write: Write,
+    ) -> Result<Option<Timestamp>, Error> {
+        let at = case.now();
+        let changed = case.changed();
+        if !changed && write == Write::IfChanged {
+            return Ok(Some(at));
+        }
+        let (mut expected, next) = case.prepare_commit()?;
+        drop(case);
+        let in_vain = !changed && write == Write::InVain;
+        if in_vain {
+            // The version that would be written is one that no row has: the same call, and nothing to conflict with for anybody else.
+            expected.record = Some(next.version);
+        }
+        match self.factors.commit(subject.tenant, subject.user, &expected, &next).await.map_err(Error::factor_store)? {
+            Commit::Conflict if !in_vain => Ok(None),
+            Commit::Written | Commit::Conflict => Ok(Some(at)),
+        }
+    }
+
+    /// What follows a decision that is written: its one event, and its notices.
+    pub(super) async fn act<T>(
+        &self,
+        subject: Subject<'_>,
+        decision: Decision<T>,
+        user: Option<User>,
+        at: Timestamp,
+    ) -> Committed<T> {
+        let Decision { outcome, event, notices } = decision;
+        let about = (!subject.user.is_phantom() && user.is_some()).then_some(subject.user);
+        self.emit(subject.tenant, about, at, event);
+        if let Some(user) = &user {
+            for (destination, kind) in notices {
+                self.notify(subject, user, destination, kind, at).await;
+            }
+        }
+        Committed { outcome, user, at }
+    }
+
+    pub(super) fn new_version(&self) -> Result<Version, Error> {
+        Ok(Version::from_random(Draw::new(&*self.entropy).bytes()?))
+    }
+
+    pub(super) fn emit(&self, tenant: &TenantId, user: Option<&UserId>, at: Timestamp, kind: EventKind) {
+        self.events.emit(&Event { at: at.to_time(), tenant: tenant.clone(), user: user.cloned(), kind });
+    }
+
+    /// Tells a person. A failure is an event and changes nothing.
+    pub(super) async fn notify(
+        &self,
+        subject: Subject<'_>,
+        user: &User,
+        destination: Destination,
+        kind: NoticeKind,
+        at: Timestamp,
+    ) {
+        let notice = Notice {
+            tenant: subject.tenant.clone(),
+            user: subject.user.clone(),
+            destination,
+            kind,
+            at: at.to_time(),
+            language: user.language.clone(),
+        };
+        if let Err(error) = self.sender.notify(&notice).await {
+            self.emit(subject.tenant, Some(subject.user), at, EventKind::NoticeFailed { error: error.kind() });
+        }
+    }
+
+    /// Input that is refused before anything is read.
+    pub(super) fn refuse_input(&self, tenant: &TenantId, denied: impl Into<Denied>) -> Result<LoginStep, Error> {
+        let denied = denied.into();
+        let event = EventKind::StepRefused { login: None, reason: denied.reason().code().into() };
+        self.emit(tenant, None, Timestamp::now(&*self.clock)?, event);
+        Ok(LoginStep::Denied(denied))
+    }
+
+    /// Turns where a login stands into the answer to the host, and sends the code that belongs to it.
+    pub(super) async fn answer(&self, subject: Subject<'_>, committed: Committed<Next>) -> LoginStep {
+        let Committed { outcome, user, at } = committed;
+        match (outcome, user) {
+            (Next::Denied(denied), _) => LoginStep::Denied(denied),
+            (Next::Complete(completion), _) => LoginStep::Authenticated(Authenticated {
+                grant: Grant::from_evidence(completion.evidence),
+                device_token: completion.device,
+                backup_code: completion.backup_code,
+            }),
+            (Next::Open(open), Some(user)) => self.challenge(subject, user, open, at).await,
+            (Next::Open(_), None) => LoginStep::Denied(Denied::new(Reason::LoginOver)),
+        }
+    }
+
+    async fn challenge(&self, subject: Subject<'_>, user: User, mut open: Box<OpenLogin>, at: Timestamp) -> LoginStep {
+        let mut delivery = self.deliver_login_code(subject, &user, &open, at).await;
+        // The one automatic step: SMS surely failed, so the code goes to email. It costs what a resend costs.
+        if self.rules.limits.fall_back_to_email
+            && user.email.is_some()
+            && open.code.as_ref().is_ok_and(|code| matches!(code.destination, Destination::Sms(_)))
+            && matches!(delivery, Delivery::Failed { error } if error.surely_not_sent())
+        {
+            let token = open.token.clone();
+            // If this breaks, the login that was begun stands all the same, with its failed delivery.
+            if let Ok(again) = self.step(subject, |case, user| case.resend(&token, Via::FallBack, user)).await
+                && let (Next::Open(fallen_back), Some(user)) = (again.outcome, again.user)
+            {
+                delivery = self.deliver_login_code(subject, &user, &fallen_back, again.at).await;
+                open = fallen_back;
+            }
+        }
+        LoginStep::CodeRequired(Box::new(self.page(subject, *open, delivery)))
+    }
+
+    async fn deliver_login_code(&self, subject: Subject<'_>, user: &User, open: &OpenLogin, at: Timestamp) -> Delivery {
+        match &open.code {
+            Ok(code) => self.deliver(subject, user, code, Purpose::Login, at).await,
+            Err(denied) => Delivery::NotMade { denied: *denied },
+        }
+    }
+
+    /// Hands one code to the sender. It was charged before, and stays charged (`I-15`, `I-24`).
+    pub(super) async fn deliver(
+        &self,
+        subject: Subject<'_>,
+        user: &User,
+        code: &OutgoingCode,
+        purpose: Purpose,
+        at: Timestamp,
+    ) -> Delivery {
+        let message = CodeMessage {
+            tenant: subject.tenant.clone(),
+            user: subject.user.clone(),
+            login: code.login,
+            purpose,
+            destination: code.destination.clone(),
+            code: crate::secret::Code::new(code.code.expose()),
+            reference: code.reference,
+            valid_for: self.rules.limits.code_ttl,
+            expires_at: code.expires.to_time(),
+            language: user.language.clone(),
+        };
+        match self.sender.send_code(&message).await {
+            Ok(Accepted::Sent) => Delivery::Sent,
+            Ok(Accepted::Queued) => Delivery::Queued,
+            Err(error) => {
+                let kind = error.kind();
+                self.delivery_failed(subject, code.login, &code.destination, kind, at);
+                Delivery::Failed { error: kind }
+            }
+        }
+    }
+
+    fn delivery_failed(
+        &self,
+        subject: Subject<'_>,
+        login: LoginId,
+        to: &Destination,
+        error: crate::sender::SendErrorKind,
+        at: Timestamp,
+    ) {
+        self.emit(
+            subject.tenant,
+            Some(subject.user),
+            at,
+            EventKind::DeliveryFailed { login, method: to.method(), error },
+        );
+    }
+
+    fn page(&self, subject: Subject<'_>, open: OpenLogin, delivery: Delivery) -> Challenge {
+        Challenge {
+            token: PendingToken::new(write_token(TokenKind::Pending, &open.token, Some(subject.user))),
+            login: open.login,
+            code: open.code.as_ref().ok().map(issued),
+            delivery,
+            digits: self.rules.limits.digits,
+            attempts_left: open.attempts_left,
+            login_expires_at: open.deadline.to_time(),
+            resend_at: open.resend_at.map(Timestamp::to_time),
+            alternatives: Alternatives { email: open.email, sms: open.sms, backup_code: open.backup_code },
+        }
+    }
+}
+
+/// What a page may know of a code.
+pub(super) fn issued(code: &OutgoingCode) -> IssuedCode {
+    IssuedCode {
+        method: code.destination.method(),
+        destination: code.destination.masked(),
+        reference: code.reference,
+        expires_at: code.expires.to_time(),
+    }
+}

@@ -1,0 +1,172 @@
+//! The first step: name and password.
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::event::EventKind;
+use crate::flow::driver::{ATTEMPTS, Committed, Loaded, Subject};
+use crate::flow::step::{Login, LoginStep, VouchedLogin};
+use crate::flow::{Inner, LoginFlow};
+use crate::ids::{LoginName, TenantId, UserId};
+use crate::input::{Field, bounded};
+use crate::machine::{Attempt, FirstStep, Write, sha256_tag};
+use crate::password::{self, PASSWORD_BYTES, PasswordAttempt, PasswordVerified};
+use crate::policy::Channel;
+use crate::secret::{DeviceToken, Password};
+use crate::user::{PasswordHash, User, UserStatus};
+
+impl LoginFlow {
+    /// The first step: checks name and password, and asks the policy what else is needed.
+    ///
+    /// Unknown names, wrong passwords, disabled users and locked passwords get the same answer for the same work: a user look-up by name,
+    /// one password hash, a user look-up by id together with one load, and one commit (`I-17`). Only the event tells them apart.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if a plug-in fails, a saved document is damaged, or other steps for the same user keep coming first. Nobody is let in.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before the commit leaves everything as it was; after it, a code may be charged that is not sent.
+    pub async fn begin(&self, login: &Login<'_>) -> Result<LoginStep, Error> {
+        let inner = &*self.inner;
+        let name = match LoginName::new(login.name) {
+            Ok(name) => name,
+            Err(invalid) => return inner.refuse_input(login.tenant, invalid),
+        };
+        if let Err(invalid) = bounded(Field::Password, login.password.expose(), PASSWORD_BYTES) {
+            return inner.refuse_input(login.tenant, invalid);
+        }
+        let user = inner.users.find_by_login(login.tenant, &name).await.map_err(Error::user_store)?;
+        let attempt = PasswordAttempt::new(login.tenant, &name, user.as_ref(), login.password);
+        let (password, outdated) = password::check(&*inner.verifier, &attempt).await?;
+        inner
+            .first_step(First {
+                tenant: login.tenant,
+                channel: login.channel,
+                device: login.device,
+                unknown: name.as_str(),
+                password,
+                rehash: outdated.then_some(login.password),
+                user,
+            })
+            .await
+    }
+
+    /// The first step of an application that has *just checked the password itself*, for this user and this login.
+    ///
+    /// countersign takes its word for it: whoever reaches this call needs only the second factor. For passwords in LDAP or in another
+    /// hash, prefer a [`PasswordVerifier`](crate::PasswordVerifier) of your own and [`begin`](Self::begin), which count failures and
+    /// answer alike for unknown names. A password lock holds here too (`I-16`).
+    ///
+    /// # Errors
+    ///
+    /// As [`begin`](Self::begin).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`begin`](Self::begin).
+    pub async fn begin_with_vouched_password(&self, login: &VouchedLogin<'_>) -> Result<LoginStep, Error> {
+        let inner = &*self.inner;
+        let user = inner.load_user(login.tenant, login.user).await?;
+        inner
+            .first_step(First {
+                tenant: login.tenant,
+                channel: login.channel,
+                device: login.device,
+                unknown: login.user.as_str(),
+                password: Some(PasswordVerified::vouched()),
+                rehash: None,
+                user,
+            })
+            .await
+    }
+}
+
+/// A first step after the password was looked at.
+struct First<'a> {
+    tenant: &'a TenantId,
+    channel: Channel,
+    device: Option<&'a DeviceToken>,
+    /// What stands for a person whom nobody knows.
+    unknown: &'a str,
+    password: Option<PasswordVerified>,
+    /// The password, if its saved hash is out of date.
+    rehash: Option<&'a Password>,
+    user: Option<User>,
+}
+
+impl Inner {
+    /// The password was looked at, which took its time. User and record are read now, so that the step decides on the present (`I-25`),
+    /// and load and commit stand close together.
+    async fn first_step(&self, first: First<'_>) -> Result<LoginStep, Error> {
+        let First { tenant, channel, device, unknown, password, rehash, user } = first;
+        let id = user.as_ref().map_or_else(|| self.phantom(tenant, unknown), |user| user.id.clone());
+        let subject = Subject { tenant, user: &id };
+        let checked = user.and_then(|user| user.password_hash);
+        let mut loaded = self.load(subject).await?;
+        let mut rehashed = None;
+        if let (Some(password), Some(user)) = (rehash, &loaded.user)
+            && self.may_rehash(subject, &loaded, user)?
+        {
+            rehashed = self.rehash(subject, password).await?;
+            // A hash takes its time: what was loaded before it is not the present any more.
+            loaded = self.load(subject).await?;
+        }
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                loaded = self.load(subject).await?;
+            }
+            let mut case = self.open(subject, &loaded)?;
+            let decision = case.begin(&Attempt {
+                user: loaded.user.as_ref(),
+                password: password.as_ref(),
+                checked: checked.as_ref(),
+                channel,
+                device,
+                rehashed: rehashed.as_ref(),
+                policy: &*self.policy,
+            })?;
+            let write = decision.outcome.write;
+            if let Some(at) = self.commit(subject, case, write).await? {
+                if let (Some(rehashed), Some(user), Write::IfChanged) = (&rehashed, &loaded.user, write) {
+                    self.save_rehashed(subject, user, rehashed, at).await;
+                }
+                let Committed { outcome: FirstStep { next, .. }, user, at } =
+                    self.act(subject, decision, loaded.user, at).await;
+                return Ok(self.answer(subject, Committed { outcome: next, user, at }).await);
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// The record that a login with an unknown name is counted in: one of 256 per tenant (`I-17`, `I-40`).
+    fn phantom(&self, tenant: &TenantId, name: &str) -> UserId {
+        let [bucket, ..] =
+            sha256_tag(&self.phantom_key, b"countersign/1/phantom", &[tenant.as_str().as_bytes(), name.as_bytes()]);
+        UserId::phantom(bucket)
+    }
+
+    /// Whether the password that was just right gets a better hash. Not if it lets nobody in: the time it takes would tell that it was right.
+    fn may_rehash(&self, subject: Subject<'_>, loaded: &Loaded, user: &User) -> Result<bool, Error> {
+        let active = user.status == UserStatus::Active && user.password_hash.is_some();
+        Ok(active && self.open(subject, loaded)?.password_open())
+    }
+
+    /// The earlier hash still serves: a failure here is an event, not a failed login.
+    async fn rehash(&self, subject: Subject<'_>, password: &Password) -> Result<Option<PasswordHash>, Error> {
+        let rehashed = self.verifier.rehash(password).await;
+        if rehashed.is_err() {
+            let at = Timestamp::now(&*self.clock)?;
+            self.emit(subject.tenant, Some(subject.user), at, EventKind::PasswordRehashed { saved: false });
+        }
+        Ok(rehashed.unwrap_or_default())
+    }
+
+    /// Saves the better hash with the user. The record knows it by now as one of the same password, so nothing ends by it.
+    async fn save_rehashed(&self, subject: Subject<'_>, user: &User, next: &PasswordHash, at: Timestamp) {
+        let Some(current) = &user.password_hash else { return };
+        let saved =
+            self.users.replace_password_hash(subject.tenant, subject.user, current, next).await.unwrap_or(false);
+        self.emit(subject.tenant, Some(subject.user), at, EventKind::PasswordRehashed { saved });
+    }
+}

@@ -1,0 +1,122 @@
+//! The host's own break-glass handle.
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::event::{Actor, EventKind};
+use crate::flow::LoginFlow;
+use crate::flow::administration::Current;
+use crate::flow::driver::ATTEMPTS;
+use crate::ids::{TenantId, UserId};
+use crate::input::{Field, InvalidInput, printable};
+use crate::machine::Settings;
+use crate::overview::Overview;
+use crate::policy::Scope;
+use crate::reason::Refused;
+use crate::store::Generation;
+
+/// For a support tool or a command line of the host: a tenant whose only administrator is locked out, a user who is to be forgotten.
+///
+/// It asks nobody for a right; it is not reachable from a login, and must not be made reachable. Every use is an event that carries the reason.
+///
+/// # Errors and cancel safety
+///
+/// As [`Administration`](crate::Administration).
+#[derive(Debug)]
+pub struct Operator<'a> {
+    flow: &'a LoginFlow,
+    reason: String,
+}
+
+impl LoginFlow {
+    /// The break-glass handle, for this reason: 1 to 200 bytes of printable text, such as a ticket number.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`] if the reason is empty, longer, or holds a control character.
+    pub fn operator(&self, reason: &str) -> Result<Operator<'_>, InvalidInput> {
+        printable(Field::OperatorReason, reason, 200)?;
+        Ok(Operator { flow: self, reason: reason.to_owned() })
+    }
+}
+
+impl Operator<'_> {
+    /// Clears everything that is saved for one user's second factor, as [`Administration::reset`](crate::Administration::reset). The user need not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Fault`] if a plug-in failed.
+    pub async fn reset(&self, tenant: &TenantId, user: &UserId) -> Result<(), Refused> {
+        let at = Timestamp::now(&*self.flow.inner.clock)?;
+        self.flow.inner.reset(tenant, user, self.actor(), at).await
+    }
+
+    /// Lifts one user's locks, as [`Administration::unlock`](crate::Administration::unlock).
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Denied`] if there is no such user or only a reset helps; [`Refused::Fault`] if a plug-in failed.
+    pub async fn unlock(&self, tenant: &TenantId, user: &UserId) -> Result<(), Refused> {
+        self.flow.inner.unlock(tenant, user, self.actor()).await
+    }
+
+    /// One user's second factor at a glance. `None` if there is no such user.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if a plug-in failed.
+    pub async fn status(&self, tenant: &TenantId, user: &UserId) -> Result<Option<Overview>, Error> {
+        self.flow.inner.overview(tenant, user).await
+    }
+
+    /// Deletes what is saved of a user whom the application has deleted, and says whether there was anything. Nobody is told.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if the store or the clock failed.
+    pub async fn forget(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Error> {
+        let inner = &self.flow.inner;
+        let at = Timestamp::now(&*inner.clock)?;
+        let existed = inner.factors.remove(tenant, user).await.map_err(Error::factor_store)?;
+        inner.emit(tenant, Some(user), at, EventKind::UserForgotten { by: self.actor() });
+        Ok(existed)
+    }
+
+    /// Who needs the second factor in a tenant.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if the store failed.
+    pub async fn scope(&self, tenant: &TenantId) -> Result<Scope, Error> {
+        Ok(self.current(tenant).await?.settings.scope)
+    }
+
+    /// Says who needs the second factor in a tenant from now on, and answers who did before, as
+    /// [`Administration::set_scope`](crate::Administration::set_scope).
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if a plug-in failed.
+    pub async fn set_scope(&self, tenant: &TenantId, scope: Scope) -> Result<Scope, Error> {
+        let inner = &self.flow.inner;
+        for _ in 0..ATTEMPTS {
+            let current = self.current(tenant).await?;
+            let before = current.settings.scope;
+            let at = Timestamp::now(&*inner.clock)?;
+            if before == scope || inner.change_scope(tenant, current, scope, self.actor(), at).await? {
+                return Ok(before);
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    async fn current(&self, tenant: &TenantId) -> Result<Current, Error> {
+        Ok(match self.flow.inner.settings(tenant).await? {
+            Some((saved, settings)) => Current { settings, version: Some(saved.version), generation: saved.generation },
+            None => Current { settings: Settings::default(), version: None, generation: Generation::default() },
+        })
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::Operator { reason: self.reason.clone() }
+    }
+}

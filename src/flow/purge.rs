@@ -1,0 +1,134 @@
+//! Physical deletion after a tenant has switched off: a resumable job that the host runs.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::event::EventKind;
+use crate::flow::driver::ATTEMPTS;
+use crate::flow::{Inner, LoginFlow};
+use crate::ids::TenantId;
+use crate::machine::{Clearing, Settings};
+use crate::store::{Commit, Generation, Saved};
+
+/// The largest batch: what a store deletes without holding up others for long.
+const LARGEST_BATCH: u32 = 5_000;
+
+/// How far the deletion is that a tenant's last switching off began.
+///
+/// None of what is still there is of any use: it became invalid when the scope changed (`I-27`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PurgeProgress {
+    /// When the tenant switched off.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
+    /// How many records were deleted since.
+    pub deleted: u64,
+    /// How many are left. `None`: not counted, because a full batch was deleted and more may follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<u64>,
+    /// When none was left.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<OffsetDateTime>,
+}
+
+impl LoginFlow {
+    /// Deletes one batch of what a tenant's switching off has made invalid: at most `at_most` records, and never more than 5,000. Call it until
+    /// [`PurgeProgress::finished_at`] is set; it can be stopped and resumed at any point, and run on several nodes at once.
+    ///
+    /// `None`: the tenant never switched off.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if the store or the clock fails. What was deleted stays deleted.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future has deleted its batch or not; call again. [`PurgeProgress::deleted`] may then be too low.
+    pub async fn purge(&self, tenant: &TenantId, at_most: u32) -> Result<Option<PurgeProgress>, Error> {
+        let inner = &*self.inner;
+        let at_most = at_most.clamp(1, LARGEST_BATCH);
+        let Some((saved, Settings { clearing: Some(clearing), .. })) = inner.settings(tenant).await? else {
+            return Ok(None);
+        };
+        if clearing.finished.is_some() {
+            return Ok(Some(progress(&clearing, Some(0))));
+        }
+        let generation = saved.generation;
+        let deleted = inner.factors.purge(tenant, generation, at_most).await.map_err(Error::factor_store)?;
+        let remaining =
+            if deleted < u64::from(at_most) { Some(inner.remaining(tenant, generation).await?) } else { None };
+        inner.note_batch(tenant, generation, deleted, remaining).await
+    }
+}
+
+impl Inner {
+    /// Adds a batch to the tenant's settings, and notes the end when nothing was left.
+    async fn note_batch(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        deleted: u64,
+        remaining: Option<u64>,
+    ) -> Result<Option<PurgeProgress>, Error> {
+        for _ in 0..ATTEMPTS {
+            let Some((saved, mut settings)) = self.settings(tenant).await? else { return Ok(None) };
+            let Some(clearing) = settings.clearing.as_mut() else { return Ok(None) };
+            // Switched off once more since: this batch belongs to a deletion that is over.
+            if saved.generation != generation {
+                return Ok(Some(progress(clearing, None)));
+            }
+            clearing.deleted = clearing.deleted.saturating_add(deleted);
+            let ends_here = remaining == Some(0) && clearing.finished.is_none();
+            let at = Timestamp::now(&*self.clock)?;
+            if ends_here {
+                clearing.finished = Some(at);
+            }
+            let noted = progress(clearing, remaining);
+            // A version of its own, as for every write: without it two purges, or a purge and a change of scope, would undo each other's note.
+            let next = Saved { version: self.new_version()?, generation, document: settings.encode()? };
+            let written =
+                self.factors.change_settings(tenant, Some(saved.version), &next).await.map_err(Error::factor_store)?;
+            if written == Commit::Written {
+                if ends_here {
+                    self.emit(tenant, None, at, EventKind::PurgeFinished);
+                }
+                return Ok(Some(noted));
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// For a page: counts what is left.
+    pub(super) async fn purge_progress(
+        &self,
+        tenant: &TenantId,
+        settings: &Settings,
+        generation: Generation,
+    ) -> Result<Option<PurgeProgress>, Error> {
+        let Some(clearing) = &settings.clearing else { return Ok(None) };
+        let remaining = if clearing.finished.is_some() { 0 } else { self.remaining(tenant, generation).await? };
+        Ok(Some(progress(clearing, Some(remaining))))
+    }
+
+    pub(super) async fn settings(&self, tenant: &TenantId) -> Result<Option<(Saved, Settings)>, Error> {
+        let Some(saved) = self.factors.settings(tenant).await.map_err(Error::factor_store)? else { return Ok(None) };
+        let settings = Settings::read(Some(&saved))?;
+        Ok(Some((saved, settings)))
+    }
+
+    async fn remaining(&self, tenant: &TenantId, below: Generation) -> Result<u64, Error> {
+        self.factors.count(tenant, below).await.map_err(Error::factor_store)
+    }
+}
+
+fn progress(clearing: &Clearing, remaining: Option<u64>) -> PurgeProgress {
+    PurgeProgress {
+        started_at: clearing.started.to_time(),
+        deleted: clearing.deleted,
+        remaining: if clearing.finished.is_some() { Some(0) } else { remaining },
+        finished_at: clearing.finished.map(Timestamp::to_time),
+    }
+}

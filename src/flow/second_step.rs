@@ -1,0 +1,170 @@
+//! The steps after the password: a code, a backup code, another code, or giving up; and, later, whether the grant still holds.
+
+use crate::contact::Method;
+use crate::error::Error;
+use crate::flow::LoginFlow;
+use crate::flow::driver::{Committed, Subject};
+use crate::flow::step::{LoginStep, ResendTo, TrustDevice};
+use crate::grant::{Grant, SavedGrant, Staleness, Validity};
+use crate::ids::{DeviceLabel, TenantId, UserId};
+use crate::machine::{TokenKind, TokenSecret, TrustRequest, Via, read_backup_code, read_code, read_token};
+use crate::reason::{Denied, Reason};
+use crate::secret::{BackupCode, Code, PendingToken};
+
+impl LoginFlow {
+    /// Completes a login with the code that was sent.
+    ///
+    /// A wrong code answers [`LoginStep::Denied`] with [`Reason::WrongCode`] and how many are left; the same token serves for the next try.
+    /// What can't be a code (not exactly so many digits, after spaces, hyphens and full-width digits are understood) is refused
+    /// without being counted (`I-20`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if a plug-in fails or other steps for the same user keep coming first. Nobody is let in, and no guess was compared that
+    /// was not charged (`I-09`).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may have used up the code, or charged a wrong one. It has not let anybody in.
+    pub async fn submit_code(
+        &self,
+        tenant: &TenantId,
+        token: &PendingToken,
+        code: &Code,
+        trust: TrustDevice<'_>,
+    ) -> Result<LoginStep, Error> {
+        let limits = &self.inner.rules.limits;
+        let typed = match read_code(code.expose(), limits.digits) {
+            Ok(typed) => typed,
+            Err(invalid) => return self.inner.refuse_input(tenant, invalid),
+        };
+        let trust = match (trust, limits.devices) {
+            (TrustDevice::No, _) => None,
+            (TrustDevice::Named(_), None) => {
+                return self.inner.refuse_input(tenant, Denied::new(Reason::TrustedDevicesOff));
+            }
+            (TrustDevice::Named(label), Some(limits)) => match DeviceLabel::new(label) {
+                Ok(label) => Some(TrustRequest { label, limits }),
+                Err(invalid) => return self.inner.refuse_input(tenant, invalid),
+            },
+        };
+        let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
+        let subject = Subject { tenant, user: &user };
+        let committed =
+            self.inner.step(subject, |case, user| case.submit_code(&secret, &typed, trust.as_ref(), user)).await?;
+        Ok(self.inner.answer(subject, committed).await)
+    }
+
+    /// Completes a login with the backup code. Its successor is in [`Authenticated::backup_code`](crate::Authenticated::backup_code), once (`I-31`): the
+    /// page MUST show it, or the person has none from now on.
+    ///
+    /// Its budget is its own, so that it works while codes are locked (`I-14`).
+    ///
+    /// # Errors
+    ///
+    /// As [`submit_code`](Self::submit_code).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may have used up the backup code without showing its successor; a new one can be made after the next login.
+    pub async fn submit_backup_code(
+        &self,
+        tenant: &TenantId,
+        token: &PendingToken,
+        code: &BackupCode,
+    ) -> Result<LoginStep, Error> {
+        if !self.inner.rules.limits.backup_enabled {
+            return self.inner.refuse_input(tenant, Denied::new(Reason::BackupCodesOff));
+        }
+        let typed = match read_backup_code(code.expose()) {
+            Ok(typed) => typed,
+            Err(invalid) => return self.inner.refuse_input(tenant, invalid),
+        };
+        let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
+        let subject = Subject { tenant, user: &user };
+        let committed = self.inner.step(subject, |case, user| case.submit_backup_code(&secret, &typed, user)).await?;
+        Ok(self.inner.answer(subject, committed).await)
+    }
+
+    /// Sends another code for a login: to the same place, or to the other one. The earlier code of this login is dead (`I-06`).
+    ///
+    /// Neither the login's deadline nor the number of guesses changes (`I-10`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if a plug-in other than the sender fails. A failed delivery is [`Delivery::Failed`](crate::Delivery::Failed).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may have charged a send whose code did not go out.
+    pub async fn resend(&self, tenant: &TenantId, token: &PendingToken, to: ResendTo) -> Result<LoginStep, Error> {
+        let via = match to {
+            ResendTo::Same => Via::Same,
+            ResendTo::Email => Via::This(Method::Email),
+            ResendTo::Sms => Via::This(Method::Sms),
+        };
+        let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
+        let subject = Subject { tenant, user: &user };
+        let committed = self.inner.step(subject, |case, user| case.resend(&secret, via, user)).await?;
+        Ok(self.inner.answer(subject, committed).await)
+    }
+
+    /// Gives a login up, so that its code and its place are free. A login that is over already stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if a store or the clock fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future has cancelled the login or left it as it was.
+    pub async fn cancel(&self, tenant: &TenantId, token: &PendingToken) -> Result<(), Error> {
+        let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant).map(|_| ()) };
+        let subject = Subject { tenant, user: &user };
+        let Committed { outcome: (), .. } =
+            self.inner.step(subject, |case, user| Ok(case.cancel(&secret, user))).await?;
+        Ok(())
+    }
+
+    /// Whether a saved grant still holds: the user is active, the password is the same, and, where the policy now requires a second
+    /// factor, this login had one and the record was not reset since (`I-25`, `I-28`).
+    ///
+    /// The tenant is the one that the request is for; a session of another tenant does not hold there. One user look-up and one load, and no
+    /// write. Ask it whenever a session is used: a new password, a disabled account or a promotion makes no event.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if a plug-in fails. Treat the session as stale then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed.
+    pub async fn revalidate(
+        &self,
+        tenant: &TenantId,
+        grant: &(impl AsRef<SavedGrant> + ?Sized),
+    ) -> Result<Validity, Error> {
+        let grant = grant.as_ref();
+        if grant.tenant() != tenant {
+            return Ok(Validity::Stale(Staleness::OtherTenant));
+        }
+        let subject = Subject { tenant, user: grant.user() };
+        let loaded = self.inner.load(subject).await?;
+        let case = self.inner.open(subject, &loaded)?;
+        let standing = case.standing(&*self.inner.policy, loaded.user.as_ref(), grant, grant.channel())?;
+        Ok(match standing {
+            Ok(_) => Validity::Valid(Grant::revalidated(grant.clone())),
+            Err(stale) => Validity::Stale(stale),
+        })
+    }
+
+    /// Whatever is not a token of a login under way gets the answer of a login that is over.
+    fn not_a_token(&self, tenant: &TenantId) -> Result<LoginStep, Error> {
+        self.inner.refuse_input(tenant, Denied::new(Reason::LoginOver))
+    }
+}
+
+fn read_pending(token: &PendingToken) -> Option<(TokenSecret, UserId)> {
+    let (secret, user) = read_token(TokenKind::Pending, token.expose())?;
+    Some((secret, user?))
+}

@@ -1,0 +1,210 @@
+//! What the steps of a login take and answer.
+
+use std::fmt;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::contact::{MaskedDestination, Method};
+use crate::grant::Grant;
+use crate::ids::{LoginId, TenantId, UserId};
+use crate::policy::Channel;
+use crate::reason::Denied;
+use crate::secret::{BackupCode, DeviceToken, Password, PendingToken, SetupToken};
+use crate::sender::{Reference, SendErrorKind};
+
+/// What a person gives at the first step.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    /// The tenant, from the host's routing.
+    pub tenant: &'a TenantId,
+    /// The name, as typed.
+    pub name: &'a str,
+    /// The password, as typed.
+    pub password: &'a Password,
+    /// How the login comes in. There is no default (`I-35`).
+    pub channel: Channel,
+    /// The trusted-device token that the browser or device presents, if it does.
+    pub device: Option<&'a DeviceToken>,
+}
+
+/// Without the name: people type passwords into the wrong field.
+impl fmt::Debug for Login<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("tenant", self.tenant).field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+/// A first step whose password the application has just checked itself.
+#[derive(Clone, Copy, Debug)]
+pub struct VouchedLogin<'a> {
+    /// The tenant, from the host's routing.
+    pub tenant: &'a TenantId,
+    /// The user whose password was right.
+    pub user: &'a UserId,
+    /// How the login comes in.
+    pub channel: Channel,
+    /// The trusted-device token that the browser or device presents, if it does.
+    pub device: Option<&'a DeviceToken>,
+}
+
+/// Where a login stands.
+#[derive(Debug)]
+#[must_use]
+pub enum LoginStep {
+    /// The person is in.
+    Authenticated(Authenticated),
+    /// A second factor is asked for.
+    CodeRequired(Box<Challenge>),
+    /// Refused. After a wrong code the login goes on; show the reason and let the person try again.
+    Denied(Denied),
+}
+
+impl LoginStep {
+    /// The refusal, if it is one.
+    pub const fn denied(&self) -> Option<&Denied> {
+        match self {
+            Self::Denied(denied) => Some(denied),
+            Self::Authenticated(_) | Self::CodeRequired(_) => None,
+        }
+    }
+}
+
+/// A completed login. Not `Clone`: what it hands out is handed out once.
+#[derive(Debug)]
+#[must_use = "issue a new session identifier for the grant (I-36)"]
+#[non_exhaustive]
+pub struct Authenticated {
+    /// Who logged in, how and when. Issue a **new session identifier** for it (`I-36`).
+    pub grant: Grant,
+    /// For the device that the person asked to trust. Store it there; it is not shown again.
+    pub device_token: Option<DeviceToken>,
+    /// The successor of the backup code that was just used. Show it now; it is not shown again.
+    pub backup_code: Option<BackupCode>,
+}
+
+/// A login that waits for its second factor: all that a page needs to ask for it. Not `Clone`: it holds the token.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct Challenge {
+    /// For the client; not part of the serialised form.
+    #[serde(skip)]
+    pub token: PendingToken,
+    /// The login, for audit logs.
+    pub login: LoginId,
+    /// The code that was made in this step, if one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<IssuedCode>,
+    /// What became of it.
+    pub delivery: Delivery,
+    /// How many digits a code has.
+    pub digits: u8,
+    /// How many wrong codes are accepted before the user is locked.
+    pub attempts_left: u32,
+    /// When the login ends, whatever is sent again.
+    #[serde(with = "time::serde::rfc3339")]
+    pub login_expires_at: OffsetDateTime,
+    /// From when another code may be asked for. `None`: this login gets no more.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub resend_at: Option<OffsetDateTime>,
+    /// The other ways on.
+    pub alternatives: Alternatives,
+}
+
+/// A code that is on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct IssuedCode {
+    /// How it travels.
+    pub method: Method,
+    /// Where to, masked.
+    pub destination: MaskedDestination,
+    /// The four letters that are in the message too. After a resend they tell which of two messages counts.
+    pub reference: Reference,
+    /// When the code stops working.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+/// Ways on beside the code that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Alternatives {
+    /// A code can go to this email address instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<MaskedDestination>,
+    /// A code can go to this phone number instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sms: Option<MaskedDestination>,
+    /// The backup code is accepted.
+    pub backup_code: bool,
+}
+
+/// What became of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Delivery {
+    /// The provider has taken it.
+    Sent,
+    /// It is queued; nobody knows yet.
+    Queued,
+    /// The sender failed. The person can ask again or take another way; the send stays charged (`I-24`).
+    Failed {
+        /// How.
+        error: SendErrorKind,
+    },
+    /// None was made now, for this reason. The login goes on: later with another code, or with the backup code.
+    NotMade {
+        /// Why, and until when.
+        denied: Denied,
+    },
+}
+
+/// Whether the device that gives the code is to be trusted from now on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrustDevice<'a> {
+    /// It is not.
+    #[default]
+    No,
+    /// It is, under this name of 1 to 100 bytes. The person must have asked for it.
+    Named(&'a str),
+}
+
+/// Where another code is to go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResendTo {
+    /// Where the last one of this login went.
+    #[default]
+    Same,
+    /// To the registered email address, for this login.
+    Email,
+    /// To the proved phone number.
+    Sms,
+}
+
+/// A number or address that is being proved. Not `Clone`: it holds the token.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct SetupChallenge {
+    /// For the client; not part of the serialised form.
+    #[serde(skip)]
+    pub token: SetupToken,
+    /// The code that was made.
+    pub code: IssuedCode,
+    /// What became of it.
+    pub delivery: Delivery,
+    /// How many digits it has.
+    pub digits: u8,
+}
+
+/// How a change of method goes on.
+#[derive(Debug)]
+#[must_use]
+pub enum MethodChange {
+    /// A code was sent to the new place: enter it to make the change.
+    Prove(SetupChallenge),
+    /// It is made: this login was completed with a code that was sent there.
+    Done(Method),
+}

@@ -1,0 +1,197 @@
+//! What a completed login is worth, and how long.
+
+use serde::{Deserialize, Serialize, Serializer};
+use time::OffsetDateTime;
+
+use crate::contact::Method;
+use crate::ids::{DeviceId, LoginId, RecordId, TenantId, UserId};
+use crate::machine::{Epoch, Evidence};
+use crate::policy::{Channel, Exemption};
+
+/// The proof that a login was completed (`I-01`).
+///
+/// Only [`LoginFlow`](crate::LoginFlow) makes one: there is no constructor and no `Deserialize`. It is a statement about one moment; keep it
+/// in the session as a [`SavedGrant`] and ask [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) whether it still holds.
+///
+/// The host MUST issue a new session identifier when it accepts one (`I-36`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a grant is the only result of a login; issue a new session identifier for it (I-36)"]
+pub struct Grant(SavedGrant);
+
+impl Grant {
+    /// Evidence in, grant out: the only way to make one. Evidence values can be made only by the checks themselves.
+    pub(crate) fn from_evidence(evidence: Evidence) -> Self {
+        let Evidence { login, tenant, user, channel, at, record, epoch, basis, .. } = evidence;
+        Self(SavedGrant { login, tenant, user, channel, at: at.to_time(), record, epoch, basis })
+    }
+
+    /// For [`LoginFlow::revalidate`](crate::LoginFlow::revalidate): a saved grant that was just found to hold.
+    pub(crate) fn revalidated(saved: SavedGrant) -> Self {
+        Self(saved)
+    }
+
+    /// The form to keep in a session.
+    pub fn into_saved(self) -> SavedGrant {
+        self.0
+    }
+}
+
+impl std::ops::Deref for Grant {
+    type Target = SavedGrant;
+    fn deref(&self) -> &SavedGrant {
+        &self.0
+    }
+}
+
+impl AsRef<SavedGrant> for Grant {
+    fn as_ref(&self) -> &SavedGrant {
+        &self.0
+    }
+}
+
+impl Serialize for Grant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// A grant as it lies in a session: a claim, until [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) or an operation that takes it has
+/// checked it against the user and the record as they are now.
+///
+/// It is bound to values that only the server knows, so it can't be made up from names. It is no secret to the user it belongs to, but
+/// whoever can change the session's contents can change `at`: keep sessions on the server or seal them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedGrant {
+    login: LoginId,
+    tenant: TenantId,
+    user: UserId,
+    channel: Channel,
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    record: Option<RecordId>,
+    epoch: Epoch,
+    basis: Basis,
+}
+
+impl SavedGrant {
+    /// The login it came from, for audit logs.
+    pub const fn login(&self) -> LoginId {
+        self.login
+    }
+
+    /// The tenant.
+    pub const fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The user, within the tenant.
+    pub const fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// How the login came in.
+    pub const fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// When the login was completed.
+    pub const fn at(&self) -> OffsetDateTime {
+        self.at
+    }
+
+    /// What stood beside the password.
+    pub const fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
+    /// The authentication methods, by their RFC 8176 names.
+    ///
+    /// `mfa` is there only if a code or a backup code was verified in this login: a trusted device replaces the code but is no
+    /// authentication of its own (NIST SP 800-63B-4, 5.1).
+    pub const fn amr(&self) -> &'static [&'static str] {
+        match self.basis {
+            Basis::Code { method: Method::Email } | Basis::BackupCode => &["pwd", "otp", "mfa"],
+            Basis::Code { method: Method::Sms } => &["pwd", "otp", "sms", "mfa"],
+            Basis::TrustedDevice { .. } | Basis::Exempt { .. } => &["pwd"],
+        }
+    }
+
+    /// Whether more than a password stood for this login: a code or backup code, or a device that was registered after a code.
+    pub const fn is_beyond_password(&self) -> bool {
+        !matches!(self.basis, Basis::Exempt { .. })
+    }
+
+    /// Whether a code or backup code was verified in this very login: what `mfa` in [`amr`](Self::amr) says.
+    pub const fn has_second_factor(&self) -> bool {
+        matches!(self.basis, Basis::Code { .. } | Basis::BackupCode)
+    }
+
+    pub(crate) const fn record(&self) -> Option<RecordId> {
+        self.record
+    }
+
+    pub(crate) const fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+}
+
+impl AsRef<Self> for SavedGrant {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+/// What stood beside the password in a login.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Basis {
+    /// A code that was sent by this method.
+    Code {
+        /// How the code travelled.
+        method: Method,
+    },
+    /// The backup code.
+    BackupCode,
+    /// A trusted device, registered after a code.
+    TrustedDevice {
+        /// Which one.
+        device: DeviceId,
+    },
+    /// Nothing: the policy did not require it.
+    Exempt {
+        /// Why not.
+        exemption: Exemption,
+    },
+}
+
+/// Whether a saved grant still holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// It does.
+    Valid(Grant),
+    /// It does not: end the session.
+    Stale(Staleness),
+}
+
+/// Why a saved grant no longer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Staleness {
+    /// It is a grant of another tenant.
+    OtherTenant,
+    /// The user is gone or disabled.
+    UserInactive,
+    /// The password, or the user's security stamp, has changed.
+    PasswordChanged,
+    /// The second factor was reset or switched off since.
+    Reset,
+    /// The policy now requires a second factor, and this login had none.
+    SecondFactorRequired,
+    /// The trusted device that the session came in with was deleted, or its trust has run out.
+    DeviceRevoked,
+    /// Its time lies in the future: the clock went back, or the grant was tampered with.
+    ClockMoved,
+}

@@ -1,0 +1,120 @@
+//! The machine's steps without a store, for the benches of this repository. Not part of the public API: anything here may change.
+
+use crate::clock::{SystemClock, Timestamp};
+use crate::contact::EmailAddress;
+use crate::entropy::SystemEntropy;
+use crate::error::{Error, Fault};
+use crate::flow::LoginFlowBuilder;
+use crate::ids::{TenantId, UserId, Version};
+use crate::machine::{Attempt, Case, Next, Rules, Seal, Settings, TokenSecret, sha256_tag};
+use crate::password::PasswordVerified;
+use crate::policy::{Channel, Scope, StandardPolicy};
+use crate::secret::Code;
+use crate::store::{Generation, Saved, Snapshot};
+use crate::user::{PasswordHash, User};
+
+/// One user of one tenant that requires codes, and the machine's rules with their defaults.
+#[derive(Debug)]
+pub struct Machine {
+    rules: Rules,
+    tenant: TenantId,
+    user: User,
+    snapshot: Snapshot,
+}
+
+/// A login that waits for its code, as the machine has it in memory.
+pub struct Waiting<'a> {
+    machine: &'a Machine,
+    case: Box<Case<'a>>,
+    token: TokenSecret,
+    code: Code,
+}
+
+impl std::fmt::Debug for Waiting<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waiting")
+    }
+}
+
+impl Machine {
+    /// Nothing is saved of the user yet.
+    ///
+    /// # Errors
+    ///
+    /// None that could happen.
+    pub fn new() -> Result<Self, Fault> {
+        let mut user = User::new(UserId::new("0a1b2c3d-0000-4000-8000-000000000001")?);
+        user.email = Some(EmailAddress::new("alice@example.com")?);
+        user.password_hash =
+            Some(PasswordHash::new(format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", "a".repeat(22), "b".repeat(43))));
+        let mut settings = Settings::default();
+        settings.scope = Scope::EntireTenant;
+        let saved = Saved {
+            version: Version::from_bytes([1; 16]),
+            generation: Generation::default(),
+            document: settings.encode()?,
+        };
+        Ok(Self {
+            rules: Rules { limits: LoginFlowBuilder::default_limits()?, seal: Seal::new(sha256_tag, None, Vec::new()) },
+            tenant: TenantId::new("acme")?,
+            user,
+            snapshot: Snapshot { settings: Some(saved), record: None },
+        })
+    }
+
+    /// The first step after a right password, up to the code that would be sent.
+    ///
+    /// # Errors
+    ///
+    /// If the clock or the generator fails.
+    pub fn issue(&self) -> Result<Waiting<'_>, Error> {
+        let now = Timestamp::now(&SystemClock)?;
+        let mut case = Case::open(
+            &self.rules,
+            &SystemEntropy,
+            &self.tenant,
+            &self.user.id,
+            Some(&self.user),
+            &self.snapshot,
+            now,
+        )?;
+        let decision = case.begin(&Attempt {
+            user: Some(&self.user),
+            password: Some(&PasswordVerified::vouched()),
+            checked: self.user.password_hash.as_ref(),
+            channel: Channel::Web,
+            device: None,
+            rehashed: None,
+            policy: &StandardPolicy,
+        })?;
+        match decision.outcome.next {
+            Next::Open(open) => match open.code {
+                Ok(outgoing) => Ok(Waiting { machine: self, case, token: open.token, code: outgoing.code }),
+                Err(_) => Err(Error::Contended),
+            },
+            Next::Complete(_) | Next::Denied(_) => Err(Error::Contended),
+        }
+    }
+}
+
+impl Waiting<'_> {
+    /// The second step, with the right code.
+    ///
+    /// # Errors
+    ///
+    /// If the clock fails.
+    pub fn verify(&mut self) -> Result<bool, Error> {
+        let _ = Timestamp::now(&SystemClock)?;
+        let decision = self.case.submit_code(&self.token, self.code.expose(), None, Some(&self.machine.user))?;
+        Ok(matches!(decision.outcome, Next::Complete(_)))
+    }
+
+    /// What is written after either step: the record as JSON.
+    ///
+    /// # Errors
+    ///
+    /// If the generator fails.
+    pub fn encode(&mut self) -> Result<usize, Error> {
+        Ok(self.case.prepare_commit()?.1.document.len())
+    }
+}

@@ -1,0 +1,196 @@
+//! Whether a session's grant still holds, and what it may be used for (`I-25`, `I-32`, `I-34`).
+
+use crate::clock::Timestamp;
+use crate::contact::{Destination, Method};
+use crate::error::Error;
+use crate::event::EventKind;
+
+use crate::grant::{Basis, SavedGrant, Staleness};
+use crate::ids::DeviceId;
+use crate::machine::failures::Failures;
+use crate::machine::{CLOCK_TOLERANCE, Case, Decision, FailureRule, Gate};
+use crate::overview::{LockState, Overview, TrustedDevice};
+use crate::policy::{Channel, PolicyContext, Requirement, Scope, TwoFactorPolicy};
+use crate::reason::{Denied, Reason};
+use crate::secret::BackupCode;
+use crate::sender::NoticeKind;
+use crate::user::{User, UserStatus};
+
+/// What an operation needs of a grant beyond that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// To look.
+    View,
+    /// A recent login with a fresh code or a backup code (`I-32`).
+    Change,
+}
+
+impl Case<'_> {
+    /// Holds a grant against the user, the policy and the record as they are now. Says whether the policy requires a second factor.
+    pub(crate) fn standing(
+        &self,
+        policy: &dyn TwoFactorPolicy,
+        user: Option<&User>,
+        grant: &SavedGrant,
+        channel: Channel,
+    ) -> Result<Result<Requirement, Staleness>, Error> {
+        let Some(user) = user.filter(|user| user.status == UserStatus::Active) else {
+            return Ok(Err(Staleness::UserInactive));
+        };
+        if self.now.plus(CLOCK_TOLERANCE) < Timestamp::from_time(grant.at()) {
+            return Ok(Err(Staleness::ClockMoved));
+        }
+        if self.epoch() != *grant.epoch() {
+            return Ok(Err(Staleness::PasswordChanged));
+        }
+        let context = PolicyContext::new(self.tenant, self.settings.scope, user, channel);
+        let requirement = policy.decide(&context).map_err(Error::policy)?;
+        if requirement == Requirement::Required {
+            let same_record = self.existed && grant.record() == Some(self.record.id);
+            match grant.basis() {
+                Basis::Exempt { .. } => return Ok(Err(Staleness::SecondFactorRequired)),
+                _ if !same_record => return Ok(Err(Staleness::Reset)),
+                Basis::TrustedDevice { device } if !self.has_device(*device) => {
+                    return Ok(Err(Staleness::DeviceRevoked));
+                }
+                Basis::TrustedDevice { .. } | Basis::Code { .. } | Basis::BackupCode => {}
+            }
+        }
+        Ok(Ok(requirement))
+    }
+
+    fn has_device(&self, id: DeviceId) -> bool {
+        self.trusted_devices().any(|(device, _)| device.id == id)
+    }
+
+    /// Whether a grant gives access to the account page of its user.
+    pub(crate) fn authorize(
+        &self,
+        policy: &dyn TwoFactorPolicy,
+        user: Option<&User>,
+        grant: &SavedGrant,
+        need: Need,
+    ) -> Result<Result<(), Denied>, Error> {
+        let denied = |reason| Ok(Err(Denied::new(reason)));
+        match self.standing(policy, user, grant, interactive(grant.channel()))? {
+            Err(_) => return denied(Reason::SessionStale),
+            Ok(Requirement::Exempt(_)) => return denied(Reason::NotInUse),
+            Ok(Requirement::Required) => {}
+        }
+        if need == Need::Change && !self.is_recent(grant) {
+            return denied(Reason::ReauthenticationRequired);
+        }
+        Ok(Ok(()))
+    }
+
+    /// Whether a code or backup code was verified in this login, and not long ago (`I-32`).
+    pub(crate) fn is_recent(&self, grant: &SavedGrant) -> bool {
+        grant.has_second_factor() && self.now < Timestamp::from_time(grant.at()).plus(self.limits().recent_login)
+    }
+
+    /// Whether this user would need a code under that scope, and there is no way to get one.
+    pub(crate) fn would_be_locked_out(
+        &self,
+        policy: &dyn TwoFactorPolicy,
+        user: &User,
+        scope: Scope,
+        channel: Channel,
+    ) -> Result<bool, Error> {
+        let context = PolicyContext::new(self.tenant, scope, user, channel);
+        let required = policy.decide(&context).map_err(Error::policy)? == Requirement::Required;
+        Ok(required && self.places(user).is_empty() && !self.backup_code_usable())
+    }
+
+    /// Everywhere that this user can be told something: the registered address and the proved number.
+    pub(crate) fn places(&self, user: &User) -> Vec<Destination> {
+        [Method::Email, Method::Sms].into_iter().filter_map(|method| self.destination(user, method)).collect()
+    }
+
+    /// What the account page and the administrator's page show.
+    pub(crate) fn overview(&self, user: &User) -> Overview {
+        let limits = self.limits();
+        let lock = |failures: &Failures, rule: &FailureRule| match failures.gate(self.now, rule) {
+            Gate::Open => LockState::Open,
+            Gate::LockedUntil(until) => LockState::LockedUntil { until: until.to_time() },
+            Gate::Suspended => LockState::Suspended,
+        };
+        Overview {
+            method: self.record.method(),
+            email: self.destination(user, Method::Email).map(|destination| destination.masked()),
+            phone: self.destination(user, Method::Sms).map(|destination| destination.masked()),
+            devices: self
+                .trusted_devices()
+                .map(|(device, end)| TrustedDevice {
+                    id: device.id,
+                    label: device.label.clone(),
+                    registered_at: device.registered.to_time(),
+                    last_used_at: device.used.to_time(),
+                    expires_at: end.to_time(),
+                })
+                .collect(),
+            backup_code_made_at: self.record.backup.as_ref().map(|backup| backup.made.to_time()),
+            passwords: lock(&self.record.password.failures, &limits.passwords),
+            codes: lock(&self.record.code_failures, &limits.codes),
+            backup_codes: lock(&self.record.backup_failures, &limits.backup_codes),
+        }
+    }
+
+    /// Deletes one trusted device.
+    pub(crate) fn revoke_device(&mut self, id: DeviceId) -> Decision<Result<(), Denied>> {
+        let before = self.record.devices.len();
+        self.record.devices.retain(|device| device.id != id);
+        if self.record.devices.len() == before {
+            return refuse_account(Denied::new(Reason::NotFound));
+        }
+        self.changed = true;
+        Decision::new(Ok(()), EventKind::DeviceRevoked { device: id })
+    }
+
+    /// Deletes all trusted devices, and answers how many there were.
+    pub(crate) fn revoke_devices(&mut self) -> Decision<Result<u32, Denied>> {
+        let count = u32::try_from(self.record.devices.len()).unwrap_or(u32::MAX);
+        self.record.devices.clear();
+        self.changed |= count > 0;
+        Decision::new(Ok(count), EventKind::DevicesRevoked { count })
+    }
+
+    /// Makes the first backup code, or another in place of the one there is.
+    pub(crate) fn new_backup_code(&mut self, user: &User) -> Result<Decision<Result<BackupCode, Denied>>, Error> {
+        if !self.limits().backup_enabled {
+            return Ok(refuse_account(Denied::new(Reason::BackupCodesOff)));
+        }
+        let code = self.make_backup_code()?;
+        self.changed = true;
+        let mut decision = Decision::new(Ok(code), EventKind::BackupCodeMade);
+        self.notify(&mut decision, user, NoticeKind::BackupCodeMade);
+        Ok(decision)
+    }
+
+    /// Lifts what time would lift; counters stay (`I-10`). What time does not lift takes a reset.
+    pub(crate) fn unlock(&mut self) -> Result<(), Denied> {
+        let Self { record, now, rules, .. } = self;
+        let limits = &rules.limits;
+        let budgets = [
+            (&mut record.password.failures, &limits.passwords),
+            (&mut record.code_failures, &limits.codes),
+            (&mut record.backup_failures, &limits.backup_codes),
+            (&mut record.setup_failures, &limits.codes),
+        ];
+        let mut open = true;
+        for (failures, rule) in budgets {
+            self.changed |= failures.unlock(*now);
+            open &= failures.gate(*now, rule) == Gate::Open;
+        }
+        if open { Ok(()) } else { Err(Denied::new(Reason::ResetRequired)) }
+    }
+}
+
+/// The channel to ask the policy about when somebody uses an account or administrator's page: a person is there, however the session began.
+pub(crate) const fn interactive(channel: Channel) -> Channel {
+    if channel.is_interactive() { channel } else { Channel::Web }
+}
+
+/// A refused change on the account page.
+pub(crate) fn refuse_account<T>(denied: Denied) -> Decision<Result<T, Denied>> {
+    Decision::new(Err(denied), EventKind::AccountRefused { reason: denied.reason().code().into() })
+}

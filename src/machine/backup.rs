@@ -1,0 +1,108 @@
+//! The backup code: one, replaced in the commit that uses it (`I-31`).
+
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::event::{EventKind, SecretKind};
+use crate::machine::code::wrong;
+use crate::machine::pending::{Completion, Next, SecondFactor};
+use crate::machine::record::Backup;
+use crate::machine::seal::{Label, Tag};
+use crate::machine::token::TokenSecret;
+use crate::machine::typing::{BACKUP_SYMBOLS, CROCKFORD, grouped};
+use crate::machine::{Case, Decision, Gate};
+use crate::reason::{Denied, Reason};
+use crate::secret::BackupCode;
+use crate::sender::NoticeKind;
+use crate::user::User;
+
+/// The backup code was compared, was right, and is gone from the record.
+pub(crate) struct BackupCodeVerified(());
+
+impl Case<'_> {
+    /// Whether the user has a backup code that would be compared now.
+    pub(super) fn backup_code_usable(&self) -> bool {
+        self.limits().backup_enabled && self.record.backup.is_some() && self.backup_codes_open().is_ok()
+    }
+
+    /// A budget of their own (`I-14`): locked codes don't lock backup codes. A suspension covers both (`I-11`).
+    fn backup_codes_open(&self) -> Result<(), Denied> {
+        let limits = self.limits();
+        if self.record.code_failures.gate(self.now, &limits.codes) == Gate::Suspended {
+            return Err(Denied::new(Reason::Suspended));
+        }
+        match self.record.backup_failures.gate(self.now, &limits.backup_codes) {
+            Gate::Open => Ok(()),
+            Gate::LockedUntil(until) => Err(Denied::until(Reason::BackupCodesLocked, until.to_time())),
+            Gate::Suspended => Err(Denied::new(Reason::Suspended)),
+        }
+    }
+
+    /// Makes the user's one backup code; an earlier one is dead.
+    pub(super) fn make_backup_code(&mut self) -> Result<BackupCode, Error> {
+        // Five bits a symbol, of one byte each: all 32 symbols are equally likely.
+        let random: Zeroizing<[u8; BACKUP_SYMBOLS]> = Zeroizing::new(self.draw.bytes()?);
+        let symbols: Zeroizing<String> = Zeroizing::new(
+            random
+                .iter()
+                .map(|byte| char::from(CROCKFORD.get(usize::from(byte & 31)).copied().unwrap_or(b'0')))
+                .collect(),
+        );
+        let pepper = self.rules.seal.current();
+        let tag = self.backup_tag(pepper.as_deref(), &symbols)?;
+        self.record.backup = Some(Backup { tag, pepper, made: self.now });
+        Ok(BackupCode::new(grouped(&symbols)))
+    }
+
+    fn backup_tag(&self, pepper: Option<&str>, symbols: &str) -> Result<Tag, Error> {
+        let parts: [&[u8]; 4] = [
+            self.tenant.as_str().as_bytes(),
+            self.user_id.as_str().as_bytes(),
+            self.record.id.as_bytes(),
+            symbols.as_bytes(),
+        ];
+        self.rules.seal.peppered_tag(Label::BackupCode, pepper, &parts)
+    }
+
+    /// Decides on a backup code. `typed` has the right form already.
+    pub(crate) fn submit_backup_code(
+        &mut self,
+        token: &TokenSecret,
+        typed: &str,
+        user: Option<&User>,
+    ) -> Result<Decision<Next>, Error> {
+        let (pending, password) = match self.resume(token, user) {
+            Ok(resumed) => resumed,
+            Err(refusal) => return Ok(refusal.into_decision()),
+        };
+        let Some(user) = user else { return Ok(self.refuse(pending, Denied::new(Reason::LoginOver))) };
+        if let Err(denied) = self.backup_codes_open() {
+            return Ok(self.refuse(pending, denied));
+        }
+        let Some(backup) = self.record.backup.take() else {
+            return Ok(self.refuse(pending, Denied::new(Reason::NoBackupCode)));
+        };
+        self.changed = true;
+        if !self.backup_tag(backup.pepper.as_deref(), typed)?.matches(&backup.tag) {
+            self.record.backup = Some(backup);
+            let rule = &self.limits().backup_codes;
+            self.record.backup_failures.charge(self.now, rule);
+            let gate = self.record.backup_failures.gate(self.now, rule);
+            let left = self.record.backup_failures.left(self.now, rule);
+            let mut decision = wrong(SecretKind::BackupCode, pending.login, gate, left).map(Next::Denied);
+            decision.notices = self.locked_notice(user, gate);
+            self.record.pending.push(pending);
+            return Ok(decision);
+        }
+        self.record.backup_failures.succeed();
+        let verified = BackupCodeVerified(());
+        let successor = self.make_backup_code()?;
+        let evidence =
+            self.complete(&password, user, pending.login, pending.channel, SecondFactor::BackupCode(verified));
+        let event = EventKind::LoginCompleted { login: pending.login, basis: evidence.basis.clone(), trusted: None };
+        let completion = Completion { evidence, device: None, backup_code: Some(successor) };
+        let mut decision = Decision::new(Next::Complete(Box::new(completion)), event);
+        self.notify(&mut decision, user, NoticeKind::BackupCodeUsed);
+        Ok(decision)
+    }
+}

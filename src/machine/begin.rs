@@ -1,0 +1,242 @@
+//! The first step: what a right or wrong password leads to.
+
+use crate::error::Error;
+use crate::event::{CredentialsCause, EventKind};
+use crate::ids::LoginId;
+use crate::machine::pending::{Completion, Next, SecondFactor};
+use crate::machine::record::Pending;
+use crate::machine::seal::Label;
+use crate::machine::{Case, Decision, Gate, epoch_of};
+use crate::password::PasswordVerified;
+use crate::policy::{Channel, Exemption, PolicyContext, Requirement, TwoFactorPolicy};
+use crate::reason::{Denied, Reason};
+use crate::secret::DeviceToken;
+use crate::user::{PasswordHash, User, UserStatus};
+
+/// The policy was asked and said that no second factor is needed (`I-01`).
+pub(crate) struct PolicyExempt(Exemption);
+
+impl PolicyExempt {
+    pub(super) fn into_reason(self) -> Exemption {
+        self.0
+    }
+}
+
+/// One attempt at the first step.
+pub(crate) struct Attempt<'a> {
+    /// `None`: nobody of that name. The case is then opened on a phantom record.
+    pub(crate) user: Option<&'a User>,
+    /// `None`: the password is wrong.
+    pub(crate) password: Option<&'a PasswordVerified>,
+    /// The hash that it was checked against, some time ago.
+    pub(crate) checked: Option<&'a PasswordHash>,
+    pub(crate) channel: Channel,
+    pub(crate) device: Option<&'a DeviceToken>,
+    /// The hash that will replace the user's, once this step is written.
+    pub(crate) rehashed: Option<&'a PasswordHash>,
+    pub(crate) policy: &'a dyn TwoFactorPolicy,
+}
+
+/// How many re-hashes of one password are remembered; more than can be under way at once.
+const REHASHED: usize = 8;
+
+/// The outcome of a first step, and how it is written.
+pub(crate) struct FirstStep {
+    pub(crate) next: Next,
+    pub(crate) write: Write,
+}
+
+/// What the driver does with a decision that changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Write {
+    /// Nothing.
+    IfChanged,
+    /// It writes all the same: refused credentials cost the same, whatever the cause (`I-17`).
+    Always,
+    /// It makes a commit that can't succeed: the same call, without getting in the way of a step of the owner's (`I-13`).
+    InVain,
+}
+
+impl Case<'_> {
+    /// Whether a right password counts at the moment.
+    pub(crate) fn password_open(&self) -> bool {
+        self.record.password.failures.gate(self.now, &self.limits().passwords) == Gate::Open
+    }
+
+    /// Decides the first step.
+    pub(crate) fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Decision<FirstStep>, Error> {
+        let open = self.password_open();
+        // Whether or not passwords are locked: what is seen here ends what hung on the user's being active.
+        if attempt.user.is_some_and(|user| user.status != UserStatus::Active) {
+            self.deactivate();
+        }
+        let password =
+            attempt.password.filter(|_| attempt.user.is_some_and(|user| self.still_right(user, attempt.checked)));
+        let (user, password) = match (attempt.user, password) {
+            _ if !open => return Ok(self.refuse_credentials(CredentialsCause::PasswordLocked)),
+            (None, _) => return Ok(self.refuse_credentials(CredentialsCause::UnknownUser)),
+            (Some(_), None) => return Ok(self.refuse_credentials(CredentialsCause::WrongPassword)),
+            (Some(user), Some(_)) if user.status != UserStatus::Active => {
+                return Ok(self.refuse_credentials(CredentialsCause::Disabled));
+            }
+            (Some(user), Some(password)) => (user, password),
+        };
+        self.changed |= self.record.password.failures.succeed();
+        self.meet_password(user, attempt.rehashed);
+        let context = PolicyContext::new(self.tenant, self.settings.scope, user, attempt.channel);
+        let decision = match attempt.policy.decide(&context).map_err(Error::policy)? {
+            Requirement::Exempt(exemption) => {
+                let login = LoginId::from_random(self.draw.bytes()?);
+                self.completed(password, user, login, attempt.channel, SecondFactor::Exempt(PolicyExempt(exemption)))
+            }
+            Requirement::Required => self.require(user, password, attempt)?,
+        };
+        Ok(decision.map(|next| FirstStep { next, write: Write::IfChanged }))
+    }
+
+    /// Whether a password that was right for the hash that it was checked against is right for the user as they are now (`I-25`): the hash
+    /// is the same, or another one of the same password.
+    fn still_right(&self, user: &User, checked: Option<&PasswordHash>) -> bool {
+        let now = user.password_hash.as_ref().map(PasswordHash::expose);
+        if now == checked.map(PasswordHash::expose) {
+            return true;
+        }
+        let mut then = user.clone();
+        then.password_hash = checked.cloned();
+        self.is_of_this_password(epoch_of(self.rules, self.tenant, &then)) && self.same_password()
+    }
+
+    /// The same outcome, the same write, whatever the cause; only the event tells (`I-17`).
+    fn refuse_credentials(&mut self, cause: CredentialsCause) -> Decision<FirstStep> {
+        let denied = Next::Denied(Denied::new(Reason::InvalidCredentials));
+        // A lock is not prolonged by trying: whoever is locked out gets in when it ends (`I-13`).
+        if cause == CredentialsCause::PasswordLocked {
+            let event = EventKind::CredentialsRefused { cause, locked_until: None };
+            return Decision::new(FirstStep { next: denied, write: Write::InVain }, event);
+        }
+        let rule = &self.limits().passwords;
+        self.record.password.failures.charge(self.now, rule);
+        let locked_until = match self.record.password.failures.gate(self.now, rule) {
+            Gate::LockedUntil(until) => Some(until.to_time()),
+            Gate::Open | Gate::Suspended => None,
+        };
+        let event = EventKind::CredentialsRefused { cause, locked_until };
+        Decision::new(FirstStep { next: denied, write: Write::Always }, event)
+    }
+
+    /// Notes which password was right. If it is another than before, what hung on the earlier one dies (`I-30`).
+    fn meet_password(&mut self, user: &User, rehashed: Option<&PasswordHash>) {
+        if !self.same_password() {
+            self.record.password.epoch = self.user_epoch;
+            self.record.password.rehashed.clear();
+            self.deactivate();
+        }
+        if let Some(hash) = rehashed {
+            let mut renewed = user.clone();
+            renewed.password_hash = Some(hash.clone());
+            let known = &mut self.record.password.rehashed;
+            known.push(epoch_of(self.rules, self.tenant, &renewed));
+            // The hash that the user has now stays known, however many others were made and never saved.
+            if known.len() > REHASHED
+                && let Some(oldest) = known.iter().position(|epoch| *epoch != self.user_epoch)
+            {
+                known.remove(oldest);
+            }
+            self.changed = true;
+        }
+    }
+
+    /// The policy requires the second factor.
+    fn require(
+        &mut self,
+        user: &User,
+        password: &PasswordVerified,
+        attempt: &Attempt<'_>,
+    ) -> Result<Decision<Next>, Error> {
+        if !attempt.channel.is_interactive() {
+            return Ok(refuse_login(Denied::new(Reason::NotInteractive)));
+        }
+        let codes = self.codes_open();
+        if let Err(denied) = &codes
+            && denied.reason() == Reason::Suspended
+        {
+            return Ok(refuse_login(*denied));
+        }
+        if let Some(trusted) = attempt.device.and_then(|token| self.check_device(token)) {
+            let login = LoginId::from_random(self.draw.bytes()?);
+            return Ok(self.completed(password, user, login, attempt.channel, SecondFactor::Device(trusted)));
+        }
+        let method = self.record.method();
+        let destination = self.destination(user, method).or_else(|| self.contact(user));
+        if !self.backup_code_usable() {
+            if let Err(denied) = codes {
+                return Ok(refuse_login(denied));
+            }
+            if destination.is_none() {
+                return Ok(refuse_login(Denied::new(Reason::NoDestination)));
+            }
+        }
+        if let Err(denied) = self.make_room() {
+            return Ok(refuse_login(denied));
+        }
+        let token = self.draw_secret()?;
+        let mut pending = Pending {
+            login: LoginId::from_random(self.draw.bytes()?),
+            token: self.rules.seal.tag(Label::PendingToken, &self.token_parts(&token)),
+            channel: attempt.channel,
+            begun: self.now,
+            wrong: 0,
+            sends: 0,
+            via: None,
+            code: None,
+        };
+        let closed = self.record.sends.closed_until(self.now, &self.limits().sends);
+        let code = match (codes, destination, closed) {
+            (Err(denied), _, _) => Err(denied),
+            (Ok(()), None, _) => Err(Denied::new(Reason::NoDestination)),
+            (Ok(()), Some(_), Some(until)) => Err(Denied::until(Reason::SendLimit, until.to_time())),
+            (Ok(()), Some(destination), None) => Ok(self.issue(&mut pending, &token, destination)?),
+        };
+        self.changed = true;
+        let event = EventKind::CodeRequired { login: pending.login, method: code.as_ref().ok().and(pending.via) };
+        let open = self.describe(&pending, token, user, code);
+        self.record.pending.push(pending);
+        Ok(Decision::new(Next::Open(Box::new(open)), event))
+    }
+
+    /// Keeps the number of pending logins bounded (`I-40`). A login whose code could still be typed keeps its place (`I-06`).
+    fn make_room(&mut self) -> Result<(), Denied> {
+        let limits = self.limits();
+        if self.record.pending.len() < limits.pending {
+            return Ok(());
+        }
+        let now = self.now;
+        let code_ends = |pending: &Pending| {
+            pending.code.as_ref().map(|code| code.issued.plus(limits.code_ttl)).filter(|ends| now < *ends)
+        };
+        let oldest_idle = self.record.pending.iter().enumerate().filter(|(_, pending)| code_ends(pending).is_none());
+        if let Some((at, _)) = oldest_idle.min_by_key(|(_, pending)| pending.begun) {
+            self.record.pending.remove(at);
+            return Ok(());
+        }
+        let next = self.record.pending.iter().filter_map(code_ends).min().unwrap_or(now);
+        Err(Denied::until(Reason::TooManyLogins, next.to_time()))
+    }
+
+    fn completed(
+        &mut self,
+        password: &PasswordVerified,
+        user: &User,
+        login: LoginId,
+        channel: Channel,
+        second: SecondFactor,
+    ) -> Decision<Next> {
+        let evidence = self.complete(password, user, login, channel, second);
+        let event = EventKind::LoginCompleted { login, basis: evidence.basis.clone(), trusted: None };
+        Decision::new(Next::Complete(Box::new(Completion { evidence, device: None, backup_code: None })), event)
+    }
+}
+
+fn refuse_login(denied: Denied) -> Decision<Next> {
+    Decision::new(Next::Denied(denied), EventKind::LoginRefused { reason: denied.reason().code().into() })
+}

@@ -1,0 +1,94 @@
+//! Trusted devices: registered after a fresh code, checked instead of one (`I-29`, `I-30`).
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::{DeviceId, DeviceLabel};
+use crate::limits::DeviceLimits;
+use crate::machine::Case;
+use crate::machine::code::CodeVerified;
+use crate::machine::record::Device;
+use crate::machine::seal::{Label, Tag};
+use crate::machine::token::{self, TokenKind, TokenSecret};
+use crate::secret::DeviceToken;
+
+/// A device token was compared and belongs to this user, record and password.
+pub(crate) struct DeviceTrusted(DeviceId);
+
+impl DeviceTrusted {
+    pub(super) const fn id(&self) -> DeviceId {
+        self.0
+    }
+}
+
+/// The person asks that this device be trusted. Made only where the application has switched the feature on.
+#[derive(Clone, Debug)]
+pub(crate) struct TrustRequest {
+    pub(crate) label: DeviceLabel,
+    pub(crate) limits: DeviceLimits,
+}
+
+impl Case<'_> {
+    /// Registers the device that has just given a right code. Where the list is full, the one that was not used for longest goes.
+    pub(super) fn trust_device(
+        &mut self,
+        _fresh: &CodeVerified,
+        request: &TrustRequest,
+    ) -> Result<(DeviceToken, DeviceId), Error> {
+        let secret = self.draw_secret()?;
+        let id = DeviceId::from_random(self.draw.bytes()?);
+        while self.record.devices.len() >= request.limits.per_user {
+            let Some((at, _)) = self.record.devices.iter().enumerate().min_by_key(|(_, device)| device.used) else {
+                break;
+            };
+            self.record.devices.remove(at);
+        }
+        let device = Device {
+            id,
+            token: self.device_tag(&secret),
+            label: request.label.clone(),
+            registered: self.now,
+            used: self.now,
+            expires: self.now.plus(request.limits.lifetime),
+        };
+        self.record.devices.push(device);
+        Ok((DeviceToken::new(token::write(TokenKind::Device, &secret, None)), id))
+    }
+
+    /// Whether this token makes a code unnecessary. Use does not prolong it.
+    pub(super) fn check_device(&mut self, token: &DeviceToken) -> Option<DeviceTrusted> {
+        let limits = self.device_limits()?;
+        let (secret, _) = token::read(TokenKind::Device, token.expose())?;
+        let (tag, now) = (self.device_tag(&secret), self.now);
+        let devices = self.record.devices.iter_mut();
+        let device =
+            devices.fold(None, |found, device| if device.token.matches(&tag) { Some(device) } else { found })?;
+        if now >= trust_end(device, limits) {
+            return None;
+        }
+        device.used = now;
+        self.changed = true;
+        Some(DeviceTrusted(device.id))
+    }
+
+    /// The devices that would be trusted now, each with the end of its trust.
+    pub(super) fn trusted_devices(&self) -> impl Iterator<Item = (&Device, Timestamp)> {
+        let (now, limits) = (self.now, self.device_limits());
+        let devices = self.record.devices.iter();
+        devices.filter_map(move |device| Some((device, trust_end(device, limits?)))).filter(move |(_, end)| now < *end)
+    }
+
+    /// `None`: no device is trusted, since the feature is off or the password is another.
+    fn device_limits(&self) -> Option<DeviceLimits> {
+        self.limits().devices.filter(|_| self.same_password())
+    }
+
+    fn device_tag(&self, secret: &TokenSecret) -> Tag {
+        let [tenant, user, secret] = self.token_parts(secret);
+        self.rules.seal.tag(Label::DeviceToken, &[tenant, user, self.record.id.as_bytes(), secret])
+    }
+}
+
+/// When the trust in a device ends. A lifetime that was shortened since holds for devices that were registered before.
+fn trust_end(device: &Device, limits: DeviceLimits) -> Timestamp {
+    device.expires.min(device.registered.plus(limits.lifetime))
+}

@@ -1,0 +1,248 @@
+//! Every decision, pure and synchronous: `(record, policy, input, now, randomness) -> (next record, effects, outcome)`.
+//!
+//! Nothing in here reads a clock, touches the network or logs. A step opens a [`Case`] from what one load returned, decides, and hands a
+//! [`Decision`] to the driver, which shows nothing of it to anybody before its commit has succeeded (`I-09`).
+
+mod access;
+mod backup;
+mod begin;
+mod code;
+mod device;
+mod failures;
+#[cfg(test)]
+mod model;
+mod pending;
+mod record;
+mod seal;
+mod sends;
+mod settings;
+mod setup;
+mod token;
+mod typing;
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::clock::Timestamp;
+use crate::contact::{Destination, Method};
+use crate::entropy::{Draw, Entropy};
+use crate::error::{Document, Error};
+use crate::event::EventKind;
+use crate::ids::{RecordId, TenantId, UserId, Version};
+use crate::limits::Limits;
+use crate::sender::NoticeKind;
+use crate::store::{Expected, Generation, Saved, Snapshot};
+use crate::user::User;
+
+pub(crate) use access::{Need, interactive, refuse_account};
+pub(crate) use begin::{Attempt, FirstStep, Write};
+pub(crate) use code::{OutgoingCode, Via};
+pub(crate) use device::TrustRequest;
+pub(crate) use failures::{FailureRule, Gate};
+pub(crate) use pending::{Evidence, Next, OpenLogin};
+pub(crate) use record::{Epoch, Pending};
+pub(crate) use seal::{Seal, sha256_tag};
+pub(crate) use sends::SendRule;
+pub(crate) use settings::{Clearing, Settings};
+pub(crate) use setup::{Confirmed, SetupTarget, StartedSetup};
+pub(crate) use token::{TokenKind, TokenSecret, read as read_token, write as write_token};
+pub(crate) use typing::{backup_code as read_backup_code, code as read_code};
+
+use record::Record;
+
+/// How far a clock may step back without ending logins: nodes differ by about so much.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+
+/// What does not change from step to step.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) limits: Limits,
+    pub(crate) seal: Seal,
+}
+
+/// One step's view of one user: what was loaded, the time, and the randomness of the step.
+pub(crate) struct Case<'a> {
+    rules: &'a Rules,
+    tenant: &'a TenantId,
+    user_id: &'a UserId,
+    settings: Settings,
+    generation: Generation,
+    expected: Expected,
+    /// The record as it will be written. A user of whom nothing is saved has an empty one.
+    record: Record,
+    /// Whether the record was there before this step, in this generation.
+    existed: bool,
+    /// The epoch of the password that the user has now.
+    user_epoch: Epoch,
+    now: Timestamp,
+    draw: Draw<'a>,
+    /// Whether anything changed that must be written even if the step is refused.
+    changed: bool,
+}
+
+/// What a step decided. The driver commits it, and only then acts on it.
+pub(crate) struct Decision<T> {
+    pub(crate) outcome: T,
+    pub(crate) event: EventKind,
+    pub(crate) notices: Vec<(Destination, NoticeKind)>,
+}
+
+impl<T> Decision<T> {
+    pub(crate) fn new(outcome: T, event: EventKind) -> Self {
+        Self { outcome, event, notices: Vec::new() }
+    }
+
+    pub(crate) fn map<U>(self, to: impl FnOnce(T) -> U) -> Decision<U> {
+        Decision { outcome: to(self.outcome), event: self.event, notices: self.notices }
+    }
+}
+
+impl<'a> Case<'a> {
+    /// Reads what was loaded. A record of an earlier generation counts as absent, from the instant at which the generation rose (`I-27`).
+    pub(crate) fn open(
+        rules: &'a Rules,
+        entropy: &'a dyn Entropy,
+        tenant: &'a TenantId,
+        user_id: &'a UserId,
+        user: Option<&User>,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<Box<Self>, Error> {
+        let settings = Settings::read(snapshot.settings.as_ref())?;
+        let generation = snapshot.settings.as_ref().map(|saved| saved.generation).unwrap_or_default();
+        let mut draw = Draw::new(entropy);
+        let current = match &snapshot.record {
+            Some(saved) if saved.generation > generation => return Err(Error::Corrupt(Document::Record)),
+            Some(saved) if saved.generation == generation => Some(Record::decode(&saved.document)?),
+            _ => None,
+        };
+        let existed = current.is_some();
+        // Nobody has no password; the work is the same (`I-17`).
+        let nobody = User::new(user_id.clone());
+        let user_epoch = epoch_of(rules, tenant, user.unwrap_or(&nobody));
+        let record = match current {
+            Some(record) => record,
+            None => Record::new(RecordId::from_random(draw.bytes()?), now, user_epoch),
+        };
+        let expected = Expected {
+            settings: snapshot.settings.as_ref().map(|saved| saved.version),
+            record: snapshot.record.as_ref().map(|saved| saved.version),
+        };
+        let mut case = Box::new(Self {
+            rules,
+            tenant,
+            user_id,
+            settings,
+            generation,
+            expected,
+            record,
+            existed,
+            user_epoch,
+            now,
+            draw,
+            changed: false,
+        });
+        case.observe();
+        Ok(case)
+    }
+
+    /// Brings the record to the present: what has expired goes, and a clock that went back ends what it could revive (`I-08`).
+    fn observe(&mut self) {
+        let Self { record, now, rules, .. } = self;
+        let limits = &rules.limits;
+        if now.plus(CLOCK_TOLERANCE) < record.seen {
+            record.pending.clear();
+            record.setup = None;
+            record.devices.retain(|device| device.registered <= *now);
+            record.code_failures.heal(*now, &limits.codes);
+            record.setup_failures.heal(*now, &limits.codes);
+            record.backup_failures.heal(*now, &limits.backup_codes);
+            record.password.failures.heal(*now, &limits.passwords);
+            record.sends.heal(*now);
+            self.changed = true;
+        } else {
+            *now = record.seen.max(*now);
+        }
+        record.seen = *now;
+        // What was seen expired is written, so that no clock that goes back afterwards revives it.
+        let before = record.perishable();
+        record.pending.retain(|pending| now.is_within(pending.begun, limits.login_ttl));
+        for pending in &mut record.pending {
+            pending.code.take_if(|code| !now.is_within(code.issued, limits.code_ttl));
+        }
+        record.setup.take_if(|setup| !now.is_within(setup.code.issued, limits.code_ttl));
+        record.devices.retain(|device| *now < device.expires);
+        self.changed |= record.perishable() != before;
+    }
+
+    /// The document to write if the driver commits this case, and what the commit rests on.
+    pub(crate) fn prepare_commit(&mut self) -> Result<(Expected, Saved), Error> {
+        let version = Version::from_random(self.draw.last()?);
+        Ok((self.expected, Saved { version, generation: self.generation, document: self.record.encode()? }))
+    }
+
+    pub(crate) const fn changed(&self) -> bool {
+        self.changed
+    }
+
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) const fn settings_version(&self) -> Option<Version> {
+        self.expected.settings
+    }
+
+    pub(crate) const fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    fn limits(&self) -> &'a Limits {
+        &self.rules.limits
+    }
+
+    /// Whether the user's password is the one that everything in the record belongs to.
+    ///
+    /// Every hash that is known to be of that password counts: a re-hash is noted here before it is saved with the user, so that whichever
+    /// of them a step has read, and whatever was interrupted, it is the same password.
+    fn same_password(&self) -> bool {
+        self.is_of_this_password(self.user_epoch)
+    }
+
+    fn is_of_this_password(&self, epoch: Epoch) -> bool {
+        let state = &self.record.password;
+        epoch == state.epoch || state.rehashed.contains(&epoch)
+    }
+
+    /// The epoch that grants are bound to now.
+    fn epoch(&self) -> Epoch {
+        if self.same_password() { self.record.password.epoch } else { self.user_epoch }
+    }
+
+    /// The one place where a code of this method would go now (`I-33`).
+    fn destination(&self, user: &User, method: Method) -> Option<Destination> {
+        match method {
+            Method::Email => user.email.clone().map(Destination::Email),
+            Method::Sms => self.record.sms.as_ref().map(|sms| Destination::Sms(sms.number.clone())),
+        }
+    }
+
+    /// Where the person is told of changes: the registered address, or, without one, the number in use.
+    fn contact(&self, user: &User) -> Option<Destination> {
+        self.destination(user, Method::Email).or_else(|| self.destination(user, Method::Sms))
+    }
+
+    fn draw_secret(&mut self) -> Result<TokenSecret, Error> {
+        Ok(Zeroizing::new(self.draw.bytes()?))
+    }
+}
+
+fn epoch_of(rules: &Rules, tenant: &TenantId, user: &User) -> Epoch {
+    let hash = user.password_hash.as_ref().map(crate::user::PasswordHash::expose);
+    Epoch::of(&rules.seal, tenant.as_str(), user, hash)
+}

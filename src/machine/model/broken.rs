@@ -1,0 +1,50 @@
+//! Negative controls: drivers with one fault each. The checker must find the story that shows it, and the claim that it breaks.
+
+use super::ledger::Claim;
+use super::sound::{
+    backup_codes, devices, guessing, methods, passwords, policy, reset, single_use, switching_off, tenants,
+};
+use super::tamper::Fault;
+
+macro_rules! caught {
+    ($($test:ident: $fault:ident breaks $claim:ident in $model:ident;)*) => {
+        $(#[test]
+        fn $test() {
+            $model().catches(Fault::$fault, Claim::$claim);
+        })*
+    };
+}
+
+caught! {
+    a_commit_without_condition_lets_a_code_work_twice: Unconditional breaks I05 in single_use;
+    a_commit_without_condition_brings_back_what_was_reset: Unconditional breaks I26 in reset;
+    a_commit_on_the_record_alone_outlives_switching_off: SettingsNotInTheCondition breaks I27 in switching_off;
+    versions_that_are_reused_bring_back_what_was_reset: VersionsReused breaks I26 in reset;
+    a_generation_that_is_ignored_revives_what_was_switched_off: GenerationIgnored breaks I27 in switching_off;
+    a_generation_that_does_not_rise_leaves_everything_in_force: OffKeepsGeneration breaks I27 in switching_off;
+    a_purge_that_deletes_nothing_leaves_rows: PurgeDeletesNothing breaks I27 in switching_off;
+    a_reset_that_forgets_devices_leaves_a_way_in: ResetKeepsDevices breaks I26 in reset;
+    a_resend_that_clears_the_count_gives_more_guesses: ResendClearsCount breaks I10 in guessing;
+    a_resend_that_saves_the_earlier_code_confuses_the_window: ResendKeepsCode breaks I06 in single_use;
+    a_password_that_clears_the_count_gives_more_guesses: PasswordClearsCodeCount breaks I13 in guessing;
+    a_success_that_clears_the_rolling_budget_feeds_the_patient: SuccessClearsRolling breaks I12 in guessing;
+    a_suspension_that_waiting_ends_is_none: SuspensionWaits breaks I11 in guessing;
+    an_answer_before_the_commit_is_a_free_guess: AnswerFirst breaks I09 in guessing;
+    sends_that_are_forgotten_flood_the_person: SendsForgotten breaks I15 in guessing;
+    a_code_that_stays_works_twice: CodeStays breaks I05 in single_use;
+    a_code_at_its_very_end_is_over: ExpiryInclusive breaks I07 in single_use;
+    any_code_is_not_the_code: AnyCodeAccepted breaks I01 in guessing;
+    a_backup_code_that_stays_works_twice: BackupStays breaks I05 in backup_codes;
+    a_successor_that_is_not_installed_locks_its_owner_out: SuccessorNotInstalled breaks I31 in backup_codes;
+    a_lock_that_covers_the_backup_code_locks_its_owner_out: BackupSharesLock breaks I14 in backup_codes;
+    a_user_as_of_the_first_step_lets_the_disabled_in: UserAsOfFirstStep breaks I25 in policy;
+    settings_as_of_the_first_step_revive_what_was_switched_off: SettingsAsOfFirstStep breaks I27 in policy;
+    a_session_as_of_its_login_outlives_a_promotion: SessionsAsOfLogin breaks I28 in policy;
+    an_unknown_name_that_is_not_counted_tells_itself_apart: PhantomSkipped breaks I17 in passwords;
+    a_lock_that_clears_its_count_never_grows: LockClearsPasswords breaks I16 in passwords;
+    a_device_that_outlives_the_password_skips_the_code: PasswordChangeUnseen breaks I30 in devices;
+    a_device_at_its_very_end_is_over: DeviceExpiryInclusive breaks I29 in devices;
+    a_token_of_any_tenant_opens_the_wrong_door: AnyTenant breaks I03 in tenants;
+    a_token_of_any_tenant_writes_to_the_other_one: AnyTenant breaks I04 in tenants;
+    a_number_that_is_saved_unproved_gets_the_codes: NumberSavedUnproved breaks I32 in methods;
+}

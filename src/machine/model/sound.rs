@@ -1,0 +1,439 @@
+//! The models: each with the actions that can meet each other in it, and none of them may break a claim.
+
+use std::time::Duration;
+
+use super::focus::{Action, Focus};
+use super::ledger::Mark;
+use super::stand_ins::{CODE_TTL, DEVICE_LIFETIME, LOCK, MONTH, PASSWORD_LOCK, SPACING};
+use super::step::{Paper, Presented, Step, Typed};
+use super::world::{ALICE, By, OTHER_ALICE, ROOT, Tenant};
+use crate::policy::Scope;
+use Action::{ChangePassword, Disable, Do, Hold, Lose, Promote, Purge, Reset, Settle, Wait};
+
+/// The owner's slot in most models, and the other one.
+pub(super) const A: usize = 0;
+pub(super) const B: usize = 1;
+
+pub(super) const ON: Action = Action::Scope(Tenant::Acme, Scope::EntireTenant);
+pub(super) const OFF: Action = Action::Scope(Tenant::Acme, Scope::DoNotUse);
+pub(super) const ADMINISTRATORS: Action = Action::Scope(Tenant::Acme, Scope::SystemAdministratorsOnly);
+pub(super) const OTHER_ON: Action = Action::Scope(Tenant::Other, Scope::EntireTenant);
+
+pub(super) const fn begin(slot: usize) -> Step {
+    Step::Begin { slot, wrong: false, device: Presented::Nothing }
+}
+
+pub(super) const fn wrong_password(slot: usize) -> Step {
+    Step::Begin { slot, wrong: true, device: Presented::Nothing }
+}
+
+pub(super) const fn with_device(slot: usize, nth: usize) -> Step {
+    Step::Begin { slot, wrong: false, device: Presented::Device(nth) }
+}
+
+pub(super) const fn code(slot: usize, typed: Typed) -> Step {
+    Step::Code { slot, typed, trust: false, at: None }
+}
+
+pub(super) const fn trust(slot: usize) -> Step {
+    Step::Code { slot, typed: Typed::Right, trust: true, at: None }
+}
+
+pub(super) const fn backup(slot: usize, typed: Paper) -> Step {
+    Step::Backup { slot, typed, at: None }
+}
+
+pub(super) const fn resend(slot: usize) -> Step {
+    Step::Resend { slot, at: None }
+}
+
+const fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3600)
+}
+
+/// One user, whose password somebody else knows.
+pub(super) fn guessing() -> Focus {
+    let mut focus = Focus::new("guessing", 5, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+    let wrong_then_right = [Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Right)), Wait(hours(24))];
+    let twice_wrong = [Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Wrong)), Wait(hours(24))];
+    focus.stories = vec![
+        vec![ON],
+        // Two failures before the suspension, and one.
+        [vec![ON], twice_wrong.to_vec()].concat(),
+        [vec![ON], twice_wrong.to_vec(), vec![Do(begin(A)), Do(code(A, Typed::Wrong)), Wait(hours(24))]].concat(),
+        // One failure before the rolling budget is spent, after a success and just before one.
+        [vec![ON], wrong_then_right.repeat(4)].concat(),
+        [vec![ON], wrong_then_right.repeat(3), wrong_then_right[..2].to_vec()].concat(),
+    ];
+    focus.alphabet = vec![
+        Do(begin(A)),
+        Do(begin(B)),
+        Do(code(A, Typed::Right)),
+        Do(code(B, Typed::Wrong)),
+        Hold(code(B, Typed::Wrong)),
+        Lose(code(B, Typed::Wrong)),
+        Settle,
+        Do(resend(B)),
+        Wait(SPACING),
+        Wait(LOCK),
+        Wait(MONTH),
+        Do(Step::Unlock { subject: ALICE }),
+    ];
+    focus.meets = &[
+        Mark::ByCode,
+        Mark::WrongCode,
+        Mark::CodesLocked,
+        Mark::Suspended,
+        Mark::RolledOver,
+        Mark::Conflict,
+        Mark::Unlocked,
+        Mark::SendLimit,
+    ];
+    focus
+}
+
+/// Two windows of one person, and everything done twice or late.
+pub(super) fn single_use() -> Focus {
+    let mut focus = Focus::new("single use", 5, [(By::Owner, ALICE), (By::Owner, ALICE)]);
+    focus.stories = vec![vec![ON], vec![ON, Do(begin(A)), Wait(SPACING), Do(begin(B))]];
+    focus.alphabet = vec![
+        Do(begin(A)),
+        Do(begin(B)),
+        Lose(begin(A)),
+        Do(code(A, Typed::Right)),
+        Do(code(B, Typed::Right)),
+        Hold(code(A, Typed::Right)),
+        Lose(code(A, Typed::Right)),
+        Settle,
+        Do(code(A, Typed::Earlier)),
+        Do(code(A, Typed::OtherWindow)),
+        Do(resend(A)),
+        Lose(resend(A)),
+        Hold(resend(A)),
+        Do(Step::Cancel { slot: A }),
+        Wait(SPACING),
+        Wait(CODE_TTL),
+    ];
+    focus.meets = &[
+        Mark::ByCode,
+        Mark::WrongCode,
+        Mark::LoginOver,
+        Mark::NoLiveCode,
+        Mark::Conflict,
+        Mark::SendLimit,
+        Mark::LoginSendLimit,
+        Mark::TooManyLogins,
+    ];
+    focus
+}
+
+/// An administrator resets somebody who has everything, in the middle of it all.
+pub(super) fn reset() -> Focus {
+    let mut focus = Focus::new("reset", 5, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+    let rich = vec![
+        ON,
+        Do(begin(A)),
+        Do(trust(A)),
+        Do(Step::NewBackup { slot: A }),
+        Wait(SPACING),
+        Do(begin(A)),
+        Wait(SPACING),
+        Do(begin(B)),
+    ];
+    focus.stories = vec![vec![ON], vec![ON, Do(begin(A))], rich];
+    focus.alphabet = vec![
+        Reset(ALICE),
+        Do(begin(A)),
+        Hold(begin(A)),
+        Do(with_device(A, 0)),
+        Hold(with_device(A, 0)),
+        Do(code(A, Typed::Right)),
+        Hold(code(A, Typed::Right)),
+        Hold(code(B, Typed::Wrong)),
+        Do(code(B, Typed::Wrong)),
+        Do(backup(A, Paper::Right)),
+        Hold(backup(A, Paper::Right)),
+        Hold(Step::NewBackup { slot: A }),
+        Hold(resend(A)),
+        Settle,
+        Wait(SPACING),
+    ];
+    focus.meets =
+        &[Mark::ByCode, Mark::ByDevice, Mark::ByBackupCode, Mark::Conflict, Mark::LoginOver, Mark::SessionEnded];
+    focus
+}
+
+/// The employee and the administrator, while everything about them changes.
+pub(super) fn policy() -> Focus {
+    let mut focus = Focus::new("policy", 4, [(By::Owner, ALICE), (By::Owner, ROOT)]);
+    focus.stories = vec![
+        vec![ADMINISTRATORS],
+        vec![ON, Do(begin(A)), Do(begin(B))],
+        vec![ADMINISTRATORS, Do(begin(A)), Do(begin(B)), Do(code(B, Typed::Right))],
+    ];
+    focus.alphabet = vec![
+        ON,
+        OFF,
+        ADMINISTRATORS,
+        Promote(ALICE),
+        Promote(ROOT),
+        Disable(ALICE),
+        ChangePassword(ALICE),
+        Do(begin(A)),
+        Do(begin(B)),
+        Hold(begin(A)),
+        Do(code(A, Typed::Right)),
+        Do(code(B, Typed::Right)),
+        Hold(code(A, Typed::Right)),
+        Settle,
+        Do(resend(A)),
+        Wait(SPACING),
+    ];
+    focus.meets =
+        &[Mark::ByCode, Mark::Exempt, Mark::Conflict, Mark::LoginOver, Mark::SessionEnded, Mark::InvalidCredentials];
+    focus
+}
+
+/// Trusted devices, from registration to their end.
+pub(super) fn devices() -> Focus {
+    let mut focus = Focus::new("devices", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+    let trusted = vec![ON, Do(begin(A)), Do(trust(A)), Wait(PASSWORD_LOCK)];
+    let one_wrong = vec![Do(wrong_password(B))];
+    let locked = vec![Do(wrong_password(B)), Do(wrong_password(B)), Disable(ALICE)];
+    focus.stories = vec![
+        vec![ON, Do(begin(A))],
+        trusted.clone(),
+        [trusted.clone(), one_wrong].concat(),
+        [trusted, locked].concat(),
+    ];
+    focus.alphabet = vec![
+        Do(begin(A)),
+        Do(trust(A)),
+        Hold(trust(A)),
+        Lose(trust(A)),
+        Do(with_device(A, 0)),
+        Hold(with_device(A, 0)),
+        Do(Step::Begin { slot: B, wrong: true, device: Presented::Device(0) }),
+        Do(Step::Begin { slot: B, wrong: false, device: Presented::PendingOf(B) }),
+        Do(begin(B)),
+        Settle,
+        Do(Step::RevokeDevice { slot: A, device: 0 }),
+        Do(Step::RevokeDevices { slot: A }),
+        Hold(Step::RevokeDevices { slot: A }),
+        ChangePassword(ALICE),
+        Disable(ALICE),
+        OFF,
+        ON,
+        Wait(PASSWORD_LOCK),
+        // From the second registration, or from the first one's spacing, to the very end.
+        Wait(DEVICE_LIFETIME.checked_sub(PASSWORD_LOCK).unwrap()),
+    ];
+    focus.meets = &[
+        Mark::ByCode,
+        Mark::ByDevice,
+        Mark::DeviceRefused,
+        Mark::Conflict,
+        Mark::SessionEnded,
+        Mark::InvalidCredentials,
+        Mark::PasswordLocked,
+    ];
+    focus
+}
+
+/// The backup code, used, reused, guessed and raced, while codes are locked and while they are not.
+pub(super) fn backup_codes() -> Focus {
+    let mut focus = Focus::new("backup codes", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+    let has_one = vec![ON, Do(begin(A)), Do(code(A, Typed::Right)), Do(Step::NewBackup { slot: A }), Wait(SPACING)];
+    let locked = vec![Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Wrong))];
+    let guessed =
+        vec![Do(begin(A)), Do(backup(A, Paper::Wrong)), Do(backup(A, Paper::Wrong)), Wait(LOCK), Do(begin(A))];
+    focus.stories = vec![has_one.clone(), [has_one.clone(), locked].concat(), [has_one, guessed].concat()];
+    focus.alphabet = vec![
+        Do(begin(A)),
+        Do(begin(B)),
+        Do(backup(A, Paper::Right)),
+        Hold(backup(A, Paper::Right)),
+        Lose(backup(A, Paper::Right)),
+        Do(backup(A, Paper::Used)),
+        Do(backup(B, Paper::Wrong)),
+        Hold(backup(B, Paper::Wrong)),
+        Settle,
+        Do(code(B, Typed::Wrong)),
+        Do(Step::NewBackup { slot: A }),
+        Hold(Step::NewBackup { slot: A }),
+        Wait(SPACING),
+        Wait(LOCK),
+    ];
+    focus.meets = &[
+        Mark::ByBackupCode,
+        Mark::WrongBackupCode,
+        Mark::BackupLocked,
+        Mark::BackupWhileLocked,
+        Mark::Suspended,
+        Mark::CodesLocked,
+        Mark::Conflict,
+    ];
+    focus
+}
+
+/// Switching off and on again, with a purge that goes in batches and stops anywhere.
+pub(super) fn switching_off() -> Focus {
+    let mut focus = Focus::new("switching off", 5, [(By::Owner, ALICE), (By::Owner, ROOT)]);
+    let used = vec![
+        ON,
+        OTHER_ON,
+        Do(begin(B)),
+        Do(code(B, Typed::Right)),
+        Do(begin(A)),
+        Do(trust(A)),
+        Wait(SPACING),
+        Do(begin(A)),
+    ];
+    focus.stories = vec![vec![ON], used];
+    focus.alphabet = vec![
+        ON,
+        OFF,
+        ADMINISTRATORS,
+        Purge(Tenant::Acme),
+        Do(begin(A)),
+        Hold(begin(A)),
+        Do(code(A, Typed::Right)),
+        Hold(code(A, Typed::Right)),
+        Hold(code(A, Typed::Wrong)),
+        Do(with_device(A, 0)),
+        Do(begin(B)),
+        Settle,
+    ];
+    focus.meets = &[
+        Mark::ByCode,
+        Mark::ByDevice,
+        Mark::Exempt,
+        Mark::Conflict,
+        Mark::Purged,
+        Mark::LoginOver,
+        Mark::SessionEnded,
+    ];
+    focus
+}
+
+/// Two tenants with the same user ids. The attacker owns the account in the other one, messages and all.
+pub(super) fn tenants() -> Focus {
+    let mut focus = Focus::new("tenants", 5, [(By::Owner, ALICE), (By::Owner, OTHER_ALICE)]);
+    let across = Some(Tenant::Acme);
+    focus.stories = vec![
+        vec![ON, OTHER_ON],
+        vec![
+            ON,
+            OTHER_ON,
+            Do(begin(A)),
+            Do(begin(B)),
+            Do(trust(B)),
+            Do(Step::NewBackup { slot: B }),
+            Wait(SPACING),
+            Do(begin(B)),
+        ],
+    ];
+    focus.alphabet = vec![
+        Do(begin(A)),
+        Do(begin(B)),
+        Do(code(A, Typed::Right)),
+        Do(code(B, Typed::Right)),
+        Do(trust(B)),
+        Do(Step::Code { slot: B, typed: Typed::Right, trust: false, at: across }),
+        Do(Step::Code { slot: B, typed: Typed::Wrong, trust: false, at: across }),
+        Do(Step::Code { slot: B, typed: Typed::OtherWindow, trust: false, at: across }),
+        Do(Step::Backup { slot: B, typed: Paper::Right, at: across }),
+        Do(Step::Resend { slot: B, at: across }),
+        Do(code(A, Typed::OtherWindow)),
+        Do(with_device(A, 0)),
+        Do(with_device(B, 0)),
+        OFF,
+        ON,
+        Reset(ALICE),
+        Purge(Tenant::Acme),
+        Wait(SPACING),
+    ];
+    focus.meets = &[Mark::ByCode, Mark::ByDevice, Mark::DeviceRefused, Mark::LoginOver, Mark::WrongCode, Mark::Purged];
+    focus
+}
+
+/// Passwords, right and wrong, of people who exist and people who don't.
+pub(super) fn passwords() -> Focus {
+    let mut focus = Focus::new("passwords", 5, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+    focus.stories = vec![vec![], vec![ON, Do(begin(A)), Do(code(A, Typed::Wrong)), Wait(SPACING)]];
+    focus.alphabet = vec![
+        Do(begin(A)),
+        Hold(begin(A)),
+        Do(wrong_password(B)),
+        Hold(wrong_password(B)),
+        Do(Step::Unknown { tenant: Tenant::Acme }),
+        Hold(Step::Unknown { tenant: Tenant::Acme }),
+        Settle,
+        Do(code(A, Typed::Right)),
+        Disable(ALICE),
+        Wait(PASSWORD_LOCK),
+        Do(Step::Unlock { subject: ALICE }),
+    ];
+    focus.meets =
+        &[Mark::Exempt, Mark::ByCode, Mark::InvalidCredentials, Mark::PasswordLocked, Mark::Conflict, Mark::Unlocked];
+    focus
+}
+
+/// Proving a phone number, beside logins and against guesses.
+pub(super) fn methods() -> Focus {
+    let mut focus = Focus::new("methods", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+    let in_session = vec![ON, Do(begin(A)), Do(trust(A)), Wait(SPACING)];
+    let started = vec![Do(Step::StartSetup { slot: A }), Wait(SPACING), Do(begin(A))];
+    focus.stories = vec![in_session.clone(), [in_session, started].concat()];
+    let confirm = |typed| Step::ConfirmSetup { slot: A, typed };
+    focus.alphabet = vec![
+        Do(Step::StartSetup { slot: A }),
+        Hold(Step::StartSetup { slot: A }),
+        Do(confirm(Typed::Right)),
+        Hold(confirm(Typed::Right)),
+        Do(confirm(Typed::Wrong)),
+        Do(code(A, Typed::Setup)),
+        Do(code(A, Typed::Right)),
+        Do(begin(A)),
+        Do(begin(B)),
+        Do(with_device(A, 0)),
+        Settle,
+        Reset(ALICE),
+        ChangePassword(ALICE),
+        Disable(ALICE),
+        Wait(SPACING),
+        Wait(CODE_TTL),
+    ];
+    focus.meets = &[
+        Mark::MethodChanged,
+        Mark::ByCode,
+        Mark::ByDevice,
+        Mark::DeviceRefused,
+        Mark::WrongCode,
+        Mark::LoginOver,
+        Mark::Conflict,
+    ];
+    focus
+}
+
+macro_rules! every_order {
+    ($($test:ident: $model:ident,)*) => {
+        $(#[test]
+        fn $test() {
+            $model().holds();
+        })*
+    };
+}
+
+every_order! {
+    guessing_stays_within_every_budget: guessing,
+    nothing_works_twice: single_use,
+    nothing_survives_a_reset: reset,
+    completion_and_sessions_rest_on_how_things_are_now: policy,
+    a_device_replaces_the_code_and_ends_in_time: devices,
+    a_backup_code_works_once_and_leaves_its_successor: backup_codes,
+    switching_off_is_final_in_one_tenant: switching_off,
+    tenants_do_not_meet: tenants,
+    every_wrong_password_counts_alike: passwords,
+    a_method_is_proved_before_it_counts: methods,
+}

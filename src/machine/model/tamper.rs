@@ -1,0 +1,242 @@
+//! Drivers with one fault each. The machine is the real one in all of them: what is wrong is done to its inputs and to what it has decided.
+
+use serde_json::Value;
+
+use super::focus::Focus;
+use super::stand_ins::{CODE_TTL, DEVICE_LIFETIME};
+use super::step::{Decided, Effect, Presented, Step, Write};
+use super::world::{Host, Moment, Row, Subject, World, ms};
+use crate::ids::Version;
+use crate::policy::Scope;
+use crate::reason::Reason;
+use crate::store::{Saved, Snapshot};
+
+/// What a driver does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Nothing.
+    None,
+    /// Commits without a condition.
+    Unconditional,
+    /// Commits on condition of the record alone, whatever became of the settings.
+    SettingsNotInTheCondition,
+    /// Gives a record the next number as its version, and the first one again after a deletion.
+    VersionsReused,
+    /// Takes a record of any generation for a current one.
+    GenerationIgnored,
+    /// Switching off does not raise the generation.
+    OffKeepsGeneration,
+    ResetKeepsDevices,
+    ResendClearsCount,
+    PasswordClearsCodeCount,
+    /// Success takes the rolling budget's entries with it.
+    SuccessClearsRolling,
+    /// Waiting ends a suspension.
+    SuspensionWaits,
+    CodeStays,
+    BackupStays,
+    SuccessorNotInstalled,
+    /// Later steps see the user as the first step saw them.
+    UserAsOfFirstStep,
+    /// Later steps see the tenant's settings as the first step saw them.
+    SettingsAsOfFirstStep,
+    /// Sessions are held against the user as the login saw them.
+    SessionsAsOfLogin,
+    /// An attempt under an unknown name is not written.
+    PhantomSkipped,
+    /// A code is good at its very end too.
+    ExpiryInclusive,
+    /// The password's epoch never changes.
+    PasswordChangeUnseen,
+    /// Answers before the commit.
+    AnswerFirst,
+    /// A lock takes the count of wrong passwords with it.
+    LockClearsPasswords,
+    /// Finds a pending login by user and token, in whatever tenant.
+    AnyTenant,
+    /// A charge of the send budget is taken back when the next login begins.
+    SendsForgotten,
+    /// Locked codes lock the backup code.
+    BackupSharesLock,
+    /// Takes any code for the right one.
+    AnyCodeAccepted,
+    /// Sends a code again and saves the one before.
+    ResendKeepsCode,
+    /// A device is good at its very end too.
+    DeviceExpiryInclusive,
+    /// Saves a number before its code came back.
+    NumberSavedUnproved,
+    /// A purge that stops at an empty batch says that it is done, and deletes nothing.
+    PurgeDeletesNothing,
+}
+
+impl Focus {
+    /// What the machine is told of the user.
+    pub(super) fn seen_host(&self, world: &World, step: Step, host: Option<Host>) -> Option<Host> {
+        let slot = step.slot().and_then(|slot| world.slots[slot].as_ref());
+        match (self.fault, slot) {
+            (Fault::PasswordChangeUnseen, _) => host.map(|host| Host { password: 0, ..host }),
+            (Fault::UserAsOfFirstStep, Some(slot)) if !matches!(step, Step::Begin { .. }) => Some(slot.host),
+            _ => host,
+        }
+    }
+
+    pub(super) fn session_host(&self, host: Option<Host>, at_login: Host) -> Option<Host> {
+        match self.fault {
+            Fault::PasswordChangeUnseen => host.map(|host| Host { password: 0, ..host }),
+            Fault::SessionsAsOfLogin => Some(at_login),
+            _ => host,
+        }
+    }
+
+    /// Whose record the driver opens.
+    pub(super) fn opened_subject(&self, world: &World, step: Step, subject: Subject) -> Subject {
+        let slot = step.slot().and_then(|slot| world.slots[slot].as_ref());
+        match (self.fault, step, slot) {
+            (Fault::AnyTenant, Step::Code { .. } | Step::Backup { .. } | Step::Resend { .. }, Some(slot)) => {
+                slot.subject
+            }
+            _ => subject,
+        }
+    }
+
+    pub(super) fn clock(&self, world: &World, step: Step) -> Moment {
+        let slot = step.slot().and_then(|slot| world.slots[slot].as_ref());
+        let ends = match (self.fault, step) {
+            (Fault::ExpiryInclusive, _) => {
+                slot.and_then(|slot| slot.code.as_ref()).map(|code| code.issued + ms(CODE_TTL))
+            }
+            (Fault::DeviceExpiryInclusive, Step::Begin { device: Presented::Device(nth), .. }) => {
+                Some(world.devices[nth].registered + ms(DEVICE_LIFETIME))
+            }
+            _ => None,
+        };
+        world.now - u64::from(ends == Some(world.now))
+    }
+
+    pub(super) fn tamper_with_load(&self, world: &World, step: Step, snapshot: &mut Snapshot) {
+        let Snapshot { settings, record } = snapshot;
+        match self.fault {
+            Fault::GenerationIgnored => {
+                if let (Some(record), Some(settings)) = (record, settings) {
+                    record.generation = settings.generation;
+                }
+            }
+            Fault::SuspensionWaits => {
+                if let Some(record) = record {
+                    edit(record, |record| {
+                        if record["code_failures"]["streak"] == 4 {
+                            record["code_failures"]["streak"] = 2.into();
+                        }
+                    });
+                }
+            }
+            Fault::SendsForgotten if matches!(step, Step::Begin { .. }) => {
+                if let Some(record) = record {
+                    edit(record, |record| drop(record.as_object_mut().unwrap().remove("sends")));
+                }
+            }
+            Fault::SettingsAsOfFirstStep => {
+                let slot = step.slot().and_then(|slot| world.slots[slot].as_ref());
+                if let (Some(slot), false) = (slot, matches!(step, Step::Begin { .. })) {
+                    *settings = slot.settings.as_ref().map(|row| (*row.0).clone());
+                    if let (Some(record), Some(settings)) = (record, settings) {
+                        record.generation = record.generation.min(settings.generation);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn tamper_with_write(&self, world: &World, decided: &mut Decided) {
+        let before = world.records.get(&decided.subject).cloned();
+        if self.fault == Fault::BackupSharesLock
+            && matches!(decided.step, Step::Backup { .. })
+            && !world
+                .ledgers
+                .get(&decided.subject)
+                .is_some_and(|it| it.codes.open(world.now, super::ledger::Budget::codes()))
+        {
+            decided.effect = Effect::Refused(Reason::CodesLocked);
+            decided.write = None;
+        }
+        let Decided { step, effect, write: Some(Write { settings, next, .. }), .. } = decided else { return };
+        let mut saved = (*next.0).clone();
+        let completes = matches!(effect, Effect::Complete(_));
+        let earlier = |field: &str| {
+            let before: Value = serde_json::from_str(before.as_ref().unwrap().0.document.as_str()).unwrap();
+            before[field].clone()
+        };
+        match (self.fault, &step) {
+            (Fault::VersionsReused, _) => {
+                let nth = before.as_ref().map_or(1, |row| row.0.version.as_bytes()[0].wrapping_add(1));
+                saved.version = Version::from_bytes([nth; 16]);
+            }
+            (Fault::ResendClearsCount, Step::Resend { .. }) => edit(&mut saved, |record| {
+                record.as_object_mut().unwrap().remove("code_failures");
+                for pending in record.get_mut("pending").and_then(Value::as_array_mut).into_iter().flatten() {
+                    pending["wrong"] = 0.into();
+                }
+            }),
+            (Fault::PasswordClearsCodeCount, Step::Begin { .. }) if !matches!(effect, Effect::Refused(_)) => {
+                edit(&mut saved, |record| drop(record.as_object_mut().unwrap().remove("code_failures")));
+            }
+            (Fault::SuccessClearsRolling, Step::Code { .. }) if completes => {
+                edit(&mut saved, |record| drop(record.as_object_mut().unwrap().remove("code_failures")));
+            }
+            (Fault::CodeStays, Step::Code { .. }) if completes => {
+                edit(&mut saved, |record| record["pending"] = earlier("pending"));
+            }
+            (Fault::ResendKeepsCode, Step::Resend { .. }) => {
+                edit(&mut saved, |record| record["pending"] = earlier("pending"));
+            }
+            (Fault::NumberSavedUnproved, Step::StartSetup { .. }) => edit(&mut saved, |record| {
+                record["sms"] = serde_json::json!({ "number": record["setup"]["number"], "proved": record["seen"] });
+            }),
+            (Fault::BackupStays, Step::Backup { .. }) if completes => {
+                edit(&mut saved, |record| record["backup"] = earlier("backup"));
+            }
+            (Fault::SuccessorNotInstalled, Step::Backup { .. }) if completes => {
+                edit(&mut saved, |record| drop(record.as_object_mut().unwrap().remove("backup")));
+            }
+            (Fault::LockClearsPasswords, _) => edit(&mut saved, |record| {
+                if record["password"]["failures"]["lock"].is_object() {
+                    record["password"].as_object_mut().unwrap().remove("failures");
+                }
+            }),
+            (Fault::SettingsAsOfFirstStep, _) => {
+                *settings = world.settings.get(&decided.subject.tenant).map(|row| row.0.version);
+            }
+            _ => return,
+        }
+        *next = Row::new(saved);
+    }
+
+    /// What stays of a record after a reset.
+    pub(super) fn after_reset(&self, before: Option<&Row>) -> Option<Row> {
+        if self.fault != Fault::ResetKeepsDevices {
+            return None;
+        }
+        let mut saved = (*before?.0).clone();
+        edit(&mut saved, |record| {
+            for field in
+                ["pending", "setup", "sms", "code_failures", "backup_failures", "setup_failures", "sends", "backup"]
+            {
+                record.as_object_mut().unwrap().remove(field);
+            }
+        });
+        saved.version = Version::from_bytes([0xFF; 16]);
+        Some(Row::new(saved))
+    }
+
+    pub(super) fn raises_generation(&self, to: Scope) -> bool {
+        to == Scope::DoNotUse && self.fault != Fault::OffKeepsGeneration
+    }
+}
+
+fn edit(saved: &mut Saved, change: impl FnOnce(&mut Value)) {
+    let mut record: Value = serde_json::from_str(saved.document.as_str()).unwrap();
+    change(&mut record);
+    saved.document = serde_json::to_string(&record).unwrap();
+}

@@ -1,0 +1,227 @@
+//! Logins between their first step and their end, and the evidence that ends them.
+
+use crate::clock::Timestamp;
+use crate::contact::{MaskedDestination, Method};
+use crate::event::EventKind;
+use crate::grant::Basis;
+use crate::ids::{LoginId, RecordId, TenantId, UserId};
+use crate::machine::backup::BackupCodeVerified;
+use crate::machine::begin::PolicyExempt;
+use crate::machine::code::{CodeVerified, OutgoingCode};
+use crate::machine::device::DeviceTrusted;
+use crate::machine::record::{Epoch, Pending};
+use crate::machine::seal::Label;
+use crate::machine::token::TokenSecret;
+use crate::machine::{Case, Decision, Gate};
+use crate::password::PasswordVerified;
+use crate::policy::Channel;
+use crate::reason::{Denied, Reason};
+use crate::secret::{BackupCode, DeviceToken};
+use crate::user::{User, UserStatus};
+
+/// Where a login stands after a step. The parts are boxed: they are passed through several futures.
+pub(crate) enum Next {
+    Complete(Box<Completion>),
+    Open(Box<OpenLogin>),
+    Denied(Denied),
+}
+
+/// A completed login, and what is shown or handed out with it, once.
+pub(crate) struct Completion {
+    pub(crate) evidence: Evidence,
+    pub(crate) device: Option<DeviceToken>,
+    pub(crate) backup_code: Option<BackupCode>,
+}
+
+/// A login that waits for its second factor.
+pub(crate) struct OpenLogin {
+    pub(crate) login: LoginId,
+    pub(crate) token: TokenSecret,
+    pub(crate) deadline: Timestamp,
+    pub(crate) attempts_left: u32,
+    /// The code to send, or why none is.
+    pub(crate) code: Result<OutgoingCode, Denied>,
+    pub(crate) resend_at: Option<Timestamp>,
+    pub(crate) email: Option<MaskedDestination>,
+    pub(crate) sms: Option<MaskedDestination>,
+    pub(crate) backup_code: bool,
+}
+
+/// Both factors of one login. Only [`Case::complete`] makes one, from the evidence of each (`I-01`).
+pub(crate) struct Evidence {
+    pub(crate) login: LoginId,
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
+    pub(crate) channel: Channel,
+    pub(crate) at: Timestamp,
+    pub(crate) record: Option<RecordId>,
+    pub(crate) epoch: Epoch,
+    pub(crate) basis: Basis,
+    /// Keeps every other module from writing this struct down.
+    _made_by: Complete,
+}
+
+struct Complete;
+
+/// What stood beside the password. Each variant holds a value that only the module of its check can make.
+pub(crate) enum SecondFactor {
+    Code(CodeVerified),
+    BackupCode(BackupCodeVerified),
+    Device(DeviceTrusted),
+    Exempt(PolicyExempt),
+}
+
+impl Case<'_> {
+    /// Ends a login well. The pending login must be gone from the record by now.
+    pub(super) fn complete(
+        &self,
+        _password: &PasswordVerified,
+        user: &User,
+        login: LoginId,
+        channel: Channel,
+        second: SecondFactor,
+    ) -> Evidence {
+        let basis = match second {
+            SecondFactor::Code(code) => Basis::Code { method: code.method() },
+            SecondFactor::BackupCode(_) => Basis::BackupCode,
+            SecondFactor::Device(device) => Basis::TrustedDevice { device: device.id() },
+            SecondFactor::Exempt(exempt) => Basis::Exempt { exemption: exempt.into_reason() },
+        };
+        Evidence {
+            login,
+            tenant: self.tenant.clone(),
+            user: user.id.clone(),
+            channel,
+            at: self.now,
+            // A record that is not written has no identity to be bound to.
+            record: (self.existed || self.changed).then_some(self.record.id),
+            epoch: self.epoch(),
+            basis,
+            _made_by: Complete,
+        }
+    }
+
+    /// Takes the login of this token out of the record, if it may go on: a step that lets it go on puts it back.
+    ///
+    /// The user is looked at as they are now (`I-25`): whoever is gone or disabled, or has another password than at the first step,
+    /// begins anew.
+    pub(super) fn resume(
+        &mut self,
+        token: &TokenSecret,
+        user: Option<&User>,
+    ) -> Result<(Pending, PasswordVerified), Refusal> {
+        let over = |login| Refusal { login, denied: Denied::new(Reason::LoginOver) };
+        let tag = self.rules.seal.tag(Label::PendingToken, &self.token_parts(token));
+        // No early exit: how many logins are pending, and which one matched, makes no difference in time.
+        let found = self
+            .record
+            .pending
+            .iter()
+            .enumerate()
+            .fold(None, |found, (at, pending)| if pending.token.matches(&tag) { Some(at) } else { found });
+        let Some(at) = found else { return Err(over(None)) };
+        let Some(active) = user.filter(|user| user.status == UserStatus::Active) else {
+            self.deactivate();
+            return Err(over(None));
+        };
+        let pending = self.record.pending.remove(at);
+        let Some(password) =
+            PasswordVerified::remembered(&pending, self.same_password()).filter(|_| active.id == *self.user_id)
+        else {
+            self.changed = true;
+            return Err(over(Some(pending.login)));
+        };
+        Ok((pending, password))
+    }
+
+    /// The user was seen disabled or gone: what would let them back in without a code dies (`I-30`).
+    pub(super) fn deactivate(&mut self) {
+        self.changed |=
+            !(self.record.pending.is_empty() && self.record.devices.is_empty() && self.record.setup.is_none());
+        self.record.pending.clear();
+        self.record.devices.clear();
+        self.record.setup = None;
+    }
+
+    /// The person gives the login up. Cancelling what is over already is no refusal.
+    pub(crate) fn cancel(&mut self, token: &TokenSecret, user: Option<&User>) -> Decision<()> {
+        match self.resume(token, user) {
+            Ok((pending, _)) => {
+                self.changed = true;
+                Decision::new((), EventKind::LoginCancelled { login: pending.login })
+            }
+            Err(refusal) => refusal.into_decision().map(|_| ()),
+        }
+    }
+
+    /// What the page shows of a login that goes on.
+    pub(super) fn describe(
+        &self,
+        pending: &Pending,
+        token: TokenSecret,
+        user: &User,
+        code: Result<OutgoingCode, Denied>,
+    ) -> OpenLogin {
+        let limits = self.limits();
+        let codes = self.codes_open();
+        let shown = |method: Method| match &code {
+            Ok(outgoing) if outgoing.destination.method() == method => None,
+            _ if codes.is_err() => None,
+            _ => self.destination(user, method).map(|destination| destination.masked()),
+        };
+        let may_resend = pending.sends < limits.sends.per_login && pending.wrong < limits.codes.lock_after;
+        OpenLogin {
+            login: pending.login,
+            token,
+            deadline: pending.begun.plus(limits.login_ttl),
+            attempts_left: self.attempts_left(pending),
+            resend_at: if may_resend { self.next_send(codes) } else { None },
+            email: shown(Method::Email),
+            sms: shown(Method::Sms),
+            backup_code: self.backup_code_usable(),
+            code,
+        }
+    }
+
+    /// From when another code may be made: after the lock of codes, where there is one, and within the budget of sends.
+    fn next_send(&self, codes: Result<(), Denied>) -> Option<Timestamp> {
+        let sends = self.record.sends.closed_until(self.now, &self.limits().sends).unwrap_or(self.now);
+        match codes {
+            Ok(()) => Some(sends),
+            Err(denied) => denied.retry_at().map(|until| Timestamp::from_time(until).max(sends)),
+        }
+    }
+
+    pub(super) fn attempts_left(&self, pending: &Pending) -> u32 {
+        let rule = &self.limits().codes;
+        rule.lock_after.saturating_sub(pending.wrong).min(self.record.code_failures.left(self.now, rule))
+    }
+
+    /// Whether codes are compared at all at the moment, as a refusal if not.
+    pub(super) fn codes_open(&self) -> Result<(), Denied> {
+        match self.record.code_failures.gate(self.now, &self.limits().codes) {
+            Gate::Open => Ok(()),
+            Gate::LockedUntil(until) => Err(Denied::until(Reason::CodesLocked, until.to_time())),
+            Gate::Suspended => Err(Denied::new(Reason::Suspended)),
+        }
+    }
+
+    /// What every token's tag covers: a token of another tenant or user has another tag (`I-03`).
+    pub(super) fn token_parts<'t>(&'t self, token: &'t TokenSecret) -> [&'t [u8]; 3] {
+        [self.tenant.as_str().as_bytes(), self.user_id.as_str().as_bytes(), token.as_slice()]
+    }
+}
+
+/// A refused later step.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) login: Option<LoginId>,
+    pub(super) denied: Denied,
+}
+
+impl Refusal {
+    pub(super) fn into_decision(self) -> Decision<Next> {
+        let event = EventKind::StepRefused { login: self.login, reason: self.denied.reason().code().into() };
+        Decision::new(Next::Denied(self.denied), event)
+    }
+}

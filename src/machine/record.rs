@@ -1,0 +1,273 @@
+//! Everything that is saved about one user: one document, one format, pinned by a golden file.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::contact::{Method, PhoneNumber, saved_number};
+use crate::error::{Document, Error};
+use crate::ids::{DeviceId, DeviceLabel, LoginId, RecordId};
+use crate::machine::failures::Failures;
+use crate::machine::seal::{Label, Seal, Tag};
+use crate::machine::sends::SendLog;
+use crate::policy::Channel;
+use crate::sender::Reference;
+use crate::store::MAX_DOCUMENT;
+use crate::user::User;
+
+/// The format that this version writes, and the only one that it reads.
+pub(crate) const FORMAT: u32 = 1;
+
+/// More of anything than any configuration allows: such a document is damaged.
+const MOST_ENTRIES: usize = 128;
+
+/// A user's record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    format: u32,
+    /// Grants are bound to it; a reset makes another.
+    pub(crate) id: RecordId,
+    /// The latest time at which this record was decided on (`I-08`).
+    pub(crate) seen: Timestamp,
+    pub(crate) password: PasswordState,
+    /// The proved number that codes go to. Without one they go to the registered email address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sms: Option<Number>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) pending: Vec<Pending>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) setup: Option<Setup>,
+    #[serde(default, skip_serializing_if = "Failures::is_empty")]
+    pub(crate) code_failures: Failures,
+    #[serde(default, skip_serializing_if = "Failures::is_empty")]
+    pub(crate) backup_failures: Failures,
+    #[serde(default, skip_serializing_if = "Failures::is_empty")]
+    pub(crate) setup_failures: Failures,
+    #[serde(default, skip_serializing_if = "SendLog::is_empty")]
+    pub(crate) sends: SendLog,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) devices: Vec<Device>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) backup: Option<Backup>,
+}
+
+/// A proved number.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Number {
+    #[serde(with = "saved_number")]
+    pub(crate) number: PhoneNumber,
+    pub(crate) proved: Timestamp,
+}
+
+/// What is known of the user's password: how it was last seen, and what failed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordState {
+    /// The epoch of the hash as it was first seen. Everything in the record belongs to it, and grants are bound to it.
+    pub(crate) epoch: Epoch,
+    /// The epochs of hashes that were made of the same password since, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rehashed: Vec<Epoch>,
+    #[serde(default, skip_serializing_if = "Failures::is_empty")]
+    pub(crate) failures: Failures,
+}
+
+/// Stands for one password of one user: a hash over the saved password hash and the security stamp.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Epoch([u8; 16]);
+
+impl Epoch {
+    pub(crate) fn of(seal: &Seal, tenant: &str, user: &User, hash: Option<&str>) -> Self {
+        let stamp = user.security_stamp.as_deref();
+        // A missing value and an empty one are told apart.
+        let parts: [&[u8]; 6] = [
+            tenant.as_bytes(),
+            user.id.as_str().as_bytes(),
+            &[u8::from(hash.is_some())],
+            hash.unwrap_or_default().as_bytes(),
+            &[u8::from(stamp.is_some())],
+            stamp.unwrap_or_default().as_bytes(),
+        ];
+        Self(seal.tag(Label::Epoch, &parts).half())
+    }
+}
+
+impl std::fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Epoch(redacted)")
+    }
+}
+
+impl Serialize for Epoch {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        crate::codec::serialize_bytes(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Epoch {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::codec::deserialize_bytes(deserializer).map(Self)
+    }
+}
+
+/// A login between the password and the second factor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pending {
+    pub(crate) login: LoginId,
+    /// Of the client's token (`I-02`).
+    pub(crate) token: Tag,
+    pub(crate) channel: Channel,
+    pub(crate) begun: Timestamp,
+    #[serde(default)]
+    pub(crate) wrong: u32,
+    #[serde(default)]
+    pub(crate) sends: u32,
+    /// Where the last code of this login went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) via: Option<Method>,
+    /// At most one (`I-06`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<LiveCode>,
+}
+
+/// A code that was sent, as a tag that only the client's token can recompute (`I-21`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LiveCode {
+    pub(crate) tag: Tag,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pepper: Option<String>,
+    pub(crate) issued: Timestamp,
+    pub(crate) reference: Reference,
+}
+
+/// A number or the email address that is being proved as the place where codes go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Setup {
+    pub(crate) token: Tag,
+    /// The login under whose grant it was started.
+    pub(crate) login: LoginId,
+    /// `None`: the registered email address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) number: Option<SetupNumber>,
+    #[serde(default)]
+    pub(crate) wrong: u32,
+    pub(crate) code: LiveCode,
+}
+
+/// A number that is not proved yet. It is a type of its own so that none of it reaches a login.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SetupNumber(#[serde(with = "saved_number")] pub(crate) PhoneNumber);
+
+/// A trusted device (`I-29`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Device {
+    pub(crate) id: DeviceId,
+    pub(crate) token: Tag,
+    pub(crate) label: DeviceLabel,
+    pub(crate) registered: Timestamp,
+    pub(crate) used: Timestamp,
+    pub(crate) expires: Timestamp,
+}
+
+/// The backup code (`I-31`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Backup {
+    pub(crate) tag: Tag,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pepper: Option<String>,
+    pub(crate) made: Timestamp,
+}
+
+impl Record {
+    pub(crate) fn new(id: RecordId, now: Timestamp, epoch: Epoch) -> Self {
+        Self {
+            format: FORMAT,
+            id,
+            seen: now,
+            password: PasswordState { epoch, rehashed: Vec::new(), failures: Failures::default() },
+            sms: None,
+            pending: Vec::new(),
+            setup: None,
+            code_failures: Failures::default(),
+            backup_failures: Failures::default(),
+            setup_failures: Failures::default(),
+            sends: SendLog::default(),
+            devices: Vec::new(),
+            backup: None,
+        }
+    }
+
+    pub(crate) fn method(&self) -> Method {
+        if self.sms.is_some() { Method::Sms } else { Method::Email }
+    }
+
+    /// How many things there are in it that end by themselves.
+    pub(crate) fn perishable(&self) -> usize {
+        let codes = self.pending.iter().filter(|pending| pending.code.is_some()).count();
+        [self.pending.len(), codes, self.devices.len(), usize::from(self.setup.is_some())]
+            .into_iter()
+            .fold(0, usize::saturating_add)
+    }
+
+    pub(crate) fn encode(&self) -> Result<String, Error> {
+        // Room for an ordinary record, so that it does not grow step by step.
+        let mut bytes = Vec::with_capacity(1024);
+        serde_json::to_writer(&mut bytes, self).map_err(|_| Error::Corrupt(Document::Record))?;
+        match String::from_utf8(bytes) {
+            Ok(text) if text.len() <= MAX_DOCUMENT => Ok(text),
+            _ => Err(Error::Corrupt(Document::Record)),
+        }
+    }
+
+    pub(crate) fn decode(text: &str) -> Result<Self, Error> {
+        let record: Self = decode(Document::Record, FORMAT, text, |record: &Self| record.format)?;
+        let lengths = [
+            record.pending.len(),
+            record.devices.len(),
+            record.sends.len(),
+            record.code_failures.recorded(),
+            record.backup_failures.recorded(),
+            record.setup_failures.recorded(),
+            record.password.failures.recorded(),
+            record.password.rehashed.len(),
+        ];
+        if lengths.into_iter().any(|length| length > MOST_ENTRIES) {
+            return Err(Error::Corrupt(Document::Record));
+        }
+        Ok(record)
+    }
+}
+
+/// Reads a document of one known format. What can't be read is an error and never an empty document (`I-37`).
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(
+    document: Document,
+    readable: u32,
+    text: &str,
+    format_of: impl Fn(&T) -> u32,
+) -> Result<T, Error> {
+    #[derive(Deserialize)]
+    struct Header {
+        format: u32,
+    }
+
+    if text.len() > MAX_DOCUMENT {
+        return Err(Error::Corrupt(document));
+    }
+    match serde_json::from_str::<T>(text) {
+        Ok(value) if format_of(&value) == readable => Ok(value),
+        // The parser's own message may repeat what it read: it is dropped.
+        _ => match serde_json::from_str::<Header>(text) {
+            Ok(Header { format }) if format != readable => {
+                Err(Error::UnsupportedFormat { document, found: format, readable })
+            }
+            _ => Err(Error::Corrupt(document)),
+        },
+    }
+}

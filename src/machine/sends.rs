@@ -1,0 +1,100 @@
+//! The send budget: spacing, per hour, per day, counted per user over all logins (`I-15`).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The numbers of the budget.
+#[derive(Clone, Debug)]
+pub(crate) struct SendRule {
+    pub(crate) spacing: Duration,
+    pub(crate) per_login: u32,
+    pub(crate) per_hour: u32,
+    pub(crate) per_day: u32,
+}
+
+/// When codes were sent to a user during the last day, oldest first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SendLog(Vec<Timestamp>);
+
+impl SendLog {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// When the next code may be sent, if not now.
+    pub(crate) fn closed_until(&self, now: Timestamp, rule: &SendRule) -> Option<Timestamp> {
+        let spaced = self.0.last().map(|last| last.plus(rule.spacing));
+        spaced.max(self.caps_closed_until(rule)).filter(|until| now < *until)
+    }
+
+    /// The same without the spacing: for the fallback that follows at once on a send that failed.
+    pub(crate) fn capped_until(&self, now: Timestamp, rule: &SendRule) -> Option<Timestamp> {
+        self.caps_closed_until(rule).filter(|until| now < *until)
+    }
+
+    fn caps_closed_until(&self, rule: &SendRule) -> Option<Timestamp> {
+        let cap = |most: u32, window| {
+            self.0.iter().rev().nth(most.saturating_sub(1) as usize).map(|at: &Timestamp| at.plus(window))
+        };
+        cap(rule.per_hour, HOUR).max(cap(rule.per_day, DAY))
+    }
+
+    /// Charges one send. It is never refunded (`I-24`).
+    pub(crate) fn charge(&mut self, now: Timestamp, rule: &SendRule) {
+        self.0.retain(|at| now < at.plus(DAY));
+        self.0.push(now);
+        let excess = self.0.len().saturating_sub(rule.per_day.max(rule.per_hour) as usize);
+        self.0.drain(..excess);
+    }
+
+    /// After the clock went back: what is in the future counts as of now (`I-08`).
+    pub(crate) fn heal(&mut self, now: Timestamp) {
+        for at in &mut self.0 {
+            *at = now.min(*at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_time(time::OffsetDateTime::UNIX_EPOCH).plus(Duration::from_secs(seconds))
+    }
+
+    /// `I-15`: in no hour more than ten, in no day more than twenty, never two within thirty seconds.
+    #[test]
+    fn a_greedy_sender_stays_within_every_window() {
+        let rule = SendRule { spacing: Duration::from_secs(30), per_login: 5, per_hour: 10, per_day: 20 };
+        let mut log = SendLog::default();
+        let mut sent: Vec<u64> = Vec::new();
+        for second in 0..(3 * 24 * 60 * 60) {
+            match log.closed_until(at(second), &rule) {
+                None => {
+                    log.charge(at(second), &rule);
+                    sent.push(second);
+                }
+                Some(until) => assert!(until > at(second)),
+            }
+        }
+        let most_within = |window| {
+            sent.iter().map(|from| sent.iter().filter(|at| (*from..from + window).contains(*at)).count()).max()
+        };
+        assert_eq!(most_within(30), Some(1));
+        assert_eq!(most_within(60 * 60), Some(10));
+        assert_eq!(most_within(24 * 60 * 60), Some(20));
+        assert_eq!(sent.len(), 60);
+    }
+}

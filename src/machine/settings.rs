@@ -1,0 +1,52 @@
+//! Everything that is saved about one tenant.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::{Document, Error};
+use crate::machine::record::decode;
+use crate::policy::Scope;
+use crate::store::Saved;
+
+const FORMAT: u32 = 1;
+
+/// A tenant's settings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    format: u32,
+    pub(crate) scope: Scope,
+    /// The deletion that the last switching off began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) clearing: Option<Clearing>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Clearing {
+    pub(crate) started: Timestamp,
+    /// How many records were deleted so far.
+    #[serde(default)]
+    pub(crate) deleted: u64,
+    /// When nothing of an earlier generation was left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) finished: Option<Timestamp>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { format: FORMAT, scope: Scope::DoNotUse, clearing: None }
+    }
+}
+
+impl Settings {
+    pub(crate) fn encode(&self) -> Result<String, Error> {
+        serde_json::to_string(self).map_err(|_| Error::Corrupt(Document::Settings))
+    }
+
+    /// A tenant without saved settings has the default ones.
+    pub(crate) fn read(saved: Option<&Saved>) -> Result<Self, Error> {
+        let Some(saved) = saved else { return Ok(Self::default()) };
+        decode(Document::Settings, FORMAT, &saved.document, |settings: &Self| settings.format)
+    }
+}

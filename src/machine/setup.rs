@@ -1,0 +1,139 @@
+//! Proving where codes go from now on: nothing changes before a code that was sent there came back (`I-32`).
+
+use crate::contact::{Destination, Method, PhoneNumber};
+use crate::error::Error;
+use crate::event::{EventKind, SecretKind};
+use crate::grant::{Basis, SavedGrant};
+use crate::machine::access::refuse_account;
+use crate::machine::code::{OutgoingCode, wrong};
+use crate::machine::record::{Number, Setup, SetupNumber};
+use crate::machine::seal::Label;
+use crate::machine::token::TokenSecret;
+use crate::machine::{Case, Decision, Gate};
+use crate::reason::{Denied, Reason};
+use crate::sender::NoticeKind;
+use crate::user::User;
+
+/// Where codes shall go.
+#[derive(Clone, Debug)]
+pub(crate) enum SetupTarget {
+    Email,
+    Sms(PhoneNumber),
+}
+
+/// A setup was begun, or was done already.
+pub(crate) enum StartedSetup {
+    /// The code that proves it is to be sent.
+    Prove { token: TokenSecret, code: OutgoingCode },
+    /// This very login was completed with a code that was sent there.
+    Done(Method),
+}
+
+/// The setup is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Confirmed(pub(crate) Method);
+
+impl Case<'_> {
+    pub(crate) fn start_setup(
+        &mut self,
+        target: SetupTarget,
+        user: &User,
+        grant: &SavedGrant,
+    ) -> Result<Decision<Result<StartedSetup, Denied>>, Error> {
+        if let (SetupTarget::Email, Basis::Code { method: Method::Email }) = (&target, grant.basis()) {
+            return Ok(self
+                .change_method(None, user)
+                .map(|done| done.map(|Confirmed(method)| StartedSetup::Done(method))));
+        }
+        let destination = match &target {
+            SetupTarget::Email => user.email.clone().map(Destination::Email),
+            SetupTarget::Sms(number) => Some(Destination::Sms(number.clone())),
+        };
+        let Some(destination) = destination else { return Ok(refuse_account(Denied::new(Reason::NoDestination))) };
+        if let Err(denied) = self.codes_open().and_then(|()| self.setup_open()) {
+            return Ok(refuse_account(denied));
+        }
+        if let Some(until) = self.record.sends.closed_until(self.now, &self.limits().sends) {
+            return Ok(refuse_account(Denied::until(Reason::SendLimit, until.to_time())));
+        }
+        let token = self.draw_secret()?;
+        let login = grant.login();
+        let (code, text) = self.make_code(Label::SetupCode, login, &token, &destination)?;
+        self.record.sends.charge(self.now, &self.limits().sends);
+        let method = destination.method();
+        let outgoing = self.outgoing(login, destination, &code, &text);
+        let number = match target {
+            SetupTarget::Email => None,
+            SetupTarget::Sms(number) => Some(SetupNumber(number)),
+        };
+        let tag = self.rules.seal.tag(Label::SetupToken, &self.token_parts(&token));
+        self.record.setup = Some(Setup { token: tag, login, number, wrong: 0, code });
+        self.changed = true;
+        let started = StartedSetup::Prove { token, code: outgoing };
+        Ok(Decision::new(Ok(started), EventKind::SetupStarted { method }))
+    }
+
+    /// Codes that prove a method have a budget of their own: success with one must not clear the failures of another (`I-10`).
+    fn setup_open(&self) -> Result<(), Denied> {
+        match self.record.setup_failures.gate(self.now, &self.limits().codes) {
+            Gate::Open => Ok(()),
+            Gate::LockedUntil(until) => Err(Denied::until(Reason::CodesLocked, until.to_time())),
+            Gate::Suspended => Err(Denied::new(Reason::Suspended)),
+        }
+    }
+
+    pub(crate) fn confirm_setup(
+        &mut self,
+        token: &TokenSecret,
+        typed: &str,
+        user: &User,
+        grant: &SavedGrant,
+    ) -> Result<Decision<Result<Confirmed, Denied>>, Error> {
+        let tag = self.rules.seal.tag(Label::SetupToken, &self.token_parts(token));
+        let Some(mut setup) =
+            self.record.setup.take_if(|setup| setup.token.matches(&tag) && setup.login == grant.login())
+        else {
+            return Ok(refuse_account(Denied::new(Reason::SetupOver)));
+        };
+        if let Err(denied) = self.setup_open() {
+            self.record.setup = Some(setup);
+            return Ok(refuse_account(denied));
+        }
+        let destination = match &setup.number {
+            None => user.email.clone().map(Destination::Email),
+            Some(SetupNumber(number)) => Some(Destination::Sms(number.clone())),
+        };
+        self.changed = true;
+        let Some(destination) = destination else { return Ok(refuse_account(Denied::new(Reason::SetupOver))) };
+        if self.code_matches(Label::SetupCode, setup.login, token, &destination, &setup.code, typed)? {
+            self.record.setup_failures.succeed();
+            return Ok(self.change_method(setup.number.map(|SetupNumber(number)| number), user));
+        }
+        let rule = &self.limits().codes;
+        setup.wrong = setup.wrong.saturating_add(1);
+        self.record.setup_failures.charge(self.now, rule);
+        let gate = self.record.setup_failures.gate(self.now, rule);
+        let left = rule.lock_after.saturating_sub(setup.wrong).min(self.record.setup_failures.left(self.now, rule));
+        let mut decision = wrong(SecretKind::SetupCode, setup.login, gate, left).map(Err);
+        decision.notices = self.locked_notice(user, gate);
+        if left > 0 {
+            self.record.setup = Some(setup);
+        }
+        Ok(decision)
+    }
+
+    /// The change itself. Trusted devices and logins under way die with the earlier method (`I-30`), and both places are told.
+    fn change_method(&mut self, number: Option<PhoneNumber>, user: &User) -> Decision<Result<Confirmed, Denied>> {
+        let earlier = self.destination(user, Method::Sms);
+        self.record.sms = number.map(|number| Number { number, proved: self.now });
+        self.record.setup = None;
+        self.record.devices.clear();
+        self.record.pending.clear();
+        self.changed = true;
+        let to = self.record.method();
+        let mut decision = Decision::new(Ok(Confirmed(to)), EventKind::MethodChanged { to });
+        self.notify(&mut decision, user, NoticeKind::MethodChanged { to });
+        decision.notices.extend(earlier.map(|earlier| (earlier, NoticeKind::MethodChanged { to })));
+        decision
+    }
+}

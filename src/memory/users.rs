@@ -1,0 +1,97 @@
+//! A [`UserStore`] in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::error::Fault;
+use crate::ids::{LoginName, TenantId, UserId};
+use crate::user::{PasswordHash, User, UserStore};
+
+/// Users in this process's memory, for tests and examples. Clones share them. Login names are compared byte by byte.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryUsers {
+    tenants: Arc<RwLock<HashMap<TenantId, Tenant>>>,
+}
+
+#[derive(Debug, Default)]
+struct Tenant {
+    by_id: HashMap<UserId, User>,
+    by_name: HashMap<LoginName, UserId>,
+}
+
+/// There is no such user to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no such user")]
+pub struct NoSuchUser;
+
+impl MemoryUsers {
+    /// Nobody.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a user, or replaces the one with the same id, who logs in under this name.
+    pub fn insert(&self, tenant: &TenantId, name: &LoginName, user: User) {
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        let tenant = tenants.entry(tenant.clone()).or_default();
+        let id = user.id.clone();
+        if tenant.by_id.insert(id.clone(), user).is_some() {
+            tenant.by_name.retain(|_, other| *other != id);
+        }
+        tenant.by_name.insert(name.clone(), id);
+    }
+
+    /// Changes a user: another password, a promotion, a disabled account.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSuchUser`] if there is none with this id in this tenant.
+    pub fn change(&self, tenant: &TenantId, user: &UserId, change: impl FnOnce(&mut User)) -> Result<(), NoSuchUser> {
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        change(tenants.get_mut(tenant).and_then(|tenant| tenant.by_id.get_mut(user)).ok_or(NoSuchUser)?);
+        Ok(())
+    }
+
+    /// Deletes a user, and says whether there was one.
+    pub fn remove(&self, tenant: &TenantId, user: &UserId) -> bool {
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(tenant) = tenants.get_mut(tenant) else { return false };
+        tenant.by_name.retain(|_, id| id != user);
+        tenant.by_id.remove(user).is_some()
+    }
+
+    fn find(&self, tenant: &TenantId, user: impl FnOnce(&Tenant) -> Option<&User>) -> Option<User> {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant).and_then(user).cloned()
+    }
+}
+
+#[async_trait]
+impl UserStore for MemoryUsers {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+        Ok(self.find(tenant, |tenant| tenant.by_id.get(tenant.by_name.get(name)?)))
+    }
+
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+        Ok(self.find(tenant, |tenant| tenant.by_id.get(user)))
+    }
+
+    async fn replace_password_hash(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        current: &PasswordHash,
+        next: &PasswordHash,
+    ) -> Result<bool, Fault> {
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        let user = tenants.get_mut(tenant).and_then(|tenant| tenant.by_id.get_mut(user));
+        let Some(saved) = user.and_then(|user| user.password_hash.as_mut()) else { return Ok(false) };
+        if saved.expose() != current.expose() {
+            return Ok(false);
+        }
+        *saved = next.clone();
+        Ok(true)
+    }
+}

@@ -1,0 +1,209 @@
+//! English.
+
+use time::OffsetDateTime;
+
+use super::EmailWords;
+use super::wording::{CODE, CodeFacts, Life, Moment, NoticeFacts, Wording};
+use crate::contact::Method;
+use crate::sender::{NoticeKind, Purpose};
+
+/// The built-in English wording.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct English;
+
+impl English {
+    pub(super) fn email_of_code(facts: &CodeFacts<'_>) -> EmailWords {
+        let CodeFacts { application, reference, .. } = *facts;
+        let life = life(facts);
+        let (subject, what, warning) = match facts.purpose {
+            Purpose::Login => (
+                format!("{application}: your login code (reference {reference})"),
+                format!("Your code to log in to {application}:"),
+                "If you are not logging in right now, somebody else knows your password. Change it, and tell your administrator.",
+            ),
+            Purpose::MethodSetup => (
+                format!("{application}: confirm where your login codes go (reference {reference})"),
+                format!("Your code to confirm that {application} may send login codes to this address:"),
+                "If you did not ask for this, do not enter the code anywhere, and tell your administrator.",
+            ),
+        };
+        EmailWords::new(subject)
+            .paragraph(what)
+            .code()
+            .paragraph(format!("Reference: {reference}. Enter the code only on the page that shows these letters."))
+            .paragraph(format!(
+                "The code works for {life}. Never pass it on: nobody from {application} will ask you for it."
+            ))
+            .paragraph(warning)
+    }
+
+    pub(super) fn sms_of_code(facts: &CodeFacts<'_>) -> String {
+        let CodeFacts { application, reference, .. } = *facts;
+        if facts.short {
+            let life = match Life::of(facts.valid_for) {
+                Life::Minutes(minutes) => format!("{minutes} min"),
+                Life::Seconds(seconds) => format!("{seconds} s"),
+            };
+            let what = match facts.purpose {
+                Purpose::Login => "login code",
+                Purpose::MethodSetup => "number check",
+            };
+            return format!("{application} {what} {CODE} ({reference}, {life})");
+        }
+        let life = life(facts);
+        match facts.purpose {
+            Purpose::Login => format!(
+                "{CODE} is your {application} login code (ref {reference}, {life}). Never share it. Not you? Change your password."
+            ),
+            Purpose::MethodSetup => format!(
+                "{CODE} confirms this number for {application} (ref {reference}, {life}). Never share it. Not you? Ignore this."
+            ),
+        }
+    }
+
+    pub(super) fn email_of_notice(facts: &NoticeFacts<'_>) -> EmailWords {
+        let application = facts.application;
+        let (subject, what, warning) = match facts.kind {
+            NoticeKind::MethodChanged { to } => (
+                format!("{application}: your login codes go elsewhere now"),
+                format!("Your codes to log in to {application} are sent {} from now on.", by(*to)),
+                TELL,
+            ),
+            NoticeKind::Reset => (
+                format!("{application}: your two-step login was reset"),
+                format!(
+                    "An administrator reset your two-step login for {application}. Codes go to your registered email address again; \
+                     your trusted devices and your backup code no longer work."
+                ),
+                "If you do not know why, contact your administrator at once.",
+            ),
+            NoticeKind::BackupCodeUsed => (
+                format!("{application}: your backup code was used"),
+                format!(
+                    "Your backup code was used to log in to {application}. It no longer works; a new one was shown."
+                ),
+                PASSWORD,
+            ),
+            NoticeKind::BackupCodeMade => (
+                format!("{application}: you have a new backup code"),
+                format!("A new backup code for {application} was made. An earlier one no longer works."),
+                TELL,
+            ),
+            NoticeKind::DeviceTrusted { .. } => (
+                format!("{application}: a trusted device was added"),
+                match facts.device {
+                    Some(name) => {
+                        format!("This device can log in to {application} without a code from now on: \"{name}\".")
+                    }
+                    None => format!("One more device can log in to {application} without a code from now on."),
+                },
+                "If this was not you, change your password at once, and delete the device from your list of trusted devices.",
+            ),
+            NoticeKind::Locked { until } => (
+                format!("{application}: too many wrong codes"),
+                match until {
+                    Some(until) => format!(
+                        "After your right password, too many wrong codes were entered at {application}. No more are accepted until {}.",
+                        date(*until)
+                    ),
+                    None => format!(
+                        "After your right password, too many wrong codes were entered at {application}. No more are accepted until an \
+                         administrator resets your two-step login."
+                    ),
+                },
+                PASSWORD,
+            ),
+        };
+        EmailWords::new(subject).paragraph(what).paragraph(format!("When: {}.", date(facts.at))).paragraph(warning)
+    }
+
+    pub(super) fn sms_of_notice(facts: &NoticeFacts<'_>) -> String {
+        let application = facts.application;
+        if facts.short {
+            return format!("{application}: {}", in_short(facts.kind));
+        }
+        match facts.kind {
+            NoticeKind::MethodChanged { to } => {
+                format!(
+                    "{application}: login codes are sent {} from now on. Not you? Tell your administrator now.",
+                    by(*to)
+                )
+            }
+            NoticeKind::Reset => format!(
+                "{application}: an administrator reset your two-step login. Unexpected? Contact your administrator now."
+            ),
+            NoticeKind::BackupCodeUsed => {
+                format!("{application}: your backup code was used to log in. Not you? Change your password now.")
+            }
+            NoticeKind::BackupCodeMade => {
+                format!("{application}: you have a new backup code. Not you? Tell your administrator now.")
+            }
+            NoticeKind::DeviceTrusted { .. } => {
+                format!("{application}: a new device can log in without a code. Not you? Change your password now.")
+            }
+            NoticeKind::Locked { until: Some(until) } => {
+                let Moment { month, day, time, .. } = Moment::of(*until);
+                format!(
+                    "{application}: too many wrong codes. Locked until {day} {month}, {time} UTC. Not you? Change your password now."
+                )
+            }
+            NoticeKind::Locked { until: None } => format!(
+                "{application}: too many wrong codes. Locked until an administrator resets it. Not you? Change your password now."
+            ),
+        }
+    }
+}
+
+const TELL: &str = "If this was not you, tell your administrator at once.";
+const PASSWORD: &str =
+    "If this was not you, somebody else knows your password. Change it at once, and tell your administrator.";
+
+impl Wording for English {
+    fn code_email(&self, facts: &CodeFacts<'_>) -> Option<EmailWords> {
+        Some(Self::email_of_code(facts))
+    }
+
+    fn code_sms(&self, facts: &CodeFacts<'_>) -> Option<String> {
+        Some(Self::sms_of_code(facts))
+    }
+
+    fn notice_email(&self, facts: &NoticeFacts<'_>) -> Option<EmailWords> {
+        Some(Self::email_of_notice(facts))
+    }
+
+    fn notice_sms(&self, facts: &NoticeFacts<'_>) -> Option<String> {
+        Some(Self::sms_of_notice(facts))
+    }
+}
+
+const fn in_short(kind: &NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::MethodChanged { to: Method::Email } => "codes now come by email. Not you? Tell your admin.",
+        NoticeKind::MethodChanged { to: Method::Sms } => "codes now come by SMS. Not you? Tell your admin.",
+        NoticeKind::Reset => "two-step login was reset. Unexpected? Tell your admin.",
+        NoticeKind::BackupCodeUsed => "backup code was used. Not you? Change your password.",
+        NoticeKind::BackupCodeMade => "new backup code was made. Not you? Tell your admin.",
+        NoticeKind::DeviceTrusted { .. } => "new trusted device. Not you? Change your password.",
+        NoticeKind::Locked { .. } => "too many wrong codes. Not you? Change your password.",
+    }
+}
+
+fn life(facts: &CodeFacts<'_>) -> String {
+    match Life::of(facts.valid_for) {
+        Life::Minutes(1) => "1 minute".to_owned(),
+        Life::Minutes(minutes) => format!("{minutes} minutes"),
+        Life::Seconds(seconds) => format!("{seconds} seconds"),
+    }
+}
+
+const fn by(method: Method) -> &'static str {
+    match method {
+        Method::Email => "by email",
+        Method::Sms => "by SMS",
+    }
+}
+
+fn date(at: OffsetDateTime) -> String {
+    let Moment { year, month, day, time } = Moment::of(at);
+    format!("{day} {month} {year}, {time} UTC")
+}

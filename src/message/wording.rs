@@ -1,0 +1,138 @@
+//! What a language, or a tenant's own wording, has to say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::{OffsetDateTime, UtcOffset};
+
+use super::EmailWords;
+use crate::ids::TenantId;
+use crate::sender::{NoticeKind, Purpose, Reference};
+
+/// Where the code goes in the text that [`Wording::code_sms`] answers with.
+pub const CODE: &str = "{code}";
+
+/// The words of every message, in one language.
+///
+/// A wording is given facts and never the code: [`Messages`](super::Messages) puts that in afterwards. `None` means "as in English",
+/// so that a wording may change one message and leave the rest, and so that kinds of notice that it does not know are still told.
+///
+/// # Contract
+///
+/// - Plain text in, plain text out: what is special in HTML is escaped later.
+/// - MUST NOT answer with a link, an `@`, a brace other than [`CODE`], a number beside the code of more than three digits, or a control
+///   character other than `\n`. *People learn to follow links in such messages, and phones fill in the wrong number.* Such texts are
+///   refused when [`Messages`](super::Messages) is built; one that comes up later is replaced by the English text.
+/// - Says which application it is, how long a code lives, its reference, and what to do if it was not you.
+pub trait Wording: Send + Sync {
+    /// A code, by email.
+    fn code_email(&self, facts: &CodeFacts<'_>) -> Option<EmailWords> {
+        let _ = facts;
+        None
+    }
+
+    /// A code, by SMS: one text that holds [`CODE`] once. The line that binds it to the web origin is added to it.
+    fn code_sms(&self, facts: &CodeFacts<'_>) -> Option<String> {
+        let _ = facts;
+        None
+    }
+
+    /// A notice, by email.
+    fn notice_email(&self, facts: &NoticeFacts<'_>) -> Option<EmailWords> {
+        let _ = facts;
+        None
+    }
+
+    /// A notice, by SMS.
+    fn notice_sms(&self, facts: &NoticeFacts<'_>) -> Option<String> {
+        let _ = facts;
+        None
+    }
+}
+
+impl<T: Wording + ?Sized> Wording for Arc<T> {
+    fn code_email(&self, facts: &CodeFacts<'_>) -> Option<EmailWords> {
+        (**self).code_email(facts)
+    }
+
+    fn code_sms(&self, facts: &CodeFacts<'_>) -> Option<String> {
+        (**self).code_sms(facts)
+    }
+
+    fn notice_email(&self, facts: &NoticeFacts<'_>) -> Option<EmailWords> {
+        (**self).notice_email(facts)
+    }
+
+    fn notice_sms(&self, facts: &NoticeFacts<'_>) -> Option<String> {
+        (**self).notice_sms(facts)
+    }
+}
+
+/// What there is to say about a code, other than the code.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct CodeFacts<'a> {
+    /// The application's name.
+    pub application: &'a str,
+    /// The tenant, for an application whose tenants have words of their own.
+    pub tenant: &'a TenantId,
+    /// What the code is for.
+    pub purpose: Purpose,
+    /// The letters that are on the page too.
+    pub reference: Reference,
+    /// How long the code lives.
+    pub valid_for: Duration,
+    /// Whether the full text takes more than one SMS: leave out what can be left out. Code, name, reference and
+    /// purpose can not. Only for SMS.
+    pub short: bool,
+}
+
+/// What there is to say about something that happened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct NoticeFacts<'a> {
+    /// The application's name.
+    pub application: &'a str,
+    /// The tenant, for an application whose tenants have words of their own.
+    pub tenant: &'a TenantId,
+    /// What happened.
+    pub kind: &'a NoticeKind,
+    /// When.
+    pub at: OffsetDateTime,
+    /// What may be shown of a trusted device's name. Use this and not the label in `kind`: it is chosen by whoever logged in.
+    pub device: Option<&'a str>,
+    /// Whether the full text takes more than one SMS: leave out what can be left out. Only for SMS.
+    pub short: bool,
+}
+
+/// A code's life in words: whole minutes where it is that, seconds otherwise.
+pub(super) enum Life {
+    Minutes(u64),
+    Seconds(u64),
+}
+
+impl Life {
+    pub(super) fn of(valid_for: Duration) -> Self {
+        let seconds = valid_for.as_secs();
+        match (seconds / 60, seconds % 60) {
+            (minutes @ 1.., 0) => Self::Minutes(minutes),
+            _ => Self::Seconds(seconds),
+        }
+    }
+}
+
+/// A time in UTC, in the parts that a text needs.
+pub(super) struct Moment {
+    pub(super) year: i32,
+    pub(super) month: time::Month,
+    pub(super) day: u8,
+    pub(super) time: String,
+}
+
+impl Moment {
+    pub(super) fn of(at: OffsetDateTime) -> Self {
+        let at = at.checked_to_offset(UtcOffset::UTC).unwrap_or(at);
+        let (year, month, day) = at.to_calendar_date();
+        Self { year, month, day, time: format!("{:02}:{:02}", at.hour(), at.minute()) }
+    }
+}

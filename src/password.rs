@@ -1,0 +1,115 @@
+//! The first factor: checking a password.
+
+mod argon2id;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::error::{Error, Fault};
+use crate::ids::{LoginName, TenantId};
+use crate::machine::Pending;
+use crate::secret::Password;
+use crate::user::{PasswordHash, User};
+
+pub use argon2id::{Argon2id, Argon2idBuilder, Argon2idError};
+
+/// The longest password that is looked at, in bytes. NIST SP 800-63B-4 asks for at least 64 characters.
+pub(crate) const PASSWORD_BYTES: usize = 4096;
+
+/// Checks passwords. The default is [`Argon2id`]; an application with LDAP or hashes of its own plugs in another.
+///
+/// # Contract
+///
+/// - **The same work for everybody** (`I-17`). Without a user, and with a user who has no password, it MUST do what it does for a wrong password, and
+///   answer [`Verdict::Wrong`]. *A quick exit tells strangers which names exist.*
+/// - The whole password counts: no trimming, no truncation. *A cut password is weaker than its owner thinks.*
+/// - Bounded work, whatever is stored, and a bounded number of checks at once (`I-37`, `I-40`).
+/// - An error is for what is broken, such as a damaged hash. It fails the step; it never lets anybody in (`I-23`).
+/// - It keeps no counters: the flow counts failures, and ignores a right answer while the user's password is locked (`I-16`).
+/// - Cancellation: a dropped future has no effect.
+#[async_trait]
+pub trait PasswordVerifier: Send + Sync {
+    /// Checks one password.
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault>;
+
+    /// Hashes the password that was just found right, under the current parameters, after [`Verdict::RightButOutdated`]. `None` if there is
+    /// nothing to replace.
+    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault>;
+}
+
+#[async_trait]
+impl<T: PasswordVerifier + ?Sized> PasswordVerifier for Arc<T> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+        (**self).verify(attempt).await
+    }
+
+    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        (**self).rehash(password).await
+    }
+}
+
+/// A password to check.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PasswordAttempt<'a> {
+    /// The tenant.
+    pub tenant: &'a TenantId,
+    /// What the person typed as name.
+    pub name: &'a LoginName,
+    /// The user of that name, if there is one.
+    pub user: Option<&'a User>,
+    /// What the person typed as password.
+    pub password: &'a Password,
+}
+
+impl<'a> PasswordAttempt<'a> {
+    /// For testing a verifier of one's own.
+    pub const fn new(
+        tenant: &'a TenantId,
+        name: &'a LoginName,
+        user: Option<&'a User>,
+        password: &'a Password,
+    ) -> Self {
+        Self { tenant, name, user, password }
+    }
+}
+
+/// What a verifier found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub enum Verdict {
+    /// Wrong, or there is nothing to check against.
+    Wrong,
+    /// Right.
+    Right,
+    /// Right, and saved under parameters that are out of date: [`PasswordVerifier::rehash`] makes a better one.
+    RightButOutdated,
+}
+
+/// The first factor was checked and was right, in this step or at the first step of this login (`I-01`).
+pub(crate) struct PasswordVerified(());
+
+impl PasswordVerified {
+    /// By the step that put this login into the record, if the user's password is still the one that the record belongs to.
+    pub(crate) fn remembered(_by: &Pending, same_password: bool) -> Option<Self> {
+        same_password.then_some(Self(()))
+    }
+
+    /// By the application, which says so by calling [`LoginFlow::begin_with_vouched_password`](crate::LoginFlow::begin_with_vouched_password).
+    pub(crate) const fn vouched() -> Self {
+        Self(())
+    }
+}
+
+/// Checks one password. Says whether it was right, and whether a better hash should be saved.
+pub(crate) async fn check(
+    verifier: &dyn PasswordVerifier,
+    attempt: &PasswordAttempt<'_>,
+) -> Result<(Option<PasswordVerified>, bool), Error> {
+    Ok(match verifier.verify(attempt).await.map_err(Error::password_verifier)? {
+        Verdict::Wrong => (None, false),
+        Verdict::Right => (Some(PasswordVerified(())), false),
+        Verdict::RightButOutdated => (Some(PasswordVerified(())), true),
+    })
+}

@@ -1,0 +1,200 @@
+//! The parameters of [`Argon2id`], checked before anything is hashed with them.
+
+use std::fmt;
+use std::thread::available_parallelism;
+
+use thiserror::Error;
+
+use super::Argon2id;
+use super::cost::{Cost, MOST_ITERATIONS, MOST_LANES, MOST_MEMORY_KIB};
+use crate::secret::Pepper;
+
+/// The most hashes at once that can be asked for.
+const MOST_AT_ONCE: usize = 256;
+
+/// As many as there are processors, at most 4: more would be slower, not faster.
+pub(super) fn default_at_once() -> usize {
+    available_parallelism().map_or(2, |processors| processors.get().min(4))
+}
+
+/// Makes an [`Argon2id`] with parameters of one's own.
+///
+/// What is not set keeps its default. The cost of a hash grows with memory times passes; measure it on the machine that
+/// it runs on, and stay under a second (OWASP). Raising it later is safe: older hashes go on working, and are replaced
+/// at the next login of their user. Lowering it is not invisible: see [`Argon2id`].
+///
+/// ```
+/// use countersign::{Argon2id, Pepper};
+///
+/// let key = vec![7; 32]; // from a key store, not from the source
+/// let passwords = Argon2id::builder()
+///     .memory_kib(46 * 1024)
+///     .iterations(1)
+///     .pepper(Pepper::new("2026", key)?)
+///     .at_once(2) // 92 MiB
+///     .build()?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+// Without `Clone`: a pepper exists once.
+#[must_use = "a builder does nothing until it is built"]
+pub struct Argon2idBuilder {
+    cost: Cost,
+    pepper: Option<Pepper>,
+    previous: Vec<Pepper>,
+    at_once: usize,
+}
+
+impl Argon2idBuilder {
+    pub(super) fn new() -> Self {
+        Self { cost: Cost::DEFAULT, pepper: None, previous: Vec::new(), at_once: default_at_once() }
+    }
+
+    /// Memory of one hash in KiB, "m" in RFC 9106. Default: 19,456 (19 MiB).
+    ///
+    /// At least 46 MiB with one pass, 19 MiB with two, 12 MiB with three or more (OWASP Password Storage Cheat Sheet);
+    /// at most 256 MiB. Memory is what makes guessing on graphics cards expensive, so raise this before the passes.
+    pub const fn memory_kib(mut self, memory_kib: u32) -> Self {
+        self.cost.memory_kib = memory_kib;
+        self
+    }
+
+    /// Passes over the memory, "t" in RFC 9106, 1 to 10. Default: 2.
+    pub const fn iterations(mut self, iterations: u32) -> Self {
+        self.cost.iterations = iterations;
+        self
+    }
+
+    /// Lanes, "p" in RFC 9106, 1 to 8. Default: 1, which is what OWASP gives its parameters for.
+    ///
+    /// The lanes are computed one after the other here. An attacker can compute them side by side, so that more of them
+    /// gain nothing; this is for sharing hashes with another system.
+    pub const fn parallelism(mut self, lanes: u32) -> Self {
+        self.cost.lanes = lanes;
+        self
+    }
+
+    /// The key that new hashes are made with, apart from the database. Default: none.
+    ///
+    /// It is argon2's secret input (RFC 9106 section 3.1), and its id is saved in the hash as `keyid`, which is not a
+    /// secret. Without the key, a copy of the database can't be used to guess passwords (NIST SP 800-63B-4 section
+    /// 3.1.1.2). A lost key makes every hash under it useless, so back it up, but not beside the database.
+    ///
+    /// Hashes without a key id go on being accepted, and are replaced at the next login of their user.
+    pub fn pepper(mut self, pepper: Pepper) -> Self {
+        self.pepper = Some(pepper);
+        self
+    }
+
+    /// A key that earlier hashes were made with. It verifies, and makes no new hash. May be called several times.
+    ///
+    /// To replace a key: make the new one [`pepper`](Self::pepper), the old one `previous_pepper`. Each right password
+    /// under the old key is then right but outdated, and is hashed again under the new one. Removing an old key before
+    /// all hashes are replaced locks out those who are left, with a fault, not with "wrong password".
+    pub fn previous_pepper(mut self, pepper: Pepper) -> Self {
+        self.previous.push(pepper);
+        self
+    }
+
+    /// How many hashes run at once, 1 to 256 (`I-40`). Default: the number of processors, at most 4.
+    ///
+    /// The rest wait for their turn. The process keeps `at_once * memory_kib` of memory: 76 MiB for 4 with the default
+    /// parameters. A number above that of the processors makes no hash finish sooner.
+    pub const fn at_once(mut self, hashes: usize) -> Self {
+        self.at_once = hashes;
+        self
+    }
+
+    /// Checks the parameters. Allocates no arena.
+    ///
+    /// # Errors
+    ///
+    /// [`Argon2idError`] says which number is outside its bounds, or which pepper id is there twice.
+    pub fn build(self) -> Result<Argon2id, Argon2idError> {
+        let Cost { memory_kib, iterations, lanes } = self.cost;
+        if !(1..=MOST_ITERATIONS).contains(&iterations) {
+            return Err(Argon2idError::Iterations { found: iterations, least: 1, most: MOST_ITERATIONS });
+        }
+        let least = Cost::least_memory_kib(iterations);
+        if !(least..=MOST_MEMORY_KIB).contains(&memory_kib) {
+            return Err(Argon2idError::MemoryKib { found: memory_kib, iterations, least, most: MOST_MEMORY_KIB });
+        }
+        if !(1..=MOST_LANES).contains(&lanes) {
+            return Err(Argon2idError::Parallelism { found: lanes, least: 1, most: MOST_LANES });
+        }
+        if !(1..=MOST_AT_ONCE).contains(&self.at_once) {
+            return Err(Argon2idError::AtOnce { found: self.at_once, least: 1, most: MOST_AT_ONCE });
+        }
+        let mut ids: Vec<&str> = self.pepper.iter().chain(&self.previous).map(Pepper::id).collect();
+        ids.sort_unstable();
+        for (id, next) in ids.iter().zip(ids.iter().skip(1)) {
+            if id == next {
+                return Err(Argon2idError::DuplicatePepper { id: (*id).to_owned() });
+            }
+        }
+        Ok(Argon2id::assemble(self.cost, self.pepper, self.previous, self.at_once))
+    }
+}
+
+/// The numbers, and no pepper.
+impl fmt::Debug for Argon2idBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Argon2idBuilder")
+            .field("cost", &self.cost)
+            .field("at_once", &self.at_once)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Parameters that [`Argon2idBuilder::build`] refuses. A mistake in a configuration, made by nobody who logs in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum Argon2idError {
+    /// [`memory_kib`](Argon2idBuilder::memory_kib) is too low for this number of passes, or too high.
+    #[error("memory_kib is {found}, and with iterations = {iterations} it must be {least} to {most}")]
+    MemoryKib {
+        /// What was set, in KiB.
+        found: u32,
+        /// The number of passes that `least` is for.
+        iterations: u32,
+        /// The least with this number of passes, in KiB (OWASP).
+        least: u32,
+        /// The most, in KiB.
+        most: u32,
+    },
+    /// [`iterations`](Argon2idBuilder::iterations) is outside its bounds.
+    #[error("iterations is {found}, and must be {least} to {most}")]
+    Iterations {
+        /// What was set.
+        found: u32,
+        /// The least.
+        least: u32,
+        /// The most.
+        most: u32,
+    },
+    /// [`parallelism`](Argon2idBuilder::parallelism) is outside its bounds.
+    #[error("parallelism is {found}, and must be {least} to {most}")]
+    Parallelism {
+        /// What was set.
+        found: u32,
+        /// The least.
+        least: u32,
+        /// The most.
+        most: u32,
+    },
+    /// [`at_once`](Argon2idBuilder::at_once) is outside its bounds.
+    #[error("at_once is {found}, and must be {least} to {most}")]
+    AtOnce {
+        /// What was set.
+        found: usize,
+        /// The least.
+        least: usize,
+        /// The most.
+        most: usize,
+    },
+    /// Two peppers have the same id, so that a saved hash does not say which of them it needs.
+    #[error("two peppers have the id {id:?}")]
+    DuplicatePepper {
+        /// The id, which is not a secret.
+        id: String,
+    },
+}

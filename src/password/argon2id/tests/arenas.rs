@@ -1,0 +1,147 @@
+//! Arenas and turns: bounded, wiped, given back (`I-22`, `I-40`).
+
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use argon2::Block;
+
+use super::*;
+
+fn is_wiped(blocks: &[Block]) -> bool {
+    blocks.iter().all(|block| block.as_ref().iter().all(|word| *word == 0))
+}
+
+#[test]
+fn an_arena_is_kept_for_the_next_hash_and_wiped_before() {
+    let verifier = Argon2id::builder().at_once(1).build().unwrap();
+    assert!(verifier.arenas.idle().is_empty(), "none before it is needed");
+    let saved = hash(&verifier, "secret");
+    let address = verifier.arenas.idle()[0].as_ptr();
+    for (who, password) in [
+        (Some(user(Some(saved))), "secret"),
+        (None, "secret"),
+        (Some(user(Some(Old { cost: (4096, 1, 1), ..CURRENT }.of("x")))), "x"),
+        // The second of its two hashes needs less memory than the first.
+        (Some(user(Some(Old { cost: (16384, 1, 1), ..CURRENT }.of("x")))), "x"),
+    ] {
+        assert!(verify_as(&verifier, who.as_ref(), password).is_ok());
+        let idle = verifier.arenas.idle();
+        assert_eq!(idle.len(), 1);
+        assert_eq!(idle[0].len(), 19456);
+        assert_eq!(idle[0].as_ptr(), address, "the same memory");
+        assert!(is_wiped(&idle[0]));
+    }
+    // Negative control: a hash does leave something to wipe.
+    let mut arena = verifier.arenas.borrow();
+    assert_eq!(arena.memory().as_ptr(), address, "kept, and taken again");
+    verifier.decoy(&mut arena, b"secret").unwrap();
+    assert!(!is_wiped(arena.memory()));
+}
+
+#[test]
+fn an_arena_for_an_expensive_saved_hash_is_not_kept() {
+    let verifier = Argon2id::builder().at_once(1).build().unwrap();
+    let saved = Old { cost: (32768, 1, 1), ..CURRENT }.of("secret");
+    for _ in 0..2 {
+        assert_eq!(verify(&verifier, &saved, "secret").unwrap(), Verdict::RightButOutdated);
+        assert!(verifier.arenas.idle().iter().all(|blocks| blocks.len() == 19456 && is_wiped(blocks)));
+    }
+}
+
+#[test]
+fn no_more_arenas_are_kept_than_hashes_run_at_once() {
+    let arenas = Arenas::new(2, 19456);
+    let mut borrowed: Vec<_> = (0..3).map(|_| arenas.borrow()).collect();
+    for arena in &mut borrowed {
+        let input = Input { password: b"secret", salt: &DECOY_SALT, key: None };
+        arena.hash(Cost { memory_kib: 4096, iterations: 1, lanes: 1 }, input, &mut [0; 32]).unwrap();
+    }
+    drop(borrowed);
+    assert_eq!(arenas.idle().len(), 2);
+}
+
+#[test]
+fn eight_threads_never_hash_more_than_at_once() {
+    let verifier = Argon2id::builder().at_once(2).build().unwrap();
+    let known = user(Some(hash(&verifier, "secret")));
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (verifier, known) = (&verifier, &known);
+            scope.spawn(move || {
+                for _ in 0..3 {
+                    match thread % 3 {
+                        0 => assert_eq!(verify_as(verifier, Some(known), "secret").unwrap(), Verdict::Right),
+                        1 => assert_eq!(verify_as(verifier, None, "secret").unwrap(), Verdict::Wrong),
+                        _ => drop(hash(verifier, "secret")),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(verifier.arenas.tally.most_running.load(SeqCst), 2, "2 at once, and never more");
+    assert_eq!(verifier.arenas.tally.hashes.load(SeqCst), 1 + 8 * 3);
+    let idle = verifier.arenas.idle();
+    assert!((1..=2).contains(&idle.len()));
+    assert!(idle.iter().all(|blocks| is_wiped(blocks)));
+}
+
+#[test]
+fn a_future_that_is_dropped_while_it_waits_gives_its_turn_back() {
+    let verifier = Argon2id::builder().at_once(1).build().unwrap();
+    let (tenant, name, password) = (TenantId::new("t").unwrap(), LoginName::new("n").unwrap(), Password::new("secret"));
+    let attempt = PasswordAttempt::new(&tenant, &name, None, &password);
+    let taken = verifier.turns.try_acquire().unwrap();
+    let mut context = Context::from_waker(Waker::noop());
+    {
+        let mut waiting = verifier.verify(&attempt);
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        let mut setting = pin!(verifier.hash(&password));
+        assert!(setting.as_mut().poll(&mut context).is_pending());
+        // Their turn comes, and they are dropped without being polled again.
+        drop(taken);
+    }
+    assert_eq!(verifier.arenas.tally.hashes.load(SeqCst), 0);
+    assert!(verifier.turns.try_acquire().is_some());
+    assert_eq!(block_on(verifier.verify(&attempt)).unwrap(), Verdict::Wrong);
+    assert!(verifier.turns.try_acquire().is_some(), "given back after an answer, too");
+    assert!(verify(&verifier, &PasswordHash::new("damaged"), "secret").is_err());
+    assert!(verifier.turns.try_acquire().is_some(), "and after a fault");
+}
+
+#[test]
+fn a_panic_elsewhere_poisons_nothing_and_leaves_a_wiped_arena() {
+    let verifier = Argon2id::builder().at_once(1).build().unwrap();
+    let panicked = std::thread::scope(|scope| {
+        let panicking = || {
+            let _turn = verifier.turns.try_acquire().unwrap();
+            let mut arena = verifier.arenas.borrow();
+            verifier.decoy(&mut arena, b"secret").unwrap();
+            panic!("on purpose");
+        };
+        scope.spawn(panicking).join().is_err()
+    });
+    assert!(panicked);
+    assert!(is_wiped(&verifier.arenas.idle()[0]));
+
+    std::thread::scope(|scope| {
+        let panicking = || {
+            let _idle = verifier.arenas.idle();
+            panic!("on purpose, with the lock");
+        };
+        assert!(scope.spawn(panicking).join().is_err());
+    });
+    let saved = hash(&verifier, "secret");
+    assert_eq!(verify(&verifier, &saved, "secret").unwrap(), Verdict::Right);
+}
+
+#[test]
+fn verifier_and_its_futures_can_cross_threads() {
+    fn sendable<T: Send>(value: T) -> T {
+        value
+    }
+    fn shareable<T: Send + Sync>(_: &T) {}
+    let verifier = Argon2id::default();
+    shareable(&verifier);
+    let saved = block_on(sendable(verifier.hash(&Password::new("secret")))).unwrap();
+    assert_eq!(verify(&verifier, &saved, "secret").unwrap(), Verdict::Right);
+}

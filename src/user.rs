@@ -1,0 +1,152 @@
+//! The application's users, as countersign sees them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use zeroize::Zeroizing;
+
+use crate::contact::EmailAddress;
+use crate::error::Fault;
+use crate::ids::{Language, LoginName, TenantId, UserId};
+
+/// The application's own users table.
+///
+/// # Contract
+///
+/// - Every look-up is within one tenant (`I-04`). A user of another tenant MUST NOT be found: that would be a login across tenants.
+/// - No look-up may be answered from a cache that outlives a change of status, role or password: an old answer lets a disabled user
+///   in or keeps a promotion from taking effect (`I-25`, `I-28`).
+/// - An unknown name is `Ok(None)`. An error fails the step (`I-23`), but it must not depend on whether the user exists (`I-17`).
+/// - Cancellation: a dropped future must leave the table as it was or as it would have been.
+#[async_trait]
+pub trait UserStore: Send + Sync {
+    /// The user who logs in under this name, in this tenant.
+    ///
+    /// Whether names match by case or Unicode form is decided here. A look-alike name that finds somebody else's account is harmless
+    /// as far as codes go: they are sent to what [`User::email`] holds, never to what was typed (`I-33`).
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault>;
+
+    /// The user with this id, in this tenant.
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault>;
+
+    /// Replaces the saved password hash by one of the same password under newer parameters.
+    ///
+    /// Called after a right password only. MUST write only if the saved hash is still `current`, and say whether it wrote: a
+    /// replacement without that condition undoes a password change that happens at the same time. `Ok(false)` is harmless.
+    async fn replace_password_hash(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        current: &PasswordHash,
+        next: &PasswordHash,
+    ) -> Result<bool, Fault>;
+}
+
+#[async_trait]
+impl<T: UserStore + ?Sized> UserStore for Arc<T> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+        (**self).find_by_login(tenant, name).await
+    }
+
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+        (**self).find_by_id(tenant, user).await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        current: &PasswordHash,
+        next: &PasswordHash,
+    ) -> Result<bool, Fault> {
+        (**self).replace_password_hash(tenant, user, current, next).await
+    }
+}
+
+/// A user as the application knows one at this moment. Make one with [`User::new`] and set what is known.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct User {
+    /// The id within the tenant.
+    pub id: UserId,
+    /// Whether this user may log in.
+    pub status: UserStatus,
+    /// Whether this user has the tenant's *built-in* system-administrator role. A custom role with the same rights is not it.
+    pub system_administrator: bool,
+    /// Other roles, for an application's own [`TwoFactorPolicy`](crate::TwoFactorPolicy). The standard policy does not look at them.
+    pub roles: Vec<String>,
+    /// The registered email address. Without one, and without a proved phone number, no code can be sent. An address in the table that is no
+    /// address is `None`, not an error: an error here would tell which names exist.
+    pub email: Option<EmailAddress>,
+    /// The saved password hash, for the default verifier: a PHC string. A user who has no password, such as one who comes in by single
+    /// sign-on only, has `None`, not a placeholder.
+    pub password_hash: Option<PasswordHash>,
+    /// The language of messages to this user.
+    pub language: Option<Language>,
+    /// Any text that the application changes whenever trusted devices, sessions and logins under way of this user must end: when it
+    /// disables and re-enables the account, or when a password changes that is checked elsewhere (LDAP). Compared, never interpreted.
+    pub security_stamp: Option<String>,
+}
+
+impl User {
+    /// An active user with this id and nothing else: no role, no address, no password.
+    pub fn new(id: UserId) -> Self {
+        Self {
+            id,
+            status: UserStatus::Active,
+            system_administrator: false,
+            roles: Vec::new(),
+            email: None,
+            password_hash: None,
+            language: None,
+            security_stamp: None,
+        }
+    }
+}
+
+/// Without the password hash and the security stamp.
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User")
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .field("system_administrator", &self.system_administrator)
+            .field("roles", &self.roles)
+            .field("email", &self.email)
+            .field("language", &self.language)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a user may log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UserStatus {
+    /// May log in.
+    Active,
+    /// May not, and the answer to a login is the same as to a wrong password (`I-17`). Seeing one ends logins under way and
+    /// trusted devices (`I-30`).
+    Disabled,
+}
+
+/// A saved password hash: a PHC string where the default verifier made it, else whatever the application's verifier understands.
+#[derive(Clone)]
+pub struct PasswordHash(Zeroizing<String>);
+
+impl PasswordHash {
+    /// Wraps a saved hash. It is checked when it is used: a damaged one is a fault, not a wrong password (`I-37`).
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The hash in clear, to save it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(redacted)")
+    }
+}

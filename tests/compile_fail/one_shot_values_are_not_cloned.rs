@@ -1,0 +1,21 @@
+//! What is handed out once stays one value.
+use countersign::{
+    Authenticated, BackupCode, Challenge, Code, CodeMessage, DeviceToken, Password, PendingToken, Pepper,
+    SetupChallenge, SetupToken,
+};
+
+fn twice<T: Clone>() {}
+
+fn main() {
+    twice::<Authenticated>();
+    twice::<Challenge>();
+    twice::<SetupChallenge>();
+    twice::<CodeMessage>();
+    twice::<BackupCode>();
+    twice::<Code>();
+    twice::<DeviceToken>();
+    twice::<PendingToken>();
+    twice::<SetupToken>();
+    twice::<Password>();
+    twice::<Pepper>();
+}

@@ -1,0 +1,432 @@
+//! One event for each change and each refusal, fit for a log; and no secret in anything that can be printed.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod support;
+
+use std::time::Duration;
+
+use countersign::{
+    Actor, Basis, Channel, CredentialsCause, DeviceId, Event, EventKind, Exemption, LoginId, LoginStep, Method,
+    PasswordHash, PhoneNumber, ResendTo, Scope, SecretKind, SendErrorKind, StandardPolicy, TrustDevice, UserStatus,
+};
+use support::faults::{FaultPoint, When, faulty_flow};
+use support::*;
+
+const NUMBER: &str = "+819012345634";
+const WRONG_BACKUP: &str = "0000-0000-0000-0000-0000-0000";
+
+/// The names of the events since the last time.
+fn take(world: &World) -> Vec<String> {
+    let names = world.events.all().iter().map(|event| name(&event.kind)).collect();
+    world.events.clear();
+    names
+}
+
+fn name(kind: &EventKind) -> String {
+    serde_json::to_value(kind).unwrap()["event"].as_str().unwrap().to_owned()
+}
+
+async fn world() -> World {
+    World::with(|b| b.trusted_devices(30 * DAY, 3)).await
+}
+
+/// I-38: action -> event, for the steps of a login.
+#[tokio::test]
+async fn each_step_of_a_login_is_exactly_one_event() {
+    let world = world().await;
+    let _ = world.try_begin("nobody", PASSWORD).await;
+    assert_eq!(take(&world), ["credentials_refused"]);
+    let _ = world.try_begin("alice", "wrong").await;
+    assert_eq!(take(&world), ["credentials_refused"]);
+    let _ = world.try_begin("", PASSWORD).await;
+    assert_eq!(take(&world), ["step_refused"]);
+    let challenge = world.begin("alice").await;
+    assert_eq!(take(&world), ["code_required"]);
+    let _ = world.submit(&challenge.token, &world.wrong_code()).await;
+    assert_eq!(take(&world), ["secret_wrong"]);
+    let _ = world.submit(&challenge.token, "12").await;
+    assert_eq!(take(&world), ["step_refused"]);
+    let _ = world.submit(&"csp1.x".into(), "123456").await;
+    assert_eq!(take(&world), ["step_refused"]);
+    let _ = world.submit_backup(&challenge.token, WRONG_BACKUP).await;
+    assert_eq!(take(&world), ["step_refused"], "there is none");
+    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    assert_eq!(take(&world), ["step_refused"], "too early");
+    world.wait_for_the_spacing();
+    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    assert_eq!(take(&world), ["code_resent"]);
+    let _done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    assert_eq!(take(&world), ["login_completed"]);
+    let _ = world.submit(&challenge.token, "123456").await;
+    assert_eq!(take(&world), ["step_refused"]);
+    world.wait_for_the_spacing();
+    let challenge = world.begin("alice").await;
+    take(&world);
+    world.flow.cancel(&world.acme, &challenge.token).await.unwrap();
+    assert_eq!(take(&world), ["login_cancelled"]);
+    world.flow.cancel(&world.acme, &challenge.token).await.unwrap();
+    assert_eq!(take(&world), ["step_refused"]);
+    let LoginStep::Authenticated(_) = world.begin_in_other("alice", None).await else { panic!() };
+    assert_eq!(take(&world), ["login_completed"]);
+    world.change(&world.alice, |user| user.email = None);
+    world.wait_for_the_spacing();
+    let _ = world.try_begin("alice", PASSWORD).await;
+    assert_eq!(take(&world), ["login_refused"]);
+    let device = world.sign_in_and_trust("bob", "laptop").await.device_token.unwrap();
+    assert_eq!(take(&world), ["code_required", "login_completed"]);
+    let _ = world.begin_with_device("bob", &device).await;
+    assert_eq!(take(&world), ["login_completed"]);
+}
+
+/// What goes on beside a step has an event of its own.
+#[tokio::test]
+async fn failed_deliveries_notices_and_rehashes_are_events_too() {
+    let world = world().await;
+    world.outbox.fail_with(Some(SendErrorKind::Transient));
+    let challenge = world.begin("alice").await;
+    assert_eq!(take(&world), ["code_required", "delivery_failed"]);
+    world.outbox.fail_with(None);
+    world.wait_for_the_spacing();
+    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    take(&world);
+    world.outbox.fail_with(Some(SendErrorKind::Permanent));
+    let code = world.outbox.last_code().into();
+    let _ = world.flow.submit_code(&world.acme, &challenge.token, &code, TrustDevice::Named("laptop")).await.unwrap();
+    assert_eq!(take(&world), ["login_completed", "notice_failed"]);
+    world.outbox.fail_with(None);
+    world.change(&world.bob, |user| user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}"))));
+    world.begin("bob").await;
+    assert_eq!(take(&world), ["password_rehashed", "code_required"]);
+}
+
+#[tokio::test]
+async fn each_operation_on_the_account_page_is_exactly_one_event() {
+    let world = world().await;
+    let grant = world.sign_in_and_trust("alice", "laptop").await.grant;
+    let account = world.flow.account(&world.acme, &grant);
+    let number = PhoneNumber::new(NUMBER).unwrap();
+    take(&world);
+    account.overview().await.unwrap();
+    assert_eq!(take(&world), Vec::<String>::new(), "looking is no change");
+    assert!(account.use_sms(&number).await.is_err());
+    assert_eq!(take(&world), ["account_refused"]);
+    world.wait_for_the_spacing();
+    let setup = account.use_sms(&number).await.unwrap();
+    assert_eq!(take(&world), ["setup_started"]);
+    let code = world.outbox.last_code();
+    assert!(account.confirm_method(&setup.token, &world.wrong_code().into()).await.is_err());
+    assert_eq!(take(&world), ["secret_wrong"]);
+    assert!(account.confirm_method(&setup.token, &"1".into()).await.is_err());
+    assert!(account.confirm_method(&"css1.x".into(), &"123456".into()).await.is_err());
+    assert_eq!(take(&world), ["account_refused", "account_refused"]);
+    let device = account.overview().await.unwrap().devices[0].id;
+    account.revoke_device(device).await.unwrap();
+    assert_eq!(take(&world), ["device_revoked"]);
+    assert!(account.revoke_device(device).await.is_err());
+    assert_eq!(take(&world), ["account_refused"]);
+    assert_eq!(account.revoke_devices().await.unwrap(), 0);
+    assert_eq!(take(&world), ["devices_revoked"]);
+    account.new_backup_code().await.unwrap();
+    assert_eq!(take(&world), ["backup_code_made"]);
+    let _method = account.confirm_method(&setup.token, &code.into()).await.unwrap();
+    assert_eq!(take(&world), ["method_changed"]);
+    let _change = account.use_email().await.unwrap();
+    assert_eq!(take(&world), ["method_changed"], "at once, after a login by email");
+    world.clock.advance(DAY);
+    assert!(account.new_backup_code().await.is_err());
+    world.change(&world.alice, |user| user.status = UserStatus::Disabled);
+    assert!(account.overview().await.is_err());
+    assert_eq!(take(&world), ["account_refused", "account_refused"]);
+}
+
+#[tokio::test]
+async fn each_administrative_operation_is_exactly_one_event() {
+    let world = world().await;
+    let grant = world.root_grant().await;
+    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    take(&world);
+    administration.status(&world.alice).await.unwrap();
+    administration.scope().await.unwrap();
+    administration.purge_progress().await.unwrap();
+    world.flow.revalidate(&world.acme, &grant).await.unwrap();
+    assert_eq!(take(&world), Vec::<String>::new());
+    administration.unlock(&world.alice).await.unwrap();
+    administration.reset(&world.alice).await.unwrap();
+    assert_eq!(take(&world), ["user_unlocked", "user_reset"]);
+    assert!(administration.reset(&world.root).await.is_err());
+    assert!(administration.unlock(&user_id("nobody")).await.is_err());
+    assert_eq!(take(&world), ["administration_refused", "administration_refused"]);
+    administration.set_scope(Scope::DoNotUse).await.unwrap();
+    assert_eq!(take(&world), ["scope_changed"]);
+    world.flow.purge(&world.acme, 100).await.unwrap();
+    assert_eq!(take(&world), ["purge_finished"]);
+    world.flow.operator("T-1").unwrap().forget(&world.acme, &world.alice).await.unwrap();
+    assert_eq!(take(&world), ["user_forgotten"]);
+}
+
+/// I-38, attack 40: tenant and user, where one is known; what unknown people typed is nowhere.
+#[tokio::test]
+async fn an_event_names_tenant_and_user_and_never_what_strangers_typed() {
+    let world = world().await;
+    let _ = world.try_begin("my-password-by-mistake", PASSWORD).await;
+    let _ = world.try_begin("alice", "wrong").await;
+    let [stranger, known] = &world.events.all()[..] else { panic!() };
+    assert_eq!((&stranger.tenant, &stranger.user), (&world.acme, &None));
+    assert!(!format!("{stranger} {stranger:?}").contains("my-password-by-mistake"));
+    assert!(!format!("{stranger:?}").contains("phantom"));
+    assert_eq!(known.user.as_ref(), Some(&world.alice));
+    assert_eq!(known.at, countersign::Clock::now(&world.clock).unwrap());
+}
+
+/// A value of every kind.
+fn every_kind() -> Vec<EventKind> {
+    let login: LoginId = "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
+    let device: DeviceId = "AQEBAQEBAQEBAQEBAQEBAQ".parse().unwrap();
+    let at = time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+    let administrator = Actor::Administrator { user: user_id("root") };
+    let operator = Actor::Operator { reason: "ticket \"4711\" \\ ü".into() };
+    let mut kinds = vec![
+        EventKind::LoginRefused { reason: "suspended".into() },
+        EventKind::CodeRequired { login, method: Some(Method::Sms) },
+        EventKind::CodeRequired { login, method: None },
+        EventKind::CodeResent { login, method: Method::Email },
+        EventKind::StepRefused { login: Some(login), reason: "wrong_code".into() },
+        EventKind::StepRefused { login: None, reason: "login_over".into() },
+        EventKind::LoginCancelled { login },
+        EventKind::PasswordRehashed { saved: true },
+        EventKind::SetupStarted { method: Method::Sms },
+        EventKind::MethodChanged { to: Method::Email },
+        EventKind::DeviceRevoked { device },
+        EventKind::DevicesRevoked { count: 3 },
+        EventKind::BackupCodeMade,
+        EventKind::AccountRefused { reason: "not_in_use".into() },
+        EventKind::ScopeChanged { from: Scope::DoNotUse, to: Scope::EntireTenant, by: administrator.clone() },
+        EventKind::UserReset { by: operator.clone() },
+        EventKind::UserUnlocked { by: administrator.clone() },
+        EventKind::UserForgotten { by: operator },
+        EventKind::AdministrationRefused { by: administrator, reason: "not_found".into() },
+        EventKind::PurgeFinished,
+        EventKind::LoginCompleted { login, basis: Basis::BackupCode, trusted: None },
+        EventKind::LoginCompleted { login, basis: Basis::Code { method: Method::Sms }, trusted: Some(device) },
+        EventKind::LoginCompleted { login, basis: Basis::TrustedDevice { device }, trusted: None },
+    ];
+    for exemption in [
+        Exemption::ScopeOff,
+        Exemption::NotAdministrator,
+        Exemption::SingleSignOn,
+        Exemption::Api,
+        Exemption::Integration,
+        Exemption::Application("kiosk".into()),
+    ] {
+        kinds.push(EventKind::LoginCompleted { login, basis: Basis::Exempt { exemption }, trusted: None });
+    }
+    for cause in [
+        CredentialsCause::UnknownUser,
+        CredentialsCause::WrongPassword,
+        CredentialsCause::Disabled,
+        CredentialsCause::PasswordLocked,
+    ] {
+        kinds.push(EventKind::CredentialsRefused { cause, locked_until: None });
+        kinds.push(EventKind::CredentialsRefused { cause, locked_until: Some(at) });
+    }
+    for secret in [SecretKind::Code, SecretKind::BackupCode, SecretKind::SetupCode] {
+        kinds.push(EventKind::SecretWrong { login, secret, locked_until: Some(at), suspended: false });
+        kinds.push(EventKind::SecretWrong { login, secret, locked_until: None, suspended: true });
+    }
+    for error in [
+        SendErrorKind::Permanent,
+        SendErrorKind::Transient,
+        SendErrorKind::Unknown,
+        SendErrorKind::Throttled { retry_after: None },
+        SendErrorKind::Throttled { retry_after: Some(Duration::from_millis(1_500)) },
+    ] {
+        kinds.push(EventKind::DeliveryFailed { login, method: Method::Sms, error });
+        kinds.push(EventKind::NoticeFailed { error });
+    }
+    kinds
+}
+
+/// Events as they really are, one of each kind, by way of one that happened.
+async fn every_event() -> Vec<Event> {
+    let world = World::new().await;
+    let _ = world.try_begin("alice", "wrong").await;
+    let [event] = &world.events.all()[..] else { panic!() };
+    every_kind()
+        .into_iter()
+        .flat_map(|kind| {
+            let (mut with, mut without) = (event.clone(), event.clone());
+            (with.kind, without.kind, without.user) = (kind.clone(), kind, None);
+            [with, without]
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_event_reads_back_from_json_as_it_was() {
+    for event in every_event().await {
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event, "{json}");
+        let kind = serde_json::to_string(&event.kind).unwrap();
+        assert_eq!(serde_json::from_str::<EventKind>(&kind).unwrap(), event.kind, "{kind}");
+    }
+}
+
+/// I-33, attack 55.
+#[tokio::test]
+async fn every_event_is_one_printable_line() {
+    for event in every_event().await {
+        let line = event.to_string();
+        assert!(line.starts_with("2027-01-16T08:00:00Z tenant=\"acme\" "), "{line}");
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        assert!(line.contains(&name(&event.kind)));
+    }
+}
+
+#[tokio::test]
+async fn the_events_after_which_sessions_are_revalidated_are_these_six() {
+    let mut ending: Vec<String> = every_event()
+        .await
+        .iter()
+        .filter(|event| event.calls_for_revalidation())
+        .map(|event| name(&event.kind))
+        .collect();
+    ending.sort_unstable();
+    ending.dedup();
+    let expected =
+        ["device_revoked", "devices_revoked", "method_changed", "scope_changed", "user_forgotten", "user_reset"];
+    assert_eq!(ending, expected);
+}
+
+/// I-22, attack 42: what is given to the library or by it as a secret is in nothing that prints.
+#[tokio::test]
+async fn no_secret_is_in_anything_that_prints() {
+    const CANARY: &str = "canary-password-5f1c";
+    let pepper = || countersign::Pepper::new("k1", b"canary-pepper-canary-pepper-0001".to_vec()).unwrap();
+    let world = World::with(|b| b.trusted_devices(30 * DAY, 3).pepper(pepper())).await;
+    world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new(CANARY)));
+    let mut printed = format!("{:?} {:?}", pepper(), world.flow);
+    let mut secrets =
+        vec![CANARY.to_owned(), "canary-pepper".to_owned(), "alice@example.com".to_owned(), NUMBER.into()];
+    let mut print = |text: String| printed.push_str(&text);
+
+    let step = world.try_begin("alice", CANARY).await;
+    print(format!("{step:?}"));
+    let pending = challenge(step);
+    print(format!("{} {:?}", serde_json::to_string(&pending).unwrap(), pending.token));
+    secrets.extend([pending.token.expose().to_owned(), world.outbox.last_code()]);
+    let typed = world.wrong_code();
+    secrets.push(typed.clone());
+    print(format!("{:?}", world.submit(&pending.token, &typed).await));
+    let code = world.outbox.last_code().as_str().into();
+    print(format!("{code:?}"));
+    let trust = TrustDevice::Named("laptop");
+    let done = authenticated(world.flow.submit_code(&world.acme, &pending.token, &code, trust).await.unwrap());
+    print(format!("{done:?} {}", serde_json::to_string(&done.grant).unwrap()));
+    secrets.push(done.device_token.as_ref().unwrap().expose().to_owned());
+    world.wait_for_the_spacing();
+    let account = world.flow.account(&world.acme, &done.grant);
+    let setup = account.use_sms(&PhoneNumber::new(NUMBER).unwrap()).await.unwrap();
+    print(format!("{setup:?} {} {account:?}", serde_json::to_string(&setup).unwrap()));
+    secrets.extend([setup.token.expose().to_owned(), world.outbox.last_code()]);
+    let _method = account.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
+    let backup = account.new_backup_code().await.unwrap();
+    print(format!("{backup:?}"));
+    secrets.push(backup.expose().to_owned());
+    let overview = account.overview().await.unwrap();
+    print(format!("{overview:?} {}", serde_json::to_string(&overview).unwrap()));
+    world.wait_for_the_spacing();
+    let again = challenge(world.try_begin("alice", CANARY).await);
+    print(format!("{again:?}"));
+    let by_backup = authenticated(world.submit_backup(&again.token, backup.expose()).await);
+    print(format!("{by_backup:?}"));
+    secrets.push(by_backup.backup_code.unwrap().expose().to_owned());
+    // What the sender, the stores and the verifier are given.
+    print(format!("{:?} {:?}", world.outbox.notices(), world.users));
+    print(format!("{:?}", countersign::FactorStore::load(&world.factors, &world.acme, &world.alice).await.unwrap()));
+    print(format!("{:?}", world.factors));
+    let (name, password) = (countersign::LoginName::new("alice").unwrap(), CANARY.into());
+    let user = countersign::UserStore::find_by_id(&world.users, &world.acme, &world.alice).await.unwrap();
+    print(format!("{:?}", countersign::PasswordAttempt::new(&world.acme, &name, user.as_ref(), &password)));
+    for event in world.events.all() {
+        print(format!("{event} {event:?} {}", serde_json::to_string(&event).unwrap()));
+    }
+    // Errors with their whole chain.
+    let fault = FaultPoint::default();
+    let flow = faulty_flow(&world, &fault, StandardPolicy, |b| b.pepper(pepper()));
+    for call in 1..30 {
+        fault.arm(call, When::After);
+        let login = countersign::Login {
+            tenant: &world.acme,
+            name: "alice",
+            password: &password,
+            channel: Channel::Web,
+            device: None,
+        };
+        print(format!("{login:?}"));
+        if let Err(error) = flow.begin(&login).await {
+            print(format!("{error} {error:?}"));
+            let mut source = std::error::Error::source(&error);
+            while let Some(error) = source {
+                print(format!("{error} {error:?}"));
+                source = error.source();
+            }
+        }
+    }
+    world.overwrite(&world.alice, &format!("{{\"format\":1,\"x\":\"{CANARY}\"}}")).await;
+    print(format!("{:?}", world.begin_as(&world.acme, "alice", CANARY, Channel::Web, None).await));
+
+    assert!(printed.len() > 10_000);
+    for secret in &secrets {
+        // Neither whole nor without its prefix, its hyphens or its domain.
+        let bare = ["csp1.", "css1.", "csd1."].iter().fold(secret.as_str(), |text, kind| text.trim_start_matches(kind));
+        for form in [bare.to_owned(), bare.replace('-', ""), bare.replace("example.com", "")] {
+            assert!(!printed.contains(&form), "{form} in what was printed");
+        }
+    }
+}
+
+/// The message is the one thing that holds a code, and its `Debug` does not show it.
+#[tokio::test]
+async fn a_message_to_the_sender_prints_masked() {
+    struct Printing(std::sync::Arc<std::sync::Mutex<Vec<(String, String)>>>);
+
+    #[async_trait::async_trait]
+    impl countersign::CodeSender for Printing {
+        async fn send_code(
+            &self,
+            message: &countersign::CodeMessage,
+        ) -> Result<countersign::Accepted, countersign::SendError> {
+            let printed = format!("{message:?} {:?}", message.duplicate());
+            self.0.lock().unwrap().push((printed, message.code.expose().to_owned()));
+            Ok(countersign::Accepted::Queued)
+        }
+
+        async fn notify(&self, _: &countersign::Notice) -> Result<countersign::Accepted, countersign::SendError> {
+            Ok(countersign::Accepted::Queued)
+        }
+    }
+
+    let world = World::new().await;
+    let printed = std::sync::Arc::default();
+    let flow = countersign::LoginFlow::builder(
+        world.users.clone(),
+        world.factors.clone(),
+        Printing(std::sync::Arc::clone(&printed)),
+    )
+    .clock(world.clock.clone())
+    .password_verifier(PlainPasswords)
+    .build()
+    .unwrap();
+    let password = PASSWORD.into();
+    let login = countersign::Login {
+        tenant: &world.acme,
+        name: "alice",
+        password: &password,
+        channel: Channel::Web,
+        device: None,
+    };
+    assert!(matches!(challenge(flow.begin(&login).await.unwrap()).delivery, countersign::Delivery::Queued));
+    let sent = printed.lock().unwrap();
+    let [(text, code)] = &sent[..] else { panic!() };
+    assert!(!text.contains(code.as_str()) && !text.contains("alice@example.com"));
+}

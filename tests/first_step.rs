@@ -1,0 +1,316 @@
+//! The first step: the same answer and the same work for everybody who may not come in.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod support;
+
+use std::time::Duration;
+
+use countersign::{
+    Basis, Channel, CredentialsCause, EventKind, Exemption, Fault, LoginName, LoginStep, PasswordHash, PolicyContext,
+    Reason, Requirement, Scope, TwoFactorPolicy, UserStatus, VouchedLogin,
+};
+use support::*;
+
+const WRONG: &str = "wrong horse";
+
+/// One way not to come in, and what the event says of it.
+struct Way {
+    tenant: &'static str,
+    name: &'static str,
+    password: &'static str,
+    cause: CredentialsCause,
+}
+
+const fn way(name: &'static str, password: &'static str, cause: CredentialsCause) -> Way {
+    Way { tenant: "acme", name, password, cause }
+}
+
+/// Users in every state in which nobody comes in.
+async fn populate(world: &World) {
+    let change = |name: &str, change: &dyn Fn(&mut countersign::User)| {
+        let mut user = person(name);
+        change(&mut user);
+        world.users.insert(&world.acme, &LoginName::new(name).unwrap(), user);
+    };
+    let outdated = || Some(PasswordHash::new(format!("outdated:{PASSWORD}")));
+    change("disabled", &|user| user.status = UserStatus::Disabled);
+    change("locked", &|_| {});
+    change("no-hash", &|user| user.password_hash = None);
+    change("old", &|user| user.password_hash = outdated());
+    change("old-disabled", &|user| (user.password_hash, user.status) = (outdated(), UserStatus::Disabled));
+    change("old-locked", &|user| user.password_hash = outdated());
+    world.users.insert(&world.other, &LoginName::new("stranger").unwrap(), person("stranger"));
+    for name in ["locked", "old-locked", "locked-nobody"] {
+        for _ in 0..10 {
+            assert_eq!(reason(&world.try_begin(name, WRONG).await), Reason::InvalidCredentials);
+        }
+    }
+}
+
+/// I-17: whoever is not let in gets one answer for one sequence of calls with one hash; only the event knows why.
+#[tokio::test]
+async fn nobody_learns_why_a_name_and_a_password_do_not_fit() {
+    use CredentialsCause::{Disabled, PasswordLocked, UnknownUser, WrongPassword};
+    let ways = [
+        way("nobody", PASSWORD, UnknownUser),
+        way("nobody", WRONG, UnknownUser),
+        way("locked-nobody", PASSWORD, PasswordLocked),
+        way("alice", WRONG, WrongPassword),
+        way("root", WRONG, WrongPassword),
+        way("disabled", PASSWORD, Disabled),
+        way("disabled", WRONG, WrongPassword),
+        way("locked", PASSWORD, PasswordLocked),
+        way("locked", WRONG, PasswordLocked),
+        way("no-hash", PASSWORD, WrongPassword),
+        way("old", WRONG, WrongPassword),
+        way("old-disabled", PASSWORD, Disabled),
+        way("old-locked", PASSWORD, PasswordLocked),
+        way("stranger", PASSWORD, UnknownUser),
+        Way { tenant: "nowhere", name: "alice", password: PASSWORD, cause: UnknownUser },
+    ];
+    for scope in [Scope::DoNotUse, Scope::EntireTenant, Scope::SystemAdministratorsOnly] {
+        let world = World::off();
+        if scope != Scope::DoNotUse {
+            world.set_scope(scope).await;
+        }
+        populate(&world).await;
+        let mut answers = Vec::new();
+        for Way { tenant: at, name, password, cause } in &ways {
+            world.calls.clear();
+            world.events.clear();
+            world.outbox.clear();
+            let step = world.begin_as(&tenant(at), name, password, Channel::Web, None).await.unwrap();
+            assert_eq!(
+                world.calls.all(),
+                ["find_by_login", "verify", "find_by_id", "load", "commit"],
+                "{name} {cause:?}"
+            );
+            let event = world.only_event();
+            let EventKind::CredentialsRefused { cause: told, .. } = event.kind else { panic!("{event:?}") };
+            assert_eq!(told, *cause, "{name}");
+            let known = *at == "acme" && !name.contains("nobody") && *name != "stranger";
+            assert_eq!(event.user, known.then(|| user_id(name)), "an unknown name is not repeated");
+            assert_eq!(world.outbox.attempts(), 0);
+            answers.push(denied(&step));
+        }
+        assert_eq!(answers[0].reason(), Reason::InvalidCredentials);
+        assert_eq!(answers[0].retry_at(), None);
+        assert_eq!(answers[0].attempts_left(), None);
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    }
+}
+
+/// I-17, I-40: strangers' guesses fill at most 256 records of a tenant.
+#[tokio::test]
+async fn unknown_names_share_a_bounded_number_of_records() {
+    let world = World::off();
+    for number in 0..3000 {
+        assert_eq!(reason(&world.try_begin(&format!("name{number}"), WRONG).await), Reason::InvalidCredentials);
+    }
+    let records = world.factors.records(&world.acme);
+    assert_eq!(records, 256, "and they are spread over all of them");
+    assert_eq!(world.factors.records(&world.other), 0);
+}
+
+/// I-17: an unknown name locks, unlocks and costs like a user's.
+#[tokio::test]
+async fn an_unknown_name_behaves_like_a_users_over_time() {
+    let world = World::new().await;
+    let mut courses = Vec::new();
+    for name in ["nobody", "alice"] {
+        let mut course = Vec::new();
+        let start = world.now();
+        for _ in 0..150 {
+            world.calls.clear();
+            world.events.clear();
+            let step = world.try_begin(name, WRONG).await;
+            let EventKind::CredentialsRefused { cause, locked_until } = world.only_event().kind else { panic!() };
+            let lock = locked_until.map(|until| until - start);
+            course.push((denied(&step), world.calls.all(), cause == CredentialsCause::PasswordLocked, lock));
+            world.clock.advance(Duration::from_secs(7));
+        }
+        courses.push(course);
+        world.clock.set(start);
+    }
+    assert!(courses[0].iter().any(|(_, _, locked, _)| *locked));
+    assert_eq!(courses[0], courses[1]);
+}
+
+/// I-18: what is known of the second factor shows after the right password only, whatever state it is in.
+#[tokio::test]
+async fn the_second_factor_shows_after_the_right_password_only() {
+    let world = World::with(|builder| builder.pending_logins(2)).await;
+    world.begin("alice").await;
+    world.wait_for_the_spacing();
+    let challenge = world.begin("alice").await;
+    assert_eq!(challenge.code.unwrap().destination.as_str(), "a***@example.com");
+    assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::TooManyLogins);
+    assert_eq!(reason(&world.try_begin("alice", WRONG).await), Reason::InvalidCredentials);
+    world.fail_codes(&challenge.token, 5).await.denied().unwrap();
+    assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::CodesLocked);
+    let refused = world.try_begin("alice", WRONG).await;
+    assert_eq!(denied(&refused), denied(&world.try_begin("nobody", WRONG).await));
+    assert_eq!(world.outbox.attempts(), 2);
+}
+
+/// I-13, attack 38: whoever hammers at a password delays its owner by no more than the longest lock.
+#[tokio::test]
+async fn after_ten_thousand_wrong_passwords_the_owner_gets_in_within_the_longest_lock() {
+    let world = World::new().await;
+    for _ in 0..10_000 {
+        assert_eq!(reason(&world.try_begin("alice", WRONG).await), Reason::InvalidCredentials);
+        world.clock.advance(Duration::from_secs(1));
+    }
+    world.clock.advance(15 * MINUTE);
+    let grant = world.sign_in("alice").await.grant;
+    assert_eq!(grant.user(), &world.alice);
+    assert_eq!(world.record(&world.alice)["password"]["failures"], serde_json::Value::Null);
+    assert_eq!(world.record(&world.alice)["code_failures"], serde_json::Value::Null);
+}
+
+/// I-13: each password lock is twice as long as the one before, up to the longest, and trying does not prolong it.
+#[tokio::test]
+async fn password_locks_double_up_to_the_longest_and_trying_does_not_prolong_them() {
+    let world = World::new().await;
+    let millisecond = Duration::from_millis(1);
+    for (nth, minutes) in [1_u32, 2, 4, 8, 15, 15].into_iter().enumerate() {
+        world.events.clear();
+        for _ in 0..10 {
+            let _ = world.try_begin("alice", WRONG).await;
+        }
+        let until = world.now() + MINUTE * minutes;
+        let locks: Vec<_> = world.events.kinds();
+        let EventKind::CredentialsRefused { locked_until: Some(told), .. } = &locks[9] else { panic!("{locks:?}") };
+        assert_eq!(*told, until, "lock {nth}");
+        world.clock.set(until - millisecond);
+        let before = world.record(&world.alice)["password"].clone();
+        for password in [WRONG, PASSWORD, WRONG] {
+            assert_eq!(reason(&world.try_begin("alice", password).await), Reason::InvalidCredentials);
+        }
+        assert_eq!(world.record(&world.alice)["password"], before, "nothing is charged while it lasts");
+        world.clock.advance(millisecond);
+    }
+    assert!(matches!(world.try_begin("alice", PASSWORD).await, LoginStep::CodeRequired(_)), "it ends at its end");
+}
+
+/// I-13: passwords and codes have budgets of their own, in both directions.
+#[tokio::test]
+async fn passwords_and_codes_do_not_touch_each_others_counters() {
+    let world = World::new().await;
+    let challenge = world.begin("alice").await;
+    world.fail_codes(&challenge.token, 3).await.denied().unwrap();
+    let codes = world.record(&world.alice)["code_failures"].clone();
+    assert_eq!(codes["streak"], 3);
+    assert_eq!(world.record(&world.alice)["password"]["failures"], serde_json::Value::Null);
+
+    for _ in 0..9 {
+        let _ = world.try_begin("alice", WRONG).await;
+    }
+    assert_eq!(world.record(&world.alice)["password"]["failures"]["streak"], 9);
+    assert_eq!(world.record(&world.alice)["code_failures"], codes);
+
+    world.begin("alice").await;
+    assert_eq!(world.record(&world.alice)["password"]["failures"], serde_json::Value::Null);
+    assert_eq!(world.record(&world.alice)["code_failures"], codes, "a right password clears no wrong code");
+    // The code lock is out of reach of whoever does not have the password.
+    for _ in 0..100 {
+        let _ = world.try_begin("bob", WRONG).await;
+        world.clock.advance(20 * MINUTE);
+    }
+    assert_eq!(world.record(&world.bob)["code_failures"], serde_json::Value::Null);
+}
+
+/// I-35: single sign-on, partners and programs come in without a code, under a reason that the grant names, and change nothing.
+#[tokio::test]
+async fn logins_that_are_not_interactive_are_exempt_by_name_and_leave_everything_as_it_is() {
+    let world = World::new().await;
+    world.choose_sms("alice", "+15551234567").await;
+    world.make_backup_code("alice").await;
+    for scope in [Scope::EntireTenant, Scope::SystemAdministratorsOnly] {
+        world.set_scope(scope).await;
+        world.wait_for_the_spacing();
+        let before = world.row(&world.alice);
+        for (channel, exemption) in [
+            (Channel::SingleSignOn, Exemption::SingleSignOn),
+            (Channel::Integration, Exemption::Integration),
+            (Channel::Api, Exemption::Api),
+        ] {
+            world.calls.clear();
+            world.outbox.clear();
+            let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap();
+            let grant = authenticated(step).grant;
+            assert_eq!(grant.basis(), &Basis::Exempt { exemption });
+            assert_eq!(grant.channel(), channel);
+            assert_eq!(grant.amr(), ["pwd"]);
+            assert!(!grant.has_second_factor());
+            assert_eq!(world.calls.all(), ["find_by_login", "verify", "find_by_id", "load"]);
+            assert_eq!(world.outbox.attempts(), 0);
+        }
+        assert_eq!(world.row(&world.alice), before);
+    }
+}
+
+/// I-16: every channel counts in the same counter and meets the same lock.
+#[tokio::test]
+async fn all_channels_share_the_password_lock() {
+    let world = World::new().await;
+    let channels = [Channel::Web, Channel::Mobile, Channel::SingleSignOn, Channel::Integration, Channel::Api];
+    for channel in channels.into_iter().chain(channels) {
+        let step = world.begin_as(&world.acme, "alice", WRONG, channel, None).await.unwrap();
+        assert_eq!(reason(&step), Reason::InvalidCredentials);
+    }
+    for channel in channels {
+        let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap();
+        assert_eq!(reason(&step), Reason::InvalidCredentials, "{channel:?}");
+    }
+    // The entry point for passwords that the application vouches for is no way around.
+    let vouched = VouchedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
+    world.events.clear();
+    assert_eq!(reason(&world.flow.begin_with_vouched_password(&vouched).await.unwrap()), Reason::InvalidCredentials);
+    let EventKind::CredentialsRefused { cause, .. } = world.only_event().kind else { panic!() };
+    assert_eq!(cause, CredentialsCause::PasswordLocked);
+    world.clock.advance(MINUTE);
+    let step = world.flow.begin_with_vouched_password(&vouched).await.unwrap();
+    let _ = authenticated(world.submit(&challenge(step).token, &world.outbox.last_code()).await);
+}
+
+/// I-17: the vouched entry point refuses strangers and disabled users in the same words.
+#[tokio::test]
+async fn a_vouched_password_of_nobody_or_of_a_disabled_user_lets_nobody_in() {
+    let world = World::new().await;
+    world.change(&world.bob, |user| user.status = UserStatus::Disabled);
+    let mut answers = Vec::new();
+    for user in ["nobody", "bob", "stranger"] {
+        world.calls.clear();
+        let user = user_id(user);
+        let vouched = VouchedLogin { tenant: &world.acme, user: &user, channel: Channel::Web, device: None };
+        answers.push(denied(&world.flow.begin_with_vouched_password(&vouched).await.unwrap()));
+        assert_eq!(world.calls.all(), ["find_by_id", "find_by_id", "load", "commit"]);
+    }
+    assert_eq!(answers[0].reason(), Reason::InvalidCredentials);
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+}
+
+/// Requires the second factor of everybody, programs too.
+struct Always;
+
+impl TwoFactorPolicy for Always {
+    fn decide(&self, _: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+        Ok(Requirement::Required)
+    }
+}
+
+/// I-35: where nobody is there to type a code, a required code is a refusal, after the right password only.
+#[tokio::test]
+async fn a_program_that_would_need_a_code_is_refused() {
+    for channel in [Channel::SingleSignOn, Channel::Integration, Channel::Api] {
+        let world = World::off_with(|builder| builder.policy(Always));
+        let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap();
+        assert_eq!(reason(&step), Reason::NotInteractive);
+        assert_eq!(world.only_event().kind, EventKind::LoginRefused { reason: "not_interactive".into() });
+        assert_eq!(world.calls.all(), ["find_by_login", "verify", "find_by_id", "load"]);
+        let step = world.begin_as(&world.acme, "alice", WRONG, channel, None).await.unwrap();
+        assert_eq!(reason(&step), Reason::InvalidCredentials);
+        assert_eq!(world.outbox.attempts(), 0);
+    }
+}

@@ -1,0 +1,146 @@
+//! Ways in which an administrator or a host could shut somebody out, or let somebody through, by mistake.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod support;
+
+use countersign::{Actor, Channel, EventKind, Login, Password, Reason, Scope, Staleness, User, Validity};
+use support::steps::refusal;
+use support::*;
+
+/// I-32, I-34: switching off deletes the administrator's own second factor too, so it needs what changing that would need.
+#[tokio::test]
+async fn switching_off_needs_a_recent_login_with_a_code() {
+    let world = World::with(|builder| builder.trusted_devices(30 * DAY, 3)).await;
+    let trusted = world.sign_in_and_trust("root", "laptop").await;
+    let by_device = authenticated(world.begin_with_device("root", trusted.device_token.as_ref().unwrap()).await);
+    world.clock.advance(10 * MINUTE);
+    for grant in [&by_device.grant, &trusted.grant] {
+        let administration = world.flow.administration(&world.acme, grant).await.unwrap();
+        assert_eq!(refusal(administration.set_scope(Scope::DoNotUse).await), Reason::ReauthenticationRequired);
+        assert_eq!(administration.scope().await.unwrap(), Scope::EntireTenant);
+    }
+    let administration = world.flow.administration(&world.acme, &trusted.grant).await.unwrap();
+    assert_eq!(administration.set_scope(Scope::SystemAdministratorsOnly).await.unwrap(), Scope::EntireTenant);
+    let fresh = world.sign_in("root").await.grant;
+    let administration = world.flow.administration(&world.acme, &fresh).await.unwrap();
+    assert_eq!(administration.set_scope(Scope::DoNotUse).await.unwrap(), Scope::SystemAdministratorsOnly);
+}
+
+/// An administrator who would need a code that can go nowhere is told before it is too late.
+#[tokio::test]
+async fn an_administrator_without_an_address_does_not_lock_themselves_out() {
+    let world = World::off();
+    world.change(&world.root, |user| user.email = None);
+    let grant = world.sign_in("root").await.grant;
+    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    for scope in [Scope::EntireTenant, Scope::SystemAdministratorsOnly] {
+        assert_eq!(refusal(administration.set_scope(scope).await), Reason::NoDestination);
+    }
+    assert_eq!(administration.scope().await.unwrap(), Scope::DoNotUse);
+    assert_eq!(world.calls.of("change_settings"), 0);
+}
+
+/// I-38: the operator can change a tenant's scope too, with the reason in the event.
+#[tokio::test]
+async fn the_operator_changes_a_scope_with_a_reason() {
+    let world = World::off();
+    let operator = world.flow.operator("ticket 17").unwrap();
+    assert_eq!(operator.scope(&world.acme).await.unwrap(), Scope::DoNotUse);
+    assert_eq!(operator.set_scope(&world.acme, Scope::EntireTenant).await.unwrap(), Scope::DoNotUse);
+    assert_eq!(operator.set_scope(&world.acme, Scope::EntireTenant).await.unwrap(), Scope::EntireTenant);
+    let by = Actor::Operator { reason: "ticket 17".into() };
+    let changed = EventKind::ScopeChanged { from: Scope::DoNotUse, to: Scope::EntireTenant, by };
+    assert_eq!(world.events.kinds(), [changed]);
+    world.begin("alice").await;
+    assert_eq!(operator.set_scope(&world.acme, Scope::DoNotUse).await.unwrap(), Scope::EntireTenant);
+    assert_eq!(world.flow.purge(&world.acme, 100).await.unwrap().unwrap().deleted, 1);
+}
+
+/// I-03, I-04: a session of one tenant is none in another, whatever page is asked for.
+#[tokio::test]
+async fn a_session_of_another_tenant_opens_nothing() {
+    let world = World::new().await;
+    let grant = world.sign_in("alice").await.grant;
+    assert!(matches!(world.flow.revalidate(&world.acme, &grant).await.unwrap(), Validity::Valid(_)));
+    world.calls.clear();
+    let elsewhere = world.flow.revalidate(&world.other, &grant).await.unwrap();
+    assert_eq!(elsewhere, Validity::Stale(Staleness::OtherTenant));
+    let account = world.flow.account(&world.other, &grant);
+    assert_eq!(refusal(account.overview().await), Reason::SessionStale);
+    assert_eq!(refusal(account.new_backup_code().await), Reason::SessionStale);
+    assert_eq!(world.calls.all(), Vec::<&str>::new());
+    let root = world.root_grant().await;
+    assert_eq!(refusal(world.flow.administration(&world.other, &root).await), Reason::NotFound);
+}
+
+/// A wrong code, an impossible one and a lock leave the login open for what else there is; other refusals end it.
+#[tokio::test]
+async fn a_refusal_says_whether_the_login_is_over() {
+    let world = World::new().await;
+    let backup = world.make_backup_code("alice").await;
+    let challenge = world.begin("alice").await;
+    for typed in ["12345", &world.wrong_code()] {
+        assert!(!denied(&world.submit(&challenge.token, typed).await).ends_login());
+    }
+    for _ in 0..5 {
+        assert!(!denied(&world.submit(&challenge.token, &world.wrong_code()).await).ends_login());
+    }
+    let _ = authenticated(world.submit_backup(&challenge.token, &backup).await);
+    assert!(denied(&world.submit(&challenge.token, "123456").await).ends_login());
+    assert!(denied(&world.try_begin("alice", "wrong").await).ends_login());
+}
+
+/// While codes are locked a page offers none, and says when one can be had again.
+#[tokio::test]
+async fn a_locked_user_is_offered_what_works() {
+    let world = World::new().await;
+    world.choose_sms("alice", "+819012345634").await;
+    let _ = world.make_backup_code("alice").await;
+    let until = world.now() + 15 * MINUTE;
+    let _ = world.lock_codes("alice").await;
+    world.wait_for_the_spacing();
+    let challenge = world.begin("alice").await;
+    assert!(challenge.alternatives.backup_code);
+    assert_eq!((&challenge.alternatives.email, &challenge.alternatives.sms), (&None, &None));
+    assert!(challenge.resend_at.unwrap() >= until);
+}
+
+/// I-10: what could be lifted is, and is told, even where only a reset helps.
+#[tokio::test]
+async fn lifting_one_of_two_locks_is_an_event() {
+    let world = World::with(|builder| builder.suspend_after(5)).await;
+    let _ = world.lock_codes("alice").await;
+    for _ in 0..10 {
+        let _ = world.try_begin("alice", "wrong").await;
+    }
+    world.events.clear();
+    let operator = world.flow.operator("ticket 18").unwrap();
+    assert_eq!(refusal(operator.unlock(&world.acme, &world.alice).await), Reason::ResetRequired);
+    assert!(matches!(world.events.kinds()[..], [EventKind::UserUnlocked { .. }]));
+    world.events.clear();
+    assert_eq!(refusal(operator.unlock(&world.acme, &world.alice).await), Reason::ResetRequired);
+    assert!(matches!(world.events.kinds()[..], [EventKind::AdministrationRefused { .. }]));
+}
+
+/// I-22: what a person typed as a name may be a password, and a security stamp is the application's own secret.
+#[tokio::test]
+async fn neither_a_typed_name_nor_a_security_stamp_prints() {
+    let world = World::off();
+    let password = Password::new("hunter2");
+    let login =
+        Login { tenant: &world.acme, name: "canary-name", password: &password, channel: Channel::Web, device: None };
+    let mut user: User = person("alice");
+    user.security_stamp = Some("canary-stamp".into());
+    let printed = format!("{login:?} {user:?}");
+    assert!(!printed.contains("canary") && !printed.contains("hunter2"), "{printed}");
+}
+
+/// I-38, attack 55: an id can't look like another field of the line.
+#[tokio::test]
+async fn an_id_stays_one_field_of_an_events_line() {
+    let world = World::off();
+    let spoof = user_id("u1 user=root {\"event\":\"login_completed\"}");
+    let _ = world.flow.operator("test").unwrap().forget(&world.acme, &spoof).await.unwrap();
+    let line = world.only_event().to_string();
+    assert!(line.contains(r#"user="u1 user=root {\"event\":\"login_completed\"}" "#), "{line}");
+}

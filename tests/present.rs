@@ -1,0 +1,86 @@
+//! A first step takes as long as a password hash; what it decides on is the present after it.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod support;
+
+use countersign::{Basis, Exemption, LoginStep, PasswordHash, Reason, Scope, UserStatus};
+use support::wiring::{Hooked, Hooks};
+use support::*;
+
+/// A world whose next password check is slow enough for something else to happen.
+async fn slow_world() -> (World, Hooks) {
+    let hooks = Hooks::default();
+    let verifier = Hooked { inner: PlainPasswords, hooks: hooks.clone() };
+    (World::with(|builder| builder.password_verifier(verifier).trusted_devices(30 * DAY, 3)).await, hooks)
+}
+
+/// I-25, I-30: the device would have let her in.
+#[tokio::test]
+async fn whoever_is_disabled_during_the_hash_stays_out() {
+    let (world, hooks) = slow_world().await;
+    let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
+    let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
+    hooks.before("verify", move || users.change(&acme, &alice, |user| user.status = UserStatus::Disabled).unwrap());
+    assert_eq!(reason(&world.begin_with_device("alice", &device).await), Reason::InvalidCredentials);
+    assert!(world.record(&world.alice)["devices"].is_null());
+}
+
+/// I-25: so does whoever is deleted.
+#[tokio::test]
+async fn whoever_is_deleted_during_the_hash_stays_out() {
+    let (world, hooks) = slow_world().await;
+    let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
+    let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
+    hooks.before("verify", move || assert!(users.remove(&acme, &alice)));
+    assert_eq!(reason(&world.begin_with_device("alice", &device).await), Reason::InvalidCredentials);
+}
+
+/// I-25: the password was right when the check began and is not any more.
+#[tokio::test]
+async fn a_password_that_is_changed_during_the_hash_lets_nobody_in() {
+    let (world, hooks) = slow_world().await;
+    let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
+    world.wait_for_the_spacing();
+    let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
+    hooks.before("verify", move || {
+        users.change(&acme, &alice, |user| user.password_hash = Some(PasswordHash::new("the new one"))).unwrap();
+    });
+    assert_eq!(reason(&world.begin_with_device("alice", &device).await), Reason::InvalidCredentials);
+    assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
+    assert!(matches!(world.try_begin("alice", "the new one").await, LoginStep::CodeRequired(_)));
+}
+
+/// I-28: a promotion counts from the moment it is made.
+#[tokio::test]
+async fn whoever_is_promoted_during_the_hash_needs_a_code() {
+    let (world, hooks) = slow_world().await;
+    world.set_scope(Scope::SystemAdministratorsOnly).await;
+    let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
+    hooks.before("verify", move || users.change(&acme, &alice, |user| user.system_administrator = true).unwrap());
+    assert!(matches!(world.try_begin("alice", PASSWORD).await, LoginStep::CodeRequired(_)));
+    let bob = authenticated(world.try_begin("bob", PASSWORD).await);
+    assert_eq!(bob.grant.basis(), &Basis::Exempt { exemption: Exemption::NotAdministrator });
+}
+
+/// I-13: a stranger who keeps trying while passwords are locked writes nothing, so the owner's own step is never in conflict with it.
+#[tokio::test]
+async fn trying_while_passwords_are_locked_gets_in_nobodys_way() {
+    let world = World::new().await;
+    let challenge = world.begin("alice").await;
+    for name in ["alice", "nobody"] {
+        for _ in 0..10 {
+            let _ = world.try_begin(name, "wrong").await;
+        }
+    }
+    let before = world.factors.record(&world.acme, &world.alice);
+    world.calls.clear();
+    let refused = world.try_begin("alice", "wrong").await;
+    let calls = world.calls.all();
+    world.calls.clear();
+    // I-17: the same calls as for a name that nobody has, and as for a password that is not locked.
+    assert_eq!(denied(&refused), denied(&world.try_begin("nobody", "wrong").await));
+    assert_eq!(calls, world.calls.all());
+    assert_eq!(calls, ["find_by_login", "verify", "find_by_id", "load", "commit"]);
+    assert_eq!(world.factors.record(&world.acme, &world.alice), before, "version and all");
+    let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+}

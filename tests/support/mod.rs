@@ -1,0 +1,533 @@
+//! What the tests share: a world with two tenants, a clock that is moved by hand, seeded randomness, and plug-ins that count.
+#![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing
+)]
+#![allow(clippy::missing_panics_doc, clippy::missing_errors_doc)]
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use countersign::memory::{MemoryFactors, MemoryUsers};
+use countersign::{
+    Accepted, Authenticated, Challenge, Channel, Code, CodeMessage, CodeSender, Commit, Denied, Destination,
+    DeviceToken, EmailAddress, Entropy, Error, Event, EventKind, EventSink, Expected, FactorStore, Fault, Generation,
+    Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep, ManualClock, Method, MethodChange, Notice, NoticeKind,
+    Password, PasswordAttempt, PasswordHash, PasswordVerifier, PendingToken, PhoneNumber, Purpose, Reason, ResendTo,
+    Saved, SavedGrant, Scope, SendError, SendErrorKind, Snapshot, TenantId, TrustDevice, User, UserId, UserStore,
+    Verdict, Version,
+};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+pub const PASSWORD: &str = "correct horse battery staple";
+pub const MINUTE: Duration = Duration::from_secs(60);
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Two tenants with the same user ids: `root` (built-in system administrator), `alice` and `bob`, all with [`PASSWORD`].
+pub struct World {
+    pub flow: LoginFlow,
+    pub factors: MemoryFactors,
+    pub users: MemoryUsers,
+    pub outbox: Outbox,
+    pub clock: ManualClock,
+    pub events: Events,
+    pub calls: Calls,
+    pub acme: TenantId,
+    pub other: TenantId,
+    pub root: UserId,
+    pub alice: UserId,
+    pub bob: UserId,
+}
+
+impl World {
+    /// Everybody in `acme` needs the second factor; `other` does not use it.
+    pub async fn new() -> Self {
+        Self::with(|builder| builder).await
+    }
+
+    /// The same, with a configuration of its own.
+    pub async fn with(configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder) -> Self {
+        let world = Self::off_with(configure);
+        world.set_scope(Scope::EntireTenant).await;
+        world.forget_the_preparation();
+        world
+    }
+
+    /// Nobody needs the second factor yet.
+    pub fn off() -> Self {
+        Self::off_with(|builder| builder)
+    }
+
+    pub fn off_with(configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder) -> Self {
+        let (acme, other) = (tenant("acme"), tenant("other"));
+        let users = MemoryUsers::new();
+        for tenant in [&acme, &other] {
+            for name in ["root", "alice", "bob"] {
+                users.insert(tenant, &LoginName::new(name).unwrap(), person(name));
+            }
+        }
+        let factors = MemoryFactors::new();
+        let (outbox, events, calls) = (Outbox::default(), Events::default(), Calls::default());
+        let clock = ManualClock::new(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
+        let builder = LoginFlow::builder(
+            Counting { inner: users.clone(), calls: calls.clone() },
+            Counting { inner: factors.clone(), calls: calls.clone() },
+            outbox.clone(),
+        )
+        .clock(clock.clone())
+        .entropy(SeededEntropy::new(7))
+        .password_verifier(Counting { inner: PlainPasswords, calls: calls.clone() })
+        .events(events.clone());
+        let flow = configure(builder).build().unwrap();
+        let (root, alice, bob) = (user_id("root"), user_id("alice"), user_id("bob"));
+        Self { flow, factors, users, outbox, clock, events, calls, acme, other, root, alice, bob }
+    }
+
+    fn forget_the_preparation(&self) {
+        self.outbox.clear();
+        self.events.clear();
+        self.calls.clear();
+        self.clock.advance(DAY);
+    }
+
+    /// Signs `root` of `acme` in, with whatever is needed for it.
+    pub async fn root_grant(&self) -> SavedGrant {
+        self.sign_in("root").await.grant.into_saved()
+    }
+
+    pub async fn set_scope(&self, scope: Scope) {
+        let grant = self.root_grant().await;
+        self.flow.administration(&self.acme, &grant).await.unwrap().set_scope(scope).await.unwrap();
+    }
+
+    pub async fn try_begin(&self, name: &str, password: &str) -> LoginStep {
+        self.begin_as(&self.acme, name, password, Channel::Web, None).await.unwrap()
+    }
+
+    pub async fn begin_as(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        password: &str,
+        channel: Channel,
+        device: Option<&DeviceToken>,
+    ) -> Result<LoginStep, Error> {
+        self.flow.begin(&Login { tenant, name, password: &password.into(), channel, device }).await
+    }
+
+    /// The first step with the right password, where a code is then required.
+    pub async fn begin(&self, name: &str) -> Box<Challenge> {
+        match self.try_begin(name, PASSWORD).await {
+            LoginStep::CodeRequired(challenge) => challenge,
+            step => panic!("a code is required, not {step:?}"),
+        }
+    }
+
+    pub async fn begin_with_device(&self, name: &str, device: &DeviceToken) -> LoginStep {
+        self.begin_as(&self.acme, name, PASSWORD, Channel::Web, Some(device)).await.unwrap()
+    }
+
+    pub async fn submit(&self, token: &PendingToken, code: &str) -> LoginStep {
+        self.flow.submit_code(&self.acme, token, &code.into(), TrustDevice::No).await.unwrap()
+    }
+
+    pub async fn submit_backup(&self, token: &PendingToken, code: &str) -> LoginStep {
+        self.flow.submit_backup_code(&self.acme, token, &code.into()).await.unwrap()
+    }
+
+    /// A whole login: with the code that was sent, if one is required.
+    pub async fn sign_in(&self, name: &str) -> Authenticated {
+        match self.try_begin(name, PASSWORD).await {
+            LoginStep::Authenticated(authenticated) => authenticated,
+            LoginStep::CodeRequired(challenge) => {
+                authenticated(self.submit(&challenge.token, &self.outbox.last_code()).await)
+            }
+            LoginStep::Denied(denied) => panic!("{name} is let in, not refused: {denied}"),
+        }
+    }
+
+    /// A whole login with a code that makes this device a trusted one.
+    pub async fn sign_in_and_trust(&self, name: &str, label: &str) -> Authenticated {
+        let challenge = self.begin(name).await;
+        let code = Code::new(self.outbox.last_code());
+        authenticated(
+            self.flow.submit_code(&self.acme, &challenge.token, &code, TrustDevice::Named(label)).await.unwrap(),
+        )
+    }
+
+    /// Lets time pass until another code may be sent.
+    pub fn wait_for_the_spacing(&self) {
+        self.clock.advance(Duration::from_secs(30));
+    }
+
+    /// Signs in and gives the user a proved number.
+    pub async fn choose_sms(&self, name: &str, number: &str) {
+        let grant = self.sign_in(name).await.grant;
+        self.wait_for_the_spacing();
+        let setup = self.flow.account(&self.acme, &grant).use_sms(&PhoneNumber::new(number).unwrap()).await.unwrap();
+        let code = Code::new(self.outbox.last_code());
+        assert_eq!(
+            self.flow.account(&self.acme, &grant).confirm_method(&setup.token, &code).await.unwrap(),
+            Method::Sms
+        );
+        self.wait_for_the_spacing();
+    }
+
+    /// Signs in and makes a backup code.
+    pub async fn make_backup_code(&self, name: &str) -> String {
+        let grant = self.sign_in(name).await.grant;
+        self.wait_for_the_spacing();
+        self.flow.account(&self.acme, &grant).new_backup_code().await.unwrap().expose().to_owned()
+    }
+
+    /// The saved record of a user of `acme`, as JSON.
+    pub fn record(&self, user: &UserId) -> serde_json::Value {
+        let saved = self.factors.record(&self.acme, user).expect("a record is saved");
+        serde_json::from_str(&saved.document).unwrap()
+    }
+
+    /// How many wrong codes in a row are saved for a user of `acme`.
+    pub fn saved_wrong_codes(&self, user: &UserId) -> u64 {
+        self.record(user)["code_failures"]["streak"].as_u64().unwrap_or(0)
+    }
+
+    /// A code that is certainly not the one that was sent last.
+    pub fn wrong_code(&self) -> String {
+        let right: u32 = self.outbox.last_code().parse().unwrap();
+        format!("{:06}", (right + 1) % 1_000_000)
+    }
+}
+
+pub fn tenant(id: &str) -> TenantId {
+    TenantId::new(id).unwrap()
+}
+
+pub fn user_id(id: &str) -> UserId {
+    UserId::new(id).unwrap()
+}
+
+pub fn person(name: &str) -> User {
+    let mut user = User::new(user_id(name));
+    user.email = Some(EmailAddress::new(&format!("{name}@example.com")).unwrap());
+    user.password_hash = Some(PasswordHash::new(PASSWORD));
+    user.system_administrator = name == "root";
+    user
+}
+
+#[track_caller]
+pub fn authenticated(step: LoginStep) -> Authenticated {
+    match step {
+        LoginStep::Authenticated(authenticated) => authenticated,
+        step => panic!("the login is complete, not {step:?}"),
+    }
+}
+
+#[track_caller]
+pub fn challenge(step: LoginStep) -> Box<Challenge> {
+    match step {
+        LoginStep::CodeRequired(challenge) => challenge,
+        step => panic!("a code is required, not {step:?}"),
+    }
+}
+
+#[track_caller]
+pub fn denied(step: &LoginStep) -> Denied {
+    match step {
+        LoginStep::Denied(denied) => *denied,
+        step => panic!("the step is refused, not {step:?}"),
+    }
+}
+
+#[track_caller]
+pub fn reason(step: &LoginStep) -> Reason {
+    denied(step).reason()
+}
+
+/// Compares the password with the saved "hash" as it is: for tests that are not about hashing.
+#[derive(Clone, Copy)]
+pub struct PlainPasswords;
+
+#[async_trait]
+impl PasswordVerifier for PlainPasswords {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+        let saved = attempt.user.and_then(|user| user.password_hash.as_ref()).map(|hash| hash.expose().to_owned());
+        Ok(match saved {
+            Some(saved) if saved == attempt.password.expose() => Verdict::Right,
+            Some(saved) if saved.strip_prefix("outdated:") == Some(attempt.password.expose()) => {
+                Verdict::RightButOutdated
+            }
+            _ => Verdict::Wrong,
+        })
+    }
+
+    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        Ok(Some(PasswordHash::new(password.expose())))
+    }
+}
+
+/// Randomness from a seed.
+pub struct SeededEntropy(Mutex<StdRng>);
+
+impl SeededEntropy {
+    pub fn new(seed: u64) -> Self {
+        Self(Mutex::new(StdRng::seed_from_u64(seed)))
+    }
+}
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+        self.0.lock().unwrap().fill_bytes(bytes);
+        Ok(())
+    }
+}
+
+/// A code as it was sent.
+#[derive(Clone, Debug)]
+pub struct SentCode {
+    pub to: Destination,
+    pub code: String,
+    pub reference: String,
+    pub purpose: Purpose,
+    pub user: UserId,
+    pub tenant: TenantId,
+}
+
+/// Receives what would be sent; fails as long as it is told to.
+#[derive(Clone, Default)]
+pub struct Outbox {
+    codes: Arc<Mutex<Vec<SentCode>>>,
+    notices: Arc<Mutex<Vec<(Destination, NoticeKind)>>>,
+    failing: Arc<Mutex<Option<SendErrorKind>>>,
+    failing_sms_only: Arc<AtomicBool>,
+    attempts: Arc<AtomicUsize>,
+}
+
+impl Outbox {
+    pub fn codes(&self) -> Vec<SentCode> {
+        self.codes.lock().unwrap().clone()
+    }
+
+    #[track_caller]
+    pub fn last(&self) -> SentCode {
+        self.codes.lock().unwrap().last().expect("a code was sent").clone()
+    }
+
+    #[track_caller]
+    pub fn last_code(&self) -> String {
+        self.last().code
+    }
+
+    pub fn notices(&self) -> Vec<(Destination, NoticeKind)> {
+        self.notices.lock().unwrap().clone()
+    }
+
+    /// How often the sender was called for a code, whether it failed or not.
+    pub fn attempts(&self) -> usize {
+        self.attempts.load(Ordering::SeqCst)
+    }
+
+    pub fn fail_with(&self, kind: Option<SendErrorKind>) {
+        *self.failing.lock().unwrap() = kind;
+    }
+
+    pub fn fail_sms_with(&self, kind: Option<SendErrorKind>) {
+        self.failing_sms_only.store(true, Ordering::SeqCst);
+        self.fail_with(kind);
+    }
+
+    pub fn clear(&self) {
+        self.codes.lock().unwrap().clear();
+        self.notices.lock().unwrap().clear();
+        self.attempts.store(0, Ordering::SeqCst);
+    }
+
+    fn verdict(&self, to: &Destination) -> Result<Accepted, SendError> {
+        let spared = self.failing_sms_only.load(Ordering::SeqCst) && !matches!(to, Destination::Sms(_));
+        match *self.failing.lock().unwrap() {
+            Some(kind) if !spared => Err(SendError::new(kind)),
+            _ => Ok(Accepted::Sent),
+        }
+    }
+}
+
+#[async_trait]
+impl CodeSender for Outbox {
+    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        let accepted = self.verdict(&message.destination)?;
+        self.codes.lock().unwrap().push(SentCode {
+            to: message.destination.clone(),
+            code: message.code.expose().to_owned(),
+            reference: message.reference.to_string(),
+            purpose: message.purpose,
+            user: message.user.clone(),
+            tenant: message.tenant.clone(),
+        });
+        Ok(accepted)
+    }
+
+    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+        let accepted = self.verdict(&notice.destination)?;
+        self.notices.lock().unwrap().push((notice.destination.clone(), notice.kind.clone()));
+        Ok(accepted)
+    }
+}
+
+/// Keeps every event.
+#[derive(Clone, Default)]
+pub struct Events(Arc<Mutex<Vec<Event>>>);
+
+impl Events {
+    pub fn all(&self) -> Vec<Event> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub fn kinds(&self) -> Vec<EventKind> {
+        self.all().into_iter().map(|event| event.kind).collect()
+    }
+
+    pub fn clear(&self) {
+        self.0.lock().unwrap().clear();
+    }
+}
+
+impl EventSink for Events {
+    fn emit(&self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+/// How often each plug-in was called.
+#[derive(Clone, Default)]
+pub struct Calls(Arc<Mutex<Vec<&'static str>>>);
+
+impl Calls {
+    pub fn log(&self, call: &'static str) {
+        self.0.lock().unwrap().push(call);
+    }
+
+    /// All calls in order.
+    pub fn all(&self) -> Vec<&'static str> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub fn of(&self, call: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|made| **made == call).count()
+    }
+
+    pub fn clear(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
+    /// The calls since the last time, in alphabetical order: two that run at the same time have none.
+    pub fn take_sorted(&self) -> Vec<&'static str> {
+        let mut calls = std::mem::take(&mut *self.0.lock().unwrap());
+        calls.sort_unstable();
+        calls
+    }
+}
+
+/// A plug-in whose calls are counted.
+#[derive(Clone)]
+pub struct Counting<T> {
+    pub inner: T,
+    pub calls: Calls,
+}
+
+#[async_trait]
+impl<T: UserStore> UserStore for Counting<T> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+        self.calls.log("find_by_login");
+        self.inner.find_by_login(tenant, name).await
+    }
+
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+        self.calls.log("find_by_id");
+        self.inner.find_by_id(tenant, user).await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        current: &PasswordHash,
+        next: &PasswordHash,
+    ) -> Result<bool, Fault> {
+        self.calls.log("replace_password_hash");
+        self.inner.replace_password_hash(tenant, user, current, next).await
+    }
+}
+
+#[async_trait]
+impl<T: FactorStore> FactorStore for Counting<T> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+        self.calls.log("load");
+        self.inner.load(tenant, user).await
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: &Expected,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        self.calls.log("commit");
+        self.inner.commit(tenant, user, expected, next).await
+    }
+
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+        self.calls.log("settings");
+        self.inner.settings(tenant).await
+    }
+
+    async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        expected: Option<Version>,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        self.calls.log("change_settings");
+        self.inner.change_settings(tenant, expected, next).await
+    }
+
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+        self.calls.log("purge");
+        self.inner.purge(tenant, below, at_most).await
+    }
+
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+        self.calls.log("count");
+        self.inner.count(tenant, below).await
+    }
+
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        self.calls.log("remove");
+        self.inner.remove(tenant, user).await
+    }
+}
+
+#[async_trait]
+impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+        self.calls.log("verify");
+        self.inner.verify(attempt).await
+    }
+
+    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        self.calls.log("rehash");
+        self.inner.rehash(password).await
+    }
+}
+
+pub mod faults;
+pub mod interject;
+pub mod steps;
+pub mod wiring;

@@ -1,0 +1,99 @@
+//! Longer ways through the world, and other flows over what it has saved.
+
+use super::*;
+use countersign::{Account, LoginStep, Refused};
+
+/// Another flow over the world's users, clock, events and outbox, and over this store.
+pub fn flow_over(
+    world: &World,
+    factors: impl FactorStore + 'static,
+    configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder,
+) -> LoginFlow {
+    let builder = LoginFlow::builder(
+        Counting { inner: world.users.clone(), calls: world.calls.clone() },
+        factors,
+        world.outbox.clone(),
+    )
+    .clock(world.clock.clone())
+    .entropy(SeededEntropy::new(11))
+    .password_verifier(Counting { inner: PlainPasswords, calls: world.calls.clone() })
+    .events(world.events.clone());
+    configure(builder).build().unwrap()
+}
+
+impl World {
+    /// The same world after the application was started again with another configuration.
+    pub fn restarted(&mut self, configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder) {
+        self.flow = flow_over(self, Counting { inner: self.factors.clone(), calls: self.calls.clone() }, configure);
+    }
+
+    /// The tenant `other` uses the second factor too.
+    pub async fn other_uses_it_too(&self) {
+        let step = self.begin_as(&self.other, "root", PASSWORD, Channel::Web, None).await.unwrap();
+        let grant = authenticated(step).grant;
+        self.flow.administration(&self.other, &grant).await.unwrap().set_scope(Scope::EntireTenant).await.unwrap();
+    }
+
+    /// The first step in the tenant `other`.
+    pub async fn begin_in_other(&self, name: &str, device: Option<&DeviceToken>) -> LoginStep {
+        self.begin_as(&self.other, name, PASSWORD, Channel::Web, device).await.unwrap()
+    }
+
+    /// Enters wrong codes until the user's codes are locked. The login goes on.
+    pub async fn lock_codes(&self, name: &str) -> Box<Challenge> {
+        let challenge = self.begin(name).await;
+        let wrong = self.wrong_code();
+        for _ in 0..challenge.attempts_left {
+            assert_eq!(reason(&self.submit(&challenge.token, &wrong).await), Reason::WrongCode);
+        }
+        challenge
+    }
+
+    /// Resets a user of `acme` as its administrator.
+    pub async fn reset(&self, user: &UserId) {
+        let grant = self.root_grant().await;
+        self.flow.administration(&self.acme, &grant).await.unwrap().reset(user).await.unwrap();
+    }
+
+    /// Changes a user of `acme` in the application's own table.
+    pub fn change(&self, user: &UserId, change: impl FnOnce(&mut User)) {
+        self.users.change(&self.acme, user, change).unwrap();
+    }
+
+    /// Writes a document over a user's record, as somebody with access to the database would.
+    pub async fn overwrite(&self, user: &UserId, document: &str) {
+        let snapshot = self.factors.load(&self.acme, user).await.unwrap();
+        let mut saved = snapshot.record.clone().expect("a record is saved");
+        document.clone_into(&mut saved.document);
+        let expected = Expected {
+            settings: snapshot.settings.map(|settings| settings.version),
+            record: snapshot.record.map(|record| record.version),
+        };
+        assert_eq!(self.factors.commit(&self.acme, user, &expected, &saved).await.unwrap(), Commit::Written);
+    }
+
+    /// How many wrong entries in a row are saved in one budget: `code_failures`, `backup_failures` or `setup_failures`.
+    pub fn streak(&self, user: &UserId, budget: &str) -> u64 {
+        self.record(user)[budget]["streak"].as_u64().unwrap_or(0)
+    }
+
+    /// How many sends are charged to a user.
+    pub fn charged_sends(&self, user: &UserId) -> usize {
+        self.record(user)["sends"].as_array().map_or(0, Vec::len)
+    }
+}
+
+/// Why an account or administration operation was refused.
+#[track_caller]
+pub fn refusal<T: std::fmt::Debug>(result: Result<T, Refused>) -> Reason {
+    match result {
+        Err(Refused::Denied(denied)) => denied.reason(),
+        other => panic!("the operation is refused, not {other:?}"),
+    }
+}
+
+/// Another six digits than these.
+pub fn other_than(code: &str) -> String {
+    let right: u32 = code.parse().unwrap();
+    format!("{:06}", (right + 1) % 1_000_000)
+}
