@@ -1,0 +1,207 @@
+//! A tenant of a million users switches off: how long it takes, how long the deletion takes, and whom it holds up.
+//!
+//! `scripts/stores_at_scale [users]` runs it. It prints rows of a table in Markdown.
+#![allow(clippy::cast_precision_loss, clippy::arithmetic_side_effects)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use countersign::memory::MemoryUsers;
+use countersign::{
+    Channel, Commit, Expected, FactorStore, Fault, Generation, Login, LoginFlow, LoginStep, Saved, Scope, TenantId,
+    UserId, Version,
+};
+use countersign_postgres::PostgresFactors;
+use countersign_sqlite::SqliteFactors;
+use countersign_testkit::{Outbox, Person, PlainPasswords};
+use tokio_postgres::NoTls;
+
+const BATCH: u32 = 5_000;
+
+/// As long as an ordinary record.
+fn document() -> String {
+    format!(r#"{{"format":1,"filler":"{}"}}"#, "x".repeat(700))
+}
+
+fn version(number: u128) -> Version {
+    Version::from_bytes(number.to_be_bytes())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Fault> {
+    let users: u32 = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse())?;
+    println!(
+        "| store | users | switching off, median | of 1,000 users | ratio | purge | per batch, longest | longest wait of another tenant: before, during | other tenant's records |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("scale.db");
+    let store = SqliteFactors::open(&path).await?;
+    let connection = rusqlite::Connection::open(&path)?;
+    let fill = |tenant: &str, number: u32| {
+        connection.execute(
+            r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+            INSERT INTO countersign_records (tenant, "user", version, generation, document)
+            SELECT ?1, 'user-' || i, randomblob(16), 0, ?3 FROM n"#,
+            rusqlite::params![tenant, number, document()],
+        )
+    };
+    for (tenant, number) in [("large", users), ("small", 1_000), ("other", 100_000), ("flow", 200_000)] {
+        fill(tenant, number)?;
+    }
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    experiment("SQLite", Arc::new(store.clone()), users).await?;
+    whole_job("SQLite", Arc::new(store)).await?;
+
+    let Some(url) = countersign_testkit::servers::postgres_url()? else { return Ok(()) };
+    let schema = format!("scale_{}", std::process::id());
+    let store = PostgresFactors::options().schema(&schema).connect(&url).await?;
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
+    tokio::spawn(connection);
+    for (tenant, number) in [("large", users), ("small", 1_000), ("other", 100_000), ("flow", 200_000)] {
+        client
+            .batch_execute(&format!(
+                r#"INSERT INTO "{schema}".records (tenant, "user", version, generation, document)
+                SELECT '{tenant}', 'user-' || i, decode(md5(i::text), 'hex'), 0, '{}' FROM generate_series(1, {number}) i"#,
+                document()
+            ))
+            .await?;
+    }
+    client.batch_execute(&format!(r#"VACUUM ANALYZE "{schema}".records"#)).await?;
+    client.batch_execute("CHECKPOINT").await?;
+    let before: String = client.query_one("SELECT pg_current_wal_lsn()::text", &[]).await?.get(0);
+    experiment("PostgreSQL", Arc::new(store.clone()), users).await?;
+    let written: i64 =
+        client.query_one("SELECT (pg_current_wal_lsn() - ($1::text)::pg_lsn)::bigint", &[&before]).await?.get(0);
+    println!("\nPostgreSQL's log grew by {} MB.", written / 1_000_000);
+    whole_job("PostgreSQL", Arc::new(store)).await?;
+    client.batch_execute(&format!(r#"DROP SCHEMA "{schema}" CASCADE"#)).await?;
+    Ok(())
+}
+
+async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Result<(), Fault> {
+    let (large, small, other) = (TenantId::new("large")?, TenantId::new("small")?, TenantId::new("other")?);
+    // Turn by turn, so that both meet the same machine.
+    let (mut of_large, mut of_small) = (Vec::new(), Vec::new());
+    let mut settings: Option<Version> = None;
+    for round in 0..41_u32 {
+        let next = Saved {
+            version: version(u128::from(round) + 1),
+            generation: Generation::new(round + 1),
+            document: r#"{"format":1,"scope":"do_not_use"}"#.to_owned(),
+        };
+        for (tenant, times) in [(&large, &mut of_large), (&small, &mut of_small)] {
+            let started = Instant::now();
+            if store.change_settings(tenant, settings, &next).await? != Commit::Written {
+                return Err("a change of settings was refused".into());
+            }
+            times.push(started.elapsed());
+        }
+        settings = Some(next.version);
+    }
+    let (of_large, of_small) = (median(&mut of_large), median(&mut of_small));
+
+    let quiet = Writer::start(Arc::clone(&store), "quiet")?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = quiet.stop().await?;
+    let busy = Writer::start(Arc::clone(&store), "busy")?;
+    let (mut batches, mut deleted) = (Vec::new(), 0);
+    let started = Instant::now();
+    loop {
+        let batch = Instant::now();
+        let number = store.purge(&large, Generation::new(41), BATCH).await?;
+        batches.push(batch.elapsed());
+        deleted += number;
+        if number < u64::from(BATCH) && store.count(&large, Generation::new(41)).await? == 0 {
+            break;
+        }
+    }
+    let total = started.elapsed();
+    let during = busy.stop().await?;
+    if deleted != u64::from(users) {
+        return Err(format!("{deleted} of {users} records were deleted").into());
+    }
+    let left = store.count(&other, Generation::new(1)).await?;
+    let longest = batches.into_iter().max().unwrap_or_default();
+    println!(
+        "| {name} | {users} | {of_large:.1?} | {of_small:.1?} | {:.2} | {total:.1?} | {longest:.1?} | {before:.1?}, {during:.1?} | {left} |",
+        of_large.as_secs_f64() / of_small.as_secs_f64()
+    );
+    Ok(())
+}
+
+/// The whole job as a host runs it, with its progress noted and counted after each batch, against the bare deletion of as many.
+async fn whole_job(name: &str, store: Arc<dyn FactorStore>) -> Result<(), Fault> {
+    let (tenant, users) = (TenantId::new("flow")?, MemoryUsers::new());
+    Person::named("root").administrator().join(&users, &tenant)?;
+    let outbox = Outbox::new();
+    let flow = LoginFlow::builder(users, store, outbox.clone()).password_verifier(PlainPasswords).build()?;
+    let password = Person::PASSWORD.into();
+    let login = Login { tenant: &tenant, name: "root", password: &password, channel: Channel::Web, device: None };
+    let LoginStep::Authenticated(signed_in) = flow.begin(&login).await? else { return Err("no code yet".into()) };
+    flow.administration(signed_in.grant.tenant(), &signed_in.grant).await?.set_scope(Scope::EntireTenant).await?;
+    let LoginStep::CodeRequired(challenge) = flow.begin(&login).await? else { return Err("a code".into()) };
+    let code = outbox.last_code().ok_or("no code was sent")?.code;
+    let step = flow.submit_code(&tenant, &challenge.token, &code.as_str().into(), countersign::TrustDevice::No).await?;
+    let LoginStep::Authenticated(signed_in) = step else { return Err("the code is right".into()) };
+    flow.administration(signed_in.grant.tenant(), &signed_in.grant).await?.set_scope(Scope::DoNotUse).await?;
+    let started = Instant::now();
+    let mut calls = 0;
+    loop {
+        calls += 1;
+        let progress = flow.purge(&tenant, BATCH).await?.ok_or("nothing to purge")?;
+        if progress.finished_at.is_some() {
+            let took = started.elapsed();
+            println!(
+                "\n{name}: `LoginFlow::purge` of {} records took {took:.1?} in {calls} calls.\n",
+                progress.deleted
+            );
+            return Ok(());
+        }
+    }
+}
+
+/// Somebody of another tenant who commits one step after the other, and remembers the longest.
+struct Writer {
+    enough: Arc<AtomicBool>,
+    working: tokio::task::JoinHandle<Result<Duration, Fault>>,
+}
+
+impl Writer {
+    fn start(store: Arc<dyn FactorStore>, name: &str) -> Result<Self, Fault> {
+        let (tenant, user) = (TenantId::new("bystander")?, UserId::new(name)?);
+        let enough = Arc::new(AtomicBool::new(false));
+        let working = {
+            let enough = Arc::clone(&enough);
+            tokio::spawn(async move {
+                let (mut record, mut longest, mut number) = (None, Duration::ZERO, 0_u128);
+                while !enough.load(Ordering::SeqCst) {
+                    number += 1;
+                    let next = Saved { version: version(number), generation: Generation::new(0), document: document() };
+                    let started = Instant::now();
+                    let expected = Expected { settings: None, record };
+                    if store.commit(&tenant, &user, &expected, &next).await? != Commit::Written {
+                        return Err("a commit was refused".into());
+                    }
+                    longest = longest.max(started.elapsed());
+                    record = Some(next.version);
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                Ok(longest)
+            })
+        };
+        Ok(Self { enough, working })
+    }
+
+    async fn stop(self) -> Result<Duration, Fault> {
+        self.enough.store(true, Ordering::SeqCst);
+        self.working.await?
+    }
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}

@@ -1,0 +1,93 @@
+//! The tables, and what a server must be like.
+
+use deadpool_postgres::Pool;
+
+use crate::error::PostgresError;
+use crate::options::PostgresOptions;
+
+/// The schema of the tables that this version makes.
+const VERSION: i32 = 1;
+
+/// The lock under which one node at a time makes the tables: an arbitrary number.
+const LOCK: i64 = 0x636f_756e_7465_7273;
+
+/// Refuses a server that forgets, and makes or migrates the tables. A node that finds them as they should be needs no right to make any.
+pub(crate) async fn prepare(pool: &Pool, options: &PostgresOptions) -> Result<(), PostgresError> {
+    let client = pool.get().await?;
+    let settings = "SELECT current_setting('server_encoding'), current_setting('fsync'),
+        current_setting('synchronous_commit'), current_setting('full_page_writes')";
+    for message in client.simple_query(settings).await? {
+        let tokio_postgres::SimpleQueryMessage::Row(row) = message else { continue };
+        if row.get(0) != Some("UTF8") {
+            return Err(PostgresError::Configuration("the database must have the encoding UTF8"));
+        }
+        for (index, setting) in [(1, "fsync"), (2, "synchronous_commit"), (3, "full_page_writes")] {
+            if row.get(index) == Some("off") && !options.may_lose {
+                return Err(PostgresError::NotDurable { setting });
+            }
+        }
+    }
+    let schema = &options.schema;
+    if version(&client, schema).await? == Some(VERSION) {
+        return Ok(());
+    }
+    // One simple query is one transaction, also behind a pooler. A document is kept as text: as JSON it would come back rewritten.
+    client
+        .batch_execute(&format!(
+            r#"
+            BEGIN;
+            SELECT pg_advisory_xact_lock({LOCK});
+            DO $$ BEGIN
+                IF NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = '{schema}') THEN CREATE SCHEMA "{schema}"; END IF;
+            END $$;
+            CREATE TABLE IF NOT EXISTS "{schema}".schema_version (
+                one boolean PRIMARY KEY DEFAULT true CHECK (one),
+                version integer NOT NULL
+            );
+            CREATE TABLE IF NOT EXISTS "{schema}".settings (
+                tenant text COLLATE "C" PRIMARY KEY,
+                version bytea CHECK (octet_length(version) = 16),
+                generation bigint,
+                document text,
+                CHECK ((version IS NULL) = (generation IS NULL) AND (version IS NULL) = (document IS NULL))
+            );
+            CREATE TABLE IF NOT EXISTS "{schema}".records (
+                tenant text COLLATE "C" NOT NULL,
+                "user" text COLLATE "C" NOT NULL,
+                version bytea NOT NULL CHECK (octet_length(version) = 16),
+                generation bigint NOT NULL,
+                document text NOT NULL,
+                PRIMARY KEY (tenant, "user")
+            ) WITH (fillfactor = 70);
+            CREATE INDEX IF NOT EXISTS records_by_generation ON "{schema}".records (tenant, generation, "user");
+            INSERT INTO "{schema}".schema_version (version) VALUES ({VERSION}) ON CONFLICT (one) DO NOTHING;
+            COMMIT;
+            "#
+        ))
+        .await?;
+    match version(&client, schema).await? {
+        Some(VERSION) => Ok(()),
+        found => Err(PostgresError::NewerSchema { found: found.unwrap_or_default(), readable: VERSION }),
+    }
+}
+
+/// The version of the tables. `None`: there are none.
+async fn version(client: &deadpool_postgres::Client, schema: &str) -> Result<Option<i32>, PostgresError> {
+    let exists = format!("SELECT to_regclass('\"{schema}\".schema_version') IS NOT NULL");
+    if number(client, &exists).await?.as_deref() != Some("t") {
+        return Ok(None);
+    }
+    let found = number(client, &format!(r#"SELECT version FROM "{schema}".schema_version"#)).await?;
+    match found.and_then(|found| found.parse().ok()) {
+        Some(newer) if newer > VERSION => Err(PostgresError::NewerSchema { found: newer, readable: VERSION }),
+        found => Ok(found),
+    }
+}
+
+async fn number(client: &deadpool_postgres::Client, query: &str) -> Result<Option<String>, PostgresError> {
+    let found = client.simple_query(query).await?.into_iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    });
+    Ok(found)
+}

@@ -1,0 +1,182 @@
+//! How a server is reached.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+
+use crate::error::PostgresError;
+use crate::store::PostgresFactors;
+use crate::tls;
+
+/// How a server is reached. Made by [`PostgresFactors::options`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct PostgresOptions {
+    pub(crate) schema: String,
+    pub(crate) connections: usize,
+    pub(crate) prepared_statements: bool,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) wait_timeout: Duration,
+    pub(crate) statement_timeout: Duration,
+    pub(crate) roots: Option<Vec<u8>>,
+    pub(crate) may_lose: bool,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            schema: "countersign".to_owned(),
+            connections: 16,
+            prepared_statements: true,
+            connect_timeout: Duration::from_secs(5),
+            wait_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(10),
+            roots: None,
+            may_lose: false,
+        }
+    }
+}
+
+impl PostgresOptions {
+    /// The PostgreSQL schema that holds the tables. `countersign` by default; made if the role may do so.
+    pub fn schema(mut self, name: impl Into<String>) -> Self {
+        self.schema = name.into();
+        self
+    }
+
+    /// How many connections the pool has at most. 16 by default.
+    pub const fn connections(mut self, number: usize) -> Self {
+        self.connections = number;
+        self
+    }
+
+    /// Whether statements are prepared once for each connection. `true` by default.
+    ///
+    /// A pooler in transaction mode (PgBouncer's `pool_mode = transaction` before its version 1.21, or any without `max_prepared_statements`)
+    /// gives each statement another server connection, on which the prepared one is not known. Switch it off there: statements are then sent
+    /// whole each time, still in one round trip.
+    pub const fn prepared_statements(mut self, prepared: bool) -> Self {
+        self.prepared_statements = prepared;
+        self
+    }
+
+    /// How long making a connection may take. 5 s by default.
+    pub const fn connect_timeout(mut self, time: Duration) -> Self {
+        self.connect_timeout = time;
+        self
+    }
+
+    /// How long a call waits for a free connection of the pool. 5 s by default.
+    pub const fn wait_timeout(mut self, time: Duration) -> Self {
+        self.wait_timeout = time;
+        self
+    }
+
+    /// How long one statement may take; after that its connection is given up. 10 s by default.
+    pub const fn statement_timeout(mut self, time: Duration) -> Self {
+        self.statement_timeout = time;
+        self
+    }
+
+    /// Certificates in PEM of the authorities that may have signed the server's certificate, instead of those of the operating system.
+    pub fn tls_roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots = Some(pem.into());
+        self
+    }
+
+    /// Uses a server that runs with `fsync` or `synchronous_commit` off all the same.
+    ///
+    /// After a crash of such a server, wrong guesses of the last moments are forgotten and a code that was used in them works again until it
+    /// expires; with `fsync` off anything may be lost, also that a tenant had switched the second factor on.
+    pub const fn accept_data_loss_on_crash(mut self) -> Self {
+        self.may_lose = true;
+        self
+    }
+
+    /// Connects, and makes or migrates the tables. Any number of nodes may do so at the same time.
+    ///
+    /// The address is a connection string as `libpq` has it: `postgres://user:password@host:5432/database?sslmode=require`. Connections to
+    /// another machine are encrypted unless the address says `sslmode=disable` or `sslmode=prefer`, and those to this machine are encrypted if
+    /// it says `sslmode=require`. Wherever a connection is encrypted, the server's certificate is checked against its name. Only a server that
+    /// takes writes is used, never a standby.
+    ///
+    /// # Errors
+    ///
+    /// [`PostgresError`] says why it can't be used.
+    pub async fn connect(self, address: &str) -> Result<PostgresFactors, PostgresError> {
+        let pool = self.pool(address)?;
+        PostgresFactors::on(pool, &self).await
+    }
+
+    fn pool(&self, address: &str) -> Result<Pool, PostgresError> {
+        let name = &self.schema;
+        let identifier = (1..=48).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            && !name.starts_with(|first: char| first.is_ascii_digit())
+            && !name.starts_with("pg_");
+        if !identifier {
+            return Err(PostgresError::Configuration(
+                "`schema` must be 1 to 48 lower-case letters, digits and underscores, and begin with neither a digit nor pg_",
+            ));
+        }
+        let mut config = read_address(address)?;
+        config.connect_timeout(self.connect_timeout);
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        if config.get_application_name().is_none() {
+            config.application_name("countersign");
+        }
+        let tls = tls::connector(self.roots.as_deref())?;
+        let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        Pool::builder(manager)
+            .max_size(self.connections.max(1))
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(self.wait_timeout))
+            .create_timeout(Some(self.connect_timeout))
+            .recycle_timeout(Some(self.connect_timeout))
+            .build()
+            .map_err(|error| PostgresError::Unavailable { source: Box::new(error) })
+    }
+}
+
+/// Reads a connection string. Without a word on encryption in it, a connection that leaves the machine is encrypted.
+fn read_address(address: &str) -> Result<Config, PostgresError> {
+    // Certificates are always checked in full here, so these three mean the same.
+    let text =
+        address.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
+    let mut config: Config = text.parse().map_err(|_| PostgresError::Address)?;
+    let local = config.get_hosts().iter().all(|host| match host {
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    });
+    if !text.contains("sslmode=") {
+        config.ssl_mode(if local { SslMode::Disable } else { SslMode::Require });
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leaves_the_machine_is_encrypted_unless_the_address_says_otherwise() {
+        let mode = |address: &str| read_address(address).unwrap().get_ssl_mode();
+        assert_eq!(mode("postgres://u@db.example.com/d"), SslMode::Require);
+        assert_eq!(mode("host=10.0.0.7 user=u"), SslMode::Require);
+        assert_eq!(mode("postgres://u@127.0.0.1,db.example.com/d"), SslMode::Require);
+        assert_eq!(mode("postgres://u@db.example.com/d?sslmode=verify-full"), SslMode::Require);
+        assert_eq!(mode("postgres://u@db.example.com/d?sslmode=disable"), SslMode::Disable);
+        assert_eq!(mode("postgres://u@127.0.0.1/d"), SslMode::Disable);
+        assert_eq!(mode("postgres://u@[::1]/d?sslmode=prefer"), SslMode::Prefer);
+        assert_eq!(mode("host=/run/postgresql user=u"), SslMode::Disable);
+    }
+
+    #[test]
+    fn a_bad_address_is_not_repeated() {
+        let error = read_address("postgres://user:secret@host:notaport/").unwrap_err();
+        assert!(!format!("{error:?} {error}").contains("secret"));
+    }
+}

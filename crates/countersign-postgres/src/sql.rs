@@ -1,0 +1,95 @@
+//! The statements: one for each call.
+//!
+//! Under READ COMMITTED a statement sees what was committed when it began, and a row that it locks or changes as it is *after* the lock was
+//! granted: PostgreSQL then looks at its condition again. The two conditions of a commit rest on that:
+//!
+//! - The record's version is part of the `UPDATE`'s own condition, so of several only the first finds it true.
+//! - The tenant's settings are locked (`FOR SHARE`) by the same statement until it has committed. A change of settings waits for the commits
+//!   that hold the lock, and whoever comes later waits for it and then finds another version.
+//!
+//! A tenant without settings has a row without a version as soon as it has a record, so that there is something to lock.
+
+/// The texts, for one PostgreSQL schema.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    pub(crate) load: String,
+    pub(crate) settings: String,
+    pub(crate) count: String,
+    /// No record expected, settings expected.
+    pub(crate) insert: String,
+    /// A record and settings expected.
+    pub(crate) update: String,
+    /// Neither expected.
+    pub(crate) insert_unset: String,
+    /// A record expected, and no settings.
+    pub(crate) update_unset: String,
+    pub(crate) first_settings: String,
+    pub(crate) change_settings: String,
+    pub(crate) purge: String,
+    pub(crate) remove: String,
+}
+
+impl Statements {
+    /// The schema's name is an identifier: that was checked.
+    pub(crate) fn new(schema: &str) -> Self {
+        let locked = format!(
+            r#"WITH ok AS MATERIALIZED (SELECT 1 FROM "{schema}".settings WHERE tenant = $1 AND version = $6 FOR SHARE)"#
+        );
+        let insert = format!(
+            r#"INSERT INTO "{schema}".records (tenant, "user", version, generation, document)
+            SELECT $1, $2, $3, $4, $5 FROM ok ON CONFLICT (tenant, "user") DO NOTHING RETURNING 1"#
+        );
+        let update = |version: &str| {
+            format!(
+                r#"UPDATE "{schema}".records SET version = $3, generation = $4, document = $5 FROM ok
+                WHERE tenant = $1 AND "user" = $2 AND version = {version} RETURNING 1"#
+            )
+        };
+        // The row that is made here can't be seen by the same statement, hence the two ways to find it. Where another transaction has just
+        // made it, neither does: `known` is false then, and the statement is sent again.
+        let unset = |write: &str| {
+            format!(
+                r#"WITH made AS (INSERT INTO "{schema}".settings (tenant) VALUES ($1) ON CONFLICT (tenant) DO NOTHING RETURNING 1),
+                found AS MATERIALIZED (SELECT 1 FROM "{schema}".settings WHERE tenant = $1 AND version IS NULL FOR SHARE),
+                ok AS (SELECT 1 FROM made UNION ALL SELECT 1 FROM found),
+                wrote AS ({write})
+                SELECT EXISTS (SELECT 1 FROM wrote) AS wrote,
+                    EXISTS (SELECT 1 FROM made) OR EXISTS (SELECT 1 FROM "{schema}".settings WHERE tenant = $1) AS known"#
+            )
+        };
+        Self {
+            load: format!(
+                r#"SELECT s.version, s.generation, s.document, r.version, r.generation, r.document
+                FROM (VALUES (1)) AS one (one) LEFT JOIN "{schema}".settings s ON s.tenant = $1
+                LEFT JOIN "{schema}".records r ON r.tenant = $1 AND r."user" = $2"#
+            ),
+            settings: format!(r#"SELECT version, generation, document FROM "{schema}".settings WHERE tenant = $1"#),
+            count: format!(r#"SELECT count(*) FROM "{schema}".records WHERE tenant = $1 AND generation < $2"#),
+            insert: format!("{locked} {insert}"),
+            update: format!("{locked} {}", update("$7")),
+            insert_unset: unset(&insert),
+            update_unset: unset(&update("$6")),
+            first_settings: format!(
+                r#"INSERT INTO "{schema}".settings AS s (tenant, version, generation, document) VALUES ($1, $2, $3, $4)
+                ON CONFLICT (tenant) DO UPDATE SET version = $2, generation = $3, document = $4 WHERE s.version IS NULL
+                RETURNING 1"#
+            ),
+            change_settings: format!(
+                r#"UPDATE "{schema}".settings SET version = $2, generation = $3, document = $4
+                WHERE tenant = $1 AND version = $5 RETURNING 1"#
+            ),
+            // Locked first, in the order of an index: two purges that meet wait for each other and delete different rows, and a record that was
+            // written under a later generation meanwhile is left alone.
+            purge: format!(
+                r#"WITH goes AS MATERIALIZED (
+                    SELECT tenant, "user" FROM "{schema}".records WHERE tenant = $1 AND generation < $2
+                    ORDER BY tenant, generation, "user" LIMIT $3 FOR UPDATE
+                ), gone AS (
+                    DELETE FROM "{schema}".records r USING goes WHERE r.tenant = goes.tenant AND r."user" = goes."user"
+                    RETURNING 1
+                ) SELECT count(*) FROM gone"#
+            ),
+            remove: format!(r#"DELETE FROM "{schema}".records WHERE tenant = $1 AND "user" = $2 RETURNING 1"#),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The store.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::error::PostgresError;
+use crate::migrate;
+use crate::options::PostgresOptions;
+use crate::sql::Statements;
+
+/// How many records one statement deletes. A purge of more is cut into such slices, with other writers in between.
+const SLICE: u32 = 1_000;
+
+/// How often a commit is sent again that met another one making the tenant's row. Once is enough: the row is never deleted.
+const ATTEMPTS: usize = 4;
+
+/// Countersign's saved state in PostgreSQL. Clones share its pool of connections.
+///
+/// See the [crate's front page](crate) for what it promises and what it costs.
+#[derive(Clone)]
+pub struct PostgresFactors {
+    pool: Pool,
+    sql: Arc<Statements>,
+    prepared: bool,
+    statement_timeout: Duration,
+}
+
+/// A parameter of a statement, with its type: so that one round trip is enough also where nothing is prepared.
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+impl PostgresFactors {
+    /// Connects with the default options, and makes or migrates the tables.
+    ///
+    /// # Errors
+    ///
+    /// [`PostgresError`] says why the server can't be used.
+    pub async fn connect(address: &str) -> Result<Self, PostgresError> {
+        PostgresOptions::default().connect(address).await
+    }
+
+    /// Options to change before connecting.
+    pub fn options() -> PostgresOptions {
+        PostgresOptions::default()
+    }
+
+    pub(crate) async fn on(pool: Pool, options: &PostgresOptions) -> Result<Self, PostgresError> {
+        migrate::prepare(&pool, options).await?;
+        Ok(Self {
+            pool,
+            sql: Arc::new(Statements::new(&options.schema)),
+            prepared: options.prepared_statements,
+            statement_timeout: options.statement_timeout,
+        })
+    }
+
+    /// Sends one statement and waits for its rows.
+    async fn query(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, PostgresError> {
+        let client = self.pool.get().await?;
+        if let Ok(rows) = tokio::time::timeout(self.statement_timeout, self.send(&client, text, parameters)).await {
+            return Ok(rows?);
+        }
+        // The answer may still come: this connection is of no use to others.
+        drop(Object::take(client));
+        Err(PostgresError::TimedOut)
+    }
+
+    async fn send(
+        &self,
+        client: &Object,
+        text: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        if !self.prepared {
+            return client.query_typed(text, parameters).await;
+        }
+        let types: Vec<Type> = parameters.iter().map(|(_, kind)| kind.clone()).collect();
+        let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
+        let statement = client.prepare_typed_cached(text, &types).await?;
+        client.query(&statement, &values).await
+    }
+
+    /// A statement that only reads is sent once more where the connection turned out to be lost: the first call after a restart of the server.
+    async fn read(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, PostgresError> {
+        match self.query(text, parameters).await {
+            Err(error) if error.is_lost() => self.query(text, parameters).await,
+            answer => answer,
+        }
+    }
+
+    /// A conditional write that answers with a row if it wrote.
+    async fn write(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Commit, PostgresError> {
+        match self.query(text, parameters).await {
+            Ok(rows) => Ok(if rows.is_empty() { Commit::Conflict } else { Commit::Written }),
+            // The database's own default isolation is stricter than READ COMMITTED: something came first.
+            Err(error) if error.is_serialization_failure() => Ok(Commit::Conflict),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A commit that expects no settings: it locks the tenant's row all the same, and makes it if there is none.
+    async fn write_unset(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Commit, PostgresError> {
+        for _ in 0..ATTEMPTS {
+            let rows = match self.query(text, parameters).await {
+                Err(error) if error.is_serialization_failure() => return Ok(Commit::Conflict),
+                answer => answer?,
+            };
+            let row = rows.first().ok_or(PostgresError::Damaged)?;
+            if row.try_get("wrote")? {
+                return Ok(Commit::Written);
+            }
+            if row.try_get("known")? {
+                return Ok(Commit::Conflict);
+            }
+        }
+        Ok(Commit::Conflict)
+    }
+}
+
+impl fmt::Debug for PostgresFactors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresFactors").field("prepared", &self.prepared).finish_non_exhaustive()
+    }
+}
+
+/// The three columns of a row, from `first` on. `None`: there is no such row.
+fn saved(row: &Row, first: usize) -> Result<Option<Saved>, PostgresError> {
+    let [version, generation, document] = [first, first.saturating_add(1), first.saturating_add(2)];
+    let Some(bytes) = row.try_get::<_, Option<&[u8]>>(version)? else { return Ok(None) };
+    let generation: i64 = row.try_get(generation)?;
+    Ok(Some(Saved {
+        version: Version::from_bytes(bytes.try_into().map_err(|_| PostgresError::Damaged)?),
+        generation: Generation::new(u32::try_from(generation).map_err(|_| PostgresError::Damaged)?),
+        document: row.try_get::<_, String>(document)?,
+    }))
+}
+
+fn count(rows: &[Row]) -> Result<u64, PostgresError> {
+    let number: i64 = rows.first().ok_or(PostgresError::Damaged)?.try_get(0)?;
+    u64::try_from(number).map_err(|_| PostgresError::Damaged)
+}
+
+#[async_trait]
+impl FactorStore for PostgresFactors {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+        let rows = self.read(&self.sql.load, &[(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)]).await?;
+        let row = rows.first().ok_or(PostgresError::Damaged)?;
+        Ok(Snapshot { settings: saved(row, 0)?, record: saved(row, 3)? })
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: &Expected,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        let (tenant, user, document) = (tenant.as_str(), user.as_str(), next.document.as_str());
+        let (version, generation) = (next.version.as_bytes().as_slice(), i64::from(next.generation.number()));
+        let settings = expected.settings.as_ref().map(|version| version.as_bytes().as_slice());
+        let record = expected.record.as_ref().map(|version| version.as_bytes().as_slice());
+        let mut parameters: Vec<Parameter<'_>> = Vec::with_capacity(7);
+        parameters.extend([
+            (&tenant as &(dyn ToSql + Sync), Type::TEXT),
+            (&user, Type::TEXT),
+            (&version, Type::BYTEA),
+            (&generation, Type::INT8),
+            (&document, Type::TEXT),
+        ]);
+        if let Some(settings) = &settings {
+            parameters.push((settings, Type::BYTEA));
+        }
+        if let Some(record) = &record {
+            parameters.push((record, Type::BYTEA));
+        }
+        Ok(match (settings.is_some(), record.is_some()) {
+            (true, true) => self.write(&self.sql.update, &parameters).await?,
+            (true, false) => self.write(&self.sql.insert, &parameters).await?,
+            (false, true) => self.write_unset(&self.sql.update_unset, &parameters).await?,
+            (false, false) => self.write_unset(&self.sql.insert_unset, &parameters).await?,
+        })
+    }
+
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+        let rows = self.read(&self.sql.settings, &[(&tenant.as_str(), Type::TEXT)]).await?;
+        Ok(match rows.first() {
+            Some(row) => saved(row, 0)?,
+            None => None,
+        })
+    }
+
+    async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        expected: Option<Version>,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        let (tenant, document) = (tenant.as_str(), next.document.as_str());
+        let (version, generation) = (next.version.as_bytes().as_slice(), i64::from(next.generation.number()));
+        let expected = expected.as_ref().map(|version| version.as_bytes().as_slice());
+        let mut parameters: Vec<Parameter<'_>> = Vec::with_capacity(5);
+        parameters.extend([
+            (&tenant as &(dyn ToSql + Sync), Type::TEXT),
+            (&version, Type::BYTEA),
+            (&generation, Type::INT8),
+            (&document, Type::TEXT),
+        ]);
+        Ok(match &expected {
+            None => self.write(&self.sql.first_settings, &parameters).await?,
+            Some(expected) => {
+                parameters.push((expected, Type::BYTEA));
+                self.write(&self.sql.change_settings, &parameters).await?
+            }
+        })
+    }
+
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+        let (tenant, below) = (tenant.as_str(), i64::from(below.number()));
+        let mut deleted: u64 = 0;
+        loop {
+            let left = u64::from(at_most).saturating_sub(deleted);
+            let asked = i64::try_from(left)?.min(i64::from(SLICE));
+            let parameters: [Parameter<'_>; 3] = [(&tenant, Type::TEXT), (&below, Type::INT8), (&asked, Type::INT8)];
+            let slice = count(&self.query(&self.sql.purge, &parameters).await?)?;
+            deleted = deleted.saturating_add(slice);
+            if slice < u64::try_from(asked)? || deleted >= u64::from(at_most) {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+        let (tenant, below) = (tenant.as_str(), i64::from(below.number()));
+        Ok(count(&self.read(&self.sql.count, &[(&tenant, Type::TEXT), (&below, Type::INT8)]).await?)?)
+    }
+
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
+        Ok(self.write(&self.sql.remove, &parameters).await? == Commit::Written)
+    }
+}

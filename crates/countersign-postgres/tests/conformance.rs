@@ -1,0 +1,20 @@
+//! The suite of the testkit, with prepared statements and without.
+
+mod support;
+
+use countersign_testkit::servers;
+use support::Schema;
+
+mod prepared {
+    use super::*;
+
+    countersign_testkit::factor_store_conformance!(async { Ok(servers::postgres_url()?.map(|url| Schema::new(&url))) });
+}
+
+mod unprepared {
+    use super::*;
+
+    countersign_testkit::factor_store_conformance!(async {
+        Ok(servers::postgres_url()?.map(|url| Schema { prepared: false, ..Schema::new(&url) }))
+    });
+}

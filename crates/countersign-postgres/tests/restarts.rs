@@ -1,0 +1,137 @@
+//! Crashes of the server in the middle of a storm of writes.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
+use countersign_postgres::{PostgresError, PostgresFactors};
+use countersign_testkit::servers::{Server, skip};
+
+fn server(settings: &[&str]) -> Option<Server> {
+    let server = Server::postgres(settings).unwrap();
+    if server.is_none() {
+        skip("no PostgreSQL server is installed").unwrap();
+    }
+    server
+}
+
+fn row(number: u32) -> Saved {
+    let mut version = [0; 16];
+    version[..4].copy_from_slice(&number.to_be_bytes());
+    let version = Version::from_bytes(version);
+    Saved { version, generation: Generation::new(0), document: format!("{{\"number\":{number}}}") }
+}
+
+fn number(row: &Saved) -> u32 {
+    u32::from_be_bytes(row.version.as_bytes()[..4].try_into().unwrap())
+}
+
+/// What was acknowledged is there after each crash, and nothing more than the one write that was under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_crashes() {
+    let Some(mut server) = server(&[]) else { return };
+    let store = PostgresFactors::options().connections(8).connect(server.url()).await.unwrap();
+    let acme = TenantId::new("acme").unwrap();
+    let mut kept = [0_u32; 8];
+    for round in 0..4 {
+        let writers: Vec<_> = kept
+            .iter()
+            .copied()
+            .enumerate()
+            .map(|(user, from)| tokio::spawn(count_until_it_fails(store.clone(), acme.clone(), user, from)))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        if round % 2 == 0 {
+            server.kill().unwrap();
+        } else {
+            server.stop().unwrap();
+        }
+        let mut acknowledged = Vec::new();
+        for writer in writers {
+            acknowledged.push(writer.await.unwrap());
+        }
+        server.start().unwrap();
+        for (user, (kept, acknowledged)) in kept.iter_mut().zip(acknowledged).enumerate() {
+            let found = patiently(&store, &acme, user).await.as_ref().map_or(0, number);
+            assert!(
+                found == acknowledged || found == acknowledged + 1,
+                "{acknowledged} was acknowledged, and {found} was kept"
+            );
+            *kept = found;
+        }
+    }
+    assert!(kept.iter().all(|count| *count > 0), "nothing was written before the crashes: {kept:?}");
+}
+
+async fn count_until_it_fails(store: PostgresFactors, acme: TenantId, user: usize, from: u32) -> u32 {
+    let user = UserId::new(&format!("user-{user}")).unwrap();
+    let mut reached = from;
+    loop {
+        let record = (reached > 0).then(|| row(reached).version);
+        match store.commit(&acme, &user, &Expected { settings: None, record }, &row(reached + 1)).await {
+            Ok(Commit::Written) => reached += 1,
+            Ok(Commit::Conflict) => panic!("nobody else writes"),
+            Err(_) => return reached,
+        }
+    }
+}
+
+async fn patiently(store: &PostgresFactors, acme: &TenantId, user: usize) -> Option<Saved> {
+    let user = UserId::new(&format!("user-{user}")).unwrap();
+    let started = Instant::now();
+    loop {
+        match store.load(acme, &user).await {
+            Ok(snapshot) => return snapshot.record,
+            Err(fault) => assert!(started.elapsed() < Duration::from_secs(20), "it does not come back: {fault:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_may_forget_is_refused_unless_that_is_accepted() {
+    let Some(server) = server(&["synchronous_commit=off"]) else { return };
+    let refused = PostgresFactors::connect(server.url()).await;
+    assert!(matches!(refused, Err(PostgresError::NotDurable { setting: "synchronous_commit" })), "{refused:?}");
+    PostgresFactors::options().accept_data_loss_on_crash().connect(server.url()).await.unwrap();
+}
+
+/// A server that accepts connections and never answers: every call ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_is_a_fault_in_time() {
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("postgres://nobody@127.0.0.1:{}/nothing", silent.local_addr().unwrap().port());
+    let started = Instant::now();
+    let refused = PostgresFactors::options().connect_timeout(Duration::from_millis(300)).connect(&url).await;
+    assert!(refused.is_err());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+/// The stricter isolation levels undo a statement where READ COMMITTED looks again; that is a conflict, not a fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stricter_default_isolation_makes_conflicts_and_no_faults() {
+    let Some(server) = server(&["default_transaction_isolation=serializable"]) else { return };
+    let store = PostgresFactors::options().connections(8).connect(server.url()).await.unwrap();
+    let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+    let racing: Vec<_> = (1..=8_u32)
+        .map(|writer| {
+            let (store, acme, alice) = (store.clone(), acme.clone(), alice.clone());
+            tokio::spawn(async move {
+                let mut written = 0_u32;
+                for round in 0..20 {
+                    let record = store.load(&acme, &alice).await.unwrap().record.map(|row| row.version);
+                    let next = row(writer * 1_000 + round);
+                    let expected = Expected { settings: None, record };
+                    written +=
+                        u32::from(store.commit(&acme, &alice, &expected, &next).await.unwrap() == Commit::Written);
+                }
+                written
+            })
+        })
+        .collect();
+    let mut written = 0;
+    for writer in racing {
+        written += writer.await.unwrap();
+    }
+    assert!(written > 0);
+}

@@ -1,0 +1,80 @@
+//! A PostgreSQL schema of one test's own.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use countersign::{FactorStore, Fault};
+use countersign_postgres::{PostgresFactors, PostgresOptions};
+use countersign_testkit::conformance::{Backend, HostTransaction};
+use tokio_postgres::{Client, NoTls};
+
+pub struct Schema {
+    pub url: String,
+    /// What the store is given, if that is another address: a pooler's.
+    pub store_url: String,
+    pub name: String,
+    pub prepared: bool,
+}
+
+impl Schema {
+    pub fn new(url: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("countersign_test_{}_{number}", std::process::id());
+        Self { url: url.to_owned(), store_url: url.to_owned(), name, prepared: true }
+    }
+
+    pub fn options(&self) -> PostgresOptions {
+        PostgresFactors::options().schema(&self.name).connections(2).prepared_statements(self.prepared)
+    }
+
+    pub async fn client(&self) -> Result<Client, Fault> {
+        connect(&self.url).await
+    }
+}
+
+pub async fn connect(url: &str) -> Result<Client, Fault> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+#[async_trait]
+impl Backend for Schema {
+    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+        Ok(Arc::new(self.options().connect(&self.store_url).await?))
+    }
+
+    /// Ends all connections that stores have, as a restart does. A restart itself is in `tests/restarts.rs`.
+    async fn interrupt(&self) -> Result<bool, Fault> {
+        let ended = format!(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+            WHERE application_name = 'countersign' AND pid <> pg_backend_pid() AND query LIKE '%\"{}\"%'",
+            self.name
+        );
+        self.client().await?.simple_query(&ended).await?;
+        Ok(true)
+    }
+
+    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+        let client = self.client().await?;
+        client.batch_execute("BEGIN; CREATE TEMPORARY TABLE host (one integer); INSERT INTO host VALUES (1)").await?;
+        Ok(Some(Box::new(Host(client))))
+    }
+
+    async fn clean_up(&self) -> Result<(), Fault> {
+        let drop = format!("SET client_min_messages = error; DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.name);
+        Ok(self.client().await?.batch_execute(&drop).await?)
+    }
+}
+
+struct Host(Client);
+
+#[async_trait]
+impl HostTransaction for Host {
+    async fn roll_back(self: Box<Self>) -> Result<(), Fault> {
+        Ok(self.0.batch_execute("ROLLBACK").await?)
+    }
+}

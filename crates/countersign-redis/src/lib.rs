@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+mod connection;
+mod error;
+mod keys;
+mod options;
+mod prepare;
+mod scripts;
+mod store;
+
+pub use error::RedisError;
+pub use options::RedisOptions;
+pub use store::RedisFactors;

@@ -1,0 +1,174 @@
+//! The store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
+
+use crate::connection::Connection;
+use crate::error::RedisError;
+use crate::keys::{FORMAT, Keys};
+use crate::options::RedisOptions;
+use crate::prepare;
+use crate::scripts::Scripts;
+
+/// How many records one script deletes. A purge of more is cut into such slices, with other calls in between.
+const SLICE: u32 = 500;
+
+/// Countersign's saved state in Redis. Clones share its connection.
+///
+/// See the [crate's front page](crate) for what it promises and what it costs.
+#[derive(Clone)]
+pub struct RedisFactors {
+    connection: Connection,
+    scripts: Arc<Scripts>,
+    prefix: Arc<str>,
+}
+
+/// The fields of a row as Redis answers them.
+type Fields = (Option<Vec<u8>>, Option<u32>, Option<String>);
+
+impl RedisFactors {
+    /// Connects to one server with the default options. The store must have been made before.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError`] says why the server can't be used.
+    pub async fn connect(address: &str) -> Result<Self, RedisError> {
+        RedisOptions::default().connect(address).await
+    }
+
+    /// Options to change before connecting.
+    pub fn options() -> RedisOptions {
+        RedisOptions::default()
+    }
+
+    pub(crate) async fn on(connection: Connection, options: &RedisOptions) -> Result<Self, RedisError> {
+        prepare::prepare(&connection, options).await?;
+        Ok(Self { connection, scripts: Arc::new(Scripts::new()), prefix: options.prefix.as_str().into() })
+    }
+
+    fn keys(&self, tenant: &TenantId) -> Keys {
+        Keys::of(&self.prefix, tenant)
+    }
+}
+
+impl fmt::Debug for RedisFactors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisFactors").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+fn saved(fields: Fields) -> Result<Option<Saved>, RedisError> {
+    match fields {
+        (None, None, None) => Ok(None),
+        (Some(version), Some(generation), Some(document)) => Ok(Some(Saved {
+            version: Version::from_bytes(version.try_into().map_err(|_| RedisError::Damaged)?),
+            generation: Generation::new(generation),
+            document,
+        })),
+        _ => Err(RedisError::Damaged),
+    }
+}
+
+/// A number that a script answered; a negative one means that the marker is missing.
+fn number(answer: i64) -> Result<u64, RedisError> {
+    u64::try_from(answer).map_err(|_| RedisError::Empty)
+}
+
+fn commit(answer: i64) -> Result<Commit, RedisError> {
+    Ok(if number(answer)? == 0 { Commit::Conflict } else { Commit::Written })
+}
+
+/// No version is empty, so the empty text stands for none.
+fn expected(version: Option<&Version>) -> &[u8] {
+    version.map_or(&[], |version| version.as_bytes())
+}
+
+#[async_trait]
+impl FactorStore for RedisFactors {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+        let keys = self.keys(tenant);
+        let mut call = self.scripts.load.prepare_invoke();
+        call.key(keys.marker()).key(keys.settings()).key(keys.record(user)).arg(FORMAT);
+        let (settings, record) =
+            self.connection.run::<Option<(Fields, Fields)>>(&call).await?.ok_or(RedisError::Empty)?;
+        Ok(Snapshot { settings: saved(settings)?, record: saved(record)? })
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expectation: &Expected,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        let keys = self.keys(tenant);
+        let mut call = self.scripts.commit.prepare_invoke();
+        call.key(keys.marker()).key(keys.settings()).key(keys.record(user)).key(keys.generations());
+        call.arg(FORMAT)
+            .arg(expected(expectation.settings.as_ref()))
+            .arg(expected(expectation.record.as_ref()))
+            .arg(next.version.as_bytes().as_slice())
+            .arg(next.generation.number())
+            .arg(next.document.as_str())
+            .arg(user.as_str());
+        Ok(commit(self.connection.run(&call).await?)?)
+    }
+
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+        let keys = self.keys(tenant);
+        let mut call = self.scripts.settings.prepare_invoke();
+        call.key(keys.marker()).key(keys.settings()).arg(FORMAT);
+        Ok(saved(self.connection.run::<Option<Fields>>(&call).await?.ok_or(RedisError::Empty)?)?)
+    }
+
+    async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        expectation: Option<Version>,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        let keys = self.keys(tenant);
+        let mut call = self.scripts.change_settings.prepare_invoke();
+        call.key(keys.marker()).key(keys.settings());
+        call.arg(FORMAT)
+            .arg(expected(expectation.as_ref()))
+            .arg(next.version.as_bytes().as_slice())
+            .arg(next.generation.number())
+            .arg(next.document.as_str());
+        Ok(commit(self.connection.run(&call).await?)?)
+    }
+
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+        let keys = self.keys(tenant);
+        let mut deleted: u64 = 0;
+        loop {
+            let left = u64::from(at_most).saturating_sub(deleted);
+            let asked = left.min(u64::from(SLICE));
+            let mut call = self.scripts.purge.prepare_invoke();
+            call.key(keys.marker()).key(keys.generations());
+            call.arg(FORMAT).arg(below.number()).arg(asked).arg(keys.records());
+            let slice = number(self.connection.run(&call).await?)?;
+            deleted = deleted.saturating_add(slice);
+            if slice < asked || deleted >= u64::from(at_most) {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+        let keys = self.keys(tenant);
+        let mut call = self.scripts.count.prepare_invoke();
+        call.key(keys.marker()).key(keys.generations()).arg(FORMAT).arg(below.number());
+        Ok(number(self.connection.run(&call).await?)?)
+    }
+
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        let keys = self.keys(tenant);
+        let mut call = self.scripts.remove.prepare_invoke();
+        call.key(keys.marker()).key(keys.record(user)).key(keys.generations()).arg(FORMAT).arg(user.as_str());
+        Ok(number(self.connection.run(&call).await?)? > 0)
+    }
+}

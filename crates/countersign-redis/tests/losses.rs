@@ -1,0 +1,147 @@
+//! What a server loses is noticed, and what it keeps comes back.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
+use countersign_redis::{RedisError, RedisFactors, RedisOptions};
+use countersign_testkit::servers::{Server, skip};
+
+fn options() -> RedisOptions {
+    RedisFactors::options().response_timeout(Duration::from_secs(2))
+}
+
+fn server(arguments: &[&str]) -> Option<Server> {
+    let server = Server::redis(arguments).unwrap();
+    if server.is_none() {
+        skip("no Redis server is installed").unwrap();
+    }
+    server
+}
+
+fn row(number: u8) -> Saved {
+    Saved {
+        version: Version::from_bytes([number; 16]),
+        generation: Generation::new(0),
+        document: format!("{{\"number\":{number}}}"),
+    }
+}
+
+async fn refusal(store: &RedisFactors, acme: &TenantId, alice: &UserId) -> String {
+    format!("{:?}", store.load(acme, alice).await.unwrap_err())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_keeps_nothing_is_refused_unless_that_is_accepted() {
+    let Some(server) = server(&[]) else { return };
+    let refused = options().initialise_if_empty().connect(server.url()).await;
+    assert!(matches!(refused, Err(RedisError::NotDurable)), "{refused:?}");
+    options().initialise_if_empty().accept_data_loss_on_restart().connect(server.url()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_evicts_is_refused() {
+    let Some(server) = server(&["--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"]) else { return };
+    let refused = options().initialise_if_empty().connect(server.url()).await;
+    assert!(matches!(refused, Err(RedisError::Evicts)), "{refused:?}");
+}
+
+/// An empty server is no store in which nobody uses the second factor: every call fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lost_everything_is_noticed_at_every_call() {
+    let Some(server) = server(&["--appendonly", "yes"]) else { return };
+    let refused = options().connect(server.url()).await;
+    assert!(matches!(refused, Err(RedisError::Empty)), "{refused:?}");
+    let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
+    let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), Commit::Written);
+
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut client = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("FLUSHALL").exec_async(&mut client).await.unwrap();
+    let none = Expected { settings: None, record: None };
+    assert_eq!(refusal(&store, &acme, &alice).await, "Empty");
+    assert!(store.commit(&acme, &alice, &none, &row(2)).await.is_err());
+    assert!(store.settings(&acme).await.is_err());
+    assert!(store.change_settings(&acme, None, &row(2)).await.is_err());
+    assert!(store.purge(&acme, Generation::new(9), 1).await.is_err());
+    assert!(store.count(&acme, Generation::new(9)).await.is_err());
+    assert!(store.remove(&acme, &alice).await.is_err());
+    assert!(matches!(options().connect(server.url()).await, Err(RedisError::Empty)));
+    let keys: u64 = redis::cmd("DBSIZE").query_async(&mut client).await.unwrap();
+    assert_eq!(keys, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_that_the_server_forgot_are_sent_again() {
+    let Some(server) = server(&["--appendonly", "yes"]) else { return };
+    let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
+    let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut client = client.get_multiplexed_async_connection().await.unwrap();
+    let mut before = None;
+    for number in 1..5 {
+        redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut client).await.unwrap();
+        let expected = Expected { settings: None, record: before };
+        assert_eq!(store.commit(&acme, &alice, &expected, &row(number)).await.unwrap(), Commit::Written);
+        before = Some(row(number).version);
+    }
+    assert_eq!(store.load(&acme, &alice).await.unwrap().record.unwrap(), row(4));
+}
+
+/// With `appendfsync always`, what was acknowledged survives SIGKILL in the middle of a storm of writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_crashes() {
+    let Some(mut server) = server(&["--appendonly", "yes", "--appendfsync", "always"]) else { return };
+    let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
+    let acme = TenantId::new("acme").unwrap();
+    let mut acknowledged = [0_u8; 8];
+    for _ in 0..5 {
+        let writers: Vec<_> = acknowledged
+            .iter()
+            .copied()
+            .enumerate()
+            .map(|(user, from)| tokio::spawn(count_until_it_fails(store.clone(), acme.clone(), user, from)))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        server.kill().unwrap();
+        let mut reached = Vec::new();
+        for user in writers {
+            reached.push(user.await.unwrap());
+        }
+        server.start().unwrap();
+        for (user, (kept, count)) in acknowledged.iter_mut().zip(reached).enumerate() {
+            let found = patiently(&store, &acme, user).await.map_or(0, |row| row.version.as_bytes()[0]);
+            assert!(found == count || found == count + 1, "{count} was acknowledged, and {found} was kept");
+            *kept = found;
+        }
+    }
+    assert!(acknowledged.iter().any(|count| *count > 0), "nothing was written before the crashes");
+}
+
+async fn count_until_it_fails(store: RedisFactors, acme: TenantId, user: usize, from: u8) -> u8 {
+    let user = UserId::new(&format!("user-{user}")).unwrap();
+    let mut reached = from;
+    while reached < 250 {
+        let record = (reached > 0).then(|| row(reached).version);
+        match store.commit(&acme, &user, &Expected { settings: None, record }, &row(reached + 1)).await {
+            Ok(Commit::Written) => reached += 1,
+            Ok(Commit::Conflict) => panic!("nobody else writes"),
+            Err(_) => break,
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    reached
+}
+
+async fn patiently(store: &RedisFactors, acme: &TenantId, user: usize) -> Option<Saved> {
+    let user = UserId::new(&format!("user-{user}")).unwrap();
+    let started = Instant::now();
+    loop {
+        match store.load(acme, &user).await {
+            Ok(snapshot) => return snapshot.record,
+            Err(fault) => assert!(started.elapsed() < Duration::from_secs(20), "it does not come back: {fault:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,79 @@
+//! Keys of one test's own.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use countersign::{FactorStore, Fault};
+use countersign_redis::{RedisFactors, RedisOptions};
+use countersign_testkit::conformance::{Backend, HostTransaction};
+use redis::aio::MultiplexedConnection;
+
+pub struct Keys {
+    pub url: String,
+    pub prefix: String,
+}
+
+impl Keys {
+    pub fn new(url: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self { url: url.to_owned(), prefix: format!("countersign-test-{}-{number}", std::process::id()) }
+    }
+
+    pub fn options(&self) -> RedisOptions {
+        RedisFactors::options().key_prefix(&self.prefix).initialise_if_empty().accept_data_loss_on_restart()
+    }
+
+    pub async fn client(&self) -> Result<MultiplexedConnection, Fault> {
+        Ok(redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?)
+    }
+}
+
+#[async_trait]
+impl Backend for Keys {
+    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+        // An account of their own, so that one test can end its own connections and no others.
+        let mut client = self.client().await?;
+        let rules = ["SETUSER", &self.prefix, "on", ">secret", "~*", "&*", "+@all"];
+        redis::cmd("ACL").arg(&rules).exec_async(&mut client).await?;
+        let (scheme, place) = self.url.split_once("://").ok_or("no address")?;
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        Ok(Arc::new(self.options().connect(&format!("{scheme}://{}:secret@{place}", self.prefix)).await?))
+    }
+
+    /// Ends all connections of this test's stores, as a restart does. A restart itself is in `tests/restarts.rs`.
+    async fn interrupt(&self) -> Result<bool, Fault> {
+        let mut client = self.client().await?;
+        redis::cmd("CLIENT").arg(&["KILL", "USER", &self.prefix]).exec_async(&mut client).await?;
+        Ok(true)
+    }
+
+    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+        let mut client = self.client().await?;
+        redis::cmd("MULTI").exec_async(&mut client).await?;
+        Ok(Some(Box::new(Host(client))))
+    }
+
+    async fn clean_up(&self) -> Result<(), Fault> {
+        let mut client = self.client().await?;
+        redis::cmd("ACL").arg(&["DELUSER", &self.prefix]).exec_async(&mut client).await?;
+        let pattern = format!("{}:*", self.prefix);
+        let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut client).await?;
+        for chunk in keys.chunks(1_000) {
+            redis::cmd("UNLINK").arg(chunk).exec_async(&mut client).await?;
+        }
+        Ok(())
+    }
+}
+
+struct Host(MultiplexedConnection);
+
+#[async_trait]
+impl HostTransaction for Host {
+    async fn roll_back(self: Box<Self>) -> Result<(), Fault> {
+        let mut client = self.0;
+        Ok(redis::cmd("DISCARD").exec_async(&mut client).await?)
+    }
+}

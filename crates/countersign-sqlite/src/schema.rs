@@ -1,0 +1,126 @@
+//! The tables, and how a file is prepared.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+
+use crate::error::SqliteError;
+use crate::options::{Durability, SqliteOptions};
+
+/// The schema that this version makes.
+const SCHEMA: u32 = 1;
+
+/// Opens a connection to a file for writing.
+pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteError> {
+    if !options.create_if_missing && !path.try_exists()? {
+        return Err(SqliteError::Missing);
+    }
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, options.create_if_missing);
+    let connection = Connection::open_with_flags(path, flags)?;
+    // SQLite opens a file that can't be written all the same, and fails later.
+    if connection.is_readonly("main")? {
+        return Err(SqliteError::ReadOnly);
+    }
+    prepare(&connection, options)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(SqliteError::NoWriteAheadLog { found: mode });
+    }
+    Ok(connection)
+}
+
+/// Opens a connection to a file that is open for writing already.
+pub(crate) fn open_reader(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    prepare(&connection, options)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// What a connection does not remember from one opening to the next.
+pub(crate) fn prepare(connection: &Connection, options: &SqliteOptions) -> Result<(), SqliteError> {
+    connection.busy_handler(Some(patience::wait))?;
+    let synchronous = match options.durability {
+        Durability::PowerLoss => "FULL",
+        Durability::ProcessCrash => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    // Deleted records are overwritten, not only unlinked.
+    let _mode: i64 = connection.query_row("PRAGMA secure_delete = ON", [], |row| row.get(0))?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+/// Makes or migrates the tables, once, whichever process comes first.
+pub(crate) fn migrate(connection: &mut Connection, prefix: &str) -> Result<(), SqliteError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(&format!(
+        "CREATE TABLE IF NOT EXISTS {prefix}schema (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL) STRICT;"
+    ))?;
+    let found: Option<u32> =
+        transaction.query_row(&format!("SELECT version FROM {prefix}schema"), [], |row| row.get(0)).optional()?;
+    match found {
+        None => {
+            // Names are compared byte by byte: SQLite's default. A record is found by (tenant, user), and by generation for a purge.
+            transaction.execute_batch(&format!(
+                r#"
+                CREATE TABLE {prefix}settings (
+                    tenant TEXT PRIMARY KEY NOT NULL,
+                    version BLOB NOT NULL CHECK (length(version) = 16),
+                    generation INTEGER NOT NULL,
+                    document TEXT NOT NULL
+                ) STRICT;
+                CREATE TABLE {prefix}records (
+                    id INTEGER PRIMARY KEY,
+                    tenant TEXT NOT NULL,
+                    "user" TEXT NOT NULL,
+                    version BLOB NOT NULL CHECK (length(version) = 16),
+                    generation INTEGER NOT NULL,
+                    document TEXT NOT NULL,
+                    UNIQUE (tenant, "user")
+                ) STRICT;
+                CREATE INDEX {prefix}records_by_generation ON {prefix}records (tenant, generation);
+                INSERT INTO {prefix}schema VALUES (1, {SCHEMA});
+                "#
+            ))?;
+        }
+        Some(SCHEMA) => {}
+        Some(found) => return Err(SqliteError::NewerSchema { found, readable: SCHEMA }),
+    }
+    Ok(transaction.commit()?)
+}
+
+/// Waiting for another process that holds the lock.
+///
+/// SQLite's own way sleeps ever longer, up to 100 ms, and then finds the lock taken again by a process that never slept: one of several busy
+/// processes can starve for seconds. Short waits of uneven length get everybody in.
+pub(crate) mod patience {
+    use std::cell::Cell;
+    use std::time::{Duration, Instant};
+
+    thread_local! {
+        static TIMEOUT: Cell<Duration> = const { Cell::new(Duration::from_secs(5)) };
+        static STARTED: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+
+    /// How long calls on this thread wait.
+    pub(crate) fn set(timeout: Duration) {
+        TIMEOUT.set(timeout);
+    }
+
+    pub(super) fn wait(calls: i32) -> bool {
+        if calls == 0 {
+            STARTED.set(Some(Instant::now()));
+        }
+        let waited = STARTED.get().map_or(Duration::ZERO, |started| started.elapsed());
+        if waited >= TIMEOUT.get() {
+            return false;
+        }
+        let uneven = waited.subsec_nanos() % 1_000;
+        std::thread::sleep(Duration::from_micros(u64::from(uneven).saturating_add(200)));
+        true
+    }
+}

@@ -1,0 +1,204 @@
+//! The threads of a store on a file: some that read, and one that writes.
+//!
+//! SQLite has one writer at a time, so one thread is enough for it. Whatever waits when that thread is free is written in one transaction, and
+//! acknowledged when that is on the disk: one wait for the disk for all of them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::calls::{Answer, Read, SLICE, Statements, Write};
+use crate::error::SqliteError;
+
+/// How many writes share a transaction at most.
+const GROUP: usize = 64;
+
+/// A call on its way to a thread, with the way back.
+#[derive(Debug)]
+pub(crate) struct Job<C> {
+    pub(crate) call: C,
+    pub(crate) answer: oneshot::Sender<Result<Answer, SqliteError>>,
+}
+
+impl<C> Job<C> {
+    fn finish(self, answer: Result<Answer, SqliteError>) {
+        // Whoever asked may have gone.
+        drop(self.answer.send(answer));
+    }
+}
+
+/// Calls that wait for a thread.
+#[derive(Debug)]
+pub(crate) struct Queue<C> {
+    waiting: Mutex<Waiting<C>>,
+    arrived: Condvar,
+}
+
+#[derive(Debug)]
+struct Waiting<C> {
+    jobs: VecDeque<Job<C>>,
+    closed: bool,
+}
+
+impl<C> Queue<C> {
+    pub(crate) fn new() -> Arc<Self> {
+        let waiting = Waiting { jobs: VecDeque::new(), closed: false };
+        Arc::new(Self { waiting: Mutex::new(waiting), arrived: Condvar::new() })
+    }
+
+    pub(crate) fn push(&self, job: Job<C>) {
+        let mut waiting = self.waiting();
+        if !waiting.closed {
+            waiting.jobs.push_back(job);
+            drop(waiting);
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Lets the threads end once they have done what waits.
+    pub(crate) fn close(&self) {
+        self.waiting().closed = true;
+        self.arrived.notify_all();
+    }
+
+    /// Ends it together with the thread that serves it, however that ends: nobody must wait for an answer that can't come.
+    pub(crate) fn ending(self: &Arc<Self>) -> impl Drop + use<C> {
+        struct Ending<C>(Arc<Queue<C>>);
+
+        impl<C> Drop for Ending<C> {
+            fn drop(&mut self) {
+                self.0.close();
+                self.0.waiting().jobs.clear();
+            }
+        }
+
+        Ending(Arc::clone(self))
+    }
+
+    /// Up to `at_most` jobs, waiting for the first one. `None`: closed and empty.
+    fn take(&self, at_most: usize) -> Option<Vec<Job<C>>> {
+        let mut waiting = self.waiting();
+        loop {
+            let number = waiting.jobs.len().min(at_most);
+            if number > 0 {
+                return Some(waiting.jobs.drain(..number).collect());
+            }
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Up to `at_most` jobs that wait already.
+    fn take_waiting(&self, at_most: usize) -> Vec<Job<C>> {
+        let mut waiting = self.waiting();
+        let number = waiting.jobs.len().min(at_most);
+        waiting.jobs.drain(..number).collect()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting<C>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The work of a thread that reads.
+pub(crate) fn read(connection: &Connection, sql: &Statements, queue: &Arc<Queue<Read>>) {
+    let _ending = queue.ending();
+    while let Some(jobs) = queue.take(1) {
+        for job in jobs {
+            if !job.answer.is_closed() {
+                let answer = job.call.run(connection, sql);
+                job.finish(answer);
+            }
+        }
+    }
+}
+
+/// The work of the thread that writes.
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) sql: Arc<Statements>,
+    pub(crate) queue: Arc<Queue<Write>>,
+    /// Purges that arrived while another one was at work.
+    later: VecDeque<Job<Write>>,
+}
+
+impl Writer {
+    pub(crate) fn new(connection: Connection, sql: Arc<Statements>, queue: Arc<Queue<Write>>) -> Self {
+        Self { connection, sql, queue, later: VecDeque::new() }
+    }
+
+    pub(crate) fn run(mut self) {
+        let _ending = self.queue.ending();
+        while let Some(jobs) = self.queue.take(GROUP) {
+            self.serve(jobs);
+            while let Some(purge) = self.later.pop_front() {
+                self.purge(purge);
+            }
+        }
+    }
+
+    fn serve(&mut self, jobs: Vec<Job<Write>>) {
+        let mut group = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if job.answer.is_closed() {
+                continue;
+            }
+            match job.call {
+                Write::PurgeSlice { .. } => self.later.push_back(job),
+                _ => group.push(job),
+            }
+        }
+        match self.together(&group) {
+            Some(answers) => group.into_iter().zip(answers).for_each(|(job, answer)| job.finish(Ok(answer))),
+            // Each by itself, so that each gets its own answer.
+            None => group.into_iter().for_each(|job| {
+                let answer = job.call.run(&self.connection, &self.sql);
+                job.finish(answer);
+            }),
+        }
+    }
+
+    /// Runs several writes in one transaction. `None`: there are not several, or one of them failed and nothing was written.
+    fn together(&self, group: &[Job<Write>]) -> Option<Vec<Answer>> {
+        if group.len() < 2 || self.connection.execute_batch("BEGIN IMMEDIATE").is_err() {
+            return None;
+        }
+        let answers: Result<Vec<_>, _> = group.iter().map(|job| job.call.run(&self.connection, &self.sql)).collect();
+        let answers = answers.ok().filter(|_| self.connection.execute_batch("COMMIT").is_ok());
+        // After some errors SQLite has undone the transaction by itself.
+        if answers.is_none() && !self.connection.is_autocommit() {
+            drop(self.connection.execute_batch("ROLLBACK"));
+        }
+        answers
+    }
+
+    /// Deletes slice by slice, with a group of other writes after each, so that nobody waits for a whole batch.
+    fn purge(&mut self, job: Job<Write>) {
+        let Write::PurgeSlice { tenant, below, at_most } = &job.call else { return };
+        let (tenant, below, mut left) = (tenant.clone(), *below, *at_most);
+        let mut deleted: u64 = 0;
+        let answer = loop {
+            let asked = left.min(SLICE);
+            let slice = Write::PurgeSlice { tenant: tenant.clone(), below, at_most: asked };
+            match slice.run(&self.connection, &self.sql) {
+                Ok(Answer::Number(number)) => {
+                    deleted = deleted.saturating_add(number);
+                    left = left.saturating_sub(asked);
+                    if number < u64::from(asked) || left == 0 {
+                        break Ok(Answer::Number(deleted));
+                    }
+                }
+                // What earlier slices deleted stays deleted; the caller asks again.
+                Err(error) => break Err(error),
+                Ok(_) => break Err(SqliteError::Closed),
+            }
+            let others = self.queue.take_waiting(GROUP);
+            self.serve(others);
+        };
+        job.finish(answer);
+    }
+}

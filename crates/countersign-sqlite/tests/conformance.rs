@@ -1,0 +1,86 @@
+//! The suite of the testkit, on a database in memory and on a file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign::{FactorStore, Fault};
+use countersign_sqlite::SqliteFactors;
+use countersign_testkit::conformance::{Backend, HostTransaction};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+mod memory {
+    use super::*;
+
+    struct Memory(SqliteFactors);
+
+    #[async_trait]
+    impl Backend for Memory {
+        async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+            Ok(Arc::new(self.0.clone()))
+        }
+
+        async fn interrupt(&self) -> Result<bool, Fault> {
+            Ok(false)
+        }
+
+        async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+            Ok(None)
+        }
+
+        async fn clean_up(&self) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    countersign_testkit::factor_store_conformance!(async { Ok(Some(Memory(SqliteFactors::in_memory()?))) });
+}
+
+mod file {
+    use super::*;
+
+    struct File(TempDir);
+
+    impl File {
+        fn path(&self) -> PathBuf {
+            self.0.path().join("countersign.db")
+        }
+    }
+
+    #[async_trait]
+    impl Backend for File {
+        /// A handle opens the file by itself, as another process does.
+        async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+            Ok(Arc::new(SqliteFactors::open(self.path()).await?))
+        }
+
+        async fn interrupt(&self) -> Result<bool, Fault> {
+            Ok(false)
+        }
+
+        /// SQLite has one writer: an application that has written in its own transaction holds the store up until it ends, and what the store
+        /// acknowledged was written outside of it. What can be open at the same time is a transaction that has read.
+        async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+            let connection = Connection::open(self.path())?;
+            connection.execute_batch("BEGIN")?;
+            let _rows: i64 = connection.query_row("SELECT count(*) FROM countersign_records", [], |row| row.get(0))?;
+            Ok(Some(Box::new(Host(connection))))
+        }
+
+        async fn clean_up(&self) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    struct Host(Connection);
+
+    #[async_trait]
+    impl HostTransaction for Host {
+        async fn roll_back(self: Box<Self>) -> Result<(), Fault> {
+            Ok(self.0.execute_batch("ROLLBACK")?)
+        }
+    }
+
+    countersign_testkit::factor_store_conformance!(async { Ok(Some(File(TempDir::new()?))) });
+}

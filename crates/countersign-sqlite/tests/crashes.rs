@@ -1,0 +1,124 @@
+//! SIGKILL in the middle of a storm of logins, many times (I-05, I-09).
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign::{LoginStep, PendingToken, Reason, Scope};
+use countersign_sqlite::SqliteFactors;
+use countersign_testkit::processes::CHILD;
+use countersign_testkit::{Person, World};
+
+const CRASHES: u64 = 25;
+const WRITERS: usize = 8;
+
+async fn world(path: &str) -> World {
+    World::on(SqliteFactors::open(path).await.unwrap()).unwrap()
+}
+
+/// The process that is killed: logs people in without end, and says of each step what came of it once it has the answer.
+async fn storm(path: &str, crash: &str) {
+    let world = Arc::new(world(path).await);
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (world, crash) = (Arc::clone(&world), crash.to_owned());
+            tokio::spawn(async move {
+                for number in 0.. {
+                    let name = format!("crash{crash}-writer{writer}-{number}");
+                    log_in(&world, &name).await;
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
+
+async fn log_in(world: &World, name: &str) {
+    let user = Person::named(name).join(&world.users, &world.tenant).unwrap();
+    let LoginStep::CodeRequired(challenge) = world.begin(name).await.unwrap() else { panic!("a code is required") };
+    let code = world.outbox.last_code_of(&world.tenant, &user).unwrap().code;
+    let (token, wrong) = (challenge.token.expose(), (code.parse::<u32>().unwrap() + 1) % 1_000_000);
+    for _ in 0..2 {
+        let LoginStep::Denied(denied) = world.submit(&challenge.token, &format!("{wrong:06}")).await.unwrap() else {
+            panic!("a wrong code is refused")
+        };
+        println!("WRONG {name} {} {token} {code}", denied.attempts_left().unwrap());
+    }
+    let LoginStep::Authenticated(_) = world.submit(&challenge.token, &code).await.unwrap() else {
+        panic!("the right code is accepted")
+    };
+    println!("ACCEPTED {name} 0 {token} {code}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed() {
+    if let (Ok(crash), Ok(path)) = (std::env::var(CHILD), std::env::var("STORE")) {
+        return storm(&path, &crash).await;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("countersign.db").display().to_string();
+    world(&path).await.set_scope(Scope::EntireTenant).await.unwrap();
+    let (mut accepted, mut wrong) = (0, 0);
+    for crash in 0..CRASHES {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed", "--nocapture"]);
+        child.env(CHILD, crash.to_string()).env("STORE", &path).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        let mut pipe = child.stdout.take().unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            pipe.read_to_string(&mut text).unwrap();
+            text
+        });
+        tokio::time::sleep(Duration::from_millis(60 + crash * 7 % 90)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let printed = reader.join().unwrap();
+
+        let world = world(&path).await;
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        let integrity: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(integrity, "ok");
+        // A line that was cut in the middle says nothing.
+        let lines = printed.lines().take(printed.matches('\n').count());
+        let steps: Vec<Vec<&str>> =
+            lines.map(|line| line.split(' ').collect()).filter(|step: &Vec<_>| step.len() == 5).collect();
+        for (index, step) in steps.iter().enumerate() {
+            let [kind, name, left, token, code] = step[..] else { continue };
+            let later = steps[index + 1..].iter().any(|later| later[1] == name);
+            let token = PendingToken::new(token);
+            match kind {
+                "ACCEPTED" => {
+                    Person::named(name).join(&world.users, &world.tenant).unwrap();
+                    let LoginStep::Denied(denied) = world.submit(&token, code).await.unwrap() else {
+                        panic!("a code that was accepted before the crash works again")
+                    };
+                    assert_eq!(denied.reason(), Reason::LoginOver);
+                    accepted += 1;
+                }
+                "WRONG" if !later => {
+                    Person::named(name).join(&world.users, &world.tenant).unwrap();
+                    let next = (code.parse::<u32>().unwrap() + 7) % 1_000_000;
+                    let left: u32 = left.parse().unwrap();
+                    match world.submit(&token, &format!("{next:06}")).await.unwrap() {
+                        // Perhaps the right code was accepted, and the answer did not get out.
+                        LoginStep::Denied(denied) if denied.reason() == Reason::LoginOver => {}
+                        LoginStep::Denied(denied) => {
+                            let now = denied.attempts_left().unwrap();
+                            assert!(now < left, "{left} tries were left before the crash, and {now} after one more");
+                            wrong += 1;
+                        }
+                        step => panic!("a wrong code is refused, not {step:?}"),
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    println!("{CRASHES} crashes, {accepted} accepted codes and {wrong} counters looked at");
+    assert!(accepted > 50 && wrong > 0, "{accepted} {wrong}");
+}

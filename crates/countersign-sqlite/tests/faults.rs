@@ -1,0 +1,208 @@
+//! Files that are damaged, full, read-only, of another version, or locked.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
+use countersign_sqlite::{SqliteError, SqliteFactors};
+use rusqlite::Connection;
+
+fn row(number: u32, size: usize) -> Saved {
+    let mut version = [0; 16];
+    version[..4].copy_from_slice(&number.to_be_bytes());
+    let document = format!("\"{}\"", "x".repeat(size));
+    Saved { version: Version::from_bytes(version), generation: Generation::new(0), document }
+}
+
+fn acme() -> TenantId {
+    TenantId::new("acme").unwrap()
+}
+
+fn user(number: u32) -> UserId {
+    UserId::new(&format!("user-{number}")).unwrap()
+}
+
+async fn add(store: &SqliteFactors, number: u32, size: usize) -> Result<Commit, countersign::Fault> {
+    store.commit(&acme(), &user(number), &Expected { settings: None, record: None }, &row(number, size)).await
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notes.txt");
+    std::fs::write(&path, "this is no database, whatever it is called\n".repeat(100)).unwrap();
+    let refused = SqliteFactors::open(&path).await;
+    assert!(matches!(refused, Err(SqliteError::Damaged)), "{refused:?}");
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("this is no database"));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_a_fault_and_no_empty_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("countersign.db");
+    let store = SqliteFactors::open(&path).await.unwrap();
+    for number in 0..200 {
+        assert_eq!(add(&store, number, 600).await.unwrap(), Commit::Written);
+    }
+    drop(store);
+    checkpoint(&path);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let length = bytes.len();
+    for byte in &mut bytes[8 * 4096..length] {
+        *byte = 0x5a;
+    }
+    std::fs::write(&path, bytes).unwrap();
+    let mut faults = 0;
+    let mut absent = 0;
+    if let Ok(store) = SqliteFactors::open(&path).await {
+        for number in 0..200 {
+            match store.load(&acme(), &user(number)).await {
+                Ok(snapshot) if snapshot.record.is_none() => absent += 1,
+                Ok(_) => {}
+                Err(_) => faults += 1,
+            }
+        }
+        assert!(faults > 0, "damage was not noticed");
+    }
+    assert_eq!(absent, 0, "records that were written are taken for absent");
+}
+
+fn checkpoint(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+}
+
+#[tokio::test]
+async fn tables_of_a_later_version_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("countersign.db");
+    drop(SqliteFactors::open(&path).await.unwrap());
+    Connection::open(&path).unwrap().execute_batch("UPDATE countersign_schema SET version = 2").unwrap();
+    let refused = SqliteFactors::open(&path).await;
+    assert!(matches!(refused, Err(SqliteError::NewerSchema { found: 2, readable: 1 })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_missing_file_is_made_only_if_that_is_wanted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("countersign.db");
+    let refused = SqliteFactors::options().create_if_missing(false).open(&path).await;
+    assert!(matches!(refused, Err(SqliteError::Missing)), "{refused:?}");
+    assert!(!path.exists());
+    drop(SqliteFactors::open(&path).await.unwrap());
+    SqliteFactors::options().create_if_missing(false).open(&path).await.unwrap();
+}
+
+#[tokio::test]
+async fn prefixes_keep_stores_in_one_file_apart_and_are_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.db");
+    let first = SqliteFactors::options().table_prefix("a_").open(&path).await.unwrap();
+    let second = SqliteFactors::options().table_prefix("b_").open(&path).await.unwrap();
+    assert_eq!(add(&first, 1, 10).await.unwrap(), Commit::Written);
+    assert!(second.load(&acme(), &user(1)).await.unwrap().record.is_none());
+    for prefix in ["1a", "a-b", "a b", "a;DROP TABLE x", "sqlite_", "ä"] {
+        let refused = SqliteFactors::options().table_prefix(prefix).open(&path).await;
+        assert!(matches!(refused, Err(SqliteError::BadPrefix)), "{prefix:?}: {refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_of_another_process_is_waited_for_and_then_a_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("countersign.db");
+    let store = SqliteFactors::options().busy_timeout(Duration::from_millis(200)).open(&path).await.unwrap();
+    let host = Connection::open(&path).unwrap();
+    host.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let started = Instant::now();
+    let refused = add(&store, 1, 10).await.unwrap_err();
+    assert!(format!("{refused:?}").contains("Busy"), "{refused:?}");
+    assert!(started.elapsed() >= Duration::from_millis(200) && started.elapsed() < Duration::from_secs(5));
+    // Reading goes on.
+    assert!(store.load(&acme(), &user(1)).await.unwrap().record.is_none());
+    let waiting = {
+        let store = store.clone();
+        tokio::spawn(async move { add(&store, 1, 10).await.unwrap() })
+    };
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    host.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(waiting.await.unwrap(), Commit::Written);
+}
+
+#[tokio::test]
+async fn a_read_only_directory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("countersign.db");
+    drop(SqliteFactors::open(&path).await.unwrap());
+    checkpoint(&path);
+    if let Ok(test) = std::env::var("COUNTERSIGN_TEST_READ_ONLY") {
+        let refused = SqliteFactors::open(test).await;
+        assert!(matches!(refused, Err(SqliteError::ReadOnly | SqliteError::Other { .. })), "{refused:?}");
+        println!("REFUSED");
+        return;
+    }
+    // Root may write everything, so it has to become somebody else for this.
+    let root = Command::new("id").arg("-u").output().unwrap().stdout.trim_ascii() == b"0";
+    let test = std::env::current_exe().unwrap();
+    let readable = tempfile::tempdir().unwrap();
+    for (from, to) in [(&test, "test"), (&path, "countersign.db")] {
+        std::fs::copy(from, readable.path().join(to)).unwrap();
+    }
+    assert!(Command::new("chmod").args(["-R", "a+rX,a-w"]).arg(readable.path()).status().unwrap().success());
+    let test = readable.path().join("test");
+    let mut again = if root { Command::new("setpriv") } else { Command::new(&test) };
+    if root {
+        again.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&test);
+    }
+    again.args(["--exact", "a_read_only_directory_is_refused", "--nocapture"]).stdin(Stdio::null());
+    let output = again.env("COUNTERSIGN_TEST_READ_ONLY", readable.path().join("countersign.db")).output().unwrap();
+    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(Command::new("chmod").args(["-R", "u+w"]).arg(readable.path()).status().unwrap().success());
+    assert!(printed.contains("REFUSED"), "{printed}");
+}
+
+/// A disk that is full refuses writes, keeps what it has, and takes writes again when there is room. The limit on the size of a file stands in for
+/// the disk: it needs no right to make one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_a_fault_and_loses_nothing() {
+    if let Ok(path) = std::env::var("COUNTERSIGN_TEST_FULL") {
+        let store = SqliteFactors::open(path).await.unwrap();
+        let mut number = 0;
+        let refused = loop {
+            match add(&store, number, 3_000).await {
+                Ok(written) => assert_eq!(written, Commit::Written),
+                Err(refused) => break refused,
+            }
+            number += 1;
+            assert!(number < 10_000, "the limit does not bite");
+        };
+        // What was acknowledged can be read by the same store.
+        for number in 0..number {
+            assert!(store.load(&acme(), &user(number)).await.unwrap().record.is_some());
+        }
+        assert!(store.load(&acme(), &user(number)).await.unwrap().record.is_none());
+        println!("ACKNOWLEDGED {number} {refused:?}");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("countersign.db");
+    let script =
+        "trap '' XFSZ; ulimit -f 2000; exec \"$0\" --exact a_full_disk_is_a_fault_and_loses_nothing --nocapture";
+    let mut again = Command::new("sh");
+    again.args(["-c", script]).arg(std::env::current_exe().unwrap()).stdin(Stdio::null());
+    let output = again.env("COUNTERSIGN_TEST_FULL", &path).output().unwrap();
+    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let acknowledged =
+        printed.lines().find_map(|line| line.split_once("ACKNOWLEDGED ").map(|(_, rest)| rest.to_owned()));
+    let acknowledged = acknowledged.unwrap_or_else(|| panic!("{printed}"));
+    let number: u32 = acknowledged.split(' ').next().unwrap().parse().unwrap();
+    assert!(number > 20, "{acknowledged}");
+    let store = SqliteFactors::open(&path).await.unwrap();
+    assert_eq!(store.count(&acme(), Generation::new(1)).await.unwrap(), u64::from(number));
+    for number in 0..number {
+        assert_eq!(store.load(&acme(), &user(number)).await.unwrap().record.unwrap(), row(number, 3_000));
+    }
+    assert_eq!(add(&store, number, 3_000).await.unwrap(), Commit::Written);
+}

@@ -1,0 +1,165 @@
+//! Wrappers that count the calls of a plug-in.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use countersign::{
+    Accepted, CodeMessage, CodeSender, Commit, Expected, FactorStore, Fault, Generation, LoginName, Notice, Password,
+    PasswordAttempt, PasswordHash, PasswordVerifier, Saved, SendError, Snapshot, TenantId, User, UserId, UserStore,
+    Verdict, Version,
+};
+
+/// The calls that were made, in order. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Calls(Arc<Mutex<Vec<&'static str>>>);
+
+impl Calls {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All of them, in the order in which they began.
+    pub fn all(&self) -> Vec<&'static str> {
+        self.made().clone()
+    }
+
+    /// How often a method was called, by its name.
+    pub fn of(&self, method: &str) -> usize {
+        self.made().iter().filter(|made| **made == method).count()
+    }
+
+    /// The calls since the last time, in alphabetical order: two that run at the same time have no other.
+    #[must_use]
+    pub fn take_sorted(&self) -> Vec<&'static str> {
+        let mut calls = std::mem::take(&mut *self.made());
+        calls.sort_unstable();
+        calls
+    }
+
+    /// Forgets them.
+    pub fn clear(&self) {
+        self.made().clear();
+    }
+
+    fn note(&self, method: &'static str) {
+        self.made().push(method);
+    }
+
+    fn made(&self) -> MutexGuard<'_, Vec<&'static str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A plug-in whose calls are counted.
+#[derive(Clone, Debug)]
+pub struct Counting<T> {
+    inner: T,
+    calls: Calls,
+}
+
+impl<T> Counting<T> {
+    /// Wraps a plug-in; several may count into the same [`Calls`].
+    pub fn new(inner: T, calls: &Calls) -> Self {
+        Self { inner, calls: calls.clone() }
+    }
+}
+
+#[async_trait]
+impl<T: FactorStore> FactorStore for Counting<T> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+        self.calls.note("load");
+        self.inner.load(tenant, user).await
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: &Expected,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        self.calls.note("commit");
+        self.inner.commit(tenant, user, expected, next).await
+    }
+
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+        self.calls.note("settings");
+        self.inner.settings(tenant).await
+    }
+
+    async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        expected: Option<Version>,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        self.calls.note("change_settings");
+        self.inner.change_settings(tenant, expected, next).await
+    }
+
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+        self.calls.note("purge");
+        self.inner.purge(tenant, below, at_most).await
+    }
+
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+        self.calls.note("count");
+        self.inner.count(tenant, below).await
+    }
+
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        self.calls.note("remove");
+        self.inner.remove(tenant, user).await
+    }
+}
+
+#[async_trait]
+impl<T: UserStore> UserStore for Counting<T> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+        self.calls.note("find_by_login");
+        self.inner.find_by_login(tenant, name).await
+    }
+
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+        self.calls.note("find_by_id");
+        self.inner.find_by_id(tenant, user).await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        current: &PasswordHash,
+        next: &PasswordHash,
+    ) -> Result<bool, Fault> {
+        self.calls.note("replace_password_hash");
+        self.inner.replace_password_hash(tenant, user, current, next).await
+    }
+}
+
+#[async_trait]
+impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+        self.calls.note("verify");
+        self.inner.verify(attempt).await
+    }
+
+    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        self.calls.note("rehash");
+        self.inner.rehash(password).await
+    }
+}
+
+#[async_trait]
+impl<T: CodeSender> CodeSender for Counting<T> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+        self.calls.note("send_code");
+        self.inner.send_code(message).await
+    }
+
+    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+        self.calls.note("notify");
+        self.inner.notify(notice).await
+    }
+}

@@ -1,0 +1,83 @@
+//! What the checks share: rows to write, and the writes and reads that must succeed.
+
+use std::sync::Arc;
+
+use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use tokio::sync::Barrier;
+
+use crate::conformance::{Backend, Breach, ensure};
+
+/// How many handles act at once in the checks of concurrency.
+pub(super) const HANDLES: usize = 8;
+
+/// A version that was never used.
+pub(super) fn new_version() -> Result<Version, Breach> {
+    let mut bytes = [0; 16];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|error| Breach::Fault(error.to_string()))?;
+    Ok(Version::from_bytes(bytes))
+}
+
+/// A row with a new version.
+pub(super) fn row(generation: u32, document: impl Into<String>) -> Result<Saved, Breach> {
+    Ok(Saved { version: new_version()?, generation: Generation::new(generation), document: document.into() })
+}
+
+/// A row whose document says only what it is for.
+pub(super) fn note(generation: u32, text: &str) -> Result<Saved, Breach> {
+    row(generation, format!(r#"{{"format":1,"note":"{text}"}}"#))
+}
+
+pub(super) fn expecting(settings: Option<&Saved>, record: Option<&Saved>) -> Expected {
+    Expected { settings: settings.map(|row| row.version), record: record.map(|row| row.version) }
+}
+
+/// A commit that nothing speaks against.
+pub(super) async fn write(
+    store: &dyn FactorStore,
+    tenant: &TenantId,
+    user: &UserId,
+    expected: Expected,
+    next: &Saved,
+) -> Result<(), Breach> {
+    let done = store.commit(tenant, user, &expected, next).await?;
+    ensure!(done == Commit::Written, "a commit whose expectations hold was refused");
+    Ok(())
+}
+
+/// A change of settings that nothing speaks against.
+pub(super) async fn set(
+    store: &dyn FactorStore,
+    tenant: &TenantId,
+    expected: Option<&Saved>,
+    next: &Saved,
+) -> Result<(), Breach> {
+    let done = store.change_settings(tenant, expected.map(|row| row.version), next).await?;
+    ensure!(done == Commit::Written, "a change of settings whose expectation holds was refused");
+    Ok(())
+}
+
+/// A user's record must be this one.
+pub(super) async fn must_be(
+    store: &dyn FactorStore,
+    tenant: &TenantId,
+    user: &UserId,
+    record: Option<&Saved>,
+) -> Result<(), Breach> {
+    let found = store.load(tenant, user).await?.record;
+    ensure!(found.as_ref() == record, "the record of {user:?} in {tenant:?} must be {record:?} and is {found:?}");
+    Ok(())
+}
+
+/// Handles of their own for things that happen at the same time, and the barrier at which they wait for each other.
+pub(super) async fn handles(
+    backend: &dyn Backend,
+    number: usize,
+) -> Result<(Vec<Arc<dyn FactorStore>>, Arc<Barrier>), Breach> {
+    let mut handles = Vec::with_capacity(number);
+    for _ in 0..number {
+        handles.push(backend.open().await?);
+    }
+    Ok((handles, Arc::new(Barrier::new(number))))
+}

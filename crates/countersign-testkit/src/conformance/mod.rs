@@ -1,0 +1,275 @@
+//! The suite that every store must pass (`I-39`).
+//!
+//! A check is a public async function over a [`Backend`]: it answers `Ok(())` or a [`Breach`] that says what the store did. One macro makes a
+//! test of each: [`factor_store_conformance`](crate::factor_store_conformance) and
+//! [`user_store_conformance`](crate::user_store_conformance). The stores of this project run the same list, unchanged; nothing in it can be
+//! switched off. That the checks bite is tested too: for each there is a store that is broken in one way only, and fails it.
+
+mod bounds;
+mod conditions;
+mod desk;
+mod faults;
+mod generations;
+mod run;
+mod saved;
+mod tenants;
+mod users;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign::{EmailAddress, FactorStore, Fault, LoginName, PasswordHash, TenantId, User, UserId, UserStore};
+use thiserror::Error;
+
+pub use run::run;
+
+/// What a [`FactorStore`] saves to, in a state that is empty and belongs to one check alone.
+///
+/// A file in a directory of its own, a schema of its own in a database, a prefix of its own on a server.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// Another handle onto the same saved state, with connections of its own: what a second node of the application has.
+    ///
+    /// A store that lives in one process answers with clones.
+    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault>;
+
+    /// Takes away what the handles are connected to and brings it back, with everything in it that was acknowledged: a restart of the
+    /// server, or at least the end of all its connections.
+    ///
+    /// `false`: there is nothing between a handle and its saved state that could go away.
+    async fn interrupt(&self) -> Result<bool, Fault>;
+
+    /// Begins a transaction of the *application* on the same database, as an application does around a request.
+    ///
+    /// `None`: the application has no transactions there.
+    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault>;
+
+    /// Deletes what the check left. Called once, when the check is over.
+    async fn clean_up(&self) -> Result<(), Fault>;
+}
+
+/// A transaction of the application that is going to be rolled back.
+#[async_trait]
+pub trait HostTransaction: Send {
+    /// Undoes it.
+    async fn roll_back(self: Box<Self>) -> Result<(), Fault>;
+}
+
+/// A [`UserStore`] and the application's own way to change what it reads.
+#[async_trait]
+pub trait UserBackend: Send + Sync + 'static {
+    /// Another handle onto the same users.
+    async fn open(&self) -> Result<Arc<dyn UserStore>, Fault>;
+
+    /// Adds a user who logs in under this name.
+    async fn insert(&self, tenant: &TenantId, name: &LoginName, user: &User) -> Result<(), Fault>;
+
+    /// Replaces everything known of a user, as the application does when an administrator disables or promotes one.
+    async fn update(&self, tenant: &TenantId, user: &User) -> Result<(), Fault>;
+
+    /// Deletes what the check left.
+    async fn clean_up(&self) -> Result<(), Fault>;
+}
+
+/// What a store did that it must not do.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Breach {
+    /// It broke its contract.
+    #[error("contract broken: {0}")]
+    Contract(String),
+    /// It answered an error where nothing was wrong.
+    #[error("the store failed: {0}")]
+    Fault(String),
+    /// It did not answer in time.
+    #[error("no answer within {0} seconds")]
+    Stuck(u64),
+}
+
+impl Breach {
+    pub(crate) fn found(what: impl Into<String>) -> Self {
+        Self::Contract(what.into())
+    }
+}
+
+impl From<Fault> for Breach {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(format!("{fault:?}"))
+    }
+}
+
+impl From<tokio::task::JoinError> for Breach {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Fault(error.to_string())
+    }
+}
+
+/// Ends a check with a [`Breach::Contract`] unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($found:tt)+) => {
+        if !$condition {
+            return Err($crate::conformance::Breach::found(format!($($found)+)));
+        }
+    };
+}
+pub(crate) use ensure;
+
+/// The checks of a [`FactorStore`].
+pub mod factors {
+    pub use super::bounds::{
+        documents_are_kept_byte_for_byte, documents_may_be_as_large_as_the_limit, ids_may_be_as_long_as_allowed,
+        numbers_may_be_as_large_as_their_type,
+    };
+    pub use super::conditions::{
+        a_conflict_changes_nothing, a_load_is_of_one_instant, a_remove_and_a_commit_exclude_each_other,
+        a_removed_version_stays_dead, no_update_is_lost, of_many_changes_of_settings_one_wins,
+        of_many_commits_one_wins, of_many_first_commits_one_wins, of_many_first_settings_one_wins,
+        users_of_a_new_tenant_do_not_conflict,
+    };
+    pub use super::faults::{
+        a_dropped_call_writes_all_or_nothing, acknowledged_writes_are_seen_at_once, comes_back_after_an_interruption,
+        outlives_a_rollback_of_the_application,
+    };
+    pub use super::generations::{
+        a_purge_deletes_earlier_generations_only, a_purge_never_takes_a_later_record,
+        a_purge_of_many_batches_ends_complete, changed_settings_end_commits_that_expected_others,
+        first_settings_end_commits_that_expected_none, nothing_earlier_appears_after_a_purge,
+    };
+    pub use super::saved::{
+        nothing_saved_is_none, removing_is_exact, settings_are_read_back, settings_may_keep_their_version,
+        what_is_committed_is_read_back,
+    };
+    pub use super::tenants::{similar_ids_are_different_ids, tenants_are_apart};
+}
+
+/// The checks of a [`UserStore`].
+pub mod user_checks {
+    pub use super::users::{
+        a_hash_is_replaced_only_if_it_is_current, changed_users_are_seen_at_once, of_many_replacements_one_wins,
+        unknown_users_are_none, users_are_found_in_their_tenant_only,
+    };
+}
+
+/// Makes a test of each check of a [`FactorStore`](countersign::FactorStore).
+///
+/// Takes an expression for a future of `Result<Option<impl Backend>, Fault>`, which is evaluated once for each check. `None` means that there is
+/// nothing to test against on this machine, and that this was said loudly (see [`servers`](crate::servers)).
+///
+/// ```
+/// # use std::sync::Arc;
+/// use countersign::{FactorStore, Fault, memory::MemoryFactors};
+/// use countersign_testkit::conformance::{Backend, HostTransaction};
+///
+/// struct Memory(MemoryFactors);
+///
+/// #[async_trait::async_trait]
+/// impl Backend for Memory {
+///     async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+///         Ok(Arc::new(self.0.clone()))
+///     }
+///
+///     async fn interrupt(&self) -> Result<bool, Fault> {
+///         Ok(false)
+///     }
+///
+///     async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+///         Ok(None)
+///     }
+///
+///     async fn clean_up(&self) -> Result<(), Fault> {
+///         Ok(())
+///     }
+/// }
+///
+/// countersign_testkit::factor_store_conformance!(async { Ok(Some(Memory(MemoryFactors::new()))) });
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! factor_store_conformance {
+    ($backend:expr) => {
+        $crate::conformance_tests! { run, factors, $backend,
+            nothing_saved_is_none,
+            what_is_committed_is_read_back,
+            settings_are_read_back,
+            settings_may_keep_their_version,
+            removing_is_exact,
+            documents_are_kept_byte_for_byte,
+            documents_may_be_as_large_as_the_limit,
+            ids_may_be_as_long_as_allowed,
+            numbers_may_be_as_large_as_their_type,
+            a_conflict_changes_nothing,
+            of_many_first_commits_one_wins,
+            of_many_commits_one_wins,
+            of_many_first_settings_one_wins,
+            of_many_changes_of_settings_one_wins,
+            users_of_a_new_tenant_do_not_conflict,
+            no_update_is_lost,
+            a_removed_version_stays_dead,
+            a_remove_and_a_commit_exclude_each_other,
+            a_load_is_of_one_instant,
+            changed_settings_end_commits_that_expected_others,
+            first_settings_end_commits_that_expected_none,
+            a_purge_deletes_earlier_generations_only,
+            a_purge_of_many_batches_ends_complete,
+            a_purge_never_takes_a_later_record,
+            nothing_earlier_appears_after_a_purge,
+            tenants_are_apart,
+            similar_ids_are_different_ids,
+            acknowledged_writes_are_seen_at_once,
+            a_dropped_call_writes_all_or_nothing,
+            comes_back_after_an_interruption,
+            outlives_a_rollback_of_the_application,
+        }
+    };
+}
+
+/// Makes a test of each check of a [`UserStore`](countersign::UserStore), from a future of `Result<Option<impl UserBackend>, Fault>`.
+#[macro_export]
+macro_rules! user_store_conformance {
+    ($backend:expr) => {
+        $crate::conformance_tests! { run_users, user_checks, $backend,
+            users_are_found_in_their_tenant_only,
+            unknown_users_are_none,
+            a_hash_is_replaced_only_if_it_is_current,
+            of_many_replacements_one_wins,
+            changed_users_are_seen_at_once,
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_tests {
+    ($run:ident, $checks:ident, $backend:expr, $($check:ident),+ $(,)?) => {
+        $(
+            #[test]
+            fn $check() -> Result<(), $crate::conformance::Breach> {
+                $crate::conformance::$run(stringify!($check), $backend, |backend| {
+                    ::std::boxed::Box::pin($crate::conformance::$checks::$check(backend))
+                })
+            }
+        )+
+    };
+}
+
+pub use run::run_users;
+
+fn tenant(id: &str) -> Result<TenantId, Breach> {
+    TenantId::new(id).map_err(|error| Breach::Fault(error.to_string()))
+}
+
+fn user(id: &str) -> Result<UserId, Breach> {
+    UserId::new(id).map_err(|error| Breach::Fault(error.to_string()))
+}
+
+fn login_name(name: &str) -> Result<LoginName, Breach> {
+    LoginName::new(name).map_err(|error| Breach::Fault(error.to_string()))
+}
+
+fn person(id: &UserId, hash: &str) -> Result<User, Breach> {
+    let mut person = User::new(id.clone());
+    let address = EmailAddress::new("somebody@example.com").map_err(|error| Breach::Fault(error.to_string()))?;
+    person.email = Some(address);
+    person.password_hash = Some(PasswordHash::new(hash));
+    Ok(person)
+}

@@ -1,0 +1,74 @@
+//! Runs one check as a test does.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use countersign::Fault;
+
+use crate::conformance::{Backend, Breach, UserBackend};
+
+/// How long one check may take. None takes a tenth of it on a store that works.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Makes a backend, runs one check on it, and cleans up whatever came of it.
+///
+/// # Errors
+///
+/// What the check found; a [`Breach::Fault`] if there was no backend; [`Breach::Stuck`] if it took too long.
+pub fn run<B: Backend>(
+    name: &str,
+    backend: impl Future<Output = Result<Option<B>, Fault>>,
+    check: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
+) -> Result<(), Breach> {
+    block_on(async {
+        let Some(backend) = backend.await? else {
+            skipped(name);
+            return Ok(());
+        };
+        let verdict = in_time(check(&backend)).await;
+        let cleaned = backend.clean_up().await;
+        verdict.and(cleaned.map_err(Breach::from))
+    })
+}
+
+/// The same for a check of a user store.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_users<B: UserBackend>(
+    name: &str,
+    backend: impl Future<Output = Result<Option<B>, Fault>>,
+    check: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
+) -> Result<(), Breach> {
+    block_on(async {
+        let Some(backend) = backend.await? else {
+            skipped(name);
+            return Ok(());
+        };
+        let verdict = in_time(check(&backend)).await;
+        let cleaned = backend.clean_up().await;
+        verdict.and(cleaned.map_err(Breach::from))
+    })
+}
+
+/// Whoever made no backend has said why (see [`servers::skip`](crate::servers::skip)); this says what was not checked for it.
+fn skipped(name: &str) {
+    crate::servers::shout(&format!("SKIPPED {name}"));
+}
+
+async fn in_time(check: impl Future<Output = Result<(), Breach>>) -> Result<(), Breach> {
+    tokio::time::timeout(PATIENCE, check).await.unwrap_or(Err(Breach::Stuck(PATIENCE.as_secs())))
+}
+
+/// A runtime with several threads, since half of the checks are about what happens at the same time.
+fn block_on<T>(work: impl Future<Output = Result<T, Breach>>) -> Result<T, Breach> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .map_err(|error| Breach::Fault(error.to_string()))?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    outcome
+}

@@ -1,0 +1,181 @@
+//! Wrappers that make a store fail on purpose.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use countersign::{
+    Commit, Expected, FactorStore, Fault, Generation, LoginName, PasswordHash, Saved, Snapshot, TenantId, User, UserId,
+    UserStore, Version,
+};
+
+/// What happens to one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// Nothing: it works.
+    None,
+    /// It fails and has done nothing.
+    Before,
+    /// It has done its work, and fails all the same: the answer got lost on the way back.
+    After,
+    /// It takes this long, on tokio's clock, and then works.
+    Late(Duration),
+    /// It never does anything and never answers.
+    HangsBefore,
+    /// It does its work and never answers.
+    HangsAfter,
+    /// A conditional write says that something came first, and writes nothing. Other calls work.
+    Conflict,
+}
+
+/// Which mishaps come next. Clones share the list.
+#[derive(Clone, Debug, Default)]
+pub struct Mishaps(Arc<Mutex<Plan>>);
+
+#[derive(Debug, Default)]
+struct Plan {
+    next: VecDeque<(Option<&'static str>, Mishap)>,
+    always: Option<Mishap>,
+}
+
+impl Mishaps {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one for the next call, whichever it is.
+    pub fn next(&self, mishap: Mishap) {
+        self.plan().next.push_back((None, mishap));
+    }
+
+    /// Adds one for the next call of a method, by its name.
+    pub fn next_of(&self, method: &'static str, mishap: Mishap) {
+        self.plan().next.push_back((Some(method), mishap));
+    }
+
+    /// What happens to every call for which nothing is planned. `None`: nothing.
+    pub fn always(&self, mishap: Option<Mishap>) {
+        self.plan().always = mishap;
+    }
+
+    fn plan(&self) -> std::sync::MutexGuard<'_, Plan> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, method: &'static str) -> Mishap {
+        let mut plan = self.plan();
+        let planned = plan.next.iter().position(|(of, _)| of.is_none_or(|of| of == method));
+        match planned.and_then(|index| plan.next.remove(index)) {
+            Some((_, mishap)) => mishap,
+            None => plan.always.unwrap_or(Mishap::None),
+        }
+    }
+
+    async fn around<T>(
+        &self,
+        method: &'static str,
+        conflict: Option<T>,
+        call: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        match (self.of(method), conflict) {
+            (Mishap::Before, _) => Err(Fault::from("failed on purpose, before doing anything")),
+            (Mishap::HangsBefore, _) => std::future::pending().await,
+            (Mishap::Late(by), _) => {
+                tokio::time::sleep(by).await;
+                call.await
+            }
+            (Mishap::After, _) => {
+                let _done = call.await?;
+                Err(Fault::from("failed on purpose, after doing everything"))
+            }
+            (Mishap::HangsAfter, _) => {
+                let _done = call.await?;
+                std::future::pending().await
+            }
+            (Mishap::Conflict, Some(conflict)) => Ok(conflict),
+            (Mishap::None | Mishap::Conflict, _) => call.await,
+        }
+    }
+}
+
+/// A store that fails as planned.
+#[derive(Clone, Debug)]
+pub struct Failing<T> {
+    inner: T,
+    mishaps: Mishaps,
+}
+
+impl<T> Failing<T> {
+    /// Wraps a store; several may follow the same [`Mishaps`].
+    pub fn new(inner: T, mishaps: &Mishaps) -> Self {
+        Self { inner, mishaps: mishaps.clone() }
+    }
+}
+
+#[async_trait]
+impl<T: FactorStore> FactorStore for Failing<T> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+        self.mishaps.around("load", None, self.inner.load(tenant, user)).await
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: &Expected,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        let call = self.inner.commit(tenant, user, expected, next);
+        self.mishaps.around("commit", Some(Commit::Conflict), call).await
+    }
+
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+        self.mishaps.around("settings", None, self.inner.settings(tenant)).await
+    }
+
+    async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        expected: Option<Version>,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        let call = self.inner.change_settings(tenant, expected, next);
+        self.mishaps.around("change_settings", Some(Commit::Conflict), call).await
+    }
+
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+        self.mishaps.around("purge", None, self.inner.purge(tenant, below, at_most)).await
+    }
+
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+        self.mishaps.around("count", None, self.inner.count(tenant, below)).await
+    }
+
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        self.mishaps.around("remove", None, self.inner.remove(tenant, user)).await
+    }
+}
+
+#[async_trait]
+impl<T: UserStore> UserStore for Failing<T> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+        self.mishaps.around("find_by_login", None, self.inner.find_by_login(tenant, name)).await
+    }
+
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+        self.mishaps.around("find_by_id", None, self.inner.find_by_id(tenant, user)).await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        current: &PasswordHash,
+        next: &PasswordHash,
+    ) -> Result<bool, Fault> {
+        let call = self.inner.replace_password_hash(tenant, user, current, next);
+        self.mishaps.around("replace_password_hash", Some(false), call).await
+    }
+}

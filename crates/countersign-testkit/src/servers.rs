@@ -1,0 +1,288 @@
+//! Real servers for the tests of a store: one that is given, or a throw-away one.
+//!
+//! A test asks [`postgres_url`] or [`redis_url`]. The address comes from the environment (`COUNTERSIGN_TEST_POSTGRES`,
+//! `COUNTERSIGN_TEST_REDIS`), or a server is started from an installed binary, on a free port of the loopback interface, in a directory of its
+//! own, and ended together with the process that started it. Where there is neither, the test is skipped loudly; with
+//! `COUNTERSIGN_REQUIRE_SERVERS=1`, as in CI, that is a failure.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use countersign::Fault;
+
+/// How long a server may take to start.
+const START: Duration = Duration::from_secs(30);
+
+/// The address of a PostgreSQL server on which a test may create schemas.
+///
+/// # Errors
+///
+/// A [`Fault`] if a server could not be started, or if there is none and `COUNTERSIGN_REQUIRE_SERVERS=1`.
+pub fn postgres_url() -> Result<Option<String>, Fault> {
+    static SHARED: Mutex<Option<Server>> = Mutex::new(None);
+    given_or_shared("COUNTERSIGN_TEST_POSTGRES", "PostgreSQL", &SHARED, || Server::postgres(&[]))
+}
+
+/// The address of a Redis server on which a test may write keys.
+///
+/// # Errors
+///
+/// A [`Fault`] if a server could not be started, or if there is none and `COUNTERSIGN_REQUIRE_SERVERS=1`.
+pub fn redis_url() -> Result<Option<String>, Fault> {
+    static SHARED: Mutex<Option<Server>> = Mutex::new(None);
+    given_or_shared("COUNTERSIGN_TEST_REDIS", "Redis", &SHARED, || Server::redis(&["--appendonly", "yes"]))
+}
+
+fn given_or_shared(
+    variable: &str,
+    name: &str,
+    shared: &Mutex<Option<Server>>,
+    start: impl FnOnce() -> Result<Option<Server>, Fault>,
+) -> Result<Option<String>, Fault> {
+    if let Ok(given) = std::env::var(variable) {
+        return Ok(Some(given));
+    }
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    if shared.is_none() {
+        *shared = start()?;
+    }
+    match &*shared {
+        Some(server) => Ok(Some(server.url.clone())),
+        None => skip(&format!("{variable} is not set and no {name} server is installed")).map(|()| None),
+    }
+}
+
+/// Says past the test harness, which keeps the output of passed tests to itself, that something is not tested.
+///
+/// # Errors
+///
+/// A [`Fault`] with the same text if `COUNTERSIGN_REQUIRE_SERVERS=1`.
+pub fn skip(why: &str) -> Result<(), Fault> {
+    if std::env::var("COUNTERSIGN_REQUIRE_SERVERS").is_ok_and(|value| value == "1") {
+        return Err(Fault::from(format!("COUNTERSIGN_REQUIRE_SERVERS=1, and {why}")));
+    }
+    shout(&format!("NOT TESTED: {why}"));
+    Ok(())
+}
+
+pub(crate) fn shout(text: &str) {
+    // Where standard error is closed nobody could read it.
+    drop(writeln!(std::io::stderr().lock(), "\n*** {text} ***\n"));
+}
+
+/// A server of one test's own, which it may stop, kill and start again.
+#[derive(Debug)]
+pub struct Server {
+    url: String,
+    port: u16,
+    directory: PathBuf,
+    command: Vec<String>,
+    pid_file: PathBuf,
+    process: Option<Child>,
+    /// Reads from a pipe that ends when this process does, however it ends, and then ends the server and deletes its directory.
+    guard: Option<Child>,
+}
+
+impl Server {
+    /// Starts PostgreSQL with these settings (`name=value`). `None`: it is not installed.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] if it is installed and does not start.
+    pub fn postgres(settings: &[&str]) -> Result<Option<Self>, Fault> {
+        let (Some(initdb), Some(postgres)) = (find("initdb"), find("postgres")) else { return Ok(None) };
+        let (directory, port) = (new_directory()?, free_port()?);
+        let account = unprivileged_account();
+        if let Some(account) = &account {
+            run(Command::new("chown").arg(account).arg(&directory))?;
+        }
+        let cluster = directory.join("cluster");
+        let mut command = as_account(account.as_deref(), &initdb);
+        command.extend(["-D".into(), text(&cluster)?, "-U".into(), "countersign".into()]);
+        command.extend(["-A", "trust", "-E", "UTF8", "--locale=C", "-N"].map(str::to_owned));
+        run_all(&command)?;
+        let mut command = as_account(account.as_deref(), &postgres);
+        command.extend(["-D".into(), text(&cluster)?, "-p".into(), port.to_string()]);
+        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"] {
+            command.extend(["-c".into(), setting.into()]);
+        }
+        for setting in settings {
+            command.extend(["-c".into(), (*setting).into()]);
+        }
+        let url = format!("postgres://countersign@127.0.0.1:{port}/postgres");
+        let pid_file = cluster.join("postmaster.pid");
+        Self::launch(Self { url, port, directory, command, pid_file, process: None, guard: None }).map(Some)
+    }
+
+    /// Starts Redis with these arguments. `None`: it is not installed.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] if it is installed and does not start.
+    pub fn redis(arguments: &[&str]) -> Result<Option<Self>, Fault> {
+        let Some(redis) = find("redis-server") else { return Ok(None) };
+        let (directory, port) = (new_directory()?, free_port()?);
+        let pid_file = directory.join("pid");
+        let mut command = vec![text(&redis)?, "--port".into(), port.to_string(), "--dir".into(), text(&directory)?];
+        command.extend(["--pidfile".into(), text(&pid_file)?]);
+        command.extend(["--bind", "127.0.0.1", "--save", ""].map(str::to_owned));
+        command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        let url = format!("redis://127.0.0.1:{port}/");
+        Self::launch(Self { url, port, directory, command, pid_file, process: None, guard: None }).map(Some)
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its port on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it keeps its files.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Ends it at once, without a chance to write anything more, as a crash does.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] if it can't be ended.
+    pub fn kill(&mut self) -> Result<(), Fault> {
+        // PostgreSQL's own name for a crash without orphans is SIGQUIT; Redis takes SIGKILL.
+        let signal = if self.url.starts_with("postgres") { "-QUIT" } else { "-KILL" };
+        self.signal(signal)
+    }
+
+    /// Ends it in good order.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] if it can't be ended.
+    pub fn stop(&mut self) -> Result<(), Fault> {
+        self.signal("-INT")
+    }
+
+    /// Starts it again, on the same port and with what it kept.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] if it does not start.
+    pub fn start(&mut self) -> Result<(), Fault> {
+        let [program, arguments @ ..] = &*self.command else { return Err(Fault::from("no command")) };
+        let log = std::fs::File::create(self.directory.join("log"))?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.process = Some(command.spawn()?);
+        let started = Instant::now();
+        while !self.answers() {
+            let ended = self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(Some(_))));
+            if ended || started.elapsed() > START {
+                let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+                return Err(Fault::from(format!("{program} did not start: {log}")));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn launch(mut server: Self) -> Result<Self, Fault> {
+        const GUARD: &str = r#"read _; kill -QUIT $(head -n 1 "$1") 2>/dev/null; sleep 1; rm -rf "$2""#;
+        let mut guard = Command::new("sh");
+        guard.args(["-c", GUARD, "guard"]).arg(&server.pid_file).arg(&server.directory);
+        server.guard = Some(guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+        server.start()?;
+        Ok(server)
+    }
+
+    /// Whether it takes connections: for PostgreSQL the last line of its own file says so, since it listens before it is ready.
+    fn answers(&self) -> bool {
+        let listens = TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+        let pid_file = std::fs::read_to_string(&self.pid_file).unwrap_or_default();
+        listens && (!self.url.starts_with("postgres") || pid_file.contains("ready"))
+    }
+
+    fn signal(&mut self, signal: &str) -> Result<(), Fault> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        let pid = std::fs::read_to_string(&self.pid_file)?;
+        let pid = pid.lines().next().unwrap_or_default().trim();
+        run(Command::new("kill").args([signal, pid]))?;
+        process.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Nothing more can be done where this fails.
+        drop(self.kill());
+        if let Some(mut guard) = self.guard.take() {
+            drop(guard.stdin.take());
+            drop(guard.wait());
+        }
+    }
+}
+
+/// A program on the path, or where the distributions keep PostgreSQL's.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    for root in ["/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt/postgresql"] {
+        places.push(Path::new(root).join("bin"));
+        let versions = std::fs::read_dir(root).into_iter().flatten().flatten();
+        places.extend(versions.map(|version| version.path().join("bin")));
+    }
+    places.into_iter().map(|place| place.join(program)).find(|candidate| candidate.is_file())
+}
+
+/// PostgreSQL refuses to run as root: then it runs as one of these.
+fn unprivileged_account() -> Option<String> {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
+    let known = |account: &&str| Command::new("id").arg(account).output().is_ok_and(|id| id.status.success());
+    if root { ["postgres", "nobody"].into_iter().find(known).map(str::to_owned) } else { None }
+}
+
+fn as_account(account: Option<&str>, program: &Path) -> Vec<String> {
+    let program = program.display().to_string();
+    match account {
+        Some(account) => vec!["setpriv".into(), format!("--reuid={account}"), "--clear-groups".into(), program],
+        None => vec![program],
+    }
+}
+
+fn new_directory() -> Result<PathBuf, Fault> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let directory = std::env::temp_dir().join(format!("countersign-test-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&directory)?;
+    Ok(directory)
+}
+
+fn free_port() -> Result<u16, Fault> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+fn text(path: &Path) -> Result<String, Fault> {
+    path.to_str().map(str::to_owned).ok_or_else(|| Fault::from("a path is not UTF-8"))
+}
+
+fn run_all(command: &[String]) -> Result<(), Fault> {
+    let [program, arguments @ ..] = command else { return Err(Fault::from("no command")) };
+    run(Command::new(program).args(arguments))
+}
+
+fn run(command: &mut Command) -> Result<(), Fault> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Fault::from(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr))))
+}

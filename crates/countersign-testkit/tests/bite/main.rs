@@ -1,0 +1,85 @@
+//! The suite bites: for each check there is a store that is broken in one way, and fails it.
+#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used)]
+
+mod toy;
+mod users;
+
+use countersign_testkit::conformance::{Breach, factors, run};
+use toy::{Flaw, Toys};
+
+/// Each line: a check, and the flaws that it must find.
+macro_rules! bites {
+    ($($check:ident: $($flaw:ident),+;)+) => {
+        $(
+            #[test]
+            fn $check() {
+                $(
+                    let verdict = run(
+                        stringify!($check),
+                        async { Ok(Some(Toys::with(Flaw::$flaw))) },
+                        |toys| Box::pin(factors::$check(toys)),
+                    );
+                    assert!(
+                        matches!(verdict, Err(Breach::Contract(_))),
+                        "a store that is broken by {:?} is found out, not {verdict:?}",
+                        Flaw::$flaw
+                    );
+                )+
+            }
+        )+
+
+        /// A check that no flaw is listed for would not be known to bite.
+        const BITING: &[&str] = &[$(stringify!($check)),+];
+    };
+}
+
+bites! {
+    nothing_saved_is_none: EmptyRecordForNobody, RecordsMakeSettings;
+    what_is_committed_is_read_back: KeepsFirstGeneration;
+    settings_are_read_back: KeepsFirstSettings;
+    settings_may_keep_their_version: RefusesUnchangedVersion;
+    removing_is_exact: RemovesPrefixes;
+    documents_are_kept_byte_for_byte: NormalisesDocuments;
+    documents_may_be_as_large_as_the_limit: ShortensDocuments;
+    ids_may_be_as_long_as_allowed: ShortensIds;
+    numbers_may_be_as_large_as_their_type: SignedNumbers;
+    a_conflict_changes_nothing: IgnoresSettings, ReplacesWhereNoneExpected, NoneMeansAny, SaysWrittenAnyway;
+    of_many_first_commits_one_wins: ChecksThenInserts;
+    of_many_commits_one_wins: ChecksThenUpdates;
+    of_many_first_settings_one_wins: ChecksThenSetsFirst;
+    of_many_changes_of_settings_one_wins: ChecksThenSets;
+    users_of_a_new_tenant_do_not_conflict: ConflictsOverNewTenant;
+    no_update_is_lost: ChecksThenUpdates, SaysWrittenAnyway;
+    a_removed_version_stays_dead: KeepsRemovedVersions;
+    a_remove_and_a_commit_exclude_each_other: UpsertsAfterCheck;
+    a_load_is_of_one_instant: TornLoad;
+    changed_settings_end_commits_that_expected_others: IgnoresSettings, ChecksSettingsFirst;
+    first_settings_end_commits_that_expected_none: NoneMeansAny, ChecksSettingsFirst;
+    a_purge_deletes_earlier_generations_only: PurgesInclusively, PurgesTooMuch;
+    a_purge_of_many_batches_ends_complete: CountsDoubly;
+    a_purge_never_takes_a_later_record: PurgesByKey;
+    nothing_earlier_appears_after_a_purge: ChecksSettingsFirst, IgnoresSettings;
+    tenants_are_apart: PurgesEverybody, FoldsCase;
+    similar_ids_are_different_ids: JoinsKeys, FoldsCase, FoldsSpaces;
+    acknowledged_writes_are_seen_at_once: Caches;
+    a_dropped_call_writes_all_or_nothing: WritesInHalves;
+    comes_back_after_an_interruption: DiesWithItsConnection, ForgetsOnRestart;
+    outlives_a_rollback_of_the_application: JoinsHostTransaction;
+}
+
+/// The list above and the suite are the same list.
+/// `I-39`: the suite that a store must pass has a broken store for each of its checks.
+#[test]
+fn every_check_of_the_suite_is_known_to_bite() {
+    let suite = include_str!("../../src/conformance/mod.rs");
+    let listed = suite.split("run, factors, $backend,").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
+    let listed: Vec<_> = listed.split(',').map(str::trim).filter(|check| !check.is_empty()).collect();
+    assert_eq!(listed, BITING);
+}
+
+/// Without a flaw the toy passes, so that it is the flaws that are found.
+mod sound {
+    use super::{Flaw, Toys};
+
+    countersign_testkit::factor_store_conformance!(async { Ok(Some(Toys::with(Flaw::None))) });
+}

@@ -1,0 +1,409 @@
+//! A store in memory that can be broken in one way at a time.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
+use countersign_testkit::conformance::{Backend, HostTransaction};
+
+/// What is wrong with a toy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    None,
+    EmptyRecordForNobody,
+    RecordsMakeSettings,
+    KeepsFirstGeneration,
+    KeepsFirstSettings,
+    RefusesUnchangedVersion,
+    RemovesPrefixes,
+    NormalisesDocuments,
+    ShortensDocuments,
+    ShortensIds,
+    SignedNumbers,
+    IgnoresSettings,
+    ReplacesWhereNoneExpected,
+    ChecksThenInserts,
+    ChecksThenUpdates,
+    ChecksThenSetsFirst,
+    ChecksThenSets,
+    ConflictsOverNewTenant,
+    SaysWrittenAnyway,
+    KeepsRemovedVersions,
+    UpsertsAfterCheck,
+    TornLoad,
+    ChecksSettingsFirst,
+    NoneMeansAny,
+    PurgesInclusively,
+    PurgesTooMuch,
+    CountsDoubly,
+    PurgesByKey,
+    PurgesEverybody,
+    JoinsKeys,
+    FoldsCase,
+    FoldsSpaces,
+    Caches,
+    WritesInHalves,
+    DiesWithItsConnection,
+    ForgetsOnRestart,
+    JoinsHostTransaction,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Tables {
+    settings: BTreeMap<String, Saved>,
+    records: BTreeMap<(String, String), Saved>,
+    removed: BTreeMap<(String, String), Version>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    tables: Mutex<Tables>,
+    /// What the open transaction of the application will restore.
+    host: Mutex<Option<Tables>>,
+    restarts: AtomicU32,
+}
+
+pub(crate) struct Toys {
+    flaw: Flaw,
+    shared: Arc<Shared>,
+}
+
+impl Toys {
+    pub(crate) fn with(flaw: Flaw) -> Self {
+        Self { flaw, shared: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl Backend for Toys {
+    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+        Ok(Arc::new(Toy {
+            flaw: self.flaw,
+            shared: Arc::clone(&self.shared),
+            cache: Mutex::default(),
+            born: self.shared.restarts.load(Ordering::SeqCst),
+            met: AtomicBool::new(false),
+        }))
+    }
+
+    async fn interrupt(&self) -> Result<bool, Fault> {
+        self.shared.restarts.fetch_add(1, Ordering::SeqCst);
+        if self.flaw == Flaw::ForgetsOnRestart {
+            self.shared.tables().records.clear();
+        }
+        Ok(true)
+    }
+
+    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+        *self.shared.host.lock().unwrap() = Some(self.shared.tables().clone());
+        Ok(Some(Box::new(Rollback {
+            joined: self.flaw == Flaw::JoinsHostTransaction,
+            shared: Arc::clone(&self.shared),
+        })))
+    }
+
+    async fn clean_up(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+struct Rollback {
+    joined: bool,
+    shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl HostTransaction for Rollback {
+    async fn roll_back(self: Box<Self>) -> Result<(), Fault> {
+        let before = self.shared.host.lock().unwrap().take();
+        if let (true, Some(before)) = (self.joined, before) {
+            *self.shared.tables() = before;
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap()
+    }
+}
+
+struct Toy {
+    flaw: Flaw,
+    shared: Arc<Shared>,
+    cache: Mutex<BTreeMap<(String, String), Snapshot>>,
+    born: u32,
+    met: AtomicBool,
+}
+
+/// Long enough for others to come in between.
+async fn gap() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+impl Toy {
+    fn is(&self, flaw: Flaw) -> bool {
+        self.flaw == flaw
+    }
+
+    /// A handle meets each restart once, with an error; a broken one never gets over it.
+    fn connection(&self) -> Result<(), Fault> {
+        let restarted = self.shared.restarts.load(Ordering::SeqCst) != self.born;
+        let first = restarted && !self.met.swap(true, Ordering::SeqCst);
+        if first || (restarted && self.is(Flaw::DiesWithItsConnection)) {
+            return Err("connection lost".into());
+        }
+        Ok(())
+    }
+
+    fn name(&self, id: &str) -> String {
+        match self.flaw {
+            Flaw::ShortensIds => id.chars().take(64).collect(),
+            Flaw::FoldsCase => id.to_lowercase(),
+            Flaw::FoldsSpaces => id.trim().to_owned(),
+            _ => id.to_owned(),
+        }
+    }
+
+    fn key(&self, tenant: &TenantId, user: &UserId) -> (String, String) {
+        let (tenant, user) = (self.name(tenant.as_str()), self.name(user.as_str()));
+        if self.is(Flaw::JoinsKeys) { (format!("{tenant}:{user}"), String::new()) } else { (tenant, user) }
+    }
+
+    fn of(&self, key: &(String, String), tenant: &TenantId) -> bool {
+        let name = self.name(tenant.as_str());
+        match self.flaw {
+            Flaw::JoinsKeys => key.0.starts_with(&format!("{name}:")),
+            Flaw::PurgesEverybody => key.0.starts_with(&name),
+            _ => key.0 == name,
+        }
+    }
+
+    fn below(&self, generation: Generation, below: Generation) -> bool {
+        match self.flaw {
+            Flaw::SignedNumbers => generation.number().cast_signed() < below.number().cast_signed(),
+            Flaw::PurgesInclusively => generation <= below,
+            _ => generation < below,
+        }
+    }
+
+    fn document(&self, next: &Saved) -> Saved {
+        let mut next = next.clone();
+        match self.flaw {
+            Flaw::NormalisesDocuments => next.document = next.document.trim().to_owned(),
+            Flaw::ShortensDocuments => next.document = next.document.chars().take(30_000).collect::<String>(),
+            _ => {}
+        }
+        next
+    }
+
+    fn holds(&self, tables: &Tables, tenant: &TenantId, key: &(String, String), expected: &Expected) -> bool {
+        self.settings_hold(tables, tenant, expected) && self.record_holds(tables, key, expected)
+    }
+
+    fn settings_hold(&self, tables: &Tables, tenant: &TenantId, expected: &Expected) -> bool {
+        let found = tables.settings.get(&self.name(tenant.as_str())).map(|row| row.version);
+        match self.flaw {
+            Flaw::IgnoresSettings => true,
+            Flaw::NoneMeansAny if expected.settings.is_none() => true,
+            _ => found == expected.settings,
+        }
+    }
+
+    fn record_holds(&self, tables: &Tables, key: &(String, String), expected: &Expected) -> bool {
+        let found = tables.records.get(key).map(|row| row.version);
+        let found = match self.flaw {
+            Flaw::KeepsRemovedVersions => found.or_else(|| tables.removed.get(key).copied()),
+            Flaw::ReplacesWhereNoneExpected if expected.record.is_none() => return true,
+            _ => found,
+        };
+        found == expected.record || (self.is(Flaw::KeepsRemovedVersions) && expected.record.is_none())
+    }
+
+    fn put(&self, tables: &mut Tables, tenant: &TenantId, key: (String, String), next: &Saved) {
+        let mut next = self.document(next);
+        if let (Flaw::KeepsFirstGeneration, Some(before)) = (self.flaw, tables.records.get(&key)) {
+            next.generation = before.generation;
+        }
+        if self.is(Flaw::RecordsMakeSettings) {
+            tables.settings.entry(self.name(tenant.as_str())).or_insert_with(|| next.clone());
+        }
+        tables.records.insert(key, next);
+    }
+}
+
+#[async_trait]
+impl FactorStore for Toy {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+        self.connection()?;
+        let key = self.key(tenant, user);
+        if let (Flaw::Caches, Some(cached)) = (self.flaw, self.cache.lock().unwrap().get(&key)) {
+            return Ok(cached.clone());
+        }
+        let settings = self.shared.tables().settings.get(&self.name(tenant.as_str())).cloned();
+        if self.is(Flaw::TornLoad) {
+            gap().await;
+        }
+        let mut record = self.shared.tables().records.get(&key).cloned();
+        if self.is(Flaw::EmptyRecordForNobody) && record.is_none() {
+            let (version, generation) = (Version::from_bytes([0; 16]), Generation::new(0));
+            record = Some(Saved { version, generation, document: "{}".to_owned() });
+        }
+        let snapshot = Snapshot { settings, record };
+        self.cache.lock().unwrap().insert(key, snapshot.clone());
+        Ok(snapshot)
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: &Expected,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        self.connection()?;
+        let key = self.key(tenant, user);
+        let checks_first = match self.flaw {
+            Flaw::ChecksThenInserts => expected.record.is_none(),
+            Flaw::ChecksThenUpdates | Flaw::UpsertsAfterCheck => expected.record.is_some(),
+            _ => false,
+        };
+        if checks_first {
+            if !self.holds(&self.shared.tables(), tenant, &key, expected) {
+                return Ok(Commit::Conflict);
+            }
+            gap().await;
+            self.put(&mut self.shared.tables(), tenant, key, next);
+            return Ok(Commit::Written);
+        }
+        if self.is(Flaw::ChecksSettingsFirst) {
+            if !self.settings_hold(&self.shared.tables(), tenant, expected) {
+                return Ok(Commit::Conflict);
+            }
+            gap().await;
+            let mut tables = self.shared.tables();
+            if !self.record_holds(&tables, &key, expected) {
+                return Ok(Commit::Conflict);
+            }
+            self.put(&mut tables, tenant, key, next);
+            return Ok(Commit::Written);
+        }
+        if self.is(Flaw::ConflictsOverNewTenant) && expected.settings.is_none() {
+            let known = |tables: &Tables| tables.records.keys().any(|(name, _)| *name == key.0);
+            let before = known(&self.shared.tables());
+            gap().await;
+            if known(&self.shared.tables()) != before {
+                return Ok(Commit::Conflict);
+            }
+        }
+        let halves = {
+            let mut tables = self.shared.tables();
+            if !self.holds(&tables, tenant, &key, expected) {
+                let said = if self.is(Flaw::SaysWrittenAnyway) { Commit::Written } else { Commit::Conflict };
+                return Ok(said);
+            }
+            let half = tables.records.get(&key).cloned().filter(|_| self.is(Flaw::WritesInHalves));
+            match &half {
+                Some(before) => {
+                    let half = Saved { version: next.version, ..before.clone() };
+                    tables.records.insert(key.clone(), half);
+                }
+                None => self.put(&mut tables, tenant, key.clone(), next),
+            }
+            half.is_some()
+        };
+        if halves {
+            tokio::task::yield_now().await;
+            self.put(&mut self.shared.tables(), tenant, key, next);
+        }
+        Ok(Commit::Written)
+    }
+
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+        self.connection()?;
+        Ok(self.shared.tables().settings.get(&self.name(tenant.as_str())).cloned())
+    }
+
+    async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        expected: Option<Version>,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        self.connection()?;
+        let name = self.name(tenant.as_str());
+        let found = |tables: &Tables| tables.settings.get(&name).map(|row| row.version);
+        let checks_first = match self.flaw {
+            Flaw::ChecksThenSetsFirst => expected.is_none(),
+            Flaw::ChecksThenSets => expected.is_some(),
+            _ => false,
+        };
+        if checks_first {
+            if found(&self.shared.tables()) != expected {
+                return Ok(Commit::Conflict);
+            }
+            gap().await;
+        }
+        let mut tables = self.shared.tables();
+        let unchanged = self.is(Flaw::RefusesUnchangedVersion) && expected == Some(next.version);
+        if !checks_first && (found(&tables) != expected || unchanged) {
+            return Ok(Commit::Conflict);
+        }
+        if self.is(Flaw::KeepsFirstSettings) && expected.is_some() {
+            return Ok(Commit::Written);
+        }
+        tables.settings.insert(name, self.document(next));
+        Ok(Commit::Written)
+    }
+
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+        self.connection()?;
+        let at_most = if self.is(Flaw::PurgesTooMuch) { usize::MAX } else { usize::try_from(at_most)? };
+        let found: Vec<_> = {
+            let tables = self.shared.tables();
+            let goes =
+                |(key, row): &(&(String, String), &Saved)| self.of(key, tenant) && self.below(row.generation, below);
+            tables.records.iter().filter(goes).map(|(key, _)| key.clone()).take(at_most).collect()
+        };
+        if self.is(Flaw::PurgesByKey) || self.is(Flaw::CountsDoubly) {
+            gap().await;
+        }
+        let mut tables = self.shared.tables();
+        let mut deleted = 0;
+        for key in &found {
+            let still = tables.records.get(key).is_some_and(|row| self.below(row.generation, below));
+            if self.is(Flaw::PurgesByKey) || still {
+                tables.records.remove(key);
+            }
+            deleted += u64::from(still || self.is(Flaw::CountsDoubly));
+        }
+        Ok(deleted)
+    }
+
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+        self.connection()?;
+        let tables = self.shared.tables();
+        let rows = tables.records.iter().filter(|(key, _)| self.of(key, tenant));
+        Ok(rows.filter(|(_, row)| self.below(row.generation, below)).count() as u64)
+    }
+
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        self.connection()?;
+        let key = self.key(tenant, user);
+        let mut tables = self.shared.tables();
+        if self.is(Flaw::RemovesPrefixes) {
+            tables.records.retain(|(tenant, user), _| {
+                !(*tenant == key.0 && user.len() > key.1.len() && user.starts_with(&key.1))
+            });
+        }
+        let removed = tables.records.remove(&key);
+        if let Some(removed) = &removed {
+            tables.removed.insert(key, removed.version);
+        }
+        Ok(removed.is_some())
+    }
+}

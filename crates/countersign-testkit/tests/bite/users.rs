@@ -1,0 +1,150 @@
+//! The same for user stores.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use countersign::{Fault, LoginName, PasswordHash, TenantId, User, UserId, UserStore};
+use countersign_testkit::conformance::{Breach, UserBackend, run_users, user_checks};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    None,
+    LooksInAllTenants,
+    MatchesPrefixes,
+    ReplacesAlways,
+    ChecksThenReplaces,
+    Caches,
+}
+
+#[derive(Default)]
+struct Table(Vec<(TenantId, LoginName, User)>);
+
+struct Users {
+    flaw: Flaw,
+    table: Arc<Mutex<Table>>,
+}
+
+struct Handle {
+    flaw: Flaw,
+    table: Arc<Mutex<Table>>,
+    cache: Mutex<BTreeMap<String, User>>,
+}
+
+impl Handle {
+    fn find(&self, key: &str, matches: impl Fn(&TenantId, &LoginName, &User) -> bool) -> Option<User> {
+        let mut cache = self.cache.lock().unwrap();
+        if let (Flaw::Caches, Some(user)) = (self.flaw, cache.get(key)) {
+            return Some(user.clone());
+        }
+        let table = self.table.lock().unwrap();
+        let found = table.0.iter().find(|(tenant, name, user)| matches(tenant, name, user));
+        let found = found.map(|(.., user)| user.clone());
+        if let Some(user) = &found {
+            cache.insert(key.to_owned(), user.clone());
+        }
+        found
+    }
+
+    fn same(&self, asked: &TenantId, tenant: &TenantId) -> bool {
+        self.flaw == Flaw::LooksInAllTenants || asked == tenant
+    }
+}
+
+#[async_trait]
+impl UserStore for Handle {
+    async fn find_by_login(&self, asked: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+        let prefixes = self.flaw == Flaw::MatchesPrefixes;
+        Ok(self.find(name.as_str(), |tenant, saved, _| {
+            let prefix = prefixes && saved.as_str().starts_with(name.as_str());
+            self.same(asked, tenant) && (saved == name || prefix)
+        }))
+    }
+
+    async fn find_by_id(&self, asked: &TenantId, id: &UserId) -> Result<Option<User>, Fault> {
+        Ok(self.find(id.as_str(), |tenant, _, user| self.same(asked, tenant) && user.id == *id))
+    }
+
+    async fn replace_password_hash(
+        &self,
+        asked: &TenantId,
+        id: &UserId,
+        current: &PasswordHash,
+        next: &PasswordHash,
+    ) -> Result<bool, Fault> {
+        let replace = |write: bool| {
+            let mut table = self.table.lock().unwrap();
+            let row = table.0.iter_mut().find(|(tenant, _, user)| tenant == asked && user.id == *id);
+            let Some(hash) = row.and_then(|(.., user)| user.password_hash.as_mut()) else { return false };
+            let holds = hash.expose() == current.expose();
+            if write && (holds || self.flaw != Flaw::None) {
+                *hash = next.clone();
+            }
+            holds
+        };
+        match self.flaw {
+            Flaw::ReplacesAlways => Ok(replace(true) || asked.as_str() == "acme"),
+            Flaw::ChecksThenReplaces => {
+                let holds = replace(false);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                if holds {
+                    let _replaced = replace(true);
+                }
+                Ok(holds)
+            }
+            _ => Ok(replace(true)),
+        }
+    }
+}
+
+#[async_trait]
+impl UserBackend for Users {
+    async fn open(&self) -> Result<Arc<dyn UserStore>, Fault> {
+        Ok(Arc::new(Handle { flaw: self.flaw, table: Arc::clone(&self.table), cache: Mutex::default() }))
+    }
+
+    async fn insert(&self, tenant: &TenantId, name: &LoginName, user: &User) -> Result<(), Fault> {
+        self.table.lock().unwrap().0.push((tenant.clone(), name.clone(), user.clone()));
+        Ok(())
+    }
+
+    async fn update(&self, tenant: &TenantId, user: &User) -> Result<(), Fault> {
+        let mut table = self.table.lock().unwrap();
+        let row = table.0.iter_mut().find(|(saved, _, found)| saved == tenant && found.id == user.id);
+        row.ok_or("no such user")?.2 = user.clone();
+        Ok(())
+    }
+
+    async fn clean_up(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+macro_rules! bites {
+    ($($check:ident: $flaw:ident;)+) => {
+        $(
+            #[test]
+            fn $check() {
+                let users = Users { flaw: Flaw::$flaw, table: Arc::default() };
+                let verdict =
+                    run_users(stringify!($check), async { Ok(Some(users)) }, |users| Box::pin(user_checks::$check(users)));
+                assert!(matches!(verdict, Err(Breach::Contract(_))), "{:?} is found out, not {verdict:?}", Flaw::$flaw);
+            }
+        )+
+    };
+}
+
+bites! {
+    users_are_found_in_their_tenant_only: LooksInAllTenants;
+    unknown_users_are_none: MatchesPrefixes;
+    a_hash_is_replaced_only_if_it_is_current: ReplacesAlways;
+    of_many_replacements_one_wins: ChecksThenReplaces;
+    changed_users_are_seen_at_once: Caches;
+}
+
+mod sound {
+    use super::*;
+
+    countersign_testkit::user_store_conformance!(async { Ok(Some(Users { flaw: Flaw::None, table: Arc::default() })) });
+}

@@ -1,0 +1,59 @@
+//! The in-memory stores of the core pass the suite like any other.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign::memory::{MemoryFactors, MemoryUsers};
+use countersign::{FactorStore, Fault, LoginName, TenantId, User, UserStore};
+use countersign_testkit::conformance::{Backend, HostTransaction, UserBackend};
+
+struct Memory(MemoryFactors);
+
+#[async_trait]
+impl Backend for Memory {
+    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+        Ok(Arc::new(self.0.clone()))
+    }
+
+    async fn interrupt(&self) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
+    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+        Ok(None)
+    }
+
+    async fn clean_up(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+struct Users(MemoryUsers);
+
+#[async_trait]
+impl UserBackend for Users {
+    async fn open(&self) -> Result<Arc<dyn UserStore>, Fault> {
+        Ok(Arc::new(self.0.clone()))
+    }
+
+    async fn insert(&self, tenant: &TenantId, name: &LoginName, user: &User) -> Result<(), Fault> {
+        self.0.insert(tenant, name, user.clone());
+        Ok(())
+    }
+
+    async fn update(&self, tenant: &TenantId, user: &User) -> Result<(), Fault> {
+        Ok(self.0.change(tenant, &user.id, |saved| saved.clone_from(user))?)
+    }
+
+    async fn clean_up(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+countersign_testkit::factor_store_conformance!(async { Ok(Some(Memory(MemoryFactors::new()))) });
+
+mod users {
+    use super::*;
+
+    countersign_testkit::user_store_conformance!(async { Ok(Some(Users(MemoryUsers::new()))) });
+}
