@@ -1,0 +1,195 @@
+//! Every answer of the three providers, and what it means for the person who waits.
+#![cfg(feature = "reqwest")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::time::Duration;
+
+use countersign::{Accepted, CodeSender, SendErrorKind};
+use countersign_sms::{Provider, SmsSender};
+use serde_json::json;
+use support::*;
+use wiremock::matchers::{any, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+const PERMANENT: Result<Accepted, SendErrorKind> = Err(SendErrorKind::Permanent);
+const UNKNOWN: Result<Accepted, SendErrorKind> = Err(SendErrorKind::Unknown);
+const SENT: Result<Accepted, SendErrorKind> = Ok(Accepted::Sent);
+
+fn throttled(seconds: Option<u64>) -> Result<Accepted, SendErrorKind> {
+    Err(SendErrorKind::Throttled { retry_after: seconds.map(Duration::from_secs) })
+}
+
+/// Sends one code to a server that answers so, and looks that it was asked exactly once.
+async fn answered<P: Provider + 'static>(
+    provider: impl Fn(&str) -> P,
+    answer: ResponseTemplate,
+) -> Result<Accepted, SendErrorKind> {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(answer).expect(1).mount(&server).await;
+    let sender: SmsSender = sender(provider(&server.uri()), http());
+    let result = outcome(&sender).await;
+    server.verify().await;
+    result
+}
+
+fn answer(status: u16, body: &serde_json::Value) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_json(body)
+}
+
+/// An error of Twilio, which repeats the number in its text.
+fn twilio_error(status: u16, code: u64) -> ResponseTemplate {
+    let message = format!("The 'To' number {NUMBER} is wrong: {CODE}");
+    answer(status, &json!({"code": code, "message": message, "more_info": "https://twilio.example", "status": status}))
+}
+
+#[tokio::test]
+async fn twilio_has_taken_a_message_that_it_answers_with_201() {
+    for status in ["queued", "accepted", "sending", "sent", "scheduled"] {
+        let body = json!({"sid": "SM1", "status": status, "to": NUMBER, "error_code": null});
+        assert_eq!(answered(twilio, answer(201, &body)).await, SENT, "{status}");
+    }
+    for status in ["failed", "undelivered", "canceled"] {
+        let body = json!({"sid": "SM1", "status": status, "to": NUMBER, "error_code": 30007});
+        assert_eq!(answered(twilio, answer(201, &body)).await, PERMANENT, "{status}");
+    }
+}
+
+/// I-22: `outcome` looks at every text of the error, and Twilio's repeat the number.
+#[tokio::test]
+async fn twilio_refuses_for_good_or_for_now() {
+    for (status, code) in
+        [(400, 21_211), (400, 21_408), (400, 21_610), (400, 21_614), (401, 20_003), (403, 20_008), (404, 20_404)]
+    {
+        assert_eq!(answered(twilio, twilio_error(status, code)).await, PERMANENT, "{status} {code}");
+    }
+    assert_eq!(answered(twilio, twilio_error(429, 20_429)).await, throttled(None));
+    assert_eq!(answered(twilio, twilio_error(429, 20_429).insert_header("retry-after", "7")).await, throttled(Some(7)));
+    assert_eq!(answered(twilio, twilio_error(400, 21_611)).await, throttled(None));
+    // A wait that nobody can mean, and one that can't be read.
+    assert_eq!(
+        answered(twilio, twilio_error(429, 1).insert_header("retry-after", "99999999999")).await,
+        throttled(Some(86_400))
+    );
+    assert_eq!(answered(twilio, twilio_error(429, 1).insert_header("retry-after", "soon")).await, throttled(None));
+}
+
+#[tokio::test]
+async fn vonage_has_taken_a_message_that_it_gives_an_id() {
+    assert_eq!(
+        answered(vonage, answer(202, &json!({"message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"}))).await,
+        SENT
+    );
+    // The older SMS API answers failures with 200; so would a proxy.
+    let body = json!({"message-count": "1", "messages": [{"status": "4", "error-text": NUMBER}]});
+    assert_eq!(answered(vonage, answer(200, &body)).await, UNKNOWN);
+    assert_eq!(answered(vonage, answer(202, &json!({"message_uuid": ""}))).await, UNKNOWN);
+}
+
+#[tokio::test]
+async fn vonage_refuses_for_good_or_for_now() {
+    let problem = |status: u16, code: &str| {
+        let kind = format!("https://developer.vonage.example/api-errors/messages#{code}");
+        answer(
+            status,
+            &json!({"type": kind, "title": "Error", "detail": format!("{NUMBER} {CODE}"), "instance": "bf0ca0bf"}),
+        )
+    };
+    for (status, code) in
+        [(401, "unauthorized"), (402, "low-balance"), (403, "1020"), (404, "not-found"), (422, "1150"), (422, NUMBER)]
+    {
+        assert_eq!(answered(vonage, problem(status, code)).await, PERMANENT, "{status}");
+    }
+    assert_eq!(answered(vonage, problem(429, "throttled").insert_header("retry-after", "1")).await, throttled(Some(1)));
+    assert_eq!(answered(vonage, problem(500, "internal-error")).await, UNKNOWN);
+}
+
+#[tokio::test]
+async fn sns_has_taken_a_message_that_it_gives_an_id() {
+    let taken = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>94f20ce6</MessageId>\
+                 </PublishResult><ResponseMetadata><RequestId>f187a3c1</RequestId></ResponseMetadata></PublishResponse>";
+    assert_eq!(answered(sns, ResponseTemplate::new(200).set_body_raw(taken, "text/xml")).await, SENT);
+    let empty = ResponseTemplate::new(200)
+        .set_body_raw("<PublishResponse><MessageId></MessageId></PublishResponse>", "text/xml");
+    assert_eq!(answered(sns, empty).await, UNKNOWN);
+}
+
+#[tokio::test]
+async fn sns_refuses_for_good_or_for_now() {
+    let error = |status: u16, code: &str| {
+        let body = format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>Invalid parameter: {NUMBER} {CODE}</Message></Error>\
+             <RequestId>9dd01905</RequestId></ErrorResponse>"
+        );
+        ResponseTemplate::new(status).set_body_raw(body, "text/xml")
+    };
+    for (status, code) in [
+        (400, "InvalidParameter"),
+        (400, "OptedOut"),
+        (403, "AuthorizationError"),
+        (403, "SignatureDoesNotMatch"),
+        (403, "ExpiredToken"),
+        (404, "NotFound"),
+        (400, NUMBER),
+    ] {
+        assert_eq!(answered(sns, error(status, code)).await, PERMANENT, "{status} {code}");
+    }
+    for (status, code) in
+        [(429, "Throttled"), (400, "Throttling"), (400, "ThrottlingException"), (503, "RequestLimitExceeded")]
+    {
+        assert_eq!(answered(sns, error(status, code)).await, throttled(None), "{status} {code}");
+    }
+    for (status, code) in [(500, "InternalError"), (503, "ServiceUnavailable")] {
+        assert_eq!(answered(sns, error(status, code)).await, UNKNOWN, "{status} {code}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_says_nothing_is_unknown_unless_it_refuses() {
+    let nonsense =
+        |status: u16| ResponseTemplate::new(status).set_body_raw(format!("<html>{NUMBER} {CODE}"), "text/html");
+    for status in [200, 201, 202, 204, 408, 500, 502, 503, 504] {
+        assert_eq!(answered(twilio, nonsense(status)).await, UNKNOWN, "twilio {status}");
+        assert_eq!(answered(vonage, nonsense(status)).await, UNKNOWN, "vonage {status}");
+        assert_eq!(answered(sns, nonsense(status)).await, UNKNOWN, "sns {status}");
+    }
+    for status in [400, 401, 403, 404, 405, 413, 422] {
+        assert_eq!(answered(twilio, nonsense(status)).await, PERMANENT, "twilio {status}");
+        assert_eq!(answered(vonage, nonsense(status)).await, PERMANENT, "vonage {status}");
+        assert_eq!(answered(sns, nonsense(status)).await, PERMANENT, "sns {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let server = MockServer::start().await;
+    let elsewhere = format!("{}/elsewhere", server.uri());
+    Mock::given(path("/elsewhere")).respond_with(ResponseTemplate::new(201)).expect(0).mount(&server).await;
+    for status in [301, 302, 307, 308] {
+        let redirect = ResponseTemplate::new(status).insert_header("location", elsewhere.as_str());
+        let mock = Mock::given(method("POST")).respond_with(redirect).expect(3).mount_as_scoped(&server).await;
+        for sender in senders(&server.uri()) {
+            assert_eq!(outcome(&sender).await, PERMANENT, "{status}");
+        }
+        drop(mock);
+    }
+    server.verify().await;
+}
+
+#[tokio::test]
+async fn a_huge_answer_is_read_in_part_only() {
+    let huge = ResponseTemplate::new(400).set_body_string("x".repeat(4_000_000));
+    assert_eq!(answered(twilio, huge).await, PERMANENT);
+}
+
+#[tokio::test]
+async fn only_phone_numbers_are_served_and_nothing_is_asked_otherwise() {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(201)).expect(0).mount(&server).await;
+    for sender in senders(&server.uri()) {
+        let refused = sender.send_code(&code_by_email()).await.unwrap_err();
+        assert_eq!(kind(&refused), SendErrorKind::Permanent);
+    }
+    server.verify().await;
+}

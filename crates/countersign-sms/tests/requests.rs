@@ -1,0 +1,176 @@
+//! What goes to a provider, byte by byte, through an HTTP client of one's own.
+#![cfg(feature = "reqwest")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use countersign::{CodeSender, ManualClock};
+use countersign_sms::{
+    AwsCredentials, Http, HttpError, HttpRequest, HttpResponse, Origin, Provider, SmsConfigError, SmsSecret, Sns,
+    Twilio,
+};
+use support::*;
+
+/// Keeps the request, and answers nothing.
+#[derive(Clone, Default)]
+struct Spy(Arc<Mutex<Option<HttpRequest>>>);
+
+#[async_trait]
+impl Http for Spy {
+    async fn post(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        *self.0.lock().unwrap() = Some(request);
+        Ok(HttpResponse { status: 500, retry_after: None, body: Vec::new() })
+    }
+}
+
+struct Seen {
+    url: String,
+    headers: BTreeMap<&'static str, String>,
+    body: String,
+}
+
+async fn request(provider: impl Provider + 'static, of_notice: bool) -> Seen {
+    let spy = Spy::default();
+    let sender = sender(provider, spy.clone());
+    let printed = format!("{sender:?}");
+    let _ = if of_notice { sender.notify(&notice()).await } else { sender.send_code(&code()).await };
+    let request = spy.0.lock().unwrap().take().unwrap();
+    let printed = format!("{printed} {request:?}");
+    for secret in SECRETS {
+        assert!(!printed.contains(secret), "{printed}");
+    }
+    Seen {
+        url: request.url.clone(),
+        headers: request.headers.iter().map(|(name, value)| (*name, value.to_string())).collect(),
+        body: request.body.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn twilio_gets_a_form_under_basic_authentication() {
+    let seen = request(twilio("https://api.twilio.example/"), false).await;
+    assert_eq!(seen.url, format!("https://api.twilio.example/2010-04-01/Accounts/{ACCOUNT}/Messages.json"));
+    assert!(seen.headers["authorization"].starts_with("Basic QUMwMTIz"));
+    assert_eq!(seen.headers["content-type"], "application/x-www-form-urlencoded");
+    assert!(
+        seen.body
+            .starts_with("To=%2B819012345634&From=%2B15005550006&Body=836194%20is%20your%20Example%20login%20code")
+    );
+    assert!(seen.body.ends_with("%0A%40example.com%20%23836194&ValidityPeriod=180"), "{}", seen.body);
+    let reported = twilio("https://x.example").reports_to("https://app.example/sms?v=1").unwrap();
+    let seen = request(reported, false).await;
+    assert!(
+        seen.body.ends_with(
+            "&StatusCallback=https%3A%2F%2Fapp.example%2Fsms%3Fv%3D1%26message%3DAAAAAAAAAAAAAAAAAAAAAA.BKTR"
+        )
+    );
+    assert!(!request(twilio("https://x.example"), true).await.body.contains("ValidityPeriod"));
+    let service =
+        Twilio::with_api_key(ACCOUNT, "SK0123456789abcdef0123456789abcdef", SmsSecret::new("twilio-token")).unwrap();
+    let seen = request(service.from_messaging_service("MG0123456789abcdef0123456789abcdef").unwrap(), false).await;
+    assert!(seen.headers["authorization"].starts_with("Basic U0swMTIz"));
+    assert!(seen.body.contains("&MessagingServiceSid=MG0123456789abcdef0123456789abcdef&"));
+}
+
+#[tokio::test]
+async fn vonage_gets_json_with_the_number_as_it_wants_it() {
+    let seen = request(vonage("https://api.vonage.example"), false).await;
+    assert_eq!(seen.url, "https://api.vonage.example/v1/messages");
+    let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+    assert_eq!(body["to"], "819012345634");
+    assert_eq!(body["from"], "Example");
+    assert_eq!((&body["channel"], &body["message_type"]), (&"sms".into(), &"text".into()));
+    assert_eq!(body["text"], messages().code_sms(&code()).expose());
+    assert_eq!(body["client_ref"], code().id().to_string());
+    assert_eq!(body.as_object().unwrap().len(), 6);
+    let reported = request(vonage("https://x.example").reports_to("https://app.example/sms").unwrap(), false).await;
+    let body: serde_json::Value = serde_json::from_str(&reported.body).unwrap();
+    assert_eq!(body["webhook_url"], "https://app.example/sms");
+}
+
+#[tokio::test]
+async fn sns_gets_a_signed_form() {
+    let seen = request(sns("https://sns.eu-west-1.amazonaws.com"), false).await;
+    assert_eq!(seen.url, "https://sns.eu-west-1.amazonaws.com/");
+    assert_eq!(seen.headers["x-amz-date"], "20261124T100000Z");
+    assert!(seen.body.starts_with("Action=Publish&Version=2010-03-31&PhoneNumber=%2B819012345634&Message=836194%20is"));
+    assert!(seen.body.contains("AWS.SNS.SMS.SMSType&MessageAttributes.entry.1.Value.DataType=String"));
+    assert!(seen.body.ends_with("Value.StringValue=Example"));
+    let (scope, _) = seen.headers["authorization"].split_once(", Signature=").unwrap();
+    assert_eq!(
+        scope,
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE01234/20261124/eu-west-1/sns/aws4_request, SignedHeaders=content-type;host;x-amz-date"
+    );
+    // The signature that botocore 1.44.8 made of this request with these keys at this time.
+    assert!(seen.headers["authorization"].ends_with(SIGNED_BY_BOTOCORE), "{}", seen.headers["authorization"]);
+}
+
+const SIGNED_BY_BOTOCORE: &str = "Signature=3ce26cba6978a8ac8f04f7df127f0af4af04aa341b73822c744ba2046994110f";
+
+#[tokio::test]
+async fn sns_takes_new_keys_and_their_session_token() {
+    let credentials = |id: &str| AwsCredentials::new(id, SmsSecret::new("aws-secret-key")).unwrap();
+    let clock = ManualClock::new(time::OffsetDateTime::from_unix_timestamp(1_795_514_400).unwrap());
+    let sns = Sns::new("eu-west-1", credentials("AKIDEXAMPLE01234")).unwrap().clock(clock);
+    sns.replace_credentials(credentials("AKIDEXAMPLE56789").session_token(SmsSecret::new("session")).unwrap());
+    let seen = request(sns, true).await;
+    assert_eq!(seen.headers["x-amz-security-token"], "session");
+    assert!(seen.headers["authorization"].contains("AKIDEXAMPLE56789"));
+    assert!(seen.headers["authorization"].contains("SignedHeaders=content-type;host;x-amz-date;x-amz-security-token"));
+    assert!(!seen.body.contains("entry.2"));
+}
+
+#[test]
+fn settings_that_could_change_a_request_are_refused() {
+    let secret = || SmsSecret::new("s");
+    for account in
+        ["", "AC123", "AC0123456789abcdef0123456789abcdeg", "AC0123456789abcdef0123456789abcdef/..", "../../x"]
+    {
+        assert_eq!(Twilio::new(account, secret()).unwrap_err(), SmsConfigError::Account, "{account}");
+    }
+    assert_eq!(Twilio::new(ACCOUNT, SmsSecret::new("")).unwrap_err(), SmsConfigError::Secret);
+    let keys = || AwsCredentials::new("AKIDEXAMPLE01234", secret()).unwrap();
+    for region in ["", "eu-west-1.evil.example/", "EU", "a b"] {
+        assert_eq!(Sns::new(region, keys()).unwrap_err(), SmsConfigError::Region, "{region}");
+    }
+    for url in [
+        "",
+        "https://",
+        "http://app.example",
+        "https://app.example/#x",
+        "https://app.example/a b",
+        "https://app.example/\r\nx",
+    ] {
+        assert_eq!(twilio("https://x.example").reports_to(url).unwrap_err(), SmsConfigError::Callback, "{url:?}");
+    }
+    for name in ["", "123456", "Twelve chars", "Exämple", "a\nb", " a"] {
+        assert_eq!(Origin::name(name).unwrap_err(), SmsConfigError::Origin, "{name}");
+    }
+    assert!(
+        Origin::short_code("12").is_err() && Origin::short_code("12a4").is_err() && Origin::short_code("12345").is_ok()
+    );
+    let printed = format!("{:?} {:?} {:?} {:?}", SmsSecret::new("twilio-token"), keys(), twilio("x"), vonage("x"));
+    assert!(SECRETS.iter().all(|secret| !printed.contains(secret)), "{printed}");
+}
+
+#[test]
+fn reports_are_understood() {
+    use countersign::DeliveryReport::{Delivered, Undeliverable};
+    for (status, meaning) in
+        [("delivered", Some(Delivered)), ("undelivered", Some(Undeliverable)), ("failed", Some(Undeliverable))]
+    {
+        assert_eq!(Twilio::report(status), meaning, "{status}");
+    }
+    for (status, meaning) in
+        [("delivered", Some(Delivered)), ("undeliverable", Some(Undeliverable)), ("rejected", Some(Undeliverable))]
+    {
+        assert_eq!(countersign_sms::Vonage::report(status), meaning, "{status}");
+    }
+    for status in ["queued", "sent", "submitted", "", "Delivered?"] {
+        assert_eq!((Twilio::report(status), countersign_sms::Vonage::report(status)), (None, None), "{status}");
+    }
+}

@@ -1,0 +1,114 @@
+//! What the tests share: messages to send, and senders for a server on loopback.
+#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use countersign::message::Messages;
+use countersign::{
+    Code, CodeMessage, CodeSender, Destination, EmailAddress, ManualClock, Notice, NoticeKind, PhoneNumber, Purpose,
+    SendError, SendErrorKind, TenantId, UserId,
+};
+use countersign_sms::{
+    AwsCredentials, Http, Origin, Provider, ReqwestHttp, SmsFailure, SmsSecret, SmsSender, Sns, Twilio, Vonage,
+};
+use time::OffsetDateTime;
+
+pub const CODE: &str = "836194";
+pub const NUMBER: &str = "+819012345634";
+pub const SECRETS: [&str; 5] = [CODE, "9012345634", "twilio-token", "vonage-secret", "aws-secret-key"];
+
+pub fn number(text: &str) -> PhoneNumber {
+    PhoneNumber::new(text).unwrap()
+}
+
+pub fn messages() -> Messages {
+    Messages::builder("Example").origin_host("example.com").build().unwrap()
+}
+
+pub fn code() -> CodeMessage {
+    CodeMessage {
+        tenant: TenantId::new("acme").unwrap(),
+        user: UserId::new("alice").unwrap(),
+        login: "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap(),
+        purpose: Purpose::Login,
+        destination: Destination::Sms(number(NUMBER)),
+        code: Code::new(CODE),
+        reference: serde_json::from_str("\"BKTR\"").unwrap(),
+        valid_for: Duration::from_secs(180),
+        expires_at: OffsetDateTime::from_unix_timestamp(1_795_514_580).unwrap(),
+        language: None,
+    }
+}
+
+pub fn code_by_email() -> CodeMessage {
+    CodeMessage { destination: Destination::Email(EmailAddress::new("alice@example.com").unwrap()), ..code() }
+}
+
+pub fn notice() -> Notice {
+    Notice {
+        tenant: TenantId::new("acme").unwrap(),
+        user: UserId::new("alice").unwrap(),
+        destination: Destination::Sms(number(NUMBER)),
+        kind: NoticeKind::Reset,
+        at: OffsetDateTime::from_unix_timestamp(1_795_514_400).unwrap(),
+        language: None,
+    }
+}
+
+pub const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
+
+pub fn twilio(base: &str) -> Twilio {
+    Twilio::new(ACCOUNT, SmsSecret::new("twilio-token"))
+        .unwrap()
+        .from(Origin::number(&number("+15005550006")))
+        .base_url(base)
+}
+
+pub fn vonage(base: &str) -> Vonage {
+    Vonage::new("abcd1234", SmsSecret::new("vonage-secret"), Origin::name("Example").unwrap()).unwrap().base_url(base)
+}
+
+pub fn sns(base: &str) -> Sns {
+    let credentials = AwsCredentials::new("AKIDEXAMPLE01234", SmsSecret::new("aws-secret-key")).unwrap();
+    let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_795_514_400).unwrap());
+    Sns::new("eu-west-1", credentials).unwrap().from(Origin::name("Example").unwrap()).url(base).clock(clock)
+}
+
+/// A client that may talk to loopback, and gives up soon.
+pub fn http() -> ReqwestHttp {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = ReqwestHttp::builder().dangerously_allow_unencrypted();
+    builder.time_budget(Duration::from_millis(800)).connect_timeout(Duration::from_millis(400)).build().unwrap()
+}
+
+pub fn sender(provider: impl Provider + 'static, http: impl Http + 'static) -> SmsSender {
+    SmsSender::new(provider, http, messages())
+}
+
+/// One sender of each kind, for the server at this address.
+pub fn senders(base: &str) -> [SmsSender; 3] {
+    [sender(twilio(base), http()), sender(vonage(base), http()), sender(sns(base), http())]
+}
+
+/// The kind of a failed send, whose texts repeat no secret however they are printed (I-22).
+#[track_caller]
+pub fn kind(error: &SendError) -> SendErrorKind {
+    let mut printed = format!("{error} {error:?}");
+    let mut source = std::error::Error::source(error);
+    assert!(source.is_some_and(<dyn std::error::Error>::is::<SmsFailure>));
+    while let Some(error) = source {
+        write!(printed, " {error} {error:?}").unwrap();
+        source = error.source();
+    }
+    for secret in SECRETS {
+        assert!(!printed.contains(secret), "{printed}");
+    }
+    error.kind()
+}
+
+/// What came of sending one code.
+pub async fn outcome(sender: &SmsSender) -> Result<countersign::Accepted, SendErrorKind> {
+    sender.send_code(&code()).await.map_err(|error| kind(&error))
+}

@@ -1,0 +1,235 @@
+//! Configuring a sender.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign::EmailAddress;
+use countersign::message::Messages;
+use lettre::message::Mailbox;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::address::on_the_wire;
+use crate::connection::{Pool, Security, Server};
+use crate::sender::SmtpSender;
+
+/// The password for the mail server. Redacted in `Debug`, wiped when dropped; not `Clone`, not comparable.
+pub struct SmtpPassword(Zeroizing<String>);
+
+impl SmtpPassword {
+    /// Wraps the text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+}
+
+impl fmt::Debug for SmtpPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SmtpPassword(redacted)")
+    }
+}
+
+/// Why a sender can't be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The server's name is no host name.
+    #[error("smtp server is not a host name")]
+    Host,
+    /// The sender's address must be ASCII, apart from its domain.
+    #[error("sender address can not be written in ascii")]
+    From,
+    /// Credentials without TLS.
+    #[error("credentials need tls")]
+    CredentialsWithoutTls,
+    /// The extra root certificate is not PEM.
+    #[error("root certificate is not a certificate in pem")]
+    RootCertificate,
+    /// TLS can't be set up, for example because this machine has no root certificates.
+    #[error("tls can not be set up")]
+    Tls,
+    /// A number is zero.
+    #[error("{0} must not be zero")]
+    Zero(&'static str),
+}
+
+/// Configures an [`SmtpSender`].
+///
+/// | setting | default |
+/// |---|---|
+/// | [`port`](Self::port) | 465 with TLS from the start, 587 with `STARTTLS` |
+/// | [`credentials`](Self::credentials) | none |
+/// | [`time_budget`](Self::time_budget) | 10 s for one message, connecting included |
+/// | [`connections`](Self::connections) | 8 at once, kept open for the next message |
+/// | [`idle_after`](Self::idle_after) | an unused connection is closed after 30 s |
+/// | [`from_name`](Self::from_name) | the application's name |
+/// | [`hello_name`](Self::hello_name) | this machine's name |
+#[must_use]
+pub struct SmtpBuilder {
+    host: String,
+    port: u16,
+    tls: Tls,
+    credentials: Option<(String, SmtpPassword)>,
+    root_certificate: Option<Vec<u8>>,
+    only_that_root: bool,
+    time_budget: Duration,
+    connections: usize,
+    idle_after: Duration,
+    from_name: Option<String>,
+    hello_name: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tls {
+    FromTheStart,
+    Upgraded,
+    Never,
+}
+
+impl SmtpBuilder {
+    fn new(host: impl Into<String>, port: u16, tls: Tls) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            tls,
+            credentials: None,
+            root_certificate: None,
+            only_that_root: false,
+            time_budget: Duration::from_secs(10),
+            connections: 8,
+            idle_after: Duration::from_secs(30),
+            from_name: None,
+            hello_name: None,
+        }
+    }
+
+    pub(crate) fn wrapped(host: impl Into<String>) -> Self {
+        Self::new(host, 465, Tls::FromTheStart)
+    }
+
+    pub(crate) fn starttls(host: impl Into<String>) -> Self {
+        Self::new(host, 587, Tls::Upgraded)
+    }
+
+    pub(crate) fn unencrypted(port: u16) -> Self {
+        Self::new("127.0.0.1", port, Tls::Never)
+    }
+
+    /// Another port.
+    pub const fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The user name and password for the server.
+    pub fn credentials(mut self, user: impl Into<String>, password: SmtpPassword) -> Self {
+        self.credentials = Some((user.into(), password));
+        self
+    }
+
+    /// Accepts certificates under this root (PEM) beside those that the operating system trusts.
+    pub fn additional_root_certificate(mut self, pem: &[u8]) -> Self {
+        self.root_certificate = Some(pem.to_vec());
+        self
+    }
+
+    /// Accepts certificates under this root (PEM) and no other.
+    pub fn only_root_certificate(mut self, pem: &[u8]) -> Self {
+        self.root_certificate = Some(pem.to_vec());
+        self.only_that_root = true;
+        self
+    }
+
+    /// The longest that one message may take, with waiting for a connection, connecting and logging in. The person waits for it.
+    pub const fn time_budget(mut self, budget: Duration) -> Self {
+        self.time_budget = budget;
+        self
+    }
+
+    /// How many connections there are at once, at most. Messages beyond that wait within their time budget.
+    pub const fn connections(mut self, most: usize) -> Self {
+        self.connections = most;
+        self
+    }
+
+    /// After how long an unused connection is not used again: less than the server's own limit.
+    pub const fn idle_after(mut self, idle: Duration) -> Self {
+        self.idle_after = idle;
+        self
+    }
+
+    /// The name beside the sender's address.
+    pub fn from_name(mut self, name: impl Into<String>) -> Self {
+        self.from_name = Some(name.into());
+        self
+    }
+
+    /// The name that this machine greets the server with.
+    pub fn hello_name(mut self, name: impl Into<String>) -> Self {
+        self.hello_name = Some(name.into());
+        self
+    }
+
+    /// Builds the sender. Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] says what to change.
+    pub fn build(self, from: &EmailAddress, messages: Messages) -> Result<SmtpSender, ConfigError> {
+        let host_ok =
+            !self.host.is_empty() && self.host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:".contains(&b));
+        let hello_ok = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
+        if !host_ok || !self.hello_name.iter().all(hello_ok) {
+            return Err(ConfigError::Host);
+        }
+        if self.connections == 0 {
+            return Err(ConfigError::Zero("connections"));
+        }
+        if self.time_budget.is_zero() {
+            return Err(ConfigError::Zero("time_budget"));
+        }
+        if self.tls == Tls::Never && self.credentials.is_some() {
+            return Err(ConfigError::CredentialsWithoutTls);
+        }
+        let wire = on_the_wire(from).filter(|wire| !wire.needs_utf8).ok_or(ConfigError::From)?;
+        let name = self.from_name.clone().unwrap_or_else(|| messages.application().to_owned());
+        if name.chars().any(char::is_control) {
+            return Err(ConfigError::From);
+        }
+        let security = match self.tls {
+            Tls::FromTheStart => Security::Wrapped(self.tls_parameters()?),
+            Tls::Upgraded => Security::StartTls(self.tls_parameters()?),
+            Tls::Never => Security::None,
+        };
+        let server = Server {
+            host: self.host,
+            port: self.port,
+            security,
+            credentials: self.credentials.map(|(user, password)| Credentials::new(user, (*password.0).clone())),
+            hello: self.hello_name.map_or_else(ClientId::default, ClientId::Domain),
+        };
+        let pool = Pool::new(server, self.connections, self.idle_after);
+        Ok(SmtpSender::new(pool, Mailbox::new(Some(name), wire.address), Arc::new(messages), self.time_budget))
+    }
+
+    fn tls_parameters(&self) -> Result<TlsParameters, ConfigError> {
+        let mut tls = TlsParameters::builder(self.host.clone());
+        if self.only_that_root {
+            tls = tls.certificate_store(CertificateStore::None);
+        }
+        if let Some(pem) = &self.root_certificate {
+            tls = tls.add_root_certificate(Certificate::from_pem(pem).map_err(|_| ConfigError::RootCertificate)?);
+        }
+        tls.build().map_err(|_| ConfigError::Tls)
+    }
+}
+
+impl fmt::Debug for SmtpBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmtpBuilder").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! The sender.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use countersign::message::{EmailText, Messages};
+use countersign::{Accepted, CodeMessage, CodeSender, Destination, EmailAddress, Notice, SendError};
+use lettre::message::Mailbox;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use crate::address::on_the_wire;
+use crate::builder::SmtpBuilder;
+use crate::compose::compose;
+use crate::connection::{Outgoing, Pool};
+use crate::failure::{Phase, SmtpFailure, What};
+
+/// Sends codes and notices by email. Cheap to clone; clones share the connections.
+///
+/// | what happened | error |
+/// |---|---|
+/// | no email address; an address that can't be written, or needs `SMTPUTF8`; a 5xx answer; no `STARTTLS`; login refused | permanent |
+/// | a 4xx answer; no connection; TLS or certificate not accepted; connection lost or silent before the text | transient |
+/// | all connections busy for the whole time budget | throttled |
+/// | connection lost, silent or nonsensical after the text was handed over | unknown |
+///
+/// Dropping a future closes its connection; the message may or may not have been sent.
+#[derive(Clone)]
+pub struct SmtpSender {
+    pool: Arc<Pool>,
+    from: Mailbox,
+    messages: Arc<Messages>,
+    time_budget: Duration,
+}
+
+impl SmtpSender {
+    /// A server that is spoken to in TLS from the start, on port 465 (RFC 8314). The host is also the name in its certificate.
+    pub fn relay(host: impl Into<String>) -> SmtpBuilder {
+        SmtpBuilder::wrapped(host)
+    }
+
+    /// A server that changes to TLS by `STARTTLS`, on port 587. A server that does not is not spoken to.
+    pub fn starttls_relay(host: impl Into<String>) -> SmtpBuilder {
+        SmtpBuilder::starttls(host)
+    }
+
+    /// **Without TLS**, to a port of this machine (127.0.0.1) and nowhere else: for tests and local sinks. Credentials are refused.
+    pub fn dangerously_unencrypted_on_loopback(port: u16) -> SmtpBuilder {
+        SmtpBuilder::unencrypted(port)
+    }
+
+    pub(crate) fn new(pool: Pool, from: Mailbox, messages: Arc<Messages>, time_budget: Duration) -> Self {
+        Self { pool: Arc::new(pool), from, messages, time_budget }
+    }
+
+    async fn send(&self, to: &EmailAddress, text: &EmailText) -> Result<Accepted, SendError> {
+        // The deadline counts from here, so that composing is inside it.
+        let now = Instant::now();
+        let deadline = now.checked_add(self.time_budget).unwrap_or(now);
+        let to = on_the_wire(to).ok_or(SmtpFailure::new(Phase::Preparation, What::Address))?;
+        let bytes = Zeroizing::new(compose(&self.from, &to, text)?);
+        let message = Outgoing { from: &self.from.email, to: &to, text: &bytes };
+        self.pool.send(&message, deadline).await?;
+        Ok(Accepted::Sent)
+    }
+}
+
+#[async_trait]
+impl CodeSender for SmtpSender {
+    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+        let to = email(&message.destination)?;
+        self.send(to, &self.messages.code_email(message)).await
+    }
+
+    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+        let to = email(&notice.destination)?;
+        self.send(to, &self.messages.notice_email(notice)).await
+    }
+}
+
+fn email(destination: &Destination) -> Result<&EmailAddress, SmtpFailure> {
+    match destination {
+        Destination::Email(address) => Ok(address),
+        _ => Err(SmtpFailure::new(Phase::Preparation, What::NotEmail)),
+    }
+}
+
+impl fmt::Debug for SmtpSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmtpSender").field("time_budget", &self.time_budget).finish_non_exhaustive()
+    }
+}
