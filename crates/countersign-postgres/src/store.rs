@@ -16,7 +16,7 @@ use crate::options::PostgresOptions;
 use crate::sql::Statements;
 
 /// How many records one statement deletes. A purge of more is cut into such slices, with other writers in between.
-const SLICE: u32 = 1_000;
+const SLICE: u32 = 500;
 
 /// How often a commit is sent again that met another one making the tenant's row. Once is enough: the row is never deleted.
 const ATTEMPTS: usize = 4;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::SqliteError;
 
 /// How many records one transaction deletes. A purge of more is cut into such slices, with other writes in between.
-pub(crate) const SLICE: u32 = 500;
+pub(crate) const SLICE: u32 = 100;
 
 /// The texts of the statements, for one table prefix.
 #[derive(Debug)]

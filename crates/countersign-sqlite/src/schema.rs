@@ -27,6 +27,8 @@ pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection, S
     if mode != "wal" {
         return Err(SqliteError::NoWriteAheadLog { found: mode });
     }
+    // Checkpoints are made by a thread of their own; within a commit only where that does not keep up.
+    let _pages: i64 = connection.query_row("PRAGMA wal_autocheckpoint = 20000", [], |row| row.get(0))?;
     Ok(connection)
 }
 
@@ -35,7 +37,6 @@ pub(crate) fn open_reader(path: &Path, options: &SqliteOptions) -> Result<Connec
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     prepare(&connection, options)?;
-    connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::calls::{Answer, Read, SLICE, Statements, Write};
 use crate::error::SqliteError;
@@ -39,6 +39,8 @@ struct Memory {
 struct Threads {
     reads: Arc<Queue<Read>>,
     writes: Arc<Queue<Write>>,
+    /// Ends when the last thread has ended, each of which holds a sender.
+    ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
 }
 
 impl Drop for Threads {
@@ -82,7 +84,10 @@ impl SqliteFactors {
 
     pub(crate) async fn open_file(options: SqliteOptions, path: PathBuf) -> Result<Self, SqliteError> {
         let sql = Arc::new(Statements::new(&options.prefix));
-        let store = Arc::new(Threads { reads: Queue::new(), writes: Queue::new() });
+        let (alive, ended) = mpsc::channel(1);
+        let ended = tokio::sync::Mutex::new(ended);
+        let store = Arc::new(Threads { reads: Queue::new(), writes: Queue::new(), ended });
+        let (checkpoint, wanted) = std::sync::mpsc::sync_channel(1);
         {
             let (sql, queue) = (Arc::clone(&sql), Arc::clone(&store.writes));
             let (path, options) = (path.clone(), options.clone());
@@ -90,9 +95,17 @@ impl SqliteFactors {
                 patience::set(options.busy_timeout);
                 let mut connection = schema::open(&path, &options)?;
                 schema::migrate(&mut connection, &options.prefix)?;
-                Ok(Writer::new(connection, sql, queue))
+                Ok(Writer::new(connection, sql, queue, checkpoint))
             };
-            start("countersign-sqlite-write", open, Writer::run).await?;
+            start("countersign-sqlite-write", alive.clone(), open, Writer::run).await?;
+        }
+        {
+            let (path, options) = (path.clone(), options.clone());
+            let open = move || schema::open_reader(&path, &options).map(|connection| (connection, wanted));
+            let work = |(connection, wanted): (Connection, std::sync::mpsc::Receiver<()>)| {
+                threads::checkpoint(&connection, &wanted);
+            };
+            start("countersign-sqlite-checkpoint", alive.clone(), open, work).await?;
         }
         for _ in 0..options.readers {
             let (sql, queue) = (Arc::clone(&sql), Arc::clone(&store.reads));
@@ -101,9 +114,23 @@ impl SqliteFactors {
                 patience::set(options.busy_timeout);
                 schema::open_reader(&path, &options)
             };
-            start("countersign-sqlite-read", open, move |connection| threads::read(&connection, &sql, &queue)).await?;
+            start("countersign-sqlite-read", alive.clone(), open, move |connection| {
+                threads::read(&connection, &sql, &queue);
+            })
+            .await?;
         }
         Ok(Self { place: Place::File(store) })
+    }
+
+    /// Closes the file: what waits is done first, and every later call of any clone fails with [`SqliteError::Closed`].
+    ///
+    /// Dropping the last clone does the same and does not wait for it. Nothing is lost either way.
+    pub async fn close(&self) {
+        if let Place::File(threads) = &self.place {
+            threads.reads.close();
+            threads.writes.close();
+            while threads.ended.lock().await.recv().await.is_some() {}
+        }
     }
 
     async fn read(&self, call: Read) -> Result<Answer, SqliteError> {
@@ -147,6 +174,7 @@ impl Memory {
 /// Starts a thread that opens what it works on itself, and answers once it has.
 async fn start<T: 'static>(
     name: &str,
+    alive: mpsc::Sender<()>,
     open: impl FnOnce() -> Result<T, SqliteError> + Send + 'static,
     work: impl FnOnce(T) + Send + 'static,
 ) -> Result<(), SqliteError> {
@@ -156,6 +184,7 @@ async fn start<T: 'static>(
             // If nobody waits any more, the queue is closed and the work ends at once.
             drop(ready.send(Ok(())));
             work(opened);
+            drop(alive);
         }
         Err(error) => drop(ready.send(Err(error))),
     })?;

@@ -1,9 +1,10 @@
-//! The threads of a store on a file: some that read, and one that writes.
+//! The threads of a store on a file: some that read, one that writes, and one that tidies up behind it.
 //!
 //! SQLite has one writer at a time, so one thread is enough for it. Whatever waits when that thread is free is written in one transaction, and
 //! acknowledged when that is on the disk: one wait for the disk for all of them.
 
 use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
@@ -117,6 +118,18 @@ pub(crate) fn read(connection: &Connection, sql: &Statements, queue: &Arc<Queue<
     }
 }
 
+/// The work of the thread that copies what was written from the write-ahead log into the database. A writer would do so by itself, within a commit
+/// of somebody who then waits for it; this does it beside the writer.
+pub(crate) fn checkpoint(connection: &Connection, wanted: &Receiver<()>) {
+    while wanted.recv().is_ok() {
+        // What could not be copied now is copied the next time.
+        drop(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+    }
+}
+
+/// After how many writes a checkpoint is asked for.
+const CHECKPOINT: usize = 200;
+
 /// The work of the thread that writes.
 pub(crate) struct Writer {
     pub(crate) connection: Connection,
@@ -124,11 +137,18 @@ pub(crate) struct Writer {
     pub(crate) queue: Arc<Queue<Write>>,
     /// Purges that arrived while another one was at work.
     later: VecDeque<Job<Write>>,
+    checkpoint: SyncSender<()>,
+    written: usize,
 }
 
 impl Writer {
-    pub(crate) fn new(connection: Connection, sql: Arc<Statements>, queue: Arc<Queue<Write>>) -> Self {
-        Self { connection, sql, queue, later: VecDeque::new() }
+    pub(crate) fn new(
+        connection: Connection,
+        sql: Arc<Statements>,
+        queue: Arc<Queue<Write>>,
+        checkpoint: SyncSender<()>,
+    ) -> Self {
+        Self { connection, sql, queue, later: VecDeque::new(), checkpoint, written: 0 }
     }
 
     pub(crate) fn run(mut self) {
@@ -141,7 +161,17 @@ impl Writer {
         }
     }
 
+    /// Asks for a checkpoint now and then. One that is asked for while another is at work is done with the next.
+    fn note(&mut self, writes: usize) {
+        self.written = self.written.saturating_add(writes);
+        if self.written >= CHECKPOINT {
+            self.written = 0;
+            let _asked = self.checkpoint.try_send(());
+        }
+    }
+
     fn serve(&mut self, jobs: Vec<Job<Write>>) {
+        self.note(jobs.len());
         let mut group = Vec::with_capacity(jobs.len());
         for job in jobs {
             if job.answer.is_closed() {
@@ -196,6 +226,7 @@ impl Writer {
                 Err(error) => break Err(error),
                 Ok(_) => break Err(SqliteError::Closed),
             }
+            self.note(SLICE as usize);
             let others = self.queue.take_waiting(GROUP);
             self.serve(others);
         };

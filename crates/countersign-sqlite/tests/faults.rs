@@ -46,7 +46,8 @@ async fn a_damaged_file_is_a_fault_and_no_empty_store() {
     for number in 0..200 {
         assert_eq!(add(&store, number, 600).await.unwrap(), Commit::Written);
     }
-    drop(store);
+    store.close().await;
+    assert!(add(&store, 200, 600).await.is_err(), "a closed store takes no writes");
     checkpoint(&path);
     let mut bytes = std::fs::read(&path).unwrap();
     let length = bytes.len();
@@ -135,7 +136,7 @@ async fn a_lock_of_another_process_is_waited_for_and_then_a_fault() {
 async fn a_read_only_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("countersign.db");
-    drop(SqliteFactors::open(&path).await.unwrap());
+    SqliteFactors::open(&path).await.unwrap().close().await;
     checkpoint(&path);
     if let Ok(test) = std::env::var("COUNTERSIGN_TEST_READ_ONLY") {
         let refused = SqliteFactors::open(test).await;

@@ -19,6 +19,9 @@ use tokio_postgres::NoTls;
 
 const BATCH: u32 = 5_000;
 
+/// How often each of the two tenants switches off.
+const SWITCHES: u32 = 200;
+
 /// As long as an ordinary record.
 fn document() -> String {
     format!(r#"{{"format":1,"filler":"{}"}}"#, "x".repeat(700))
@@ -86,13 +89,17 @@ async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Resu
     // Turn by turn, so that both meet the same machine.
     let (mut of_large, mut of_small) = (Vec::new(), Vec::new());
     let mut settings: Option<Version> = None;
-    for round in 0..41_u32 {
+    for round in 0..SWITCHES {
         let next = Saved {
             version: version(u128::from(round) + 1),
             generation: Generation::new(round + 1),
             document: r#"{"format":1,"scope":"do_not_use"}"#.to_owned(),
         };
-        for (tenant, times) in [(&large, &mut of_large), (&small, &mut of_small)] {
+        let mut turns = [(&large, &mut of_large), (&small, &mut of_small)];
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for (tenant, times) in turns {
             let started = Instant::now();
             if store.change_settings(tenant, settings, &next).await? != Commit::Written {
                 return Err("a change of settings was refused".into());
@@ -111,10 +118,10 @@ async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Resu
     let started = Instant::now();
     loop {
         let batch = Instant::now();
-        let number = store.purge(&large, Generation::new(41), BATCH).await?;
+        let number = store.purge(&large, Generation::new(SWITCHES), BATCH).await?;
         batches.push(batch.elapsed());
         deleted += number;
-        if number < u64::from(BATCH) && store.count(&large, Generation::new(41)).await? == 0 {
+        if number < u64::from(BATCH) && store.count(&large, Generation::new(SWITCHES)).await? == 0 {
             break;
         }
     }
