@@ -40,6 +40,7 @@ caught! {
     a_user_as_of_the_first_step_lets_the_disabled_in: UserAsOfFirstStep breaks I25 in policy;
     settings_as_of_the_first_step_revive_what_was_switched_off: SettingsAsOfFirstStep breaks I27 in policy;
     a_session_as_of_its_login_outlives_a_promotion: SessionsAsOfLogin breaks I28 in policy;
+    a_password_of_before_lets_nobody_in_now: CheckForgotten breaks I01 in policy;
     an_unknown_name_that_is_not_counted_tells_itself_apart: PhantomSkipped breaks I17 in passwords;
     a_lock_that_clears_its_count_never_grows: LockClearsPasswords breaks I16 in passwords;
     a_device_that_outlives_the_password_skips_the_code: PasswordChangeUnseen breaks I30 in devices;

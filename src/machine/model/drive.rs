@@ -9,7 +9,7 @@ use super::focus::{Action, Focus};
 use super::ledger::{Budget, Claim, Ledger, Mark};
 use super::step::{Decided, Effect, Step, Typed};
 use super::tamper::Fault;
-use super::world::{By, Gadget, Host, Person, Proof, Row, Session, Shown, Slot, Subject, Tenant, World, ms, timestamp};
+use super::world::{Gadget, Host, Person, Proof, Row, Session, Shown, Slot, Subject, Tenant, World, ms, timestamp};
 use crate::ids::Version;
 use crate::machine::{Case, Clearing, Settings, interactive};
 use crate::policy::{Scope, StandardPolicy};
@@ -253,13 +253,7 @@ impl Focus {
     }
 
     fn charge_password(&self, world: &mut World, decided: &Decided) {
-        let right = match decided.step {
-            Step::Begin { slot, wrong, .. } => {
-                let knows = self.seats[slot].0 == By::Owner || decided.host.is_some_and(|host| host.password == 0);
-                !wrong && knows && decided.host.is_some_and(|host| host.active)
-            }
-            _ => false,
-        };
+        let right = self.knows(decided.step, decided.host) && decided.host.is_some_and(|host| host.active);
         let passwords = &mut world.ledger(decided.subject).passwords;
         if passwords.open(decided.at, Budget::passwords()) {
             if right { passwords.succeed() } else { passwords.charge(decided.at, Budget::passwords()) }

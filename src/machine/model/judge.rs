@@ -65,13 +65,10 @@ impl Focus {
 
     fn judge_begin(&self, world: &mut World, decided: &Decided) {
         let Decided { step, subject, at, host, effect, .. } = decided;
-        let (password, device, by) = match *step {
-            Step::Begin { slot, wrong, device } => {
-                let by = self.seats[slot].0;
-                let knows = by == By::Owner || host.is_some_and(|host| host.password == 0);
-                (!wrong && knows, device, by)
-            }
-            _ => (false, Presented::Nothing, By::Attacker),
+        let password = self.knows(*step, *host);
+        let (device, by) = match *step {
+            Step::Begin { slot, device, .. } => (device, self.seats[slot].0),
+            _ => (Presented::Nothing, By::Attacker),
         };
         let open = world.ledger(*subject).passwords.open(*at, Budget::passwords());
         let counted = if subject.person == super::world::Person::Nobody { Claim::I17 } else { Claim::I16 };

@@ -3,7 +3,7 @@
 use stateright::Property;
 
 use super::focus::Focus;
-use super::stand_ins::{LOCK, LOCK_AFTER, MONTH, PASSWORD_LOCK, ROLLING, SUSPEND_AFTER};
+use super::stand_ins::{BACKUP_LOCK, LOCK, LOCK_AFTER, MONTH, PASSWORD_LOCK, ROLLING, SUSPEND_AFTER};
 use super::world::{Moment, World, ms};
 
 /// How often all that was saved of a user was cleared. Whatever was made in an earlier life is dead.
@@ -68,7 +68,7 @@ impl Budget {
     }
 
     pub(super) fn backup() -> Self {
-        Self { rolls: false, ..Self::codes() }
+        Self { lock: ms(BACKUP_LOCK), lock_at_most: ms(BACKUP_LOCK), suspends: false, rolls: false }
     }
 
     pub(super) fn passwords() -> Self {

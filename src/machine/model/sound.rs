@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::focus::{Action, Focus};
 use super::ledger::Mark;
 use super::stand_ins::{CODE_TTL, DEVICE_LIFETIME, LOCK, MONTH, PASSWORD_LOCK, SPACING};
-use super::step::{Paper, Presented, Step, Typed};
+use super::step::{Paper, Password, Presented, Step, Typed};
 use super::world::{ALICE, By, OTHER_ALICE, ROOT, Tenant};
 use crate::policy::Scope;
 use Action::{ChangePassword, Disable, Do, Hold, Lose, Promote, Purge, Reset, Settle, Wait};
@@ -20,15 +20,20 @@ pub(super) const ADMINISTRATORS: Action = Action::Scope(Tenant::Acme, Scope::Sys
 pub(super) const OTHER_ON: Action = Action::Scope(Tenant::Other, Scope::EntireTenant);
 
 pub(super) const fn begin(slot: usize) -> Step {
-    Step::Begin { slot, wrong: false, device: Presented::Nothing }
+    Step::Begin { slot, password: Password::Known, device: Presented::Nothing }
 }
 
 pub(super) const fn wrong_password(slot: usize) -> Step {
-    Step::Begin { slot, wrong: true, device: Presented::Nothing }
+    Step::Begin { slot, password: Password::Wrong, device: Presented::Nothing }
+}
+
+/// The password was right when it was checked, and the user is read now.
+pub(super) const fn checked_first(slot: usize) -> Step {
+    Step::Begin { slot, password: Password::CheckedFirst, device: Presented::Nothing }
 }
 
 pub(super) const fn with_device(slot: usize, nth: usize) -> Step {
-    Step::Begin { slot, wrong: false, device: Presented::Device(nth) }
+    Step::Begin { slot, password: Password::Known, device: Presented::Device(nth) }
 }
 
 pub(super) const fn code(slot: usize, typed: Typed) -> Step {
@@ -180,6 +185,7 @@ pub(super) fn policy() -> Focus {
         Disable(ALICE),
         ChangePassword(ALICE),
         Do(begin(A)),
+        Do(checked_first(A)),
         Do(begin(B)),
         Hold(begin(A)),
         Do(code(A, Typed::Right)),
@@ -213,8 +219,8 @@ pub(super) fn devices() -> Focus {
         Lose(trust(A)),
         Do(with_device(A, 0)),
         Hold(with_device(A, 0)),
-        Do(Step::Begin { slot: B, wrong: true, device: Presented::Device(0) }),
-        Do(Step::Begin { slot: B, wrong: false, device: Presented::PendingOf(B) }),
+        Do(Step::Begin { slot: B, password: Password::Wrong, device: Presented::Device(0) }),
+        Do(Step::Begin { slot: B, password: Password::Known, device: Presented::PendingOf(B) }),
         Do(begin(B)),
         Settle,
         Do(Step::RevokeDevice { slot: A, device: 0 }),
@@ -247,7 +253,14 @@ pub(super) fn backup_codes() -> Focus {
     let locked = vec![Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Wrong))];
     let guessed =
         vec![Do(begin(A)), Do(backup(A, Paper::Wrong)), Do(backup(A, Paper::Wrong)), Wait(LOCK), Do(begin(A))];
-    focus.stories = vec![has_one.clone(), [has_one.clone(), locked].concat(), [has_one, guessed].concat()];
+    // One wrong code before the suspension, which covers the backup code too.
+    let nearly = vec![Wait(hours(1)), Do(begin(A)), Do(code(A, Typed::Wrong)), Wait(SPACING)];
+    focus.stories = vec![
+        has_one.clone(),
+        [has_one.clone(), locked.clone()].concat(),
+        [has_one.clone(), locked, nearly].concat(),
+        [has_one, guessed].concat(),
+    ];
     focus.alphabet = vec![
         Do(begin(A)),
         Do(begin(B)),

@@ -4,7 +4,7 @@ use super::focus::Focus;
 use super::ledger::Life;
 use super::stand_ins::Dice;
 use super::tamper::Fault;
-use super::world::{By, Host, Moment, Person, Slot, Subject, Tenant, World, timestamp};
+use super::world::{By, Host, Moment, Names, Person, Slot, Subject, Tenant, World, timestamp};
 use crate::contact::{Method, PhoneNumber};
 use crate::error::Error;
 use crate::event::EventKind;
@@ -19,7 +19,7 @@ use crate::policy::{Channel, Scope, StandardPolicy};
 use crate::reason::{Denied, Reason};
 use crate::secret::{BackupCode, DeviceToken};
 use crate::store::Expected;
-use crate::user::User;
+use crate::user::{PasswordHash, User};
 
 use super::world::Row;
 
@@ -45,6 +45,16 @@ pub(super) enum Paper {
     Used,
 }
 
+/// What somebody types for a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Password {
+    /// The one that this person knows.
+    Known,
+    Wrong,
+    /// The first one, and it was checked when it still was the user's: the hash took its time.
+    CheckedFirst,
+}
+
 /// What a browser presents as its device token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Presented {
@@ -56,7 +66,7 @@ pub(super) enum Presented {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
-    Begin { slot: usize, wrong: bool, device: Presented },
+    Begin { slot: usize, password: Password, device: Presented },
     Unknown { tenant: Tenant },
     Code { slot: usize, typed: Typed, trust: bool, at: Option<Tenant> },
     Backup { slot: usize, typed: Paper, at: Option<Tenant> },
@@ -181,6 +191,16 @@ impl Focus {
         }
     }
 
+    /// Whether what is typed is the user's password, as the host's table has them.
+    pub(super) fn knows(&self, step: Step, host: Option<Host>) -> bool {
+        let first = host.is_some_and(|host| host.password == 0);
+        match step {
+            Step::Begin { password: Password::CheckedFirst, .. } => first,
+            Step::Begin { slot, password: Password::Known, .. } => self.seats[slot].0 == By::Owner || first,
+            _ => false,
+        }
+    }
+
     /// Whether anybody has what the step takes.
     pub(super) fn possible(&self, world: &World, step: Step) -> bool {
         let slot = |slot: usize| world.slots[slot].as_ref();
@@ -275,14 +295,13 @@ impl Focus {
     ) -> Result<(Effect, bool), Error> {
         let token = |slot: usize| TokenSecret::new(world.slots[slot].as_ref().unwrap().token);
         Ok(match step {
-            Step::Begin { slot, wrong, device } => {
-                let knows = match self.seats[slot].0 {
-                    By::Owner => true,
-                    By::Attacker => host.is_some_and(|host| host.password == 0),
-                };
-                return Self::begin(world, case, !wrong && knows, device, user);
+            Step::Begin { password, device, .. } => {
+                let late = password == Password::CheckedFirst;
+                let first = user.map(|_| Names::hash(0)).filter(|_| late && self.fault != Fault::CheckForgotten);
+                let checked = first.as_ref().or(user.and_then(|user| user.password_hash.as_ref()));
+                return Self::begin(world, case, late || self.knows(step, host), checked, device, user);
             }
-            Step::Unknown { .. } => return Self::begin(world, case, false, Presented::Nothing, None),
+            Step::Unknown { .. } => return Self::begin(world, case, false, None, Presented::Nothing, None),
             Step::Code { slot, typed, trust, .. } => {
                 let typed = self.typed(world, slot, typed).unwrap();
                 let trust = trust.then(|| TrustRequest {
@@ -348,6 +367,7 @@ impl Focus {
         world: &World,
         case: &mut Case<'_>,
         right: bool,
+        checked: Option<&PasswordHash>,
         device: Presented,
         user: Option<&User>,
     ) -> Result<(Effect, bool), Error> {
@@ -363,7 +383,7 @@ impl Focus {
         let decision = case.begin(&Attempt {
             user,
             password: right.then_some(&vouched),
-            checked: user.and_then(|user| user.password_hash.as_ref()),
+            checked,
             channel: Channel::Web,
             device: device.as_ref(),
             rehashed: None,

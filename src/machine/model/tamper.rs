@@ -58,6 +58,8 @@ pub(super) enum Fault {
     SendsForgotten,
     /// Locked codes lock the backup code.
     BackupSharesLock,
+    /// Forgets which hash a password was checked against.
+    CheckForgotten,
     /// Takes any code for the right one.
     AnyCodeAccepted,
     /// Sends a code again and saves the one before.

@@ -90,6 +90,10 @@ impl Names {
         &self.users[person as usize]
     }
 
+    pub(super) fn hash(password: u8) -> PasswordHash {
+        PasswordHash::new(format!("password {password}"))
+    }
+
     /// The user as the host's table has one at this moment.
     pub(super) fn person(&self, subject: Subject, host: Host) -> User {
         let id = self.user(subject.person).clone();
@@ -98,7 +102,7 @@ impl Names {
         user.status = if host.active { UserStatus::Active } else { UserStatus::Disabled };
         user.system_administrator = host.administrator;
         user.email = Some(email);
-        user.password_hash = Some(PasswordHash::new(format!("password {}", host.password)));
+        user.password_hash = Some(Self::hash(host.password));
         user
     }
 }

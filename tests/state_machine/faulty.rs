@@ -1,0 +1,91 @@
+//! Stores and a policy with one fault each: what a story must show.
+
+use async_trait::async_trait;
+use countersign::memory::MemoryFactors;
+use countersign::{
+    Commit, Expected, FactorStore, Fault, Generation, PolicyContext, Requirement, Saved, Scope, Snapshot,
+    StandardPolicy, TenantId, TwoFactorPolicy, UserId, Version,
+};
+
+/// Everything as it is.
+pub const SOUND: u8 = 0;
+/// A reset deletes nothing.
+pub const RESET_KEEPS: u8 = 1;
+/// Wrong codes are not saved.
+pub const COUNT_LOST: u8 = 2;
+/// A record of any generation is handed out as a current one.
+pub const GENERATION_IGNORED: u8 = 3;
+/// Administrators are taken for employees.
+pub const ROLE_IGNORED: u8 = 4;
+
+pub struct Faulty<const FAULT: u8>(pub MemoryFactors);
+
+#[async_trait]
+impl<const FAULT: u8> FactorStore for Faulty<FAULT> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+        let mut snapshot = self.0.load(tenant, user).await?;
+        if let (GENERATION_IGNORED, Some(record), Some(settings)) = (FAULT, &mut snapshot.record, &snapshot.settings) {
+            record.generation = settings.generation;
+        }
+        Ok(snapshot)
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: &Expected,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        let mut next = next.clone();
+        if FAULT == COUNT_LOST {
+            let mut record: serde_json::Value = serde_json::from_str(&next.document)?;
+            record.as_object_mut().unwrap().remove("code_failures");
+            next.document = record.to_string();
+        }
+        self.0.commit(tenant, user, expected, &next).await
+    }
+
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+        self.0.settings(tenant).await
+    }
+
+    async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        expected: Option<Version>,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        self.0.change_settings(tenant, expected, next).await
+    }
+
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+        if FAULT == GENERATION_IGNORED { Ok(0) } else { self.0.purge(tenant, below, at_most).await }
+    }
+
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+        if FAULT == GENERATION_IGNORED { Ok(0) } else { self.0.count(tenant, below).await }
+    }
+
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        if FAULT == RESET_KEEPS && user.as_str() != "root" { Ok(true) } else { self.0.remove(tenant, user).await }
+    }
+}
+
+pub struct FaultyPolicy<const FAULT: u8>;
+
+impl<const FAULT: u8> TwoFactorPolicy for FaultyPolicy<FAULT> {
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+        if FAULT == ROLE_IGNORED && context.scope == Scope::SystemAdministratorsOnly {
+            let mut employee = context.user.clone();
+            employee.system_administrator = false;
+            return StandardPolicy.decide(&PolicyContext::new(
+                context.tenant,
+                context.scope,
+                &employee,
+                context.channel,
+            ));
+        }
+        StandardPolicy.decide(context)
+    }
+}
