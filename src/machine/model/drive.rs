@@ -143,7 +143,7 @@ impl Focus {
             if inactive {
                 end_all(world, *subject);
             }
-        } else if inactive && decided.write.is_some() && slot.is_some() {
+        } else if inactive && decided.found && decided.continues() {
             end_all(world, *subject);
         }
         let life = world.life(*subject);

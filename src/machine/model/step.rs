@@ -2,9 +2,9 @@
 
 use super::focus::Focus;
 use super::ledger::Life;
-use super::stand_ins::Dice;
+use super::stand_ins::{Dice, LOGIN_TTL};
 use super::tamper::Fault;
-use super::world::{By, Host, Moment, Names, Person, Slot, Subject, Tenant, World, timestamp};
+use super::world::{By, Host, Moment, Names, Person, Slot, Subject, Tenant, World, ms, timestamp};
 use crate::contact::{Method, PhoneNumber};
 use crate::error::Error;
 use crate::event::EventKind;
@@ -18,7 +18,7 @@ use crate::password::PasswordVerified;
 use crate::policy::{Channel, Scope, StandardPolicy};
 use crate::reason::{Denied, Reason};
 use crate::secret::{BackupCode, DeviceToken};
-use crate::store::Expected;
+use crate::store::{Expected, Snapshot};
 use crate::user::{PasswordHash, User};
 
 use super::world::Row;
@@ -91,6 +91,8 @@ pub(super) struct Decided {
     pub(super) life: Life,
     /// The login in flight, as it was then.
     pub(super) slot: Option<Box<Slot>>,
+    /// Whether the record that was read has that login.
+    pub(super) found: bool,
     /// The user and the scope as this step read them.
     pub(super) host: Option<Host>,
     pub(super) scope: Scope,
@@ -152,6 +154,11 @@ impl Decided {
     /// Whether what it was decided on is still what the user has.
     pub(super) fn same_life(&self, life: Life) -> bool {
         self.life == life || self.write.as_ref().is_none_or(|write| write.record.is_none())
+    }
+
+    /// A later step of a login.
+    pub(super) fn continues(&self) -> bool {
+        matches!(self.step, Step::Code { .. } | Step::Backup { .. } | Step::Resend { .. } | Step::Cancel { .. })
     }
 
     pub(super) fn begins(&self) -> bool {
@@ -268,13 +275,15 @@ impl Focus {
             ))
         });
         let (effect, write) = decided.unwrap_or((Effect::Damaged, None));
+        let slot = step.slot().and_then(|slot| world.slots[slot].clone()).map(Box::new);
         let mut decided = Decided {
             step,
             subject: opened,
             route: subject.tenant,
             at: world.now,
             life: world.life(opened),
-            slot: step.slot().and_then(|slot| world.slots[slot].clone()).map(Box::new),
+            found: slot.as_ref().is_some_and(|slot| snapshot_has(&snapshot, slot, world.now)),
+            slot,
             host,
             scope: world.scope(subject.tenant),
             write,
@@ -433,6 +442,11 @@ fn next(decision: Decision<Next>) -> Effect {
             backup: completion.backup_code.map(|code| code.expose().to_owned()),
         })),
     }
+}
+
+fn snapshot_has(snapshot: &Snapshot, slot: &Slot, now: Moment) -> bool {
+    let named = snapshot.record.as_ref().is_some_and(|record| record.document.contains(&slot.login.to_string()));
+    named && now < slot.begun + ms(LOGIN_TTL)
 }
 
 /// What a grant rests on.
