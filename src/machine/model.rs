@@ -12,7 +12,8 @@
 //! - `focus`: one alphabet of actions, its first states and its depth, as a model for the checker.
 //! - `sound`: the models; `broken`: drivers with one fault each, which the checker must catch.
 //!
-//! `COUNTERSIGN_MODEL_DEPTH=n` goes n actions deeper than the ordinary test run.
+//! `COUNTERSIGN_MODEL_DEPTH=n` goes n actions deeper than the ordinary test run; use `--release` with it. Two more are 4.5 million worlds,
+//! three minutes and some 4 GB.
 
 mod broken;
 mod drive;

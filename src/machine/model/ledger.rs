@@ -49,8 +49,8 @@ pub(super) struct Account {
     learned: Vec<Moment>,
     /// Answers that somebody got to wrong secrets, whatever was right in between.
     learned_ever: Vec<Moment>,
-    /// Before this nothing counts towards a lock: an administrator has lifted it.
-    lifted: Moment,
+    /// So many of those no longer count towards a lock: an administrator has lifted it.
+    lifted: usize,
 }
 
 /// The numbers of an account.
@@ -106,15 +106,13 @@ impl Account {
     pub(super) fn lift(&mut self, now: Moment) {
         if now < self.locked_until {
             self.locked_until = 0;
-            self.lifted = now;
-            // What was learned at this very instant was before the lift.
-            self.learned.iter_mut().filter(|at| **at == now).for_each(|at| *at = at.saturating_sub(1));
+            self.lifted = self.learned.len();
         }
     }
 
     /// Somebody learns whether a secret is right. Which of the budgets that spends too much of.
     pub(super) fn learn(&mut self, now: Moment, budget: Budget, right: bool) -> Option<Claim> {
-        let since_lift = self.learned.iter().filter(|at| **at >= self.lifted);
+        let since_lift = self.learned.iter().skip(self.lifted);
         let in_lock = since_lift.filter(|at| now < **at + budget.lock).count();
         let in_month = self.learned_ever.iter().filter(|at| now < **at + ms(MONTH)).count();
         let claim = if budget.suspends && self.learned.len() >= SUSPEND_AFTER {

@@ -282,7 +282,9 @@ impl Focus {
             route: subject.tenant,
             at: world.now,
             life: world.life(opened),
-            found: slot.as_ref().is_some_and(|slot| snapshot_has(&snapshot, slot, world.now)),
+            found: slot
+                .as_ref()
+                .is_some_and(|slot| !world.over.contains(&slot.login) && snapshot_has(&snapshot, slot, world.now)),
             slot,
             host,
             scope: world.scope(subject.tenant),
