@@ -124,8 +124,8 @@ impl fmt::Debug for User {
 pub enum UserStatus {
     /// May log in.
     Active,
-    /// May not, and the answer to a login is the same as to a wrong password (`I-17`). Seeing one ends logins under way and
-    /// trusted devices (`I-30`).
+    /// May not, and the answer to a login is the same as to a wrong password (`I-17`). A step of a login that sees one ends logins under
+    /// way and trusted devices (`I-30`); a page that only refuses does not.
     Disabled,
 }
 
