@@ -27,6 +27,7 @@ mod reason;
 mod secret;
 mod sender;
 mod store;
+mod sync;
 mod user;
 
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -1,7 +1,7 @@
 //! A budget in memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use super::{Account, Charged, SendBudget};
 use crate::error::Fault;
+use crate::sync::Mutex;
 
 /// A period is counted in this many slots: the count of a slot leaves the sum as a whole.
 const SLOTS: u64 = 60;

@@ -1,13 +1,14 @@
 //! A [`FactorStore`] in memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 
 use crate::error::Fault;
 use crate::ids::{TenantId, UserId, Version};
 use crate::store::{Commit, Expected, FactorStore, Generation, Saved, Snapshot};
+use crate::sync::{Mutex, MutexGuard, RwLock};
 
 /// Countersign's saved state in this process's memory. Clones share it.
 ///

@@ -1,13 +1,14 @@
 //! A [`UserStore`] in memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::error::Fault;
 use crate::ids::{LoginName, TenantId, UserId};
+use crate::sync::RwLock;
 use crate::user::{PasswordHash, User, UserStore};
 
 /// Users in this process's memory, for tests and examples. Clones share them. Login names are compared byte by byte.
