@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|actions: Vec<countersign_fuzz::actions::Action>| countersign_fuzz::actions::play(
+    &actions
+));

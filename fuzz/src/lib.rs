@@ -1,0 +1,226 @@
+//! What the fuzz targets do with their bytes: each a function, so that the seeds run as a test too.
+
+pub mod actions;
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::OnceLock;
+
+use countersign::memory::MemoryFactors;
+use countersign::{
+    Argon2id, BackupCode, Channel, Code, DeviceToken, EmailAddress, Expected, FactorStore as _, Login, LoginName,
+    LoginStep, Password, PasswordAttempt, PasswordHash, PasswordVerifier as _, PendingToken, PhoneNumber, ResendTo,
+    Saved, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, User, UserId, Verdict,
+};
+use countersign_testkit::{Person, SeededEntropy, World};
+use futures_lite::future::block_on;
+
+/// A tenant in which everybody needs the second factor, and alice's login that waits for its code.
+struct Waiting {
+    world: World,
+    factors: MemoryFactors,
+    alice: UserId,
+    token: String,
+    code: String,
+}
+
+fn waiting() -> Waiting {
+    waiting_of(7)
+}
+
+/// The same with other secrets.
+fn waiting_of(seed: u64) -> Waiting {
+    let factors = MemoryFactors::new();
+    let world = World::with(factors.clone(), "acme", |b| {
+        b.entropy(SeededEntropy::new(seed)).trusted_devices(std::time::Duration::from_secs(86_400), 3)
+    })
+    .unwrap();
+    block_on(async {
+        world.set_scope(Scope::EntireTenant).await.unwrap();
+        let LoginStep::CodeRequired(challenge) = world.begin("alice").await.unwrap() else {
+            panic!("a code is required")
+        };
+        let code = world.outbox.last_code().unwrap().code;
+        let token = challenge.token.expose().to_owned();
+        Waiting { world, factors, alice: UserId::new("alice").unwrap(), token, code }
+    })
+}
+
+/// Whoever is let in typed the code: the digits of it, and nothing else but what separates them (`I-20`).
+pub fn code(data: &[u8]) {
+    let Ok(typed) = std::str::from_utf8(data) else { return };
+    let w = waiting();
+    let token = w.token.as_str().into();
+    let step = block_on(w.world.flow.submit_code(&w.world.tenant, &token, &Code::new(typed), TrustDevice::No)).unwrap();
+    let digits: String = typed.chars().filter_map(digit).collect();
+    let odd = typed.chars().filter(|c| digit(*c).is_none() && *c != 'ー').any(char::is_alphanumeric);
+    match step {
+        LoginStep::Authenticated(_) => assert!(digits == w.code && !odd, "{typed:?}"),
+        LoginStep::Denied(_) => assert!(digits != w.code || typed.chars().any(|c| digit(c).is_none()), "{typed:?}"),
+        LoginStep::CodeRequired(_) => panic!("{typed:?}"),
+    }
+}
+
+/// The ASCII digit that a digit stands for.
+fn digit(c: char) -> Option<char> {
+    match u32::from(c) {
+        0x30..=0x39 => Some(c),
+        code @ 0xFF10..=0xFF19 => char::from_u32(code - 0xFF10 + 0x30),
+        _ => None,
+    }
+}
+
+/// Nobody is let in by a backup code that they have not got, and by one that they have only once (`I-05`, `I-31`).
+pub fn backup_code(data: &[u8]) {
+    let Ok(typed) = std::str::from_utf8(data) else { return };
+    // A secret of its own for each text: the fuzzer reads the operands of comparisons, those of the assertions below among them.
+    let mut hasher = DefaultHasher::new();
+    data.hash(&mut hasher);
+    let w = waiting_of(hasher.finish());
+    let (flow, tenant) = (&w.world.flow, &w.world.tenant);
+    block_on(async {
+        let done = w.world.submit(&w.token.as_str().into(), &w.code).await.unwrap();
+        let LoginStep::Authenticated(done) = done else { panic!("the code is right") };
+        let real = flow.account(tenant, &done.grant).new_backup_code().await.unwrap();
+        let LoginStep::CodeRequired(challenge) = w.world.begin("alice").await.unwrap() else {
+            panic!("a code is required")
+        };
+        let step = flow.submit_backup_code(tenant, &challenge.token, &BackupCode::new(typed)).await.unwrap();
+        assert!(matches!(step, LoginStep::Denied(_)), "{typed:?}");
+        // What was typed, around the real one: refused, or the real one.
+        let around = BackupCode::new(format!("{typed}{}{typed}", real.expose()));
+        if let LoginStep::Authenticated(done) =
+            flow.submit_backup_code(tenant, &challenge.token, &around).await.unwrap()
+        {
+            assert!(!typed.chars().any(|c| c.is_ascii_alphanumeric()), "{typed:?}");
+            assert_ne!(done.backup_code.unwrap().expose(), real.expose());
+        }
+    });
+}
+
+/// No text is a token but the one that was given out, and no saved grant can be made up that is valid where a second factor is required
+/// and none was given (`I-02`, `I-36`).
+pub fn token(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let w = waiting();
+    let (flow, tenant) = (&w.world.flow, &w.world.tenant);
+    block_on(async {
+        let right = Code::new(w.code.as_str());
+        if text != w.token {
+            let step = flow.submit_code(tenant, &PendingToken::new(text), &right, TrustDevice::No).await.unwrap();
+            assert!(matches!(step, LoginStep::Denied(_)), "{text:?}");
+            let step = flow.resend(tenant, &PendingToken::new(text), ResendTo::Same).await.unwrap();
+            assert!(matches!(step, LoginStep::Denied(_)), "{text:?}");
+            flow.cancel(tenant, &PendingToken::new(text)).await.unwrap();
+        }
+        let (device, password) = (DeviceToken::new(text), Person::PASSWORD.into());
+        let login = Login { tenant, name: "alice", password: &password, channel: Channel::Web, device: Some(&device) };
+        assert!(matches!(flow.begin(&login).await.unwrap(), LoginStep::CodeRequired(_)), "{text:?}");
+        if let Ok(grant) = serde_json::from_slice::<SavedGrant>(data) {
+            let _ = flow.revalidate(tenant, &grant).await.unwrap();
+            let _ = flow.account(tenant, &grant).confirm_method(&SetupToken::new(text), &right).await;
+        }
+        // The login that was under way is untouched.
+        let step = flow.submit_code(tenant, &w.token.as_str().into(), &right, TrustDevice::No).await.unwrap();
+        assert!(matches!(step, LoginStep::Authenticated(_)));
+    });
+}
+
+/// A saved record of any bytes lets nobody in with a password alone, and panics nowhere (`I-37`).
+pub fn record(data: &[u8]) {
+    let Ok(document) = std::str::from_utf8(data) else { return };
+    let w = waiting();
+    let (flow, tenant) = (&w.world.flow, &w.world.tenant);
+    block_on(async {
+        let found = w.factors.load(tenant, &w.alice).await.unwrap();
+        let expected = Expected {
+            settings: found.settings.as_ref().map(|saved| saved.version),
+            record: found.record.as_ref().map(|saved| saved.version),
+        };
+        let next = Saved { document: document.to_owned(), ..found.record.unwrap() };
+        let _ = w.factors.commit(tenant, &w.alice, &expected, &next).await.unwrap();
+        if let Ok(step) = w.world.begin("alice").await {
+            assert!(!matches!(step, LoginStep::Authenticated(_)), "{document}");
+        }
+        let token = w.token.as_str().into();
+        let _ = flow.submit_code(tenant, &token, &Code::new(w.code.as_str()), TrustDevice::Named("a")).await;
+        let _ = flow.resend(tenant, &token, ResendTo::Sms).await;
+        let operator = flow.operator("T-1").unwrap();
+        let _ = operator.status(tenant, &w.alice).await;
+        let _ = operator.unlock(tenant, &w.alice).await;
+        // A reset is what helps with a damaged record.
+        operator.reset(tenant, &w.alice).await.unwrap();
+        w.world.clock.advance(std::time::Duration::from_secs(60));
+        assert!(matches!(w.world.begin("alice").await.unwrap(), LoginStep::CodeRequired(_)));
+    });
+}
+
+/// Saved settings of any bytes panic nowhere (`I-37`).
+pub fn settings(data: &[u8]) {
+    let Ok(document) = std::str::from_utf8(data) else { return };
+    let w = waiting();
+    let (flow, tenant) = (&w.world.flow, &w.world.tenant);
+    block_on(async {
+        let found = w.factors.settings(tenant).await.unwrap().unwrap();
+        let next = Saved { document: document.to_owned(), ..found.clone() };
+        let _ = w.factors.change_settings(tenant, Some(found.version), &next).await.unwrap();
+        let read = flow.operator("T-1").unwrap().scope(tenant).await;
+        let step = w.world.begin("alice").await;
+        // What can't be read does not mean that nobody needs a second factor (I-23).
+        assert_eq!(read.is_err(), step.is_err(), "{document}");
+        if matches!(read, Ok(Scope::EntireTenant)) {
+            assert!(!matches!(step, Ok(LoginStep::Authenticated(_))), "{document}");
+        }
+        let _ = flow.purge(tenant, 10).await;
+    });
+}
+
+/// Addresses and numbers that are taken are in their one form, with nothing that breaks a line (`I-33`).
+pub fn contact(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(number) = PhoneNumber::new(text) {
+        let form = number.expose();
+        let digits = form.strip_prefix('+').unwrap();
+        assert!(
+            (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0')
+        );
+        assert_eq!(PhoneNumber::new(form).unwrap(), number);
+        // At most the calling code and the last two digits are shown.
+        assert!(number.masked().as_str().chars().filter(char::is_ascii_digit).count() <= 5);
+    }
+    if let Ok(address) = EmailAddress::new(text) {
+        let form = address.expose();
+        assert!(form.contains('@') && !form.chars().any(|c| c.is_control() || c.is_whitespace()));
+        assert!(form.len() <= 254);
+        assert_eq!(EmailAddress::new(form).unwrap().expose(), form);
+        let _ = address.masked();
+    }
+    let _ = (TenantId::new(text), UserId::new(text), LoginName::new(text));
+}
+
+/// A saved password hash of any text is right for no password that was never hashed, costs no more than the bound, and panics nowhere
+/// (`I-37`, `I-40`).
+pub fn password_hash(data: &[u8]) {
+    static VERIFIER: OnceLock<Argon2id> = OnceLock::new();
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    // What it may cost is bounded, and more than a fuzzer has time for: sixteen passes' worth of a small hash are enough here.
+    if costly(text) {
+        return;
+    }
+    let verifier = VERIFIER.get_or_init(|| Argon2id::builder().memory_kib(12 * 1024).iterations(3).build().unwrap());
+    let (tenant, name) = (TenantId::new("acme").unwrap(), LoginName::new("alice").unwrap());
+    let mut user = User::new(UserId::new("alice").unwrap());
+    user.password_hash = Some(PasswordHash::new(text));
+    let password = Password::new("a password that was never hashed");
+    let attempt = PasswordAttempt::new(&tenant, &name, Some(&user), &password);
+    if let Ok(verdict) = block_on(verifier.verify(&attempt)) {
+        assert_eq!(verdict, Verdict::Wrong, "{text}");
+    }
+}
+
+fn costly(text: &str) -> bool {
+    let number = |name: &str| {
+        let digits = text.split(name).nth(1)?;
+        digits.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok()
+    };
+    number("m=").unwrap_or(0).saturating_mul(number("t=").unwrap_or(1)) > 64 * 1024
+}
