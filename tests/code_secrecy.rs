@@ -158,3 +158,25 @@ async fn codes_have_all_their_digits_and_each_is_as_likely() {
         assert!(chi_square < 33.7, "{place:?}");
     }
 }
+
+/// I-31: each of a backup code's 24 symbols is any of the 32, and none is likelier than another: 120 bits.
+#[tokio::test]
+async fn backup_codes_have_all_their_symbols_and_each_is_as_likely() {
+    const DRAWS: u32 = 400;
+    let world = World::new().await;
+    let grant = world.sign_in("alice").await.grant;
+    let mut seen = std::collections::BTreeMap::<char, u32>::new();
+    let mut distinct = std::collections::HashSet::new();
+    for _ in 0..DRAWS {
+        let code = world.flow.account(&world.acme, &grant).new_backup_code().await.unwrap().expose().replace('-', "");
+        assert_eq!(code.len(), 24);
+        code.chars().for_each(|symbol| *seen.entry(symbol).or_default() += 1);
+        distinct.insert(code);
+    }
+    assert_eq!(distinct.len(), 400);
+    assert_eq!(seen.keys().collect::<String>(), "0123456789ABCDEFGHJKMNPQRSTVWXYZ");
+    let expected = f64::from(DRAWS * 24) / 32.0;
+    let chi_square: f64 = seen.values().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum();
+    // 31 degrees of freedom: above 70.6 once in 10,000 times. The seed is fixed.
+    assert!(chi_square < 70.6, "{chi_square} {seen:?}");
+}

@@ -293,7 +293,9 @@ async fn its_owner_revokes_one_or_all() {
     assert!(!is_skipped(&world, &first).await);
     assert!(is_skipped(&world, &second).await);
     assert_eq!(account.revoke_devices().await.unwrap(), 1);
+    let before = world.calls.of("commit");
     assert_eq!(account.revoke_devices().await.unwrap(), 0);
+    assert_eq!(world.calls.of("commit"), before, "nothing to write");
     assert!(!is_skipped(&world, &second).await);
 }
 
