@@ -109,6 +109,21 @@ impl Waiting<'_> {
         Ok(matches!(decision.outcome, Next::Complete(_)))
     }
 
+    /// The code that would be sent.
+    pub fn code(&self) -> &str {
+        self.code.expose()
+    }
+
+    /// The second step, with what is typed: digits.
+    ///
+    /// # Errors
+    ///
+    /// If the record can't take it.
+    pub fn submit(&mut self, typed: &str) -> Result<bool, Error> {
+        let decision = self.case.submit_code(&self.token, typed, None, Some(&self.machine.user))?;
+        Ok(matches!(decision.outcome, Next::Complete(_)))
+    }
+
     /// What is written after either step: the record as JSON.
     ///
     /// # Errors
