@@ -6,6 +6,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+use time::OffsetDateTime;
 
 use super::Account;
 use crate::contact::{Destination, PhoneNumber};
@@ -39,6 +40,32 @@ impl Limit {
     pub const fn per(self) -> Duration {
         self.per
     }
+
+    /// The slot that a message of this moment falls in, for a budget that counts in slots of a sixtieth of the period. A moment before 1970
+    /// is taken as 1970.
+    pub fn slot(self, now: OffsetDateTime) -> Slot {
+        const SLOTS: u64 = 60;
+        let now = u64::try_from(now.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(0);
+        let period = u64::try_from(self.per.as_millis()).unwrap_or(u64::MAX);
+        let length = period.div_ceil(SLOTS);
+        let start = now.checked_div(length).unwrap_or(0).saturating_mul(length);
+        Slot { now, start, counts_for: length.saturating_add(period) }
+    }
+}
+
+/// Where a message is counted, all in milliseconds, the moments since 1970.
+///
+/// A slot leaves the sum as a whole, and not before its last message is a whole period old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Slot {
+    /// Now.
+    pub now: u64,
+    /// When the slot began. A message is counted in the latest slot that its account has, if that began later: where the clock went back, it
+    /// then leaves no earlier than those before it.
+    pub start: u64,
+    /// How long after its start a slot counts: itself and a period.
+    pub counts_for: u64,
 }
 
 /// A calling code or other beginning of a number that is not 1 to 7 digits, the first of them 1 to 9.

@@ -7,12 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::{Account, Charged, SendBudget};
+use super::{Account, Charged, Limit, SendBudget};
 use crate::error::Fault;
 use crate::sync::Mutex;
-
-/// A period is counted in this many slots: the count of a slot leaves the sum as a whole.
-const SLOTS: u64 = 60;
 
 /// A budget in this process's memory. Clones share it. Several processes have several budgets: divide the limits by their number, or use a
 /// shared store.
@@ -25,7 +22,7 @@ pub struct MemoryBudget {
 /// What was charged on one account, slot by slot, oldest first.
 #[derive(Clone, Debug, Default)]
 struct Slots {
-    per: u64,
+    counts_for: u64,
     counts: Vec<(u64, u32)>,
 }
 
@@ -54,30 +51,27 @@ impl MemoryBudget {
 }
 
 impl Slots {
-    /// The length of a slot, in milliseconds.
-    const fn slot(&self) -> u64 {
-        self.per.div_ceil(SLOTS)
-    }
-
     /// Forgets what is too old: every slot that ended a whole period ago. A clock that went back forgets nothing.
     fn forget(&mut self, now: u64) {
-        let (slot, per) = (self.slot(), self.per);
-        self.counts.retain(|(start, _)| start.saturating_add(slot).saturating_add(per) > now);
+        let counts_for = self.counts_for;
+        self.counts.retain(|(start, _)| start.saturating_add(counts_for) > now);
     }
 
     fn sum(&self) -> u64 {
         self.counts.iter().map(|(_, count)| u64::from(*count)).sum()
     }
 
-    /// When the oldest slot is forgotten.
-    fn next_free(&self, now: u64) -> Duration {
-        let oldest = self.counts.first().map_or(now, |(start, _)| *start);
-        let free = oldest.saturating_add(self.slot()).saturating_add(self.per);
-        Duration::from_millis(free.saturating_sub(now))
+    /// When so many slots are forgotten that fewer than `most` messages are left. `None`: never.
+    fn next_free(&self, most: u32, now: u64) -> Option<Duration> {
+        let mut left = self.sum();
+        let last = self.counts.iter().find(|(_, count)| {
+            left = left.saturating_sub(u64::from(*count));
+            left < u64::from(most)
+        });
+        last.map(|(start, _)| Duration::from_millis(start.saturating_add(self.counts_for).saturating_sub(now)))
     }
 
-    fn add(&mut self, now: u64) {
-        let start = now.checked_div(self.slot()).unwrap_or(0).saturating_mul(self.slot());
+    fn add(&mut self, start: u64) {
         match self.counts.last_mut() {
             Some((last, count)) if *last >= start => *count = count.saturating_add(1),
             _ => self.counts.push((start, 1)),
@@ -88,34 +82,40 @@ impl Slots {
 #[async_trait]
 impl SendBudget for MemoryBudget {
     async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
-        let now = u64::try_from(now.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(0);
         let mut kept = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let milliseconds = |limit: &Limit| limit.slot(now).now;
         for (position, Account { key, limit }) in accounts.iter().enumerate() {
             let exhausted = match kept.get_mut(key) {
                 Some(slots) => {
-                    slots.forget(now);
-                    (slots.sum() >= u64::from(limit.most())).then(|| slots.next_free(now))
+                    slots.forget(milliseconds(limit));
+                    let most = limit.most();
+                    (slots.sum() >= u64::from(most)).then(|| slots.next_free(most, milliseconds(limit)))
                 }
-                None => (limit.most() == 0).then(|| limit.per()),
+                None => (limit.most() == 0).then_some(None),
             };
-            if let Some(retry_after) = exhausted {
-                return Ok(Charged::Exhausted { account: position, retry_after });
+            if let Some(free) = exhausted {
+                return Ok(Charged::Exhausted { account: position, retry_after: free.unwrap_or(limit.per()) });
             }
         }
-        let new = accounts.iter().filter(|account| !kept.contains_key(&account.key)).count();
+        let named_before = |position: usize, key: &str| accounts.iter().take(position).any(|before| before.key == key);
+        let once = || accounts.iter().enumerate().filter(|(position, account)| !named_before(*position, &account.key));
+        let new = once().filter(|(_, account)| !kept.contains_key(&account.key)).count();
         if kept.len().saturating_add(new) > self.most_accounts {
+            let now = accounts.first().map_or(0, |account| milliseconds(&account.limit));
             kept.retain(|_, slots| {
                 slots.forget(now);
                 !slots.counts.is_empty()
             });
+            let new = once().filter(|(_, account)| !kept.contains_key(&account.key)).count();
             if kept.len().saturating_add(new) > self.most_accounts {
                 return Err(Fault::from("send budget has no room for another destination"));
             }
         }
-        for Account { key, limit } in accounts {
+        for (_, Account { key, limit }) in once() {
+            let slot = limit.slot(now);
             let slots = kept.entry(key.clone()).or_default();
-            slots.per = u64::try_from(limit.per().as_millis()).unwrap_or(u64::MAX);
-            slots.add(now);
+            slots.counts_for = slot.counts_for;
+            slots.add(slot.start);
         }
         Ok(Charged::Yes)
     }

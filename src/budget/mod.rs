@@ -35,7 +35,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-pub use self::limits::{BadPrefix, Limit, LimitKind, SendLimits};
+pub use self::limits::{BadPrefix, Limit, LimitKind, SendLimits, Slot};
 pub use self::memory::MemoryBudget;
 pub use self::sender::{BudgetObserver, Budgeted, SendRefusal};
 
@@ -51,9 +51,16 @@ use crate::error::Fault;
 ///   through.*
 /// - Within any span of an account's period no more than its limit is charged; somewhat less is allowed, as with counters for a sixtieth
 ///   of the period each.
-/// - Nothing is ever given back: a message that failed was perhaps sent.
+/// - Nothing is ever given back: a message that failed was perhaps sent. A clock that goes back frees nothing.
+/// - An account that is named twice in one list is charged once, if each of its limits allows it.
+/// - What has left a period is removed in time, with a bounded amount of work in each charge. *A store that only grows is filled by whoever
+///   asks for codes.*
 /// - `now` comes from the caller; no other clock is read.
-/// - Cancellation: a dropped future has charged or has not.
+/// - Cancellation: a dropped future has charged or has not. Where it is not known whether a charge was made, the answer is a fault and never
+///   [`Charged::Yes`]. *A message would be sent uncounted.*
+///
+/// `countersign-testkit` has a check for each of these, [`MemoryBudget`] passes them, and so do the budgets of `countersign-sqlite`,
+/// `countersign-postgres` and `countersign-redis`.
 #[async_trait]
 pub trait SendBudget: Send + Sync {
     /// Charges one message on each of these accounts, if all of them allow it.
@@ -80,6 +87,13 @@ pub struct Account {
     pub limit: Limit,
 }
 
+impl Account {
+    /// An account, for tests of a budget. [`Budgeted`] makes its own.
+    pub fn new(key: impl Into<String>, limit: Limit) -> Self {
+        Self { key: key.into(), limit }
+    }
+}
+
 /// Whether a message was charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -88,9 +102,9 @@ pub enum Charged {
     Yes,
     /// On none: this one is used up.
     Exhausted {
-        /// Its place in the list.
+        /// Its place in the list: the first of those that are used up.
         account: usize,
-        /// How long until it allows another one.
+        /// How long until it allows another one, if nothing else is charged on it. Where its limit is zero, its period.
         retry_after: Duration,
     },
 }

@@ -1,7 +1,7 @@
 //! What any store, sender or policy of [`countersign`] is tested with.
 //!
-//! - [`conformance`]: the suite that every [`FactorStore`](countersign::FactorStore) and [`UserStore`](countersign::UserStore) must pass
-//!   (`I-39`), one test for each clause of their contracts. [`manual`] says how to write a store that does.
+//! - [`conformance`]: the suite that every [`FactorStore`](countersign::FactorStore), [`UserStore`](countersign::UserStore) and
+//!   [`SendBudget`](countersign::budget::SendBudget) must pass (`I-39`), one test for each clause of their contracts. [`manual`] says how to write a store that does.
 //! - [`Outbox`]: a sender that keeps what it was given, and loses, delays or refuses it when told to.
 //! - [`Counting`] and [`Failing`]: wrappers that count the calls of a plug-in and make them fail, before or after their work was done.
 //! - [`Person`] and [`World`]: users, a tenant, and a flow to log in to, on any store. The clock is [`ManualClock`]; the randomness

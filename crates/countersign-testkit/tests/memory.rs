@@ -57,3 +57,30 @@ mod users {
 
     countersign_testkit::user_store_conformance!(async { Ok(Some(Users(MemoryUsers::new()))) });
 }
+
+mod budget {
+    use countersign::budget::{MemoryBudget, SendBudget};
+    use countersign_testkit::conformance::BudgetBackend;
+
+    use super::*;
+
+    struct Memory(MemoryBudget);
+
+    #[async_trait]
+    impl BudgetBackend for Memory {
+        async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
+            Ok(Arc::new(self.0.clone()))
+        }
+
+        async fn kept(&self) -> Result<u64, Fault> {
+            Ok(self.0.accounts().try_into()?)
+        }
+
+        async fn clean_up(&self) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    // It removes what has left when it is full.
+    countersign_testkit::send_budget_conformance!(async { Ok(Some(Memory(MemoryBudget::with_accounts(100)))) });
+}

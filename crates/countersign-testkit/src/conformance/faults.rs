@@ -107,20 +107,20 @@ pub async fn a_dropped_call_writes_all_or_nothing(backend: &dyn Backend) -> Resu
 
 /// When a call is dropped.
 #[derive(Clone, Copy)]
-enum Point {
+pub(super) enum Point {
     Polls(u32),
     After(Duration),
 }
 
 impl Point {
-    fn of(round: u32) -> Self {
+    pub(super) fn of(round: u32) -> Self {
         match round.checked_sub(59) {
             None | Some(0) => Self::Polls(round / 20),
             Some(later) => Self::After(Duration::from_micros(u64::from(later).saturating_mul(20))),
         }
     }
 
-    async fn drop_at<T>(self, call: impl Future<Output = T>) {
+    pub(super) async fn drop_at<T>(self, call: impl Future<Output = T>) {
         match self {
             Self::Polls(polls) => {
                 let mut call = Box::pin(call);

@@ -1,11 +1,12 @@
 //! The suite that every store must pass (`I-39`).
 //!
 //! A check is a public async function over a [`Backend`]: it answers `Ok(())` or a [`Breach`] that says what the store did. One macro makes a
-//! test of each: [`factor_store_conformance`](crate::factor_store_conformance) and
-//! [`user_store_conformance`](crate::user_store_conformance). The stores of this project run the same list, unchanged; nothing in it can be
+//! test of each: [`factor_store_conformance`](crate::factor_store_conformance), [`user_store_conformance`](crate::user_store_conformance)
+//! and [`send_budget_conformance`](crate::send_budget_conformance). The stores of this project run the same list, unchanged; nothing in it can be
 //! switched off. That the checks bite is tested too: for each there is a store that is broken in one way only, and fails it.
 
 mod bounds;
+mod budgets;
 mod conditions;
 mod desk;
 mod faults;
@@ -18,6 +19,7 @@ mod users;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use countersign::budget::SendBudget;
 use countersign::{EmailAddress, FactorStore, Fault, LoginName, PasswordHash, TenantId, User, UserId, UserStore};
 use thiserror::Error;
 
@@ -66,6 +68,19 @@ pub trait UserBackend: Send + Sync + 'static {
 
     /// Replaces everything known of a user, as the application does when an administrator disables or promotes one.
     async fn update(&self, tenant: &TenantId, user: &User) -> Result<(), Fault>;
+
+    /// Deletes what the check left.
+    async fn clean_up(&self) -> Result<(), Fault>;
+}
+
+/// A [`SendBudget`], in a state that is empty and belongs to one check alone.
+#[async_trait]
+pub trait BudgetBackend: Send + Sync + 'static {
+    /// Another handle onto the same counts, with connections of its own: what a second node of the application has.
+    async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault>;
+
+    /// On how many accounts something is kept, whether or not it still counts.
+    async fn kept(&self) -> Result<u64, Fault>;
 
     /// Deletes what the check left.
     async fn clean_up(&self) -> Result<(), Fault>;
@@ -147,6 +162,18 @@ pub mod user_checks {
     pub use super::users::{
         a_hash_is_replaced_only_if_it_is_current, changed_users_are_seen_at_once, of_many_replacements_one_wins,
         unknown_users_are_none, users_are_found_in_their_tenant_only,
+    };
+}
+
+/// The checks of a [`SendBudget`].
+pub mod budget_checks {
+    pub use super::budgets::{
+        a_clock_that_goes_back_frees_nothing, a_count_stays_for_a_whole_period,
+        a_dropped_charge_is_made_on_all_or_none, a_limit_is_reached_and_not_passed, a_limit_of_zero_allows_nothing,
+        a_refused_charge_is_made_on_none, a_window_slides, an_account_named_twice_is_charged_once,
+        charges_in_any_order_are_each_all_or_nothing, no_account_is_no_limit, numbers_may_be_as_large_as_allowed,
+        of_many_charges_as_many_as_the_limit_succeed, only_the_callers_clock_counts, retry_after_is_the_truth,
+        similar_accounts_are_different_accounts, the_first_exhausted_account_is_named, what_has_left_is_removed,
     };
 }
 
@@ -237,6 +264,33 @@ macro_rules! user_store_conformance {
     };
 }
 
+/// Makes a test of each check of a [`SendBudget`](countersign::budget::SendBudget), from a future of
+/// `Result<Option<impl BudgetBackend>, Fault>`.
+#[macro_export]
+macro_rules! send_budget_conformance {
+    ($backend:expr) => {
+        $crate::conformance_tests! { run_budgets, budget_checks, $backend,
+            a_limit_is_reached_and_not_passed,
+            a_refused_charge_is_made_on_none,
+            the_first_exhausted_account_is_named,
+            a_limit_of_zero_allows_nothing,
+            an_account_named_twice_is_charged_once,
+            similar_accounts_are_different_accounts,
+            numbers_may_be_as_large_as_allowed,
+            no_account_is_no_limit,
+            a_count_stays_for_a_whole_period,
+            a_window_slides,
+            retry_after_is_the_truth,
+            a_clock_that_goes_back_frees_nothing,
+            only_the_callers_clock_counts,
+            what_has_left_is_removed,
+            of_many_charges_as_many_as_the_limit_succeed,
+            charges_in_any_order_are_each_all_or_nothing,
+            a_dropped_charge_is_made_on_all_or_none,
+        }
+    };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! conformance_tests {
@@ -252,7 +306,7 @@ macro_rules! conformance_tests {
     };
 }
 
-pub use run::run_users;
+pub use run::{run_budgets, run_users};
 
 fn tenant(id: &str) -> Result<TenantId, Breach> {
     TenantId::new(id).map_err(|error| Breach::Fault(error.to_string()))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use countersign::Fault;
 
-use crate::conformance::{Backend, Breach, UserBackend};
+use crate::conformance::{Backend, Breach, BudgetBackend, UserBackend};
 
 /// How long one check may take. None takes a tenth of it on a store that works.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -20,15 +20,7 @@ pub fn run<B: Backend>(
     backend: impl Future<Output = Result<Option<B>, Fault>>,
     check: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
 ) -> Result<(), Breach> {
-    block_on(async {
-        let Some(backend) = backend.await? else {
-            skipped(name);
-            return Ok(());
-        };
-        let verdict = in_time(check(&backend)).await;
-        let cleaned = backend.clean_up().await;
-        verdict.and(cleaned.map_err(Breach::from))
-    })
+    on(name, backend, check, |backend| backend.clean_up())
 }
 
 /// The same for a check of a user store.
@@ -41,13 +33,35 @@ pub fn run_users<B: UserBackend>(
     backend: impl Future<Output = Result<Option<B>, Fault>>,
     check: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
 ) -> Result<(), Breach> {
+    on(name, backend, check, |backend| backend.clean_up())
+}
+
+/// The same for a check of a send budget.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_budgets<B: BudgetBackend>(
+    name: &str,
+    backend: impl Future<Output = Result<Option<B>, Fault>>,
+    check: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
+) -> Result<(), Breach> {
+    on(name, backend, check, |backend| backend.clean_up())
+}
+
+fn on<B>(
+    name: &str,
+    backend: impl Future<Output = Result<Option<B>, Fault>>,
+    check: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
+    clean_up: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'b>>,
+) -> Result<(), Breach> {
     block_on(async {
         let Some(backend) = backend.await? else {
             skipped(name);
             return Ok(());
         };
         let verdict = in_time(check(&backend)).await;
-        let cleaned = backend.clean_up().await;
+        let cleaned = clean_up(&backend).await;
         verdict.and(cleaned.map_err(Breach::from))
     })
 }

@@ -1,6 +1,7 @@
 //! The suite bites: for each check there is a store that is broken in one way, and fails it.
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used)]
 
+mod budgets;
 mod toy;
 mod users;
 
