@@ -1,8 +1,12 @@
 //! The calls of a store as statements: one for each read, and one conditional one for each write.
 
+use countersign::budget::{Account, Charged};
 use countersign::{Commit, Expected, Generation, Saved, Snapshot, TenantId, UserId, Version};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use time::OffsetDateTime;
+
+use crate::budget;
 use crate::error::SqliteError;
 
 /// How many records one transaction deletes. A purge of more is cut into such slices, with other writes in between.
@@ -21,6 +25,10 @@ pub(crate) struct Statements {
     change_settings: String,
     purge: String,
     remove: String,
+    /// The slots of an account that count, oldest first: until when, and how much.
+    pub(crate) charges: String,
+    pub(crate) charge: String,
+    pub(crate) remove_charges: String,
 }
 
 impl Statements {
@@ -59,6 +67,19 @@ impl Statements {
                 (SELECT id FROM {p}records WHERE tenant = ?1 AND generation < ?2 LIMIT ?3)"
             ),
             remove: format!(r#"DELETE FROM {p}records WHERE tenant = ?1 AND "user" = ?2"#),
+            charges: format!(
+                "SELECT leaves, number FROM {p}charges WHERE account = ?1 AND leaves > ?2 ORDER BY account, start"
+            ),
+            charge: format!(
+                "INSERT INTO {p}charges (account, start, leaves, number)
+                SELECT ?1, start, start + ?3, 1
+                FROM (SELECT max(?2, ifnull((SELECT max(start) FROM {p}charges WHERE account = ?1), ?2)) AS start) WHERE true
+                ON CONFLICT (account, start) DO UPDATE SET number = number + 1"
+            ),
+            remove_charges: format!(
+                "DELETE FROM {p}charges WHERE (account, start) IN
+                (SELECT account, start FROM {p}charges WHERE leaves <= ?1 ORDER BY leaves LIMIT ?2)"
+            ),
         }
     }
 }
@@ -78,6 +99,7 @@ pub(crate) enum Write {
     ChangeSettings { tenant: TenantId, expected: Option<Version>, next: Saved },
     PurgeSlice { tenant: TenantId, below: Generation, at_most: u32 },
     Remove { tenant: TenantId, user: UserId },
+    Charge { accounts: Vec<Account>, now: OffsetDateTime },
 }
 
 /// What a call answers.
@@ -87,6 +109,7 @@ pub(crate) enum Answer {
     Settings(Option<Saved>),
     Commit(Commit),
     Number(u64),
+    Charged(Charged),
 }
 
 impl Read {
@@ -140,6 +163,7 @@ impl Write {
                 let mut statement = connection.prepare_cached(&sql.purge)?;
                 Answer::Number(statement.execute(params![tenant.as_str(), below.number(), at_most])? as u64)
             }
+            Self::Charge { accounts, now } => Answer::Charged(budget::charge(connection, sql, accounts, *now)?),
             Self::Remove { tenant, user } => {
                 let mut statement = connection.prepare_cached(&sql.remove)?;
                 Answer::Number(statement.execute(params![tenant.as_str(), user.as_str()])? as u64)

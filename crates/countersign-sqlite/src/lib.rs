@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod budget;
 mod calls;
 mod error;
 mod options;
@@ -7,6 +8,7 @@ mod schema;
 mod store;
 mod threads;
 
+pub use budget::SqliteBudget;
 pub use error::SqliteError;
 pub use options::{Durability, SqliteOptions};
 pub use store::SqliteFactors;

@@ -8,7 +8,7 @@ use crate::error::SqliteError;
 use crate::options::{Durability, SqliteOptions};
 
 /// The schema that this version makes.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// Opens a connection to a file for writing.
 pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteError> {
@@ -64,6 +64,9 @@ pub(crate) fn migrate(connection: &mut Connection, prefix: &str) -> Result<(), S
     let found: Option<u32> =
         transaction.query_row(&format!("SELECT version FROM {prefix}schema"), [], |row| row.get(0)).optional()?;
     match found {
+        Some(SCHEMA) => return Ok(transaction.commit()?),
+        Some(found) if found > SCHEMA => return Err(SqliteError::NewerSchema { found, readable: SCHEMA }),
+        Some(_) => {}
         None => {
             // Names are compared byte by byte: SQLite's default. A record is found by (tenant, user), and by generation for a purge.
             transaction.execute_batch(&format!(
@@ -84,13 +87,24 @@ pub(crate) fn migrate(connection: &mut Connection, prefix: &str) -> Result<(), S
                     UNIQUE (tenant, "user")
                 ) STRICT;
                 CREATE INDEX {prefix}records_by_generation ON {prefix}records (tenant, generation);
-                INSERT INTO {prefix}schema VALUES (1, {SCHEMA});
                 "#
             ))?;
         }
-        Some(SCHEMA) => {}
-        Some(found) => return Err(SqliteError::NewerSchema { found, readable: SCHEMA }),
     }
+    // Since schema 2: the messages that count, slot by slot.
+    transaction.execute_batch(&format!(
+        "
+        CREATE TABLE {prefix}charges (
+            account TEXT NOT NULL,
+            start INTEGER NOT NULL,
+            leaves INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            PRIMARY KEY (account, start)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX {prefix}charges_by_end ON {prefix}charges (leaves);
+        INSERT OR REPLACE INTO {prefix}schema VALUES (1, {SCHEMA});
+        "
+    ))?;
     Ok(transaction.commit()?)
 }
 

@@ -9,6 +9,7 @@ use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snaps
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::budget::SqliteBudget;
 use crate::calls::{Answer, Read, SLICE, Statements, Write};
 use crate::error::SqliteError;
 use crate::options::SqliteOptions;
@@ -122,6 +123,11 @@ impl SqliteFactors {
         Ok(Self { place: Place::File(store) })
     }
 
+    /// A budget of messages in the same file, for [`Budgeted`](countersign::budget::Budgeted).
+    pub fn budget(&self) -> SqliteBudget {
+        SqliteBudget::of(self.clone())
+    }
+
     /// Closes the file: what waits is done first, and every later call of any clone fails with [`SqliteError::Closed`].
     ///
     /// Dropping the last clone does the same and does not wait for it. Nothing is lost either way.
@@ -140,7 +146,7 @@ impl SqliteFactors {
         }
     }
 
-    async fn write(&self, call: Write) -> Result<Answer, SqliteError> {
+    pub(crate) async fn write(&self, call: Write) -> Result<Answer, SqliteError> {
         match &self.place {
             Place::File(threads) => ask(&threads.writes, call).await,
             Place::Memory(memory) => memory.with(|connection, sql| call.run(connection, sql)),

@@ -37,6 +37,63 @@ mod memory {
     countersign_testkit::factor_store_conformance!(async { Ok(Some(Memory(SqliteFactors::in_memory()?))) });
 }
 
+/// The budget is a table of the same file. A connection of its own counts what is kept.
+mod budget {
+    use countersign::budget::SendBudget;
+    use countersign_testkit::conformance::BudgetBackend;
+
+    use super::*;
+
+    struct File(TempDir);
+
+    #[async_trait]
+    impl BudgetBackend for File {
+        async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
+            Ok(Arc::new(SqliteFactors::open(self.0.path().join("countersign.db")).await?.budget()))
+        }
+
+        async fn kept(&self) -> Result<Option<u64>, Fault> {
+            let connection = Connection::open(self.0.path().join("countersign.db"))?;
+            let kept = "SELECT count(DISTINCT account) FROM countersign_charges";
+            let kept: i64 = connection.query_row(kept, [], |row| row.get(0))?;
+            Ok(Some(kept.try_into()?))
+        }
+
+        async fn clean_up(&self) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    countersign_testkit::send_budget_conformance!(async { Ok(Some(File(TempDir::new()?))) });
+}
+
+mod budget_in_memory {
+    use countersign::budget::SendBudget;
+    use countersign_testkit::conformance::BudgetBackend;
+
+    use super::*;
+
+    struct Memory(SqliteFactors);
+
+    #[async_trait]
+    impl BudgetBackend for Memory {
+        async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
+            Ok(Arc::new(self.0.budget()))
+        }
+
+        /// Nothing but the store sees it; a file has the same statements.
+        async fn kept(&self) -> Result<Option<u64>, Fault> {
+            Ok(None)
+        }
+
+        async fn clean_up(&self) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    countersign_testkit::send_budget_conformance!(async { Ok(Some(Memory(SqliteFactors::in_memory()?))) });
+}
+
 mod file {
     use super::*;
 

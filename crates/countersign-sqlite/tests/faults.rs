@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use countersign::budget::{Account, Charged, Limit, SendBudget};
 use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
 use countersign_sqlite::{SqliteError, SqliteFactors};
 use rusqlite::Connection;
+use time::OffsetDateTime;
 
 fn row(number: u32, size: usize) -> Saved {
     let mut version = [0; 16];
@@ -80,9 +82,26 @@ async fn tables_of_a_later_version_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("countersign.db");
     drop(SqliteFactors::open(&path).await.unwrap());
-    Connection::open(&path).unwrap().execute_batch("UPDATE countersign_schema SET version = 2").unwrap();
+    Connection::open(&path).unwrap().execute_batch("UPDATE countersign_schema SET version = 3").unwrap();
     let refused = SqliteFactors::open(&path).await;
-    assert!(matches!(refused, Err(SqliteError::NewerSchema { found: 2, readable: 1 })), "{refused:?}");
+    assert!(matches!(refused, Err(SqliteError::NewerSchema { found: 3, readable: 2 })), "{refused:?}");
+}
+
+/// The tables of the first version get the one of the budget, and keep what is in them.
+#[tokio::test]
+async fn tables_of_an_earlier_version_are_migrated() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("countersign.db");
+    drop(SqliteFactors::open(&path).await.unwrap());
+    let earlier = "DROP TABLE countersign_charges; UPDATE countersign_schema SET version = 1;
+        INSERT INTO countersign_settings VALUES ('acme', zeroblob(16), 3, '{}')";
+    Connection::open(&path).unwrap().execute_batch(earlier).unwrap();
+    let store = SqliteFactors::open(&path).await.unwrap();
+    let kept = store.settings(&TenantId::new("acme").unwrap()).await.unwrap().unwrap();
+    assert_eq!(kept.generation.number(), 3);
+    let account = Account::new("to", Limit::new(1, Duration::from_secs(60)));
+    let charged = store.budget().charge(&[account], OffsetDateTime::UNIX_EPOCH).await.unwrap();
+    assert_eq!(charged, Charged::Yes);
 }
 
 #[tokio::test]

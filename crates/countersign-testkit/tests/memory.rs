@@ -72,8 +72,8 @@ mod budget {
             Ok(Arc::new(self.0.clone()))
         }
 
-        async fn kept(&self) -> Result<u64, Fault> {
-            Ok(self.0.accounts().try_into()?)
+        async fn kept(&self) -> Result<Option<u64>, Fault> {
+            Ok(Some(self.0.accounts().try_into()?))
         }
 
         async fn clean_up(&self) -> Result<(), Fault> {

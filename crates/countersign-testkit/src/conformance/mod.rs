@@ -79,8 +79,8 @@ pub trait BudgetBackend: Send + Sync + 'static {
     /// Another handle onto the same counts, with connections of its own: what a second node of the application has.
     async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault>;
 
-    /// On how many accounts something is kept, whether or not it still counts.
-    async fn kept(&self) -> Result<u64, Fault>;
+    /// On how many accounts something is kept, whether or not it still counts. `None`: only the budget itself can see that.
+    async fn kept(&self) -> Result<Option<u64>, Fault>;
 
     /// Deletes what the check left.
     async fn clean_up(&self) -> Result<(), Fault>;

@@ -223,8 +223,8 @@ impl BudgetBackend for Toy {
         Ok(Arc::new(Self { own: Arc::default(), ..self.clone() }))
     }
 
-    async fn kept(&self) -> Result<u64, Fault> {
-        Ok(self.slots.lock().unwrap().len().try_into()?)
+    async fn kept(&self) -> Result<Option<u64>, Fault> {
+        Ok(Some(self.slots.lock().unwrap().len().try_into()?))
     }
 
     async fn clean_up(&self) -> Result<(), Fault> {
