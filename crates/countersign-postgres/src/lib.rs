@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod budget;
 mod error;
 mod migrate;
 mod options;
@@ -7,6 +8,7 @@ mod sql;
 mod store;
 mod tls;
 
+pub use budget::PostgresBudget;
 pub use error::PostgresError;
 pub use options::PostgresOptions;
 pub use store::PostgresFactors;

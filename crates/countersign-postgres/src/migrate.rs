@@ -6,7 +6,10 @@ use crate::error::PostgresError;
 use crate::options::PostgresOptions;
 
 /// The schema of the tables that this version makes.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
+
+/// The function that charges a message. Since version 2.
+const CHARGE: &str = include_str!("charge.sql");
 
 /// The lock under which one node at a time makes the tables: an arbitrary number.
 const LOCK: i64 = 0x636f_756e_7465_7273;
@@ -31,6 +34,7 @@ pub(crate) async fn prepare(pool: &Pool, options: &PostgresOptions) -> Result<()
     if version(&client, schema).await? == Some(VERSION) {
         return Ok(());
     }
+    let charge = CHARGE.replace("{schema}", schema);
     // One simple query is one transaction, also behind a pooler. A document is kept as text: as JSON it would come back rewritten.
     client
         .batch_execute(&format!(
@@ -60,7 +64,16 @@ pub(crate) async fn prepare(pool: &Pool, options: &PostgresOptions) -> Result<()
                 PRIMARY KEY (tenant, "user")
             ) WITH (fillfactor = 70);
             CREATE INDEX IF NOT EXISTS records_by_generation ON "{schema}".records (tenant, generation, "user");
-            INSERT INTO "{schema}".schema_version (version) VALUES ({VERSION}) ON CONFLICT (one) DO NOTHING;
+            CREATE TABLE IF NOT EXISTS "{schema}".charges (
+                account text COLLATE "C" PRIMARY KEY,
+                starts bigint[] NOT NULL DEFAULT '{{}}',
+                numbers bigint[] NOT NULL DEFAULT '{{}}',
+                leaves bigint NOT NULL DEFAULT 0
+            ) WITH (fillfactor = 70);
+            CREATE INDEX IF NOT EXISTS charges_by_end ON "{schema}".charges (leaves);
+            {charge}
+            INSERT INTO "{schema}".schema_version AS known (version) VALUES ({VERSION})
+                ON CONFLICT (one) DO UPDATE SET version = {VERSION} WHERE known.version < {VERSION};
             COMMIT;
             "#
         ))

@@ -27,6 +27,8 @@ pub(crate) struct Statements {
     pub(crate) change_settings: String,
     pub(crate) purge: String,
     pub(crate) remove: String,
+    /// Calls the function of `charge.sql`.
+    pub(crate) charge: String,
 }
 
 impl Statements {
@@ -90,6 +92,7 @@ impl Statements {
                 ) SELECT count(*) FROM gone"#
             ),
             remove: format!(r#"DELETE FROM "{schema}".records WHERE tenant = $1 AND "user" = $2 RETURNING 1"#),
+            charge: format!(r#"SELECT exhausted, retry_after FROM "{schema}".charge($1, $2, $3, $4, $5)"#),
         }
     }
 }

@@ -10,6 +10,7 @@ use deadpool_postgres::{Object, Pool};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::budget::PostgresBudget;
 use crate::error::PostgresError;
 use crate::migrate;
 use crate::options::PostgresOptions;
@@ -33,7 +34,7 @@ pub struct PostgresFactors {
 }
 
 /// A parameter of a statement, with its type: so that one round trip is enough also where nothing is prepared.
-type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl PostgresFactors {
     /// Connects with the default options, and makes or migrates the tables.
@@ -50,6 +51,15 @@ impl PostgresFactors {
         PostgresOptions::default()
     }
 
+    /// A budget of messages in the same schema, for [`Budgeted`](countersign::budget::Budgeted). It shares the pool of connections.
+    pub fn budget(&self) -> PostgresBudget {
+        PostgresBudget::of(self.clone())
+    }
+
+    pub(crate) fn statements(&self) -> &Statements {
+        &self.sql
+    }
+
     pub(crate) async fn on(pool: Pool, options: &PostgresOptions) -> Result<Self, PostgresError> {
         migrate::prepare(&pool, options).await?;
         Ok(Self {
@@ -61,7 +71,7 @@ impl PostgresFactors {
     }
 
     /// Sends one statement and waits for its rows.
-    async fn query(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, PostgresError> {
+    pub(crate) async fn query(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, PostgresError> {
         let client = self.pool.get().await?;
         if let Ok(rows) = tokio::time::timeout(self.statement_timeout, self.send(&client, text, parameters)).await {
             return Ok(rows?);

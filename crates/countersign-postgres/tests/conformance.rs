@@ -3,7 +3,7 @@
 mod support;
 
 use countersign_testkit::servers;
-use support::Schema;
+use support::{Budget, Schema};
 
 mod prepared {
     use super::*;
@@ -16,5 +16,13 @@ mod unprepared {
 
     countersign_testkit::factor_store_conformance!(async {
         Ok(servers::postgres_url()?.map(|url| Schema { prepared: false, ..Schema::new(&url) }))
+    });
+}
+
+mod budget {
+    use super::*;
+
+    countersign_testkit::send_budget_conformance!(async {
+        Ok(servers::postgres_url()?.map(|url| Budget(Schema::new(&url))))
     });
 }

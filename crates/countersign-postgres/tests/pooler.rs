@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use countersign::Fault;
 use countersign_testkit::servers::{Server, skip};
-use support::Schema;
+use support::{Budget, Schema};
 
 /// One server with a pooler before it, for all tests of this file.
 fn addresses() -> Result<Option<(String, String)>, Fault> {
@@ -64,3 +64,12 @@ fn pooler(server: &Server) -> Result<Option<(Child, String)>, Fault> {
 countersign_testkit::factor_store_conformance!(async {
     Ok(addresses()?.map(|(url, store_url)| Schema { store_url, prepared: false, ..Schema::new(&url) }))
 });
+
+mod budget {
+    use super::*;
+
+    countersign_testkit::send_budget_conformance!(async {
+        let schema = |(url, store_url): (String, String)| Schema { store_url, prepared: false, ..Schema::new(&url) };
+        Ok(addresses()?.map(schema).map(Budget))
+    });
+}

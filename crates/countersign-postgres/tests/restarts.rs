@@ -3,9 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use countersign::budget::{Account, Charged, Limit, SendBudget};
 use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
 use countersign_postgres::{PostgresError, PostgresFactors};
 use countersign_testkit::servers::{Server, skip};
+use time::OffsetDateTime;
 
 fn server(settings: &[&str]) -> Option<Server> {
     let server = Server::postgres(settings).unwrap();
@@ -134,4 +136,50 @@ async fn a_stricter_default_isolation_makes_conflicts_and_no_faults() {
         written += writer.await.unwrap();
     }
     assert!(written > 0);
+}
+
+/// There a charge that was undone is sent again, and no limit is passed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stricter_default_isolation_lets_no_charge_past_a_limit() {
+    for isolation in ["repeatable read", "serializable"] {
+        let Some(server) = server(&[&format!("default_transaction_isolation={isolation}")]) else { return };
+        let budget = PostgresFactors::options().connections(8).connect(server.url()).await.unwrap().budget();
+        let barrier = std::sync::Arc::new(tokio::sync::Barrier::new(40));
+        let racing: Vec<_> = (0..40_u64)
+            .map(|number| {
+                let (budget, barrier) = (budget.clone(), barrier.clone());
+                tokio::spawn(async move {
+                    let account = |key: &str, most| Account::new(key, Limit::new(most, Duration::from_secs(60)));
+                    // In slots of their own, so that nothing but the account holds them together.
+                    let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000 + number % 7);
+                    barrier.wait().await;
+                    budget.charge(&[account(&format!("to:{number}"), 1), account("tenant", 12)], now).await.unwrap()
+                })
+            })
+            .collect();
+        let mut charged = 0;
+        for one in racing {
+            charged += u32::from(one.await.unwrap() == Charged::Yes);
+        }
+        assert_eq!(charged, 12, "{isolation}");
+    }
+}
+
+/// The tables of the first version get what the budget needs, and keep what is in them.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_an_earlier_version_are_migrated() {
+    let Some(server) = server(&[]) else { return };
+    let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+    let store = PostgresFactors::connect(server.url()).await.unwrap();
+    let first = Expected { settings: None, record: None };
+    assert_eq!(store.commit(&acme, &alice, &first, &row(7)).await.unwrap(), Commit::Written);
+    let (client, connection) = tokio_postgres::connect(server.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let earlier = "DROP FUNCTION countersign.charge; DROP TABLE countersign.charges;
+        UPDATE countersign.schema_version SET version = 1";
+    client.batch_execute(earlier).await.unwrap();
+    let store = PostgresFactors::connect(server.url()).await.unwrap();
+    assert_eq!(store.load(&acme, &alice).await.unwrap().record.unwrap(), row(7));
+    let account = Account::new("to", Limit::new(1, Duration::from_secs(60)));
+    assert_eq!(store.budget().charge(&[account], OffsetDateTime::UNIX_EPOCH).await.unwrap(), Charged::Yes);
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use countersign::budget::SendBudget;
 use countersign::{FactorStore, Fault};
 use countersign_postgres::{PostgresFactors, PostgresOptions};
-use countersign_testkit::conformance::{Backend, HostTransaction};
+use countersign_testkit::conformance::{Backend, BudgetBackend, HostTransaction};
 use tokio_postgres::{Client, NoTls};
 
 pub struct Schema {
@@ -76,5 +77,25 @@ struct Host(Client);
 impl HostTransaction for Host {
     async fn roll_back(self: Box<Self>) -> Result<(), Fault> {
         Ok(self.0.batch_execute("ROLLBACK").await?)
+    }
+}
+
+/// A schema of which only the budget is used.
+pub struct Budget(pub Schema);
+
+#[async_trait]
+impl BudgetBackend for Budget {
+    async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
+        Ok(Arc::new(self.0.options().connect(&self.0.store_url).await?.budget()))
+    }
+
+    async fn kept(&self) -> Result<Option<u64>, Fault> {
+        let kept = format!("SELECT count(*) FROM \"{}\".charges", self.0.name);
+        let kept: i64 = self.0.client().await?.query_one(&kept, &[]).await?.try_get(0)?;
+        Ok(Some(kept.try_into()?))
+    }
+
+    async fn clean_up(&self) -> Result<(), Fault> {
+        self.0.clean_up().await
     }
 }

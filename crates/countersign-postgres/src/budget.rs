@@ -1,0 +1,73 @@
+//! The budget of messages: a row for each account, with what was charged slot by slot.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use countersign::Fault;
+use countersign::budget::{Account, Charged, SendBudget};
+use time::OffsetDateTime;
+use tokio_postgres::types::Type;
+
+use crate::error::PostgresError;
+use crate::store::PostgresFactors;
+
+/// How often a charge is sent again that the server undid because of others. Each time one of those has gone through.
+const ATTEMPTS: usize = 100;
+
+/// Limits on sending across users, counted in the tables of a [`PostgresFactors`]: made by [`PostgresFactors::budget`].
+///
+/// A charge is one statement. Any number of nodes share the counts, also behind a pooler.
+#[derive(Clone, Debug)]
+pub struct PostgresBudget(PostgresFactors);
+
+impl PostgresBudget {
+    pub(crate) const fn of(factors: PostgresFactors) -> Self {
+        Self(factors)
+    }
+}
+
+#[async_trait]
+impl SendBudget for PostgresBudget {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+        let Some(first) = accounts.first() else { return Ok(Charged::Yes) };
+        let slots: Vec<_> = accounts.iter().map(|account| account.limit.slot(now)).collect();
+        let keys: Vec<&str> = accounts.iter().map(|account| account.key.as_str()).collect();
+        let most: Vec<i64> = accounts.iter().map(|account| i64::from(account.limit.most())).collect();
+        let starts: Vec<i64> = slots.iter().map(|slot| number(slot.start)).collect();
+        let counts_for: Vec<i64> = slots.iter().map(|slot| number(slot.counts_for)).collect();
+        let now = number(first.limit.slot(now).now);
+        for _ in 0..ATTEMPTS {
+            let answer = self
+                .0
+                .query(
+                    &self.0.statements().charge,
+                    &[
+                        (&keys, Type::TEXT_ARRAY),
+                        (&most, Type::INT8_ARRAY),
+                        (&starts, Type::INT8_ARRAY),
+                        (&counts_for, Type::INT8_ARRAY),
+                        (&now, Type::INT8),
+                    ],
+                )
+                .await;
+            let rows = match answer {
+                // Surely nothing was written.
+                Err(error) if error.is_serialization_failure() => continue,
+                answer => answer?,
+            };
+            let Some(row) = rows.first() else { return Ok(Charged::Yes) };
+            let position: i32 = row.try_get(0).map_err(PostgresError::from)?;
+            let wait: Option<i64> = row.try_get(1).map_err(PostgresError::from)?;
+            let position = usize::try_from(position)?;
+            let period = accounts.get(position).ok_or(PostgresError::Damaged)?.limit.per();
+            let retry_after = wait.map_or(period, |wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0)));
+            return Ok(Charged::Exhausted { account: position, retry_after });
+        }
+        Err(Fault::from("a charge was undone again and again, because of others at the same time"))
+    }
+}
+
+/// PostgreSQL's integers have a sign.
+fn number(milliseconds: u64) -> i64 {
+    i64::try_from(milliseconds).unwrap_or(i64::MAX)
+}
