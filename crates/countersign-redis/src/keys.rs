@@ -48,6 +48,31 @@ impl Keys {
     }
 }
 
+/// The keys of the budget of messages. They share one hash tag, so that one script reaches the account of a destination, of a tenant and of a
+/// country.
+pub(crate) struct BudgetKeys {
+    stem: String,
+}
+
+impl BudgetKeys {
+    pub(crate) fn of(prefix: &str) -> Self {
+        Self { stem: stem(prefix, 0) }
+    }
+
+    pub(crate) fn marker(&self) -> String {
+        marker(&self.stem)
+    }
+
+    /// The accounts, by when they hold nothing any more.
+    pub(crate) fn leaving(&self) -> String {
+        format!("{}:bl", self.stem)
+    }
+
+    pub(crate) fn account(&self, key: &str) -> String {
+        format!("{}:b:{key}", self.stem)
+    }
+}
+
 /// The markers of a store.
 pub(crate) fn markers(prefix: &str) -> impl Iterator<Item = String> {
     (0..TAGS).map(move |tag| marker(&stem(prefix, tag)))

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+mod budget;
 mod connection;
 mod error;
 mod keys;
@@ -9,6 +10,7 @@ mod prepare;
 mod scripts;
 mod store;
 
+pub use budget::RedisBudget;
 pub use error::RedisError;
 pub use options::RedisOptions;
 pub use store::RedisFactors;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
 
+use crate::budget::RedisBudget;
 use crate::connection::Connection;
 use crate::error::RedisError;
 use crate::keys::{FORMAT, Keys};
@@ -47,6 +48,23 @@ impl RedisFactors {
     pub(crate) async fn on(connection: Connection, options: &RedisOptions) -> Result<Self, RedisError> {
         prepare::prepare(&connection, options).await?;
         Ok(Self { connection, scripts: Arc::new(Scripts::new()), prefix: options.prefix.as_str().into() })
+    }
+
+    /// A budget of messages on the same server, for [`Budgeted`](countersign::budget::Budgeted). It shares the connection.
+    pub fn budget(&self) -> RedisBudget {
+        RedisBudget::of(self.clone())
+    }
+
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn scripts(&self) -> &Scripts {
+        &self.scripts
+    }
+
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     fn keys(&self, tenant: &TenantId) -> Keys {

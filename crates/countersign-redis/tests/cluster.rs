@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use countersign::budget::SendBudget;
 use countersign::{FactorStore, Fault};
 use countersign_redis::RedisFactors;
-use countersign_testkit::conformance::{Backend, HostTransaction};
+use countersign_testkit::conformance::{Backend, BudgetBackend, HostTransaction};
 use countersign_testkit::servers::{Server, skip};
 
 /// The addresses of one cluster for all tests of this file.
@@ -59,12 +60,18 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    async fn connect(&self) -> Result<RedisFactors, Fault> {
+        let nodes: Vec<_> = self.nodes.iter().map(String::as_str).collect();
+        let options = RedisFactors::options().key_prefix(&self.prefix).initialise_if_empty();
+        Ok(options.connect_cluster(&nodes).await?)
+    }
+}
+
 #[async_trait]
 impl Backend for Cluster {
     async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
-        let nodes: Vec<_> = self.nodes.iter().map(String::as_str).collect();
-        let options = RedisFactors::options().key_prefix(&self.prefix).initialise_if_empty();
-        Ok(Arc::new(options.connect_cluster(&nodes).await?))
+        Ok(Arc::new(self.connect().await?))
     }
 
     async fn interrupt(&self) -> Result<bool, Fault> {
@@ -82,3 +89,27 @@ impl Backend for Cluster {
 }
 
 countersign_testkit::factor_store_conformance!(async { Ok(cluster()?.map(Cluster::new)) });
+
+mod budget {
+    use super::*;
+
+    struct Budget(Cluster);
+
+    #[async_trait]
+    impl BudgetBackend for Budget {
+        async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
+            Ok(Arc::new(self.0.connect().await?.budget()))
+        }
+
+        /// Counted on one server in `conformance.rs`: the script is the same.
+        async fn kept(&self) -> Result<Option<u64>, Fault> {
+            Ok(None)
+        }
+
+        async fn clean_up(&self) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    countersign_testkit::send_budget_conformance!(async { Ok(cluster()?.map(Cluster::new).map(Budget)) });
+}

@@ -3,6 +3,14 @@
 mod support;
 
 use countersign_testkit::servers;
-use support::Keys;
+use support::{Budget, Keys};
 
 countersign_testkit::factor_store_conformance!(async { Ok(servers::redis_url()?.map(|url| Keys::new(&url))) });
+
+mod budget {
+    use super::*;
+
+    countersign_testkit::send_budget_conformance!(async {
+        Ok(servers::redis_url()?.map(|url| Budget(Keys::new(&url))))
+    });
+}

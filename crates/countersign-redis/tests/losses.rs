@@ -3,9 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use countersign::budget::{Account, Limit, SendBudget};
 use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
 use countersign_redis::{RedisError, RedisFactors, RedisOptions};
 use countersign_testkit::servers::{Server, skip};
+use time::OffsetDateTime;
 
 fn options() -> RedisOptions {
     RedisFactors::options().response_timeout(Duration::from_secs(2))
@@ -67,6 +69,8 @@ async fn a_server_that_lost_everything_is_noticed_at_every_call() {
     assert!(store.purge(&acme, Generation::new(9), 1).await.is_err());
     assert!(store.count(&acme, Generation::new(9)).await.is_err());
     assert!(store.remove(&acme, &alice).await.is_err());
+    let account = Account::new("to", Limit::new(1, Duration::from_secs(60)));
+    assert!(store.budget().charge(&[account], OffsetDateTime::UNIX_EPOCH).await.is_err(), "what was counted is gone");
     assert!(matches!(options().connect(server.url()).await, Err(RedisError::Empty)));
     let keys: u64 = redis::cmd("DBSIZE").query_async(&mut client).await.unwrap();
     assert_eq!(keys, 0);

@@ -11,6 +11,7 @@ pub(crate) struct Scripts {
     pub(crate) purge: Script,
     pub(crate) count: Script,
     pub(crate) remove: Script,
+    pub(crate) charge: Script,
 }
 
 impl Scripts {
@@ -23,6 +24,7 @@ impl Scripts {
             purge: Script::new(include_str!("purge.lua")),
             count: Script::new(include_str!("count.lua")),
             remove: Script::new(include_str!("remove.lua")),
+            charge: Script::new(include_str!("charge.lua")),
         }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use countersign::budget::SendBudget;
 use countersign::{FactorStore, Fault};
 use countersign_redis::{RedisFactors, RedisOptions};
-use countersign_testkit::conformance::{Backend, HostTransaction};
+use countersign_testkit::conformance::{Backend, BudgetBackend, HostTransaction};
 use redis::aio::MultiplexedConnection;
 
 pub struct Keys {
@@ -75,5 +76,25 @@ impl HostTransaction for Host {
     async fn roll_back(self: Box<Self>) -> Result<(), Fault> {
         let mut client = self.0;
         Ok(redis::cmd("DISCARD").exec_async(&mut client).await?)
+    }
+}
+
+/// Keys of which only the budget is used.
+pub struct Budget(pub Keys);
+
+#[async_trait]
+impl BudgetBackend for Budget {
+    async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
+        Ok(Arc::new(self.0.options().connect(&self.0.url).await?.budget()))
+    }
+
+    async fn kept(&self) -> Result<Option<u64>, Fault> {
+        let pattern = format!("{}:{{000}}:b:*", self.0.prefix);
+        let kept: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut self.0.client().await?).await?;
+        Ok(Some(kept.len().try_into()?))
+    }
+
+    async fn clean_up(&self) -> Result<(), Fault> {
+        self.0.clean_up().await
     }
 }
