@@ -19,3 +19,56 @@ fn sms_sender_proves_a_number_through_its_own_server() {
         }
     }
 }
+
+/// Without any settings, as the README does.
+#[test]
+fn the_readme_shows_what_sms_sender_prints() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["run", "--quiet", "--features", "reqwest", "--example", "sms_sender"]);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+    for setting in ["SMS_PROVIDER", "SMS_LANGUAGE", "SMS_ORIGIN_HOST", "SMS_TO", "SMS_COUNTRIES"] {
+        cargo.env_remove(setting);
+    }
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    is_shown_in_the_readme(&String::from_utf8(output.stdout).unwrap());
+}
+
+/// What the README shows is what the program prints: line by line, with anything at all where it has three dots. Numbers of five digits and more,
+/// and references, differ from run to run.
+fn is_shown_in_the_readme(printed: &str) {
+    let steady = |line: &str| {
+        let words = line.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
+        let steady = words.map(|word| {
+            let end = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).len();
+            let (text, rest) = word.split_at(end);
+            let number = text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+            let reference = text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+            format!(
+                "{}{rest}",
+                if number {
+                    "#"
+                } else if reference {
+                    "?"
+                } else {
+                    text
+                }
+            )
+        });
+        steady.collect::<String>()
+    };
+    let readme = include_str!("../README.md").split("$ cargo run").nth(1).unwrap();
+    let shown = readme.split("```").next().unwrap().lines().skip(1);
+    let mut printed = printed.lines();
+    let mut any = false;
+    for line in shown {
+        if line == "..." {
+            any = true;
+            continue;
+        }
+        let next = if any { printed.find(|printed| steady(printed) == steady(line)) } else { printed.next() };
+        assert_eq!(next.map(steady), Some(steady(line)), "the README shows {line:?}");
+        any = false;
+    }
+    assert_eq!(printed.next(), None, "the README shows less than the program prints");
+}

@@ -17,5 +17,47 @@ fn email_sender_logs_in_through_its_own_server() {
         for text in ["a code went to y***@example.com", subject, "You are in, by [\"pwd\", \"otp\", \"mfa\"]."] {
             assert!(printed.contains(text), "{text:?} is missing in:\n{printed}");
         }
+        if language == "en" {
+            is_shown_in_the_readme(&printed);
+        }
     }
+}
+
+/// What the README shows is what the program prints: line by line, with anything at all where it has three dots. Numbers of five digits and more,
+/// and references, differ from run to run.
+fn is_shown_in_the_readme(printed: &str) {
+    let steady = |line: &str| {
+        let words = line.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
+        let steady = words.map(|word| {
+            let end = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).len();
+            let (text, rest) = word.split_at(end);
+            let number = text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+            let reference = text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+            format!(
+                "{}{rest}",
+                if number {
+                    "#"
+                } else if reference {
+                    "?"
+                } else {
+                    text
+                }
+            )
+        });
+        steady.collect::<String>()
+    };
+    let readme = include_str!("../README.md").split("$ cargo run").nth(1).unwrap();
+    let shown = readme.split("```").next().unwrap().lines().skip(1);
+    let mut printed = printed.lines();
+    let mut any = false;
+    for line in shown {
+        if line == "..." {
+            any = true;
+            continue;
+        }
+        let next = if any { printed.find(|printed| steady(printed) == steady(line)) } else { printed.next() };
+        assert_eq!(next.map(steady), Some(steady(line)), "the README shows {line:?}");
+        any = false;
+    }
+    assert_eq!(printed.next(), None, "the README shows less than the program prints");
 }
