@@ -34,10 +34,22 @@ impl PhoneNumber {
         &self.0
     }
 
+    /// The country calling code, without the plus sign: what limits on sending are set by.
+    ///
+    /// ```
+    /// # use countersign::PhoneNumber;
+    /// assert_eq!(PhoneNumber::new("+819012345634")?.calling_code(), "81");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn calling_code(&self) -> &str {
+        let digits = self.0.trim_start_matches('+');
+        digits.get(..calling_code_digits(digits)).unwrap_or_default()
+    }
+
     /// The calling code and the last two digits: `+81 *** **34`, whatever the number's length.
     pub fn masked(&self) -> MaskedDestination {
         let digits = self.0.trim_start_matches('+');
-        let calling_code = digits.get(..calling_code_digits(digits)).unwrap_or_default();
+        let calling_code = self.calling_code();
         let last = digits.get(digits.len().saturating_sub(2)..).unwrap_or_default();
         MaskedDestination(format!("+{calling_code} *** **{last}"))
     }

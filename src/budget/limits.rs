@@ -9,7 +9,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 use super::Account;
-use crate::contact::{Destination, PhoneNumber};
+use crate::contact::Destination;
 use crate::ids::TenantId;
 
 /// So many messages in so much time.
@@ -187,7 +187,7 @@ impl SendLimits {
         charge(LimitKind::Destination, format!("to:{}", hashed(to.expose())), &self.destination);
         charge(LimitKind::Tenant, format!("tenant:{}", hashed(tenant.as_str())), &self.tenant);
         if let Destination::Sms(number) = to {
-            charge(LimitKind::CallingCode, format!("code:{}", calling_code(number)), &self.calling_code);
+            charge(LimitKind::CallingCode, format!("code:{}", number.calling_code()), &self.calling_code);
         }
         accounts
     }
@@ -215,11 +215,4 @@ fn prefixes(texts: &[&str]) -> Result<Vec<String>, BadPrefix> {
 /// A name of bounded length, whatever it is made from.
 fn hashed(text: &str) -> String {
     Base64UrlUnpadded::encode_string(&Sha256::digest(text.as_bytes()))
-}
-
-/// The country calling code: what the masked number begins with.
-pub(super) fn calling_code(number: &PhoneNumber) -> String {
-    let masked = number.masked();
-    let (code, _) = masked.as_str().split_once(' ').unwrap_or_default();
-    code.trim_start_matches('+').to_owned()
 }

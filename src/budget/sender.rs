@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use time::OffsetDateTime;
 
-use super::limits::calling_code;
 use super::{Charged, LimitKind, SendBudget, SendLimits};
 use crate::clock::{Clock, SystemClock};
 use crate::contact::{Destination, Method};
@@ -111,7 +110,7 @@ impl<S: CodeSender> Budgeted<S> {
                 user: user.clone(),
                 method: to.method(),
                 calling_code: match to {
-                    Destination::Sms(number) => Some(calling_code(number)),
+                    Destination::Sms(number) => Some(number.calling_code().to_owned()),
                     Destination::Email(_) => None,
                 },
                 limit,

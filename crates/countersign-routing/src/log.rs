@@ -11,6 +11,10 @@ use serde::Serialize;
 /// What became of the latest codes, in memory. Clones share it.
 ///
 /// A page asks with the [`MessageId`] that it makes of its [`Challenge`](countersign::Challenge): the login and the code's reference.
+/// It knows the codes that this process sent: on several nodes, pass a report for which [`report`](Self::report) answers `false` on to the others,
+/// and ask the node that sent the code. A page that learns nothing offers email all the same, in [`Challenge`](countersign::Challenge)'s
+/// `alternatives`.
+///
 /// Holds ids and states only. A report that somebody forges can make a page offer another way too early and nothing else; check the
 /// provider's signature all the same.
 #[derive(Clone)]

@@ -66,7 +66,7 @@ async fn main() -> Result<(), Failed> {
     };
 
     // Numbers of other countries are not sent to: the strongest means against SMS pumping.
-    let own = to.masked().as_str().split(' ').next().unwrap_or_default().trim_start_matches('+').to_owned();
+    let own = to.calling_code().to_owned();
     let countries = setting("SMS_COUNTRIES")?.unwrap_or(own);
     let countries: Vec<&str> = countries.split(',').collect();
     let limits = SendLimits::new().only_calling_codes(&countries)?;
