@@ -529,5 +529,6 @@ impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
 
 pub mod faults;
 pub mod interject;
+pub mod leaks;
 pub mod steps;
 pub mod wiring;

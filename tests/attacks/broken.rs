@@ -1,0 +1,234 @@
+//! What the attacks must succeed against, or the tests do not bite: a store with one fault, plug-ins that let through, and steps that meet.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use countersign::memory::MemoryFactors;
+use countersign::{
+    Commit, Expected, FactorStore, Fault, Generation, PolicyContext, Requirement, Saved, Snapshot, TenantId,
+    TwoFactorPolicy, UserId, Version,
+};
+
+use std::future::Future;
+
+use serde_json::Value;
+use tokio::sync::Barrier;
+
+use crate::support::faults::Faulty;
+use crate::support::*;
+
+/// So many steps meet at one load.
+pub(crate) const TASKS: usize = 64;
+
+type Doctor = Arc<dyn Fn(&Value, &mut Value) + Send + Sync>;
+
+/// The store in memory, sound unless it is told otherwise.
+#[derive(Clone)]
+pub(crate) struct Store {
+    inner: MemoryFactors,
+    doctor: Option<Doctor>,
+    unconditional: bool,
+    ignores_generations: bool,
+    keeps_what_is_removed: bool,
+    one_for_all_tenants: bool,
+    gather: Option<(Arc<Barrier>, Arc<AtomicUsize>)>,
+    stale: Arc<Mutex<Option<(Snapshot, usize)>>>,
+}
+
+impl Store {
+    pub(crate) fn over(world: &World) -> Self {
+        Self {
+            inner: world.factors.clone(),
+            doctor: None,
+            unconditional: false,
+            ignores_generations: false,
+            keeps_what_is_removed: false,
+            one_for_all_tenants: false,
+            gather: None,
+            stale: Arc::default(),
+        }
+    }
+
+    /// Writes what this makes of the record as it was and the record as it is to be.
+    pub(crate) fn doctored(mut self, doctor: impl Fn(&Value, &mut Value) + Send + Sync + 'static) -> Self {
+        self.doctor = Some(Arc::new(doctor));
+        self
+    }
+
+    /// Writes whatever was read before: check, then act.
+    pub(crate) fn unconditional(mut self) -> Self {
+        self.unconditional = true;
+        self
+    }
+
+    /// Takes records of every generation for records of this one.
+    pub(crate) fn without_generations(mut self) -> Self {
+        self.ignores_generations = true;
+        self
+    }
+
+    pub(crate) fn without_removal(mut self) -> Self {
+        self.keeps_what_is_removed = true;
+        self
+    }
+
+    pub(crate) fn without_tenants(mut self) -> Self {
+        self.one_for_all_tenants = true;
+        self
+    }
+
+    /// The first loads of [`TASKS`] steps wait for each other, so that all of them have read the same.
+    pub(crate) fn gathering(mut self) -> Self {
+        self.gather = Some((Arc::new(Barrier::new(TASKS)), Arc::new(AtomicUsize::new(TASKS))));
+        self
+    }
+
+    /// The next loads are answered by what was there at that time, as a replica that lags does.
+    pub(crate) fn lag(&self, snapshot: Snapshot, loads: usize) {
+        *self.stale.lock().unwrap() = Some((snapshot, loads));
+    }
+
+    fn tenant<'a>(&self, tenant: &'a TenantId, one: &'a TenantId) -> &'a TenantId {
+        if self.one_for_all_tenants { one } else { tenant }
+    }
+}
+
+#[async_trait]
+impl FactorStore for Store {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+        let one = crate::support::tenant("acme");
+        let mut snapshot = self.inner.load(self.tenant(tenant, &one), user).await?;
+        if let Some((barrier, left)) = &self.gather
+            && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        {
+            barrier.wait().await;
+        }
+        if let Some((stale, left)) = &mut *self.stale.lock().unwrap()
+            && *left > 0
+        {
+            *left -= 1;
+            return Ok(stale.clone());
+        }
+        if self.ignores_generations
+            && let (Some(settings), Some(record)) = (&snapshot.settings, &mut snapshot.record)
+        {
+            record.generation = settings.generation;
+        }
+        Ok(snapshot)
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: &Expected,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        let one = crate::support::tenant("acme");
+        let tenant = self.tenant(tenant, &one);
+        let mut next = next.clone();
+        loop {
+            let there = self.inner.load(tenant, user).await?;
+            if let Some(doctor) = &self.doctor {
+                let before = there.record.as_ref().map_or(Value::Null, |saved| read(&saved.document));
+                let mut after = read(&next.document);
+                doctor(&before, &mut after);
+                next.document = after.to_string();
+            }
+            if !self.unconditional {
+                return self.inner.commit(tenant, user, expected, &next).await;
+            }
+            let found = Expected {
+                settings: there.settings.map(|saved| saved.version),
+                record: there.record.map(|saved| saved.version),
+            };
+            if self.inner.commit(tenant, user, &found, &next).await? == Commit::Written {
+                return Ok(Commit::Written);
+            }
+        }
+    }
+
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+        self.inner.settings(tenant).await
+    }
+
+    async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        expected: Option<Version>,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        self.inner.change_settings(tenant, expected, next).await
+    }
+
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+        self.inner.purge(tenant, below, at_most).await
+    }
+
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+        self.inner.count(tenant, below).await
+    }
+
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        if self.keeps_what_is_removed { Ok(true) } else { self.inner.remove(tenant, user).await }
+    }
+}
+
+fn read(document: &str) -> Value {
+    serde_json::from_str(document).unwrap()
+}
+
+/// The world's flow over this store.
+pub(crate) fn over(world: &mut World, store: &Store) {
+    let users = world.users.clone();
+    world.rewire(users, store.clone(), world.outbox.clone(), |b| b.trusted_devices(30 * DAY, 3));
+}
+
+/// Puts one field back as it was.
+pub(crate) fn keep(before: &Value, next: &mut Value, field: &str) {
+    let fields = next.as_object_mut().unwrap();
+    match before.get(field) {
+        Some(value) => fields.insert(field.to_owned(), value.clone()),
+        None => fields.remove(field),
+    };
+}
+
+/// The logins under way.
+pub(crate) fn pending_of(record: &mut Value) -> impl Iterator<Item = &mut Value> {
+    record.get_mut("pending").and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+/// Forgets every wrong code.
+pub(crate) fn forget_wrong_codes(record: &mut Value) {
+    record.as_object_mut().unwrap().remove("code_failures");
+    for pending in pending_of(record) {
+        pending["wrong"] = 0.into();
+    }
+}
+
+/// How many logins are pending, and how many codes were sent for them.
+pub(crate) fn logins_and_sends(record: &Value) -> (usize, u64) {
+    let pending = record["pending"].as_array().map_or(&[][..], Vec::as_slice);
+    (pending.len(), pending.iter().filter_map(|pending| pending["sends"].as_u64()).sum())
+}
+
+/// A policy that takes a failure for "not needed".
+pub(crate) struct FailOpen<P>(pub(crate) Faulty<P>);
+
+impl<P: TwoFactorPolicy> TwoFactorPolicy for FailOpen<P> {
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+        let failed = Requirement::Exempt(countersign::Exemption::Application("failed".into()));
+        Ok(self.0.decide(context).unwrap_or(failed))
+    }
+}
+
+/// Runs one step in each of [`TASKS`] tasks.
+pub(crate) async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(step: impl Fn() -> F) -> Vec<T> {
+    let tasks: Vec<_> = (0..TASKS).map(|_| tokio::spawn(step())).collect();
+    let mut answers = Vec::with_capacity(TASKS);
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
