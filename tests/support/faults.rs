@@ -22,6 +22,7 @@ pub struct FaultPoint(Arc<Mutex<Plan>>);
 struct Plan {
     calls: Vec<&'static str>,
     fail: Option<(usize, When)>,
+    panic: Option<usize>,
     waits: bool,
 }
 
@@ -29,6 +30,11 @@ impl FaultPoint {
     /// The call with this number, from 1 on, fails; the numbers start anew.
     pub fn arm(&self, number: usize, when: When) {
         *self.0.lock().unwrap() = Plan { fail: Some((number, when)), ..Plan::default() };
+    }
+
+    /// The call with this number, from 1 on, panics.
+    pub fn panic_at(&self, number: usize) {
+        *self.0.lock().unwrap() = Plan { panic: Some(number), ..Plan::default() };
     }
 
     /// Nothing fails; the calls are counted anew.
@@ -50,7 +56,11 @@ impl FaultPoint {
         let mut plan = self.0.lock().unwrap();
         plan.calls.push(call);
         let number = plan.calls.len();
-        plan.fail.filter(|(fails, _)| *fails == number).map(|(_, when)| when)
+        let panics = plan.panic == Some(number);
+        let fail = plan.fail;
+        drop(plan);
+        assert!(!panics, "a plug-in is broken");
+        fail.filter(|(fails, _)| *fails == number).map(|(_, when)| when)
     }
 
     async fn around<T>(&self, name: &'static str, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {

@@ -104,10 +104,11 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
         ("base64url", Base64UrlUnpadded::encode_string(bytes)),
     ];
     // In the middle of something longer that is base64 as a whole.
-    for lead in 1..3 {
-        let shifted = Base64UrlUnpadded::encode_string(&[&vec![0; lead][..], bytes].concat());
-        let inner: String = shifted.chars().skip(lead + 1).collect();
-        let inner = inner[..inner.len().saturating_sub(1)].to_owned();
+    for lead in 0..3 {
+        let whole = Base64UrlUnpadded::encode_string(&[&vec![0; lead][..], bytes].concat());
+        // The first and the last character also hold bits of what stands beside.
+        let (from, to) = (if lead == 0 { 0 } else { lead + 1 }, usize::from((lead + bytes.len()) % 3 != 0));
+        let inner: String = whole.chars().take(whole.len() - to).skip(from).collect();
         forms.push(("base64 inside", inner.clone()));
         forms.push(("base64 inside", inner.replace('-', "+").replace('_', "/")));
     }
