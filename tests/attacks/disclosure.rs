@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use countersign::{
     Channel, Fault, LoginName, LoginStep, Password, PasswordAttempt, PasswordHash, PasswordVerifier, ResendTo,
-    TrustDevice, UserStatus, Verdict, VouchedLogin,
+    TrustDevice, UserId, UserStatus, Verdict, VouchedLogin,
 };
 
 use crate::support::leaks::Leaks;
@@ -130,8 +130,11 @@ async fn log_injection() {
     let step = world.flow.submit_code(&world.acme, &challenge.token, &code, TrustDevice::Named(label)).await.unwrap();
     let _ = authenticated(step);
     world.flow.operator("it said \"}\" user=\"root\"").unwrap().reset(&world.acme, &world.alice).await.unwrap();
+    // Ids may hold quotes and spaces: they are quoted, so that they stay one field.
+    let spoof = UserId::new("u1 user=\"root\"").unwrap();
+    let _ = world.flow.operator("test").unwrap().forget(&world.acme, &spoof).await.unwrap();
     let lines: Vec<String> = world.events.all().iter().map(ToString::to_string).collect();
-    assert_eq!(lines.len(), 8);
+    assert_eq!(lines.len(), 9);
     for line in &lines {
         assert!(!breaks_the_line(line) && !line.contains(" user=\"root\""), "{line}");
     }
