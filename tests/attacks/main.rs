@@ -43,7 +43,7 @@
 //! | `truncated_password` | `Argon2id` hashes 72 bytes |
 //! | `hash_denial_of_service` | the length of a password is not checked; saved parameters are not bounded |
 //! | `panic_on_stored_data` | a record that can't be read ends the process |
-//! | `expiry_overflow` | a time in the future is not outside of a code's life |
+//! | `expiry_overflow` | a time in the future is not outside of a code's life; sums of times may overflow |
 //! | `clock_backwards` | what has expired is not written; a step back is not noticed |
 //! | `counter_rollback` | the driver takes a conflict for written |
 //! | `header_injection` | control characters are not refused |

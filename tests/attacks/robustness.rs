@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign::{
     Argon2id, Channel, Destination, DeviceLabel, EmailAddress, Fault, Language, LoginStep, Password, PasswordAttempt,
-    PasswordHash, PasswordVerifier, PhoneNumber, Reason, TenantId, TrustDevice, UserId, Verdict,
+    PasswordHash, PasswordVerifier, PhoneNumber, Reason, ResendTo, TenantId, TrustDevice, UserId, Verdict,
 };
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -121,19 +121,26 @@ async fn panic_on_stored_data() {
     assert!(caught.is_err());
 }
 
-/// A login under way whose saved times are all this: whether its right code is still taken.
+/// A login under way whose saved times, and those of its user's failures and sends, are all this: whether its right code is still taken, or any
+/// other step lets somebody in.
 async fn code_is_taken_at(time: Option<i64>) -> bool {
     let world = World::new().await;
     let challenge = world.begin("alice").await;
+    let _ = world.submit(&challenge.token, &world.wrong_code()).await;
     if let Some(time) = time {
         let mut record = world.record(&world.alice);
         record["pending"][0]["begun"] = time.into();
         record["pending"][0]["code"]["issued"] = time.into();
+        record["sends"] = [time].into();
+        record["code_failures"]["recent"] = [time].into();
+        record["code_failures"]["lock"] = serde_json::json!({ "from": time, "until": time });
         world.overwrite_with(&world.alice, &record).await;
     }
     let code = world.outbox.last_code().into();
+    let begun = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await;
+    let resent = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await;
     let step = world.flow.submit_code(&world.acme, &challenge.token, &code, TrustDevice::No).await;
-    matches!(step, Ok(LoginStep::Authenticated(_)))
+    [begun, resent, step].iter().any(|step| matches!(step, Ok(LoginStep::Authenticated(_))))
 }
 
 /// Attack 50. I-07, I-37: what overflows has expired.
