@@ -23,31 +23,28 @@ pub(crate) const TASKS: usize = 64;
 
 type Doctor = Arc<dyn Fn(&Value, &mut Value) + Send + Sync>;
 
+/// What a store does wrong.
+#[derive(Clone, Copy, PartialEq)]
+enum Flaw {
+    Unconditional,
+    IgnoresGenerations,
+    KeepsWhatIsRemoved,
+    OneForAllTenants,
+}
+
 /// The store in memory, sound unless it is told otherwise.
 #[derive(Clone)]
 pub(crate) struct Store {
     inner: MemoryFactors,
     doctor: Option<Doctor>,
-    unconditional: bool,
-    ignores_generations: bool,
-    keeps_what_is_removed: bool,
-    one_for_all_tenants: bool,
+    flaws: Vec<Flaw>,
     gather: Option<(Arc<Barrier>, Arc<AtomicUsize>)>,
     stale: Arc<Mutex<Option<(Snapshot, usize)>>>,
 }
 
 impl Store {
     pub(crate) fn over(world: &World) -> Self {
-        Self {
-            inner: world.factors.clone(),
-            doctor: None,
-            unconditional: false,
-            ignores_generations: false,
-            keeps_what_is_removed: false,
-            one_for_all_tenants: false,
-            gather: None,
-            stale: Arc::default(),
-        }
+        Self { inner: world.factors.clone(), doctor: None, flaws: Vec::new(), gather: None, stale: Arc::default() }
     }
 
     /// Writes what this makes of the record as it was and the record as it is to be.
@@ -57,25 +54,21 @@ impl Store {
     }
 
     /// Writes whatever was read before: check, then act.
-    pub(crate) fn unconditional(mut self) -> Self {
-        self.unconditional = true;
-        self
+    pub(crate) fn unconditional(self) -> Self {
+        self.with(Flaw::Unconditional)
     }
 
     /// Takes records of every generation for records of this one.
-    pub(crate) fn without_generations(mut self) -> Self {
-        self.ignores_generations = true;
-        self
+    pub(crate) fn without_generations(self) -> Self {
+        self.with(Flaw::IgnoresGenerations)
     }
 
-    pub(crate) fn without_removal(mut self) -> Self {
-        self.keeps_what_is_removed = true;
-        self
+    pub(crate) fn without_removal(self) -> Self {
+        self.with(Flaw::KeepsWhatIsRemoved)
     }
 
-    pub(crate) fn without_tenants(mut self) -> Self {
-        self.one_for_all_tenants = true;
-        self
+    pub(crate) fn without_tenants(self) -> Self {
+        self.with(Flaw::OneForAllTenants)
     }
 
     /// The first loads of [`TASKS`] steps wait for each other, so that all of them have read the same.
@@ -89,8 +82,17 @@ impl Store {
         *self.stale.lock().unwrap() = Some((snapshot, loads));
     }
 
+    fn with(mut self, flaw: Flaw) -> Self {
+        self.flaws.push(flaw);
+        self
+    }
+
+    fn has(&self, flaw: Flaw) -> bool {
+        self.flaws.contains(&flaw)
+    }
+
     fn tenant<'a>(&self, tenant: &'a TenantId, one: &'a TenantId) -> &'a TenantId {
-        if self.one_for_all_tenants { one } else { tenant }
+        if self.has(Flaw::OneForAllTenants) { one } else { tenant }
     }
 }
 
@@ -110,7 +112,7 @@ impl FactorStore for Store {
             *left -= 1;
             return Ok(stale.clone());
         }
-        if self.ignores_generations
+        if self.has(Flaw::IgnoresGenerations)
             && let (Some(settings), Some(record)) = (&snapshot.settings, &mut snapshot.record)
         {
             record.generation = settings.generation;
@@ -136,7 +138,7 @@ impl FactorStore for Store {
                 doctor(&before, &mut after);
                 next.document = after.to_string();
             }
-            if !self.unconditional {
+            if !self.has(Flaw::Unconditional) {
                 return self.inner.commit(tenant, user, expected, &next).await;
             }
             let found = Expected {
@@ -171,7 +173,7 @@ impl FactorStore for Store {
     }
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        if self.keeps_what_is_removed { Ok(true) } else { self.inner.remove(tenant, user).await }
+        if self.has(Flaw::KeepsWhatIsRemoved) { Ok(true) } else { self.inner.remove(tenant, user).await }
     }
 }
 

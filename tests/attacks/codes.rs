@@ -169,7 +169,9 @@ struct Even(SeededEntropy);
 impl Entropy for Even {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
         self.0.fill(bytes)?;
-        bytes.iter_mut().for_each(|byte| *byte &= 0xFE);
+        for byte in bytes {
+            *byte &= 0xFE;
+        }
         Ok(())
     }
 }

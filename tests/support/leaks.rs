@@ -80,7 +80,7 @@ impl Leaks {
 /// The forms in which a secret may turn up. A short one, such as a code of ten digits, is looked for whole.
 fn forms(secret: &str) -> Vec<(&'static str, String)> {
     let bytes = secret.as_bytes();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(bytes);
     let percent = |every: bool| -> String {
         bytes
             .iter()
@@ -107,10 +107,19 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
     for lead in 0..3 {
         let whole = Base64UrlUnpadded::encode_string(&[&vec![0; lead][..], bytes].concat());
         // The first and the last character also hold bits of what stands beside.
-        let (from, to) = (if lead == 0 { 0 } else { lead + 1 }, usize::from((lead + bytes.len()) % 3 != 0));
+        let (from, to) = (if lead == 0 { 0 } else { lead + 1 }, usize::from(!(lead + bytes.len()).is_multiple_of(3)));
         let inner: String = whole.chars().take(whole.len() - to).skip(from).collect();
         forms.push(("base64 inside", inner.clone()));
         forms.push(("base64 inside", inner.replace('-', "+").replace('_', "/")));
     }
     forms
+}
+
+/// Two lower-case digits for each byte.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|half| char::from(b"0123456789abcdef"[usize::from(half)]))
+        .collect()
 }
