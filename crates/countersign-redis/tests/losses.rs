@@ -71,6 +71,8 @@ async fn a_server_that_lost_everything_is_noticed_at_every_call() {
     assert!(store.remove(&acme, &alice).await.is_err());
     let account = Account::new("to", Limit::new(1, Duration::from_secs(60)));
     assert!(store.budget().charge(&[account], OffsetDateTime::UNIX_EPOCH).await.is_err(), "what was counted is gone");
+    assert!(store.remove_if(&acme, &alice, row(2).version).await.is_err());
+    assert!(store.users(&acme, Generation::new(0), None, 1).await.is_err());
     assert!(matches!(options().connect(server.url()).await, Err(RedisError::Empty)));
     let keys: u64 = redis::cmd("DBSIZE").query_async(&mut client).await.unwrap();
     assert_eq!(keys, 0);
