@@ -1,5 +1,6 @@
 //! The retention sweep: what goes, what stays and why, and that nothing which is written meanwhile is lost.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::arithmetic_side_effects, clippy::unchecked_time_subtraction)]
 
 mod support;
 

@@ -208,9 +208,9 @@ impl Writer {
                     // A commit that a purge met at either end counts as one during it.
                     let met = before || purging.load(Ordering::SeqCst);
                     if met {
-                        waits.during.push(took)
+                        waits.during.push(took);
                     } else {
-                        waits.without.push(took)
+                        waits.without.push(took);
                     }
                     record = Some(next.version);
                     tokio::time::sleep(Duration::from_millis(1)).await;

@@ -134,8 +134,8 @@ pub async fn users_are_listed_in_the_order_of_their_bytes(backend: &dyn Backend)
         let of = wanted.get_mut(number % 3).ok_or_else(|| Breach::found("no such generation"))?;
         of.push(user(name)?);
     }
-    for number in 0..NAMES.len() {
-        let place = number.wrapping_mul(5) % NAMES.len();
+    let evens = (0..NAMES.len()).step_by(2);
+    for place in evens.chain((1..NAMES.len()).step_by(2)).rev() {
         let name = user(NAMES.get(place).copied().unwrap_or_default())?;
         let generation = u32::try_from(place % 3).unwrap_or_default();
         write(&*store, &acme, &name, expecting(None, None), &note(generation, "listed")?).await?;
