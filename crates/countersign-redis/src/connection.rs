@@ -15,6 +15,10 @@ use crate::options::RedisOptions;
 #[cfg(feature = "tls")]
 use crate::tls;
 
+/// How often making a connection is tried again within one call. The driver's own number, with its growing pauses, would make callers wait for
+/// most of a minute while a server is silent; the next call tries again anyway.
+const RETRIES: usize = 1;
+
 /// How often a call is sent to a cluster that is moving slots from one node to another.
 const ATTEMPTS: u32 = 20;
 
@@ -33,7 +37,8 @@ impl Connection {
         let client = client(address, options)?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(options.connect_timeout))
-            .set_response_timeout(Some(options.response_timeout));
+            .set_response_timeout(Some(options.response_timeout))
+            .set_number_of_retries(RETRIES);
         Ok(Self::One(ConnectionManager::new_with_config(client, config).await?))
     }
 
