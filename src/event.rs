@@ -230,6 +230,11 @@ pub enum EventKind {
     },
     /// No record from before the last switching off is left.
     PurgeFinished,
+    /// A sweep deleted records that held nothing worth keeping.
+    RecordsSwept {
+        /// How many.
+        removed: u64,
+    },
     /// A notice could not be sent.
     NoticeFailed {
         /// How it failed.

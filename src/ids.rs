@@ -99,6 +99,17 @@ impl UserId {
         Ok(Self(text.into()))
     }
 
+    /// An id as a [`FactorStore`](crate::FactorStore) saved it: for stores, in [`users`](crate::FactorStore::users). It takes also the library's
+    /// own ids, which [`new`](Self::new) refuses; never give it what comes from outside.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`] if it is empty, longer than 128 bytes, or holds a control character: then nothing of this library saved it.
+    pub fn read_back(text: &str) -> Result<Self, InvalidInput> {
+        printable(Field::UserId, text, ID_BYTES)?;
+        Ok(Self(text.into()))
+    }
+
     /// One of the bounded set of records that logins with unknown names are counted in (`I-17`).
     pub(crate) fn phantom(bucket: u8) -> Self {
         Self(format!("{RESERVED_PREFIX}{bucket:03}").into())

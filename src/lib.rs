@@ -38,7 +38,7 @@ pub use event::{Actor, CredentialsCause, Event, EventKind, EventSink, NoEvents, 
 pub use flow::{
     Account, Administration, Alternatives, Authenticated, Challenge, ConfigError, Delivery, IssuedCode, Login,
     LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, Operator, PurgeProgress, ResendTo, SetupChallenge,
-    TrustDevice, VouchedLogin,
+    SweepCursor, SweepProgress, TrustDevice, VouchedLogin,
 };
 pub use grant::{Basis, Grant, SavedGrant, Staleness, Validity};
 pub use ids::{DeviceId, DeviceLabel, Language, LoginId, LoginName, MalformedId, RecordId, TenantId, UserId, Version};

@@ -27,7 +27,8 @@ use crate::ids::{TenantId, UserId, Version};
 ///   the conditional write then conflicts; together with non-atomic conditions it revives used codes.* A lagging replica is not a store.
 /// - **Its own commit.** What was acknowledged stays, whatever becomes of a transaction of the application. *A breach forgets wrong guesses.*
 /// - **Every call is within one tenant** (`I-04`). *A breach mixes the users of two customers.*
-/// - **Cancellation.** A dropped future has written everything of its call or nothing. Which one need not be known.
+/// - **Cancellation.** A dropped future has written everything of its call or nothing. Which one need not be known. Only a dropped
+///   [`purge`](Self::purge) may have deleted a part of its batch.
 /// - **Faults.** When it is not known whether a write happened, answer an error, never [`Commit::Written`]. *A breach completes logins that
 ///   were not charged.*
 #[async_trait]
@@ -41,6 +42,9 @@ pub trait FactorStore: Send + Sync {
     ///
     /// Writes `next` only if the tenant's settings have the version `expected.settings` *and* the user's record has the version
     /// `expected.record` (`None`: there is no such row). Otherwise changes nothing and answers [`Commit::Conflict`].
+    ///
+    /// The core gives every write a version that was never used. A store need not check that: it compares with `expected` alone, and writes
+    /// `next` also where it carries the version that is there.
     ///
     /// The condition on the settings is what makes switching off final (`I-27`): once `change_settings` has returned, no
     /// commit that expects the earlier settings may write.
@@ -56,7 +60,7 @@ pub trait FactorStore: Send + Sync {
     async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault>;
 
     /// Writes a tenant's settings only if their version is `expected` (`None`: there are none); otherwise changes nothing and answers
-    /// [`Commit::Conflict`]. A tenant's settings are never deleted.
+    /// [`Commit::Conflict`]. A tenant's settings are never deleted. As in [`commit`](Self::commit), `next` may carry the version that is there.
     async fn change_settings(
         &self,
         tenant: &TenantId,
@@ -68,6 +72,9 @@ pub trait FactorStore: Send + Sync {
     ///
     /// Resumable: an answer of less than `at_most` means that none was left at some instant during the call. Other tenants, and records
     /// of `below` or later, are never touched.
+    ///
+    /// A batch need not be one transaction, and should not be a long one: others wait for it. So a future that is dropped, or answers an error,
+    /// may have deleted a part of its batch, which nobody counts. Each record is deleted as a whole or not at all.
     async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault>;
 
     /// How many records of this tenant have a generation lower than `below`. May take as long as counting them takes: it is asked
@@ -76,6 +83,27 @@ pub trait FactorStore: Send + Sync {
 
     /// Deletes one user's record, and says whether there was one. Whoever loaded it before can't commit any more.
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault>;
+
+    /// Deletes one user's record only if it still has this version, and says whether it did. Compares and deletes as one step, as
+    /// [`commit`](Self::commit) compares and writes.
+    ///
+    /// *A breach deletes what was committed between the look and the deletion: a wrong guess that was charged (`I-09`, `I-10`), a device, a
+    /// backup code.*
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault>;
+
+    /// The users of this tenant whose record has exactly this generation: at most `at_most`, in the order of the bytes of their ids, from the first
+    /// one after `after` on. `after` need not have a record (any more).
+    ///
+    /// For jobs that go over everybody page by page, never asked by a login. A user whose record has this generation from before the first
+    /// page until after the last is listed exactly once; one whose record comes or goes meanwhile may be listed or not. An answer of less than
+    /// `at_most` is the last page. Ids are read back with [`UserId::read_back`]. *A breach keeps records that should go; it lets nobody in.*
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault>;
 }
 
 #[async_trait]
@@ -117,6 +145,20 @@ impl<T: FactorStore + ?Sized> FactorStore for Arc<T> {
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         (**self).remove(tenant, user).await
+    }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        (**self).remove_if(tenant, user, version).await
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        (**self).users(tenant, generation, after, at_most).await
     }
 }
 

@@ -67,6 +67,22 @@ impl FactorStore for Overlapping {
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         self.0.remove(tenant, user).await
     }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        let removed = self.0.remove_if(tenant, user, version).await;
+        tokio::task::yield_now().await;
+        removed
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        self.0.users(tenant, generation, after, at_most).await
+    }
 }
 
 /// A world in which steps overlap, another one each round. The seed is in every assertion's message.

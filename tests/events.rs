@@ -205,6 +205,7 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::UserForgotten { by: operator },
         EventKind::AdministrationRefused { by: administrator, reason: "not_found".into() },
         EventKind::PurgeFinished,
+        EventKind::RecordsSwept { removed: 3 },
         EventKind::LoginCompleted { login, basis: Basis::BackupCode, trusted: None },
         EventKind::LoginCompleted { login, basis: Basis::Code { method: Method::Sms }, trusted: Some(device) },
         EventKind::LoginCompleted { login, basis: Basis::TrustedDevice { device }, trusted: None },

@@ -340,4 +340,18 @@ impl FactorStore for ChecksThenActs {
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         self.0.remove(tenant, user).await
     }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        self.0.remove_if(tenant, user, version).await
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        self.0.users(tenant, generation, after, at_most).await
+    }
 }

@@ -12,6 +12,8 @@ mod reference;
 #[path = "state_machine/stories.rs"]
 mod stories;
 mod support;
+#[path = "state_machine/swept.rs"]
+mod swept;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

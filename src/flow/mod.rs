@@ -9,6 +9,7 @@ mod operator;
 mod purge;
 mod second_step;
 mod step;
+mod sweep;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use step::{
     Alternatives, Authenticated, Challenge, Delivery, IssuedCode, Login, LoginStep, MethodChange, ResendTo,
     SetupChallenge, TrustDevice, VouchedLogin,
 };
+pub use sweep::{SweepCursor, SweepProgress};
 
 /// Two-factor login: the one object that an application talks to. Cloning it is cheap.
 ///

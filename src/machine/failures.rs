@@ -82,6 +82,12 @@ impl Failures {
         Some(oldest_that_fills_it.plus(window)).filter(|until| now < *until)
     }
 
+    /// Whether nothing of it could still count: no failure in a row, however old (`I-10`), no running lock, none in the window (`I-12`).
+    pub(crate) fn is_spent(&self, now: Timestamp, rule: &FailureRule) -> bool {
+        let within = |at: &Timestamp| rule.rolling.is_none_or(|(_, window)| now < at.plus(window));
+        self.streak == 0 && self.lock.as_ref().is_none_or(|lock| lock.until <= now) && !self.recent.iter().any(within)
+    }
+
     /// How many more failures this budget takes before it locks.
     pub(crate) fn left(&self, now: Timestamp, rule: &FailureRule) -> u32 {
         if self.gate(now, rule) != Gate::Open {

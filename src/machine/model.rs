@@ -25,3 +25,5 @@ mod stand_ins;
 mod step;
 mod tamper;
 mod world;
+
+pub(super) use stand_ins::rules;

@@ -24,7 +24,7 @@ const MOST_ENTRIES: usize = 128;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Record {
-    format: u32,
+    pub(super) format: u32,
     /// Grants are bound to it; a reset makes another.
     pub(crate) id: RecordId,
     /// The latest time at which this record was decided on (`I-08`).

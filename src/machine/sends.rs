@@ -32,6 +32,11 @@ impl SendLog {
         self.0.len()
     }
 
+    /// Whether none of them could still count (`I-15`): the longest window is a day.
+    pub(crate) fn is_spent(&self, now: Timestamp) -> bool {
+        self.0.iter().all(|at| at.plus(DAY) <= now)
+    }
+
     /// When the next code may be sent, if not now.
     pub(crate) fn closed_until(&self, now: Timestamp, rule: &SendRule) -> Option<Timestamp> {
         let spaced = self.0.last().map(|last| last.plus(rule.spacing));

@@ -15,6 +15,26 @@
 //! Switching a tenant off raises the generation in its settings: one write, for a tenant of any size. Every record of an earlier generation counts as
 //! absent from that instant, and can't be committed any more (`I-27`). [`LoginFlow::purge`](crate::LoginFlow::purge) then deletes the rows, in batches.
 //!
+//! # How long a record is kept
+//!
+//! A record goes with a reset, with [`Operator::forget`](crate::Operator::forget), and with a switching off. Otherwise it stays until
+//! [`LoginFlow::sweep`](crate::LoginFlow::sweep), which the host runs now and then, finds that it holds nothing worth keeping:
+//!
+//! | what | keeps the record |
+//! |---|---|
+//! | a number that codes go to, a backup code | until it is replaced, used up or reset |
+//! | a trusted device | until its trust ends |
+//! | a login under way, a number that is being proved | until it ends: at most an hour |
+//! | failures in a row of any kind, a suspension | until success or a reset: waiting clears no row (`I-10`, `I-11`) |
+//! | a lock | until it ends |
+//! | wrong codes in the rolling budget (`I-12`) | 30 days |
+//! | codes that were sent (`I-15`) | a day |
+//! | hashes of the same password that were made since the first one | until another password is met: grants are bound to the first one, and nothing else knows that they belong together |
+//! | the record's own identity | for the longest life of a session, as the host says, after the record was last written: grants are bound to it |
+//!
+//! What a sweep deletes nobody can tell afterwards: every later step is decided as if it were still there. Each deletion is conditional on the very
+//! record that was looked at, so nothing that is written meanwhile is lost (`I-09`, `I-10`).
+//!
 //! # Unknown names
 //!
 //! A login with a name that nobody has is counted in one of 256 records per tenant, whose user ids begin with `~phantom~`: the same

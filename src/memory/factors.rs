@@ -1,6 +1,7 @@
 //! A [`FactorStore`] in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
@@ -22,7 +23,8 @@ pub struct MemoryFactors {
 #[derive(Debug, Default)]
 struct Tenant {
     settings: Option<Saved>,
-    records: HashMap<UserId, Saved>,
+    /// By the bytes of the ids.
+    records: BTreeMap<UserId, Saved>,
 }
 
 impl MemoryFactors {
@@ -127,5 +129,30 @@ impl FactorStore for MemoryFactors {
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         Ok(self.tenant(tenant).is_some_and(|tenant| lock(&tenant).records.remove(user).is_some()))
+    }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, expected: Version) -> Result<bool, Fault> {
+        let Some(tenant) = self.tenant(tenant) else { return Ok(false) };
+        let mut tenant = lock(&tenant);
+        let holds = version(tenant.records.get(user)) == Some(expected);
+        if holds {
+            tenant.records.remove(user);
+        }
+        Ok(holds)
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        let Some(tenant) = self.tenant(tenant) else { return Ok(Vec::new()) };
+        let tenant = lock(&tenant);
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = tenant.records.range::<UserId, _>((from, Bound::Unbounded));
+        let found = found.filter(|(_, saved)| saved.generation == generation).map(|(user, _)| user.clone());
+        Ok(found.take(usize::try_from(at_most)?).collect())
     }
 }

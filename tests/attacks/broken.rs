@@ -175,6 +175,20 @@ impl FactorStore for Store {
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         if self.has(Flaw::KeepsWhatIsRemoved) { Ok(true) } else { self.inner.remove(tenant, user).await }
     }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        self.inner.remove_if(tenant, user, version).await
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        self.inner.users(tenant, generation, after, at_most).await
+    }
 }
 
 fn read(document: &str) -> Value {

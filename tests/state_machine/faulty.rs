@@ -70,6 +70,20 @@ impl<const FAULT: u8> FactorStore for Faulty<FAULT> {
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         if FAULT == RESET_KEEPS && user.as_str() != "root" { Ok(true) } else { self.0.remove(tenant, user).await }
     }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        self.0.remove_if(tenant, user, version).await
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        self.0.users(tenant, generation, after, at_most).await
+    }
 }
 
 pub struct FaultyPolicy<const FAULT: u8>;

@@ -108,6 +108,21 @@ pub enum Act {
     Wait(u64),
 }
 
+impl Act {
+    /// The session under which somebody does it.
+    pub fn session(&self) -> Option<usize> {
+        match *self {
+            Self::NewBackup { session }
+            | Self::UseSms { session }
+            | Self::UseEmail { session }
+            | Self::Confirm { session, .. }
+            | Self::RevokeDevices { session }
+            | Self::Revalidate { session } => Some(session),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typed {
     Right,
@@ -176,7 +191,7 @@ pub struct Login {
 pub struct Session {
     pub who: Who,
     how: How,
-    at: u64,
+    pub at: u64,
     password: u32,
     factor: u64,
     device: usize,

@@ -260,4 +260,18 @@ impl<T: FactorStore> FactorStore for Faulty<T> {
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         self.point.around("remove", self.inner.remove(tenant, user)).await
     }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        self.point.around("remove_if", self.inner.remove_if(tenant, user, version)).await
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        self.point.around("users", self.inner.users(tenant, generation, after, at_most)).await
+    }
 }

@@ -103,4 +103,21 @@ impl FactorStore for Interject {
         self.at("after remove").await;
         removed
     }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        self.at("before remove_if").await;
+        let removed = self.inner.remove_if(tenant, user, version).await;
+        self.at("after remove_if").await;
+        removed
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        self.inner.users(tenant, generation, after, at_most).await
+    }
 }

@@ -140,6 +140,20 @@ impl FactorStore for Unsteady {
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         self.inner.remove(tenant, user).await
     }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        self.inner.remove_if(tenant, user, version).await
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        self.inner.users(tenant, generation, after, at_most).await
+    }
 }
 
 /// A sender that keeps every code that it was handed, and answers as it is told.

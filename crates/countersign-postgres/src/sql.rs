@@ -29,6 +29,8 @@ pub(crate) struct Statements {
     pub(crate) remove: String,
     /// Calls the function of `charge.sql`.
     pub(crate) charge: String,
+    pub(crate) remove_if: String,
+    pub(crate) users: String,
 }
 
 impl Statements {
@@ -93,6 +95,15 @@ impl Statements {
             ),
             remove: format!(r#"DELETE FROM "{schema}".records WHERE tenant = $1 AND "user" = $2 RETURNING 1"#),
             charge: format!(r#"SELECT exhausted, retry_after FROM "{schema}".charge($1, $2, $3, $4, $5)"#),
+            // A commit that holds the row's lock is waited for, and the condition looked at again.
+            remove_if: format!(
+                r#"DELETE FROM "{schema}".records WHERE tenant = $1 AND "user" = $2 AND version = $3 RETURNING 1"#
+            ),
+            // In the order of the index of generations. No id is the empty text.
+            users: format!(
+                r#"SELECT "user" FROM "{schema}".records WHERE tenant = $1 AND generation = $2 AND "user" > $3
+                ORDER BY "user" LIMIT $4"#
+            ),
         }
     }
 }

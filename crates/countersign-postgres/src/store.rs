@@ -151,6 +151,10 @@ fn saved(row: &Row, first: usize) -> Result<Option<Saved>, PostgresError> {
     }))
 }
 
+fn user(row: &Row) -> Result<UserId, PostgresError> {
+    UserId::read_back(row.try_get(0)?).map_err(|_| PostgresError::Damaged)
+}
+
 fn count(rows: &[Row]) -> Result<u64, PostgresError> {
     let number: i64 = rows.first().ok_or(PostgresError::Damaged)?.try_get(0)?;
     u64::try_from(number).map_err(|_| PostgresError::Damaged)
@@ -253,5 +257,26 @@ impl FactorStore for PostgresFactors {
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
         Ok(self.write(&self.sql.remove, &parameters).await? == Commit::Written)
+    }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        let (tenant, user, version) = (tenant.as_str(), user.as_str(), version.as_bytes().as_slice());
+        let parameters: [Parameter<'_>; 3] = [(&tenant, Type::TEXT), (&user, Type::TEXT), (&version, Type::BYTEA)];
+        Ok(self.write(&self.sql.remove_if, &parameters).await? == Commit::Written)
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        let (tenant, after) = (tenant.as_str(), after.map_or("", UserId::as_str));
+        let (generation, at_most) = (i64::from(generation.number()), i64::from(at_most));
+        let parameters: [Parameter<'_>; 4] =
+            [(&tenant, Type::TEXT), (&generation, Type::INT8), (&after, Type::TEXT), (&at_most, Type::INT8)];
+        let rows = self.read(&self.sql.users, &parameters).await?;
+        Ok(rows.iter().map(user).collect::<Result<_, _>>()?)
     }
 }

@@ -12,6 +12,12 @@ use tokio::task::JoinSet;
 
 use crate::error::RedisError;
 use crate::options::RedisOptions;
+#[cfg(feature = "tls")]
+use crate::tls;
+
+/// How often making a connection is tried again within one call. The driver's own number, with its growing pauses, would make callers wait for
+/// most of a minute while a server is silent; the next call tries again anyway.
+const RETRIES: usize = 1;
 
 /// How often a call is sent to a cluster that is moving slots from one node to another.
 const ATTEMPTS: u32 = 20;
@@ -28,10 +34,11 @@ pub(crate) enum Connection {
 
 impl Connection {
     pub(crate) async fn to_one(address: &str, options: &RedisOptions) -> Result<Self, RedisError> {
-        let client = redis::Client::open(address)?;
+        let client = client(address, options)?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(options.connect_timeout))
-            .set_response_timeout(Some(options.response_timeout));
+            .set_response_timeout(Some(options.response_timeout))
+            .set_number_of_retries(RETRIES);
         Ok(Self::One(ConnectionManager::new_with_config(client, config).await?))
     }
 
@@ -40,8 +47,10 @@ impl Connection {
             .connection_timeout(options.connect_timeout)
             .response_timeout(options.response_timeout)
             // The driver would also send a write again whose answer got lost. `run` sends again what surely was not executed.
-            .retries(0)
-            .build()?;
+            .retries(0);
+        #[cfg(feature = "tls")]
+        let client = tls::for_cluster(client, options);
+        let client = client.build()?;
         Ok(Self::Cluster(client.get_async_connection().await?))
     }
 
@@ -89,6 +98,14 @@ impl Connection {
             }
         }
     }
+}
+
+#[cfg(feature = "tls")]
+use tls::client;
+
+#[cfg(not(feature = "tls"))]
+fn client(address: &str, _: &RedisOptions) -> Result<redis::Client, redis::RedisError> {
+    redis::Client::open(address)
 }
 
 /// Whether a node of a cluster answered that it is not the one, or not now: it has executed nothing.

@@ -9,6 +9,8 @@ mod options;
 mod prepare;
 mod scripts;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use budget::RedisBudget;
 pub use error::RedisError;

@@ -15,6 +15,8 @@ pub struct RedisOptions {
     pub(crate) response_timeout: Duration,
     pub(crate) may_initialise: bool,
     pub(crate) may_lose: bool,
+    #[cfg(feature = "tls")]
+    pub(crate) roots: Option<Vec<u8>>,
 }
 
 impl Default for RedisOptions {
@@ -25,6 +27,8 @@ impl Default for RedisOptions {
             response_timeout: Duration::from_secs(3),
             may_initialise: false,
             may_lose: false,
+            #[cfg(feature = "tls")]
+            roots: None,
         }
     }
 }
@@ -63,6 +67,14 @@ impl RedisOptions {
     /// [initialises](Self::initialise_if_empty) it again. Locks, trusted devices and each tenant's choice to use the second factor are gone.
     pub const fn accept_data_loss_on_restart(mut self) -> Self {
         self.may_lose = true;
+        self
+    }
+
+    /// Certificates in PEM of the authorities that may have signed the server's certificate, instead of those of the operating system. An
+    /// address that is not `rediss://` is then refused.
+    #[cfg(feature = "tls")]
+    pub fn tls_roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots = Some(pem.into());
         self
     }
 

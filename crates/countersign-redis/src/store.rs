@@ -189,4 +189,31 @@ impl FactorStore for RedisFactors {
         call.key(keys.marker()).key(keys.record(user)).key(keys.generations()).arg(FORMAT).arg(user.as_str());
         Ok(number(self.connection.run(&call).await?)? > 0)
     }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        let keys = self.keys(tenant);
+        let mut call = self.scripts.remove_if.prepare_invoke();
+        call.key(keys.marker()).key(keys.record(user)).key(keys.generations());
+        call.arg(FORMAT).arg(user.as_str()).arg(version.as_bytes().as_slice());
+        Ok(number(self.connection.run(&call).await?)? > 0)
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        let keys = self.keys(tenant);
+        let mut call = self.scripts.users.prepare_invoke();
+        call.key(keys.marker()).key(keys.generations());
+        call.arg(FORMAT).arg(generation.number()).arg(after.map_or("", UserId::as_str)).arg(at_most);
+        let users = self.connection.run::<Option<Vec<String>>>(&call).await?.ok_or(RedisError::Empty)?;
+        Ok(users
+            .iter()
+            .map(|user| UserId::read_back(user))
+            .collect::<Result<_, _>>()
+            .map_err(|_| RedisError::Damaged)?)
+    }
 }

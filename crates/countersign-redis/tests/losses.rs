@@ -71,6 +71,8 @@ async fn a_server_that_lost_everything_is_noticed_at_every_call() {
     assert!(store.remove(&acme, &alice).await.is_err());
     let account = Account::new("to", Limit::new(1, Duration::from_secs(60)));
     assert!(store.budget().charge(&[account], OffsetDateTime::UNIX_EPOCH).await.is_err(), "what was counted is gone");
+    assert!(store.remove_if(&acme, &alice, row(2).version).await.is_err());
+    assert!(store.users(&acme, Generation::new(0), None, 1).await.is_err());
     assert!(matches!(options().connect(server.url()).await, Err(RedisError::Empty)));
     let keys: u64 = redis::cmd("DBSIZE").query_async(&mut client).await.unwrap();
     assert_eq!(keys, 0);
@@ -91,6 +93,38 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
         before = Some(row(number).version);
     }
     assert_eq!(store.load(&acme, &alice).await.unwrap().record.unwrap(), row(4));
+}
+
+/// A server that takes a call and does not answer: the call ends with an error, since nobody knows whether it was done, and the store works again
+/// when the server does. A server that never answers is refused at the start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_is_a_fault_in_time() {
+    let Some(server) = server(&["--appendonly", "yes"]) else { return };
+    let options = || options().response_timeout(Duration::from_millis(300)).connect_timeout(Duration::from_millis(300));
+    let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
+    let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut client = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("CLIENT").arg(&["PAUSE", "1500", "ALL"]).exec_async(&mut client).await.unwrap();
+    let started = Instant::now();
+    let none = Expected { settings: None, record: None };
+    assert!(refusal(&store, &acme, &alice).await.starts_with("Unavailable"));
+    assert!(store.commit(&acme, &alice, &none, &row(1)).await.is_err());
+    assert!(started.elapsed() < Duration::from_millis(1_400), "{:?}", started.elapsed());
+    let found = loop {
+        match store.load(&acme, &alice).await {
+            Ok(snapshot) => break snapshot.record,
+            Err(fault) => assert!(started.elapsed() < Duration::from_secs(20), "it does not come back: {fault:?}"),
+        }
+    };
+    // The commit without an answer was done or not, as a whole.
+    assert!(found.is_none() || found == Some(row(1)), "{found:?}");
+
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("redis://127.0.0.1:{}/", silent.local_addr().unwrap().port());
+    let started = Instant::now();
+    assert!(options().connect(&url).await.is_err());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
 /// With `appendfsync always`, what was acknowledged survives SIGKILL in the middle of a storm of writes.

@@ -2,7 +2,8 @@
 
 use countersign::budget::{Account, Charged};
 use countersign::{Commit, Expected, Generation, Saved, Snapshot, TenantId, UserId, Version};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::{Type, ValueRef};
+use rusqlite::{Connection, Error, OptionalExtension, Row, params};
 
 use time::OffsetDateTime;
 
@@ -29,6 +30,8 @@ pub(crate) struct Statements {
     pub(crate) charges: String,
     pub(crate) charge: String,
     pub(crate) remove_charges: String,
+    remove_if: String,
+    users: String,
 }
 
 impl Statements {
@@ -80,6 +83,12 @@ impl Statements {
                 "DELETE FROM {p}charges WHERE (account, start) IN
                 (SELECT account, start FROM {p}charges WHERE leaves <= ?1 ORDER BY leaves LIMIT ?2)"
             ),
+            remove_if: format!(r#"DELETE FROM {p}records WHERE tenant = ?1 AND "user" = ?2 AND version = ?3"#),
+            // By the index of names, which has the order; the plus sign keeps SQLite from the index of generations. No id is the empty text.
+            users: format!(
+                r#"SELECT "user" FROM {p}records WHERE tenant = ?1 AND +generation = ?2 AND "user" > ?3
+                ORDER BY "user" LIMIT ?4"#
+            ),
         }
     }
 }
@@ -90,6 +99,7 @@ pub(crate) enum Read {
     Load { tenant: TenantId, user: UserId },
     Settings { tenant: TenantId },
     Count { tenant: TenantId, below: Generation },
+    Users { tenant: TenantId, generation: Generation, after: Option<UserId>, at_most: u32 },
 }
 
 /// A call that writes. Each runs as one statement, or as several of which at most one can find its condition true.
@@ -100,6 +110,7 @@ pub(crate) enum Write {
     PurgeSlice { tenant: TenantId, below: Generation, at_most: u32 },
     Remove { tenant: TenantId, user: UserId },
     Charge { accounts: Vec<Account>, now: OffsetDateTime },
+    RemoveIf { tenant: TenantId, user: UserId, version: Version },
 }
 
 /// What a call answers.
@@ -110,6 +121,7 @@ pub(crate) enum Answer {
     Commit(Commit),
     Number(u64),
     Charged(Charged),
+    Users(Vec<UserId>),
 }
 
 impl Read {
@@ -129,6 +141,12 @@ impl Read {
                 let mut statement = connection.prepare_cached(&sql.count)?;
                 let number: i64 = statement.query_row(params![tenant.as_str(), below.number()], |row| row.get(0))?;
                 Answer::Number(u64::try_from(number).unwrap_or_default())
+            }
+            Self::Users { tenant, generation, after, at_most } => {
+                let after = after.as_ref().map_or("", UserId::as_str);
+                let mut statement = connection.prepare_cached(&sql.users)?;
+                let rows = statement.query_map(params![tenant.as_str(), generation.number(), after, at_most], user)?;
+                Answer::Users(rows.collect::<Result<_, _>>()?)
             }
         })
     }
@@ -168,6 +186,10 @@ impl Write {
                 let mut statement = connection.prepare_cached(&sql.remove)?;
                 Answer::Number(statement.execute(params![tenant.as_str(), user.as_str()])? as u64)
             }
+            Self::RemoveIf { tenant, user, version } => {
+                let mut statement = connection.prepare_cached(&sql.remove_if)?;
+                Answer::Number(statement.execute(params![tenant.as_str(), user.as_str(), version.as_bytes()])? as u64)
+            }
         })
     }
 }
@@ -202,6 +224,11 @@ fn written(changed: usize) -> Commit {
     if changed == 1 { Commit::Written } else { Commit::Conflict }
 }
 
+fn user(row: &Row<'_>) -> rusqlite::Result<UserId> {
+    let text: String = row.get(0)?;
+    UserId::read_back(&text).map_err(|error| Error::FromSqlConversionFailure(0, Type::Text, error.into()))
+}
+
 fn saved(row: &Row<'_>, first: usize) -> rusqlite::Result<Saved> {
     let [version, generation, document] = [first, first.saturating_add(1), first.saturating_add(2)];
     Ok(Saved {
@@ -212,6 +239,6 @@ fn saved(row: &Row<'_>, first: usize) -> rusqlite::Result<Saved> {
 }
 
 fn saved_or_none(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Saved>> {
-    let absent = row.get_ref(first)? == rusqlite::types::ValueRef::Null;
+    let absent = row.get_ref(first)? == ValueRef::Null;
     if absent { Ok(None) } else { saved(row, first).map(Some) }
 }

@@ -271,4 +271,25 @@ impl FactorStore for SqliteFactors {
             _ => Err(SqliteError::Closed.into()),
         }
     }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        match self.write(Write::RemoveIf { tenant: tenant.clone(), user: user.clone(), version }).await? {
+            Answer::Number(number) => Ok(number > 0),
+            _ => Err(SqliteError::Closed.into()),
+        }
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        let call = Read::Users { tenant: tenant.clone(), generation, after: after.cloned(), at_most };
+        match self.read(call).await? {
+            Answer::Users(users) => Ok(users),
+            _ => Err(SqliteError::Closed.into()),
+        }
+    }
 }

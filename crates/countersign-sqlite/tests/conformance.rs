@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::{FactorStore, Fault};
@@ -109,7 +110,9 @@ mod file {
     impl Backend for File {
         /// A handle opens the file by itself, as another process does.
         async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
-            Ok(Arc::new(SqliteFactors::open(self.path()).await?))
+            // Eight handles write at once, on whatever disk there is: waiting for the lock is no breach.
+            let patient = SqliteFactors::options().busy_timeout(Duration::from_secs(30));
+            Ok(Arc::new(patient.open(self.path()).await?))
         }
 
         async fn interrupt(&self) -> Result<bool, Fault> {

@@ -112,6 +112,22 @@ impl<T: FactorStore> FactorStore for Counting<T> {
         self.calls.note("remove");
         self.inner.remove(tenant, user).await
     }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        self.calls.note("remove_if");
+        self.inner.remove_if(tenant, user, version).await
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        self.calls.note("users");
+        self.inner.users(tenant, generation, after, at_most).await
+    }
 }
 
 #[async_trait]

@@ -156,6 +156,21 @@ impl<T: FactorStore> FactorStore for Failing<T> {
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         self.mishaps.around("remove", None, self.inner.remove(tenant, user)).await
     }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        let call = self.inner.remove_if(tenant, user, version);
+        self.mishaps.around("remove_if", Some(false), call).await
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        self.mishaps.around("users", None, self.inner.users(tenant, generation, after, at_most)).await
+    }
 }
 
 #[async_trait]

@@ -25,7 +25,7 @@ pub(super) const SENDS_PER_LOGIN: u32 = 2;
 pub(super) const SENDS_PER_HOUR: usize = 3;
 pub(super) const SENDS_PER_DAY: usize = 4;
 
-pub(super) fn rules() -> Rules {
+pub(in crate::machine) fn rules() -> Rules {
     let codes = FailureRule {
         lock_after: 2,
         lock: LOCK,

@@ -35,9 +35,9 @@ fn version(number: u128) -> Version {
 async fn main() -> Result<(), Fault> {
     let users: u32 = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse())?;
     println!(
-        "| store | users | switching off, median | of 1,000 users | ratio | purge | per batch, longest | longest wait of another tenant: before, during | other tenant's records |"
+        "| store | users | switching off, median | of 1,000 users | ratio | purge | longest batch | commits of another tenant without a purge: median, 99 %, 99.9 %, longest | during one | other tenant's records |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
 
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("scale.db");
@@ -110,31 +110,34 @@ async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Resu
     }
     let (of_large, of_small) = (median(&mut of_large), median(&mut of_small));
 
-    let quiet = Writer::start(Arc::clone(&store), "quiet")?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let before = quiet.stop().await?;
-    let busy = Writer::start(Arc::clone(&store), "busy")?;
+    // After each batch as long a pause: the control, on the same machine at the same time.
+    let writer = Writer::start(Arc::clone(&store))?;
     let (mut batches, mut deleted) = (Vec::new(), 0);
-    let started = Instant::now();
     loop {
+        writer.purging.store(true, Ordering::SeqCst);
         let batch = Instant::now();
         let number = store.purge(&large, Generation::new(SWITCHES), BATCH).await?;
-        batches.push(batch.elapsed());
+        let took = batch.elapsed();
+        writer.purging.store(false, Ordering::SeqCst);
+        batches.push(took);
         deleted += number;
         if number < u64::from(BATCH) && store.count(&large, Generation::new(SWITCHES)).await? == 0 {
             break;
         }
+        tokio::time::sleep(took).await;
     }
-    let total = started.elapsed();
-    let during = busy.stop().await?;
+    let total: Duration = batches.iter().sum();
+    let mut waits = writer.stop().await?;
     if deleted != u64::from(users) {
         return Err(format!("{deleted} of {users} records were deleted").into());
     }
     let left = store.count(&other, Generation::new(1)).await?;
     let longest = batches.into_iter().max().unwrap_or_default();
     println!(
-        "| {name} | {users} | {of_large:.1?} | {of_small:.1?} | {:.2} | {total:.1?} | {longest:.1?} | {before:.1?}, {during:.1?} | {left} |",
-        of_large.as_secs_f64() / of_small.as_secs_f64()
+        "| {name} | {users} | {of_large:.1?} | {of_small:.1?} | {:.2} | {total:.1?} | {longest:.1?} | {} | {} | {left} |",
+        of_large.as_secs_f64() / of_small.as_secs_f64(),
+        spread(&mut waits.without),
+        spread(&mut waits.during)
     );
     Ok(())
 }
@@ -170,42 +173,67 @@ async fn whole_job(name: &str, store: Arc<dyn FactorStore>) -> Result<(), Fault>
     }
 }
 
-/// Somebody of another tenant who commits one step after the other, and remembers the longest.
+/// Somebody of another tenant who commits one step after the other, and notes how long each took and whether a purge was at work meanwhile.
 struct Writer {
     enough: Arc<AtomicBool>,
-    working: tokio::task::JoinHandle<Result<Duration, Fault>>,
+    purging: Arc<AtomicBool>,
+    working: tokio::task::JoinHandle<Result<Waits, Fault>>,
+}
+
+/// How long the commits took.
+#[derive(Default)]
+struct Waits {
+    without: Vec<Duration>,
+    during: Vec<Duration>,
 }
 
 impl Writer {
-    fn start(store: Arc<dyn FactorStore>, name: &str) -> Result<Self, Fault> {
-        let (tenant, user) = (TenantId::new("bystander")?, UserId::new(name)?);
-        let enough = Arc::new(AtomicBool::new(false));
+    fn start(store: Arc<dyn FactorStore>) -> Result<Self, Fault> {
+        let (tenant, user) = (TenantId::new("bystander")?, UserId::new("busy")?);
+        let (enough, purging) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let working = {
-            let enough = Arc::clone(&enough);
+            let (enough, purging) = (Arc::clone(&enough), Arc::clone(&purging));
             tokio::spawn(async move {
-                let (mut record, mut longest, mut number) = (None, Duration::ZERO, 0_u128);
+                let (mut record, mut waits, mut number) = (None, Waits::default(), 0_u128);
                 while !enough.load(Ordering::SeqCst) {
                     number += 1;
                     let next = Saved { version: version(number), generation: Generation::new(0), document: document() };
+                    let before = purging.load(Ordering::SeqCst);
                     let started = Instant::now();
                     let expected = Expected { settings: None, record };
                     if store.commit(&tenant, &user, &expected, &next).await? != Commit::Written {
                         return Err("a commit was refused".into());
                     }
-                    longest = longest.max(started.elapsed());
+                    let took = started.elapsed();
+                    // A commit that a purge met at either end counts as one during it.
+                    let met = before || purging.load(Ordering::SeqCst);
+                    if met {
+                        waits.during.push(took);
+                    } else {
+                        waits.without.push(took);
+                    }
                     record = Some(next.version);
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
-                Ok(longest)
+                Ok(waits)
             })
         };
-        Ok(Self { enough, working })
+        Ok(Self { enough, purging, working })
     }
 
-    async fn stop(self) -> Result<Duration, Fault> {
+    async fn stop(self) -> Result<Waits, Fault> {
         self.enough.store(true, Ordering::SeqCst);
         self.working.await?
     }
+}
+
+/// Median, 99th and 99.9th percentile, and longest.
+fn spread(times: &mut [Duration]) -> String {
+    times.sort_unstable();
+    let part = |thousandths: usize| times.get((times.len() * thousandths / 1_000).min(times.len().saturating_sub(1)));
+    let [half, most, nearly_all] = [500, 990, 999].map(|at| part(at).copied().unwrap_or_default());
+    let longest = times.last().copied().unwrap_or_default();
+    format!("{half:.1?}, {most:.1?}, {nearly_all:.1?}, {longest:.1?} of {}", times.len())
 }
 
 fn median(times: &mut [Duration]) -> Duration {

@@ -12,6 +12,8 @@ pub(crate) struct Scripts {
     pub(crate) count: Script,
     pub(crate) remove: Script,
     pub(crate) charge: Script,
+    pub(crate) remove_if: Script,
+    pub(crate) users: Script,
 }
 
 impl Scripts {
@@ -25,6 +27,8 @@ impl Scripts {
             count: Script::new(include_str!("count.lua")),
             remove: Script::new(include_str!("remove.lua")),
             charge: Script::new(include_str!("charge.lua")),
+            remove_if: Script::new(include_str!("remove_if.lua")),
+            users: Script::new(include_str!("users.lua")),
         }
     }
 }

@@ -13,6 +13,7 @@ mod faults;
 mod generations;
 mod run;
 mod saved;
+mod sweeps;
 mod tenants;
 mod users;
 
@@ -154,6 +155,10 @@ pub mod factors {
         nothing_saved_is_none, removing_is_exact, settings_are_read_back, settings_may_keep_their_version,
         what_is_committed_is_read_back,
     };
+    pub use super::sweeps::{
+        a_conditional_removal_and_commits_exclude_each_other, a_conditional_removal_is_exact,
+        a_listing_goes_on_while_records_go, users_are_listed_in_the_order_of_their_bytes,
+    };
     pub use super::tenants::{similar_ids_are_different_ids, tenants_are_apart};
 }
 
@@ -234,6 +239,10 @@ macro_rules! factor_store_conformance {
             a_removed_version_stays_dead,
             a_remove_and_a_commit_exclude_each_other,
             a_load_is_of_one_instant,
+            a_conditional_removal_is_exact,
+            a_conditional_removal_and_commits_exclude_each_other,
+            users_are_listed_in_the_order_of_their_bytes,
+            a_listing_goes_on_while_records_go,
             changed_settings_end_commits_that_expected_others,
             first_settings_end_commits_that_expected_none,
             a_purge_deletes_earlier_generations_only,

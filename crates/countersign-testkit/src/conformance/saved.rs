@@ -75,7 +75,8 @@ pub async fn settings_are_read_back(backend: &dyn Backend) -> Result<(), Breach>
     Ok(())
 }
 
-/// Settings may be written with the version that they have: a purge notes its progress so, without ending the steps under way.
+/// Settings may be written with the version that they have, and whoever loaded them before may still commit: a store compares with what is expected
+/// and has no opinion on what is written.
 ///
 /// # Errors
 ///

@@ -54,6 +54,10 @@ bites! {
     a_removed_version_stays_dead: KeepsRemovedVersions;
     a_remove_and_a_commit_exclude_each_other: UpsertsAfterCheck;
     a_load_is_of_one_instant: TornLoad;
+    a_conditional_removal_is_exact: RemovesAnyVersion, SaysRemovedAnyway;
+    a_conditional_removal_and_commits_exclude_each_other: ChecksThenRemoves, RemovesAnyVersion;
+    users_are_listed_in_the_order_of_their_bytes: ListsEveryGeneration, ListsInTheOrderOfALocale, ListsFromTheCursor, ListsTooMany, PurgesEverybody;
+    a_listing_goes_on_while_records_go: ListsByPosition;
     changed_settings_end_commits_that_expected_others: IgnoresSettings, ChecksSettingsFirst;
     first_settings_end_commits_that_expected_none: NoneMeansAny, ChecksSettingsFirst;
     a_purge_deletes_earlier_generations_only: PurgesInclusively, PurgesTooMuch;

@@ -49,6 +49,14 @@ pub(crate) enum Flaw {
     DiesWithItsConnection,
     ForgetsOnRestart,
     JoinsHostTransaction,
+    RemovesAnyVersion,
+    SaysRemovedAnyway,
+    ChecksThenRemoves,
+    ListsEveryGeneration,
+    ListsFromTheCursor,
+    ListsByPosition,
+    ListsInTheOrderOfALocale,
+    ListsTooMany,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -405,5 +413,52 @@ impl FactorStore for Toy {
             tables.removed.insert(key, removed.version);
         }
         Ok(removed.is_some())
+    }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        self.connection()?;
+        let key = self.key(tenant, user);
+        let found = self.shared.tables().records.get(&key).map(|row| row.version);
+        if found.is_none() || (found != Some(version) && !self.is(Flaw::RemovesAnyVersion)) {
+            return Ok(self.is(Flaw::SaysRemovedAnyway));
+        }
+        if self.is(Flaw::ChecksThenRemoves) {
+            gap().await;
+            return Ok(self.shared.tables().records.remove(&key).is_some());
+        }
+        let mut tables = self.shared.tables();
+        let still = self.is(Flaw::RemovesAnyVersion) || tables.records.get(&key).map(|row| row.version) == found;
+        Ok(still && tables.records.remove(&key).is_some())
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        self.connection()?;
+        let mut found: Vec<UserId> = {
+            let tables = self.shared.tables();
+            let of = tables.records.iter().filter(|(key, _)| self.of(key, tenant));
+            let of = of.filter(|(_, row)| row.generation == generation || self.is(Flaw::ListsEveryGeneration));
+            of.map(|(key, _)| UserId::read_back(if self.is(Flaw::JoinsKeys) { &key.0 } else { &key.1 }))
+                .collect::<Result<_, _>>()?
+        };
+        if self.is(Flaw::ListsInTheOrderOfALocale) {
+            found.sort_by_key(|user| user.as_str().to_lowercase());
+        }
+        let position = match (self.flaw, after) {
+            (_, None) => 0,
+            // Whoever is gone is at no position: nobody comes after.
+            (Flaw::ListsByPosition, Some(after)) => {
+                found.iter().position(|user| user == after).map_or(found.len(), |at| at + 1)
+            }
+            (Flaw::ListsFromTheCursor, Some(after)) => found.iter().take_while(|user| *user < after).count(),
+            (_, Some(after)) => found.iter().take_while(|user| *user <= after).count(),
+        };
+        let most = if self.is(Flaw::ListsTooMany) { usize::MAX } else { usize::try_from(at_most)? };
+        Ok(found.into_iter().skip(position).take(most).collect())
     }
 }

@@ -1,0 +1,183 @@
+//! Whether a record holds anything that is worth keeping.
+//!
+//! A record without which nothing would be decided differently may go. What stays, and why:
+//!
+//! - a number, a backup code, trusted devices, a pending login, a number that is being proved: they are what the person has;
+//! - failures in a row, however old, because only success or a reset clears them (`I-10`), and so also a suspension (`I-11`);
+//! - running locks, and failures and sends inside their windows (`I-12`, `I-15`);
+//! - the names of the password's other hashes: grants are bound to the first one, and would not be recognised without them;
+//! - the record's own identity, for as long as a session can live whose grant is bound to it.
+//!
+//! Records of unknown names hold failures in a row and nothing else, so they stay: there are at most 256 of them in a tenant, and they count
+//! on like those of anybody who gets a password wrong (`I-17`, `I-40`).
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::ids::Version;
+use crate::limits::Limits;
+use crate::machine::record::Record;
+use crate::store::Snapshot;
+
+/// What a sweep finds in one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// Something that a later step could rest on.
+    Something,
+    /// Nothing, as of this version.
+    Nothing(Version),
+    /// A record of an earlier generation, which a purge deletes, or none.
+    Absent,
+    /// A record that can't be read. It is left as it is (`I-37`).
+    Unreadable,
+}
+
+/// Looks at what one load returned. No session of the application is older than `longest_session`.
+pub(crate) fn worth(limits: &Limits, snapshot: &Snapshot, now: Timestamp, longest_session: Duration) -> Worth {
+    let generation = snapshot.settings.as_ref().map(|saved| saved.generation).unwrap_or_default();
+    let Some(saved) = snapshot.record.as_ref().filter(|saved| saved.generation >= generation) else {
+        return Worth::Absent;
+    };
+    match Record::decode(&saved.document) {
+        Ok(_) if saved.generation > generation => Worth::Unreadable,
+        Ok(record) if record.is_idle(now, longest_session) && record.is_spent(limits, now) => {
+            Worth::Nothing(saved.version)
+        }
+        Ok(_) => Worth::Something,
+        Err(_) => Worth::Unreadable,
+    }
+}
+
+impl Record {
+    /// Whether every session that is bound to this record is over. Whatever makes a grant that is bound to one also writes it, so none is
+    /// younger than `seen`.
+    fn is_idle(&self, now: Timestamp, longest_session: Duration) -> bool {
+        self.seen.plus(longest_session) <= now
+    }
+
+    /// Whether a record that was never written would be decided on in the same way.
+    fn is_spent(&self, limits: &Limits, now: Timestamp) -> bool {
+        // Every field is named, so that a new one can't be forgotten here.
+        let Self {
+            format: _,
+            id: _,
+            seen: _,
+            password,
+            sms,
+            pending,
+            setup,
+            code_failures,
+            backup_failures,
+            setup_failures,
+            sends,
+            devices,
+            backup,
+        } = self;
+        sms.is_none()
+            && backup.is_none()
+            && pending.iter().all(|pending| !now.is_within(pending.begun, limits.login_ttl))
+            && setup.as_ref().is_none_or(|setup| !now.is_within(setup.code.issued, limits.code_ttl))
+            && devices.iter().all(|device| device.expires <= now)
+            && code_failures.is_spent(now, &limits.codes)
+            && setup_failures.is_spent(now, &limits.codes)
+            && backup_failures.is_spent(now, &limits.backup_codes)
+            && password.failures.is_spent(now, &limits.passwords)
+            && password.rehashed.is_empty()
+            && sends.is_spent(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Generation, Saved};
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    const SESSION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+    const TAG: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    const ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_time(time::OffsetDateTime::UNIX_EPOCH).plus(Duration::from_secs(seconds))
+    }
+
+    fn limits() -> Limits {
+        crate::machine::model::rules().limits
+    }
+
+    /// What is found of a record that was written at second 1,000 and has these fields besides.
+    fn found(fields: &str, now: u64, longest_session: Duration) -> Worth {
+        let (password, fields) = match fields.strip_prefix("password:") {
+            Some(password) => (format!(r#"{{"epoch":"{ID}",{password}}}"#), String::new()),
+            None if fields.is_empty() => (format!(r#"{{"epoch":"{ID}"}}"#), String::new()),
+            None => (format!(r#"{{"epoch":"{ID}"}}"#), format!(",{fields}")),
+        };
+        let document = format!(r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{password}{fields}}}"#);
+        let saved = Saved { version: Version::from_bytes([7; 16]), generation: Generation::default(), document };
+        let snapshot = Snapshot { settings: None, record: Some(saved) };
+        worth(&limits(), &snapshot, at(now), longest_session)
+    }
+
+    const NOTHING: Worth = Worth::Nothing(Version::from_bytes([7; 16]));
+
+    /// Each field by itself keeps a record until the second at which it stops to count, or for ever.
+    #[test]
+    fn each_field_keeps_a_record_until_it_counts_no_more() {
+        let code = format!(r#"{{"tag":"{TAG}","issued":1000000,"reference":"BCDF"}}"#);
+        let pending = format!(r#"{{"login":"{ID}","token":"{TAG}","channel":"web","begun":1000000}}"#);
+        let device = format!(
+            r#"{{"id":"{ID}","token":"{TAG}","label":"laptop","registered":1000000,"used":1000000,"expires":5000000}}"#
+        );
+        let day = 1_000 + DAY.as_secs();
+        let month = 1_000 + 30 * DAY.as_secs();
+        let cases: [(&str, Option<u64>); 14] = [
+            ("", Some(1_000)),
+            (r#""sms":{"number":"+819012345678","proved":1000000}"#, None),
+            (&format!(r#""backup":{{"tag":"{TAG}","made":1000000}}"#), None),
+            (&format!(r#""pending":[{pending}]"#), Some(1_600)),
+            (&format!(r#""setup":{{"token":"{TAG}","login":"{ID}","code":{code}}}"#), Some(1_180)),
+            (&format!(r#""devices":[{device}]"#), Some(5_000)),
+            (r#""sends":[1000000]"#, Some(day)),
+            (r#""code_failures":{"streak":1}"#, None),
+            (r#""backup_failures":{"streak":1}"#, None),
+            (r#""setup_failures":{"streak":1}"#, None),
+            (r#""setup_failures":{"recent":[1000000]}"#, Some(month)),
+            (r#""backup_failures":{"lock":{"from":1000000,"until":1060000}}"#, Some(1_060)),
+            (r#"password:"failures":{"streak":1}"#, None),
+            (&format!(r#"password:"rehashed":["{ID}"]"#), None),
+        ];
+        for (fields, until) in cases {
+            let Some(until) = until else {
+                assert_eq!(found(fields, 4_000_000_000, Duration::ZERO), Worth::Something, "{fields}");
+                continue;
+            };
+            assert_eq!(found(fields, until - 1, Duration::ZERO), Worth::Something, "{fields}");
+            assert_eq!(found(fields, until, Duration::ZERO), NOTHING, "{fields}");
+        }
+    }
+
+    #[test]
+    fn sessions_keep_a_record_that_holds_nothing() {
+        let over = 1_000 + SESSION.as_secs();
+        assert_eq!(found("", over - 1, SESSION), Worth::Something);
+        assert_eq!(found("", over, SESSION), NOTHING);
+        assert_eq!(found("", over, Duration::MAX), Worth::Something);
+    }
+
+    /// A window that another configuration counted in is not known any more: what is in it stays (I-12).
+    #[test]
+    fn failures_in_an_unknown_window_are_kept() {
+        assert_eq!(found(r#""backup_failures":{"recent":[1000000]}"#, 4_000_000_000, Duration::ZERO), Worth::Something);
+    }
+
+    /// I-37: what can't be read is not taken for nothing.
+    #[test]
+    fn an_unknown_field_makes_a_record_unreadable() {
+        assert_eq!(found(r#""passkeys":[]"#, 4_000_000_000, Duration::ZERO), Worth::Unreadable);
+    }
+
+    #[test]
+    fn no_record_is_no_record() {
+        assert_eq!(worth(&limits(), &Snapshot::default(), at(1), Duration::ZERO), Worth::Absent);
+    }
+}
