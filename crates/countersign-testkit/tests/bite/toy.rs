@@ -252,11 +252,14 @@ impl FactorStore for Toy {
         if let (Flaw::Caches, Some(cached)) = (self.flaw, self.cache.lock().unwrap().get(&key)) {
             return Ok(cached.clone());
         }
-        let settings = self.shared.tables().settings.get(&self.name(tenant.as_str())).cloned();
+        let (settings, mut record) = {
+            let tables = self.shared.tables();
+            (tables.settings.get(&self.name(tenant.as_str())).cloned(), tables.records.get(&key).cloned())
+        };
         if self.is(Flaw::TornLoad) {
             gap().await;
+            record = self.shared.tables().records.get(&key).cloned();
         }
-        let mut record = self.shared.tables().records.get(&key).cloned();
         if self.is(Flaw::EmptyRecordForNobody) && record.is_none() {
             let (version, generation) = (Version::from_bytes([0; 16]), Generation::new(0));
             record = Some(Saved { version, generation, document: "{}".to_owned() });
