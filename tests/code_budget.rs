@@ -9,6 +9,7 @@ use countersign::{
     Code, Error, EventKind, LockState, NoticeKind, PendingToken, Reason, ResendTo, SecretKind, TrustDevice,
 };
 use support::wiring::{Unsteady, Writes};
+use support::wrapped::Wrapped;
 use support::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -200,7 +201,7 @@ async fn success_clears_the_row_of_failures_and_not_the_rolling_budget() {
 async fn no_result_leaves_before_its_charge_is_saved() {
     let mut world = World::new().await;
     let store = Unsteady::over(&world.factors);
-    world.rewire(world.users.clone(), store.clone(), world.outbox.clone(), |builder| builder);
+    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| builder);
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();
     let (before, wrong) = (world.row(&world.alice), world.wrong_code());
@@ -228,7 +229,7 @@ async fn no_result_leaves_before_its_charge_is_saved() {
 async fn the_slower_of_two_right_codes_finds_the_login_over() {
     let mut world = World::new().await;
     let store = Unsteady::over(&world.factors);
-    world.rewire(world.users.clone(), store.clone(), world.outbox.clone(), |builder| builder);
+    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| builder);
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();
     let (flow, acme) = (world.flow.clone(), world.acme.clone());

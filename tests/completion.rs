@@ -9,6 +9,7 @@ use countersign::{
 };
 use futures_lite::future::block_on;
 use support::wiring::Unsteady;
+use support::wrapped::Wrapped;
 use support::*;
 
 type Change = fn(&mut countersign::User);
@@ -99,7 +100,7 @@ async fn a_reset_ends_a_login_under_way() {
 
     let mut world = World::new().await;
     let store = Unsteady::over(&world.factors);
-    world.rewire(world.users.clone(), store.clone(), world.outbox.clone(), |builder| builder);
+    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| builder);
     let challenge = world.begin("alice").await;
     let (flow, acme, alice) = (world.flow.clone(), world.acme.clone(), world.alice.clone());
     store.hooks.before("commit", move || {
@@ -166,7 +167,7 @@ async fn a_promotion_counts_from_the_moment_it_is_made() {
 async fn a_scope_that_changes_during_the_first_step_is_seen() {
     let mut world = World::off();
     let store = Unsteady::over(&world.factors);
-    world.rewire(world.users.clone(), store.clone(), world.outbox.clone(), |builder| builder);
+    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| builder);
     // One wrong password, so that the right one has something to write.
     let _ = world.try_begin("alice", "wrong").await;
     let grant = world.root_grant().await;

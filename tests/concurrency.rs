@@ -9,10 +9,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign::memory::MemoryFactors;
 use countersign::{
-    Channel, Code, Commit, Error, Expected, FactorStore, Fault, Generation, Login, LoginFlow, LoginStep, PhoneNumber,
-    Reason, Refused, ResendTo, Saved, Snapshot, TenantId, TrustDevice, UserId, Version,
+    Channel, Code, Commit, Error, Expected, FactorStore, Fault, Login, LoginFlow, LoginStep, PhoneNumber, Reason,
+    Refused, ResendTo, Saved, Snapshot, TenantId, TrustDevice, UserId, Version,
 };
 use support::steps::{flow_over, other_than};
+use support::wrapped::{Wrapped, Wraps};
 use support::*;
 use tokio::sync::Barrier;
 
@@ -24,7 +25,13 @@ const ROUNDS: u64 = 12;
 struct Overlapping(MemoryFactors);
 
 #[async_trait]
-impl FactorStore for Overlapping {
+impl Wraps for Overlapping {
+    type Inner = MemoryFactors;
+
+    fn inner(&self) -> &MemoryFactors {
+        &self.0
+    }
+
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
         let snapshot = self.0.load(tenant, user).await;
         tokio::task::yield_now().await;
@@ -43,52 +50,18 @@ impl FactorStore for Overlapping {
         committed
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
-        self.0.settings(tenant).await
-    }
-
-    async fn change_settings(
-        &self,
-        tenant: &TenantId,
-        expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
-        self.0.change_settings(tenant, expected, next).await
-    }
-
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
-        self.0.purge(tenant, below, at_most).await
-    }
-
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
-        self.0.count(tenant, below).await
-    }
-
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        self.0.remove(tenant, user).await
-    }
-
     async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
         let removed = self.0.remove_if(tenant, user, version).await;
         tokio::task::yield_now().await;
         removed
-    }
-
-    async fn users(
-        &self,
-        tenant: &TenantId,
-        generation: Generation,
-        after: Option<&UserId>,
-        at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
-        self.0.users(tenant, generation, after, at_most).await
     }
 }
 
 /// A world in which steps overlap, another one each round. The seed is in every assertion's message.
 async fn overlapping(seed: u64) -> World {
     let mut world = World::new().await;
-    world.flow = flow_over(&world, Overlapping(world.factors.clone()), |b| b.entropy(SeededEntropy::new(seed)));
+    world.flow =
+        flow_over(&world, Wrapped(Overlapping(world.factors.clone())), |b| b.entropy(SeededEntropy::new(seed)));
     world
 }
 

@@ -23,6 +23,7 @@ use shuttle::future::{block_on, spawn};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};
 use support::steps::{flow_over, other_than};
+use support::wrapped::{Wrapped, Wraps};
 use support::*;
 
 /// How many changes of the running task a schedule of the second kind has.
@@ -272,7 +273,7 @@ fn message(world: &World) -> CodeMessage {
 fn a_store_that_checks_and_then_acts_is_found_out() {
     for pct in [false, true] {
         let found = catch_unwind(AssertUnwindSafe(|| {
-            let story = || four_guesses(ChecksThenActs);
+            let story = || four_guesses(|factors| Wrapped(ChecksThenActs(factors)));
             if pct {
                 run(PctScheduler::new_from_seed(1, DEPTH, 1_000), story);
             } else {
@@ -286,9 +287,11 @@ fn a_store_that_checks_and_then_acts_is_found_out() {
 struct ChecksThenActs(MemoryFactors);
 
 #[async_trait]
-impl FactorStore for ChecksThenActs {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
-        self.0.load(tenant, user).await
+impl Wraps for ChecksThenActs {
+    type Inner = MemoryFactors;
+
+    fn inner(&self) -> &MemoryFactors {
+        &self.0
     }
 
     async fn commit(
@@ -314,44 +317,5 @@ impl FactorStore for ChecksThenActs {
                 return Ok(Commit::Written);
             }
         }
-    }
-
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
-        self.0.settings(tenant).await
-    }
-
-    async fn change_settings(
-        &self,
-        tenant: &TenantId,
-        expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
-        self.0.change_settings(tenant, expected, next).await
-    }
-
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
-        self.0.purge(tenant, below, at_most).await
-    }
-
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
-        self.0.count(tenant, below).await
-    }
-
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        self.0.remove(tenant, user).await
-    }
-
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
-        self.0.remove_if(tenant, user, version).await
-    }
-
-    async fn users(
-        &self,
-        tenant: &TenantId,
-        generation: Generation,
-        after: Option<&UserId>,
-        at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
-        self.0.users(tenant, generation, after, at_most).await
     }
 }

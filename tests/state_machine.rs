@@ -33,6 +33,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use reference::{Act, Answer, EVERYBODY, Gate, How, Person, Reference, Tenant, To, Typed, Who};
 use stories::Stories;
+use support::wrapped::Wrapped;
 use support::*;
 
 /// A login in flight, as its browser has it.
@@ -73,7 +74,7 @@ impl<const FAULT: u8> System<FAULT> {
                 .policy(FaultyPolicy::<FAULT>)
         };
         let mut world = World::off_with(numbers);
-        world.flow = steps::flow_over(&world, Faulty::<FAULT>(world.factors.clone()), numbers);
+        world.flow = steps::flow_over(&world, Wrapped(Faulty::<FAULT>(world.factors.clone())), numbers);
         let system = Self {
             runtime,
             world,

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::{
-    Commit, EventKind, Expected, FactorStore, Fault, Generation, LoginFlow, LoginName, LoginStep, Reason, Saved,
-    SavedGrant, Scope, Snapshot, Staleness, SweepCursor, SweepProgress, TenantId, UserId, Validity, Version,
+    Commit, EventKind, FactorStore, Fault, Generation, LoginFlow, LoginName, LoginStep, Reason, Saved, SavedGrant,
+    Scope, Snapshot, Staleness, SweepCursor, SweepProgress, TenantId, UserId, Validity, Version,
 };
 use support::faults::{FaultPoint, When, faulty_flow, poll_then_drop};
 use support::interject::Interject;
 use support::steps::flow_over;
+use support::wrapped::{Wrapped, Wraps};
 use support::*;
 use tokio::sync::Barrier;
 
@@ -285,46 +286,17 @@ struct Overlapping<T> {
 }
 
 #[async_trait]
-impl<T: FactorStore> FactorStore for Overlapping<T> {
+impl<T: FactorStore> Wraps for Overlapping<T> {
+    type Inner = T;
+
+    fn inner(&self) -> &T {
+        &self.inner
+    }
+
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
         let snapshot = self.inner.load(tenant, user).await;
         tokio::task::yield_now().await;
         snapshot
-    }
-
-    async fn commit(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
-        self.inner.commit(tenant, user, expected, next).await
-    }
-
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
-        self.inner.settings(tenant).await
-    }
-
-    async fn change_settings(
-        &self,
-        tenant: &TenantId,
-        expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
-        self.inner.change_settings(tenant, expected, next).await
-    }
-
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
-        self.inner.purge(tenant, below, at_most).await
-    }
-
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
-        self.inner.count(tenant, below).await
-    }
-
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        self.inner.remove(tenant, user).await
     }
 
     async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
@@ -332,16 +304,6 @@ impl<T: FactorStore> FactorStore for Overlapping<T> {
             return self.inner.remove(tenant, user).await;
         }
         self.inner.remove_if(tenant, user, version).await
-    }
-
-    async fn users(
-        &self,
-        tenant: &TenantId,
-        generation: Generation,
-        after: Option<&UserId>,
-        at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
-        self.inner.users(tenant, generation, after, at_most).await
     }
 }
 
@@ -356,7 +318,7 @@ async fn charged_in_between(point: &'static str, careless: bool) -> Option<u64> 
         let login = countersign::Login { tenant: &acme, name: "user00", password: &password, channel, device: None };
         assert_eq!(reason(&flow.begin(&login).await.unwrap()), Reason::InvalidCredentials);
     });
-    let flow = flow_over(&world, Overlapping { inner: store.clone(), careless }, |b| b);
+    let flow = flow_over(&world, Wrapped(Overlapping { inner: store.clone(), careless }), |b| b);
     let _progress = flow.sweep(&world.acme, SESSION, None, 9).await.unwrap();
     assert!(store.is_done());
     world.row(&user_id("user00"))?;
@@ -377,7 +339,7 @@ async fn a_failure_that_is_charged_meanwhile_is_kept() {
 async fn storm(seed: u64, careless: bool) -> (u64, u64) {
     const GUESSERS: usize = 8;
     let world = left_alone(1).await;
-    let store = Overlapping { inner: world.factors.clone(), careless };
+    let store = Wrapped(Overlapping { inner: world.factors.clone(), careless });
     let flow = flow_over(&world, store, |b| b.entropy(SeededEntropy::new(seed)));
     let barrier = Arc::new(Barrier::new(2 * GUESSERS));
     let mut tasks = Vec::new();

@@ -11,6 +11,7 @@ use countersign::{
 
 use crate::broken::{self, Store};
 use crate::support::steps::refusal;
+use crate::support::wrapped::Wrapped;
 use crate::support::*;
 
 /// What is saved of alice in a tenant, and how often anything was written.
@@ -214,7 +215,7 @@ impl UserStore for Folding {
 #[tokio::test]
 async fn recipient_from_the_request() {
     let mut world = World::new().await;
-    world.rewire(Folding(world.users.clone()), Store::over(&world), world.outbox.clone(), |b| b);
+    world.rewire(Folding(world.users.clone()), Wrapped(Store::over(&world)), world.outbox.clone(), |b| b);
     for typed in ["alice", "ａｌｉｃｅ", "alice@evil.example", "alice,mallory@evil.example"] {
         world.outbox.clear();
         world.begin(typed).await;

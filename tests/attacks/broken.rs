@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use countersign::memory::MemoryFactors;
 use countersign::{
-    Commit, Expected, FactorStore, Fault, Generation, PolicyContext, Requirement, Saved, Snapshot, TenantId,
-    TwoFactorPolicy, UserId, Version,
+    Commit, Expected, FactorStore, Fault, PolicyContext, Requirement, Saved, Snapshot, TenantId, TwoFactorPolicy,
+    UserId,
 };
 
 use std::future::Future;
@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::sync::Barrier;
 
 use crate::support::faults::Faulty;
+use crate::support::wrapped::{Wrapped, Wraps};
 use crate::support::*;
 
 /// So many steps meet at one load.
@@ -97,7 +98,13 @@ impl Store {
 }
 
 #[async_trait]
-impl FactorStore for Store {
+impl Wraps for Store {
+    type Inner = MemoryFactors;
+
+    fn inner(&self) -> &MemoryFactors {
+        &self.inner
+    }
+
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
         let one = crate::support::tenant("acme");
         let mut snapshot = self.inner.load(self.tenant(tenant, &one), user).await?;
@@ -151,43 +158,8 @@ impl FactorStore for Store {
         }
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
-        self.inner.settings(tenant).await
-    }
-
-    async fn change_settings(
-        &self,
-        tenant: &TenantId,
-        expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
-        self.inner.change_settings(tenant, expected, next).await
-    }
-
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
-        self.inner.purge(tenant, below, at_most).await
-    }
-
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
-        self.inner.count(tenant, below).await
-    }
-
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         if self.has(Flaw::KeepsWhatIsRemoved) { Ok(true) } else { self.inner.remove(tenant, user).await }
-    }
-
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
-        self.inner.remove_if(tenant, user, version).await
-    }
-
-    async fn users(
-        &self,
-        tenant: &TenantId,
-        generation: Generation,
-        after: Option<&UserId>,
-        at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
-        self.inner.users(tenant, generation, after, at_most).await
     }
 }
 
@@ -198,7 +170,7 @@ fn read(document: &str) -> Value {
 /// The world's flow over this store.
 pub(crate) fn over(world: &mut World, store: &Store) {
     let users = world.users.clone();
-    world.rewire(users, store.clone(), world.outbox.clone(), |b| b.trusted_devices(30 * DAY, 3));
+    world.rewire(users, Wrapped(store.clone()), world.outbox.clone(), |b| b.trusted_devices(30 * DAY, 3));
 }
 
 /// Puts one field back as it was.

@@ -8,6 +8,7 @@ use countersign::budget::{Budgeted, Limit, MemoryBudget, SendLimits};
 
 use crate::broken::{self, Store, TASKS, at_once, forget_wrong_codes, keep, logins_and_sends};
 use crate::support::steps::other_than;
+use crate::support::wrapped::Wrapped;
 use crate::support::*;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -204,7 +205,7 @@ async fn sms_pumping() {
         world.outbox.clear();
         let limits = SendLimits::new().per_destination([Limit::new(10, HOUR)]).only_calling_codes(&[served]).unwrap();
         let sender = Budgeted::new(world.outbox.clone(), MemoryBudget::new(), limits).clock(world.clock.clone());
-        world.rewire(world.users.clone(), Store::over(&world), sender, |b| b);
+        world.rewire(world.users.clone(), Wrapped(Store::over(&world)), sender, |b| b);
         world.begin("alice").await;
         assert_eq!(world.outbox.attempts(), calls, "{served}");
     }

@@ -1,10 +1,11 @@
 //! Stores and a policy with one fault each: what a story must show.
 
+use crate::support::wrapped::Wraps;
 use async_trait::async_trait;
 use countersign::memory::MemoryFactors;
 use countersign::{
     Commit, Expected, FactorStore, Fault, Generation, PolicyContext, Requirement, Saved, Scope, Snapshot,
-    StandardPolicy, TenantId, TwoFactorPolicy, UserId, Version,
+    StandardPolicy, TenantId, TwoFactorPolicy, UserId,
 };
 
 /// Everything as it is.
@@ -21,7 +22,13 @@ pub const ROLE_IGNORED: u8 = 4;
 pub struct Faulty<const FAULT: u8>(pub MemoryFactors);
 
 #[async_trait]
-impl<const FAULT: u8> FactorStore for Faulty<FAULT> {
+impl<const FAULT: u8> Wraps for Faulty<FAULT> {
+    type Inner = MemoryFactors;
+
+    fn inner(&self) -> &MemoryFactors {
+        &self.0
+    }
+
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
         let mut snapshot = self.0.load(tenant, user).await?;
         if let (GENERATION_IGNORED, Some(record), Some(settings)) = (FAULT, &mut snapshot.record, &snapshot.settings) {
@@ -46,19 +53,6 @@ impl<const FAULT: u8> FactorStore for Faulty<FAULT> {
         self.0.commit(tenant, user, expected, &next).await
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
-        self.0.settings(tenant).await
-    }
-
-    async fn change_settings(
-        &self,
-        tenant: &TenantId,
-        expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
-        self.0.change_settings(tenant, expected, next).await
-    }
-
     async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
         if FAULT == GENERATION_IGNORED { Ok(0) } else { self.0.purge(tenant, below, at_most).await }
     }
@@ -69,20 +63,6 @@ impl<const FAULT: u8> FactorStore for Faulty<FAULT> {
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         if FAULT == RESET_KEEPS && user.as_str() != "root" { Ok(true) } else { self.0.remove(tenant, user).await }
-    }
-
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
-        self.0.remove_if(tenant, user, version).await
-    }
-
-    async fn users(
-        &self,
-        tenant: &TenantId,
-        generation: Generation,
-        after: Option<&UserId>,
-        at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
-        self.0.users(tenant, generation, after, at_most).await
     }
 }
 

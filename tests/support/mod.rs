@@ -548,3 +548,4 @@ pub mod interject;
 pub mod leaks;
 pub mod steps;
 pub mod wiring;
+pub mod wrapped;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::wrapped::Wraps;
 use super::*;
 
 type Hook = Box<dyn FnOnce() + Send>;
@@ -95,9 +96,11 @@ impl Unsteady {
 }
 
 #[async_trait]
-impl FactorStore for Unsteady {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
-        self.inner.load(tenant, user).await
+impl Wraps for Unsteady {
+    type Inner = MemoryFactors;
+
+    fn inner(&self) -> &MemoryFactors {
+        &self.inner
     }
 
     async fn commit(
@@ -114,45 +117,6 @@ impl FactorStore for Unsteady {
             Writes::Conflict => Ok(Commit::Conflict),
             Writes::Fail => Err("the disk is full".into()),
         }
-    }
-
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
-        self.inner.settings(tenant).await
-    }
-
-    async fn change_settings(
-        &self,
-        tenant: &TenantId,
-        expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
-        self.inner.change_settings(tenant, expected, next).await
-    }
-
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
-        self.inner.purge(tenant, below, at_most).await
-    }
-
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
-        self.inner.count(tenant, below).await
-    }
-
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        self.inner.remove(tenant, user).await
-    }
-
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
-        self.inner.remove_if(tenant, user, version).await
-    }
-
-    async fn users(
-        &self,
-        tenant: &TenantId,
-        generation: Generation,
-        after: Option<&UserId>,
-        at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
-        self.inner.users(tenant, generation, after, at_most).await
     }
 }
 
