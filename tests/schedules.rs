@@ -16,8 +16,8 @@ use countersign::budget::{Budgeted, Limit, MemoryBudget, SendLimits};
 use countersign::memory::MemoryFactors;
 use countersign::{
     Channel, Clock as _, Code, CodeMessage, CodeSender as _, Commit, Destination, EmailAddress, Error, Expected,
-    FactorStore, Fault, Generation, Login, LoginFlow, LoginStep, Purpose, Reason, ResendTo, Saved, Scope, Snapshot,
-    TenantId, TrustDevice, UserId, Version,
+    FactorStore, Fault, Login, LoginFlow, LoginStep, Purpose, Reason, ResendTo, Saved, Scope, TenantId, TrustDevice,
+    UserId,
 };
 use shuttle::future::{block_on, spawn};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};

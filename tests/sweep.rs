@@ -388,3 +388,40 @@ async fn no_charge_is_lost_to_sweeps_at_the_same_moment() {
     }
     assert!(lost > 0, "a store without a condition loses charges, or this test sees nothing");
 }
+
+/// I-10, I-12, I-15: an application that sweeps every hour, and keeps nothing for its sessions, gives a guesser who knows the password no guess
+/// more in 60 days than one that never sweeps, and no message more in a day.
+#[tokio::test]
+async fn sweeping_every_hour_gives_a_guesser_nothing() {
+    let mut came_to = Vec::new();
+    for sweeps in [false, true] {
+        let world = World::new().await;
+        let _ = world.sign_in("bob").await;
+        let (mut learned, mut most_sent, mut swept) = (0, 0, 0);
+        for _day in 0..60 {
+            world.outbox.clear();
+            for hour in 0..24 {
+                world.clock.advance(60 * MINUTE);
+                if hour % 6 == 0
+                    && let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await
+                    && challenge.code.is_some()
+                {
+                    let step = world.submit(&challenge.token, &world.wrong_code()).await;
+                    learned +=
+                        u32::from(matches!(&step, LoginStep::Denied(denied) if denied.reason() == Reason::WrongCode));
+                    // She comes in as well, which ends the row of failures.
+                    let _step = world.submit(&challenge.token, &world.outbox.last_code()).await;
+                }
+                if sweeps {
+                    let progress = world.flow.sweep(&world.acme, Duration::ZERO, None, 5_000).await.unwrap();
+                    swept += progress.removed;
+                }
+            }
+            most_sent = most_sent.max(world.outbox.attempts());
+        }
+        assert_eq!(swept > 0, sweeps, "the sweep does take something: the record of bob, who comes once");
+        came_to.push((learned, most_sent));
+    }
+    assert_eq!(came_to[0], came_to[1]);
+    assert_eq!(came_to[0].0, 50, "25 in 30 days");
+}
