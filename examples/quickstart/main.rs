@@ -59,7 +59,7 @@ impl App {
             users.insert(&tenant, &LoginName::new(name)?, user);
         }
         let clock = ManualClock::new(time::OffsetDateTime::now_utc());
-        let messages = PrintingSender::default();
+        let messages = PrintingSender::new()?;
         let flow = LoginFlow::builder(users, MemoryFactors::new(), messages.clone())
             .password_verifier(passwords)
             .trusted_devices(Duration::from_secs(30 * 24 * 60 * 60), 5)

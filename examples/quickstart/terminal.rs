@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use countersign::message::{Messages, MessagesError};
 use countersign::{Accepted, CodeMessage, CodeSender, Destination, Notice, Purpose, SendError};
 
 /// Asks a person, or, unattended, plays the person.
@@ -47,13 +48,18 @@ impl Terminal {
     }
 }
 
-/// Prints each message as the person would get it, and remembers the code as their mailbox would.
-#[derive(Clone, Default)]
+/// Prints each message in a line, notices in countersign's own words, and remembers the code as their mailbox would.
+#[derive(Clone)]
 pub(crate) struct PrintingSender {
+    messages: Messages,
     last_code: Arc<Mutex<String>>,
 }
 
 impl PrintingSender {
+    pub(crate) fn new() -> Result<Self, MessagesError> {
+        Ok(Self { messages: Messages::builder("acme").build()?, last_code: Arc::default() })
+    }
+
     /// What the person reads in their newest message.
     pub(crate) fn last_code(&self) -> String {
         self.last_code.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -78,7 +84,10 @@ impl CodeSender for PrintingSender {
     }
 
     async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
-        print_message(&notice.destination, &format!("For your information: {:?}.", notice.kind));
+        match &notice.destination {
+            Destination::Sms(_) => print_message(&notice.destination, self.messages.notice_sms(notice).expose()),
+            _ => print_message(&notice.destination, self.messages.notice_email(notice).subject()),
+        }
         Ok(Accepted::Sent)
     }
 }
