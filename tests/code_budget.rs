@@ -196,6 +196,23 @@ async fn success_clears_the_row_of_failures_and_not_the_rolling_budget() {
     let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
 }
 
+/// I-12, I-40: a record holds what still counts and nothing else: no count of nothing, and no failure whose window is over to the millisecond.
+#[tokio::test]
+async fn what_counts_no_more_is_not_saved() {
+    let world = World::new().await;
+    let challenge = world.begin("alice").await;
+    let code = world.outbox.last_code();
+    world.fail_codes(&challenge.token, 1).await.denied().unwrap();
+    let failed = world.now();
+    let _ = authenticated(world.submit(&challenge.token, &code).await);
+    let saved = &world.record(&world.alice)["code_failures"];
+    assert_eq!(saved.as_object().unwrap().keys().collect::<Vec<_>>(), ["recent"]);
+    world.clock.set(failed + 30 * DAY);
+    let challenge = world.begin("alice").await;
+    world.fail_codes(&challenge.token, 1).await.denied().unwrap();
+    assert_eq!(world.record(&world.alice)["code_failures"]["recent"].as_array().unwrap().len(), 1);
+}
+
 /// I-09: a comparison whose charge was not saved is a comparison of which nobody hears.
 #[tokio::test]
 async fn no_result_leaves_before_its_charge_is_saved() {

@@ -153,6 +153,22 @@ async fn the_second_factor_shows_after_the_right_password_only() {
     assert_eq!(world.outbox.attempts(), 2);
 }
 
+/// I-40, I-06: a full house makes room at the moment that it names, when the oldest code ends, and not before.
+#[tokio::test]
+async fn a_login_makes_room_when_its_code_ends() {
+    let world = World::with(|builder| builder.pending_logins(2)).await;
+    let started = world.now();
+    let first = world.begin("alice").await;
+    world.wait_for_the_spacing();
+    world.begin("alice").await;
+    let ends = started + 3 * MINUTE;
+    world.clock.set(ends - Duration::from_millis(1));
+    assert_eq!(denied(&world.try_begin("alice", PASSWORD).await).retry_at(), Some(ends));
+    world.clock.set(ends);
+    world.begin("alice").await;
+    assert_eq!(reason(&world.submit(&first.token, "000000").await), Reason::LoginOver);
+}
+
 /// I-13, attack 38: whoever hammers at a password delays its owner by no more than the longest lock.
 #[tokio::test]
 async fn after_ten_thousand_wrong_passwords_the_owner_gets_in_within_the_longest_lock() {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use countersign::{Actor, EventKind, LockState, NoticeKind, Reason};
+use countersign::{Actor, EventKind, LockState, NoticeKind, Reason, Scope};
 use support::steps::refusal;
 use support::*;
 
@@ -81,4 +81,16 @@ async fn it_forgets_a_user() {
     assert_eq!(world.outbox.notices().len(), 0);
     operator.reset(&world.acme, &world.alice).await.unwrap();
     assert_eq!(world.outbox.notices().len(), 0, "there is nobody to tell");
+}
+
+/// What it says of a tenant is what is saved for that tenant.
+#[tokio::test]
+async fn it_says_and_changes_who_needs_the_second_factor() {
+    let world = World::new().await;
+    let operator = world.flow.operator("T-2").unwrap();
+    for scope in [Scope::SystemAdministratorsOnly, Scope::EntireTenant] {
+        operator.set_scope(&world.acme, scope).await.unwrap();
+        assert_eq!(operator.scope(&world.acme).await.unwrap(), scope);
+    }
+    assert_eq!(operator.scope(&world.other).await.unwrap(), Scope::DoNotUse);
 }

@@ -139,6 +139,20 @@ async fn its_trust_ends_at_its_time_however_often_it_is_used() {
     assert_eq!(saved_devices(&world), 0, "it is forgotten at the next write");
 }
 
+/// I-29: the list ends with the trust, to the millisecond.
+#[tokio::test]
+async fn a_device_is_listed_until_its_trust_ends() {
+    let world = world().await;
+    device(&world, "laptop").await;
+    let operator = world.flow.operator("look").unwrap();
+    let listed = || async { operator.status(&world.acme, &world.alice).await.unwrap().unwrap().devices };
+    let ends = listed().await[0].expires_at;
+    world.clock.set(ends - Duration::from_millis(1));
+    assert_eq!(listed().await.len(), 1);
+    world.clock.set(ends);
+    assert!(listed().await.is_empty());
+}
+
 /// A lifetime that the application has shortened since holds for devices that were registered before, and the list says so.
 #[tokio::test]
 async fn a_shorter_configured_lifetime_holds_for_devices_that_were_there_before() {

@@ -223,6 +223,9 @@ mod tests {
         }
         failures.heal(at(10), &rule);
         assert_eq!(failures.gate(at(10), &rule), Gate::LockedUntil(at(25)));
+        // A lock that is over is not lifted, and its record not written.
+        assert!(!failures.clone().unlock(at(25)));
+        assert!(failures.unlock(at(24)));
         assert_eq!(failures.left(at(25), &rule), 5);
         assert_eq!(failures.recorded(), 5);
     }

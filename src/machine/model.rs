@@ -10,7 +10,7 @@
 //! - `drive`: load, decide, commit, answer; now, later, or never.
 //! - `judge`, `ledger`: what must hold, from the outside.
 //! - `focus`: one alphabet of actions, its first states and its depth, as a model for the checker.
-//! - `sound`: the models; `broken`: drivers with one fault each, which the checker must catch.
+//! - `sound`, `sweeps`: the models; `broken`: drivers with one fault each, which the checker must catch.
 //!
 //! `COUNTERSIGN_MODEL_DEPTH=n` goes n actions deeper than the ordinary test run; use `--release` with it. Two more are 4.5 million worlds,
 //! three minutes on two cores and up to 6 GB with one test thread.
@@ -23,6 +23,7 @@ mod ledger;
 mod sound;
 mod stand_ins;
 mod step;
+mod sweeps;
 mod tamper;
 mod world;
 

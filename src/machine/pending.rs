@@ -93,8 +93,8 @@ impl Case<'_> {
             user: user.id.clone(),
             channel,
             at: self.now,
-            // A record that is not written has no identity to be bound to.
-            record: (self.existed || self.changed).then_some(self.record.id),
+            // An exemption rests on no record: there may be none, and nothing asks which it was.
+            record: (!matches!(basis, Basis::Exempt { .. })).then_some(self.record.id),
             epoch: self.epoch(),
             basis,
             _made_by: Complete,

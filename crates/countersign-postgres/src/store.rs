@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
@@ -16,8 +16,12 @@ use crate::migrate;
 use crate::options::PostgresOptions;
 use crate::sql::Statements;
 
-/// How many records one statement deletes. A purge of more is cut into such slices, with other writers in between.
-const SLICE: u32 = 500;
+/// How many records one statement deletes. A purge of more is cut into such slices, and rests after each for as long as it took: the disk and the
+/// log belong to the other writers half of the time.
+const SLICE: u32 = 250;
+
+/// How long a purge rests at most between two slices: where a server is slow, a batch is to end all the same.
+const LONGEST_REST: Duration = Duration::from_millis(50);
 
 /// How often a commit is sent again that met another one making the tenant's row. Once is enough: the row is never deleted.
 const ATTEMPTS: usize = 4;
@@ -241,11 +245,13 @@ impl FactorStore for PostgresFactors {
             let left = u64::from(at_most).saturating_sub(deleted);
             let asked = i64::try_from(left)?.min(i64::from(SLICE));
             let parameters: [Parameter<'_>; 3] = [(&tenant, Type::TEXT), (&below, Type::INT8), (&asked, Type::INT8)];
+            let started = Instant::now();
             let slice = count(&self.query(&self.sql.purge, &parameters).await?)?;
             deleted = deleted.saturating_add(slice);
             if slice < u64::try_from(asked)? || deleted >= u64::from(at_most) {
                 return Ok(deleted);
             }
+            tokio::time::sleep(started.elapsed().min(LONGEST_REST)).await;
         }
     }
 

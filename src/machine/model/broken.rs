@@ -4,6 +4,7 @@ use super::ledger::Claim;
 use super::sound::{
     backup_codes, devices, guessing, methods, passwords, policy, reset, single_use, switching_off, tenants,
 };
+use super::sweeps::{sweeping, sweeping_at_night};
 use super::tamper::Fault;
 
 macro_rules! caught {
@@ -47,5 +48,9 @@ caught! {
     a_device_at_its_very_end_is_over: DeviceExpiryInclusive breaks I29 in devices;
     a_token_of_any_tenant_opens_the_wrong_door: AnyTenant breaks I03 in tenants;
     a_token_of_any_tenant_writes_to_the_other_one: AnyTenant breaks I04 in tenants;
+    a_sweep_without_condition_forgets_what_was_counted_meanwhile: SweepUnconditional breaks I10 in sweeping;
+    a_sweep_that_overlooks_failures_gives_more_guesses: SweepForgetsFailures breaks I10 in sweeping;
+    a_sweep_that_overlooks_sends_floods_the_person: SweepForgetsSends breaks I15 in sweeping_at_night;
+    a_sweep_that_overlooks_sessions_ends_them: SweepForgetsSessions breaks I25 in sweeping;
     a_number_that_is_saved_unproved_gets_the_codes: NumberSavedUnproved breaks I32 in methods;
 }

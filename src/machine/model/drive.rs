@@ -1,6 +1,7 @@
 //! The driver: a decision is written now, later, or never, and only what is written is answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -11,7 +12,7 @@ use super::step::{Decided, Effect, Step, Typed};
 use super::tamper::Fault;
 use super::world::{Gadget, Host, Person, Proof, Row, Session, Shown, Slot, Subject, Tenant, World, ms, timestamp};
 use crate::ids::Version;
-use crate::machine::{Case, Clearing, Settings, interactive};
+use crate::machine::{Case, Clearing, Settings, Worth, interactive, worth};
 use crate::policy::{Scope, StandardPolicy};
 use crate::reason::Reason;
 use crate::store::Saved;
@@ -74,6 +75,8 @@ impl Focus {
             Action::Wait(time) => world.now += ms(time),
             Action::Scope(tenant, scope) => self.set_scope(world, tenant, scope),
             Action::Purge(tenant) => self.purge(world, tenant),
+            Action::Look(subject) => self.look(world, subject),
+            Action::Sweep => self.sweep(world),
             Action::Reset(subject) => self.reset(world, subject),
             Action::Promote(subject) => host(world, subject, |host| host.administrator = !host.administrator),
             Action::Disable(subject) => host(world, subject, |host| host.active = !host.active),
@@ -314,6 +317,34 @@ impl Focus {
             let left = world.records.iter().find_map(earlier).is_some();
             world.broken.mark_unless(!left, Claim::I27);
             world.purged.insert(tenant);
+        }
+    }
+
+    /// What a sweep decides on.
+    fn look(&self, world: &mut World, subject: Subject) {
+        let mut snapshot = world.snapshot(subject);
+        self.tamper_with_sweep(&mut snapshot);
+        let longest = if self.fault == Fault::SweepForgetsSessions { Duration::ZERO } else { self.longest_session };
+        world.spent = match worth(&self.rules.limits, &snapshot, timestamp(world.now), longest) {
+            Worth::Nothing(version) => Some((subject, version)),
+            _ => None,
+        };
+    }
+
+    /// The store's conditional deletion. No ledger hears of it: everything goes on as if nothing had been deleted.
+    fn sweep(&self, world: &mut World) {
+        let Some((subject, version)) = world.spent.take() else { return };
+        let found = world.records.get(&subject).is_some_and(|row| row.0.version == version);
+        if found || self.fault == Fault::SweepUnconditional {
+            self.saw(Mark::Swept);
+            world.records.remove(&subject);
+            // The application has ended these.
+            let over = |session: &Session| world.now >= session.at + ms(self.longest_session);
+            let own =
+                world.sessions.iter_mut().filter(|it| it.as_ref().is_some_and(|it| it.subject == subject && over(it)));
+            own.for_each(|session| *session = None);
+        } else {
+            self.saw(Mark::WrittenMeanwhile);
         }
     }
 

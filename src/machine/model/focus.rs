@@ -7,7 +7,7 @@ use std::time::Duration;
 use stateright::{Checker, Model, Property};
 
 use super::ledger::{Broken, Claim, MARKS, Mark, properties};
-use super::stand_ins::rules;
+use super::stand_ins::{MONTH, rules};
 use super::step::Step;
 use super::tamper::Fault;
 use super::world::{By, Names, SLOTS, Subject, Tenant, World};
@@ -27,6 +27,9 @@ pub(super) enum Action {
     Scope(Tenant, Scope),
     /// One batch.
     Purge(Tenant),
+    /// A sweep finds somebody's record worth something or nothing; in the second case [`Action::Sweep`] deletes it, or never.
+    Look(Subject),
+    Sweep,
     Reset(Subject),
     /// Gives the administrator's role, or takes it.
     Promote(Subject),
@@ -45,6 +48,8 @@ pub(super) struct Focus {
     pub(super) depth: usize,
     /// What has to be met on the way.
     pub(super) meets: &'static [Mark],
+    /// The longest that a session of the application lives.
+    pub(super) longest_session: Duration,
     pub(super) fault: Fault,
     /// The claim that the fault must break. Without one, nothing goes on where any claim is broken.
     pub(super) wanted: Option<Claim>,
@@ -62,6 +67,7 @@ impl Focus {
             stories: Vec::new(),
             depth,
             meets: &[],
+            longest_session: MONTH,
             fault: Fault::None,
             wanted: None,
             rules: rules(),
@@ -81,7 +87,9 @@ impl Focus {
             Action::Settle => world.held.is_some(),
             Action::Scope(tenant, scope) => world.scope(tenant) != scope,
             Action::Purge(tenant) => world.generation(tenant).number() > 0 && !world.purged.contains(&tenant),
+            Action::Sweep => world.spent.is_some(),
             Action::Wait(_)
+            | Action::Look(_)
             | Action::Reset(_)
             | Action::Promote(_)
             | Action::Disable(_)

@@ -224,5 +224,5 @@ macro_rules! marks {
 marks! {
     ByCode, ByBackupCode, ByDevice, Exempt, WrongCode, WrongBackupCode, CodesLocked, Suspended, RolledOver, BackupLocked, PasswordLocked,
     SendLimit, LoginSendLimit, TooManyLogins, LoginOver, NoLiveCode, Conflict, SessionEnded, Purged, MethodChanged, DeviceRefused,
-    Unlocked, BackupWhileLocked, InvalidCredentials,
+    Unlocked, BackupWhileLocked, InvalidCredentials, Swept, WrittenMeanwhile,
 }

@@ -52,7 +52,7 @@ pub(super) const fn resend(slot: usize) -> Step {
     Step::Resend { slot, at: None }
 }
 
-const fn hours(hours: u64) -> Duration {
+pub(super) const fn hours(hours: u64) -> Duration {
     Duration::from_secs(hours * 3600)
 }
 

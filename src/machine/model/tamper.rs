@@ -70,6 +70,14 @@ pub(super) enum Fault {
     NumberSavedUnproved,
     /// A purge that stops at an empty batch says that it is done, and deletes nothing.
     PurgeDeletesNothing,
+    /// A sweep deletes a record whatever was written to it meanwhile.
+    SweepUnconditional,
+    /// A sweep takes a record that holds failures in a row for an empty one.
+    SweepForgetsFailures,
+    /// A sweep takes a record that holds sends for an empty one.
+    SweepForgetsSends,
+    /// A sweep does not ask how long sessions live.
+    SweepForgetsSessions,
 }
 
 impl Focus {
@@ -149,6 +157,16 @@ impl Focus {
             }
             _ => {}
         }
+    }
+
+    pub(super) fn tamper_with_sweep(&self, snapshot: &mut Snapshot) {
+        let Some(record) = &mut snapshot.record else { return };
+        let forgotten: &[&str] = match self.fault {
+            Fault::SweepForgetsFailures => &["code_failures"],
+            Fault::SweepForgetsSends => &["sends"],
+            _ => return,
+        };
+        edit(record, |record| forgotten.iter().for_each(|field| drop(record.as_object_mut().unwrap().remove(*field))));
     }
 
     pub(super) fn tamper_with_write(&self, world: &World, decided: &mut Decided) {

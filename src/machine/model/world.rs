@@ -12,7 +12,7 @@ use super::step::Decided;
 use crate::clock::Timestamp;
 use crate::contact::EmailAddress;
 use crate::grant::SavedGrant;
-use crate::ids::{DeviceId, LoginId, TenantId, UserId};
+use crate::ids::{DeviceId, LoginId, TenantId, UserId, Version};
 use crate::policy::Scope;
 use crate::store::{Generation, Saved, Snapshot};
 use crate::user::{PasswordHash, User, UserStatus};
@@ -252,6 +252,8 @@ pub(super) struct World {
     /// Logins that were completed or given up, as far as anybody still has their token.
     pub(super) over: BTreeSet<LoginId>,
     pub(super) ledgers: BTreeMap<Subject, Ledger>,
+    /// A record that a sweep has found to hold nothing, as of a version.
+    pub(super) spent: Option<(Subject, Version)>,
     /// Whether a purge has reported its end for the generation of today.
     pub(super) purged: BTreeSet<Tenant>,
     pub(super) broken: Broken,
@@ -282,6 +284,7 @@ impl World {
             proof: None,
             over: BTreeSet::new(),
             ledgers: BTreeMap::new(),
+            spent: None,
             purged: BTreeSet::new(),
             broken: Broken::default(),
             depth: Depth(0),

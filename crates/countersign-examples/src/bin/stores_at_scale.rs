@@ -227,13 +227,17 @@ impl Writer {
     }
 }
 
-/// Median, 99th and 99.9th percentile, and longest.
+/// What P7 allows.
+const ALLOWED: Duration = Duration::from_millis(25);
+
+/// Median, 99th and 99.9th percentile, longest, and how many took longer than what is allowed.
 fn spread(times: &mut [Duration]) -> String {
     times.sort_unstable();
     let part = |thousandths: usize| times.get((times.len() * thousandths / 1_000).min(times.len().saturating_sub(1)));
     let [half, most, nearly_all] = [500, 990, 999].map(|at| part(at).copied().unwrap_or_default());
     let longest = times.last().copied().unwrap_or_default();
-    format!("{half:.1?}, {most:.1?}, {nearly_all:.1?}, {longest:.1?} of {}", times.len())
+    let over = times.iter().filter(|time| **time > ALLOWED).count();
+    format!("{half:.1?}, {most:.1?}, {nearly_all:.1?}, {longest:.1?}; {over} of {} over 25 ms", times.len())
 }
 
 fn median(times: &mut [Duration]) -> Duration {
