@@ -3,7 +3,12 @@
 
 mod support;
 
-use countersign::{Actor, Channel, EventKind, Login, Password, Reason, Scope, Staleness, User, Validity};
+use async_trait::async_trait;
+use countersign::memory::MemoryUsers;
+use countersign::{
+    Actor, Channel, Error, EventKind, Fault, Login, LoginName, Password, PasswordHash, Reason, Scope, Staleness,
+    TenantId, TrustDevice, User, UserId, UserStore, Validity,
+};
 use support::steps::refusal;
 use support::*;
 
@@ -143,4 +148,59 @@ async fn an_id_stays_one_field_of_an_events_line() {
     let _ = world.flow.operator("test").unwrap().forget(&world.acme, &spoof).await.unwrap();
     let line = world.only_event().to_string();
     assert!(line.contains(r#"user="u1 user=root {\"event\":\"login_completed\"}" "#), "{line}");
+}
+
+/// Looks a user up, and answers with another one.
+struct Confused {
+    users: MemoryUsers,
+    answer: UserId,
+}
+
+#[async_trait]
+impl UserStore for Confused {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+        self.users.find_by_login(tenant, name).await
+    }
+
+    async fn find_by_id(&self, tenant: &TenantId, _: &UserId) -> Result<Option<User>, Fault> {
+        self.users.find_by_id(tenant, &self.answer).await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        _: &TenantId,
+        _: &UserId,
+        _: &PasswordHash,
+        _: &PasswordHash,
+    ) -> Result<bool, Fault> {
+        Ok(false)
+    }
+}
+
+/// I-04: a user store that mixes users up is broken, and lets nobody go on as somebody else.
+#[tokio::test]
+async fn another_user_than_the_one_asked_for_is_a_fault() {
+    let mut world = World::new().await;
+    let grant = world.sign_in("alice").await.grant;
+    world.wait_for_the_spacing();
+    let token = world.begin("alice").await.token;
+    let (code, before) = (world.outbox.last_code(), world.row(&world.alice).unwrap());
+    let confused = Confused { users: world.users.clone(), answer: world.root.clone() };
+    world.rewire(confused, world.factors.clone(), world.outbox.clone(), |builder| builder);
+    let submitted = world.flow.submit_code(&world.acme, &token, &code.as_str().into(), TrustDevice::No).await;
+    assert!(matches!(submitted, Err(Error::UserStore { .. })), "{submitted:?}");
+    let revalidated = world.flow.revalidate(&world.acme, &grant).await;
+    assert!(matches!(revalidated, Err(Error::UserStore { .. })), "{revalidated:?}");
+    assert_eq!(world.row(&world.alice).unwrap().version, before.version);
+}
+
+/// I-38: whom a token names is known only once the user is found. Until then the event names nobody: the id may be anything that was typed.
+#[tokio::test]
+async fn an_event_names_no_user_who_is_not_there() {
+    let world = World::new().await;
+    let token = world.begin("alice").await.token;
+    world.users.remove(&world.acme, &world.alice);
+    world.events.clear();
+    assert_eq!(reason(&world.submit(&token, &world.outbox.last_code()).await), Reason::LoginOver);
+    assert_eq!(world.only_event().user, None);
 }

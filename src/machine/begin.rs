@@ -210,16 +210,14 @@ impl Case<'_> {
         if self.record.pending.len() < limits.pending {
             return Ok(());
         }
-        let now = self.now;
-        let code_ends = |pending: &Pending| {
-            pending.code.as_ref().map(|code| code.issued.plus(limits.code_ttl)).filter(|ends| now < *ends)
-        };
+        // Of a code that has expired nothing is left by now.
+        let code_ends = |pending: &Pending| pending.code.as_ref().map(|code| code.issued.plus(limits.code_ttl));
         let oldest_idle = self.record.pending.iter().enumerate().filter(|(_, pending)| code_ends(pending).is_none());
         if let Some((at, _)) = oldest_idle.min_by_key(|(_, pending)| pending.begun) {
             self.record.pending.remove(at);
             return Ok(());
         }
-        let next = self.record.pending.iter().filter_map(code_ends).min().unwrap_or(now);
+        let next = self.record.pending.iter().filter_map(code_ends).min().unwrap_or(self.now);
         Err(Denied::until(Reason::TooManyLogins, next.to_time()))
     }
 

@@ -169,7 +169,7 @@ impl Case<'_> {
             _ if codes.is_err() => None,
             _ => self.destination(user, method).map(|destination| destination.masked()),
         };
-        let may_resend = pending.sends < limits.sends.per_login && pending.wrong < limits.codes.lock_after;
+        let may_resend = pending.sends < limits.sends.per_login;
         OpenLogin {
             login: pending.login,
             token,
