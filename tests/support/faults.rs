@@ -23,6 +23,7 @@ struct Plan {
     calls: Vec<&'static str>,
     fail: Option<(usize, When)>,
     panic: Option<usize>,
+    delay: Option<(usize, ManualClock, Duration)>,
     waits: bool,
 }
 
@@ -30,6 +31,11 @@ impl FaultPoint {
     /// The call with this number, from 1 on, fails; the numbers start anew.
     pub fn arm(&self, number: usize, when: When) {
         *self.0.lock().unwrap() = Plan { fail: Some((number, when)), ..Plan::default() };
+    }
+
+    /// The call with this number, from 1 on, takes so long before it has its effect.
+    pub fn delay(&self, number: usize, clock: ManualClock, time: Duration) {
+        *self.0.lock().unwrap() = Plan { delay: Some((number, clock, time)), ..Plan::default() };
     }
 
     /// The call with this number, from 1 on, panics.
@@ -58,6 +64,9 @@ impl FaultPoint {
         let number = plan.calls.len();
         let panics = plan.panic == Some(number);
         let fail = plan.fail;
+        if let Some((_, clock, time)) = plan.delay.as_ref().filter(|(delayed, ..)| *delayed == number) {
+            clock.advance(*time);
+        }
         drop(plan);
         assert!(!panics, "a plug-in is broken");
         fail.filter(|(fails, _)| *fails == number).map(|(_, when)| when)

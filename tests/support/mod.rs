@@ -546,6 +546,7 @@ impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
 pub mod faults;
 pub mod interject;
 pub mod leaks;
+pub mod operations;
 pub mod steps;
 pub mod wiring;
 pub mod wrapped;

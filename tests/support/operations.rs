@@ -1,0 +1,282 @@
+//! Every operation of the library, by number, over plug-ins that break where a test says.
+
+use super::faults::{FaultPoint, faulty_flow};
+use super::*;
+use countersign::{LoginFlow, Refused, StandardPolicy};
+
+pub const WRONG_BACKUP: &str = "0000-0000-0000-0000-0000-0000";
+pub const BUDGETS: [&str; 3] = ["code_failures", "backup_failures", "setup_failures"];
+
+/// A world in which each step can be taken: alice has a backup code, a login under way and a number that is being proved; bob gets SMS.
+pub struct Stage {
+    pub world: World,
+    pub point: FaultPoint,
+    pub broken: LoginFlow,
+    pub token: String,
+    pub code: String,
+    pub backup: String,
+    pub device: String,
+    pub grant: SavedGrant,
+    pub root: SavedGrant,
+    pub setup_token: String,
+    pub setup_code: String,
+}
+
+pub async fn stage() -> Stage {
+    let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
+    world.choose_sms("bob", "+819012345699").await;
+    let backup = world.make_backup_code("alice").await;
+    let trusted = world.sign_in_and_trust("alice", "phone").await;
+    let (device, grant) = (trusted.device_token.unwrap().expose().to_owned(), trusted.grant.into_saved());
+    let root = world.root_grant().await;
+    world.wait_for_the_spacing();
+    let challenge = world.begin("alice").await;
+    let code = world.outbox.last_code();
+    let _ = world.submit(&challenge.token, &world.wrong_code()).await;
+    let _ = world.submit_backup(&challenge.token, WRONG_BACKUP).await;
+    let _ = world.try_begin("alice", "wrong").await;
+    world.wait_for_the_spacing();
+    let setup =
+        world.flow.account(&world.acme, &grant).use_sms(&PhoneNumber::new("+819012345634").unwrap()).await.unwrap();
+    let setup_code = world.outbox.last_code();
+    world.wait_for_the_spacing();
+    let point = FaultPoint::default();
+    let broken =
+        faulty_flow(&world, &point, StandardPolicy, |b| b.trusted_devices(30 * DAY, 3).fall_back_to_email(true));
+    point.disarm();
+    Stage {
+        token: challenge.token.expose().to_owned(),
+        setup_token: setup.token.expose().to_owned(),
+        world,
+        point,
+        broken,
+        code,
+        backup,
+        device,
+        grant,
+        root,
+        setup_code,
+    }
+}
+
+/// What a step came to, as far as these tests care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    Grant,
+    SomethingElse,
+    Refused,
+    Fault,
+}
+
+fn step(answer: &Result<LoginStep, Error>) -> Came {
+    match answer {
+        Ok(LoginStep::Authenticated(_)) => Came::Grant,
+        Ok(_) => Came::SomethingElse,
+        Err(_) => Came::Fault,
+    }
+}
+
+fn other<T>(answer: &Result<T, Refused>) -> Came {
+    match answer {
+        Ok(_) => Came::SomethingElse,
+        Err(Refused::Denied(_)) => Came::Refused,
+        Err(Refused::Fault(_)) => Came::Fault,
+    }
+}
+
+/// What a step is for, and what it may do to what is saved when it succeeds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Does {
+    /// It lets nobody in, and lowers no counter.
+    Nothing,
+    /// It lets somebody in, and lowers no counter.
+    LetsIn,
+    /// It lets somebody in by a secret, and clears that secret's counter.
+    LetsInAndClears,
+    /// It clears a counter.
+    Clears,
+    /// It goes on after a send that failed; if that breaks, the first half stands.
+    FallsBack,
+    /// It clears everything, and what fails after it changes that no more.
+    Resets,
+    /// It changes who needs the second factor.
+    ChangesTheScope,
+    /// It switches off, or deletes what was saved before that.
+    SwitchesOff,
+}
+
+/// Every operation, by number.
+pub const OPERATIONS: [(&str, Does); 39] = [
+    ("begin", Does::Clears),
+    ("begin with a wrong password", Does::Nothing),
+    ("begin in a tenant that does not use it", Does::LetsIn),
+    ("begin with a vouched password", Does::Clears),
+    ("submit the right code", Does::LetsInAndClears),
+    ("submit a wrong code", Does::Nothing),
+    ("submit the right code and trust", Does::LetsInAndClears),
+    ("submit the backup code", Does::LetsInAndClears),
+    ("submit a wrong backup code", Does::Nothing),
+    ("resend", Does::Nothing),
+    ("cancel", Does::Nothing),
+    ("revalidate", Does::Nothing),
+    ("confirm a number", Does::Clears),
+    ("make a backup code", Does::Nothing),
+    ("reset", Does::Resets),
+    ("set the scope", Does::ChangesTheScope),
+    ("begin from a trusted device", Does::LetsInAndClears),
+    ("resend to email", Does::Nothing),
+    ("account overview", Does::Nothing),
+    ("prove a number", Does::Nothing),
+    ("go back to email", Does::Nothing),
+    ("revoke a device", Does::Nothing),
+    ("revoke all devices", Does::Nothing),
+    ("administrator's look at the scope", Does::Nothing),
+    ("administrator's look at a user", Does::Nothing),
+    ("unlock", Does::Clears),
+    ("operator's reset", Does::Resets),
+    ("operator's unlock", Does::Clears),
+    ("operator's look at a user", Does::Nothing),
+    ("operator's change of scope", Does::ChangesTheScope),
+    ("forget", Does::Resets),
+    ("purge of a tenant that never switched off", Does::Nothing),
+    ("begin with an outdated hash", Does::Nothing),
+    ("begin with an unknown name", Does::Nothing),
+    ("begin with a code by SMS", Does::Nothing),
+    ("begin with SMS that fails, and email", Does::FallsBack),
+    ("switch off", Does::SwitchesOff),
+    ("purge", Does::SwitchesOff),
+    ("sweep", Does::Nothing),
+];
+
+pub async fn operate(stage: &Stage, number: usize) -> Came {
+    let (flow, world) = (&stage.broken, &stage.world);
+    let (acme, token) = (&world.acme, stage.token.as_str().into());
+    let login =
+        |tenant, name, password| countersign::Login { tenant, name, password, channel: Channel::Web, device: None };
+    let (right, wrong) = (PASSWORD.into(), "wrong".into());
+    let trust = TrustDevice::Named("laptop");
+    match number {
+        0 => step(&flow.begin(&login(acme, "alice", &right)).await),
+        1 => step(&flow.begin(&login(acme, "alice", &wrong)).await),
+        2 => step(&flow.begin(&login(&world.other, "alice", &right)).await),
+        3 => {
+            let vouched =
+                countersign::VouchedLogin { tenant: acme, user: &world.alice, channel: Channel::Web, device: None };
+            step(&flow.begin_with_vouched_password(&vouched).await)
+        }
+        4 => step(&flow.submit_code(acme, &token, &stage.code.as_str().into(), TrustDevice::No).await),
+        5 => {
+            let typed = super::steps::other_than(&stage.code).into();
+            step(&flow.submit_code(acme, &token, &typed, TrustDevice::No).await)
+        }
+        6 => step(&flow.submit_code(acme, &token, &stage.code.as_str().into(), trust).await),
+        7 => step(&flow.submit_backup_code(acme, &token, &stage.backup.as_str().into()).await),
+        8 => step(&flow.submit_backup_code(acme, &token, &WRONG_BACKUP.into()).await),
+        9 => step(&flow.resend(acme, &token, ResendTo::Same).await),
+        10 => flow.cancel(acme, &token).await.map_or(Came::Fault, |()| Came::SomethingElse),
+        11 => flow.revalidate(&world.acme, &stage.grant).await.map_or(Came::Fault, |_| Came::SomethingElse),
+        12 => {
+            let (token, code) = (stage.setup_token.as_str().into(), stage.setup_code.as_str().into());
+            other(&flow.account(&world.acme, &stage.grant).confirm_method(&token, &code).await)
+        }
+        13 => other(&flow.account(&world.acme, &stage.grant).new_backup_code().await),
+        14 => match flow.administration(&world.acme, &stage.root).await {
+            Ok(administration) => other(&administration.reset(&world.alice).await),
+            Err(refused) => other::<()>(&Err(refused)),
+        },
+        15 => match flow.administration(&world.acme, &stage.root).await {
+            Ok(administration) => other(&administration.set_scope(Scope::SystemAdministratorsOnly).await),
+            Err(refused) => other::<()>(&Err(refused)),
+        },
+        16 => {
+            let device = stage.device.as_str().into();
+            let login = countersign::Login { device: Some(&device), ..login(acme, "alice", &right) };
+            step(&flow.begin(&login).await)
+        }
+        17 => step(&flow.resend(acme, &token, ResendTo::Email).await),
+        18..=22 => account(stage, number).await,
+        23..=25 => administrate(stage, number).await,
+        26..=31 => operator(stage, number).await,
+        33 => step(&flow.begin(&login(acme, "nobody", &right)).await),
+        34 => step(&flow.begin(&login(acme, "bob", &right)).await),
+        35 => {
+            world.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
+            step(&flow.begin(&login(acme, "bob", &right)).await)
+        }
+        36 => switch_off(flow, stage).await,
+        37 => {
+            assert_eq!(switch_off(&world.flow, stage).await, Came::SomethingElse);
+            flow.purge(acme, 100).await.map_or(Came::Fault, |_| Came::SomethingElse)
+        }
+        38 => flow.sweep(acme, 30 * DAY, None, 100).await.map_or(Came::Fault, |_| Came::SomethingElse),
+        _ => {
+            world.change(&world.bob, |user| {
+                user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}")));
+            });
+            step(&flow.begin(&login(acme, "bob", &right)).await)
+        }
+    }
+}
+
+async fn switch_off(flow: &LoginFlow, stage: &Stage) -> Came {
+    match flow.administration(&stage.world.acme, &stage.root).await {
+        Ok(administration) => other(&administration.set_scope(Scope::DoNotUse).await),
+        Err(refused) => other::<()>(&Err(refused)),
+    }
+}
+
+async fn account(stage: &Stage, number: usize) -> Came {
+    let account = stage.broken.account(&stage.world.acme, &stage.grant);
+    match number {
+        18 => other(&account.overview().await),
+        19 => other(&account.use_sms(&PhoneNumber::new("+819012345678").unwrap()).await),
+        20 => other(&account.use_email().await),
+        21 => {
+            let overview = stage.world.flow.account(&stage.world.acme, &stage.grant).overview().await.unwrap();
+            other(&account.revoke_device(overview.devices[0].id).await)
+        }
+        _ => other(&account.revoke_devices().await),
+    }
+}
+
+async fn administrate(stage: &Stage, number: usize) -> Came {
+    let administration = match stage.broken.administration(&stage.world.acme, &stage.root).await {
+        Ok(administration) => administration,
+        Err(refused) => return other::<()>(&Err(refused)),
+    };
+    match number {
+        23 => other(&administration.scope().await),
+        24 => other(&administration.status(&stage.world.alice).await),
+        _ => other(&administration.unlock(&stage.world.alice).await),
+    }
+}
+
+async fn operator(stage: &Stage, number: usize) -> Came {
+    let (acme, alice) = (&stage.world.acme, &stage.world.alice);
+    let operator = stage.broken.operator("T-1").unwrap();
+    let fault = |failed: bool| if failed { Came::Fault } else { Came::SomethingElse };
+    match number {
+        26 => other(&operator.reset(acme, alice).await),
+        27 => other(&operator.unlock(acme, alice).await),
+        28 => fault(operator.status(acme, alice).await.is_err()),
+        29 => fault(operator.set_scope(acme, Scope::SystemAdministratorsOnly).await.is_err()),
+        30 => fault(operator.forget(acme, alice).await.is_err()),
+        _ => fault(stage.broken.purge(acme, 100).await.is_err()),
+    }
+}
+
+/// The user whom an operation is about, as far as these tests look at one.
+pub fn subject(number: usize) -> &'static str {
+    if matches!(number, 32 | 34 | 35) { "bob" } else { "alice" }
+}
+
+/// The wrong entries that are saved of alice and bob, of each budget. A reset clears them, which is what it is for.
+pub fn counters(world: &World) -> Vec<u64> {
+    let streaks = |user: &UserId| -> Vec<u64> {
+        let Some(saved) = world.row(user) else { return vec![0; 4] };
+        let record: serde_json::Value = serde_json::from_str(&saved.document).unwrap();
+        let budgets = BUDGETS.iter().map(|budget| &record[budget]).chain([&record["password"]["failures"]]);
+        budgets.map(|failures| failures["streak"].as_u64().unwrap_or(0)).collect()
+    };
+    [streaks(&world.alice), streaks(&world.bob)].concat()
+}
