@@ -2,13 +2,13 @@
 
 use crate::clock::Timestamp;
 use crate::contact::Destination;
-use crate::error::{Document, Error};
+use crate::error::Error;
 use crate::event::{Actor, EventKind};
 use crate::flow::driver::{ATTEMPTS, Subject};
 use crate::flow::{Inner, LoginFlow, PurgeProgress};
 use crate::grant::SavedGrant;
 use crate::ids::{TenantId, UserId, Version};
-use crate::machine::{Clearing, Decision, Settings, interactive};
+use crate::machine::{Decision, Settings, interactive};
 use crate::overview::Overview;
 use crate::policy::{Requirement, Scope};
 use crate::reason::{Denied, Reason, Refused};
@@ -232,12 +232,9 @@ impl Inner {
         by: Actor,
         at: Timestamp,
     ) -> Result<bool, Error> {
-        let Current { mut settings, version, mut generation } = current;
-        let from = std::mem::replace(&mut settings.scope, scope);
-        if scope == Scope::DoNotUse {
-            generation = generation.next().ok_or(Error::Corrupt(Document::Settings))?;
-            settings.clearing = Some(Clearing { started: at, deleted: 0, finished: None });
-        }
+        let Current { settings, version, generation } = current;
+        let from = settings.scope;
+        let (settings, generation) = settings.with_scope(scope, generation, at)?;
         let next = Saved { version: self.new_version()?, generation, document: settings.encode()? };
         let written = match self.factors.change_settings(tenant, version, &next).await {
             Ok(commit) => commit == Commit::Written,

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::error::{Document, Error};
 use crate::machine::record::decode;
 use crate::policy::Scope;
-use crate::store::Saved;
+use crate::store::{Generation, Saved};
 
 const FORMAT: u32 = 1;
 
@@ -42,6 +42,21 @@ impl Default for Settings {
 impl Settings {
     pub(crate) fn encode(&self) -> Result<String, Error> {
         serde_json::to_string(self).map_err(|_| Error::Corrupt(Document::Settings))
+    }
+
+    /// The settings and the generation after a change of scope. Switching off begins a new generation, so that nothing that was saved counts
+    /// any more, and a deletion of it (`I-27`).
+    pub(crate) fn with_scope(
+        self,
+        scope: Scope,
+        generation: Generation,
+        now: Timestamp,
+    ) -> Result<(Self, Generation), Error> {
+        if scope != Scope::DoNotUse {
+            return Ok((Self { scope, ..self }, generation));
+        }
+        let next = generation.next().ok_or(Error::Corrupt(Document::Settings))?;
+        Ok((Self { scope, clearing: Some(Clearing { started: now, deleted: 0, finished: None }), ..self }, next))
     }
 
     /// A tenant without saved settings has the default ones.

@@ -48,6 +48,9 @@ caught! {
     a_device_at_its_very_end_is_over: DeviceExpiryInclusive breaks I29 in devices;
     a_token_of_any_tenant_opens_the_wrong_door: AnyTenant breaks I03 in tenants;
     a_token_of_any_tenant_writes_to_the_other_one: AnyTenant breaks I04 in tenants;
+    an_exemption_as_of_the_load_outlives_the_scope: SettingsNotInTheCondition breaks I28 in policy;
+    a_token_of_another_kind_opens_nothing: AnyKindOfToken breaks I02 in devices;
+    a_record_that_is_damaged_lets_nobody_on: DamagesRecords breaks I37 in single_use;
     a_sweep_without_condition_forgets_what_was_counted_meanwhile: SweepUnconditional breaks I10 in sweeping;
     a_sweep_that_overlooks_failures_gives_more_guesses: SweepForgetsFailures breaks I10 in sweeping;
     a_sweep_that_overlooks_sends_floods_the_person: SweepForgetsSends breaks I15 in sweeping_at_night;

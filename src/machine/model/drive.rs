@@ -7,12 +7,13 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::focus::{Action, Focus};
+use super::judge::required;
 use super::ledger::{Budget, Claim, Ledger, Mark};
-use super::step::{Decided, Effect, Step, Typed};
+use super::step::{Decided, Effect, Step, Typed, is_exempt};
 use super::tamper::Fault;
 use super::world::{Gadget, Host, Person, Proof, Row, Session, Shown, Slot, Subject, Tenant, World, ms, timestamp};
 use crate::ids::Version;
-use crate::machine::{Case, Clearing, Settings, Worth, interactive, worth};
+use crate::machine::{Case, Settings, Worth, interactive, worth};
 use crate::policy::{Scope, StandardPolicy};
 use crate::reason::Reason;
 use crate::store::Saved;
@@ -106,6 +107,11 @@ impl Focus {
             world.broken.mark(claim);
         }
         world.broken.mark_unless(decided.write.is_none() || decided.subject.tenant == decided.route, Claim::I04);
+        if let (Some(_), Effect::Complete(done), Some(host)) = (&decided.write, &decided.effect, decided.host) {
+            // As of the commit, not only of the load: the condition covers the settings.
+            let needed = is_exempt(&done.grant) && required(world.scope(decided.route), host);
+            world.broken.mark_unless(!needed, Claim::I28);
+        }
         if answered {
             self.judge(world, decided);
         }
@@ -280,13 +286,10 @@ impl Focus {
 
     /// As an administrator changes the scope.
     fn set_scope(&self, world: &mut World, tenant: Tenant, scope: Scope) {
-        let mut settings = Settings::read(world.settings.get(&tenant).map(|row| &*row.0)).unwrap();
-        let mut generation = world.generation(tenant);
-        settings.scope = scope;
-        if self.raises_generation(scope) {
-            generation = generation.next().unwrap();
-            settings.clearing = Some(Clearing { started: timestamp(0), deleted: 0, finished: None });
-        }
+        let settings = Settings::read(world.settings.get(&tenant).map(|row| &*row.0)).unwrap();
+        let before = world.generation(tenant);
+        let (settings, after) = settings.with_scope(scope, before, timestamp(0)).unwrap();
+        let generation = if self.fault == Fault::OffKeepsGeneration { before } else { after };
         world.scopes.insert(tenant, scope);
         world.scope_changes += 1;
         let [low, ..] = world.scope_changes.to_le_bytes();

@@ -14,7 +14,7 @@ use crate::policy::Scope;
 use crate::reason::Reason;
 
 /// The behaviour table: who needs the second factor at a browser.
-fn required(scope: Scope, host: Host) -> bool {
+pub(super) fn required(scope: Scope, host: Host) -> bool {
     match scope {
         Scope::DoNotUse => false,
         Scope::EntireTenant => true,

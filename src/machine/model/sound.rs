@@ -173,6 +173,8 @@ pub(super) fn policy() -> Focus {
     let mut focus = Focus::new("policy", 4, [(By::Owner, ALICE), (By::Owner, ROOT)]);
     focus.stories = vec![
         vec![ADMINISTRATORS],
+        // A wrong password is saved, so that the exempt login after it is a write.
+        vec![ADMINISTRATORS, Do(wrong_password(A))],
         vec![ON, Do(begin(A)), Do(begin(B))],
         vec![ADMINISTRATORS, Do(begin(A)), Do(begin(B)), Do(code(B, Typed::Right))],
     ];

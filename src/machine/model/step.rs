@@ -310,6 +310,7 @@ impl Focus {
                 let late = password == Password::CheckedFirst;
                 let first = user.map(|_| Names::hash(0)).filter(|_| late && self.fault != Fault::CheckForgotten);
                 let checked = first.as_ref().or(user.and_then(|user| user.password_hash.as_ref()));
+                let device = self.presented(world, device);
                 return Self::begin(world, case, late || self.knows(step, host), checked, device, user);
             }
             Step::Unknown { .. } => return Self::begin(world, case, false, None, Presented::Nothing, None),

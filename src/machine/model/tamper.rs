@@ -7,7 +7,6 @@ use super::stand_ins::{CODE_TTL, DEVICE_LIFETIME};
 use super::step::{Decided, Effect, Presented, Step, Write};
 use super::world::{Host, Moment, Row, Subject, World, ms};
 use crate::ids::Version;
-use crate::policy::Scope;
 use crate::reason::Reason;
 use crate::store::{Saved, Snapshot};
 
@@ -70,6 +69,10 @@ pub(super) enum Fault {
     NumberSavedUnproved,
     /// A purge that stops at an empty batch says that it is done, and deletes nothing.
     PurgeDeletesNothing,
+    /// Takes a pending login's token for that of a trusted device.
+    AnyKindOfToken,
+    /// Hands the machine a record that it can't read.
+    DamagesRecords,
     /// A sweep deletes a record whatever was written to it meanwhile.
     SweepUnconditional,
     /// A sweep takes a record that holds failures in a row for an empty one.
@@ -107,6 +110,15 @@ impl Focus {
                 slot.subject
             }
             _ => subject,
+        }
+    }
+
+    pub(super) fn presented(&self, world: &World, device: Presented) -> Presented {
+        match device {
+            Presented::PendingOf(_) if self.fault == Fault::AnyKindOfToken && !world.devices.is_empty() => {
+                Presented::Device(0)
+            }
+            device => device,
         }
     }
 
@@ -153,6 +165,11 @@ impl Focus {
                     if let (Some(record), Some(settings)) = (record, settings) {
                         record.generation = record.generation.min(settings.generation);
                     }
+                }
+            }
+            Fault::DamagesRecords => {
+                if let Some(record) = record {
+                    record.document.pop();
                 }
             }
             _ => {}
@@ -248,10 +265,6 @@ impl Focus {
         });
         saved.version = Version::from_bytes([0xFF; 16]);
         Some(Row::new(saved))
-    }
-
-    pub(super) fn raises_generation(&self, to: Scope) -> bool {
-        to == Scope::DoNotUse && self.fault != Fault::OffKeepsGeneration
     }
 }
 
