@@ -9,7 +9,7 @@ use countersign::memory::MemoryFactors;
 use countersign::{
     Argon2id, BackupCode, Channel, Code, DeviceToken, EmailAddress, Expected, FactorStore as _, Login, LoginName,
     LoginStep, Password, PasswordAttempt, PasswordHash, PasswordVerifier as _, PendingToken, PhoneNumber, ResendTo,
-    Saved, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, User, UserId, Verdict,
+    Saved, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, User, UserId, Validity, Verdict,
 };
 use countersign_testkit::{Person, SeededEntropy, World};
 use futures_lite::future::block_on;
@@ -45,6 +45,13 @@ fn waiting_of(seed: u64) -> Waiting {
     })
 }
 
+/// The same with secrets of its own for each text: the fuzzer reads the operands of comparisons, those of its own assertions among them.
+fn waiting_of_text(data: &[u8]) -> Waiting {
+    let mut hasher = DefaultHasher::new();
+    data.hash(&mut hasher);
+    waiting_of(hasher.finish())
+}
+
 /// Whoever is let in typed the code: the digits of it, and nothing else but what separates them (`I-20`).
 pub fn code(data: &[u8]) {
     let Ok(typed) = std::str::from_utf8(data) else { return };
@@ -72,10 +79,7 @@ fn digit(c: char) -> Option<char> {
 /// Nobody is let in by a backup code that they have not got, and by one that they have only once (`I-05`, `I-31`).
 pub fn backup_code(data: &[u8]) {
     let Ok(typed) = std::str::from_utf8(data) else { return };
-    // A secret of its own for each text: the fuzzer reads the operands of comparisons, those of the assertions below among them.
-    let mut hasher = DefaultHasher::new();
-    data.hash(&mut hasher);
-    let w = waiting_of(hasher.finish());
+    let w = waiting_of_text(data);
     let (flow, tenant) = (&w.world.flow, &w.world.tenant);
     block_on(async {
         let done = w.world.submit(&w.token.as_str().into(), &w.code).await.unwrap();
@@ -97,31 +101,34 @@ pub fn backup_code(data: &[u8]) {
     });
 }
 
-/// No text is a token but the one that was given out, and no saved grant can be made up that is valid where a second factor is required
-/// and none was given (`I-02`, `I-36`).
+/// No text is a token but the one that was given out, and no text is a session (`I-02`, `I-36`).
 pub fn token(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let w = waiting();
+    let w = waiting_of_text(data);
     let (flow, tenant) = (&w.world.flow, &w.world.tenant);
     block_on(async {
         let right = Code::new(w.code.as_str());
-        if text != w.token {
-            let step = flow.submit_code(tenant, &PendingToken::new(text), &right, TrustDevice::No).await.unwrap();
-            assert!(matches!(step, LoginStep::Denied(_)), "{text:?}");
-            let step = flow.resend(tenant, &PendingToken::new(text), ResendTo::Same).await.unwrap();
-            assert!(matches!(step, LoginStep::Denied(_)), "{text:?}");
-            flow.cancel(tenant, &PendingToken::new(text)).await.unwrap();
-        }
+        let step = flow.submit_code(tenant, &PendingToken::new(text), &right, TrustDevice::No).await.unwrap();
+        assert!(matches!(step, LoginStep::Denied(_)), "{text:?}");
+        let step = flow.resend(tenant, &PendingToken::new(text), ResendTo::Same).await.unwrap();
+        assert!(matches!(step, LoginStep::Denied(_)), "{text:?}");
+        flow.cancel(tenant, &PendingToken::new(text)).await.unwrap();
         let (device, password) = (DeviceToken::new(text), Person::PASSWORD.into());
         let login = Login { tenant, name: "alice", password: &password, channel: Channel::Web, device: Some(&device) };
         assert!(matches!(flow.begin(&login).await.unwrap(), LoginStep::CodeRequired(_)), "{text:?}");
         if let Ok(grant) = serde_json::from_slice::<SavedGrant>(data) {
-            let _ = flow.revalidate(tenant, &grant).await.unwrap();
-            let _ = flow.account(tenant, &grant).confirm_method(&SetupToken::new(text), &right).await;
+            assert!(matches!(flow.revalidate(tenant, &grant).await.unwrap(), Validity::Stale(_)), "{text:?}");
         }
         // The login that was under way is untouched.
         let step = flow.submit_code(tenant, &w.token.as_str().into(), &right, TrustDevice::No).await.unwrap();
-        assert!(matches!(step, LoginStep::Authenticated(_)));
+        let LoginStep::Authenticated(done) = step else { panic!("the code is right") };
+        w.world.clock.advance(std::time::Duration::from_secs(30));
+        let number = PhoneNumber::new("+819012345678").unwrap();
+        let setup = flow.account(tenant, &done.grant).use_sms(&number).await.unwrap();
+        let sent = Code::new(w.world.outbox.last_code().unwrap().code);
+        let confirmed = flow.account(tenant, &done.grant).confirm_method(&SetupToken::new(text), &sent).await;
+        assert!(confirmed.is_err(), "{text:?}");
+        assert!(flow.account(tenant, &done.grant).confirm_method(&setup.token, &sent).await.is_ok());
     });
 }
 
@@ -202,7 +209,8 @@ pub fn contact(data: &[u8]) {
 pub fn password_hash(data: &[u8]) {
     static VERIFIER: OnceLock<Argon2id> = OnceLock::new();
     let Ok(text) = std::str::from_utf8(data) else { return };
-    // What it may cost is bounded, and more than a fuzzer has time for: sixteen passes' worth of a small hash are enough here.
+    // What it may cost is bounded, and more than a fuzzer has time for: sixteen passes' worth of a small hash are enough here. What is beyond
+    // the bounds must cost nothing: the fuzzer's own limits of time and memory see to that.
     if costly(text) {
         return;
     }
@@ -217,10 +225,12 @@ pub fn password_hash(data: &[u8]) {
     }
 }
 
+/// Within what is accepted of a saved hash, and dear.
 fn costly(text: &str) -> bool {
     let number = |name: &str| {
         let digits = text.split(name).nth(1)?;
         digits.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok()
     };
-    number("m=").unwrap_or(0).saturating_mul(number("t=").unwrap_or(1)) > 64 * 1024
+    let (memory, iterations) = (number("m=").unwrap_or(0), number("t=").unwrap_or(1));
+    memory <= 256 * 1024 && iterations <= 10 && memory.saturating_mul(iterations) > 64 * 1024
 }

@@ -2,9 +2,10 @@
 //!
 //! The test runs its own executable again, once for each process, with the same test selected and [`CHILD`] set.
 
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use countersign::{Error, FactorStore, Fault, LoginStep, PendingToken, Reason, Scope};
 use tokio::sync::Barrier;
@@ -52,34 +53,62 @@ pub async fn guess_from_two(
         return Err(Fault::from("no code is required"));
     };
     let code = world.outbox.last_code().ok_or("no code was sent")?.code;
-    let start = SystemTime::now().checked_add(Duration::from_millis(1_500)).ok_or("no time")?;
-    let start = start.duration_since(UNIX_EPOCH)?.as_millis();
     let mut children = Vec::new();
     for _ in 0..2 {
         let mut child = Command::new(std::env::current_exe()?);
         child.args(["--exact", test, "--nocapture", "--test-threads=1"]);
         child.envs(environment.iter().map(|(name, value)| (*name, value.as_str())));
-        child.env(CHILD, format!("{start} {code} {}", challenge.token.expose()));
-        children.push(child.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
+        child.env(CHILD, format!("{code} {}", challenge.token.expose()));
+        let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (stdin, stdout) = (child.stdin.take().ok_or("no pipe")?, child.stdout.take().ok_or("no pipe")?);
+        children.push((child, stdin, BufReader::new(stdout).lines()));
     }
-    let mut tally = Tally::default();
-    for child in children {
-        let output = child.wait_with_output()?;
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let counts = printed.lines().find_map(|line| line.split_once("GUESSED ").map(|(_, counts)| counts));
-        let counts = counts.ok_or_else(|| Fault::from(format!("a process did not guess: {printed}")))?;
-        let mut counts = counts.split(' ').map(|count| count.parse::<usize>().unwrap_or_default());
-        let mut add = |total: &mut usize| *total = total.saturating_add(counts.next().unwrap_or_default());
-        add(&mut tally.wrong);
-        add(&mut tally.refused);
-        add(&mut tally.contended);
-        add(&mut tally.failed);
+    // Each has its connections; only then do they start, both at once.
+    for (.., printed) in &mut children {
+        let _ready = said(printed, "READY")?;
+    }
+    for (_, stdin, _) in &mut children {
+        stdin.write_all(b"GO\n")?;
+    }
+    let (mut tally, mut last_start, mut first_end) = (Tally::default(), 0, u64::MAX);
+    for (mut child, _, mut printed) in children {
+        let numbers = said(&mut printed, "GUESSED ")?;
+        printed.for_each(drop);
+        let _status = child.wait()?;
+        let numbers: Vec<u64> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        let [wrong, refused, contended, failed, start, end] = numbers[..] else { return Err("six numbers".into()) };
+        for (total, count) in [
+            (&mut tally.wrong, wrong),
+            (&mut tally.refused, refused),
+            (&mut tally.contended, contended),
+            (&mut tally.failed, failed),
+        ] {
+            *total = total.saturating_add(usize::try_from(count)?);
+        }
+        (last_start, first_end) = (last_start.max(start), first_end.min(end));
+    }
+    if last_start >= first_end {
+        return Err("the processes came one after the other: this shows nothing".into());
     }
     // The right code does not help any more: what was left of the budget is used up.
     match world.submit(&challenge.token, &code).await? {
         LoginStep::Denied(_) => Ok(tally),
         step => Err(Fault::from(format!("after all those guesses the code still works: {step:?}"))),
     }
+}
+
+/// Reads what a process prints up to the line that holds `word`, and answers what comes after it.
+fn said(printed: &mut impl Iterator<Item = std::io::Result<String>>, word: &str) -> Result<String, Fault> {
+    let mut earlier = String::new();
+    for line in printed {
+        let line = line?;
+        if let Some((_, rest)) = line.split_once(word) {
+            return Ok(rest.to_owned());
+        }
+        earlier.push_str(&line);
+        earlier.push('\n');
+    }
+    Err(Fault::from(format!("a process did not say {word}: {earlier}")))
 }
 
 /// What each of the processes does: waits for the others, guesses, and prints what became of it.
@@ -90,15 +119,17 @@ pub async fn guess_from_two(
 pub async fn guess(store: Arc<dyn FactorStore>) -> Result<(), Fault> {
     let told = std::env::var(CHILD)?;
     let mut told = told.split(' ');
-    let (Some(start), Some(code), Some(token)) = (told.next(), told.next(), told.next()) else {
+    let (Some(code), Some(token)) = (told.next(), told.next()) else {
         return Err(Fault::from("not told what to guess"));
     };
     let right: u32 = code.parse()?;
-    let start = UNIX_EPOCH.checked_add(Duration::from_millis(start.parse()?)).ok_or("no time")?;
     let (world, barrier) = (Arc::new(World::with(store, TENANT, |builder| builder)?), Arc::new(Barrier::new(GUESSES)));
-    if let Ok(wait) = start.duration_since(SystemTime::now()) {
-        tokio::time::sleep(wait).await;
-    }
+    // A connection of this process's own, before the start.
+    let _scope = world.flow.operator("look")?.scope(&world.tenant).await?;
+    println!("READY");
+    let _go = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
+    let micros = || Ok::<_, Fault>(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros());
+    let start = micros()?;
     let mut guesses = JoinSet::new();
     for number in 0..GUESSES {
         let (world, barrier, token) = (Arc::clone(&world), Arc::clone(&barrier), PendingToken::new(token));
@@ -119,6 +150,7 @@ pub async fn guess(store: Arc<dyn FactorStore>) -> Result<(), Fault> {
         };
         *count = count.saturating_add(1);
     }
-    println!("GUESSED {} {} {} {}", tally.wrong, tally.refused, tally.contended, tally.failed);
+    let end = micros()?;
+    println!("GUESSED {} {} {} {} {start} {end}", tally.wrong, tally.refused, tally.contended, tally.failed);
     Ok(())
 }

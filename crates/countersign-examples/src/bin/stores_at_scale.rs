@@ -142,7 +142,7 @@ async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Resu
     Ok(())
 }
 
-/// The whole job as a host runs it, with its progress noted and counted after each batch, against the bare deletion of as many.
+/// The whole job as a host runs it, with its progress noted and counted after each batch.
 async fn whole_job(name: &str, store: Arc<dyn FactorStore>) -> Result<(), Fault> {
     let (tenant, users) = (TenantId::new("flow")?, MemoryUsers::new());
     Person::named("root").administrator().join(&users, &tenant)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, FactorStore, Saved, TenantId, UserId};
+use countersign::{Commit, FactorStore, Generation, Saved, TenantId, UserId};
 
 use crate::conformance::desk::{expecting, must_be, note, row, set, write};
 use crate::conformance::{Backend, Breach, ensure, tenant, user};
@@ -101,6 +101,43 @@ pub async fn a_dropped_call_writes_all_or_nothing(backend: &dyn Backend) -> Resu
         if round % 5 == 4 {
             point.drop_at(store.load(&acme, &alice)).await;
         }
+    }
+    Ok(())
+}
+
+/// A removal whose future is dropped, at whatever point, has removed each record as a whole or not at all, and the handle goes on working. The same
+/// goes for a purge.
+///
+/// # Errors
+///
+/// The [`Breach`] that was found.
+pub async fn a_dropped_removal_removes_all_or_nothing(backend: &dyn Backend) -> Result<(), Breach> {
+    let (store, other) = (backend.open().await?, backend.open().await?);
+    for round in 0..120_u32 {
+        let point = Point::of(round);
+        let acme = tenant(&format!("acme-{round}"))?;
+        let mut written = Vec::new();
+        for number in 0..4 {
+            let (user, record) = (user(&format!("user-{number}"))?, note(0, &number.to_string())?);
+            write(&*store, &acme, &user, expecting(None, None), &record).await?;
+            written.push((user, record));
+        }
+        let [(first, record), ..] = &written[..] else { return Ok(()) };
+        match round % 4 {
+            0 => point.drop_at(store.remove(&acme, first)).await,
+            1 => point.drop_at(store.remove_if(&acme, first, record.version)).await,
+            2 => point.drop_at(store.purge(&acme, Generation::new(1), 4)).await,
+            _ => point.drop_at(store.users(&acme, Generation::new(0), None, 4)).await,
+        }
+        for (user, record) in &written {
+            let found = other.load(&acme, user).await?.record;
+            let whole = found.is_none() || found.as_ref() == Some(record);
+            ensure!(whole, "a dropped removal left {found:?} of {record:?}");
+            ensure!(found.is_some() || round % 4 == 2 || (user == first && round % 4 < 2), "{user:?} is gone");
+        }
+        // Nothing else of the handle was broken by it.
+        while store.purge(&acme, Generation::new(1), 4).await? > 0 {}
+        ensure!(other.count(&acme, Generation::new(1)).await? == 0, "records are left after a purge");
     }
     Ok(())
 }

@@ -193,7 +193,9 @@ pub async fn a_purge_of_many_batches_ends_complete(backend: &dyn Backend) -> Res
             loop {
                 let batch = handle.purge(&acme, Generation::new(1), 20).await?;
                 deleted = deleted.saturating_add(batch);
-                if batch < 20 && handle.count(&acme, Generation::new(1)).await? == 0 {
+                if batch < 20 {
+                    let left = handle.count(&acme, Generation::new(1)).await?;
+                    ensure!(left == 0, "a batch of at most 20 ended with {batch}, and {left} records were left");
                     return Ok::<_, Breach>(deleted);
                 }
             }

@@ -143,8 +143,8 @@ pub mod factors {
         users_of_a_new_tenant_do_not_conflict,
     };
     pub use super::faults::{
-        a_dropped_call_writes_all_or_nothing, acknowledged_writes_are_seen_at_once, comes_back_after_an_interruption,
-        outlives_a_rollback_of_the_application,
+        a_dropped_call_writes_all_or_nothing, a_dropped_removal_removes_all_or_nothing,
+        acknowledged_writes_are_seen_at_once, comes_back_after_an_interruption, outlives_a_rollback_of_the_application,
     };
     pub use super::generations::{
         a_purge_deletes_earlier_generations_only, a_purge_never_takes_a_later_record,
@@ -253,6 +253,7 @@ macro_rules! factor_store_conformance {
             similar_ids_are_different_ids,
             acknowledged_writes_are_seen_at_once,
             a_dropped_call_writes_all_or_nothing,
+            a_dropped_removal_removes_all_or_nothing,
             comes_back_after_an_interruption,
             outlives_a_rollback_of_the_application,
         }

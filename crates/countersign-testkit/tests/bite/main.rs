@@ -40,7 +40,7 @@ bites! {
     settings_are_read_back: KeepsFirstSettings;
     settings_may_keep_their_version: RefusesUnchangedVersion;
     removing_is_exact: RemovesPrefixes;
-    documents_are_kept_byte_for_byte: NormalisesDocuments;
+    documents_are_kept_byte_for_byte: NormalisesDocuments, EmptiesUnknownFormats;
     documents_may_be_as_large_as_the_limit: ShortensDocuments;
     ids_may_be_as_long_as_allowed: ShortensIds;
     numbers_may_be_as_large_as_their_type: SignedNumbers;
@@ -61,13 +61,14 @@ bites! {
     changed_settings_end_commits_that_expected_others: IgnoresSettings, ChecksSettingsFirst;
     first_settings_end_commits_that_expected_none: NoneMeansAny, ChecksSettingsFirst;
     a_purge_deletes_earlier_generations_only: PurgesInclusively, PurgesTooMuch;
-    a_purge_of_many_batches_ends_complete: CountsDoubly;
+    a_purge_of_many_batches_ends_complete: CountsDoubly, EndsBatchesEarly;
     a_purge_never_takes_a_later_record: PurgesByKey;
     nothing_earlier_appears_after_a_purge: ChecksSettingsFirst, IgnoresSettings;
     tenants_are_apart: PurgesEverybody, FoldsCase;
-    similar_ids_are_different_ids: JoinsKeys, FoldsCase, FoldsSpaces;
+    similar_ids_are_different_ids: JoinsKeys, FoldsCase, FoldsSpaces, ComposesAccents;
     acknowledged_writes_are_seen_at_once: Caches;
     a_dropped_call_writes_all_or_nothing: WritesInHalves;
+    a_dropped_removal_removes_all_or_nothing: RemovesInHalves;
     comes_back_after_an_interruption: DiesWithItsConnection, ForgetsOnRestart;
     outlives_a_rollback_of_the_application: JoinsHostTransaction;
 }
@@ -80,6 +81,12 @@ fn every_check_of_the_suite_is_known_to_bite() {
     let listed = suite.split("run, factors, $backend,").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
     let listed: Vec<_> = listed.split(',').map(str::trim).filter(|check| !check.is_empty()).collect();
     assert_eq!(listed, BITING);
+    // The example of the manual is put to all of them.
+    let manual = include_str!("../../src/manual/writing_a_store.md");
+    let tried = manual.split("all! {\n").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
+    let tried: Vec<_> =
+        tried.lines().map(|line| line.trim_matches(&['#', ' ', ','][..])).filter(|check| !check.is_empty()).collect();
+    assert_eq!(tried, BITING);
 }
 
 /// Without a flaw the toy passes, so that it is the flaws that are found.

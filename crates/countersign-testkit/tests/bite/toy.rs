@@ -20,6 +20,7 @@ pub(crate) enum Flaw {
     RefusesUnchangedVersion,
     RemovesPrefixes,
     NormalisesDocuments,
+    EmptiesUnknownFormats,
     ShortensDocuments,
     ShortensIds,
     SignedNumbers,
@@ -39,13 +40,16 @@ pub(crate) enum Flaw {
     PurgesInclusively,
     PurgesTooMuch,
     CountsDoubly,
+    EndsBatchesEarly,
     PurgesByKey,
     PurgesEverybody,
     JoinsKeys,
     FoldsCase,
     FoldsSpaces,
+    ComposesAccents,
     Caches,
     WritesInHalves,
+    RemovesInHalves,
     DiesWithItsConnection,
     ForgetsOnRestart,
     JoinsHostTransaction,
@@ -173,6 +177,7 @@ impl Toy {
             Flaw::ShortensIds => id.chars().take(64).collect(),
             Flaw::FoldsCase => id.to_lowercase(),
             Flaw::FoldsSpaces => id.trim().to_owned(),
+            Flaw::ComposesAccents => id.replace("e\u{301}", "\u{e9}"),
             _ => id.to_owned(),
         }
     }
@@ -203,6 +208,9 @@ impl Toy {
         let mut next = next.clone();
         match self.flaw {
             Flaw::NormalisesDocuments => next.document = next.document.trim().to_owned(),
+            Flaw::EmptiesUnknownFormats if next.document.contains("\"format\":4000000000") => {
+                next.document = "{}".to_owned()
+            }
             Flaw::ShortensDocuments => next.document = next.document.chars().take(30_000).collect::<String>(),
             _ => {}
         }
@@ -373,7 +381,11 @@ impl FactorStore for Toy {
 
     async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
         self.connection()?;
-        let at_most = if self.is(Flaw::PurgesTooMuch) { usize::MAX } else { usize::try_from(at_most)? };
+        let at_most = match self.flaw {
+            Flaw::PurgesTooMuch => usize::MAX,
+            Flaw::EndsBatchesEarly => usize::try_from(at_most)? * 3 / 4,
+            _ => usize::try_from(at_most)?,
+        };
         let found: Vec<_> = {
             let tables = self.shared.tables();
             let goes =
@@ -405,6 +417,12 @@ impl FactorStore for Toy {
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         self.connection()?;
         let key = self.key(tenant, user);
+        if self.is(Flaw::RemovesInHalves) {
+            if let Some(record) = self.shared.tables().records.get_mut(&key) {
+                record.document.clear();
+            }
+            tokio::task::yield_now().await;
+        }
         let mut tables = self.shared.tables();
         if self.is(Flaw::RemovesPrefixes) {
             tables.records.retain(|(tenant, user), _| {
