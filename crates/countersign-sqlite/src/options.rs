@@ -56,6 +56,8 @@ impl SqliteOptions {
     }
 
     /// How long a write waits for other processes that write to the same file; after that it fails with [`SqliteError::Busy`]. 5 s by default.
+    ///
+    /// Up to 64 writes wait together, and fail together. Those that arrive meanwhile, or are more than that, wait after them.
     pub const fn busy_timeout(mut self, time: Duration) -> Self {
         self.busy_timeout = time;
         self

@@ -12,7 +12,8 @@ const SCHEMA: u32 = 2;
 
 /// Opens a connection to a file for writing.
 pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteError> {
-    if !options.create_if_missing && !path.try_exists()? {
+    // Where that can't be told, SQLite says why.
+    if !options.create_if_missing && matches!(path.try_exists(), Ok(false)) {
         return Err(SqliteError::Missing);
     }
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -23,7 +24,8 @@ pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection, S
         return Err(SqliteError::ReadOnly);
     }
     prepare(&connection, options)?;
-    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    // Others may be making the same file. SQLite does not wait for all of their locks by itself here.
+    let mode: String = patience::retry(|| connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)))?;
     if mode != "wal" {
         return Err(SqliteError::NoWriteAheadLog { found: mode });
     }
@@ -116,6 +118,8 @@ pub(crate) mod patience {
     use std::cell::Cell;
     use std::time::{Duration, Instant};
 
+    use rusqlite::ErrorCode;
+
     thread_local! {
         static TIMEOUT: Cell<Duration> = const { Cell::new(Duration::from_secs(5)) };
         static STARTED: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -130,7 +134,23 @@ pub(crate) mod patience {
         if calls == 0 {
             STARTED.set(Some(Instant::now()));
         }
-        let waited = STARTED.get().map_or(Duration::ZERO, |started| started.elapsed());
+        pause(STARTED.get().map_or(Duration::ZERO, |started| started.elapsed()))
+    }
+
+    /// Does it again while it finds the file locked, for what SQLite does not wait for by itself.
+    pub(super) fn retry<T>(work: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let started = Instant::now();
+        loop {
+            let done = work();
+            let busy = done.as_ref().is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy));
+            if !busy || !pause(started.elapsed()) {
+                return done;
+            }
+        }
+    }
+
+    /// Whether there is time left. If so, some of it has passed.
+    fn pause(waited: Duration) -> bool {
         if waited >= TIMEOUT.get() {
             return false;
         }

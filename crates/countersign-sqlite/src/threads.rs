@@ -130,6 +130,15 @@ pub(crate) fn checkpoint(connection: &Connection, wanted: &Receiver<()>) {
 /// After how many writes a checkpoint is asked for.
 const CHECKPOINT: usize = 200;
 
+/// What came of several writes in one transaction.
+enum Together {
+    Written(Vec<Answer>),
+    /// It could not begin or not end, which is no fault of any of them. Nothing was written.
+    Refused(rusqlite::Error),
+    /// There are not several, or one of them failed. Nothing was written.
+    Apart,
+}
+
 /// The work of the thread that writes.
 pub(crate) struct Writer {
     pub(crate) connection: Connection,
@@ -183,27 +192,62 @@ impl Writer {
             }
         }
         match self.together(&group) {
-            Some(answers) => group.into_iter().zip(answers).for_each(|(job, answer)| job.finish(Ok(answer))),
-            // Each by itself, so that each gets its own answer.
-            None => group.into_iter().for_each(|job| {
-                let answer = job.call.run(&self.connection, &self.sql);
-                job.finish(answer);
-            }),
+            Together::Written(answers) => {
+                group.into_iter().zip(answers).for_each(|(job, answer)| job.finish(Ok(answer)));
+            }
+            Together::Refused(error) => {
+                for job in group {
+                    job.finish(Err(SqliteError::shared(&error)));
+                }
+                if matches!(SqliteError::shared(&error), SqliteError::Busy) {
+                    self.give_up([]);
+                }
+            }
+            Together::Apart => self.apart(group),
         }
     }
 
-    /// Runs several writes in one transaction. `None`: there are not several, or one of them failed and nothing was written.
-    fn together(&self, group: &[Job<Write>]) -> Option<Vec<Answer>> {
-        if group.len() < 2 || self.connection.execute_batch("BEGIN IMMEDIATE").is_err() {
-            return None;
+    /// Runs several writes in one transaction.
+    fn together(&self, group: &[Job<Write>]) -> Together {
+        if group.len() < 2 {
+            return Together::Apart;
+        }
+        if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
+            return Together::Refused(error);
         }
         let answers: Result<Vec<_>, _> = group.iter().map(|job| job.call.run(&self.connection, &self.sql)).collect();
-        let answers = answers.ok().filter(|_| self.connection.execute_batch("COMMIT").is_ok());
+        let failed = match answers {
+            Ok(answers) => match self.connection.execute_batch("COMMIT") {
+                Ok(()) => return Together::Written(answers),
+                Err(error) => Together::Refused(error),
+            },
+            Err(_) => Together::Apart,
+        };
         // After some errors SQLite has undone the transaction by itself.
-        if answers.is_none() && !self.connection.is_autocommit() {
+        if !self.connection.is_autocommit() {
             drop(self.connection.execute_batch("ROLLBACK"));
         }
-        answers
+        failed
+    }
+
+    /// Runs each write by itself, so that each gets its own answer.
+    fn apart(&mut self, group: Vec<Job<Write>>) {
+        let mut jobs = group.into_iter();
+        while let Some(job) = jobs.next() {
+            let answer = job.call.run(&self.connection, &self.sql);
+            let busy = matches!(answer, Err(SqliteError::Busy));
+            job.finish(answer);
+            if busy {
+                return self.give_up(jobs);
+            }
+        }
+    }
+
+    /// Somebody else has kept the lock for the whole time-out. Whatever was taken from the queue before has waited as long, purges too.
+    fn give_up(&mut self, jobs: impl IntoIterator<Item = Job<Write>>) {
+        for job in jobs.into_iter().chain(self.later.drain(..)) {
+            job.finish(Err(SqliteError::Busy));
+        }
     }
 
     /// Deletes slice by slice, with a group of other writes after each, so that nobody waits for a whole batch.
@@ -230,6 +274,10 @@ impl Writer {
             let others = self.queue.take_waiting(GROUP);
             self.serve(others);
         };
+        let busy = matches!(answer, Err(SqliteError::Busy));
         job.finish(answer);
+        if busy {
+            self.give_up([]);
+        }
     }
 }

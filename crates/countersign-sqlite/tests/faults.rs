@@ -51,25 +51,29 @@ async fn a_damaged_file_is_a_fault_and_no_empty_store() {
     store.close().await;
     assert!(add(&store, 200, 600).await.is_err(), "a closed store takes no writes");
     checkpoint(&path);
-    let mut bytes = std::fs::read(&path).unwrap();
-    let length = bytes.len();
-    for byte in &mut bytes[8 * 4096..length] {
-        *byte = 0x5a;
-    }
-    std::fs::write(&path, bytes).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let mut damaged = whole.clone();
+    damaged[8 * 4096..].fill(0x5a);
+    std::fs::write(&path, damaged).unwrap();
+    let store = SqliteFactors::open(&path).await.unwrap();
     let mut faults = 0;
-    let mut absent = 0;
-    if let Ok(store) = SqliteFactors::open(&path).await {
-        for number in 0..200 {
-            match store.load(&acme(), &user(number)).await {
-                Ok(snapshot) if snapshot.record.is_none() => absent += 1,
-                Ok(_) => {}
-                Err(_) => faults += 1,
+    for number in 0..200 {
+        match store.load(&acme(), &user(number)).await {
+            Ok(snapshot) => assert_eq!(snapshot.record.unwrap(), row(number, 600), "{number} is taken for another"),
+            Err(fault) => {
+                assert_eq!(format!("{fault:?}"), "Damaged");
+                faults += 1;
             }
         }
-        assert!(faults > 0, "damage was not noticed");
     }
-    assert_eq!(absent, 0, "records that were written are taken for absent");
+    assert!(faults > 0, "damage was not noticed");
+    store.close().await;
+    // Behind the header of the file there is what tells of its tables.
+    let mut damaged = whole;
+    damaged[100..4096].fill(0x5a);
+    std::fs::write(&path, damaged).unwrap();
+    let refused = SqliteFactors::open(&path).await;
+    assert!(matches!(refused, Err(SqliteError::Damaged)), "{refused:?}");
 }
 
 fn checkpoint(path: &Path) {
@@ -116,6 +120,18 @@ async fn a_missing_file_is_made_only_if_that_is_wanted() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_opened_has_an_error_with_a_name() {
+    let directory = tempfile::tempdir().unwrap();
+    for path in [directory.path().join("missing/countersign.db"), directory.path().to_owned()] {
+        let refused = SqliteFactors::open(&path).await;
+        assert!(matches!(refused, Err(SqliteError::CannotOpen)), "{}: {refused:?}", path.display());
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    let refused = SqliteFactors::options().create_if_missing(false).open(directory.path().join("missing/a.db")).await;
+    assert!(matches!(refused, Err(SqliteError::Missing)), "{refused:?}");
+}
+
+#[tokio::test]
 async fn prefixes_keep_stores_in_one_file_apart_and_are_checked() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("app.db");
@@ -157,9 +173,13 @@ async fn a_read_only_directory_is_refused() {
     let path = directory.path().join("countersign.db");
     SqliteFactors::open(&path).await.unwrap().close().await;
     checkpoint(&path);
-    if let Ok(test) = std::env::var("COUNTERSIGN_TEST_READ_ONLY") {
-        let refused = SqliteFactors::open(test).await;
-        assert!(matches!(refused, Err(SqliteError::ReadOnly | SqliteError::Other { .. })), "{refused:?}");
+    if let Ok(readable) = std::env::var("COUNTERSIGN_TEST_READ_ONLY") {
+        for name in ["countersign.db", "writable.db"] {
+            let refused = SqliteFactors::open(Path::new(&readable).join(name)).await;
+            assert!(matches!(refused, Err(SqliteError::ReadOnly)), "{name}: {refused:?}");
+        }
+        let refused = SqliteFactors::open(Path::new(&readable).join("new.db")).await;
+        assert!(matches!(refused, Err(SqliteError::CannotOpen)), "{refused:?}");
         println!("REFUSED");
         return;
     }
@@ -167,17 +187,19 @@ async fn a_read_only_directory_is_refused() {
     let root = Command::new("id").arg("-u").output().unwrap().stdout.trim_ascii() == b"0";
     let test = std::env::current_exe().unwrap();
     let readable = tempfile::tempdir().unwrap();
-    for (from, to) in [(&test, "test"), (&path, "countersign.db")] {
+    for (from, to) in [(&test, "test"), (&path, "countersign.db"), (&path, "writable.db")] {
         std::fs::copy(from, readable.path().join(to)).unwrap();
     }
     assert!(Command::new("chmod").args(["-R", "a+rX,a-w"]).arg(readable.path()).status().unwrap().success());
+    let writable = readable.path().join("writable.db");
+    assert!(Command::new("chmod").arg("a+rw").arg(&writable).status().unwrap().success());
     let test = readable.path().join("test");
     let mut again = if root { Command::new("setpriv") } else { Command::new(&test) };
     if root {
         again.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&test);
     }
     again.args(["--exact", "a_read_only_directory_is_refused", "--nocapture"]).stdin(Stdio::null());
-    let output = again.env("COUNTERSIGN_TEST_READ_ONLY", readable.path().join("countersign.db")).output().unwrap();
+    let output = again.env("COUNTERSIGN_TEST_READ_ONLY", readable.path()).output().unwrap();
     let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(Command::new("chmod").args(["-R", "u+w"]).arg(readable.path()).status().unwrap().success());
     assert!(printed.contains("REFUSED"), "{printed}");
@@ -188,7 +210,7 @@ async fn a_read_only_directory_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_a_fault_and_loses_nothing() {
     if let Ok(path) = std::env::var("COUNTERSIGN_TEST_FULL") {
-        let store = SqliteFactors::open(path).await.unwrap();
+        let store = SqliteFactors::open(&path).await.unwrap();
         let mut number = 0;
         let refused = loop {
             match add(&store, number, 3_000).await {
@@ -198,12 +220,16 @@ async fn a_full_disk_is_a_fault_and_loses_nothing() {
             number += 1;
             assert!(number < 10_000, "the limit does not bite");
         };
+        assert_eq!(format!("{refused:?}"), "Full");
         // What was acknowledged can be read by the same store.
         for number in 0..number {
             assert!(store.load(&acme(), &user(number)).await.unwrap().record.is_some());
         }
         assert!(store.load(&acme(), &user(number)).await.unwrap().record.is_none());
-        println!("ACKNOWLEDGED {number} {refused:?}");
+        // It is the log that can't grow. Emptied, it has room again.
+        checkpoint(Path::new(&path));
+        assert_eq!(add(&store, number, 3_000).await.unwrap(), Commit::Written);
+        println!("ACKNOWLEDGED {}.", number + 1);
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -214,11 +240,9 @@ async fn a_full_disk_is_a_fault_and_loses_nothing() {
     again.args(["-c", script]).arg(std::env::current_exe().unwrap()).stdin(Stdio::null());
     let output = again.env("COUNTERSIGN_TEST_FULL", &path).output().unwrap();
     let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let acknowledged =
-        printed.lines().find_map(|line| line.split_once("ACKNOWLEDGED ").map(|(_, rest)| rest.to_owned()));
-    let acknowledged = acknowledged.unwrap_or_else(|| panic!("{printed}"));
-    let number: u32 = acknowledged.split(' ').next().unwrap().parse().unwrap();
-    assert!(number > 20, "{acknowledged}");
+    let acknowledged = printed.split_once("ACKNOWLEDGED ").and_then(|(_, rest)| rest.split_once('.'));
+    let number: u32 = acknowledged.unwrap_or_else(|| panic!("{printed}")).0.parse().unwrap();
+    assert!(number > 20, "{number}");
     let store = SqliteFactors::open(&path).await.unwrap();
     assert_eq!(store.count(&acme(), Generation::new(1)).await.unwrap(), u64::from(number));
     for number in 0..number {
