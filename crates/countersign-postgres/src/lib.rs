@@ -2,6 +2,7 @@
 
 mod budget;
 mod error;
+mod late;
 mod migrate;
 mod options;
 mod sql;

@@ -1,8 +1,10 @@
 //! The tables, and what a server must be like.
 
-use deadpool_postgres::Pool;
+use deadpool_postgres::{Client, Pool};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::PostgresError;
+use crate::late;
 use crate::options::PostgresOptions;
 
 /// The schema of the tables that this version makes.
@@ -15,8 +17,21 @@ const CHARGE: &str = include_str!("charge.sql");
 const LOCK: i64 = 0x636f_756e_7465_7273;
 
 /// Refuses a server that forgets, and makes or migrates the tables. A node that finds them as they should be needs no right to make any.
-pub(crate) async fn prepare(pool: &Pool, options: &PostgresOptions) -> Result<(), PostgresError> {
+/// All of it together may take as long as one statement.
+pub(crate) async fn prepare(
+    pool: &Pool,
+    tls: &MakeRustlsConnect,
+    options: &PostgresOptions,
+) -> Result<(), PostgresError> {
     let client = pool.get().await?;
+    if let Ok(prepared) = tokio::time::timeout(options.statement_timeout, prepare_on(&client, options)).await {
+        return prepared;
+    }
+    late::end(client, tls.clone());
+    Err(PostgresError::TimedOut)
+}
+
+async fn prepare_on(client: &Client, options: &PostgresOptions) -> Result<(), PostgresError> {
     let settings = "SELECT current_setting('server_encoding'), current_setting('fsync'),
         current_setting('synchronous_commit'), current_setting('full_page_writes')";
     for message in client.simple_query(settings).await? {
@@ -31,7 +46,7 @@ pub(crate) async fn prepare(pool: &Pool, options: &PostgresOptions) -> Result<()
         }
     }
     let schema = &options.schema;
-    if version(&client, schema).await? == Some(VERSION) {
+    if version(client, schema).await? == Some(VERSION) {
         return Ok(());
     }
     let charge = CHARGE.replace("{schema}", schema);
@@ -78,14 +93,14 @@ pub(crate) async fn prepare(pool: &Pool, options: &PostgresOptions) -> Result<()
             "#
         ))
         .await?;
-    match version(&client, schema).await? {
+    match version(client, schema).await? {
         Some(VERSION) => Ok(()),
         found => Err(PostgresError::NewerSchema { found: found.unwrap_or_default(), readable: VERSION }),
     }
 }
 
 /// The version of the tables. `None`: there are none.
-async fn version(client: &deadpool_postgres::Client, schema: &str) -> Result<Option<i32>, PostgresError> {
+async fn version(client: &Client, schema: &str) -> Result<Option<i32>, PostgresError> {
     let exists = format!("SELECT to_regclass('\"{schema}\".schema_version') IS NOT NULL");
     if number(client, &exists).await?.as_deref() != Some("t") {
         return Ok(None);
@@ -97,7 +112,7 @@ async fn version(client: &deadpool_postgres::Client, schema: &str) -> Result<Opt
     }
 }
 
-async fn number(client: &deadpool_postgres::Client, query: &str) -> Result<Option<String>, PostgresError> {
+async fn number(client: &Client, query: &str) -> Result<Option<String>, PostgresError> {
     let found = client.simple_query(query).await?.into_iter().find_map(|message| match message {
         tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
         _ => None,

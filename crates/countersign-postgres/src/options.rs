@@ -1,10 +1,12 @@
 //! How a server is reached.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::PostgresError;
 use crate::store::PostgresFactors;
@@ -62,7 +64,8 @@ impl PostgresOptions {
         self
     }
 
-    /// How long making a connection may take. 5 s by default.
+    /// How long making a connection may take. 5 s by default. Where the address names several hosts they share that time, so that one that does
+    /// not answer leaves enough for the next.
     pub const fn connect_timeout(mut self, time: Duration) -> Self {
         self.connect_timeout = time;
         self
@@ -74,7 +77,8 @@ impl PostgresOptions {
         self
     }
 
-    /// How long one statement may take; after that its connection is given up. 10 s by default.
+    /// How long one statement may take, and all of the statements that make or migrate the tables together. 10 s by default. After that the
+    /// server is asked to end it, and its connection is given up.
     pub const fn statement_timeout(mut self, time: Duration) -> Self {
         self.statement_timeout = time;
         self
@@ -106,11 +110,11 @@ impl PostgresOptions {
     ///
     /// [`PostgresError`] says why it can't be used.
     pub async fn connect(self, address: &str) -> Result<PostgresFactors, PostgresError> {
-        let pool = self.pool(address)?;
-        PostgresFactors::on(pool, &self).await
+        let (pool, tls) = self.pool(address)?;
+        PostgresFactors::on(pool, tls, &self).await
     }
 
-    fn pool(&self, address: &str) -> Result<Pool, PostgresError> {
+    fn pool(&self, address: &str) -> Result<(Pool, MakeRustlsConnect), PostgresError> {
         let name = &self.schema;
         let identifier = (1..=48).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
@@ -122,14 +126,17 @@ impl PostgresOptions {
             ));
         }
         let mut config = read_address(address)?;
-        config.connect_timeout(self.connect_timeout);
+        let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
+        let share = u32::try_from(hosts).ok().and_then(|hosts| self.connect_timeout.checked_div(hosts));
+        config.connect_timeout(share.unwrap_or(self.connect_timeout));
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         if config.get_application_name().is_none() {
             config.application_name("countersign");
         }
         let tls = tls::connector(self.roots.as_deref())?;
-        let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-        Pool::builder(manager)
+        let manager =
+            Manager::from_config(config, tls.clone(), ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let pool = Pool::builder(manager)
             .max_size(self.connections.max(1))
             .runtime(Runtime::Tokio1)
             // The connection that was used last: the server's process behind it still has everything at hand.
@@ -138,7 +145,8 @@ impl PostgresOptions {
             .create_timeout(Some(self.connect_timeout))
             .recycle_timeout(Some(self.connect_timeout))
             .build()
-            .map_err(|error| PostgresError::Unavailable { source: Box::new(error) })
+            .map_err(|error| PostgresError::Unavailable { source: Box::new(error) })?;
+        Ok((pool, tls))
     }
 }
 
@@ -148,12 +156,16 @@ fn read_address(address: &str) -> Result<Config, PostgresError> {
     let text =
         address.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
     let mut config: Config = text.parse().map_err(|_| PostgresError::Address)?;
-    let local = config.get_hosts().iter().all(|host| match host {
-        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
+    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
+    let local = hosts.iter().all(|host| match host {
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
         #[cfg(unix)]
         Host::Unix(_) => true,
     });
-    if !text.contains("sslmode=") {
+    // A `hostaddr` is what is connected to, whatever the host's name is. Without either there is no connection: the driver knows no default.
+    let local = local && addresses.iter().all(IpAddr::is_loopback) && !(hosts.is_empty() && addresses.is_empty());
+    // The driver's own default can't be told from the word itself.
+    if config.get_ssl_mode() == SslMode::Prefer && !text.contains("sslmode=prefer") {
         config.ssl_mode(if local { SslMode::Disable } else { SslMode::Require });
     }
     Ok(config)
@@ -174,6 +186,18 @@ mod tests {
         assert_eq!(mode("postgres://u@127.0.0.1/d"), SslMode::Disable);
         assert_eq!(mode("postgres://u@[::1]/d?sslmode=prefer"), SslMode::Prefer);
         assert_eq!(mode("host=/run/postgresql user=u"), SslMode::Disable);
+        // What is connected to is the `hostaddr`.
+        assert_eq!(mode("hostaddr=10.0.0.7 user=u"), SslMode::Require);
+        assert_eq!(mode("host=localhost hostaddr=10.0.0.7 user=u"), SslMode::Require);
+        assert_eq!(mode("host=/run/postgresql hostaddr=10.0.0.7 user=u"), SslMode::Require);
+        assert_eq!(mode("host=localhost,localhost hostaddr=127.0.0.1,10.0.0.7 user=u"), SslMode::Require);
+        assert_eq!(mode("postgres://u@localhost/d?hostaddr=10.0.0.7"), SslMode::Require);
+        assert_eq!(mode("hostaddr=127.0.0.1 user=u"), SslMode::Disable);
+        assert_eq!(mode("host=localhost hostaddr=::1 user=u"), SslMode::Disable);
+        assert_eq!(mode("user=u dbname=d"), SslMode::Require);
+        // The word counts where it is a setting, however it is written.
+        assert_eq!(mode("host=db.example.com user=u password=sslmode=disable"), SslMode::Require);
+        assert_eq!(mode("host=localhost user=u sslmode = require"), SslMode::Require);
     }
 
     #[test]

@@ -9,9 +9,11 @@ use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snaps
 use deadpool_postgres::{Object, Pool};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::budget::PostgresBudget;
 use crate::error::PostgresError;
+use crate::late;
 use crate::migrate;
 use crate::options::PostgresOptions;
 use crate::sql::Statements;
@@ -35,6 +37,8 @@ pub struct PostgresFactors {
     sql: Arc<Statements>,
     prepared: bool,
     statement_timeout: Duration,
+    /// For the connections over which statements are cancelled.
+    tls: MakeRustlsConnect,
 }
 
 /// A parameter of a statement, with its type: so that one round trip is enough also where nothing is prepared.
@@ -64,13 +68,18 @@ impl PostgresFactors {
         &self.sql
     }
 
-    pub(crate) async fn on(pool: Pool, options: &PostgresOptions) -> Result<Self, PostgresError> {
-        migrate::prepare(&pool, options).await?;
+    pub(crate) async fn on(
+        pool: Pool,
+        tls: MakeRustlsConnect,
+        options: &PostgresOptions,
+    ) -> Result<Self, PostgresError> {
+        migrate::prepare(&pool, &tls, options).await?;
         Ok(Self {
             pool,
             sql: Arc::new(Statements::new(&options.schema)),
             prepared: options.prepared_statements,
             statement_timeout: options.statement_timeout,
+            tls,
         })
     }
 
@@ -80,8 +89,7 @@ impl PostgresFactors {
         if let Ok(rows) = tokio::time::timeout(self.statement_timeout, self.send(&client, text, parameters)).await {
             return Ok(rows?);
         }
-        // The answer may still come: this connection is of no use to others.
-        drop(Object::take(client));
+        late::end(client, self.tls.clone());
         Err(PostgresError::TimedOut)
     }
 

@@ -1,32 +1,15 @@
 //! Crashes of the server in the middle of a storm of writes.
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod support;
+
 use std::time::{Duration, Instant};
 
 use countersign::budget::{Account, Charged, Limit, SendBudget};
-use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
+use countersign::{Commit, Expected, FactorStore, Saved, TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
-use countersign_testkit::servers::{Server, skip};
+use support::{number, row, server};
 use time::OffsetDateTime;
-
-fn server(settings: &[&str]) -> Option<Server> {
-    let server = Server::postgres(settings).unwrap();
-    if server.is_none() {
-        skip("no PostgreSQL server is installed").unwrap();
-    }
-    server
-}
-
-fn row(number: u32) -> Saved {
-    let mut version = [0; 16];
-    version[..4].copy_from_slice(&number.to_be_bytes());
-    let version = Version::from_bytes(version);
-    Saved { version, generation: Generation::new(0), document: format!("{{\"number\":{number}}}") }
-}
-
-fn number(row: &Saved) -> u32 {
-    u32::from_be_bytes(row.version.as_bytes()[..4].try_into().unwrap())
-}
 
 /// What was acknowledged is there after each crash, and nothing more than the one write that was under way.
 #[tokio::test(flavor = "multi_thread")]

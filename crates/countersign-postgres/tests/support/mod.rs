@@ -1,14 +1,17 @@
 //! A PostgreSQL schema of one test's own.
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::indexing_slicing, clippy::unwrap_used)]
+
+pub mod standby;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use countersign::budget::SendBudget;
-use countersign::{FactorStore, Fault};
+use countersign::{FactorStore, Fault, Generation, Saved, Version};
 use countersign_postgres::{PostgresFactors, PostgresOptions};
 use countersign_testkit::conformance::{Backend, BudgetBackend, HostTransaction};
+use countersign_testkit::servers::{Server, skip};
 use tokio_postgres::{Client, NoTls};
 
 pub struct Schema {
@@ -36,6 +39,27 @@ impl Schema {
     }
 }
 
+/// A record or settings whose version is this number.
+pub fn row(number: u32) -> Saved {
+    let mut version = [0; 16];
+    version[..4].copy_from_slice(&number.to_be_bytes());
+    let version = Version::from_bytes(version);
+    Saved { version, generation: Generation::new(0), document: format!("{{\"number\":{number}}}") }
+}
+
+pub fn number(row: &Saved) -> u32 {
+    u32::from_be_bytes(row.version.as_bytes()[..4].try_into().unwrap())
+}
+
+/// A server of one test's own.
+pub fn server(settings: &[&str]) -> Option<Server> {
+    let server = Server::postgres(settings).unwrap();
+    if server.is_none() {
+        skip("no PostgreSQL server is installed").unwrap();
+    }
+    server
+}
+
 pub async fn connect(url: &str) -> Result<Client, Fault> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(connection);
@@ -51,11 +75,15 @@ impl Backend for Schema {
     /// Ends all connections that stores have, as a restart does. A restart itself is in `tests/restarts.rs`.
     async fn interrupt(&self) -> Result<bool, Fault> {
         let ended = format!(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+            "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
             WHERE application_name = 'countersign' AND pid <> pg_backend_pid() AND query LIKE '%\"{}\"%'",
             self.name
         );
-        self.client().await?.simple_query(&ended).await?;
+        let ended: i64 = self.client().await?.query_one(&ended, &[]).await?.try_get(0)?;
+        // A pooler may have given the connections to other stores meanwhile.
+        if ended == 0 && self.store_url == self.url {
+            return Err("no connection of a store was there to be ended".into());
+        }
         Ok(true)
     }
 
