@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use countersign::{
-    Actor, Basis, CredentialsCause, DeviceId, Event, EventKind, Exemption, LoginId, LoginStep, Method, PasswordHash,
-    PhoneNumber, ResendTo, Scope, SecretKind, SendErrorKind, TrustDevice, UserStatus,
+    Actor, Basis, CredentialsCause, DeviceId, Event, EventKind, Exemption, LoginId, LoginStep, Method, MethodChange,
+    PasswordHash, PhoneNumber, ResendTo, Scope, SecretKind, SendErrorKind, TrustDevice, UserStatus,
 };
 use support::*;
 
@@ -77,6 +77,40 @@ async fn each_step_of_a_login_is_exactly_one_event() {
     assert_eq!(take(&world), ["login_completed"]);
 }
 
+/// I-38: a backup code that is wrong, one that completes a login, and one that pauses.
+#[tokio::test]
+async fn each_entry_of_a_backup_code_is_exactly_one_event() {
+    let world = world().await;
+    let backup = world.make_backup_code("alice").await;
+    world.wait_for_the_spacing();
+    let challenge = world.begin("alice").await;
+    take(&world);
+    let _ = world.submit_backup(&challenge.token, WRONG_BACKUP).await;
+    let event = world.only_event();
+    assert!(matches!(
+        event.kind,
+        EventKind::SecretWrong { login, secret: SecretKind::BackupCode, locked_until: None, suspended: false }
+            if login == challenge.login
+    ));
+    assert_eq!(event.user.as_ref(), Some(&world.alice));
+    let done = authenticated(world.submit_backup(&challenge.token, &backup).await);
+    let completed = EventKind::LoginCompleted { login: challenge.login, basis: Basis::BackupCode, trusted: None };
+    assert_eq!(world.only_event().kind, completed);
+    let _ = world.submit_backup(&challenge.token, done.backup_code.unwrap().expose()).await;
+    assert_eq!(take(&world), ["step_refused"], "that login is over");
+    world.wait_for_the_spacing();
+    let challenge = world.begin("alice").await;
+    take(&world);
+    for _ in 0..5 {
+        let _ = world.submit_backup(&challenge.token, WRONG_BACKUP).await;
+    }
+    let pause = world.events.all().pop().unwrap().kind;
+    assert!(matches!(pause, EventKind::SecretWrong { locked_until: Some(_), suspended: false, .. }), "{pause:?}");
+    assert_eq!(take(&world), ["secret_wrong"; 5]);
+    let _ = world.submit_backup(&challenge.token, WRONG_BACKUP).await;
+    assert_eq!(take(&world), ["step_refused"], "not compared");
+}
+
 /// What goes on beside a step has an event of its own.
 #[tokio::test]
 async fn failed_deliveries_notices_and_rehashes_are_events_too() {
@@ -131,6 +165,17 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
     assert_eq!(take(&world), ["method_changed"]);
     let _change = account.use_email().await.unwrap();
     assert_eq!(take(&world), ["method_changed"], "at once, after a login by email");
+    let backup = account.new_backup_code().await.unwrap();
+    world.wait_for_the_spacing();
+    let challenge = world.begin("alice").await;
+    let grant = authenticated(world.submit_backup(&challenge.token, backup.expose()).await).grant;
+    let by_backup = world.flow.account(&world.acme, &grant);
+    world.wait_for_the_spacing();
+    take(&world);
+    let MethodChange::Prove(setup) = by_backup.use_email().await.unwrap() else { panic!("a proof is needed") };
+    assert_eq!(world.only_event().kind, EventKind::SetupStarted { method: Method::Email });
+    let _method = by_backup.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
+    assert_eq!(world.only_event().kind, EventKind::MethodChanged { to: Method::Email });
     world.clock.advance(DAY);
     assert!(account.new_backup_code().await.is_err());
     world.change(&world.alice, |user| user.status = UserStatus::Disabled);
@@ -161,6 +206,16 @@ async fn each_administrative_operation_is_exactly_one_event() {
     assert_eq!(take(&world), ["purge_finished"]);
     world.flow.operator("T-1").unwrap().forget(&world.acme, &world.alice).await.unwrap();
     assert_eq!(take(&world), ["user_forgotten"]);
+    let operator = world.flow.operator("T-1").unwrap();
+    operator.set_scope(&world.acme, Scope::EntireTenant).await.unwrap();
+    operator.unlock(&world.acme, &world.alice).await.unwrap();
+    operator.reset(&world.acme, &world.alice).await.unwrap();
+    assert_eq!(take(&world), ["scope_changed", "user_unlocked", "user_reset"]);
+    let _ = world.begin("alice").await;
+    take(&world);
+    world.clock.advance(40 * DAY);
+    assert_eq!(world.flow.sweep(&world.acme, DAY, None, 100).await.unwrap().removed, 1);
+    assert_eq!(take(&world), ["records_swept"]);
 }
 
 /// I-38, attack 40: tenant and user, where one is known; what unknown people typed is nowhere.

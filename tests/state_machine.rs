@@ -14,15 +14,17 @@ mod stories;
 mod support;
 #[path = "state_machine/swept.rs"]
 mod swept;
+#[path = "state_machine/words.rs"]
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use countersign::{
-    Basis, Channel, Code, DeviceToken, LockState, LoginFlowBuilder, LoginStep, Method, MethodChange, PendingToken,
-    PhoneNumber, Reason, Refused, ResendTo, SavedGrant, Scope, SetupChallenge, SetupToken, TenantId, TrustDevice,
-    UserId, UserStatus, Validity,
+    Basis, Channel, Code, DeviceToken, LoginFlowBuilder, LoginStep, Method, MethodChange, PendingToken, PhoneNumber,
+    Reason, ResendTo, SavedGrant, Scope, SetupChallenge, SetupToken, TenantId, TrustDevice, UserId, UserStatus,
+    Validity,
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
@@ -31,10 +33,11 @@ use tokio::runtime::{Builder, Runtime};
 use faulty::{COUNT_LOST, Faulty, FaultyPolicy, GENERATION_IGNORED, RESET_KEEPS, ROLE_IGNORED, SOUND};
 use rand::TryRng;
 use rand::rngs::SysRng;
-use reference::{Act, Answer, EVERYBODY, Gate, How, Person, Reference, Tenant, To, Typed, Who};
+use reference::{Act, Answer, Door, EVERYBODY, How, Person, Reference, Tenant, To, Typed, Who, Why};
 use stories::Stories;
 use support::wrapped::Wrapped;
 use support::*;
+use words::{channel, gate, or_denied, password_of, why};
 
 /// A login in flight, as its browser has it.
 struct Held {
@@ -104,11 +107,11 @@ impl<const FAULT: u8> System<FAULT> {
     async fn act(&mut self, act: &Act, state: &Reference) -> Answer {
         let flow = self.world.flow.clone();
         match *act {
-            Act::Begin { who, right, device } => {
+            Act::Begin { who, door, right, device } => {
                 let password = if right { password_of(state, who) } else { "wrong".to_owned() };
                 let (tenant, user) = self.ids(who);
                 let device = device.map(|device| &self.devices[device]);
-                let step = self.world.begin_as(tenant, user.as_str(), &password, Channel::Web, device).await.unwrap();
+                let step = self.world.begin_as(tenant, user.as_str(), &password, channel(door), device).await.unwrap();
                 self.answered(who, None, step)
             }
             Act::Unknown(tenant) => {
@@ -283,7 +286,8 @@ impl<const FAULT: u8> System<FAULT> {
                     Basis::Code { method } => How::Code(*method),
                     Basis::BackupCode => How::BackupCode,
                     Basis::TrustedDevice { .. } => How::Device,
-                    _ => How::Exempt,
+                    Basis::Exempt { exemption } => How::Exempt(why(exemption)),
+                    basis => panic!("{basis:?} is no way in"),
                 };
                 self.devices.extend(authenticated.device_token);
                 self.backups.extend(authenticated.backup_code.map(|code| (who, code.expose().to_owned())));
@@ -310,30 +314,6 @@ impl<const FAULT: u8> System<FAULT> {
             while flow.purge(tenant, 1).await.unwrap().unwrap().finished_at.is_none() {}
             assert_eq!(self.world.factors.records(tenant), 0, "I-27");
         }
-    }
-}
-
-fn password_of(state: &Reference, who: Who) -> String {
-    let number = state.hosts[&who].password;
-    if number == 0 { PASSWORD.to_owned() } else { format!("password {number}") }
-}
-
-fn or_denied(done: Result<Answer, Refused>) -> Answer {
-    match done {
-        Ok(answer) => answer,
-        Err(Refused::Denied(denied)) => match denied.attempts_left() {
-            Some(left) => Answer::Wrong(denied.reason(), left),
-            None => Answer::Denied(denied.reason()),
-        },
-        Err(Refused::Fault(error)) => panic!("nothing breaks in a story: {error}"),
-    }
-}
-
-fn gate(lock: &LockState) -> Gate {
-    match lock {
-        LockState::Open => Gate::Open,
-        LockState::LockedUntil { .. } => Gate::Locked,
-        LockState::Suspended => Gate::Suspended,
     }
 }
 
@@ -427,7 +407,11 @@ fn the_flow_answers_as_the_behaviour_table_says() {
         "In(Code(Email))",
         "In(BackupCode)",
         "In(Device)",
-        "In(Exempt)",
+        "In(Exempt(ScopeOff))",
+        "In(Exempt(NotAdministrator))",
+        "In(Exempt(NotInteractive(SingleSignOn)))",
+        "In(Exempt(NotInteractive(Integration)))",
+        "In(Exempt(NotInteractive(Api)))",
         "Wrong(WrongCode, 0)",
         "Wrong(WrongBackupCode, 1)",
         "Denied(CodesLocked)",
@@ -436,8 +420,11 @@ fn the_flow_answers_as_the_behaviour_table_says() {
         "Denied(NoLiveCode)",
         "Denied(SendLimit)",
         "Denied(SessionStale)",
+        "Denied(Suspended)",
+        "Denied(ResetRequired)",
         "Denied(TooManyLogins)",
         "Changed(Sms)",
+        "Stale(DeviceRevoked)",
         "Stale(Reset)",
         "Stale(SecondFactorRequired)",
     ] {
@@ -478,12 +465,17 @@ fn the_reference_lets_people_in() {
         state.act(&act);
         state.answer.clone()
     };
-    let begin = Act::Begin { who: alice, right: true, device: None };
+    let begin = Act::Begin { who: alice, door: Door::Web, right: true, device: None };
     assert_eq!(play(begin.clone()), Answer::Asked { sent: Some(Method::Email), left: 2 });
     let right = Act::Code { login: 0, typed: Typed::Right, trust: true };
     assert_eq!(play(right.clone()), Answer::In(How::Code(Method::Email)));
     assert_eq!(play(right), Answer::Denied(Reason::LoginOver));
-    assert_eq!(play(Act::Begin { who: alice, right: true, device: Some(0) }), Answer::In(How::Device));
+    assert_eq!(
+        play(Act::Begin { who: alice, door: Door::Mobile, right: true, device: Some(0) }),
+        Answer::In(How::Device)
+    );
+    let by_api = Act::Begin { who: alice, door: Door::Api, right: true, device: None };
+    assert_eq!(play(by_api), Answer::In(How::Exempt(Why::NotInteractive(Door::Api))));
     play(Act::SetScope(Tenant::Acme, Scope::DoNotUse));
-    assert_eq!(play(begin), Answer::In(How::Exempt));
+    assert_eq!(play(begin), Answer::In(How::Exempt(Why::ScopeOff)));
 }

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use countersign::memory::MemoryFactors;
+use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::{
-    Commit, Expected, FactorStore, Fault, PolicyContext, Requirement, Saved, Snapshot, TenantId, TwoFactorPolicy,
-    UserId,
+    Commit, Entropy, Event, EventKind, EventSink, Exemption, Expected, FactorStore, Fault, LoginName, PasswordHash,
+    PolicyContext, Requirement, Saved, Snapshot, TenantId, TwoFactorPolicy, User, UserId, UserStore,
 };
 
 use std::future::Future;
@@ -159,6 +159,8 @@ impl Wraps for Store {
     }
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        let one = crate::support::tenant("acme");
+        let tenant = self.tenant(tenant, &one);
         if self.has(Flaw::KeepsWhatIsRemoved) { Ok(true) } else { self.inner.remove(tenant, user).await }
     }
 }
@@ -206,8 +208,71 @@ pub(crate) struct FailOpen<P>(pub(crate) Faulty<P>);
 
 impl<P: TwoFactorPolicy> TwoFactorPolicy for FailOpen<P> {
     fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
-        let failed = Requirement::Exempt(countersign::Exemption::Application("failed".into()));
+        let failed = Requirement::Exempt(Exemption::Application("failed".into()));
         Ok(self.0.decide(context).unwrap_or(failed))
+    }
+}
+
+/// A policy by which nobody needs a second factor, whatever the tenant says.
+pub(crate) struct Nowhere;
+
+impl TwoFactorPolicy for Nowhere {
+    fn decide(&self, _: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+        Ok(Requirement::Exempt(Exemption::Application("nowhere".into())))
+    }
+}
+
+/// A generator that repeats itself.
+pub(crate) struct Constant;
+
+impl Entropy for Constant {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+        bytes.fill(7);
+        Ok(())
+    }
+}
+
+/// A sink that loses every wrong secret.
+pub(crate) struct Lossy(pub(crate) Events);
+
+impl EventSink for Lossy {
+    fn emit(&self, event: &Event) {
+        if !matches!(event.kind, EventKind::SecretWrong { .. }) {
+            self.0.emit(event);
+        }
+    }
+}
+
+/// A world with that sink.
+pub(crate) async fn lossy_world() -> World {
+    let kept = Events::default();
+    let mut world = World::with(|b| b.trusted_devices(30 * DAY, 3).events(Lossy(kept.clone()))).await;
+    kept.clear();
+    world.events = kept;
+    world
+}
+
+/// A users table in which everybody is of every tenant.
+pub(crate) struct Mixed(pub(crate) MemoryUsers);
+
+#[async_trait]
+impl UserStore for Mixed {
+    async fn find_by_login(&self, _: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+        self.0.find_by_login(&tenant("acme"), name).await
+    }
+
+    async fn find_by_id(&self, _: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+        self.0.find_by_id(&tenant("acme"), user).await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        _: &TenantId,
+        user: &UserId,
+        current: &PasswordHash,
+        next: &PasswordHash,
+    ) -> Result<bool, Fault> {
+        self.0.replace_password_hash(&tenant("acme"), user, current, next).await
     }
 }
 

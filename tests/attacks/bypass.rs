@@ -8,7 +8,7 @@ use countersign::{
     TrustDevice, TwoFactorPolicy, Validity, VouchedLogin,
 };
 
-use crate::broken::{self, FailOpen, Store};
+use crate::broken::{self, FailOpen, Nowhere, Store};
 use crate::support::faults::{FaultPoint, Faulty, When, faulty_flow};
 use crate::support::steps::refusal;
 use crate::support::*;
@@ -97,7 +97,7 @@ async fn through(world: &World, channel: Channel) -> (Basis, bool) {
 /// Attack 19. I-35: an exempt login says so, is no second factor, and does not touch what is saved.
 #[tokio::test]
 async fn single_sign_on_bypass() {
-    let world = World::new().await;
+    let mut world = World::new().await;
     let done = world.sign_in("alice").await;
     let row = world.record(&world.alice);
     let exempt = Basis::Exempt { exemption: Exemption::SingleSignOn };
@@ -113,8 +113,11 @@ async fn single_sign_on_bypass() {
     let as_web: SavedGrant = serde_json::from_value(as_web).unwrap();
     let stale = world.flow.revalidate(&world.acme, &as_web).await.unwrap();
     assert_eq!(stale, Validity::Stale(Staleness::SecondFactorRequired));
-    // Control: a login with a code is worth what it says.
+    // A login with a code is worth what it says.
     assert!(done.grant.has_second_factor() && world.flow.account(&world.acme, &done.grant).overview().await.is_ok());
+    // Control: a policy that exempts everybody, by which such a session holds.
+    world.restarted(|b| b.policy(Nowhere));
+    assert!(matches!(world.flow.revalidate(&world.acme, &as_web).await.unwrap(), Validity::Valid(_)));
 }
 
 /// Everything needs a second factor, whoever asks.
@@ -126,28 +129,37 @@ impl TwoFactorPolicy for Everywhere {
     }
 }
 
-/// Attack 20. I-35: no door is open by default, and a program that would need a code is refused. `tests/compile_fail` shows that a channel
-/// must be named.
+/// What the password alone is answered through each door without a person. `None`: it is let in.
+async fn password_alone(world: &World) -> Vec<Option<Reason>> {
+    let mut answers = Vec::new();
+    for channel in [Channel::Api, Channel::Integration, Channel::SingleSignOn] {
+        let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap();
+        answers.push(if let LoginStep::Authenticated(_) = step { None } else { Some(reason(&step)) });
+    }
+    answers
+}
+
+/// Attack 20. I-35: a program that would need a code is refused, and what the standard policy exempts says so. `tests/compile_fail` shows that a
+/// channel must be named.
 #[tokio::test]
 async fn non_interactive_bypass() {
+    let strict = World::off_with(|b| b.policy(Everywhere));
+    assert_eq!(password_alone(&strict).await, [Some(Reason::NotInteractive); 3]);
+    // People are asked, on the web and in mobile applications.
+    for channel in [Channel::Web, Channel::Mobile] {
+        let step = strict.begin_as(&strict.acme, "alice", PASSWORD, channel, None).await.unwrap();
+        assert!(matches!(step, LoginStep::CodeRequired(_)));
+        strict.wait_for_the_spacing();
+    }
+    // Control: the weaker policy, which is the standard one, exempts programs.
     let world = World::new().await;
+    assert_eq!(password_alone(&world).await, [None; 3]);
     for (channel, exemption) in [(Channel::Api, Exemption::Api), (Channel::Integration, Exemption::Integration)] {
         assert_eq!(through(&world, channel).await, (Basis::Exempt { exemption }, false));
         assert_eq!(
             reason(&world.begin_as(&world.acme, "alice", "wrong", channel, None).await.unwrap()),
             Reason::InvalidCredentials
         );
-    }
-    let strict = World::off_with(|b| b.policy(Everywhere));
-    for channel in [Channel::Api, Channel::Integration, Channel::SingleSignOn] {
-        let step = strict.begin_as(&strict.acme, "alice", PASSWORD, channel, None).await.unwrap();
-        assert_eq!(reason(&step), Reason::NotInteractive);
-    }
-    // Control: people are asked, on the web and in mobile applications.
-    for channel in [Channel::Web, Channel::Mobile] {
-        let step = strict.begin_as(&strict.acme, "alice", PASSWORD, channel, None).await.unwrap();
-        assert!(matches!(step, LoginStep::CodeRequired(_)));
-        strict.wait_for_the_spacing();
     }
 }
 
@@ -177,41 +189,63 @@ async fn enrolment_hijack() {
     assert_eq!(world.outbox.last().purpose, Purpose::MethodSetup);
     assert_eq!(next_code_goes_to(&world).await, registered);
     assert!(account.confirm_method(&setup.token, &world.outbox.last_code().into()).await.is_err());
-    // Control: proved, it does.
+    // Proved, it does.
     assert_eq!(account.confirm_method(&setup.token, &proof.into()).await.unwrap(), Method::Sms);
-    assert_eq!(next_code_goes_to(&world).await, Destination::Sms(mallorys));
+    assert_eq!(next_code_goes_to(&world).await, Destination::Sms(mallorys.clone()));
+    // Control: a store in which a number is in force before it is proved.
+    let mut hasty = World::new().await;
+    let grant = hasty.sign_in("alice").await.grant;
+    let store = Store::over(&hasty).doctored(|_, next| {
+        if let Some(number) = next["setup"]["number"].as_str().map(str::to_owned) {
+            next["sms"] = serde_json::json!({ "number": number, "proved": next["seen"] });
+        }
+    });
+    broken::over(&mut hasty, &store);
+    hasty.wait_for_the_spacing();
+    let _setup = hasty.flow.account(&hasty.acme, &grant).use_sms(&mallorys).await.unwrap();
+    assert_eq!(next_code_goes_to(&hasty).await, Destination::Sms(mallorys));
+}
+
+/// Every change on the account page with this session: how many were refused for want of a recent login, and whether anything is changed.
+async fn changes(world: &World, grant: &SavedGrant) -> (usize, bool) {
+    let account = world.flow.account(&world.acme, grant);
+    let before = world.record(&world.alice);
+    let device = account.overview().await.unwrap().devices[0].id;
+    let mut refused = 0;
+    for outcome in [
+        account.new_backup_code().await.map(drop),
+        account.revoke_device(device).await,
+        account.revoke_devices().await.map(drop),
+        account.use_sms(&PhoneNumber::new(NUMBER).unwrap()).await.map(drop),
+        account.use_email().await.map(drop),
+    ] {
+        if outcome.is_err() {
+            assert_eq!(refusal(outcome), Reason::ReauthenticationRequired);
+            refused += 1;
+        }
+    }
+    let after = world.record(&world.alice);
+    (refused, ["sms", "setup", "backup", "devices"].iter().any(|field| before[field] != after[field]))
 }
 
 /// Attack 57. I-32: a session is not enough for a change; a recent login with a code is asked for, and for a number its own code as well.
 #[tokio::test]
 async fn forged_request_for_a_factor_change() {
-    let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
+    let mut world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     let done = world.sign_in_and_trust("alice", "laptop").await;
-    world.wait_for_the_spacing();
-    let account = world.flow.account(&world.acme, &done.grant);
-    let device = account.overview().await.unwrap().devices[0].id;
     world.clock.advance(10 * MINUTE);
     let by_device = authenticated(world.begin_with_device("alice", &done.device_token.unwrap()).await);
     for grant in [&done.grant, &by_device.grant] {
-        let account = world.flow.account(&world.acme, grant);
-        let before = world.record(&world.alice);
-        for refused in [
-            account.use_sms(&PhoneNumber::new(NUMBER).unwrap()).await.map(drop),
-            account.use_email().await.map(drop),
-            account.new_backup_code().await.map(drop),
-            account.revoke_device(device).await,
-            account.revoke_devices().await.map(drop),
-        ] {
-            assert_eq!(refusal(refused), Reason::ReauthenticationRequired);
-        }
-        let after = world.record(&world.alice);
-        for field in ["sms", "setup", "backup", "devices"] {
-            assert_eq!(before[field], after[field]);
-        }
+        assert_eq!(changes(&world, grant).await, (5, false));
     }
-    // Control: after a login with a code.
+    // After a login with a code there are changes.
     let fresh = world.sign_in("alice").await.grant;
     assert!(world.flow.account(&world.acme, &fresh).new_backup_code().await.is_ok());
+    // Control: a window of a day, in which the session of before is enough. One that began with a device is not.
+    world.restarted(|b| b.trusted_devices(30 * DAY, 3).recent_login(DAY));
+    world.wait_for_the_spacing();
+    assert_eq!(changes(&world, &by_device.grant).await, (5, false));
+    assert_eq!(changes(&world, &done.grant).await, (0, true));
 }
 
 /// Attack 58. I-01: where everybody needs it, whoever has not set anything up is asked all the same, or refused.

@@ -262,27 +262,30 @@ async fn lockout_by_strangers() {
     assert!(!owner_gets_in_after_a_flood(&world).await);
 }
 
+/// One wrong code for each of thirty people: what the tenant's events tell of it.
+async fn spray(world: &World) -> Vec<Event> {
+    for number in 0..30 {
+        let name = format!("user-{number}");
+        world.users.insert(&world.acme, &LoginName::new(&name).unwrap(), person(&name));
+        let challenge = world.begin(&name).await;
+        let _ = world.submit(&challenge.token, &world.wrong_code()).await;
+    }
+    let wrong = |event: &Event| matches!(event.kind, EventKind::SecretWrong { secret: SecretKind::Code, .. });
+    world.events.all().into_iter().filter(wrong).collect()
+}
+
 /// Attack 40. I-38: one guess for each of many people shows in the tenant's events, where no budget of one person sees it.
 #[tokio::test]
 async fn spray_over_many_accounts() {
     let world = World::new().await;
-    let people: Vec<String> = (0..30).map(|number| format!("user-{number}")).collect();
-    for name in &people {
-        world.users.insert(&world.acme, &LoginName::new(name).unwrap(), person(name));
-        let challenge = world.begin(name).await;
-        let _ = world.submit(&challenge.token, &world.wrong_code()).await;
-    }
-    let wrong: Vec<Event> = world
-        .events
-        .all()
-        .into_iter()
-        .filter(|event| matches!(event.kind, EventKind::SecretWrong { secret: SecretKind::Code, .. }))
-        .collect();
-    assert_eq!(wrong.len(), people.len());
+    let wrong = spray(&world).await;
+    assert_eq!(wrong.len(), 30);
     assert!(wrong.iter().all(|event| event.tenant == world.acme && event.user.is_some()));
-    // Control: what counts locks sees none of it.
+    // What counts locks sees none of it.
     let locked = |event: &Event| matches!(event.kind, EventKind::SecretWrong { locked_until: Some(_), .. });
     assert!(!wrong.iter().any(locked));
+    // Control: a sink that loses them.
+    assert_eq!(spray(&broken::lossy_world().await).await, []);
 }
 
 /// A wrong code over a store that answers from before three others: what is then saved.

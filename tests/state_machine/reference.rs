@@ -55,6 +55,7 @@ const MONTH: u64 = 30 * DAY;
 pub enum Act {
     Begin {
         who: Who,
+        door: Door,
         right: bool,
         device: Option<usize>,
     },
@@ -123,6 +124,16 @@ impl Act {
     }
 }
 
+/// Which logins: the row of the behaviour table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    Web,
+    Mobile,
+    SingleSignOn,
+    Integration,
+    Api,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typed {
     Right,
@@ -164,7 +175,15 @@ pub enum How {
     Code(Method),
     BackupCode,
     Device,
-    Exempt,
+    Exempt(Why),
+}
+
+/// Why the password was enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    ScopeOff,
+    NotAdministrator,
+    NotInteractive(Door),
 }
 
 #[derive(Clone, Debug)]
@@ -177,6 +196,7 @@ pub struct Host {
 #[derive(Clone, Debug)]
 pub struct Login {
     pub who: Who,
+    door: Door,
     begun: u64,
     /// When the code that counts was made.
     code: Option<u64>,
@@ -190,6 +210,7 @@ pub struct Login {
 #[derive(Clone, Debug)]
 pub struct Session {
     pub who: Who,
+    pub door: Door,
     how: How,
     pub at: u64,
     password: u32,
@@ -374,7 +395,7 @@ impl Reference {
             self.expire(who);
         }
         self.answer = match *act {
-            Act::Begin { who, right, device } => self.begin(who, right, device),
+            Act::Begin { who, door, right, device } => self.begin(who, door, right, device),
             Act::Unknown(_) => Answer::Denied(Reason::InvalidCredentials),
             Act::Code { login, typed, trust } => self.code(login, typed, trust),
             Act::Resend { login, to } => self.resend(login, to),
@@ -397,7 +418,10 @@ impl Reference {
                 it.factor(who).devices.clear();
                 Answer::Done
             }),
-            Act::Revalidate { session } => self.standing(session).map_or_else(Answer::Stale, |_| Answer::Valid),
+            Act::Revalidate { session } => {
+                let door = self.sessions[session].door;
+                self.standing(session, door).map_or_else(Answer::Stale, |_| Answer::Valid)
+            }
             Act::SetScope(tenant, scope) => {
                 let before = self.scopes.insert(tenant, scope);
                 if scope == Scope::DoNotUse && before != Some(scope) {

@@ -3,9 +3,9 @@
 use countersign::{Method, Reason, Scope, Staleness};
 
 use super::{
-    Answer, BACKUPS, CODE_TTL, CODES, DAY, DEVICE_LIFETIME, DEVICES, Device, Factor, Gate, HOUR, How, LOGIN_TTL, Login,
-    PASSWORDS, PENDING, Proof, RECENT, Reference, SENDS_PER_DAY, SENDS_PER_HOUR, SENDS_PER_LOGIN, SPACING, Session, To,
-    Typed, WRONG_CODES, Who,
+    Act, Answer, BACKUPS, CODE_TTL, CODES, DAY, DEVICE_LIFETIME, DEVICES, Device, Door, Factor, Gate, HOUR, How, LOCK,
+    LOGIN_TTL, Login, PASSWORDS, PENDING, Proof, RECENT, Reference, SENDS_PER_DAY, SENDS_PER_HOUR, SENDS_PER_LOGIN,
+    SPACING, Session, To, Typed, WRONG_CODES, Who, Why,
 };
 
 impl Reference {
@@ -17,11 +17,13 @@ impl Reference {
         })
     }
 
-    fn required(&self, who: Who) -> bool {
-        match self.scopes[&who.0] {
-            Scope::DoNotUse => false,
-            Scope::EntireTenant => true,
-            Scope::SystemAdministratorsOnly => self.hosts[&who].administrator,
+    /// Why this person needs no second factor through this door, if they need none.
+    fn exempt(&self, who: Who, door: Door) -> Option<Why> {
+        match (door, self.scopes[&who.0]) {
+            (Door::SingleSignOn | Door::Integration | Door::Api, _) => Some(Why::NotInteractive(door)),
+            (_, Scope::DoNotUse) => Some(Why::ScopeOff),
+            (_, Scope::SystemAdministratorsOnly) if !self.hosts[&who].administrator => Some(Why::NotAdministrator),
+            (_, Scope::SystemAdministratorsOnly | Scope::EntireTenant) => None,
         }
     }
 
@@ -46,7 +48,7 @@ impl Reference {
         factor.proof = None;
     }
 
-    pub(super) fn begin(&mut self, who: Who, right: bool, device: Option<usize>) -> Answer {
+    pub(super) fn begin(&mut self, who: Who, door: Door, right: bool, device: Option<usize>) -> Answer {
         let (now, host) = (self.now, self.hosts[&who].clone());
         if !host.active {
             self.end_all(who);
@@ -64,8 +66,8 @@ impl Reference {
             factor.password = host.password;
             self.end_all(who);
         }
-        if !self.required(who) {
-            return self.enter(who, How::Exempt, 0);
+        if let Some(why) = self.exempt(who, door) {
+            return self.enter(who, door, How::Exempt(why), 0);
         }
         let factor = self.factor(who);
         let codes = factor.codes.gate(now, CODES);
@@ -74,7 +76,7 @@ impl Reference {
         }
         if let Some(device) = device.filter(|device| factor.devices.contains(device)) {
             self.devices[device].used = now;
-            return self.enter(who, How::Device, device);
+            return self.enter(who, door, How::Device, device);
         }
         let backup = factor.backup.is_some() && factor.backups.gate(now, BACKUPS) == Gate::Open;
         if codes == Gate::Locked && !backup {
@@ -89,7 +91,7 @@ impl Reference {
             self.drop_login(oldest);
         }
         let login = self.logins.len();
-        self.logins.push(Login { who, begun: now, code: None, replaced: false, via: None, wrong: 0, sends: 0 });
+        self.logins.push(Login { who, door, begun: now, code: None, replaced: false, via: None, wrong: 0, sends: 0 });
         let method = self.method(who);
         if codes == Gate::Open && self.may_send(who) {
             self.send(login, method);
@@ -127,9 +129,9 @@ impl Reference {
         WRONG_CODES.saturating_sub(wrong).min(self.factor(who).codes.left(now, CODES))
     }
 
-    fn enter(&mut self, who: Who, how: How, device: usize) -> Answer {
+    fn enter(&mut self, who: Who, door: Door, how: How, device: usize) -> Answer {
         let (at, password, factor) = (self.now, self.hosts[&who].password, self.factor(who).id);
-        self.sessions.push(Session { who, how, at, password, factor, device });
+        self.sessions.push(Session { who, door, how, at, password, factor, device });
         Answer::In(how)
     }
 
@@ -187,8 +189,8 @@ impl Reference {
         if trust {
             self.trust(who);
         }
-        let via = self.logins[login].via.unwrap();
-        self.enter(who, How::Code(via), 0)
+        let Login { door, via, .. } = self.logins[login];
+        self.enter(who, door, How::Code(via.unwrap()), 0)
     }
 
     fn trust(&mut self, who: Who) {
@@ -254,11 +256,11 @@ impl Reference {
         factor.backup = Some(successor);
         self.backups += 1;
         self.drop_login(login);
-        self.enter(who, How::BackupCode, 0)
+        self.enter(who, self.logins[login].door, How::BackupCode, 0)
     }
 
-    /// Whether a session holds, and whether its user needs the second factor.
-    pub(super) fn standing(&self, session: usize) -> Result<bool, Staleness> {
+    /// Whether a session holds, used through this door, and whether its user needs the second factor there.
+    pub(super) fn standing(&self, session: usize, door: Door) -> Result<bool, Staleness> {
         let Session { who, how, password, factor: id, device, .. } = self.sessions[session];
         let host = &self.hosts[&who];
         if !host.active {
@@ -267,12 +269,12 @@ impl Reference {
         if host.password != password {
             return Err(Staleness::PasswordChanged);
         }
-        if !self.required(who) {
+        if self.exempt(who, door).is_some() {
             return Ok(false);
         }
         let factor = self.factors.get(&who).filter(|factor| factor.id == id);
         match (how, factor) {
-            (How::Exempt, _) => Err(Staleness::SecondFactorRequired),
+            (How::Exempt(_), _) => Err(Staleness::SecondFactorRequired),
             (_, None) => Err(Staleness::Reset),
             (How::Device, Some(factor)) if !factor.devices.contains(&device) => Err(Staleness::DeviceRevoked),
             _ => Ok(true),
@@ -280,9 +282,11 @@ impl Reference {
     }
 
     pub(super) fn authorized(&mut self, session: usize, change: impl FnOnce(&mut Self, usize) -> Answer) -> Answer {
-        let Session { how, at, .. } = self.sessions[session];
+        let Session { door, how, at, .. } = self.sessions[session];
+        // Somebody sits at the page, however they came in.
+        let door = if door == Door::Mobile { door } else { Door::Web };
         let fresh = matches!(how, How::Code(_) | How::BackupCode);
-        match self.standing(session) {
+        match self.standing(session, door) {
             Err(_) => Answer::Denied(Reason::SessionStale),
             Ok(false) => Answer::Denied(Reason::NotInUse),
             Ok(true) if !fresh || self.now >= at + RECENT => Answer::Denied(Reason::ReauthenticationRequired),
@@ -369,12 +373,43 @@ impl Reference {
         if open { Answer::Done } else { Answer::Denied(Reason::ResetRequired) }
     }
 
+    /// What somebody does next who does not leave off: a guesser after the first lock, an owner whose device another session came by.
+    pub fn pursuit(&self, who: Who) -> Option<Act> {
+        let factor =
+            self.factors.get(&who).filter(|_| self.hosts[&who].active && self.exempt(who, Door::Web).is_none())?;
+        let begin = Act::Begin { who, door: Door::Web, right: true, device: None };
+        if factor.codes.row >= WRONG_CODES {
+            let live = factor.pending.iter().copied().find(|login| self.logins[*login].code.is_some());
+            return Some(match (factor.codes.gate(self.now, CODES), live) {
+                (Gate::Locked, _) => Act::Wait(LOCK),
+                (Gate::Open, Some(login)) => Act::Code { login, typed: Typed::Wrong, trust: false },
+                (Gate::Open, None) if !self.now.is_multiple_of(2) => Act::Wait(SPACING),
+                (Gate::Suspended, _) if !self.now.is_multiple_of(2) => Act::Unlock(who),
+                (Gate::Open | Gate::Suspended, _) => begin,
+            });
+        }
+        let of = |wanted: fn(&Session) -> bool, standing: Result<bool, Staleness>| {
+            (0..self.sessions.len()).rev().find(|session| {
+                let found = &self.sessions[*session];
+                found.who == who && wanted(found) && self.standing(*session, found.door) == standing
+            })
+        };
+        let by_device = |session: &Session| session.how == How::Device;
+        if let Some(session) = of(by_device, Err(Staleness::DeviceRevoked)) {
+            return Some(Act::Revalidate { session });
+        }
+        let recent = of(|session| matches!(session.how, How::Code(_)), Ok(true))?;
+        of(by_device, Ok(true)).map(|_| Act::RevokeDevices { session: recent })
+    }
+
     pub fn logins_in_flight(&self) -> Vec<usize> {
         self.factors.values().flat_map(|factor| factor.pending.iter().copied()).collect()
     }
 
     pub fn sessions_in_force(&self) -> Vec<usize> {
-        (0..self.sessions.len()).filter(|session| self.standing(*session) == Ok(true)).collect()
+        (0..self.sessions.len())
+            .filter(|session| self.standing(*session, self.sessions[*session].door) == Ok(true))
+            .collect()
     }
 
     pub fn trusted(&self, who: Who) -> Vec<usize> {

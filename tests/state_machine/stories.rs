@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest_state_machine::ReferenceStateMachine;
 
-use super::reference::{self, Act, EVERYBODY, Reference, Tenant, To, Typed, Who};
+use super::reference::{self, Act, Door, EVERYBODY, Reference, Tenant, To, Typed, Who};
 
 /// Mostly one of those that are still of use, sometimes any of the newest: people work with what they have just got.
 fn one_of(useful: Vec<usize>, number: usize) -> BoxedStrategy<usize> {
@@ -16,6 +16,11 @@ fn one_of(useful: Vec<usize>, number: usize) -> BoxedStrategy<usize> {
 fn anybody() -> impl Strategy<Value = Who> {
     // Most of a story is about one person, so that it comes to something.
     prop_oneof![8 => Just(EVERYBODY[0]), 2 => select(EVERYBODY.to_vec())]
+}
+
+fn doors() -> impl Strategy<Value = Door> {
+    let others = select(vec![Door::Mobile, Door::SingleSignOn, Door::Integration, Door::Api]);
+    prop_oneof![5 => Just(Door::Web), 1 => others]
 }
 
 fn typed() -> impl Strategy<Value = Typed> {
@@ -57,8 +62,8 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
     let tenant = prop_oneof![5 => Just(Tenant::Acme), 1 => Just(Tenant::Other)];
     let scopes = select(vec![Scope::DoNotUse, Scope::EntireTenant, Scope::SystemAdministratorsOnly]);
     prop_oneof![
-        12 => (anybody(), prop::bool::weighted(0.85), device)
-            .prop_map(|(who, right, device)| Act::Begin { who, right, device }),
+        12 => (anybody(), doors(), prop::bool::weighted(0.85), device)
+            .prop_map(|(who, door, right, device)| Act::Begin { who, door, right, device }),
         1 => tenant.clone().prop_map(Act::Unknown),
         4 * flying => (logins.clone(), typed(), any::<bool>())
             .prop_map(|(login, typed, trust)| Act::Code { login, typed, trust }),
@@ -80,8 +85,9 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
         1 => anybody().prop_map(Act::Promote),
         1 => anybody().prop_map(Act::Disable),
         1 => anybody().prop_map(Act::ChangePassword),
-        14 => pauses(),
+        8 => pauses(),
         12 => recoveries(state),
+        12 => state.pursuit(EVERYBODY[0]).map_or_else(|| pauses().boxed(), |act| Just(act).boxed()),
     ]
     .boxed()
 }
