@@ -19,17 +19,20 @@ pub enum RedisError {
     /// Nothing is decided on it: an empty store knows of no tenant that switched the second factor on.
     #[error("the server holds no store: it was never initialised, or it has lost its data")]
     Empty,
-    /// Part of the store is missing: a node of the cluster has lost what it had, or keys were deleted.
-    #[error("the server has lost part of the store")]
+    /// Part of the store is missing: a node of the cluster has lost what it had, keys were deleted, or the first start on a cluster was
+    /// interrupted.
+    ///
+    /// It is not completed, since nobody knows what else is missing. The [crate's front page](crate#an-incomplete-store) says what to do.
+    #[error("part of the store is missing: it was lost, or its first start on a cluster was interrupted")]
     Incomplete,
     /// The server may forget what it has acknowledged, and
     /// [`accept_data_loss_on_restart`](crate::RedisOptions::accept_data_loss_on_restart) was not given.
-    #[error("the server keeps no append-only file: a restart forgets everything")]
+    #[error("the server keeps no append-only file: a restart forgets what it has acknowledged")]
     NotDurable,
     /// The server deletes keys when its memory is full.
     #[error("the server evicts keys that do not expire: its `maxmemory-policy` must be noeviction or volatile-*")]
     Evicts,
-    /// The server's memory is full. Nothing was written.
+    /// The server's memory is full. Nothing was written. Reading and deleting go on.
     #[error("the server's memory is full")]
     Full,
     /// The server does not take writes: it is a replica, or it can't write to its disk. Nothing was read or written.

@@ -8,6 +8,7 @@ mod keys;
 mod options;
 mod prepare;
 mod scripts;
+mod single;
 mod store;
 #[cfg(feature = "tls")]
 mod tls;

@@ -63,7 +63,11 @@ impl RedisOptions {
 
     /// Uses a server that keeps no append-only file all the same.
     ///
-    /// After a restart it is empty: every call then fails with [`RedisError::Empty`], for all tenants, until somebody
+    /// After a restart of a server that takes snapshots, as Redis does by default, the store is that of the last snapshot, and **nothing fails**:
+    /// used codes work again until they expire, wrong guesses since are not counted, deleted devices are back, and a second factor that was
+    /// switched on since is off.
+    ///
+    /// Without snapshots it is empty: every call then fails with [`RedisError::Empty`], for all tenants, until somebody
     /// [initialises](Self::initialise_if_empty) it again. Locks, trusted devices and each tenant's choice to use the second factor are gone.
     pub const fn accept_data_loss_on_restart(mut self) -> Self {
         self.may_lose = true;

@@ -31,7 +31,7 @@ pub(crate) async fn prepare(connection: &Connection, options: &RedisOptions) -> 
         match (present, options.may_initialise) {
             (0, false) => return Err(RedisError::Empty),
             (0, true) => make(connection, &options.prefix).await?,
-            // Another node is at it, or something is gone for good.
+            // Another node is at it, was interrupted in it, or something is gone for good. It is not completed: what is missing may be a loss.
             (_, true) => tokio::time::sleep(Duration::from_millis(100)).await,
             (_, false) => return Err(RedisError::Incomplete),
         }
@@ -52,6 +52,14 @@ async fn present(connection: &Connection, prefix: &str) -> Result<u16, RedisErro
 }
 
 async fn make(connection: &Connection, prefix: &str) -> Result<(), RedisError> {
+    if connection.is_one_server() {
+        // All or none: an interruption leaves no half of a store behind.
+        let mut all = redis::cmd("MSETNX");
+        for key in markers(prefix) {
+            all.arg(key).arg(FORMAT);
+        }
+        return connection.send(&all).await;
+    }
     let _made: Vec<bool> = connection.each(markers(prefix).map(set_if_absent)).await?;
     Ok(())
 }

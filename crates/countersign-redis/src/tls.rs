@@ -1,7 +1,7 @@
 //! Encryption by rustls.
 
 use redis::cluster::ClusterClientBuilder;
-use redis::{Client, RedisError, TlsCertificates};
+use redis::{Client, ConnectionInfo, RedisError, TlsCertificates};
 
 use crate::options::RedisOptions;
 
@@ -19,11 +19,11 @@ fn certificates(options: &RedisOptions) -> Option<TlsCertificates> {
 }
 
 /// Certificates that were given are used, or the address is refused: never a connection that is not encrypted.
-pub(crate) fn client(address: &str, options: &RedisOptions) -> Result<Client, RedisError> {
+pub(crate) fn client(server: ConnectionInfo, options: &RedisOptions) -> Result<Client, RedisError> {
     choose_cryptography();
     match certificates(options) {
-        Some(certificates) => Client::build_with_tls(address, certificates),
-        None => Client::open(address),
+        Some(certificates) => Client::build_with_tls(server, certificates),
+        None => Client::open(server),
     }
 }
 

@@ -1,51 +1,27 @@
 //! The suite of the testkit on a cluster of three nodes.
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-use std::process::Command;
+mod support;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use countersign::budget::SendBudget;
 use countersign::{FactorStore, Fault};
 use countersign_redis::RedisFactors;
 use countersign_testkit::conformance::{Backend, BudgetBackend, HostTransaction};
-use countersign_testkit::servers::{Server, skip};
+use countersign_testkit::servers::Server;
 
 /// The addresses of one cluster for all tests of this file.
 fn cluster() -> Result<Option<Vec<String>>, Fault> {
     static NODES: Mutex<Vec<Server>> = Mutex::new(Vec::new());
     let mut nodes = NODES.lock().unwrap();
     if nodes.is_empty() {
-        for _ in 0..3 {
-            let arguments = ["--cluster-enabled", "yes", "--appendonly", "yes", "--cluster-node-timeout", "2000"];
-            let Some(node) = Server::redis(&arguments)? else {
-                skip("no Redis server is installed")?;
-                return Ok(None);
-            };
-            nodes.push(node);
-        }
-        for (node, slots) in nodes.iter().zip([["0", "5460"], ["5461", "10922"], ["10923", "16383"]]) {
-            command(node, &["CLUSTER", "ADDSLOTSRANGE", slots[0], slots[1]])?;
-            let first = nodes[0].port().to_string();
-            command(node, &["CLUSTER", "MEET", "127.0.0.1", &first])?;
-        }
-        let started = Instant::now();
-        while !nodes.iter().all(|node| {
-            let info = command(node, &["CLUSTER", "INFO"]).unwrap();
-            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
-        }) {
-            assert!(started.elapsed() < Duration::from_secs(30), "the cluster does not form");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let Some(started) = support::nodes::start()? else { return Ok(None) };
+        *nodes = started;
     }
     Ok(Some(nodes.iter().map(|node| node.url().to_owned()).collect()))
-}
-
-fn command(node: &Server, arguments: &[&str]) -> Result<String, Fault> {
-    let output = Command::new("redis-cli").args(["-p", &node.port().to_string()]).args(arguments).output()?;
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 struct Cluster {
@@ -74,6 +50,7 @@ impl Backend for Cluster {
         Ok(Arc::new(self.connect().await?))
     }
 
+    /// In `cluster_changes.rs`, on nodes that no other test uses.
     async fn interrupt(&self) -> Result<bool, Fault> {
         Ok(false)
     }

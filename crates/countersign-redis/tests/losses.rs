@@ -1,33 +1,15 @@
 //! What a server loses is noticed, and what it keeps comes back.
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod support;
+
 use std::time::{Duration, Instant};
 
 use countersign::budget::{Account, Limit, SendBudget};
-use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
-use countersign_redis::{RedisError, RedisFactors, RedisOptions};
-use countersign_testkit::servers::{Server, skip};
+use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId};
+use countersign_redis::{RedisError, RedisFactors};
+use support::calls::{client, every_call, ids, options, row, server};
 use time::OffsetDateTime;
-
-fn options() -> RedisOptions {
-    RedisFactors::options().response_timeout(Duration::from_secs(2))
-}
-
-fn server(arguments: &[&str]) -> Option<Server> {
-    let server = Server::redis(arguments).unwrap();
-    if server.is_none() {
-        skip("no Redis server is installed").unwrap();
-    }
-    server
-}
-
-fn row(number: u8) -> Saved {
-    Saved {
-        version: Version::from_bytes([number; 16]),
-        generation: Generation::new(0),
-        document: format!("{{\"number\":{number}}}"),
-    }
-}
 
 async fn refusal(store: &RedisFactors, acme: &TenantId, alice: &UserId) -> String {
     format!("{:?}", store.load(acme, alice).await.unwrap_err())
@@ -155,6 +137,94 @@ async fn what_was_acknowledged_survives_crashes() {
         }
     }
     assert!(acknowledged.iter().any(|count| *count > 0), "nothing was written before the crashes");
+}
+
+/// Redis without an append-only file and with snapshots, as it is by default: what comes back is an older store, and nothing fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_from_a_snapshot_is_an_older_store_and_nothing_fails() {
+    let Some(mut server) = server(&["--save", "3600 1"]) else { return };
+    let refused = options().initialise_if_empty().connect(server.url()).await;
+    assert!(matches!(refused, Err(RedisError::NotDurable)), "{refused:?}");
+    let store = options().initialise_if_empty().accept_data_loss_on_restart().connect(server.url()).await.unwrap();
+    let (acme, user) = (TenantId::new("acme").unwrap(), UserId::new("user-1").unwrap());
+    let commit =
+        async |settings, record, next| store.commit(&acme, &user, &Expected { settings, record }, &next).await.unwrap();
+    assert_eq!(commit(None, None, row(1)).await, Commit::Written);
+    redis::cmd("SAVE").exec_async(&mut client(&server).await).await.unwrap();
+    assert_eq!(commit(None, Some(row(1).version), row(2)).await, Commit::Written);
+    assert_eq!(store.change_settings(&acme, None, &row(3)).await.unwrap(), Commit::Written);
+    server.kill().unwrap();
+    server.start().unwrap();
+    assert_eq!(patiently(&store, &acme, 1).await, Some(row(1)), "what was used works again");
+    assert_eq!(store.settings(&acme).await.unwrap(), None, "the second factor is off again");
+    let again = options().accept_data_loss_on_restart().connect(server.url()).await.unwrap();
+    assert_eq!(again.load(&acme, &user).await.unwrap().record, Some(row(1)));
+}
+
+/// A store of which a part is missing is never taken for one whose first start was interrupted. The way out is the operator's.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incomplete_store_is_never_completed() {
+    let Some(server) = server(&["--appendonly", "yes"]) else { return };
+    let mut client = client(&server).await;
+    options().initialise_if_empty().connect(server.url()).await.unwrap();
+    let statistics: String = redis::cmd("INFO").arg("commandstats").query_async(&mut client).await.unwrap();
+    assert!(statistics.contains("cmdstat_msetnx:calls=1,"), "the markers are made all at once: {statistics}");
+    assert!(!statistics.contains("cmdstat_setnx:") && !statistics.contains("cmdstat_set:"), "{statistics}");
+
+    redis::cmd("DEL").arg("countersign:{001}:m").exec_async(&mut client).await.unwrap();
+    for options in [options(), options().initialise_if_empty()] {
+        let refused = options.connect(server.url()).await;
+        assert!(matches!(refused, Err(RedisError::Incomplete)), "{refused:?}");
+    }
+    let markers: Vec<String> = redis::cmd("KEYS").arg("countersign:*}:m").query_async(&mut client).await.unwrap();
+    assert_eq!(markers.len(), 1_023);
+    redis::cmd("DEL").arg(markers).exec_async(&mut client).await.unwrap();
+    options().initialise_if_empty().connect(server.url()).await.unwrap();
+}
+
+/// A full server writes nothing and loses nothing. It still reads, and deletes, so that a sweep makes room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_writes_nothing_and_loses_nothing() {
+    let Some(server) = server(&["--appendonly", "yes", "--maxmemory-policy", "noeviction"]) else { return };
+    let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
+    let (acme, alice) = ids();
+    let bob = UserId::new("bob").unwrap();
+    for user in [&alice, &bob] {
+        let none = Expected { settings: None, record: None };
+        assert_eq!(store.commit(&acme, user, &none, &row(1)).await.unwrap(), Commit::Written);
+    }
+    let mut client = client(&server).await;
+    redis::cmd("CONFIG").arg(&["SET", "maxmemory", "1"]).exec_async(&mut client).await.unwrap();
+    let (others, writes) = every_call(&store).await;
+    assert!(writes.iter().all(|said| said == "Full"), "{writes:?}");
+    assert!(others.iter().all(|said| said == "Ok"), "{others:?}");
+    assert!(store.remove(&acme, &bob).await.unwrap());
+    assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(1)));
+    redis::cmd("CONFIG").arg(&["SET", "maxmemory", "0"]).exec_async(&mut client).await.unwrap();
+    let seen = Expected { settings: None, record: Some(row(1).version) };
+    assert_eq!(store.commit(&acme, &alice, &seen, &row(2)).await.unwrap(), Commit::Written);
+}
+
+/// A lock, a device, a tenant's settings and what a budget has counted do not go away by themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_expires() {
+    let Some(server) = server(&["--appendonly", "yes"]) else { return };
+    let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
+    let (others, writes) = every_call(&store).await;
+    assert!(others.iter().chain(&writes).all(|said| said == "Ok"), "{others:?} {writes:?}");
+    every_call(&store).await;
+    let mut client = client(&server).await;
+    let (acme, alice) = ids();
+    let expected = Expected { settings: Some(row(1).version), record: None };
+    assert_eq!(store.commit(&acme, &alice, &expected, &row(1)).await.unwrap(), Commit::Written);
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut client).await.unwrap();
+    for part in ["}:m", "}:s:", "}:g:", "}:r:", "}:b:", "}:bl"] {
+        assert!(keys.iter().any(|key| key.contains(part)), "{part} was never written");
+    }
+    for key in keys {
+        let left: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut client).await.unwrap();
+        assert_eq!(left, -1, "{key}");
+    }
 }
 
 async fn count_until_it_fails(store: RedisFactors, acme: TenantId, user: usize, from: u8) -> u8 {

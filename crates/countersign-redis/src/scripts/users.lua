@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- KEYS: marker, generations. ARGV: format, generation, after ('' is none), at most.
 -- It writes nothing, but is not flagged so: as load.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end

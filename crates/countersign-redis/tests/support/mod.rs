@@ -1,5 +1,8 @@
 //! Keys of one test's own.
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::indexing_slicing, clippy::unwrap_used)]
+
+pub mod calls;
+pub mod nodes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,10 +47,11 @@ impl Backend for Keys {
         Ok(Arc::new(self.options().connect(&format!("{scheme}://{}:secret@{place}", self.prefix)).await?))
     }
 
-    /// Ends all connections of this test's stores, as a restart does. A restart itself is in `tests/restarts.rs`.
+    /// Ends all connections of this test's stores, as a restart does. A restart itself is in `tests/losses.rs`.
     async fn interrupt(&self) -> Result<bool, Fault> {
         let mut client = self.client().await?;
-        redis::cmd("CLIENT").arg(&["KILL", "USER", &self.prefix]).exec_async(&mut client).await?;
+        let ended: u32 = redis::cmd("CLIENT").arg(&["KILL", "USER", &self.prefix]).query_async(&mut client).await?;
+        assert!(ended > 0, "no connection was there to end");
         Ok(true)
     }
 

@@ -1,0 +1,170 @@
+//! One server's address that leads to another server, or to none.
+#![allow(clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use countersign::{Commit, Expected, FactorStore, Saved};
+use countersign_redis::RedisFactors;
+use countersign_testkit::servers::Server;
+use support::calls::{client, every_call, ids, options, row, server};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// An address in front of servers, as a virtual one is.
+struct Forwarder {
+    url: String,
+    target: Arc<AtomicU16>,
+    accepted: Arc<AtomicUsize>,
+    silence: watch::Sender<()>,
+}
+
+impl Forwarder {
+    async fn to(server: &Server) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("redis://127.0.0.1:{}/", listener.local_addr().unwrap().port());
+        let (target, accepted) = (Arc::new(AtomicU16::new(server.port())), Arc::new(AtomicUsize::new(0)));
+        let (silence, silenced) = watch::channel(());
+        let forwarder = Self { url, target: target.clone(), accepted: accepted.clone(), silence };
+        tokio::spawn(async move {
+            loop {
+                let (mut client, _) = listener.accept().await.unwrap();
+                accepted.fetch_add(1, Ordering::SeqCst);
+                let (target, mut silenced) = (target.load(Ordering::SeqCst), silenced.clone());
+                silenced.mark_unchanged();
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        // Both ends stay open.
+                        Ok(()) = silenced.changed() => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        forwarder
+    }
+
+    fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+}
+
+async fn replicate(server: &Server, of: &[&str]) {
+    redis::cmd("REPLICAOF").arg(of).exec_async(&mut client(server).await).await.unwrap();
+}
+
+/// Waits until a replica has what its master has.
+async fn in_step(replica: &Server, master: &Server) {
+    replicate(replica, &["127.0.0.1", &master.port().to_string()]).await;
+    let (mut replica, mut master) = (client(replica).await, client(master).await);
+    let started = Instant::now();
+    loop {
+        let state: String = redis::cmd("INFO").arg("replication").query_async(&mut replica).await.unwrap();
+        if state.contains("master_link_status:up") {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "{state}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let reached: u32 = redis::cmd("WAIT").arg(&[1, 10_000]).query_async(&mut master).await.unwrap();
+    assert_eq!(reached, 1);
+}
+
+const MASTER: [&str; 4] = ["--appendonly", "yes", "--repl-diskless-sync-delay", "0"];
+
+async fn record(store: &RedisFactors) -> Result<Option<Saved>, String> {
+    let (acme, alice) = ids();
+    store.load(&acme, &alice).await.map(|found| found.record).map_err(|fault| format!("{fault:?}"))
+}
+
+/// The master becomes a replica without ending its connections, and the address leads to the new master: calls fail, and then work again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demoted_server_is_left_for_the_one_that_leads() {
+    let (Some(old), Some(new)) = (server(&MASTER), server(&MASTER)) else { return };
+    let address = Forwarder::to(&old).await;
+    let store = options().initialise_if_empty().connect(&address.url).await.unwrap();
+    let (acme, alice) = ids();
+    let none = Expected { settings: None, record: None };
+    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), Commit::Written);
+    in_step(&new, &old).await;
+    replicate(&new, &["NO", "ONE"]).await;
+    replicate(&old, &["127.0.0.1", &new.port().to_string()]).await;
+
+    assert_eq!(record(&store).await.unwrap_err(), "ReadOnly");
+    let (started, before) = (Instant::now(), address.accepted());
+    let callers: Vec<_> = (0..8)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for _ in 0..25 {
+                    assert_eq!(record(&store).await.unwrap_err(), "ReadOnly", "while the address leads to a replica");
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let made = address.accepted() - before;
+    let most = 2 + usize::try_from(started.elapsed().as_millis() / 100).unwrap();
+    assert!(made <= most, "{made} connections where {most} are enough");
+
+    address.target.store(new.port(), Ordering::SeqCst);
+    let switched = Instant::now();
+    let found = loop {
+        match record(&store).await {
+            Ok(found) => break found,
+            Err(said) => {
+                assert_eq!(said, "ReadOnly");
+                assert!(switched.elapsed() < Duration::from_secs(10), "the store stays with the replica");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    };
+    assert_eq!(found, Some(row(1)));
+    let seen = Expected { settings: None, record: Some(row(1).version) };
+    assert_eq!(store.commit(&acme, &alice, &seen, &row(2)).await.unwrap(), Commit::Written);
+}
+
+/// A connection on which nothing comes any more, as when the server's host is gone: the calls on it fail, and the next works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_connection_is_replaced() {
+    let Some(server) = server(&MASTER) else { return };
+    let address = Forwarder::to(&server).await;
+    let options = options().response_timeout(Duration::from_millis(500));
+    let store = options.initialise_if_empty().connect(&address.url).await.unwrap();
+    assert_eq!(record(&store).await, Ok(None));
+    let before = address.accepted();
+    for round in 1..4 {
+        address.silence.send(()).unwrap();
+        let calls: Vec<_> = (0..50)
+            .map(|_| {
+                tokio::spawn({
+                    let store = store.clone();
+                    async move { record(&store).await }
+                })
+            })
+            .collect();
+        for call in calls {
+            let said = call.await.unwrap().unwrap_err();
+            assert!(said.starts_with("Unavailable"), "{said}");
+        }
+        assert_eq!(record(&store).await, Ok(None));
+        assert_eq!(address.accepted() - before, round, "one connection for all calls");
+    }
+}
+
+/// Also what only reads is refused: a replica may be behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_refuses_every_script() {
+    let (Some(master), Some(replica)) = (server(&MASTER), server(&MASTER)) else { return };
+    options().initialise_if_empty().connect(master.url()).await.unwrap();
+    in_step(&replica, &master).await;
+    let store = options().connect(replica.url()).await.unwrap();
+    let (others, writes) = every_call(&store).await;
+    assert!(others.iter().chain(&writes).all(|said| said == "ReadOnly"), "{others:?} {writes:?}");
+}

@@ -1,0 +1,63 @@
+//! Servers of one test's own, and every call on them.
+
+use std::time::Duration;
+
+use countersign::budget::{Account, Limit, SendBudget};
+use countersign::{Expected, FactorStore, Fault, Generation, Saved, TenantId, UserId, Version};
+use countersign_redis::{RedisFactors, RedisOptions};
+use countersign_testkit::servers::{Server, skip};
+use redis::aio::MultiplexedConnection;
+use time::OffsetDateTime;
+
+pub fn options() -> RedisOptions {
+    RedisFactors::options().response_timeout(Duration::from_secs(2))
+}
+
+pub fn server(arguments: &[&str]) -> Option<Server> {
+    let server = Server::redis(arguments).unwrap();
+    if server.is_none() {
+        skip("no Redis server is installed").unwrap();
+    }
+    server
+}
+
+pub async fn client(server: &Server) -> MultiplexedConnection {
+    redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+pub fn row(number: u8) -> Saved {
+    Saved {
+        version: Version::from_bytes([number; 16]),
+        generation: Generation::new(0),
+        document: format!("{{\"number\":{number}}}"),
+    }
+}
+
+pub fn ids() -> (TenantId, UserId) {
+    (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap())
+}
+
+/// What the calls say that only read or delete, and those that write. They are of a user whom nobody uses.
+pub async fn every_call(store: &RedisFactors) -> (Vec<String>, Vec<String>) {
+    fn said<T>(answer: Result<T, Fault>) -> String {
+        answer.map_or_else(|fault| format!("{fault:?}"), |_| "Ok".to_owned())
+    }
+    let (acme, nobody) = (TenantId::new("acme").unwrap(), UserId::new("nobody").unwrap());
+    let (none, first) = (Expected { settings: None, record: None }, Generation::new(0));
+    let account = Account::new("to", Limit::new(9, Duration::from_secs(60)));
+    let others = vec![
+        said(store.load(&acme, &nobody).await),
+        said(store.settings(&acme).await),
+        said(store.count(&acme, first).await),
+        said(store.users(&acme, first, None, 1).await),
+        said(store.purge(&acme, first, 1).await),
+        said(store.remove(&acme, &nobody).await),
+        said(store.remove_if(&acme, &nobody, row(1).version).await),
+    ];
+    let writes = vec![
+        said(store.commit(&acme, &nobody, &none, &row(1)).await),
+        said(store.change_settings(&acme, None, &row(1)).await),
+        said(store.budget().charge(&[account], OffsetDateTime::UNIX_EPOCH).await),
+    ];
+    (others, writes)
+}
