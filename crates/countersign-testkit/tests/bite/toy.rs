@@ -209,7 +209,7 @@ impl Toy {
         match self.flaw {
             Flaw::NormalisesDocuments => next.document = next.document.trim().to_owned(),
             Flaw::EmptiesUnknownFormats if next.document.contains("\"format\":4000000000") => {
-                next.document = "{}".to_owned()
+                "{}".clone_into(&mut next.document);
             }
             Flaw::ShortensDocuments => next.document = next.document.chars().take(30_000).collect::<String>(),
             _ => {}
