@@ -213,6 +213,27 @@ async fn the_fullest_record_fits_into_a_document() {
     assert!(length < MAX_DOCUMENT / 2, "{length}");
 }
 
+/// I-40: as large as it may be, and no larger: in bytes and in entries.
+#[tokio::test]
+async fn a_record_as_large_as_allowed_is_read_and_a_larger_one_is_not() {
+    let (world, ..) = full().await;
+    let operator = world.flow.operator("look").unwrap();
+    let largest = format!("{RECORD}{}", " ".repeat(MAX_DOCUMENT - RECORD.len()));
+    let with_sends = |number: u64| {
+        let mut record: Value = serde_json::from_str(RECORD).unwrap();
+        record["sends"] = (0..number).collect::<Vec<_>>().into();
+        record.to_string()
+    };
+    for (document, readable) in
+        [(largest.clone(), true), (format!("{largest} "), false), (with_sends(128), true), (with_sends(129), false)]
+    {
+        world.overwrite(&world.alice, &document).await;
+        let status = operator.status(&world.acme, &world.alice).await;
+        assert_eq!(status.is_ok(), readable, "{status:?}");
+        assert!(readable || corrupt(&status.unwrap_err()));
+    }
+}
+
 /// I-37: every step over this document is a fault; nobody is let in, nothing is written and nothing is sent.
 async fn is_refused(world: &World, document: &str, expected: impl Fn(&Error) -> bool) {
     world.overwrite(&world.alice, document).await;

@@ -120,6 +120,24 @@ async fn the_fallback_stays_within_the_budget_and_is_tried_once() {
     assert_eq!(unreachable.outbox.attempts() - attempts, 1);
 }
 
+/// I-15: the fallback counts within the hour like any other send, to the millisecond. Only the spacing is not asked of it.
+#[tokio::test]
+async fn the_fallback_stays_within_the_hour() {
+    for (before_the_end, sends) in [(Duration::from_millis(1), 1), (Duration::ZERO, 2)] {
+        let world = World::with(|builder| builder.fall_back_to_email(true).sends_per_login(3).sends_per_hour(3)).await;
+        let first = world.now();
+        // Two sends: to log in, and to prove the number.
+        world.choose_sms("alice", NUMBER).await;
+        let attempts = world.outbox.attempts();
+        world.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
+        world.clock.set(first + 60 * MINUTE - before_the_end);
+        let challenge = world.begin("alice").await;
+        assert_eq!(challenge.delivery == Delivery::Sent, sends == 2);
+        assert_eq!(world.outbox.attempts() - attempts, sends);
+        assert_eq!(world.charged_sends(&world.alice), 2 + sends);
+    }
+}
+
 /// I-06: the code of the SMS that failed is dead once another went by email.
 #[tokio::test]
 async fn after_a_fallback_only_the_code_in_the_email_counts() {
