@@ -176,6 +176,21 @@ mod tests {
         assert_eq!(found(r#""passkeys":[]"#, 4_000_000_000, Duration::ZERO), Worth::Unreadable);
     }
 
+    /// I-37: a record of a generation that the tenant has not reached is left as it is.
+    #[test]
+    fn only_a_record_of_the_tenants_generation_is_looked_into() {
+        let document = format!(r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{{"epoch":"{ID}"}}}}"#);
+        let of = |generation| Saved {
+            version: Version::from_bytes([7; 16]),
+            generation: Generation::new(generation),
+            document: document.clone(),
+        };
+        for (generation, expected) in [(0, Worth::Absent), (1, NOTHING), (2, Worth::Unreadable)] {
+            let snapshot = Snapshot { settings: Some(of(1)), record: Some(of(generation)) };
+            assert_eq!(worth(&limits(), &snapshot, at(4_000_000_000), Duration::ZERO), expected, "{generation}");
+        }
+    }
+
     #[test]
     fn no_record_is_no_record() {
         assert_eq!(worth(&limits(), &Snapshot::default(), at(1), Duration::ZERO), Worth::Absent);
