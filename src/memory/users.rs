@@ -96,3 +96,29 @@ impl UserStore for MemoryUsers {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// I-04: a name leads to its user and to nobody else, whoever comes, goes or takes another name.
+    #[tokio::test]
+    async fn a_name_belongs_to_one_user() {
+        let users = MemoryUsers::new();
+        let tenant = TenantId::new("acme").unwrap();
+        let name = |text: &str| LoginName::new(text).unwrap();
+        let user = |id: &str| User::new(UserId::new(id).unwrap());
+        for id in ["a", "b"] {
+            users.insert(&tenant, &name(id), user(id));
+        }
+        users.insert(&tenant, &name("c"), user("a"));
+        let found = async |text: &str| {
+            let found = users.find_by_login(&tenant, &name(text)).await.unwrap();
+            found.map(|user| user.id.as_str().to_owned())
+        };
+        assert_eq!([found("a").await, found("b").await, found("c").await], [None, Some("b".into()), Some("a".into())]);
+        assert!(users.remove(&tenant, &UserId::new("a").unwrap()));
+        assert!(!users.remove(&tenant, &UserId::new("a").unwrap()));
+        assert_eq!([found("b").await, found("c").await], [Some("b".into()), None]);
+    }
+}
