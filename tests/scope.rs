@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use countersign::{
-    Actor, Basis, Channel, Destination, EventKind, Exemption, FactorStore, Generation, LoginFlow, LoginStep, Method,
-    Reason, SavedGrant, Scope, Staleness, Validity,
+    Actor, Basis, Channel, Commit, Destination, Document, Error, EventKind, Exemption, FactorStore, Generation,
+    LoginFlow, LoginStep, Method, Reason, SavedGrant, Scope, Staleness, Validity,
 };
 use support::interject::Interject;
 use support::steps::{flow_over, refusal};
@@ -102,6 +102,25 @@ async fn other_channels_are_exempt_in_every_scope() {
         }
         world.clock.advance(MINUTE);
     }
+}
+
+/// I-27: after the last generation there is none to begin, and none is begun anew: switching off is refused and changes nothing.
+#[tokio::test]
+async fn the_last_generation_is_not_followed_by_the_first() {
+    let world = World::new().await;
+    let before = world.factors.settings(&world.acme).await.unwrap().unwrap();
+    let last = countersign::Saved { generation: Generation::new(u32::MAX), ..before.clone() };
+    let written = world.factors.change_settings(&world.acme, Some(before.version), &last).await.unwrap();
+    assert_eq!(written, Commit::Written);
+    let operator = world.flow.operator("T-3").unwrap();
+    world.events.clear();
+    let refused = operator.set_scope(&world.acme, Scope::DoNotUse).await;
+    assert!(matches!(refused, Err(Error::Corrupt(Document::Settings))), "{refused:?}");
+    assert_eq!(world.factors.settings(&world.acme).await.unwrap(), Some(last));
+    assert_eq!(world.events.kinds(), []);
+    world.begin("alice").await;
+    operator.set_scope(&world.acme, Scope::SystemAdministratorsOnly).await.unwrap();
+    assert_eq!(generation(&world).await, u32::MAX);
 }
 
 /// I-38: one event, about the tenant.

@@ -138,6 +138,21 @@ async fn the_fallback_stays_within_the_hour() {
     }
 }
 
+/// I-15: whoever asks again and again where SMS fails gets no more sends for one login than without the fallback.
+#[tokio::test]
+async fn resends_that_fall_back_stay_within_the_login() {
+    let world = World::with(|builder| builder.fall_back_to_email(true)).await;
+    world.choose_sms("alice", NUMBER).await;
+    let (attempts, sends) = (world.outbox.attempts(), world.charged_sends(&world.alice));
+    world.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
+    let challenge = world.begin("alice").await;
+    for _ in 0..10 {
+        world.wait_for_the_spacing();
+        let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Sms).await.unwrap();
+    }
+    assert_eq!((world.outbox.attempts() - attempts, world.charged_sends(&world.alice) - sends), (5, 5));
+}
+
 /// I-06: the code of the SMS that failed is dead once another went by email.
 #[tokio::test]
 async fn after_a_fallback_only_the_code_in_the_email_counts() {
