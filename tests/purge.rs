@@ -3,18 +3,13 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
-
-use async_trait::async_trait;
-use countersign::memory::MemoryFactors;
 use countersign::{
-    Commit, EventKind, Expected, FactorStore, Fault, Generation, LoginFlow, LoginName, PurgeProgress, Saved, Scope,
-    StandardPolicy, TenantId, UserId, Version,
+    Commit, EventKind, Expected, FactorStore, Generation, LoginFlow, LoginName, PurgeProgress, Saved, Scope,
+    StandardPolicy, TenantId, Version,
 };
 use support::faults::{FaultPoint, When, faulty_flow, poll_then_drop};
 use support::interject::Interject;
 use support::steps::flow_over;
-use support::wrapped::{Wrapped, Wraps};
 use support::*;
 
 /// A tenant that was just switched off, with so many records of the time before.
@@ -108,50 +103,27 @@ async fn late_row(factors: countersign::memory::MemoryFactors, tenant: TenantId)
     assert_eq!(factors.commit(&tenant, &user_id("late"), &expected, &saved).await.unwrap(), Commit::Written);
 }
 
-/// A store that notes how large a batch it is asked for.
-struct Asked {
-    inner: MemoryFactors,
-    at_most: Arc<Mutex<Vec<u32>>>,
-}
-
-#[async_trait]
-impl Wraps for Asked {
-    type Inner = MemoryFactors;
-
-    fn inner(&self) -> &MemoryFactors {
-        &self.inner
-    }
-
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
-        self.at_most.lock().unwrap().push(at_most);
-        self.inner.purge(tenant, below, at_most).await
-    }
-
-    async fn users(
-        &self,
-        tenant: &TenantId,
-        generation: Generation,
-        after: Option<&UserId>,
-        at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
-        self.at_most.lock().unwrap().push(at_most);
-        FactorStore::users(&self.inner, tenant, generation, after, at_most).await
-    }
-}
-
 /// The same for a sweep.
 #[tokio::test]
 async fn a_batch_has_at_least_one_and_at_most_five_thousand_records() {
-    let world = switched_off(3).await;
-    let at_most = Arc::new(Mutex::new(Vec::new()));
-    let asked = Asked { inner: world.factors.clone(), at_most: at_most.clone() };
-    let flow = flow_over(&world, Wrapped(asked), |b| b);
-    assert_eq!(numbers(&flow.purge(&world.acme, 0).await.unwrap().unwrap()), (1, None, false));
-    assert_eq!(numbers(&flow.purge(&world.acme, u32::MAX).await.unwrap().unwrap()), (3, Some(0), true));
-    for at_most in [0, u32::MAX] {
-        let _progress = flow.sweep(&world.acme, DAY, None, at_most).await.unwrap();
+    let world = World::new().await;
+    world.begin("alice").await;
+    let next = world.row(&world.alice).unwrap();
+    let settings = world.factors.settings(&world.acme).await.unwrap().map(|saved| saved.version);
+    let expected = Expected { settings, record: None };
+    for number in 1..=5_000 {
+        let user = user_id(&format!("user{number}"));
+        assert_eq!(world.factors.commit(&world.acme, &user, &expected, &next).await.unwrap(), Commit::Written);
     }
-    assert_eq!(*at_most.lock().unwrap(), [1, 5_000, 1, 5_000]);
+    for (at_most, looked_at) in [(0, 1), (u32::MAX, 5_000)] {
+        let swept = world.flow.sweep(&world.acme, DAY, None, at_most).await.unwrap();
+        assert_eq!((swept.looked_at, swept.next.is_some()), (looked_at, true));
+    }
+    world.set_scope(Scope::DoNotUse).await;
+    assert_eq!(world.factors.records(&world.acme), 5_002);
+    assert_eq!(numbers(&purge(&world, 0).await), (1, None, false));
+    assert_eq!(numbers(&purge(&world, u32::MAX).await), (5_001, None, false));
+    assert_eq!(numbers(&purge(&world, u32::MAX).await), (5_002, Some(0), true));
 }
 
 /// I-27: what was saved since is not touched, and neither are other tenants.

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use countersign::memory::MemoryUsers;
 use countersign::{
-    Administration, BackupCode, Channel, Destination, DeviceToken, EmailAddress, FactorStore, Fault, LoginName,
-    LoginStep, PasswordHash, Reason, Refused, ResendTo, Saved, SavedGrant, Scope, SetupToken, TenantId, TrustDevice,
-    User, UserId, UserStore, Validity,
+    Administration, Channel, Destination, DeviceToken, EmailAddress, FactorStore, Fault, LoginName, LoginStep,
+    PasswordHash, Reason, Refused, ResendTo, Saved, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, User, UserId,
+    UserStore, Validity,
 };
 
 use crate::broken::{self, Constant, Mixed, Nowhere, Store};
@@ -22,17 +22,9 @@ fn saved(world: &World, tenant: &TenantId) -> (Option<Saved>, usize) {
 /// A token of acme at the address of the other tenant, with the right code, at every step that takes it: why each was refused, if it was.
 async fn redeem_elsewhere(world: &World, tenant_of: impl Fn(&TenantId) -> TenantId) -> Vec<Option<Reason>> {
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code().into();
+    let code = world.outbox.last_code();
     let (token, other) = (&challenge.token, &tenant_of(&world.other));
-    let backup = BackupCode::new("0123-4567-89AB-CDEF-GHJK-MNPQ");
-    [
-        world.flow.submit_backup_code(other, token, &backup).await.unwrap(),
-        world.flow.resend(other, token, ResendTo::Same).await.unwrap(),
-        world.flow.submit_code(other, token, &code, TrustDevice::No).await.unwrap(),
-    ]
-    .iter()
-    .map(|step| if let LoginStep::Authenticated(_) = step { None } else { Some(reason(step)) })
-    .collect()
+    crate::each_step(world, other, token, &code).await
 }
 
 /// Attack 10. I-03, I-04: the same user id in two tenants.

@@ -1,8 +1,8 @@
 //! What must end: trust, sessions, everything at a reset. And what must be told.
 
 use countersign::{
-    BackupCode, Channel, Destination, Event, LoginStep, PasswordHash, PhoneNumber, Reason, ResendTo, Scope,
-    TrustDevice, UserStatus, Validity,
+    BackupCode, Channel, Destination, Event, LoginStep, PasswordHash, PhoneNumber, Reason, Scope, TrustDevice,
+    UserStatus, Validity,
 };
 use std::future::Future;
 
@@ -176,15 +176,7 @@ async fn held_since_before(world: &World) -> Vec<Option<Reason>> {
     let done = authenticated(world.submit(token, &code).await);
     let session = serde_json::to_string(&done.grant).unwrap();
     assert!(!session.contains(&token.expose()[5..]));
-    let backup = BackupCode::new("0123-4567-89AB-CDEF-GHJK-MNPQ");
-    [
-        world.flow.submit_backup_code(&world.acme, token, &backup).await.unwrap(),
-        world.flow.resend(&world.acme, token, ResendTo::Same).await.unwrap(),
-        world.submit(token, &code).await,
-    ]
-    .iter()
-    .map(|step| if let LoginStep::Authenticated(_) = step { None } else { Some(reason(step)) })
-    .collect()
+    crate::each_step(world, &world.acme, token, &code).await
 }
 
 /// Attack 56. I-36: what a client held before the login is dead after it, and nothing of it is in the session. Changing the session's own

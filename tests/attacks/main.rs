@@ -75,3 +75,19 @@ mod disclosure;
 mod guessing;
 mod lifecycle;
 mod robustness;
+
+use countersign::{BackupCode, LoginStep, PendingToken, Reason, ResendTo, TenantId, TrustDevice};
+use support::{World, reason};
+
+/// Every step that takes a pending token, with the right code last: why each was refused, if it was.
+async fn each_step(world: &World, tenant: &TenantId, token: &PendingToken, code: &str) -> Vec<Option<Reason>> {
+    let backup = BackupCode::new("0123-4567-89AB-CDEF-GHJK-MNPQ");
+    [
+        world.flow.submit_backup_code(tenant, token, &backup).await.unwrap(),
+        world.flow.resend(tenant, token, ResendTo::Same).await.unwrap(),
+        world.flow.submit_code(tenant, token, &code.into(), TrustDevice::No).await.unwrap(),
+    ]
+    .iter()
+    .map(|step| if let LoginStep::Authenticated(_) = step { None } else { Some(reason(step)) })
+    .collect()
+}

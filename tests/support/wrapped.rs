@@ -38,16 +38,6 @@ pub trait Wraps: Send + Sync {
     async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
         self.inner().remove_if(tenant, user, version).await
     }
-
-    async fn users(
-        &self,
-        tenant: &TenantId,
-        generation: Generation,
-        after: Option<&UserId>,
-        at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
-        self.inner().users(tenant, generation, after, at_most).await
-    }
 }
 
 /// The wrapper as a store.
@@ -106,6 +96,6 @@ impl<T: Wraps> FactorStore for Wrapped<T> {
         after: Option<&UserId>,
         at_most: u32,
     ) -> Result<Vec<UserId>, Fault> {
-        self.0.users(tenant, generation, after, at_most).await
+        self.0.inner().users(tenant, generation, after, at_most).await
     }
 }

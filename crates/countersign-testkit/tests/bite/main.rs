@@ -73,20 +73,26 @@ bites! {
     outlives_a_rollback_of_the_application: JoinsHostTransaction;
 }
 
+/// The checks of one suite, as [`countersign_testkit::conformance`] lists them.
+fn suite(list: &str) -> Vec<&'static str> {
+    let suite = include_str!("../../src/conformance/mod.rs");
+    names(suite.split(list).nth(1).and_then(|rest| rest.split('}').next()).unwrap(), ',')
+}
+
+fn names(list: &'static str, separator: char) -> Vec<&'static str> {
+    let names = list.split(separator).map(|name| name.trim_matches(&['#', ' ', ',', '\n'][..]));
+    names.filter(|name| !name.is_empty()).collect()
+}
+
 /// The list above and the suite are the same list.
 /// `I-39`: the suite that a store must pass has a broken store for each of its checks.
 #[test]
 fn every_check_of_the_suite_is_known_to_bite() {
-    let suite = include_str!("../../src/conformance/mod.rs");
-    let listed = suite.split("run, factors, $backend,").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
-    let listed: Vec<_> = listed.split(',').map(str::trim).filter(|check| !check.is_empty()).collect();
-    assert_eq!(listed, BITING);
+    assert_eq!(suite("run, factors, $backend,"), BITING);
     // The example of the manual is put to all of them.
     let manual = include_str!("../../src/manual/writing_a_store.md");
     let tried = manual.split("all! {\n").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
-    let tried: Vec<_> =
-        tried.lines().map(|line| line.trim_matches(&['#', ' ', ','][..])).filter(|check| !check.is_empty()).collect();
-    assert_eq!(tried, BITING);
+    assert_eq!(names(tried, '\n'), BITING);
 }
 
 /// Without a flaw the toy passes, so that it is the flaws that are found.
