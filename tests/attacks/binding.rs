@@ -5,7 +5,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use countersign::memory::MemoryUsers;
 use countersign::{
     Administration, Channel, Destination, DeviceToken, EmailAddress, FactorStore, Fault, LoginName, LoginStep,
-    PasswordHash, Reason, Refused, ResendTo, Saved, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, User, UserId,
+    PasswordHash, Reason, Refused, Saved, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, User, UserId,
     UserStore, Validity,
 };
 

@@ -1,8 +1,7 @@
 //! What must end: trust, sessions, everything at a reset. And what must be told.
 
 use countersign::{
-    BackupCode, Channel, Destination, Event, LoginStep, PasswordHash, PhoneNumber, Reason, Scope, TrustDevice,
-    UserStatus, Validity,
+    Channel, Destination, Event, LoginStep, PasswordHash, PhoneNumber, Reason, Scope, TrustDevice, UserStatus, Validity,
 };
 use std::future::Future;
 
