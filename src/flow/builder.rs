@@ -364,27 +364,26 @@ impl Numbers {
             time("trusted_devices", lifetime, minutes(60), days(90))?;
             count("trusted_devices", per_user, 1, 32)?;
         }
-        let codes = FailureRule {
-            lock_after: self.wrong_codes,
-            lock: self.lock,
-            lock_at_most: self.longest_lock,
-            suspend_after: Some(self.suspend_after),
-            rolling: Some((self.wrong_codes_per_month, days(30))),
-        };
         let limits = Limits {
             digits: u8::try_from(self.code_digits).unwrap_or(u8::MAX),
             code_ttl: self.code_ttl,
             login_ttl: self.login_ttl,
             pending: self.pending_logins as usize,
+            codes: FailureRule {
+                lock_after: self.wrong_codes,
+                lock: self.lock,
+                lock_at_most: self.longest_lock,
+                suspend_after: Some(self.suspend_after),
+                rolling: Some((self.wrong_codes_per_month, days(30))),
+            },
             // 120 bits can't be guessed: a short pause keeps the cost down, and nobody can take this way in from its owner for long.
             backup_codes: FailureRule {
+                lock_after: self.wrong_codes,
                 lock: minutes(1),
                 lock_at_most: minutes(1),
                 suspend_after: None,
                 rolling: None,
-                ..codes.clone()
             },
-            codes,
             passwords: FailureRule {
                 lock_after: self.wrong_passwords,
                 lock: self.password_lock,

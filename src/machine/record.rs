@@ -271,3 +271,29 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAG: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    const ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+    /// I-37: what could not be read again is not written either.
+    #[test]
+    fn a_record_is_written_up_to_the_size_that_is_read() {
+        let backup = format!(r#"{{"tag":"{TAG}","pepper":"","made":1000000}}"#);
+        let password = format!(r#"{{"epoch":"{ID}"}}"#);
+        let document = format!(r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{password},"backup":{backup}}}"#);
+        let mut record = Record::decode(&document).expect("a record");
+        let mut of_size = |size: usize| {
+            let backup = record.backup.as_mut().expect("a backup code");
+            backup.pepper = Some("p".repeat(size.saturating_sub(document.len())));
+            record.encode()
+        };
+        let longest = of_size(MAX_DOCUMENT).expect("written");
+        assert_eq!(longest.len(), MAX_DOCUMENT);
+        assert!(Record::decode(&longest).is_ok());
+        assert!(matches!(of_size(MAX_DOCUMENT.saturating_add(1)), Err(Error::Corrupt(Document::Record))));
+    }
+}

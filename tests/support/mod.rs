@@ -26,6 +26,9 @@ use countersign::{
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+pub use counting::{Calls, Counting};
+pub use outbox::{Outbox, SentCode};
+
 pub const PASSWORD: &str = "correct horse battery staple";
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -288,98 +291,6 @@ impl Entropy for SeededEntropy {
     }
 }
 
-/// A code as it was sent.
-#[derive(Clone, Debug)]
-pub struct SentCode {
-    pub to: Destination,
-    pub code: String,
-    pub reference: String,
-    pub purpose: Purpose,
-    pub user: UserId,
-    pub tenant: TenantId,
-}
-
-/// Receives what would be sent; fails as long as it is told to.
-#[derive(Clone, Default)]
-pub struct Outbox {
-    codes: Arc<Mutex<Vec<SentCode>>>,
-    notices: Arc<Mutex<Vec<(Destination, NoticeKind)>>>,
-    failing: Arc<Mutex<Option<SendErrorKind>>>,
-    failing_sms_only: Arc<AtomicBool>,
-    attempts: Arc<AtomicUsize>,
-}
-
-impl Outbox {
-    pub fn codes(&self) -> Vec<SentCode> {
-        self.codes.lock().unwrap().clone()
-    }
-
-    #[track_caller]
-    pub fn last(&self) -> SentCode {
-        self.codes.lock().unwrap().last().expect("a code was sent").clone()
-    }
-
-    #[track_caller]
-    pub fn last_code(&self) -> String {
-        self.last().code
-    }
-
-    pub fn notices(&self) -> Vec<(Destination, NoticeKind)> {
-        self.notices.lock().unwrap().clone()
-    }
-
-    /// How often the sender was called for a code, whether it failed or not.
-    pub fn attempts(&self) -> usize {
-        self.attempts.load(Ordering::SeqCst)
-    }
-
-    pub fn fail_with(&self, kind: Option<SendErrorKind>) {
-        *self.failing.lock().unwrap() = kind;
-    }
-
-    pub fn fail_sms_with(&self, kind: Option<SendErrorKind>) {
-        self.failing_sms_only.store(true, Ordering::SeqCst);
-        self.fail_with(kind);
-    }
-
-    pub fn clear(&self) {
-        self.codes.lock().unwrap().clear();
-        self.notices.lock().unwrap().clear();
-        self.attempts.store(0, Ordering::SeqCst);
-    }
-
-    fn verdict(&self, to: &Destination) -> Result<Accepted, SendError> {
-        let spared = self.failing_sms_only.load(Ordering::SeqCst) && !matches!(to, Destination::Sms(_));
-        match *self.failing.lock().unwrap() {
-            Some(kind) if !spared => Err(SendError::new(kind)),
-            _ => Ok(Accepted::Sent),
-        }
-    }
-}
-
-#[async_trait]
-impl CodeSender for Outbox {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
-        self.attempts.fetch_add(1, Ordering::SeqCst);
-        let accepted = self.verdict(&message.destination)?;
-        self.codes.lock().unwrap().push(SentCode {
-            to: message.destination.clone(),
-            code: message.code.expose().to_owned(),
-            reference: message.reference.to_string(),
-            purpose: message.purpose,
-            user: message.user.clone(),
-            tenant: message.tenant.clone(),
-        });
-        Ok(accepted)
-    }
-
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
-        let accepted = self.verdict(&notice.destination)?;
-        self.notices.lock().unwrap().push((notice.destination.clone(), notice.kind.clone()));
-        Ok(accepted)
-    }
-}
-
 /// Keeps every event.
 #[derive(Clone, Default)]
 pub struct Events(Arc<Mutex<Vec<Event>>>);
@@ -404,149 +315,12 @@ impl EventSink for Events {
     }
 }
 
-/// How often each plug-in was called.
-#[derive(Clone, Default)]
-pub struct Calls(Arc<Mutex<Vec<&'static str>>>);
-
-impl Calls {
-    pub fn log(&self, call: &'static str) {
-        self.0.lock().unwrap().push(call);
-    }
-
-    /// All calls in order.
-    pub fn all(&self) -> Vec<&'static str> {
-        self.0.lock().unwrap().clone()
-    }
-
-    pub fn of(&self, call: &str) -> usize {
-        self.0.lock().unwrap().iter().filter(|made| **made == call).count()
-    }
-
-    pub fn clear(&self) {
-        self.0.lock().unwrap().clear();
-    }
-
-    /// The calls since the last time, in alphabetical order: two that run at the same time have none.
-    pub fn take_sorted(&self) -> Vec<&'static str> {
-        let mut calls = std::mem::take(&mut *self.0.lock().unwrap());
-        calls.sort_unstable();
-        calls
-    }
-}
-
-/// A plug-in whose calls are counted.
-#[derive(Clone)]
-pub struct Counting<T> {
-    pub inner: T,
-    pub calls: Calls,
-}
-
-#[async_trait]
-impl<T: UserStore> UserStore for Counting<T> {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
-        self.calls.log("find_by_login");
-        self.inner.find_by_login(tenant, name).await
-    }
-
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
-        self.calls.log("find_by_id");
-        self.inner.find_by_id(tenant, user).await
-    }
-
-    async fn replace_password_hash(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        current: &PasswordHash,
-        next: &PasswordHash,
-    ) -> Result<bool, Fault> {
-        self.calls.log("replace_password_hash");
-        self.inner.replace_password_hash(tenant, user, current, next).await
-    }
-}
-
-#[async_trait]
-impl<T: FactorStore> FactorStore for Counting<T> {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
-        self.calls.log("load");
-        self.inner.load(tenant, user).await
-    }
-
-    async fn commit(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
-        self.calls.log("commit");
-        self.inner.commit(tenant, user, expected, next).await
-    }
-
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
-        self.calls.log("settings");
-        self.inner.settings(tenant).await
-    }
-
-    async fn change_settings(
-        &self,
-        tenant: &TenantId,
-        expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
-        self.calls.log("change_settings");
-        self.inner.change_settings(tenant, expected, next).await
-    }
-
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
-        self.calls.log("purge");
-        self.inner.purge(tenant, below, at_most).await
-    }
-
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
-        self.calls.log("count");
-        self.inner.count(tenant, below).await
-    }
-
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        self.calls.log("remove");
-        self.inner.remove(tenant, user).await
-    }
-
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
-        self.calls.log("remove_if");
-        self.inner.remove_if(tenant, user, version).await
-    }
-
-    async fn users(
-        &self,
-        tenant: &TenantId,
-        generation: Generation,
-        after: Option<&UserId>,
-        at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
-        self.calls.log("users");
-        self.inner.users(tenant, generation, after, at_most).await
-    }
-}
-
-#[async_trait]
-impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
-        self.calls.log("verify");
-        self.inner.verify(attempt).await
-    }
-
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
-        self.calls.log("rehash");
-        self.inner.rehash(password).await
-    }
-}
-
+pub mod counting;
 pub mod faults;
 pub mod interject;
 pub mod leaks;
 pub mod operations;
+pub mod outbox;
 pub mod steps;
 pub mod wiring;
 pub mod wrapped;

@@ -1,0 +1,148 @@
+//! Plug-ins whose calls are counted.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use countersign::{
+    Commit, Expected, FactorStore, Fault, Generation, LoginName, Password, PasswordAttempt, PasswordHash,
+    PasswordVerifier, Saved, Snapshot, TenantId, User, UserId, UserStore, Verdict, Version,
+};
+
+/// How often each plug-in was called.
+#[derive(Clone, Default)]
+pub struct Calls(Arc<Mutex<Vec<&'static str>>>);
+
+impl Calls {
+    pub fn log(&self, call: &'static str) {
+        self.0.lock().unwrap().push(call);
+    }
+
+    /// All calls in order.
+    pub fn all(&self) -> Vec<&'static str> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub fn of(&self, call: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|made| **made == call).count()
+    }
+
+    pub fn clear(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
+    /// The calls since the last time, in alphabetical order: two that run at the same time have none.
+    pub fn take_sorted(&self) -> Vec<&'static str> {
+        let mut calls = std::mem::take(&mut *self.0.lock().unwrap());
+        calls.sort_unstable();
+        calls
+    }
+}
+
+/// A plug-in whose calls are counted.
+#[derive(Clone)]
+pub struct Counting<T> {
+    pub inner: T,
+    pub calls: Calls,
+}
+
+#[async_trait]
+impl<T: UserStore> UserStore for Counting<T> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+        self.calls.log("find_by_login");
+        self.inner.find_by_login(tenant, name).await
+    }
+
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+        self.calls.log("find_by_id");
+        self.inner.find_by_id(tenant, user).await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        current: &PasswordHash,
+        next: &PasswordHash,
+    ) -> Result<bool, Fault> {
+        self.calls.log("replace_password_hash");
+        self.inner.replace_password_hash(tenant, user, current, next).await
+    }
+}
+
+#[async_trait]
+impl<T: FactorStore> FactorStore for Counting<T> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+        self.calls.log("load");
+        self.inner.load(tenant, user).await
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: &Expected,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        self.calls.log("commit");
+        self.inner.commit(tenant, user, expected, next).await
+    }
+
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+        self.calls.log("settings");
+        self.inner.settings(tenant).await
+    }
+
+    async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        expected: Option<Version>,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        self.calls.log("change_settings");
+        self.inner.change_settings(tenant, expected, next).await
+    }
+
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+        self.calls.log("purge");
+        self.inner.purge(tenant, below, at_most).await
+    }
+
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+        self.calls.log("count");
+        self.inner.count(tenant, below).await
+    }
+
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        self.calls.log("remove");
+        self.inner.remove(tenant, user).await
+    }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        self.calls.log("remove_if");
+        self.inner.remove_if(tenant, user, version).await
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        self.calls.log("users");
+        self.inner.users(tenant, generation, after, at_most).await
+    }
+}
+
+#[async_trait]
+impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+        self.calls.log("verify");
+        self.inner.verify(attempt).await
+    }
+
+    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        self.calls.log("rehash");
+        self.inner.rehash(password).await
+    }
+}

@@ -1,0 +1,102 @@
+//! A sender that keeps what it was given.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use countersign::{
+    Accepted, CodeMessage, CodeSender, Destination, Notice, NoticeKind, Purpose, SendError, SendErrorKind, TenantId,
+    UserId,
+};
+
+/// A code as it was sent.
+#[derive(Clone, Debug)]
+pub struct SentCode {
+    pub to: Destination,
+    pub code: String,
+    pub reference: String,
+    pub purpose: Purpose,
+    pub user: UserId,
+    pub tenant: TenantId,
+}
+
+/// Receives what would be sent; fails as long as it is told to.
+#[derive(Clone, Default)]
+pub struct Outbox {
+    codes: Arc<Mutex<Vec<SentCode>>>,
+    notices: Arc<Mutex<Vec<(Destination, NoticeKind)>>>,
+    failing: Arc<Mutex<Option<SendErrorKind>>>,
+    failing_sms_only: Arc<AtomicBool>,
+    attempts: Arc<AtomicUsize>,
+}
+
+impl Outbox {
+    pub fn codes(&self) -> Vec<SentCode> {
+        self.codes.lock().unwrap().clone()
+    }
+
+    #[track_caller]
+    pub fn last(&self) -> SentCode {
+        self.codes.lock().unwrap().last().expect("a code was sent").clone()
+    }
+
+    #[track_caller]
+    pub fn last_code(&self) -> String {
+        self.last().code
+    }
+
+    pub fn notices(&self) -> Vec<(Destination, NoticeKind)> {
+        self.notices.lock().unwrap().clone()
+    }
+
+    /// How often the sender was called for a code, whether it failed or not.
+    pub fn attempts(&self) -> usize {
+        self.attempts.load(Ordering::SeqCst)
+    }
+
+    pub fn fail_with(&self, kind: Option<SendErrorKind>) {
+        *self.failing.lock().unwrap() = kind;
+    }
+
+    pub fn fail_sms_with(&self, kind: Option<SendErrorKind>) {
+        self.failing_sms_only.store(true, Ordering::SeqCst);
+        self.fail_with(kind);
+    }
+
+    pub fn clear(&self) {
+        self.codes.lock().unwrap().clear();
+        self.notices.lock().unwrap().clear();
+        self.attempts.store(0, Ordering::SeqCst);
+    }
+
+    fn verdict(&self, to: &Destination) -> Result<Accepted, SendError> {
+        let spared = self.failing_sms_only.load(Ordering::SeqCst) && !matches!(to, Destination::Sms(_));
+        match *self.failing.lock().unwrap() {
+            Some(kind) if !spared => Err(SendError::new(kind)),
+            _ => Ok(Accepted::Sent),
+        }
+    }
+}
+
+#[async_trait]
+impl CodeSender for Outbox {
+    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        let accepted = self.verdict(&message.destination)?;
+        self.codes.lock().unwrap().push(SentCode {
+            to: message.destination.clone(),
+            code: message.code.expose().to_owned(),
+            reference: message.reference.to_string(),
+            purpose: message.purpose,
+            user: message.user.clone(),
+            tenant: message.tenant.clone(),
+        });
+        Ok(accepted)
+    }
+
+    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+        let accepted = self.verdict(&notice.destination)?;
+        self.notices.lock().unwrap().push((notice.destination.clone(), notice.kind.clone()));
+        Ok(accepted)
+    }
+}
