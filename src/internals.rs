@@ -82,6 +82,7 @@ impl Machine {
             user: Some(&self.user),
             password: Some(&PasswordVerified::vouched()),
             checked: self.user.password_hash.as_ref(),
+            stamp: None,
             channel: Channel::Web,
             device: None,
             rehashed: None,

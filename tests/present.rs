@@ -50,6 +50,24 @@ async fn a_password_that_is_changed_during_the_hash_lets_nobody_in() {
     assert!(matches!(world.try_begin("alice", "the new one").await, LoginStep::CodeRequired(_)));
 }
 
+/// I-25: the security stamp stands for a password that the host keeps elsewhere, so its change during the check is a change of the password.
+#[tokio::test]
+async fn a_security_stamp_that_is_changed_during_the_check_lets_nobody_in() {
+    for scope in [Scope::SystemAdministratorsOnly, Scope::EntireTenant] {
+        let (world, hooks) = slow_world().await;
+        world.set_scope(scope).await;
+        world.clock.advance(DAY);
+        world.outbox.clear();
+        let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
+        hooks.before("verify", move || {
+            users.change(&acme, &alice, |user| user.security_stamp = Some("2".into())).unwrap();
+        });
+        assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
+        assert_eq!(world.outbox.attempts(), 0);
+        assert!(!matches!(world.try_begin("alice", PASSWORD).await, LoginStep::Denied(_)), "the next one is in order");
+    }
+}
+
 /// I-28: a promotion counts from the moment it is made.
 #[tokio::test]
 async fn whoever_is_promoted_during_the_hash_needs_a_code() {

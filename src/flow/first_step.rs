@@ -102,7 +102,7 @@ impl Inner {
         let First { tenant, channel, device, unknown, password, rehash, user } = first;
         let id = user.as_ref().map_or_else(|| self.phantom(tenant, unknown), |user| user.id.clone());
         let subject = Subject { tenant, user: &id };
-        let checked = user.and_then(|user| user.password_hash);
+        let (checked, stamp) = user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
         let mut loaded = self.load(subject).await?;
         let mut rehashed = None;
         if let (Some(password), Some(user)) = (rehash, &loaded.user)
@@ -121,6 +121,7 @@ impl Inner {
                 user: loaded.user.as_ref(),
                 password: password.as_ref(),
                 checked: checked.as_ref(),
+                stamp: stamp.as_deref(),
                 channel,
                 device,
                 rehashed: rehashed.as_ref(),

@@ -30,6 +30,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) password: Option<&'a PasswordVerified>,
     /// The hash that it was checked against, some time ago.
     pub(crate) checked: Option<&'a PasswordHash>,
+    /// The security stamp that the user had then.
+    pub(crate) stamp: Option<&'a str>,
     pub(crate) channel: Channel,
     pub(crate) device: Option<&'a DeviceToken>,
     /// The hash that will replace the user's, once this step is written.
@@ -70,8 +72,7 @@ impl Case<'_> {
         if attempt.user.is_some_and(|user| user.status != UserStatus::Active) {
             self.deactivate();
         }
-        let password =
-            attempt.password.filter(|_| attempt.user.is_some_and(|user| self.still_right(user, attempt.checked)));
+        let password = attempt.password.filter(|_| attempt.user.is_some_and(|user| self.still_right(user, attempt)));
         let (user, password) = match (attempt.user, password) {
             _ if !open => return Ok(self.refuse_credentials(CredentialsCause::PasswordLocked)),
             (None, _) => return Ok(self.refuse_credentials(CredentialsCause::UnknownUser)),
@@ -95,14 +96,17 @@ impl Case<'_> {
     }
 
     /// Whether a password that was right for the hash that it was checked against is right for the user as they are now (`I-25`): the hash
-    /// is the same, or another one of the same password.
-    fn still_right(&self, user: &User, checked: Option<&PasswordHash>) -> bool {
+    /// is the same, or another one of the same password, and so is the security stamp, which stands for a password that is kept elsewhere.
+    fn still_right(&self, user: &User, attempt: &Attempt<'_>) -> bool {
         let now = user.password_hash.as_ref().map(PasswordHash::expose);
-        if now == checked.map(PasswordHash::expose) {
+        if user.security_stamp.as_deref() != attempt.stamp {
+            return false;
+        }
+        if now == attempt.checked.map(PasswordHash::expose) {
             return true;
         }
         let mut then = user.clone();
-        then.password_hash = checked.cloned();
+        then.password_hash = attempt.checked.cloned();
         self.is_of_this_password(epoch_of(self.rules, self.tenant, &then)) && self.same_password()
     }
 

@@ -396,6 +396,7 @@ impl Focus {
             user,
             password: right.then_some(&vouched),
             checked,
+            stamp: user.and_then(|user| user.security_stamp.as_deref()),
             channel: Channel::Web,
             device: device.as_ref(),
             rehashed: None,
