@@ -270,7 +270,14 @@ impl FactorStore for PostgresFactors {
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
-        Ok(self.write(&self.sql.remove, &parameters).await? == Commit::Written)
+        for _ in 1..ATTEMPTS {
+            match self.query(&self.sql.remove, &parameters).await {
+                // Undone, so the row is still there: `false` would say that there is none.
+                Err(error) if error.is_serialization_failure() => {}
+                answer => return Ok(!answer?.is_empty()),
+            }
+        }
+        Ok(!self.query(&self.sql.remove, &parameters).await?.is_empty())
     }
 
     async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use countersign::budget::{Account, Charged, Limit, SendBudget};
 use countersign::{Commit, Expected, FactorStore, Saved, TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
-use support::{number, row, server};
+use support::{connect, number, row, server};
 use time::OffsetDateTime;
 
 /// What was acknowledged is there after each crash, and nothing more than the one write that was under way.
@@ -119,6 +119,32 @@ async fn a_stricter_default_isolation_makes_conflicts_and_no_faults() {
         written += writer.await.unwrap();
     }
     assert!(written > 0);
+}
+
+/// I-26: there a deletion that was undone is sent again. It never says that there is nothing while the row stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stricter_default_isolation_leaves_no_row_that_was_to_be_deleted() {
+    for isolation in ["repeatable read", "serializable"] {
+        let Some(server) = server(&[&format!("default_transaction_isolation={isolation}")]) else { return };
+        let store = PostgresFactors::options().connections(2).connect(server.url()).await.unwrap();
+        let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+        let nothing = Expected { settings: None, record: None };
+        assert_eq!(store.commit(&acme, &alice, &nothing, &row(1)).await.unwrap(), Commit::Written);
+        let other = connect(server.url()).await.unwrap();
+        other.batch_execute("BEGIN; UPDATE countersign.records SET document = '{}'").await.unwrap();
+        let removing = tokio::spawn({
+            let (store, acme, alice) = (store.clone(), acme.clone(), alice.clone());
+            async move { store.remove(&acme, &alice).await.unwrap() }
+        });
+        let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        let watch = connect(server.url()).await.unwrap();
+        while watch.query(waits, &[]).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        other.batch_execute("COMMIT").await.unwrap();
+        assert!(removing.await.unwrap(), "{isolation}");
+        assert_eq!(store.load(&acme, &alice).await.unwrap().record, None, "{isolation}");
+    }
 }
 
 /// There a charge that was undone is sent again, and no limit is passed.
