@@ -82,7 +82,7 @@ impl Machine {
             user: Some(&self.user),
             password: Some(&PasswordVerified::vouched()),
             checked: self.user.password_hash.as_ref(),
-            stamp: None,
+            stamp: self.user.security_stamp.as_deref(),
             channel: Channel::Web,
             device: None,
             rehashed: None,

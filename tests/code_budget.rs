@@ -252,7 +252,7 @@ async fn the_slower_of_two_right_codes_finds_the_login_over() {
     let (flow, acme) = (world.flow.clone(), world.acme.clone());
     let (token, typed) = (PendingToken::new(challenge.token.expose()), Code::new(&code));
     let (sent, faster) = std::sync::mpsc::channel();
-    store.hooks.before("commit", move || {
+    store.calls.before("commit", move || {
         let submitted = flow.submit_code(&acme, &token, &typed, TrustDevice::No);
         sent.send(futures_lite::future::block_on(submitted).unwrap()).unwrap();
     });

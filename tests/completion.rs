@@ -103,7 +103,7 @@ async fn a_reset_ends_a_login_under_way() {
     world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| builder);
     let challenge = world.begin("alice").await;
     let (flow, acme, alice) = (world.flow.clone(), world.acme.clone(), world.alice.clone());
-    store.hooks.before("commit", move || {
+    store.calls.before("commit", move || {
         block_on(flow.operator("in between").unwrap().reset(&acme, &alice)).unwrap();
     });
     let late = world.submit(&challenge.token, &world.outbox.last_code()).await;
@@ -172,7 +172,7 @@ async fn a_scope_that_changes_during_the_first_step_is_seen() {
     let _ = world.try_begin("alice", "wrong").await;
     let grant = world.root_grant().await;
     let (flow, acme) = (world.flow.clone(), world.acme.clone());
-    store.hooks.before("commit", move || {
+    store.calls.before("commit", move || {
         let change = async { flow.administration(&acme, &grant).await.unwrap().set_scope(Scope::EntireTenant).await };
         assert_eq!(block_on(change).unwrap(), Scope::DoNotUse);
     });

@@ -12,7 +12,6 @@ use countersign::{
     TenantId, TrustDevice, User, UserId, UserStatus, UserStore, Validity, Verdict,
 };
 use futures_lite::future::block_on;
-use support::wiring::{Hooked, Hooks};
 use support::*;
 
 /// "Hashes" as `v<parameters>:<password>`, whose current parameters a test raises.
@@ -92,12 +91,10 @@ async fn nothing_is_rehashed_for_whoever_is_refused() {
 /// I-25: a password that is changed while the old one is re-hashed stays changed, and the old one lets nobody in.
 #[tokio::test]
 async fn a_password_change_at_the_same_time_is_not_undone() {
-    let hooks = Hooks::default();
-    let verifier = Hooked { inner: PlainPasswords, hooks: hooks.clone() };
-    let world = World::with(|builder| builder.password_verifier(verifier)).await;
+    let world = World::new().await;
     outdate(&world);
     let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
-    hooks.before("rehash", move || {
+    world.calls.before("rehash", move || {
         users.change(&acme, &alice, |user| user.password_hash = Some(PasswordHash::new("the new one"))).unwrap();
     });
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
@@ -142,10 +139,10 @@ async fn devices_sessions_and_logins_under_way_survive_a_rehash() {
 /// changed one.
 #[tokio::test]
 async fn two_logins_at_once_over_an_outdated_hash_end_neither_devices_nor_each_other() {
-    let hooks = Hooks::default();
+    let calls = Calls::default();
     let verifier = Versioned::default();
     let current = Arc::clone(&verifier.current);
-    let hooked = Hooked { inner: verifier, hooks: hooks.clone() };
+    let hooked = Counting { inner: verifier, calls: calls.clone() };
     let world = World::with(|builder| builder.password_verifier(hooked).trusted_devices(30 * DAY, 3)).await;
     let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
     world.wait_for_the_spacing();
@@ -153,7 +150,7 @@ async fn two_logins_at_once_over_an_outdated_hash_end_neither_devices_nor_each_o
     let (flow, acme, outbox) = (world.flow.clone(), world.acme.clone(), world.outbox.clone());
     let winner = Arc::new(std::sync::Mutex::new(None));
     let won = Arc::clone(&winner);
-    hooks.before("rehash", move || {
+    calls.before("rehash", move || {
         let login = countersign::Login {
             tenant: &acme,
             name: "alice",

@@ -98,10 +98,10 @@ impl Case<'_> {
     /// Whether a password that was right for the hash that it was checked against is right for the user as they are now (`I-25`): the hash
     /// is the same, or another one of the same password, and so is the security stamp, which stands for a password that is kept elsewhere.
     fn still_right(&self, user: &User, attempt: &Attempt<'_>) -> bool {
-        let now = user.password_hash.as_ref().map(PasswordHash::expose);
         if user.security_stamp.as_deref() != attempt.stamp {
             return false;
         }
+        let now = user.password_hash.as_ref().map(PasswordHash::expose);
         if now == attempt.checked.map(PasswordHash::expose) {
             return true;
         }

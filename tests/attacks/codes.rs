@@ -323,7 +323,7 @@ fn effect_of_a_naive_comparison(right_digits: usize) -> Vec<&'static str> {
     let (code, calls) = ("123456", Calls::default());
     let typed = code.chars().enumerate().map(|(n, digit)| if n < right_digits { digit } else { other_digit(digit) });
     for (right, typed) in code.chars().zip(typed) {
-        calls.log("compare a digit");
+        calls.note("compare a digit");
         if right != typed {
             break;
         }

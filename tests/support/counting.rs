@@ -1,5 +1,6 @@
-//! Plug-ins whose calls are counted.
+//! Plug-ins whose calls are counted, and before which something can happen.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -8,37 +9,52 @@ use countersign::{
     PasswordVerifier, Saved, Snapshot, TenantId, User, UserId, UserStore, Verdict, Version,
 };
 
-/// How often each plug-in was called.
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// How often each plug-in was called, and what happens at its next call.
 #[derive(Clone, Default)]
-pub struct Calls(Arc<Mutex<Vec<&'static str>>>);
+pub struct Calls {
+    made: Arc<Mutex<Vec<&'static str>>>,
+    hooks: Arc<Mutex<HashMap<&'static str, Hook>>>,
+}
 
 impl Calls {
-    pub fn log(&self, call: &'static str) {
-        self.0.lock().unwrap().push(call);
+    /// This happens once, just before the next call of that name.
+    pub fn before(&self, call: &'static str, hook: impl FnOnce() + Send + 'static) {
+        self.hooks.lock().unwrap().insert(call, Box::new(hook));
+    }
+
+    /// Notes a call that is about to be made.
+    pub fn note(&self, call: &'static str) {
+        self.made.lock().unwrap().push(call);
+        let hook = self.hooks.lock().unwrap().remove(call);
+        if let Some(hook) = hook {
+            hook();
+        }
     }
 
     /// All calls in order.
     pub fn all(&self) -> Vec<&'static str> {
-        self.0.lock().unwrap().clone()
+        self.made.lock().unwrap().clone()
     }
 
     pub fn of(&self, call: &str) -> usize {
-        self.0.lock().unwrap().iter().filter(|made| **made == call).count()
+        self.made.lock().unwrap().iter().filter(|made| **made == call).count()
     }
 
     pub fn clear(&self) {
-        self.0.lock().unwrap().clear();
+        self.made.lock().unwrap().clear();
     }
 
     /// The calls since the last time, in alphabetical order: two that run at the same time have none.
     pub fn take_sorted(&self) -> Vec<&'static str> {
-        let mut calls = std::mem::take(&mut *self.0.lock().unwrap());
+        let mut calls = std::mem::take(&mut *self.made.lock().unwrap());
         calls.sort_unstable();
         calls
     }
 }
 
-/// A plug-in whose calls are counted.
+/// A plug-in whose calls are noted.
 #[derive(Clone)]
 pub struct Counting<T> {
     pub inner: T,
@@ -48,12 +64,12 @@ pub struct Counting<T> {
 #[async_trait]
 impl<T: UserStore> UserStore for Counting<T> {
     async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
-        self.calls.log("find_by_login");
+        self.calls.note("find_by_login");
         self.inner.find_by_login(tenant, name).await
     }
 
     async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
-        self.calls.log("find_by_id");
+        self.calls.note("find_by_id");
         self.inner.find_by_id(tenant, user).await
     }
 
@@ -64,7 +80,7 @@ impl<T: UserStore> UserStore for Counting<T> {
         current: &PasswordHash,
         next: &PasswordHash,
     ) -> Result<bool, Fault> {
-        self.calls.log("replace_password_hash");
+        self.calls.note("replace_password_hash");
         self.inner.replace_password_hash(tenant, user, current, next).await
     }
 }
@@ -72,7 +88,7 @@ impl<T: UserStore> UserStore for Counting<T> {
 #[async_trait]
 impl<T: FactorStore> FactorStore for Counting<T> {
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
-        self.calls.log("load");
+        self.calls.note("load");
         self.inner.load(tenant, user).await
     }
 
@@ -83,12 +99,12 @@ impl<T: FactorStore> FactorStore for Counting<T> {
         expected: &Expected,
         next: &Saved,
     ) -> Result<Commit, Fault> {
-        self.calls.log("commit");
+        self.calls.note("commit");
         self.inner.commit(tenant, user, expected, next).await
     }
 
     async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
-        self.calls.log("settings");
+        self.calls.note("settings");
         self.inner.settings(tenant).await
     }
 
@@ -98,27 +114,27 @@ impl<T: FactorStore> FactorStore for Counting<T> {
         expected: Option<Version>,
         next: &Saved,
     ) -> Result<Commit, Fault> {
-        self.calls.log("change_settings");
+        self.calls.note("change_settings");
         self.inner.change_settings(tenant, expected, next).await
     }
 
     async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
-        self.calls.log("purge");
+        self.calls.note("purge");
         self.inner.purge(tenant, below, at_most).await
     }
 
     async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
-        self.calls.log("count");
+        self.calls.note("count");
         self.inner.count(tenant, below).await
     }
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        self.calls.log("remove");
+        self.calls.note("remove");
         self.inner.remove(tenant, user).await
     }
 
     async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
-        self.calls.log("remove_if");
+        self.calls.note("remove_if");
         self.inner.remove_if(tenant, user, version).await
     }
 
@@ -129,7 +145,7 @@ impl<T: FactorStore> FactorStore for Counting<T> {
         after: Option<&UserId>,
         at_most: u32,
     ) -> Result<Vec<UserId>, Fault> {
-        self.calls.log("users");
+        self.calls.note("users");
         self.inner.users(tenant, generation, after, at_most).await
     }
 }
@@ -137,12 +153,12 @@ impl<T: FactorStore> FactorStore for Counting<T> {
 #[async_trait]
 impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
-        self.calls.log("verify");
+        self.calls.note("verify");
         self.inner.verify(attempt).await
     }
 
     async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
-        self.calls.log("rehash");
+        self.calls.note("rehash");
         self.inner.rehash(password).await
     }
 }

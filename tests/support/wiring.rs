@@ -1,73 +1,9 @@
-//! A world with plug-ins of its own: things that happen at a chosen call, stores that refuse, senders that answer as they are told.
-
-use std::collections::HashMap;
+//! A world with plug-ins of its own: stores that refuse, senders that answer as they are told.
 
 use super::wrapped::Wraps;
 use super::*;
 
-type Hook = Box<dyn FnOnce() + Send>;
 type Answer = Arc<dyn Fn(&CodeMessage) -> Result<Accepted, SendError> + Send + Sync>;
-
-/// What happens once, just before the next call of a name.
-#[derive(Clone, Default)]
-pub struct Hooks(Arc<Mutex<HashMap<&'static str, Hook>>>);
-
-impl Hooks {
-    pub fn before(&self, call: &'static str, hook: impl FnOnce() + Send + 'static) {
-        self.0.lock().unwrap().insert(call, Box::new(hook));
-    }
-
-    fn run(&self, call: &'static str) {
-        let hook = self.0.lock().unwrap().remove(call);
-        if let Some(hook) = hook {
-            hook();
-        }
-    }
-}
-
-/// A plug-in that runs the hooks of its calls.
-#[derive(Clone)]
-pub struct Hooked<T> {
-    pub inner: T,
-    pub hooks: Hooks,
-}
-
-#[async_trait]
-impl<T: UserStore> UserStore for Hooked<T> {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
-        self.hooks.run("find_by_login");
-        self.inner.find_by_login(tenant, name).await
-    }
-
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
-        self.hooks.run("find_by_id");
-        self.inner.find_by_id(tenant, user).await
-    }
-
-    async fn replace_password_hash(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        current: &PasswordHash,
-        next: &PasswordHash,
-    ) -> Result<bool, Fault> {
-        self.hooks.run("replace_password_hash");
-        self.inner.replace_password_hash(tenant, user, current, next).await
-    }
-}
-
-#[async_trait]
-impl<T: PasswordVerifier> PasswordVerifier for Hooked<T> {
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
-        self.hooks.run("verify");
-        self.inner.verify(attempt).await
-    }
-
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
-        self.hooks.run("rehash");
-        self.inner.rehash(password).await
-    }
-}
 
 /// How a store's conditional writes end, whatever is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,17 +13,17 @@ pub enum Writes {
     Fail,
 }
 
-/// A store whose commits run a hook, and end as they are told.
+/// A store whose commits are noted, and end as they are told.
 #[derive(Clone)]
 pub struct Unsteady {
     pub inner: MemoryFactors,
-    pub hooks: Hooks,
+    pub calls: Calls,
     pub writes: Arc<Mutex<Writes>>,
 }
 
 impl Unsteady {
     pub fn over(inner: &MemoryFactors) -> Self {
-        Self { inner: inner.clone(), hooks: Hooks::default(), writes: Arc::new(Mutex::new(Writes::Work)) }
+        Self { inner: inner.clone(), calls: Calls::default(), writes: Arc::new(Mutex::new(Writes::Work)) }
     }
 
     pub fn set(&self, writes: Writes) {
@@ -110,7 +46,7 @@ impl Wraps for Unsteady {
         expected: &Expected,
         next: &Saved,
     ) -> Result<Commit, Fault> {
-        self.hooks.run("commit");
+        self.calls.note("commit");
         let writes = *self.writes.lock().unwrap();
         match writes {
             Writes::Work => self.inner.commit(tenant, user, expected, next).await,
