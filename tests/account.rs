@@ -237,6 +237,21 @@ async fn back_to_email_at_once_after_a_code_by_email() {
     assert_eq!((now.method, now.phone), (Method::Email, None));
 }
 
+/// I-32: an address that is gone is none to go back to, and the proved number stays.
+#[tokio::test]
+async fn back_to_an_address_that_is_gone_changes_nothing() {
+    let world = World::new().await;
+    world.choose_sms("alice", NUMBER).await;
+    let challenge = world.begin("alice").await;
+    world.wait_for_the_spacing();
+    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap();
+    let grant = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    world.change(&world.alice, |user| user.email = None);
+    let before = world.factors.record(&world.acme, &world.alice);
+    assert_eq!(refusal(world.flow.account(&world.acme, &grant).use_email().await), Reason::NoDestination);
+    assert_eq!(world.factors.record(&world.acme, &world.alice), before);
+}
+
 #[tokio::test]
 async fn back_to_email_with_a_code_after_any_other_login() {
     let world = World::new().await;

@@ -40,16 +40,16 @@ impl Case<'_> {
         user: &User,
         grant: &SavedGrant,
     ) -> Result<Decision<Result<StartedSetup, Denied>>, Error> {
-        if let (SetupTarget::Email, Basis::Code { method: Method::Email }) = (&target, grant.basis()) {
-            return Ok(self
-                .change_method(None, user)
-                .map(|done| done.map(|Confirmed(method)| StartedSetup::Done(method))));
-        }
         let destination = match &target {
             SetupTarget::Email => user.email.clone().map(Destination::Email),
             SetupTarget::Sms(number) => Some(Destination::Sms(number.clone())),
         };
         let Some(destination) = destination else { return Ok(refuse_account(Denied::new(Reason::NoDestination))) };
+        if let (SetupTarget::Email, Basis::Code { method: Method::Email }) = (&target, grant.basis()) {
+            return Ok(self
+                .change_method(None, user)
+                .map(|done| done.map(|Confirmed(method)| StartedSetup::Done(method))));
+        }
         if let Err(denied) = self.codes_open().and_then(|()| self.setup_open()) {
             return Ok(refuse_account(denied));
         }
