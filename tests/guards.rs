@@ -71,8 +71,13 @@ async fn a_session_of_another_tenant_opens_nothing() {
     let elsewhere = world.flow.revalidate(&world.other, &grant).await.unwrap();
     assert_eq!(elsewhere, Validity::Stale(Staleness::OtherTenant));
     let account = world.flow.account(&world.other, &grant);
+    world.events.clear();
     assert_eq!(refusal(account.overview().await), Reason::SessionStale);
     assert_eq!(refusal(account.new_backup_code().await), Reason::SessionStale);
+    let malformed = account.confirm_method(&"".into(), &"what is no code".into()).await;
+    assert_eq!(refusal(malformed).code(), "invalid_code");
+    // The other tenant's alice has no part in it.
+    assert_eq!(world.events.all().iter().map(|event| &event.user).collect::<Vec<_>>(), [&None; 3]);
     assert_eq!(world.calls.all(), Vec::<&str>::new());
     let root = world.root_grant().await;
     assert_eq!(refusal(world.flow.administration(&world.other, &root).await), Reason::NotFound);
@@ -202,5 +207,10 @@ async fn an_event_names_no_user_who_is_not_there() {
     world.users.remove(&world.acme, &world.alice);
     world.events.clear();
     assert_eq!(reason(&world.submit(&token, &world.outbox.last_code()).await), Reason::LoginOver);
+    assert_eq!(world.only_event().user, None);
+    let session = world.sign_in("bob").await.grant;
+    world.users.remove(&world.acme, &world.bob);
+    world.events.clear();
+    assert_eq!(refusal(world.flow.account(&world.acme, &session).overview().await), Reason::SessionStale);
     assert_eq!(world.only_event().user, None);
 }

@@ -59,7 +59,7 @@ impl Account<'_> {
         let case = inner.open(self.subject(), &loaded)?;
         if let Err(denied) = case.authorize(&*inner.policy, loaded.user.as_ref(), self.grant, Need::View)? {
             let event = refuse_account::<()>(denied).event;
-            inner.emit(self.tenant, Some(self.grant.user()), case.now(), event);
+            inner.emit(self.tenant, loaded.user.as_ref().map(|user| &user.id), case.now(), event);
             return Err(denied.into());
         }
         match &loaded.user {
@@ -191,7 +191,9 @@ impl Account<'_> {
 
     fn refuse<T>(&self, denied: Denied) -> Result<T, Refused> {
         let at = Timestamp::now(&*self.inner().clock)?;
-        self.inner().emit(self.tenant, Some(self.grant.user()), at, refuse_account::<()>(denied).event);
+        // Another tenant's user of that id has no part in it (`I-04`).
+        let user = (self.grant.tenant() == self.tenant).then(|| self.grant.user());
+        self.inner().emit(self.tenant, user, at, refuse_account::<()>(denied).event);
         Err(denied.into())
     }
 
