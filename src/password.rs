@@ -2,6 +2,7 @@
 
 mod argon2id;
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -50,7 +51,7 @@ impl<T: PasswordVerifier + ?Sized> PasswordVerifier for Arc<T> {
 }
 
 /// A password to check.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct PasswordAttempt<'a> {
     /// The tenant.
@@ -61,6 +62,13 @@ pub struct PasswordAttempt<'a> {
     pub user: Option<&'a User>,
     /// What the person typed as password.
     pub password: &'a Password,
+}
+
+/// Without the name: people type passwords into the wrong field.
+impl fmt::Debug for PasswordAttempt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordAttempt").field("tenant", self.tenant).field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 impl<'a> PasswordAttempt<'a> {

@@ -243,7 +243,8 @@ pub enum NoticeKind {
         /// What the user calls it.
         label: DeviceLabel,
     },
-    /// Too many wrong codes or backup codes were entered, after the right password.
+    /// Too many wrong codes or backup codes were entered, after the right password. Locks of backup codes, which last a minute, are told the
+    /// first, second, fourth, eighth and so on time (`I-15`).
     Locked {
         /// When codes are accepted again. `None`: not before an administrator resets the user.
         until: Option<OffsetDateTime>,

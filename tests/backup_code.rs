@@ -13,7 +13,8 @@ mod support;
 use std::time::Duration;
 
 use countersign::{
-    Basis, Channel, Delivery, Destination, Error, LoginStep, NoticeKind, Pepper, Reason, TrustDevice, Validity,
+    Basis, Channel, Delivery, Destination, Error, EventKind, LoginStep, NoticeKind, Pepper, Reason, TrustDevice,
+    Validity,
 };
 use support::steps::{other_than, refusal};
 use support::*;
@@ -170,11 +171,14 @@ async fn wrong_backup_codes_lock_backup_codes_and_nothing_else() {
     assert_eq!(world.streak(&world.alice, "backup_failures"), 0);
 }
 
-/// I-14: 120 bits need no long lock, and whoever knows the password must not take this way from its owner: a minute, however often.
+/// I-14, I-15: 120 bits need no long lock, and whoever knows the password must not take this way from its owner: a minute, however often. The
+/// owner is told of the first, second, fourth, eighth and sixteenth, and each is an event.
 #[tokio::test]
 async fn every_lock_of_backup_codes_lasts_a_minute_and_none_suspends() {
     let world = World::new().await;
     let code = world.make_backup_code("alice").await;
+    world.outbox.clear();
+    world.events.clear();
     for _ in 0..30 {
         world.clock.advance(15 * MINUTE);
         let challenge = world.begin("alice").await;
@@ -186,6 +190,11 @@ async fn every_lock_of_backup_codes_lasts_a_minute_and_none_suspends() {
         assert_eq!(last.unwrap().retry_at(), Some(now + MINUTE));
     }
     assert_eq!(world.streak(&world.alice, "backup_failures"), 150);
+    let told = world.outbox.notices();
+    assert!(told.iter().all(|(_, kind)| matches!(kind, NoticeKind::Locked { .. })), "{told:?}");
+    assert_eq!(told.len(), 5);
+    let locks = |kind: &EventKind| matches!(kind, EventKind::SecretWrong { locked_until: Some(_), .. });
+    assert_eq!(world.events.kinds().iter().filter(|kind| locks(kind)).count(), 30);
     world.clock.advance(MINUTE);
     let challenge = world.begin("alice").await;
     let _done = authenticated(world.submit_backup(&challenge.token, &code).await);

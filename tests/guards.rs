@@ -6,8 +6,8 @@ mod support;
 use async_trait::async_trait;
 use countersign::memory::MemoryUsers;
 use countersign::{
-    Actor, Channel, Error, EventKind, Fault, Login, LoginName, Password, PasswordHash, Reason, Scope, Staleness,
-    TenantId, TrustDevice, User, UserId, UserStore, Validity,
+    Actor, Channel, Error, EventKind, Fault, Login, LoginName, Password, PasswordAttempt, PasswordHash, Reason, Scope,
+    Staleness, TenantId, TrustDevice, User, UserId, UserStore, Validity,
 };
 use support::steps::refusal;
 use support::*;
@@ -141,7 +141,9 @@ async fn neither_a_typed_name_nor_a_security_stamp_prints() {
         Login { tenant: &world.acme, name: "canary-name", password: &password, channel: Channel::Web, device: None };
     let mut user: User = person("alice");
     user.security_stamp = Some("canary-stamp".into());
-    let printed = format!("{login:?} {user:?}");
+    let name = LoginName::new("canary-name").unwrap();
+    let attempt = PasswordAttempt::new(&world.acme, &name, Some(&user), &password);
+    let printed = format!("{login:?} {user:?} {attempt:?}");
     assert!(!printed.contains("canary") && !printed.contains("hunter2"), "{printed}");
 }
 

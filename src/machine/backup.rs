@@ -90,7 +90,10 @@ impl Case<'_> {
             let gate = self.record.backup_failures.gate(self.now, rule);
             let left = self.record.backup_failures.left(self.now, rule);
             let mut decision = wrong(SecretKind::BackupCode, pending.login, gate, left).map(Next::Denied);
-            decision.notices = self.locked_notice(user, gate);
+            // These locks are short and never suspend: told of each, the owner would be written to every minute (`I-15`).
+            if self.record.backup_failures.locks(rule).is_power_of_two() {
+                decision.notices = self.locked_notice(user, gate);
+            }
             self.record.pending.push(pending);
             return Ok(decision);
         }

@@ -102,6 +102,11 @@ impl Failures {
         before_lock.min(before_suspension).min(in_window)
     }
 
+    /// How many locks the row of failures has brought.
+    pub(crate) fn locks(&self, rule: &FailureRule) -> u32 {
+        self.streak.checked_div(rule.lock_after).unwrap_or(0)
+    }
+
     /// Charges one failure.
     pub(crate) fn charge(&mut self, now: Timestamp, rule: &FailureRule) {
         self.streak = self.streak.saturating_add(1);
@@ -112,8 +117,7 @@ impl Failures {
             self.recent.drain(..excess);
         }
         if self.streak.checked_rem(rule.lock_after) == Some(0) {
-            let nth = self.streak.checked_div(rule.lock_after).unwrap_or(1);
-            let factor = 1_u32.checked_shl(nth.saturating_sub(1)).unwrap_or(u32::MAX);
+            let factor = 1_u32.checked_shl(self.locks(rule).saturating_sub(1)).unwrap_or(u32::MAX);
             let duration = rule.lock.checked_mul(factor).unwrap_or(rule.lock_at_most).min(rule.lock_at_most);
             self.lock = Some(Lock { from: now, until: now.plus(duration) });
         }
