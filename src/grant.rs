@@ -58,8 +58,9 @@ impl Serialize for Grant {
 /// A grant as it lies in a session: a claim, until [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) or an operation that takes it has
 /// checked it against the user and the record as they are now.
 ///
-/// It is bound to values that only the server knows, so it can't be made up from names. It is no secret to the user it belongs to, but
-/// whoever can change the session's contents can change `at`: keep sessions on the server or seal them.
+/// It is bound to the saved password hash and the security stamp, which only the server knows; of a user with neither it can be made up from
+/// names. It is no secret to the user it belongs to, but whoever can change the session's contents can change `at`, the login and the basis: keep
+/// sessions on the server or seal them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedGrant {
     login: LoginId,

@@ -70,6 +70,9 @@ impl Operator<'_> {
 
     /// Deletes what is saved of a user whom the application has deleted, and says whether there was anything. Nobody is told.
     ///
+    /// A first step that had read the user before the application deleted them, and the record before this, can still save a record. It lets nobody in;
+    /// call this again after the longest login (`login_ttl`) to have that gone too.
+    ///
     /// # Errors
     ///
     /// [`Error`] if the store or the clock failed.

@@ -45,10 +45,10 @@
 //! | saved | as | somebody who copies the database learns |
 //! |---|---|---|
 //! | a code | HMAC-SHA-256 under a key that only the client's token gives, and the pepper | nothing: all codes are equally likely (`I-21`) |
-//! | a pending token, a device token | a keyed hash of 256 random bits | nothing usable |
-//! | the backup code | a keyed hash of 120 random bits, under the pepper if there is one | nothing usable |
+//! | a pending token, a device token | a hash of 256 random bits | nothing usable |
+//! | the backup code | a hash of 120 random bits, under the pepper if there is one | nothing usable |
 //! | a phone number | in clear | the number |
 //! | counters, locks, times, device names | in clear | when the user logged in and from what they call their devices |
-//! | the password's epoch | half a keyed hash of the saved password hash | whether it changed |
+//! | the password's epoch | half a hash of the saved password hash and the security stamp | whether they changed; with the users' table, whether a guess of the stamp is right |
 //!
 //! Somebody who *writes* to the database can do what the database can do: clear a counter, restore an old record. See SECURITY.md.
