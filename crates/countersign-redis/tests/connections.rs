@@ -3,54 +3,18 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use countersign::{Commit, Expected, FactorStore, Saved};
 use countersign_redis::RedisFactors;
+use countersign_testkit::Forwarder;
 use countersign_testkit::servers::Server;
 use support::calls::{client, every_call, ids, options, row, server};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
-/// An address in front of servers, as a virtual one is.
-struct Forwarder {
-    url: String,
-    target: Arc<AtomicU16>,
-    accepted: Arc<AtomicUsize>,
-    silence: watch::Sender<()>,
-}
-
-impl Forwarder {
-    async fn to(server: &Server) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let url = format!("redis://127.0.0.1:{}/", listener.local_addr().unwrap().port());
-        let (target, accepted) = (Arc::new(AtomicU16::new(server.port())), Arc::new(AtomicUsize::new(0)));
-        let (silence, silenced) = watch::channel(());
-        let forwarder = Self { url, target: target.clone(), accepted: accepted.clone(), silence };
-        tokio::spawn(async move {
-            loop {
-                let (mut client, _) = listener.accept().await.unwrap();
-                accepted.fetch_add(1, Ordering::SeqCst);
-                let (target, mut silenced) = (target.load(Ordering::SeqCst), silenced.clone());
-                silenced.mark_unchanged();
-                tokio::spawn(async move {
-                    let mut server = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
-                    tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                        // Both ends stay open.
-                        Ok(()) = silenced.changed() => std::future::pending().await,
-                    }
-                });
-            }
-        });
-        forwarder
-    }
-
-    fn accepted(&self) -> usize {
-        self.accepted.load(Ordering::SeqCst)
-    }
+async fn address_of(server: &Server) -> (Forwarder, String) {
+    let forwarder = Forwarder::to(server.port()).await.unwrap();
+    let url = format!("redis://127.0.0.1:{}/", forwarder.port());
+    (forwarder, url)
 }
 
 async fn replicate(server: &Server, of: &[&str]) {
@@ -85,8 +49,8 @@ async fn record(store: &RedisFactors) -> Result<Option<Saved>, String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_demoted_server_is_left_for_the_one_that_leads() {
     let (Some(old), Some(new)) = (server(&MASTER), server(&MASTER)) else { return };
-    let address = Forwarder::to(&old).await;
-    let store = options().initialise_if_empty().connect(&address.url).await.unwrap();
+    let (address, url) = address_of(&old).await;
+    let store = options().initialise_if_empty().connect(&url).await.unwrap();
     let (acme, alice) = ids();
     let none = Expected { settings: None, record: None };
     assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), Commit::Written);
@@ -113,7 +77,7 @@ async fn a_demoted_server_is_left_for_the_one_that_leads() {
     let most = 2 + usize::try_from(started.elapsed().as_millis() / 100).unwrap();
     assert!(made <= most, "{made} connections where {most} are enough");
 
-    address.target.store(new.port(), Ordering::SeqCst);
+    address.lead_to(new.port());
     let switched = Instant::now();
     let found = loop {
         match record(&store).await {
@@ -134,13 +98,13 @@ async fn a_demoted_server_is_left_for_the_one_that_leads() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_connection_is_replaced() {
     let Some(server) = server(&MASTER) else { return };
-    let address = Forwarder::to(&server).await;
+    let (address, url) = address_of(&server).await;
     let options = options().response_timeout(Duration::from_millis(500));
-    let store = options.initialise_if_empty().connect(&address.url).await.unwrap();
+    let store = options.initialise_if_empty().connect(&url).await.unwrap();
     assert_eq!(record(&store).await, Ok(None));
     let before = address.accepted();
     for round in 1..4 {
-        address.silence.send(()).unwrap();
+        address.fall_silent();
         let calls: Vec<_> = (0..50)
             .map(|_| {
                 tokio::spawn({

@@ -6,7 +6,7 @@
 //! - [`Counting`] and [`Failing`]: wrappers that count the calls of a plug-in and make them fail, before or after their work was done.
 //! - [`Person`] and [`World`]: users, a tenant, and a flow to log in to, on any store. The clock is [`ManualClock`]; the randomness
 //!   [`SeededEntropy`].
-//! - [`servers`]: a real PostgreSQL or Redis for a test, given or started for it; [`processes`]: several processes at once on one store.
+//! - [`servers`]: a real PostgreSQL or Redis for a test, given or started for it; [`Forwarder`]: an address in front of it; [`processes`]: several processes at once on one store.
 //!
 //! None of it belongs in an application: the generator is predictable, the password check compares plain text, and codes are kept in clear.
 
@@ -14,6 +14,7 @@ mod calls;
 pub mod conformance;
 mod entropy;
 mod failing;
+mod forwarder;
 pub mod manual;
 mod outbox;
 mod people;
@@ -25,6 +26,7 @@ pub use calls::{Calls, Counting};
 pub use countersign::ManualClock;
 pub use entropy::SeededEntropy;
 pub use failing::{Failing, Mishap, Mishaps};
+pub use forwarder::Forwarder;
 pub use outbox::{Delivered, Outbox, SentCode, SentNotice};
 pub use people::{Person, PlainPasswords};
 pub use world::{Events, World};
