@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 
 use crate::error::PostgresError;
-use crate::store::PostgresFactors;
+use crate::store::{Parameter, PostgresFactors};
 
 /// How often a charge is sent again that the server undid because of others. Each time one of those has gone through.
 const ATTEMPTS: usize = 100;
@@ -36,34 +36,21 @@ impl SendBudget for PostgresBudget {
         let starts: Vec<i64> = slots.iter().map(|slot| number(slot.start)).collect();
         let counts_for: Vec<i64> = slots.iter().map(|slot| number(slot.counts_for)).collect();
         let now = number(first.limit.slot(now).now);
-        for _ in 0..ATTEMPTS {
-            let answer = self
-                .0
-                .query(
-                    &self.0.statements().charge,
-                    &[
-                        (&keys, Type::TEXT_ARRAY),
-                        (&most, Type::INT8_ARRAY),
-                        (&starts, Type::INT8_ARRAY),
-                        (&counts_for, Type::INT8_ARRAY),
-                        (&now, Type::INT8),
-                    ],
-                )
-                .await;
-            let rows = match answer {
-                // Surely nothing was written.
-                Err(error) if error.is_serialization_failure() => continue,
-                answer => answer?,
-            };
-            let Some(row) = rows.first() else { return Ok(Charged::Yes) };
-            let position: i32 = row.try_get(0).map_err(PostgresError::from)?;
-            let wait: Option<i64> = row.try_get(1).map_err(PostgresError::from)?;
-            let position = usize::try_from(position)?;
-            let period = accounts.get(position).ok_or(PostgresError::Damaged)?.limit.per();
-            let retry_after = wait.map_or(period, |wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0)));
-            return Ok(Charged::Exhausted { account: position, retry_after });
-        }
-        Err(Fault::from("a charge was undone again and again, because of others at the same time"))
+        let parameters: [Parameter<'_>; 5] = [
+            (&keys, Type::TEXT_ARRAY),
+            (&most, Type::INT8_ARRAY),
+            (&starts, Type::INT8_ARRAY),
+            (&counts_for, Type::INT8_ARRAY),
+            (&now, Type::INT8),
+        ];
+        let rows = self.0.until_not_undone(ATTEMPTS, &self.0.statements().charge, &parameters).await?;
+        let Some(row) = rows.first() else { return Ok(Charged::Yes) };
+        let position: i32 = row.try_get(0).map_err(PostgresError::from)?;
+        let wait: Option<i64> = row.try_get(1).map_err(PostgresError::from)?;
+        let position = usize::try_from(position)?;
+        let period = accounts.get(position).ok_or(PostgresError::Damaged)?.limit.per();
+        let retry_after = wait.map_or(period, |wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0)));
+        Ok(Charged::Exhausted { account: position, retry_after })
     }
 }
 

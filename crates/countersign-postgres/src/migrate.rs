@@ -49,13 +49,24 @@ async fn prepare_on(client: &Client, options: &PostgresOptions) -> Result<(), Po
     if version(client, schema).await? == Some(VERSION) {
         return Ok(());
     }
-    let charge = CHARGE.replace("{schema}", schema);
-    // One simple query is one transaction, also behind a pooler. A document is kept as text: as JSON it would come back rewritten.
     client
-        .batch_execute(&format!(
-            r#"
-            BEGIN;
-            SELECT pg_advisory_xact_lock({LOCK});
+        .batch_execute(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"))
+        .await?;
+    let made = make(client, schema).await;
+    let ended = client.batch_execute(if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
+    made?;
+    Ok(ended?)
+}
+
+/// Makes what is not there yet, within the transaction that holds the lock: another node, also one of a later version, may just have done so.
+async fn make(client: &Client, schema: &str) -> Result<(), PostgresError> {
+    if version(client, schema).await? == Some(VERSION) {
+        return Ok(());
+    }
+    let charge = CHARGE.replace("{schema}", schema);
+    // A document is kept as text: as JSON it would come back rewritten.
+    let tables = format!(
+        r#"
             DO $$ BEGIN
                 IF NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = '{schema}') THEN CREATE SCHEMA "{schema}"; END IF;
             END $$;
@@ -87,21 +98,18 @@ async fn prepare_on(client: &Client, options: &PostgresOptions) -> Result<(), Po
             ) WITH (fillfactor = 70);
             CREATE INDEX IF NOT EXISTS charges_by_end ON "{schema}".charges (leaves);
             {charge}
-            INSERT INTO "{schema}".schema_version AS known (version) VALUES ({VERSION})
-                ON CONFLICT (one) DO UPDATE SET version = {VERSION} WHERE known.version < {VERSION};
-            COMMIT;
+            INSERT INTO "{schema}".schema_version (version) VALUES ({VERSION})
+                ON CONFLICT (one) DO UPDATE SET version = {VERSION};
             "#
-        ))
-        .await?;
-    match version(client, schema).await? {
-        Some(VERSION) => Ok(()),
-        found => Err(PostgresError::NewerSchema { found: found.unwrap_or_default(), readable: VERSION }),
-    }
+    );
+    Ok(client.batch_execute(&tables).await?)
 }
 
 /// The version of the tables. `None`: there are none.
 async fn version(client: &Client, schema: &str) -> Result<Option<i32>, PostgresError> {
-    let exists = format!("SELECT to_regclass('\"{schema}\".schema_version') IS NOT NULL");
+    // The catalogue itself: by name, a table that another session has just made would not be found within a transaction.
+    let exists =
+        format!("SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = '{schema}' AND tablename = 'schema_version')");
     if number(client, &exists).await?.as_deref() != Some("t") {
         return Ok(None);
     }

@@ -125,7 +125,7 @@ impl PostgresOptions {
                 "`schema` must be 1 to 48 lower-case letters, digits and underscores, and begin with neither a digit nor pg_",
             ));
         }
-        let mut config = read_address(address)?;
+        let mut config = read_address(address, self.statement_timeout)?;
         let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
         let share = u32::try_from(hosts).ok().and_then(|hosts| self.connect_timeout.checked_div(hosts));
         config.connect_timeout(share.unwrap_or(self.connect_timeout));
@@ -150,8 +150,9 @@ impl PostgresOptions {
     }
 }
 
-/// Reads a connection string. Without a word on encryption in it, a connection that leaves the machine is encrypted.
-fn read_address(address: &str) -> Result<Config, PostgresError> {
+/// Reads a connection string. Without a word on encryption in it, a connection that leaves the machine is encrypted; without one on silence, a
+/// connection on which nothing is acknowledged for as long as a statement may take is lost, and an idle one is asked every half minute.
+fn read_address(address: &str, silence: Duration) -> Result<Config, PostgresError> {
     // Certificates are always checked in full here, so these three mean the same.
     let text =
         address.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
@@ -168,6 +169,16 @@ fn read_address(address: &str) -> Result<Config, PostgresError> {
     if config.get_ssl_mode() == SslMode::Prefer && !text.contains("sslmode=prefer") {
         config.ssl_mode(if local { SslMode::Disable } else { SslMode::Require });
     }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(silence);
+    }
+    // The driver's own default, two hours, can't be told from these words either.
+    if !text.contains("keepalives_idle") {
+        config.keepalives_idle(Duration::from_secs(30));
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(Duration::from_secs(10));
+    }
     Ok(config)
 }
 
@@ -175,9 +186,26 @@ fn read_address(address: &str) -> Result<Config, PostgresError> {
 mod tests {
     use super::*;
 
+    fn read(address: &str) -> Result<Config, PostgresError> {
+        read_address(address, Duration::from_secs(7))
+    }
+
+    #[test]
+    fn a_connection_that_falls_silent_is_lost_in_time_unless_the_address_says_otherwise() {
+        let silence = |address: &str| {
+            let read = read(address).unwrap();
+            let seconds = |time: Duration| time.as_secs();
+            let after = read.get_tcp_user_timeout().copied().map(seconds);
+            (after, seconds(read.get_keepalives_idle()), read.get_keepalives_interval().map(seconds))
+        };
+        assert_eq!(silence("host=h user=u"), (Some(7), 30, Some(10)));
+        let own = "host=h user=u tcp_user_timeout=3 keepalives_idle=7200 keepalives_interval=5";
+        assert_eq!(silence(own), (Some(3), 7_200, Some(5)));
+    }
+
     #[test]
     fn what_leaves_the_machine_is_encrypted_unless_the_address_says_otherwise() {
-        let mode = |address: &str| read_address(address).unwrap().get_ssl_mode();
+        let mode = |address: &str| read(address).unwrap().get_ssl_mode();
         assert_eq!(mode("postgres://u@db.example.com/d"), SslMode::Require);
         assert_eq!(mode("host=10.0.0.7 user=u"), SslMode::Require);
         assert_eq!(mode("postgres://u@127.0.0.1,db.example.com/d"), SslMode::Require);
@@ -202,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_bad_address_is_not_repeated() {
-        let error = read_address("postgres://user:secret@host:notaport/").unwrap_err();
+        let error = read("postgres://user:secret@host:notaport/").unwrap_err();
         assert!(!format!("{error:?} {error}").contains("secret"));
     }
 }

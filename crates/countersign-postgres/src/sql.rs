@@ -7,6 +7,9 @@
 //! - The tenant's settings are locked (`FOR SHARE`) by the same statement until it has committed. A change of settings waits for the commits
 //!   that hold the lock, and whoever comes later waits for it and then finds another version.
 //!
+//! The lock of a row is not fair: whoever shares it overtakes whoever waits to change it, so that a change would wait until no commit is under way.
+//! A tenant's turn, an advisory lock that keeps the order, is therefore taken before it. The conditions hold without it.
+//!
 //! A tenant without settings has a row without a version as soon as it has a record, so that there is something to lock.
 
 /// The texts, for one PostgreSQL schema.
@@ -36,8 +39,14 @@ pub(crate) struct Statements {
 impl Statements {
     /// The schema's name is an identifier: that was checked.
     pub(crate) fn new(schema: &str) -> Self {
+        let turn = |lock: &str| {
+            format!("WITH turn AS MATERIALIZED (SELECT {lock}(hashtextextended('{schema}.' || $1, 0))::text)")
+        };
+        let (shared, alone) = (turn("pg_advisory_xact_lock_shared"), turn("pg_advisory_xact_lock"));
         let locked = format!(
-            r#"WITH ok AS MATERIALIZED (SELECT 1 FROM "{schema}".settings WHERE tenant = $1 AND version = $6 FOR SHARE)"#
+            r#"{shared}, ok AS MATERIALIZED (
+                SELECT 1 FROM turn, "{schema}".settings WHERE tenant = $1 AND version = $6 FOR SHARE OF settings
+            )"#
         );
         let insert = format!(
             r#"INSERT INTO "{schema}".records (tenant, "user", version, generation, document)
@@ -53,8 +62,13 @@ impl Statements {
         // made it, neither does: `known` is false then, and the statement is sent again.
         let unset = |write: &str| {
             format!(
-                r#"WITH made AS (INSERT INTO "{schema}".settings (tenant) VALUES ($1) ON CONFLICT (tenant) DO NOTHING RETURNING 1),
-                found AS MATERIALIZED (SELECT 1 FROM "{schema}".settings WHERE tenant = $1 AND version IS NULL FOR SHARE),
+                r#"{shared},
+                made AS (
+                    INSERT INTO "{schema}".settings (tenant) SELECT $1 FROM turn ON CONFLICT (tenant) DO NOTHING RETURNING 1
+                ),
+                found AS MATERIALIZED (
+                    SELECT 1 FROM turn, "{schema}".settings WHERE tenant = $1 AND version IS NULL FOR SHARE OF settings
+                ),
                 ok AS (SELECT 1 FROM made UNION ALL SELECT 1 FROM found),
                 wrote AS ({write})
                 SELECT EXISTS (SELECT 1 FROM wrote) AS wrote,
@@ -74,24 +88,28 @@ impl Statements {
             insert_unset: unset(&insert),
             update_unset: unset(&update("$6")),
             first_settings: format!(
-                r#"INSERT INTO "{schema}".settings AS s (tenant, version, generation, document) VALUES ($1, $2, $3, $4)
+                r#"{alone}
+                INSERT INTO "{schema}".settings AS s (tenant, version, generation, document) SELECT $1, $2, $3, $4 FROM turn
                 ON CONFLICT (tenant) DO UPDATE SET version = $2, generation = $3, document = $4 WHERE s.version IS NULL
                 RETURNING 1"#
             ),
             change_settings: format!(
-                r#"UPDATE "{schema}".settings SET version = $2, generation = $3, document = $4
+                r#"{alone}
+                UPDATE "{schema}".settings SET version = $2, generation = $3, document = $4 FROM turn
                 WHERE tenant = $1 AND version = $5 RETURNING 1"#
             ),
             // Locked first, in the order of an index: two purges that meet wait for each other and delete different rows, and a record that was
-            // written under a later generation meanwhile is left alone.
+            // written under a later generation meanwhile is left alone. A slice begins after the last row of the one before: as long as some
+            // transaction may still see them, deleted rows are passed over one by one.
             purge: format!(
                 r#"WITH goes AS MATERIALIZED (
-                    SELECT tenant, "user" FROM "{schema}".records WHERE tenant = $1 AND generation < $2
+                    SELECT tenant, generation, "user" FROM "{schema}".records
+                    WHERE tenant = $1 AND generation < $2 AND (generation, "user") > ($4, $5)
                     ORDER BY tenant, generation, "user" LIMIT $3 FOR UPDATE
                 ), gone AS (
                     DELETE FROM "{schema}".records r USING goes WHERE r.tenant = goes.tenant AND r."user" = goes."user"
-                    RETURNING 1
-                ) SELECT count(*) FROM gone"#
+                    RETURNING r.generation, r."user"
+                ) SELECT generation, "user", count(*) OVER () FROM gone ORDER BY generation DESC, "user" DESC LIMIT 1"#
             ),
             remove: format!(r#"DELETE FROM "{schema}".records WHERE tenant = $1 AND "user" = $2 RETURNING 1"#),
             charge: format!(r#"SELECT exhausted, retry_after FROM "{schema}".charge($1, $2, $3, $4, $5)"#),

@@ -25,7 +25,8 @@ const SLICE: u32 = 250;
 /// How long a purge rests at most between two slices: where a server is slow, a batch is to end all the same.
 const LONGEST_REST: Duration = Duration::from_millis(50);
 
-/// How often a commit is sent again that met another one making the tenant's row. Once is enough: the row is never deleted.
+/// How often a statement is sent that the server undid because of others, or a commit that met another one making the tenant's row. For the
+/// latter twice is enough: the row is never deleted.
 const ATTEMPTS: usize = 4;
 
 /// Countersign's saved state in PostgreSQL. Clones share its pool of connections.
@@ -86,10 +87,13 @@ impl PostgresFactors {
     /// Sends one statement and waits for its rows.
     pub(crate) async fn query(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, PostgresError> {
         let client = self.pool.get().await?;
+        let sent = Instant::now();
         if let Ok(rows) = tokio::time::timeout(self.statement_timeout, self.send(&client, text, parameters)).await {
             return Ok(rows?);
         }
         late::end(client, self.tls.clone());
+        // A host that is lost without a word is lost on all connections: whichever was not in use since is not tried.
+        self.pool.retain(|_, connection| connection.recycled.unwrap_or(connection.created) > sent);
         Err(PostgresError::TimedOut)
     }
 
@@ -106,6 +110,23 @@ impl PostgresFactors {
         let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
         let statement = client.prepare_typed_cached(text, &types).await?;
         client.query(&statement, &values).await
+    }
+
+    /// Sends a statement again that the server undid because of others, up to so many times: surely it did nothing. It happens only where the
+    /// database's own default isolation is stricter than READ COMMITTED.
+    pub(crate) async fn until_not_undone(
+        &self,
+        attempts: usize,
+        text: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, PostgresError> {
+        for _ in 1..attempts {
+            match self.query(text, parameters).await {
+                Err(error) if error.is_serialization_failure() => {}
+                answer => return answer,
+            }
+        }
+        self.query(text, parameters).await
     }
 
     /// A statement that only reads is sent once more where the connection turned out to be lost: the first call after a restart of the server.
@@ -249,14 +270,25 @@ impl FactorStore for PostgresFactors {
     async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
         let (tenant, below) = (tenant.as_str(), i64::from(below.number()));
         let mut deleted: u64 = 0;
+        // Before the first row: no id is the empty text.
+        let (mut generation, mut user) = (-1_i64, String::new());
         loop {
             let left = u64::from(at_most).saturating_sub(deleted);
             let asked = i64::try_from(left)?.min(i64::from(SLICE));
-            let parameters: [Parameter<'_>; 3] = [(&tenant, Type::TEXT), (&below, Type::INT8), (&asked, Type::INT8)];
+            let parameters: [Parameter<'_>; 5] = [
+                (&tenant, Type::TEXT),
+                (&below, Type::INT8),
+                (&asked, Type::INT8),
+                (&generation, Type::INT8),
+                (&user, Type::TEXT),
+            ];
             let started = Instant::now();
-            let slice = count(&self.query(&self.sql.purge, &parameters).await?)?;
-            deleted = deleted.saturating_add(slice);
-            if slice < u64::try_from(asked)? || deleted >= u64::from(at_most) {
+            let rows = self.until_not_undone(ATTEMPTS, &self.sql.purge, &parameters).await?;
+            let Some(last) = rows.first() else { return Ok(deleted) };
+            (generation, user) = (last.try_get(0)?, last.try_get(1)?);
+            let slice: i64 = last.try_get(2)?;
+            deleted = deleted.saturating_add(u64::try_from(slice)?);
+            if slice < asked || deleted >= u64::from(at_most) {
                 return Ok(deleted);
             }
             tokio::time::sleep(started.elapsed().min(LONGEST_REST)).await;
@@ -270,14 +302,7 @@ impl FactorStore for PostgresFactors {
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
-        for _ in 1..ATTEMPTS {
-            match self.query(&self.sql.remove, &parameters).await {
-                // Undone, so the row is still there: `false` would say that there is none.
-                Err(error) if error.is_serialization_failure() => {}
-                answer => return Ok(!answer?.is_empty()),
-            }
-        }
-        Ok(!self.query(&self.sql.remove, &parameters).await?.is_empty())
+        Ok(!self.until_not_undone(ATTEMPTS, &self.sql.remove, &parameters).await?.is_empty())
     }
 
     async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {

@@ -13,22 +13,22 @@ use countersign_testkit::servers::{Server, skip};
 use support::{Budget, Schema};
 
 /// One server with a pooler before it, for all tests of this file.
-fn addresses() -> Result<Option<(String, String)>, Fault> {
-    static SHARED: Mutex<Option<(Server, Child, String)>> = Mutex::new(None);
+fn schema() -> Result<Option<Schema>, Fault> {
+    static SHARED: Mutex<Option<(Server, Child, u16)>> = Mutex::new(None);
     let mut shared = SHARED.lock().unwrap();
     if shared.is_none() {
-        let Some(server) = Server::postgres(&[])? else {
+        let Some(server) = Server::postgres(&["max_connections=500"])? else {
             return skip("no PostgreSQL server is installed").map(|()| None);
         };
-        let Some((pooler, url)) = pooler(&server)? else {
+        let Some((pooler, port)) = pooler(&server)? else {
             return skip("PgBouncer is not installed").map(|()| None);
         };
-        *shared = Some((server, pooler, url));
+        *shared = Some((server, pooler, port));
     }
-    Ok(shared.as_ref().map(|(server, _, url)| (server.url().to_owned(), url.clone())))
+    Ok(shared.as_ref().map(|(server, _, port)| Schema::behind(*port, server.url())))
 }
 
-fn pooler(server: &Server) -> Result<Option<(Child, String)>, Fault> {
+fn pooler(server: &Server) -> Result<Option<(Child, u16)>, Fault> {
     let Some(program) =
         ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| std::path::Path::new(path).exists())
     else {
@@ -39,9 +39,10 @@ fn pooler(server: &Server) -> Result<Option<(Child, String)>, Fault> {
     std::fs::write(
         &configuration,
         format!(
-            "[databases]\npostgres = host=127.0.0.1 port={} dbname=postgres user=countersign\n\
+            "[databases]\n* = host=127.0.0.1 port={} dbname=postgres user=countersign\n\
             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
-            pool_mode = transaction\nmax_client_conn = 500\ndefault_pool_size = 10\n",
+            pool_mode = transaction\nmax_client_conn = 500\ndefault_pool_size = 6\n\
+            server_idle_timeout = 5\n",
             server.port()
         ),
     )?;
@@ -58,18 +59,13 @@ fn pooler(server: &Server) -> Result<Option<(Child, String)>, Fault> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Ok(Some((pooler, format!("postgres://countersign@127.0.0.1:{port}/postgres"))))
+    Ok(Some((pooler, port)))
 }
 
-countersign_testkit::factor_store_conformance!(async {
-    Ok(addresses()?.map(|(url, store_url)| Schema { store_url, prepared: false, ..Schema::new(&url) }))
-});
+countersign_testkit::factor_store_conformance!(async { schema() });
 
 mod budget {
     use super::*;
 
-    countersign_testkit::send_budget_conformance!(async {
-        let schema = |(url, store_url): (String, String)| Schema { store_url, prepared: false, ..Schema::new(&url) };
-        Ok(addresses()?.map(schema).map(Budget))
-    });
+    countersign_testkit::send_budget_conformance!(async { Ok(schema()?.map(Budget)) });
 }

@@ -3,10 +3,11 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use countersign::budget::{Account, Charged, Limit, SendBudget};
-use countersign::{Commit, Expected, FactorStore, Saved, TenantId, UserId};
+use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
 use support::{connect, number, row, server};
 use time::OffsetDateTime;
@@ -92,7 +93,8 @@ async fn a_server_that_does_not_answer_is_a_fault_in_time() {
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
-/// The stricter isolation levels undo a statement where READ COMMITTED looks again; that is a conflict, not a fault.
+/// I-09: the stricter isolation levels undo a statement where READ COMMITTED looks again; that is a conflict, not a fault, and of several commits
+/// that expect the same record one is written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stricter_default_isolation_makes_conflicts_and_no_faults() {
     let Some(server) = server(&["default_transaction_isolation=serializable"]) else { return };
@@ -102,29 +104,39 @@ async fn a_stricter_default_isolation_makes_conflicts_and_no_faults() {
         .map(|writer| {
             let (store, acme, alice) = (store.clone(), acme.clone(), alice.clone());
             tokio::spawn(async move {
-                let mut written = 0_u32;
+                let mut written = Vec::new();
                 for round in 0..20 {
-                    let record = store.load(&acme, &alice).await.unwrap().record.map(|row| row.version);
+                    let before = store.load(&acme, &alice).await.unwrap().record;
                     let next = row(writer * 1_000 + round);
-                    let expected = Expected { settings: None, record };
-                    written +=
-                        u32::from(store.commit(&acme, &alice, &expected, &next).await.unwrap() == Commit::Written);
+                    let expected = Expected { settings: None, record: before.as_ref().map(|row| row.version) };
+                    if store.commit(&acme, &alice, &expected, &next).await.unwrap() == Commit::Written {
+                        written.push((before.as_ref().map_or(0, number), number(&next)));
+                    }
                 }
                 written
             })
         })
         .collect();
-    let mut written = 0;
+    let mut followed = HashMap::new();
     for writer in racing {
-        written += writer.await.unwrap();
+        for (before, next) in writer.await.unwrap() {
+            assert_eq!(followed.insert(before, next), None, "two were written after {before}");
+        }
     }
-    assert!(written > 0);
+    // From the first to the last each follows the one before it, and none was lost on the way.
+    let mut last = 0;
+    for _ in 0..followed.len() {
+        last = followed[&last];
+    }
+    assert_eq!(store.load(&acme, &alice).await.unwrap().record.map(|row| number(&row)), Some(last));
 }
 
-/// I-26: there a deletion that was undone is sent again. It never says that there is nothing while the row stays.
+/// I-26, I-27: there a deletion that was undone is sent again. It never says that there is nothing while the row stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stricter_default_isolation_leaves_no_row_that_was_to_be_deleted() {
-    for isolation in ["repeatable read", "serializable"] {
+    for (isolation, purges) in
+        [("repeatable read", false), ("serializable", false), ("repeatable read", true), ("serializable", true)]
+    {
         let Some(server) = server(&[&format!("default_transaction_isolation={isolation}")]) else { return };
         let store = PostgresFactors::options().connections(2).connect(server.url()).await.unwrap();
         let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
@@ -132,9 +144,14 @@ async fn a_stricter_default_isolation_leaves_no_row_that_was_to_be_deleted() {
         assert_eq!(store.commit(&acme, &alice, &nothing, &row(1)).await.unwrap(), Commit::Written);
         let other = connect(server.url()).await.unwrap();
         other.batch_execute("BEGIN; UPDATE countersign.records SET document = '{}'").await.unwrap();
-        let removing = tokio::spawn({
+        let deleting = tokio::spawn({
             let (store, acme, alice) = (store.clone(), acme.clone(), alice.clone());
-            async move { store.remove(&acme, &alice).await.unwrap() }
+            async move {
+                if purges {
+                    return store.purge(&acme, Generation::new(1), 10).await.unwrap() == 1;
+                }
+                store.remove(&acme, &alice).await.unwrap()
+            }
         });
         let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
         let watch = connect(server.url()).await.unwrap();
@@ -142,7 +159,7 @@ async fn a_stricter_default_isolation_leaves_no_row_that_was_to_be_deleted() {
             tokio::task::yield_now().await;
         }
         other.batch_execute("COMMIT").await.unwrap();
-        assert!(removing.await.unwrap(), "{isolation}");
+        assert!(deleting.await.unwrap(), "{isolation}");
         assert_eq!(store.load(&acme, &alice).await.unwrap().record, None, "{isolation}");
     }
 }
@@ -191,4 +208,29 @@ async fn tables_of_an_earlier_version_are_migrated() {
     assert_eq!(store.load(&acme, &alice).await.unwrap().record.unwrap(), row(7));
     let account = Account::new("to", Limit::new(1, Duration::from_secs(60)));
     assert_eq!(store.budget().charge(&[account], OffsetDateTime::UNIX_EPOCH).await.unwrap(), Charged::Yes);
+}
+
+/// A node of a later version makes its tables while this one waits for its turn: they are left as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_a_later_version_are_left_alone() {
+    let Some(server) = server(&[]) else { return };
+    let later = connect(server.url()).await.unwrap();
+    // "counters", the number of src/migrate.rs.
+    later.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(x'636f756e74657273'::bigint)").await.unwrap();
+    let url = server.url().to_owned();
+    let connecting = tokio::spawn(async move { PostgresFactors::connect(&url).await });
+    let watch = connect(server.url()).await.unwrap();
+    let waits = "SELECT FROM pg_stat_activity WHERE wait_event = 'advisory'";
+    while watch.query(waits, &[]).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let tables =
+        "CREATE SCHEMA countersign; CREATE TABLE countersign.schema_version (one boolean PRIMARY KEY, version integer);
+        INSERT INTO countersign.schema_version VALUES (true, 3); COMMIT";
+    later.batch_execute(tables).await.unwrap();
+    let refused = connecting.await.unwrap();
+    assert!(matches!(refused, Err(PostgresError::NewerSchema { found: 3, readable: 2 })), "{refused:?}");
+    let made = "SELECT relname::text FROM pg_class WHERE relnamespace = 'countersign'::regnamespace AND relkind = 'r'";
+    let made: Vec<String> = watch.query(made, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(made, ["schema_version"]);
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use countersign::{Commit, Expected, FactorStore, Fault, TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
+use countersign_testkit::Forwarder;
 use countersign_testkit::servers::{Server, postgres_url};
 use support::{Schema, connect, row, server};
 use tokio_postgres::Client;
@@ -140,6 +141,38 @@ async fn a_host_that_does_not_answer_leaves_time_for_the_next() {
     let options = PostgresFactors::options().connect_timeout(Duration::from_secs(2));
     let store = options.connect(&url(&server)).await.unwrap();
     assert_eq!(first_commit(&store, 1).await.unwrap(), Commit::Written);
+}
+
+/// The host is lost without a word, and its address leads to another: the call that finds out fails, and not one more for each connection of the pool.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_host_costs_one_call_and_not_one_for_each_connection() {
+    let Some(server) = server(&[]) else { return };
+    let address = Forwarder::to(server.port()).await.unwrap();
+    let url = format!("postgres://countersign@127.0.0.1:{}/postgres", address.port());
+    let options = PostgresFactors::options().connections(8).statement_timeout(Duration::from_secs(1));
+    let store = options.connect(&url).await.unwrap();
+    // All of the pool's connections are in use at once, behind a lock, and then idle.
+    let (client, observer) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
+    client.batch_execute("BEGIN; LOCK TABLE countersign.records").await.unwrap();
+    let waiting: Vec<_> = (0..8)
+        .map(|user| {
+            let store = store.clone();
+            tokio::spawn(async move { first_commit(&store, user).await })
+        })
+        .collect();
+    while backends(&observer).await < 8 {
+        tokio::task::yield_now().await;
+    }
+    client.batch_execute("COMMIT").await.unwrap();
+    for one in waiting {
+        assert_eq!(one.await.unwrap().unwrap(), Commit::Written);
+    }
+    address.fall_silent();
+    let fault = first_commit(&store, 100).await.unwrap_err();
+    assert!(is(&fault, &PostgresError::TimedOut), "{fault:?}");
+    for user in 101..110 {
+        assert_eq!(first_commit(&store, user).await.unwrap(), Commit::Written);
+    }
 }
 
 /// The port of a listener whose queue is full.

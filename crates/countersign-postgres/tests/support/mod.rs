@@ -16,7 +16,7 @@ use tokio_postgres::{Client, NoTls};
 
 pub struct Schema {
     pub url: String,
-    /// What the store is given, if that is another address: a pooler's.
+    /// What the store is given: a pooler's address, or the server's. Its connections are called as the schema is.
     pub store_url: String,
     pub name: String,
     pub prepared: bool,
@@ -27,7 +27,16 @@ impl Schema {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("countersign_test_{}_{number}", std::process::id());
-        Self { url: url.to_owned(), store_url: url.to_owned(), name, prepared: true }
+        let more = if url.contains('?') { '&' } else { '?' };
+        Self { url: url.to_owned(), store_url: format!("{url}{more}application_name={name}"), name, prepared: true }
+    }
+
+    /// Behind a pooler on this port, which keeps connections of its own for each database that it is asked for.
+    pub fn behind(pooler: u16, url: &str) -> Self {
+        let schema = Self::new(url);
+        let name = &schema.name;
+        let store_url = format!("postgres://countersign@127.0.0.1:{pooler}/{name}?application_name={name}");
+        Self { store_url, prepared: false, ..schema }
     }
 
     pub fn options(&self) -> PostgresOptions {
@@ -74,14 +83,10 @@ impl Backend for Schema {
 
     /// Ends all connections that stores have, as a restart does. A restart itself is in `tests/restarts.rs`.
     async fn interrupt(&self) -> Result<bool, Fault> {
-        let ended = format!(
-            "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
-            WHERE application_name = 'countersign' AND pid <> pg_backend_pid() AND query LIKE '%\"{}\"%'",
-            self.name
-        );
-        let ended: i64 = self.client().await?.query_one(&ended, &[]).await?.try_get(0)?;
-        // A pooler may have given the connections to other stores meanwhile.
-        if ended == 0 && self.store_url == self.url {
+        let ended = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+            WHERE application_name = $1";
+        let ended: i64 = self.client().await?.query_one(ended, &[&self.name]).await?.try_get(0)?;
+        if ended == 0 {
             return Err("no connection of a store was there to be ended".into());
         }
         Ok(true)

@@ -1,0 +1,79 @@
+//! A change of a tenant's settings among commits that never pause.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use countersign::{Commit, Expected, FactorStore, TenantId, UserId, Version};
+use countersign_postgres::PostgresFactors;
+use support::{connect, row, server};
+
+const SLOW: &str = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_sleep(0.02 + 0.03 * random()); RETURN NEW; END $$;
+    CREATE TRIGGER slow BEFORE INSERT OR UPDATE ON countersign.records FOR EACH ROW EXECUTE FUNCTION slow()";
+
+/// I-27: switching the second factor on or off gets its turn, however many logins are under way. Each commit keeps its locks for a
+/// while here, as one does that waits for a slow disk or a far standby, and at every moment some do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_settings_gets_its_turn_among_commits_that_never_pause() {
+    for settings in [None, Some(row(1))] {
+        let Some(server) = server(&[]) else { return };
+        let acme = TenantId::new("acme").unwrap();
+        let administrator = PostgresFactors::options().connections(1).connect(server.url()).await.unwrap();
+        connect(server.url()).await.unwrap().batch_execute(SLOW).await.unwrap();
+        if let Some(settings) = &settings {
+            assert_eq!(administrator.change_settings(&acme, None, settings).await.unwrap(), Commit::Written);
+        }
+        let expected = settings.as_ref().map(|settings| settings.version);
+        let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let mut logins = Vec::new();
+        for node in 0..2 {
+            let store = PostgresFactors::options().connections(16).connect(server.url()).await.unwrap();
+            for login in 0..16 {
+                let (store, acme, stop, written) = (store.clone(), acme.clone(), stop.clone(), written.clone());
+                let user = UserId::new(&format!("user-{node}-{login}")).unwrap();
+                logins.push(tokio::spawn(commits(store, acme, user, expected, stop, written)));
+            }
+        }
+        while written.load(Ordering::SeqCst) < 100 {
+            tokio::task::yield_now().await;
+        }
+        let started = Instant::now();
+        assert_eq!(administrator.change_settings(&acme, expected, &row(2)).await.unwrap(), Commit::Written);
+        let (took, before) = (started.elapsed(), written.load(Ordering::SeqCst));
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        stop.store(true, Ordering::SeqCst);
+        for login in logins {
+            login.await.unwrap();
+        }
+        // Those that held their locks already were let through, and no later one passed.
+        assert!(written.load(Ordering::SeqCst) - before <= 32);
+        assert_eq!(administrator.settings(&acme).await.unwrap().unwrap(), row(2));
+    }
+}
+
+/// Writes one user's record again and again, until that is refused or it is told to stop.
+async fn commits(
+    store: PostgresFactors,
+    acme: TenantId,
+    user: UserId,
+    settings: Option<Version>,
+    stop: Arc<AtomicBool>,
+    written: Arc<AtomicU32>,
+) {
+    let mut record = None;
+    for number in 1.. {
+        let next = row(number);
+        let expected = Expected { settings, record };
+        if stop.load(Ordering::SeqCst)
+            || store.commit(&acme, &user, &expected, &next).await.unwrap() == Commit::Conflict
+        {
+            return;
+        }
+        record = Some(next.version);
+        written.fetch_add(1, Ordering::SeqCst);
+    }
+}
