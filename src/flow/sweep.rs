@@ -57,7 +57,7 @@ impl LoginFlow {
     /// sessions never end does not sweep.
     ///
     /// Cost: one [`FactorStore::users`](crate::FactorStore::users), and for each record one load, and one conditional deletion if it goes.
-    /// No lock is held over any of it; each call keeps one of the connections or readers of the store busy.
+    /// No lock is held over any of it.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! A [`FactorStore`] in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
 
@@ -23,8 +23,41 @@ pub struct MemoryFactors {
 #[derive(Debug, Default)]
 struct Tenant {
     settings: Option<Saved>,
-    /// By the bytes of the ids.
     records: BTreeMap<UserId, Saved>,
+    /// Whose records there are of each generation, by the bytes of the ids: what a purge deletes, a page counts and a sweep lists is found without
+    /// looking at anything else.
+    generations: BTreeMap<Generation, BTreeSet<UserId>>,
+}
+
+impl Tenant {
+    fn insert(&mut self, user: &UserId, next: Saved) {
+        let generation = next.generation;
+        let before = self.records.insert(user.clone(), next).map(|before| before.generation);
+        if before != Some(generation) {
+            self.generations.entry(generation).or_default().insert(user.clone());
+            self.unlist(user, before);
+        }
+    }
+
+    fn remove(&mut self, user: &UserId) -> bool {
+        let before = self.records.remove(user).map(|before| before.generation);
+        self.unlist(user, before);
+        before.is_some()
+    }
+
+    fn unlist(&mut self, user: &UserId, generation: Option<Generation>) {
+        let Some(generation) = generation else { return };
+        let Some(users) = self.generations.get_mut(&generation) else { return };
+        users.remove(user);
+        if users.is_empty() {
+            self.generations.remove(&generation);
+        }
+    }
+
+    /// Some user whose record is of an earlier generation.
+    fn any_below(&self, below: Generation) -> Option<UserId> {
+        self.generations.range(..below).next()?.1.first().cloned()
+    }
 }
 
 impl MemoryFactors {
@@ -86,7 +119,7 @@ impl FactorStore for MemoryFactors {
         if found != *expected {
             return Ok(Commit::Conflict);
         }
-        tenant.records.insert(user.clone(), next.clone());
+        tenant.insert(user, next.clone());
         Ok(Commit::Written)
     }
 
@@ -113,22 +146,23 @@ impl FactorStore for MemoryFactors {
         let Some(tenant) = self.tenant(tenant) else { return Ok(0) };
         let mut tenant = lock(&tenant);
         let mut deleted: u32 = 0;
-        tenant.records.retain(|_, saved| {
-            let goes = saved.generation < below && deleted < at_most;
-            deleted = deleted.saturating_add(u32::from(goes));
-            !goes
-        });
+        while deleted < at_most
+            && let Some(user) = tenant.any_below(below)
+        {
+            tenant.remove(&user);
+            deleted = deleted.saturating_add(1);
+        }
         Ok(u64::from(deleted))
     }
 
     async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(0) };
-        let earlier = lock(&tenant).records.values().filter(|saved| saved.generation < below).count();
+        let earlier: usize = lock(&tenant).generations.range(..below).map(|(_, users)| users.len()).sum();
         Ok(u64::try_from(earlier)?)
     }
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        Ok(self.tenant(tenant).is_some_and(|tenant| lock(&tenant).records.remove(user).is_some()))
+        Ok(self.tenant(tenant).is_some_and(|tenant| lock(&tenant).remove(user)))
     }
 
     async fn remove_if(&self, tenant: &TenantId, user: &UserId, expected: Version) -> Result<bool, Fault> {
@@ -136,7 +170,7 @@ impl FactorStore for MemoryFactors {
         let mut tenant = lock(&tenant);
         let holds = version(tenant.records.get(user)) == Some(expected);
         if holds {
-            tenant.records.remove(user);
+            tenant.remove(user);
         }
         Ok(holds)
     }
@@ -150,9 +184,60 @@ impl FactorStore for MemoryFactors {
     ) -> Result<Vec<UserId>, Fault> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(Vec::new()) };
         let tenant = lock(&tenant);
+        let Some(users) = tenant.generations.get(&generation) else { return Ok(Vec::new()) };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let found = tenant.records.range::<UserId, _>((from, Bound::Unbounded));
-        let found = found.filter(|(_, saved)| saved.generation == generation).map(|(user, _)| user.clone());
+        let found = users.range::<UserId, _>((from, Bound::Unbounded)).cloned();
         Ok(found.take(usize::try_from(at_most)?).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    /// Whatever is written, deleted and purged, the generations list exactly the records that there are.
+    #[test]
+    fn the_generations_list_the_records() {
+        let mut random = StdRng::seed_from_u64(7);
+        let store = MemoryFactors::new();
+        let acme = TenantId::new("acme").unwrap();
+        let mut seen = [0_u32; 4];
+        for step in 0..4_000_u32 {
+            let user = UserId::new(&format!("user-{}", random.random_range(0..30))).unwrap();
+            let generation = Generation::new(random.random_range(0..4));
+            let found = store.record(&acme, &user).map(|record| record.version);
+            let did = random.random_range(0..4);
+            seen[did] += 1;
+            match did {
+                0 | 1 => {
+                    let mut version = [0; 16];
+                    version[..4].copy_from_slice(&step.to_be_bytes());
+                    let next = Saved { version: Version::from_bytes(version), generation, document: "{}".to_owned() };
+                    let expected = Expected { settings: None, record: found };
+                    assert_eq!(block_on(store.commit(&acme, &user, &expected, &next)).unwrap(), Commit::Written);
+                }
+                2 if step % 2 == 0 => assert_eq!(block_on(store.remove(&acme, &user)).unwrap(), found.is_some()),
+                2 => {
+                    let version = found.unwrap_or(Version::from_bytes([0xFF; 16]));
+                    assert_eq!(block_on(store.remove_if(&acme, &user, version)).unwrap(), found.is_some());
+                }
+                _ => {
+                    let earlier = block_on(store.count(&acme, generation)).unwrap();
+                    assert_eq!(block_on(store.purge(&acme, generation, 2)).unwrap(), earlier.min(2));
+                }
+            }
+            let tenant = store.tenant_or_new(&acme);
+            let tenant = lock(&tenant);
+            let listed: Vec<_> =
+                tenant.generations.iter().flat_map(|(own, users)| users.iter().map(|user| (user, *own))).collect();
+            assert!(tenant.generations.values().all(|users| !users.is_empty()));
+            assert_eq!(listed.len(), tenant.records.len());
+            assert!(listed.iter().all(|(user, own)| tenant.records[*user].generation == *own));
+        }
+        assert!(seen.iter().all(|times| *times > 500), "{seen:?}");
     }
 }
