@@ -63,7 +63,7 @@ impl SqliteOptions {
         self
     }
 
-    /// How many threads read, from 1 to 64, beside the one that writes. 2 by default.
+    /// How many threads read for logins, from 1 to 64, beside the one that writes and the one that counts and lists. 2 by default.
     pub const fn readers(mut self, number: usize) -> Self {
         self.readers = number;
         self

@@ -1,11 +1,13 @@
 //! The store.
 
 use std::fmt;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
+use futures_lite::future;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -39,6 +41,8 @@ struct Memory {
 /// The queues of the threads that hold the connections to a file.
 struct Threads {
     reads: Arc<Queue<Read>>,
+    /// What reads many records, for pages and jobs: no login waits behind it.
+    lists: Arc<Queue<Read>>,
     writes: Arc<Queue<Write>>,
     /// Ends when the last thread has ended, each of which holds a sender.
     ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
@@ -46,8 +50,22 @@ struct Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Threads {
+    fn close(&self) {
         self.reads.close();
+        self.lists.close();
         self.writes.close();
+    }
+
+    fn queue(&self, call: &Read) -> &Queue<Read> {
+        match call {
+            Read::Load { .. } | Read::Settings { .. } => &self.reads,
+            Read::Count { .. } | Read::Users { .. } => &self.lists,
+        }
     }
 }
 
@@ -87,7 +105,7 @@ impl SqliteFactors {
         let sql = Arc::new(Statements::new(&options.prefix));
         let (alive, ended) = mpsc::channel(1);
         let ended = tokio::sync::Mutex::new(ended);
-        let store = Arc::new(Threads { reads: Queue::new(), writes: Queue::new(), ended });
+        let store = Arc::new(Threads { reads: Queue::new(), lists: Queue::new(), writes: Queue::new(), ended });
         let (checkpoint, wanted) = std::sync::mpsc::sync_channel(1);
         {
             let (sql, queue) = (Arc::clone(&sql), Arc::clone(&store.writes));
@@ -108,14 +126,15 @@ impl SqliteFactors {
             };
             start("countersign-sqlite-checkpoint", alive.clone(), open, work).await?;
         }
-        for _ in 0..options.readers {
-            let (sql, queue) = (Arc::clone(&sql), Arc::clone(&store.reads));
+        let readers = iter::repeat_n(("countersign-sqlite-read", &store.reads), options.readers);
+        for (name, queue) in readers.chain([("countersign-sqlite-list", &store.lists)]) {
+            let (sql, queue) = (Arc::clone(&sql), Arc::clone(queue));
             let (path, options) = (path.clone(), options.clone());
             let open = move || {
                 patience::set(options.busy_timeout);
                 schema::open_reader(&path, &options)
             };
-            start("countersign-sqlite-read", alive.clone(), open, move |connection| {
+            start(name, alive.clone(), open, move |connection| {
                 threads::read(&connection, &sql, &queue);
             })
             .await?;
@@ -133,15 +152,14 @@ impl SqliteFactors {
     /// Dropping the last clone does the same and does not wait for it. Nothing is lost either way.
     pub async fn close(&self) {
         if let Place::File(threads) = &self.place {
-            threads.reads.close();
-            threads.writes.close();
+            threads.close();
             while threads.ended.lock().await.recv().await.is_some() {}
         }
     }
 
     async fn read(&self, call: Read) -> Result<Answer, SqliteError> {
         match &self.place {
-            Place::File(threads) => ask(&threads.reads, call).await,
+            Place::File(threads) => ask(threads.queue(&call), call).await,
             Place::Memory(memory) => memory.with(|connection, sql| call.run(connection, sql)),
         }
     }
@@ -255,6 +273,8 @@ impl FactorStore for SqliteFactors {
             if number < u64::from(asked) || deleted >= u64::from(at_most) {
                 return Ok(deleted);
             }
+            // Whoever shares this thread comes in between.
+            future::yield_now().await;
         }
     }
 

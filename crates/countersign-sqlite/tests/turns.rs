@@ -1,0 +1,72 @@
+//! Who comes in between while much is deleted, counted or listed.
+#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
+use countersign_sqlite::{Durability, SqliteFactors};
+use futures_lite::future;
+
+const RECORDS: u64 = 5_000;
+
+async fn fill(store: &SqliteFactors, acme: &TenantId) {
+    for number in 0..RECORDS {
+        let user = UserId::new(&format!("user-{number}")).unwrap();
+        let (version, generation) = (Version::from_bytes([7; 16]), Generation::new(0));
+        let next = Saved { version, generation, document: "{}".to_owned() };
+        let nothing = Expected { settings: None, record: None };
+        assert_eq!(store.commit(acme, &user, &nothing, &next).await.unwrap(), Commit::Written);
+    }
+}
+
+/// With a single reader too, a login does not wait behind the pages and jobs that read a whole tenant.
+#[tokio::test]
+async fn a_login_does_not_wait_behind_what_counts_and_lists() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = SqliteFactors::options().readers(1).durability(Durability::ProcessCrash);
+    let store = options.open(directory.path().join("countersign.db")).await.unwrap();
+    let acme = TenantId::new("acme").unwrap();
+    fill(&store, &acme).await;
+    let done = Arc::new(AtomicU32::new(0));
+    let jobs: Vec<_> = (0..200)
+        .map(|number| {
+            let (store, acme, done) = (store.clone(), acme.clone(), Arc::clone(&done));
+            tokio::spawn(async move {
+                let none = Generation::new(9);
+                if number % 2 == 0 {
+                    assert_eq!(store.count(&acme, none).await.unwrap(), RECORDS);
+                } else {
+                    assert_eq!(store.users(&acme, none, None, 10).await.unwrap(), []);
+                }
+                done.fetch_add(1, Ordering::SeqCst);
+            })
+        })
+        .collect();
+    // This thread is the only one: each of them runs up to its question.
+    tokio::task::yield_now().await;
+    assert!(store.load(&acme, &UserId::new("user-1").unwrap()).await.unwrap().record.is_some());
+    assert_eq!(store.settings(&acme).await.unwrap(), None);
+    let done_before = done.load(Ordering::SeqCst);
+    assert!(done_before < 200, "the login waited for all of them");
+    for job in jobs {
+        job.await.unwrap();
+    }
+}
+
+/// I-27: a purge of a database in memory lets others on its thread come in between its slices.
+#[tokio::test]
+async fn a_purge_in_memory_lets_others_in() {
+    let store = SqliteFactors::in_memory().unwrap();
+    let acme = TenantId::new("acme").unwrap();
+    fill(&store, &acme).await;
+    let mut purge = Box::pin(store.purge(&acme, Generation::new(1), 5_000));
+    let mut left = RECORDS;
+    while future::poll_once(&mut purge).await.is_none() {
+        let now = store.count(&acme, Generation::new(1)).await.unwrap();
+        assert_eq!(left - now, 100);
+        left = now;
+    }
+    assert_eq!(left, 100);
+    assert_eq!(store.count(&acme, Generation::new(1)).await.unwrap(), 0);
+}
