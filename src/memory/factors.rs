@@ -39,10 +39,10 @@ impl Tenant {
         }
     }
 
-    fn remove(&mut self, user: &UserId) -> bool {
-        let before = self.records.remove(user).map(|before| before.generation);
-        self.unlist(user, before);
-        before.is_some()
+    fn remove(&mut self, user: &UserId) -> Option<Saved> {
+        let before = self.records.remove(user);
+        self.unlist(user, before.as_ref().map(|before| before.generation));
+        before
     }
 
     fn unlist(&mut self, user: &UserId, generation: Option<Generation>) {
@@ -144,15 +144,16 @@ impl FactorStore for MemoryFactors {
 
     async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(0) };
+        let mut deleted = Vec::new();
         let mut tenant = lock(&tenant);
-        let mut deleted: u32 = 0;
-        while deleted < at_most
+        while u64::try_from(deleted.len())? < u64::from(at_most)
             && let Some(user) = tenant.any_below(below)
         {
-            tenant.remove(&user);
-            deleted = deleted.saturating_add(1);
+            deleted.extend(tenant.remove(&user));
         }
-        Ok(u64::from(deleted))
+        // Their memory goes back to the system when nobody waits any more.
+        drop(tenant);
+        Ok(u64::try_from(deleted.len())?)
     }
 
     async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
@@ -162,7 +163,7 @@ impl FactorStore for MemoryFactors {
     }
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        Ok(self.tenant(tenant).is_some_and(|tenant| lock(&tenant).remove(user)))
+        Ok(self.tenant(tenant).is_some_and(|tenant| lock(&tenant).remove(user).is_some()))
     }
 
     async fn remove_if(&self, tenant: &TenantId, user: &UserId, expected: Version) -> Result<bool, Fault> {

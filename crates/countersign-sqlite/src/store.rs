@@ -3,13 +3,13 @@
 use std::fmt;
 use std::iter;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
 use futures_lite::future;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::budget::SqliteBudget;
 use crate::calls::{Answer, Read, SLICE, Statements, Write};
@@ -32,7 +32,8 @@ enum Place {
     Memory(Arc<Memory>),
 }
 
-/// A database in memory: a call takes microseconds, so it is made where it is asked for.
+/// A database in memory: a call takes microseconds, so it is made where it is asked for. The lock is given in the order in which it was asked for: one
+/// that is not would come back to a purge, slice after slice, before whoever waits has woken up.
 struct Memory {
     connection: Mutex<Connection>,
     sql: Statements,
@@ -45,7 +46,7 @@ struct Threads {
     lists: Arc<Queue<Read>>,
     writes: Arc<Queue<Write>>,
     /// Ends when the last thread has ended, each of which holds a sender.
-    ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
+    ended: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Drop for Threads {
@@ -104,7 +105,7 @@ impl SqliteFactors {
     pub(crate) async fn open_file(options: SqliteOptions, path: PathBuf) -> Result<Self, SqliteError> {
         let sql = Arc::new(Statements::new(&options.prefix));
         let (alive, ended) = mpsc::channel(1);
-        let ended = tokio::sync::Mutex::new(ended);
+        let ended = Mutex::new(ended);
         let store = Arc::new(Threads { reads: Queue::new(), lists: Queue::new(), writes: Queue::new(), ended });
         let (checkpoint, wanted) = std::sync::mpsc::sync_channel(1);
         {
@@ -160,14 +161,14 @@ impl SqliteFactors {
     async fn read(&self, call: Read) -> Result<Answer, SqliteError> {
         match &self.place {
             Place::File(threads) => ask(threads.queue(&call), call).await,
-            Place::Memory(memory) => memory.with(|connection, sql| call.run(connection, sql)),
+            Place::Memory(memory) => memory.with(|connection, sql| call.run(connection, sql)).await,
         }
     }
 
     pub(crate) async fn write(&self, call: Write) -> Result<Answer, SqliteError> {
         match &self.place {
             Place::File(threads) => ask(&threads.writes, call).await,
-            Place::Memory(memory) => memory.with(|connection, sql| call.run(connection, sql)),
+            Place::Memory(memory) => memory.with(|connection, sql| call.run(connection, sql)).await,
         }
     }
 
@@ -190,8 +191,13 @@ impl fmt::Debug for SqliteFactors {
 }
 
 impl Memory {
-    fn with<T>(&self, work: impl FnOnce(&Connection, &Statements) -> T) -> T {
-        work(&self.connection.lock().unwrap_or_else(PoisonError::into_inner), &self.sql)
+    async fn with<T>(&self, work: impl FnOnce(&Connection, &Statements) -> T) -> T {
+        // Almost always free, and then a tenth of a microsecond cheaper this way.
+        let connection = match self.connection.try_lock() {
+            Ok(connection) => connection,
+            Err(_) => self.connection.lock().await,
+        };
+        work(&connection, &self.sql)
     }
 }
 

@@ -295,7 +295,7 @@ async fn postgres() -> Result<(), Fault> {
         turn!(plain, other.commit(&mut others, false).await?);
     }
     report("PostgreSQL", "load", &mut loads, &mut bare_loads);
-    report("PostgreSQL", "commit, against the same statement", &mut commits, &mut bare_commits);
+    report("PostgreSQL", "commit, against the same conditions", &mut commits, &mut bare_commits);
     report("PostgreSQL", "commit, against one that looks at the record alone", &mut commits, &mut plain);
     throughput(&url, &schema, &store).await?;
     bare.client.batch_execute(&format!(r#"DROP SCHEMA "{schema}" CASCADE"#)).await?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use countersign::memory::MemoryUsers;
+use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::{
     Channel, Commit, Expected, FactorStore, Fault, Generation, Login, LoginFlow, LoginStep, Saved, Scope, TenantId,
     UserId, Version,
@@ -35,9 +35,12 @@ fn version(number: u128) -> Version {
 async fn main() -> Result<(), Fault> {
     let users: u32 = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse())?;
     println!(
-        "| store | users | switching off, median | of 1,000 users | ratio | purge | longest batch | commits of another tenant without a purge: median, 99 %, 99.9 %, longest | during one | other tenant's records |"
+        "| store | users | switching off, median | of 1,000 users | ratio | purge | longest batch | commits of the same tenant without a purge: median, 99 %, 99.9 %, longest | during one | other tenant's records |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
+
+    in_memory("memory", Arc::new(MemoryFactors::new()), users).await?;
+    in_memory("SQLite, memory", Arc::new(SqliteFactors::in_memory()?), users).await?;
 
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("scale.db");
@@ -84,6 +87,23 @@ async fn main() -> Result<(), Fault> {
     Ok(())
 }
 
+async fn in_memory(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Result<(), Fault> {
+    let nothing = Expected { settings: None, record: None };
+    for (tenant, number) in [("large", users), ("small", 1_000), ("other", 100_000), ("flow", 200_000)] {
+        let tenant = TenantId::new(tenant)?;
+        for number in 1..=number {
+            let user = UserId::new(&format!("user-{number}"))?;
+            let version = version(u128::from(number));
+            let next = Saved { version, generation: Generation::new(0), document: document() };
+            if store.commit(&tenant, &user, &nothing, &next).await? != Commit::Written {
+                return Err("a first commit was refused".into());
+            }
+        }
+    }
+    experiment(name, Arc::clone(&store), users).await?;
+    whole_job(name, store).await
+}
+
 async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Result<(), Fault> {
     let (large, small, other) = (TenantId::new("large")?, TenantId::new("small")?, TenantId::new("other")?);
     // Turn by turn, so that both meet the same machine.
@@ -111,7 +131,7 @@ async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Resu
     let (of_large, of_small) = (median(&mut of_large), median(&mut of_small));
 
     // After each batch as long a pause: the control, on the same machine at the same time.
-    let writer = Writer::start(Arc::clone(&store))?;
+    let writer = Writer::start(Arc::clone(&store), &large, settings)?;
     let (mut batches, mut deleted) = (Vec::new(), 0);
     loop {
         writer.purging.store(true, Ordering::SeqCst);
@@ -173,7 +193,7 @@ async fn whole_job(name: &str, store: Arc<dyn FactorStore>) -> Result<(), Fault>
     }
 }
 
-/// Somebody of another tenant who commits one step after the other, and notes how long each took and whether a purge was at work meanwhile.
+/// Somebody of the same tenant who commits one step after the other, and notes how long each took and whether a purge was at work meanwhile.
 struct Writer {
     enough: Arc<AtomicBool>,
     purging: Arc<AtomicBool>,
@@ -188,8 +208,8 @@ struct Waits {
 }
 
 impl Writer {
-    fn start(store: Arc<dyn FactorStore>) -> Result<Self, Fault> {
-        let (tenant, user) = (TenantId::new("bystander")?, UserId::new("busy")?);
+    fn start(store: Arc<dyn FactorStore>, tenant: &TenantId, settings: Option<Version>) -> Result<Self, Fault> {
+        let (tenant, user) = (tenant.clone(), UserId::new("busy")?);
         let (enough, purging) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let working = {
             let (enough, purging) = (Arc::clone(&enough), Arc::clone(&purging));
@@ -197,10 +217,11 @@ impl Writer {
                 let (mut record, mut waits, mut number) = (None, Waits::default(), 0_u128);
                 while !enough.load(Ordering::SeqCst) {
                     number += 1;
-                    let next = Saved { version: version(number), generation: Generation::new(0), document: document() };
+                    let next =
+                        Saved { version: version(number), generation: Generation::new(SWITCHES), document: document() };
                     let before = purging.load(Ordering::SeqCst);
                     let started = Instant::now();
-                    let expected = Expected { settings: None, record };
+                    let expected = Expected { settings, record };
                     if store.commit(&tenant, &user, &expected, &next).await? != Commit::Written {
                         return Err("a commit was refused".into());
                     }
