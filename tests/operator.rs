@@ -3,7 +3,8 @@
 
 mod support;
 
-use countersign::{Actor, EventKind, LockState, NoticeKind, Reason, Scope};
+use countersign::{Actor, Channel, EventKind, LockState, LoginStep, NoticeKind, Reason, Scope, VouchedLogin};
+use futures_lite::future::block_on;
 use support::steps::refusal;
 use support::*;
 
@@ -81,6 +82,61 @@ async fn it_forgets_a_user() {
     assert_eq!(world.outbox.notices().len(), 0);
     operator.reset(&world.acme, &world.alice).await.unwrap();
     assert_eq!(world.outbox.notices().len(), 0, "there is nobody to tell");
+}
+
+/// A person is deleted and forgotten while their password is checked, which takes its time: nothing of them is saved after that.
+#[tokio::test]
+async fn whoever_is_forgotten_while_the_password_is_checked_leaves_nothing() {
+    for vouched in [false, true] {
+        let world = World::new().await;
+        let (flow, users) = (world.flow.clone(), world.users.clone());
+        let (acme, alice) = (world.acme.clone(), world.alice.clone());
+        let forget = move || {
+            users.remove(&acme, &alice);
+            let operator = flow.operator("deleted").unwrap();
+            assert!(!block_on(operator.forget(&acme, &alice)).unwrap(), "nothing was saved yet");
+        };
+        let step = if vouched {
+            // Between the first look at the user and the second.
+            let calls = world.calls.clone();
+            world.calls.before("find_by_id", move || calls.before("find_by_id", forget));
+            let (tenant, user) = (&world.acme, &world.alice);
+            let login = VouchedLogin { tenant, user, channel: Channel::Web, device: None };
+            world.flow.begin_with_vouched_password(&login).await.unwrap()
+        } else {
+            world.calls.before("verify", forget);
+            world.try_begin("alice", PASSWORD).await
+        };
+        assert_eq!(reason(&step), Reason::InvalidCredentials);
+        assert!(world.factors.record(&world.acme, &world.alice).is_none());
+        // The attempt counts where those with unknown names count.
+        assert_eq!(world.factors.records(&world.acme), 1);
+        assert_eq!(world.outbox.attempts(), 0);
+    }
+}
+
+/// The moment that is left lies between the last look at a person and the write: what it saves lets nobody in, and is gone when `forget` is called
+/// again after the longest login, as its documentation says.
+#[tokio::test]
+async fn what_a_first_step_saves_of_somebody_just_forgotten_lets_nobody_in() {
+    let world = World::new().await;
+    let (flow, users) = (world.flow.clone(), world.users.clone());
+    let (acme, alice) = (world.acme.clone(), world.alice.clone());
+    world.calls.before("commit", move || {
+        users.remove(&acme, &alice);
+        assert!(!block_on(flow.operator("deleted").unwrap().forget(&acme, &alice)).unwrap());
+    });
+    let challenge = challenge(world.try_begin("alice", PASSWORD).await);
+    assert!(world.factors.record(&world.acme, &world.alice).is_some());
+    let step = world.submit(&challenge.token, &world.outbox.last_code()).await;
+    assert!(matches!(step, LoginStep::Denied(_)), "{step:?}");
+    let again = world.try_begin("alice", PASSWORD).await;
+    assert_eq!(reason(&again), Reason::InvalidCredentials);
+    world.clock.advance(DAY);
+    assert!(world.flow.operator("deleted").unwrap().forget(&world.acme, &world.alice).await.unwrap());
+    let _ = world.try_begin("alice", PASSWORD).await;
+    let _ = world.submit(&challenge.token, "000000").await;
+    assert!(world.factors.record(&world.acme, &world.alice).is_none());
 }
 
 /// What it says of a tenant is what is saved for that tenant.

@@ -100,22 +100,27 @@ impl Inner {
     /// and load and commit stand close together.
     async fn first_step(&self, first: First<'_>) -> Result<LoginStep, Error> {
         let First { tenant, channel, device, unknown, password, rehash, user } = first;
-        let id = user.as_ref().map_or_else(|| self.phantom(tenant, unknown), |user| user.id.clone());
-        let subject = Subject { tenant, user: &id };
+        let mut id = user.as_ref().map_or_else(|| self.phantom(tenant, unknown), |user| user.id.clone());
         let (checked, stamp) = user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
-        let mut loaded = self.load(subject).await?;
+        let mut loaded = self.load(Subject { tenant, user: &id }).await?;
         let mut rehashed = None;
         if let (Some(password), Some(user)) = (rehash, &loaded.user)
-            && self.may_rehash(subject, &loaded, user)?
+            && self.may_rehash(Subject { tenant, user: &id }, &loaded, user)?
         {
-            rehashed = self.rehash(subject, password).await?;
+            rehashed = self.rehash(Subject { tenant, user: &id }, password).await?;
             // A hash takes its time: what was loaded before it is not the present any more.
-            loaded = self.load(subject).await?;
+            loaded = self.load(Subject { tenant, user: &id }).await?;
         }
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
-                loaded = self.load(subject).await?;
+                loaded = self.load(Subject { tenant, user: &id }).await?;
             }
+            if loaded.user.is_none() && !id.is_phantom() {
+                // Deleted since the first look. Nothing is saved under an id that the application may have forgotten by now.
+                id = self.phantom(tenant, unknown);
+                loaded = self.load(Subject { tenant, user: &id }).await?;
+            }
+            let subject = Subject { tenant, user: &id };
             let mut case = self.open(subject, &loaded)?;
             let decision = case.begin(&Attempt {
                 user: loaded.user.as_ref(),

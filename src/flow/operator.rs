@@ -70,8 +70,8 @@ impl Operator<'_> {
 
     /// Deletes what is saved of a user whom the application has deleted, and says whether there was anything. Nobody is told.
     ///
-    /// A first step that had read the user before the application deleted them, and the record before this, can still save a record. It lets nobody in;
-    /// call this again after the longest login (`login_ttl`) to have that gone too.
+    /// Delete the user first. A step that has read them just before, and is about to write, can still save a record. It lets nobody in; call this
+    /// again after the longest login (`login_ttl`) to have that gone too.
     ///
     /// # Errors
     ///
