@@ -275,9 +275,16 @@ pub enum SecretKind {
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Actor {
-    /// A system administrator of the tenant.
+    /// A system administrator of the tenant; of what was refused, the user of the tenant who asked.
     Administrator {
         /// Who.
+        user: UserId,
+    },
+    /// A user of another tenant, whose session came with a request for this one. Only ever refused.
+    OtherTenant {
+        /// Theirs.
+        tenant: TenantId,
+        /// Who, there.
         user: UserId,
     },
     /// The host's own break-glass handle.

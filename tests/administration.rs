@@ -120,14 +120,17 @@ async fn a_grant_without_a_second_factor_is_shut_out_where_the_policy_requires_o
     assert!(world.flow.administration(&world.acme, &world.root_grant().await).await.is_ok());
 }
 
-/// I-04, I-34: an administrator of one tenant has no way to another, not even with a grant that names it.
+/// I-04, I-34, I-38: an administrator of one tenant has no way to another, not even with a grant that names it.
 #[tokio::test]
 async fn another_tenants_administrator_is_shut_out() {
     let world = World::new().await;
     world.make_backup_code("alice").await;
     let elsewhere = authenticated(world.begin_as(&world.other, "root", PASSWORD, Channel::Web, None).await.unwrap());
-    // In the tenant that it is no grant of, it opens nothing.
+    // In the tenant that it is no grant of, it opens nothing, and the event names nobody of that tenant.
+    world.events.clear();
     assert_eq!(refusal(world.flow.administration(&world.acme, &elsewhere.grant).await), Reason::NotFound);
+    let by = Actor::OtherTenant { tenant: world.other.clone(), user: world.root.clone() };
+    assert_eq!(world.events.kinds(), [EventKind::AdministrationRefused { by, reason: "not_found".into() }]);
     let administration = world.flow.administration(&world.other, &elsewhere.grant).await.unwrap();
     let (acmes, acme) = (world.factors.record(&world.acme, &world.alice), world.acme.clone());
     administration.set_scope(Scope::EntireTenant).await.unwrap();

@@ -238,6 +238,7 @@ fn every_kind() -> Vec<EventKind> {
     let device: DeviceId = "AQEBAQEBAQEBAQEBAQEBAQ".parse().unwrap();
     let at = time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
     let administrator = Actor::Administrator { user: user_id("root") };
+    let elsewhere = Actor::OtherTenant { tenant: countersign::TenantId::new("globex").unwrap(), user: user_id("root") };
     let operator = Actor::Operator { reason: "ticket \"4711\" \\ ü".into() };
     let mut kinds = vec![
         EventKind::LoginRefused { reason: "suspended".into() },
@@ -259,6 +260,7 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::UserUnlocked { by: administrator.clone() },
         EventKind::UserForgotten { by: operator },
         EventKind::AdministrationRefused { by: administrator, reason: "not_found".into() },
+        EventKind::AdministrationRefused { by: elsewhere, reason: "not_found".into() },
         EventKind::PurgeFinished,
         EventKind::RecordsSwept { removed: 3 },
         EventKind::LoginCompleted { login, basis: Basis::BackupCode, trusted: None },

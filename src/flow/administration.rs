@@ -213,7 +213,12 @@ impl Administration<'_> {
     }
 
     fn actor(&self) -> Actor {
-        Actor::Administrator { user: self.grant.user().clone() }
+        let (tenant, user) = (self.grant.tenant(), self.grant.user().clone());
+        if tenant == self.tenant {
+            Actor::Administrator { user }
+        } else {
+            Actor::OtherTenant { tenant: tenant.clone(), user }
+        }
     }
 
     fn inner(&self) -> &Inner {
