@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use countersign::{
-    Basis, Channel, CredentialsCause, EventKind, Exemption, Fault, LoginName, LoginStep, PasswordHash, PolicyContext,
-    Reason, Requirement, Scope, TwoFactorPolicy, UserStatus, VouchedLogin,
+    Basis, Channel, CredentialsCause, EventKind, Exemption, Fault, LoginName, LoginStep, PasswordHash, Pepper,
+    PolicyContext, Reason, Requirement, Scope, TwoFactorPolicy, UserStatus, VouchedLogin,
 };
 use support::*;
 
@@ -110,6 +110,35 @@ async fn unknown_names_share_a_bounded_number_of_records() {
     let records = world.factors.records(&world.acme);
     assert_eq!(records, 256, "and they are spread over all of them");
     assert_eq!(world.factors.records(&world.other), 0);
+}
+
+/// I-17: with a pepper, an unknown name is locked in every process that shares it, as a user is.
+#[tokio::test]
+async fn under_a_pepper_an_unknown_name_is_counted_in_one_place_by_all_processes() {
+    let mut world = World::off();
+    let mut processes = 0;
+    let mut try_in_a_new_process = async |key: Option<u8>| {
+        processes += 1;
+        world.restarted(|builder| {
+            let builder = builder.entropy(SeededEntropy::new(processes));
+            match key {
+                Some(byte) => builder.pepper(Pepper::new("k1", vec![byte; 32]).unwrap()),
+                None => builder,
+            }
+        });
+        world.events.clear();
+        let _ = world.try_begin("nobody", WRONG).await;
+        let EventKind::CredentialsRefused { cause, .. } = world.only_event().kind else { panic!() };
+        (cause, world.factors.records(&world.acme))
+    };
+    for _ in 0..10 {
+        assert_eq!(try_in_a_new_process(Some(1)).await, (CredentialsCause::UnknownUser, 1));
+    }
+    assert_eq!(try_in_a_new_process(Some(1)).await, (CredentialsCause::PasswordLocked, 1));
+    // Another key, or one of the process's own, spreads the names in another way.
+    assert_eq!(try_in_a_new_process(Some(2)).await, (CredentialsCause::UnknownUser, 2));
+    assert_eq!(try_in_a_new_process(None).await, (CredentialsCause::UnknownUser, 3));
+    assert_eq!(try_in_a_new_process(None).await, (CredentialsCause::UnknownUser, 4));
 }
 
 /// I-17: an unknown name locks, unlocks and costs like a user's.

@@ -147,7 +147,8 @@ impl LoginFlowBuilder {
         self
     }
 
-    /// A server-side key for what is saved of codes and backup codes. Default: none.
+    /// A server-side key for what is saved of codes and backup codes, which also lets all processes count an unknown name in the same place
+    /// (`I-17`). Default: none.
     pub fn pepper(mut self, pepper: Pepper) -> Self {
         self.pepper = Some(pepper);
         self
@@ -286,7 +287,10 @@ impl LoginFlowBuilder {
         if ids.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
             return Err(ConfigError::DuplicatePepper);
         }
-        let phantom_key = Draw::new(&*self.entropy).bytes().map_err(|_| ConfigError::NoRandomness)?;
+        let phantom_key = match &self.pepper {
+            Some(pepper) => sha256_tag(pepper.key(), b"countersign/1/phantom-key", &[]),
+            None => Draw::new(&*self.entropy).bytes().map_err(|_| ConfigError::NoRandomness)?,
+        };
         let verifier = match self.verifier {
             Some(verifier) => verifier,
             None => Arc::new(Argon2id::default()),
