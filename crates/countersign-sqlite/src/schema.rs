@@ -159,3 +159,32 @@ pub(crate) mod patience {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::SqliteFactors;
+
+    /// What the documentation of each says, and what a killed process can't show.
+    #[test]
+    fn a_loss_of_power_is_survived_unless_told_otherwise() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("countersign.db");
+        let full = 2;
+        let normal = 1;
+        for (options, expected) in [
+            (SqliteFactors::options(), full),
+            (SqliteFactors::options().durability(Durability::PowerLoss), full),
+            (SqliteFactors::options().durability(Durability::ProcessCrash), normal),
+        ] {
+            for connection in [open(&path, &options).unwrap(), open_reader(&path, &options).unwrap()] {
+                let found: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+                assert_eq!(found, expected, "{options:?}");
+                let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+                assert_eq!(mode, "wal");
+                let erased: i64 = connection.query_row("PRAGMA secure_delete", [], |row| row.get(0)).unwrap();
+                assert_eq!(erased, 1);
+            }
+        }
+    }
+}

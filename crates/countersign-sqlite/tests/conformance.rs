@@ -95,14 +95,29 @@ mod budget_in_memory {
     countersign_testkit::send_budget_conformance!(async { Ok(Some(Memory(SqliteFactors::in_memory()?))) });
 }
 
+/// The second time with names of its own for the tables, beside which the application has others of the same endings.
 mod file {
     use super::*;
 
-    struct File(TempDir);
+    struct File {
+        directory: TempDir,
+        prefix: &'static str,
+    }
 
     impl File {
+        fn new(prefix: &'static str) -> Result<Self, Fault> {
+            let file = Self { directory: TempDir::new()?, prefix };
+            if prefix != "countersign_" {
+                let connection = Connection::open(file.path())?;
+                for table in ["settings", "records", "charges", "schema"] {
+                    connection.execute_batch(&format!("CREATE TABLE countersign_{table} (the_applications_own)"))?;
+                }
+            }
+            Ok(file)
+        }
+
         fn path(&self) -> PathBuf {
-            self.0.path().join("countersign.db")
+            self.directory.path().join("countersign.db")
         }
     }
 
@@ -111,7 +126,7 @@ mod file {
         /// A handle opens the file by itself, as another process does.
         async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
             // Eight handles write at once, on whatever disk there is: waiting for the lock is no breach.
-            let patient = SqliteFactors::options().busy_timeout(Duration::from_secs(30));
+            let patient = SqliteFactors::options().busy_timeout(Duration::from_secs(30)).table_prefix(self.prefix);
             Ok(Arc::new(patient.open(self.path()).await?))
         }
 
@@ -124,7 +139,8 @@ mod file {
         async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
             let connection = Connection::open(self.path())?;
             connection.execute_batch("BEGIN")?;
-            let _rows: i64 = connection.query_row("SELECT count(*) FROM countersign_records", [], |row| row.get(0))?;
+            let rows = format!("SELECT count(*) FROM {}records", self.prefix);
+            let _rows: i64 = connection.query_row(&rows, [], |row| row.get(0))?;
             Ok(Some(Box::new(Host(connection))))
         }
 
@@ -142,5 +158,11 @@ mod file {
         }
     }
 
-    countersign_testkit::factor_store_conformance!(async { Ok(Some(File(TempDir::new()?))) });
+    countersign_testkit::factor_store_conformance!(async { File::new("countersign_").map(Some) });
+
+    mod with_a_prefix {
+        use super::*;
+
+        countersign_testkit::factor_store_conformance!(async { File::new("two_factor_").map(Some) });
+    }
 }

@@ -206,47 +206,74 @@ async fn a_read_only_directory_is_refused() {
 }
 
 /// A disk that is full refuses writes, keeps what it has, and takes writes again when there is room. The limit on the size of a file stands in for
-/// the disk: it needs no right to make one.
+/// the disk: it needs no right to make one. Writes that arrive one by one find out at their own statement, those that are written together when
+/// they are committed: then each of them is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_a_fault_and_loses_nothing() {
-    if let Ok(path) = std::env::var("COUNTERSIGN_TEST_FULL") {
+    if let (Ok(path), Ok(writers)) = (std::env::var("COUNTERSIGN_TEST_FULL"), std::env::var("COUNTERSIGN_TEST_WRITERS"))
+    {
+        return fill_the_disk(&path, writers.parse().unwrap()).await;
+    }
+    for writers in [1, 40] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("countersign.db");
+        let script =
+            "trap '' XFSZ; ulimit -f 2000; exec \"$0\" --exact a_full_disk_is_a_fault_and_loses_nothing --nocapture";
+        let mut again = Command::new("sh");
+        again.args(["-c", script]).arg(std::env::current_exe().unwrap()).stdin(Stdio::null());
+        again.env("COUNTERSIGN_TEST_FULL", &path).env("COUNTERSIGN_TEST_WRITERS", writers.to_string());
+        let output = again.output().unwrap();
+        let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let acknowledged = printed.split_once("ACKNOWLEDGED ").and_then(|(_, rest)| rest.split_once('.'));
+        let acknowledged = acknowledged.unwrap_or_else(|| panic!("{printed}")).0;
+        let acknowledged: Vec<u32> = acknowledged.split(' ').map(|number| number.parse().unwrap()).collect();
+        assert!(acknowledged.len() > 20, "{acknowledged:?}");
         let store = SqliteFactors::open(&path).await.unwrap();
-        let mut number = 0;
-        let refused = loop {
-            match add(&store, number, 3_000).await {
-                Ok(written) => assert_eq!(written, Commit::Written),
-                Err(refused) => break refused,
-            }
-            number += 1;
-            assert!(number < 10_000, "the limit does not bite");
-        };
-        assert_eq!(format!("{refused:?}"), "Full");
-        // What was acknowledged can be read by the same store.
-        for number in 0..number {
-            assert!(store.load(&acme(), &user(number)).await.unwrap().record.is_some());
+        assert_eq!(store.count(&acme(), Generation::new(1)).await.unwrap(), acknowledged.len() as u64, "{writers}");
+        for number in acknowledged {
+            assert_eq!(store.load(&acme(), &user(number)).await.unwrap().record.unwrap(), row(number, 3_000));
         }
-        assert!(store.load(&acme(), &user(number)).await.unwrap().record.is_none());
-        // It is the log that can't grow. Emptied, it has room again.
-        checkpoint(Path::new(&path));
-        assert_eq!(add(&store, number, 3_000).await.unwrap(), Commit::Written);
-        println!("ACKNOWLEDGED {}.", number + 1);
-        return;
+        assert_eq!(add(&store, 1_000_000, 3_000).await.unwrap(), Commit::Written);
     }
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("countersign.db");
-    let script =
-        "trap '' XFSZ; ulimit -f 2000; exec \"$0\" --exact a_full_disk_is_a_fault_and_loses_nothing --nocapture";
-    let mut again = Command::new("sh");
-    again.args(["-c", script]).arg(std::env::current_exe().unwrap()).stdin(Stdio::null());
-    let output = again.env("COUNTERSIGN_TEST_FULL", &path).output().unwrap();
-    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let acknowledged = printed.split_once("ACKNOWLEDGED ").and_then(|(_, rest)| rest.split_once('.'));
-    let number: u32 = acknowledged.unwrap_or_else(|| panic!("{printed}")).0.parse().unwrap();
-    assert!(number > 20, "{number}");
-    let store = SqliteFactors::open(&path).await.unwrap();
-    assert_eq!(store.count(&acme(), Generation::new(1)).await.unwrap(), u64::from(number));
-    for number in 0..number {
-        assert_eq!(store.load(&acme(), &user(number)).await.unwrap().record.unwrap(), row(number, 3_000));
+}
+
+async fn fill_the_disk(path: &str, writers: u32) {
+    let store = SqliteFactors::open(path).await.unwrap();
+    let writing: Vec<_> = (0..writers)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut written = Vec::new();
+                for number in (0..10_000).map(|number| writer * 10_000 + number) {
+                    match add(&store, number, 3_000).await {
+                        Ok(Commit::Written) => written.push(number),
+                        Ok(Commit::Conflict) => panic!("nobody else writes"),
+                        Err(refused) => {
+                            assert_eq!(format!("{refused:?}"), "Full");
+                            return (written, number);
+                        }
+                    }
+                }
+                panic!("the limit does not bite");
+            })
+        })
+        .collect();
+    let (mut acknowledged, mut refused) = (Vec::new(), Vec::new());
+    for writer in writing {
+        let (written, last) = writer.await.unwrap();
+        acknowledged.extend(written);
+        refused.push(last);
     }
-    assert_eq!(add(&store, number, 3_000).await.unwrap(), Commit::Written);
+    // What was acknowledged can be read by the same store, and what was refused is not there.
+    for number in &acknowledged {
+        assert!(store.load(&acme(), &user(*number)).await.unwrap().record.is_some(), "{number} was acknowledged");
+    }
+    for number in &refused {
+        assert!(store.load(&acme(), &user(*number)).await.unwrap().record.is_none(), "{number} was refused");
+    }
+    // It is the log that can't grow. Emptied, it has room again.
+    checkpoint(Path::new(path));
+    assert_eq!(add(&store, refused[0], 3_000).await.unwrap(), Commit::Written);
+    acknowledged.push(refused[0]);
+    println!("ACKNOWLEDGED {}.", acknowledged.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
 }

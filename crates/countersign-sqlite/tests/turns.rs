@@ -54,6 +54,31 @@ async fn a_login_does_not_wait_behind_what_counts_and_lists() {
     }
 }
 
+/// I-27: others write between the slices of a purge of a file. A hundred records are a slice, so there are fifty turns.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_of_a_file_lets_others_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = SqliteFactors::options().durability(Durability::ProcessCrash);
+    let store = options.open(directory.path().join("countersign.db")).await.unwrap();
+    let acme = TenantId::new("acme").unwrap();
+    fill(&store, &acme).await;
+    let purge = tokio::spawn({
+        let (store, acme) = (store.clone(), acme.clone());
+        async move { store.purge(&acme, Generation::new(1), 5_000).await.unwrap() }
+    });
+    let mut written = 0;
+    while !purge.is_finished() {
+        let user = UserId::new(&format!("other-{written}")).unwrap();
+        let (version, generation) = (Version::from_bytes([8; 16]), Generation::new(1));
+        let next = Saved { version, generation, document: "{}".to_owned() };
+        let nothing = Expected { settings: None, record: None };
+        assert_eq!(store.commit(&acme, &user, &nothing, &next).await.unwrap(), Commit::Written);
+        written += 1;
+    }
+    assert_eq!(purge.await.unwrap(), RECORDS);
+    assert!(written >= 10, "{written} commits during a purge of fifty slices");
+}
+
 /// I-27: a purge of a database in memory lets others on its thread come in between its slices.
 #[tokio::test]
 async fn a_purge_in_memory_lets_others_in() {
