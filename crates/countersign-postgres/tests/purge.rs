@@ -1,5 +1,5 @@
-//! What a purge reads.
-#![allow(clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used)]
+//! What a purge reads, and what it leaves to others.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod support;
 
@@ -11,18 +11,21 @@ use support::{connect, server};
 
 const RECORDS: i64 = 20_000;
 
+fn fill(records: i64) -> String {
+    let version = "00".repeat(16);
+    format!(
+        "INSERT INTO countersign.records SELECT 'acme', 'user-' || n, '\\x{version}', n % 2, '{{}}'
+        FROM generate_series(1, {records}) AS n; ANALYZE countersign.records"
+    )
+}
+
 /// While some transaction may still see what was deleted, as a backup or a long report does, the server keeps it: a purge passes over it once and
 /// not once for each slice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_reads_each_record_once_while_an_old_snapshot_is_open() {
     let Some(server) = server(&["autovacuum=off"]) else { return };
     let store = PostgresFactors::options().connections(1).connect(server.url()).await.unwrap();
-    let fill = format!(
-        "INSERT INTO countersign.records SELECT 'acme', 'user-' || n, '\\x{version}', n % 2, '{{}}'
-        FROM generate_series(1, {RECORDS}) AS n; ANALYZE countersign.records",
-        version = "00".repeat(16),
-    );
-    connect(server.url()).await.unwrap().batch_execute(&fill).await.unwrap();
+    connect(server.url()).await.unwrap().batch_execute(&fill(RECORDS)).await.unwrap();
     let report = connect(server.url()).await.unwrap();
     report
         .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM countersign.records LIMIT 1")
@@ -37,6 +40,37 @@ async fn a_purge_reads_each_record_once_while_an_old_snapshot_is_open() {
     let read = read_by_generation(server.url()).await;
     assert!((RECORDS..RECORDS * 3 / 2).contains(&read), "{read} entries of the index for {RECORDS} records");
     report.batch_execute("COMMIT").await.unwrap();
+}
+
+/// I-27: a purge is cut into statements of 250 records, so that whoever waits for one waits for no more, and after each it rests for as long as the
+/// server was busy with it, up to 50 ms.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_leaves_half_of_the_time_to_others() {
+    let Some(server) = server(&["log_min_duration_statement=0", "log_line_prefix=logged "]) else { return };
+    let store = PostgresFactors::options().connections(1).connect(server.url()).await.unwrap();
+    let client = connect(server.url()).await.unwrap();
+    client.batch_execute(&fill(2_100)).await.unwrap();
+    // As on a slow disk.
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.03); RETURN NULL; END $$;
+        CREATE TRIGGER slow BEFORE DELETE ON countersign.records EXECUTE FUNCTION slow()";
+    client.batch_execute(slow).await.unwrap();
+    let acme = TenantId::new("acme").unwrap();
+    let log = || std::fs::read_to_string(server.directory().join("log")).unwrap();
+    let (before, started) = (log().len(), Instant::now());
+    assert_eq!(store.purge(&acme, Generation::new(2), 2_000).await.unwrap(), 2_000);
+    let (took, log) = (started.elapsed().as_secs_f64() * 1_000.0, log());
+    let mut busy: Vec<f64> = Vec::new();
+    for entry in log[before..].split("logged LOG:  duration: ").skip(1) {
+        let (time, what) = entry.split_once(" ms").unwrap();
+        if what.trim_start().starts_with("execute") && what.contains("FOR UPDATE") {
+            busy.push(time.parse().unwrap());
+        }
+    }
+    assert_eq!(busy.len(), 8, "{log}");
+    let rests: f64 = busy[..7].iter().map(|time| time.min(50.0)).sum();
+    let statements: f64 = busy.iter().sum();
+    assert!(took >= statements + rests, "{took} ms for {busy:?}");
+    assert_eq!(store.count(&acme, Generation::new(2)).await.unwrap(), 100);
 }
 
 async fn read_by_generation(url: &str) -> i64 {

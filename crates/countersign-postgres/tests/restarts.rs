@@ -76,10 +76,15 @@ async fn patiently(store: &PostgresFactors, acme: &TenantId, user: usize) -> Opt
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_may_forget_is_refused_unless_that_is_accepted() {
-    let Some(server) = server(&["synchronous_commit=off"]) else { return };
-    let refused = PostgresFactors::connect(server.url()).await;
-    assert!(matches!(refused, Err(PostgresError::NotDurable { setting: "synchronous_commit" })), "{refused:?}");
-    PostgresFactors::options().accept_data_loss_on_crash().connect(server.url()).await.unwrap();
+    for setting in ["synchronous_commit", "fsync", "full_page_writes"] {
+        let Some(server) = server(&[&format!("{setting}=off")]) else { return };
+        let refused = PostgresFactors::connect(server.url()).await;
+        assert!(
+            matches!(refused, Err(PostgresError::NotDurable { setting: found }) if found == setting),
+            "{setting}: {refused:?}"
+        );
+        PostgresFactors::options().accept_data_loss_on_crash().connect(server.url()).await.unwrap();
+    }
 }
 
 /// A server that accepts connections and never answers: every call ends.
