@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use countersign::budget::{Account, Charged, SendBudget};
 use countersign::{
     Accepted, CodeMessage, CodeSender, Commit, Expected, FactorStore, Fault, Generation, LoginName, Notice, Password,
     PasswordAttempt, PasswordHash, PasswordVerifier, Saved, SendError, Snapshot, TenantId, User, UserId, UserStore,
     Verdict, Version,
 };
+use time::OffsetDateTime;
 
 /// The calls that were made, in order. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -177,5 +179,13 @@ impl<T: CodeSender> CodeSender for Counting<T> {
     async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
         self.calls.note("notify");
         self.inner.notify(notice).await
+    }
+}
+
+#[async_trait]
+impl<T: SendBudget> SendBudget for Counting<T> {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+        self.calls.note("charge");
+        self.inner.charge(accounts, now).await
     }
 }

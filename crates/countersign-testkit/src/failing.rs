@@ -1,14 +1,16 @@
-//! Wrappers that make a store fail on purpose.
+//! A wrapper that makes a plug-in fail on purpose.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use countersign::budget::{Account, Charged, SendBudget};
 use countersign::{
-    Commit, Expected, FactorStore, Fault, Generation, LoginName, PasswordHash, Saved, Snapshot, TenantId, User, UserId,
-    UserStore, Version,
+    Commit, Expected, FactorStore, Fault, Generation, LoginName, Password, PasswordAttempt, PasswordHash,
+    PasswordVerifier, Saved, Snapshot, TenantId, User, UserId, UserStore, Verdict, Version,
 };
+use time::OffsetDateTime;
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +102,7 @@ impl Mishaps {
     }
 }
 
-/// A store that fails as planned.
+/// A plug-in that fails as planned: users, saved state, passwords, or the budget of messages. For a sender see [`Outbox::script`](crate::Outbox::script).
 #[derive(Clone, Debug)]
 pub struct Failing<T> {
     inner: T,
@@ -108,7 +110,7 @@ pub struct Failing<T> {
 }
 
 impl<T> Failing<T> {
-    /// Wraps a store; several may follow the same [`Mishaps`].
+    /// Wraps a plug-in; several may follow the same [`Mishaps`].
     pub fn new(inner: T, mishaps: &Mishaps) -> Self {
         Self { inner, mishaps: mishaps.clone() }
     }
@@ -192,5 +194,23 @@ impl<T: UserStore> UserStore for Failing<T> {
     ) -> Result<bool, Fault> {
         let call = self.inner.replace_password_hash(tenant, user, current, next);
         self.mishaps.around("replace_password_hash", Some(false), call).await
+    }
+}
+
+#[async_trait]
+impl<T: PasswordVerifier> PasswordVerifier for Failing<T> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+        self.mishaps.around("verify", None, self.inner.verify(attempt)).await
+    }
+
+    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        self.mishaps.around("rehash", None, self.inner.rehash(password)).await
+    }
+}
+
+#[async_trait]
+impl<T: SendBudget> SendBudget for Failing<T> {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+        self.mishaps.around("charge", None, self.inner.charge(accounts, now)).await
     }
 }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use countersign::memory::MemoryUsers;
 use countersign::{
-    EmailAddress, Fault, InvalidInput, LoginName, Password, PasswordAttempt, PasswordHash, PasswordVerifier, TenantId,
-    User, UserId, UserStatus, Verdict,
+    EmailAddress, Fault, InvalidInput, Language, LoginName, Password, PasswordAttempt, PasswordHash, PasswordVerifier,
+    TenantId, User, UserId, UserStatus, Verdict,
 };
 
 /// A user to be: active, with the address `NAME@example.com` and the password that [`PlainPasswords`] compares.
@@ -23,11 +23,14 @@ use countersign::{
 #[derive(Clone, Debug)]
 pub struct Person {
     name: String,
+    id: String,
     password: Option<String>,
     email: Option<String>,
     administrator: bool,
     disabled: bool,
     roles: Vec<String>,
+    language: Option<String>,
+    security_stamp: Option<String>,
 }
 
 impl Person {
@@ -39,13 +42,37 @@ impl Person {
         let name = name.into();
         let email = Some(format!("{name}@example.com"));
         Self {
+            id: name.clone(),
             name,
             password: Some(Self::PASSWORD.to_owned()),
             email,
             administrator: false,
             disabled: false,
             roles: Vec::new(),
+            language: None,
+            security_stamp: None,
         }
+    }
+
+    /// With an id that is not the login name.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = id.into();
+        self
+    }
+
+    /// Who reads messages in this language.
+    #[must_use]
+    pub fn language(mut self, language: impl Into<String>) -> Self {
+        self.language = Some(language.into());
+        self
+    }
+
+    /// With this security stamp.
+    #[must_use]
+    pub fn security_stamp(mut self, stamp: impl Into<String>) -> Self {
+        self.security_stamp = Some(stamp.into());
+        self
     }
 
     /// With the tenant's built-in system-administrator role.
@@ -94,13 +121,15 @@ impl Person {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`] if name or address are not such.
+    /// [`InvalidInput`] if id, address or language are not such.
     pub fn build(self) -> Result<User, InvalidInput> {
-        let mut user = User::new(UserId::new(&self.name)?);
+        let mut user = User::new(UserId::new(&self.id)?);
         user.email = self.email.as_deref().map(EmailAddress::new).transpose()?;
         user.password_hash = self.password.map(PasswordHash::new);
         user.system_administrator = self.administrator;
         user.roles = self.roles;
+        user.language = self.language.as_deref().map(Language::new).transpose()?;
+        user.security_stamp = self.security_stamp;
         user.status = if self.disabled { UserStatus::Disabled } else { UserStatus::Active };
         Ok(user)
     }
@@ -109,13 +138,57 @@ impl Person {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`] if name or address are not such.
+    /// [`InvalidInput`] if name, id, address or language are not such.
     pub fn join(self, users: &MemoryUsers, tenant: &TenantId) -> Result<UserId, InvalidInput> {
         let name = LoginName::new(&self.name)?;
         let user = self.build()?;
         let id = user.id.clone();
         users.insert(tenant, &name, user);
         Ok(id)
+    }
+}
+
+/// A tenant to be, with its people.
+///
+/// ```
+/// use countersign::memory::MemoryUsers;
+/// use countersign_testkit::{Person, Tenancy};
+///
+/// let users = MemoryUsers::new();
+/// let acme = Tenancy::named("acme").person(Person::named("root").administrator()).person(Person::named("alice")).join(&users)?;
+/// assert_eq!(acme.as_str(), "acme");
+/// # Ok::<(), countersign::InvalidInput>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Tenancy {
+    name: String,
+    people: Vec<Person>,
+}
+
+impl Tenancy {
+    /// A tenant with this id, and nobody yet.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), people: Vec::new() }
+    }
+
+    /// With one more person.
+    #[must_use]
+    pub fn person(mut self, person: Person) -> Self {
+        self.people.push(person);
+        self
+    }
+
+    /// Adds its people to the users, and answers with its id.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`] if the id or something of a person is not such. Those before that person are there.
+    pub fn join(self, users: &MemoryUsers) -> Result<TenantId, InvalidInput> {
+        let tenant = TenantId::new(&self.name)?;
+        for person in self.people {
+            person.join(users, &tenant)?;
+        }
+        Ok(tenant)
     }
 }
 

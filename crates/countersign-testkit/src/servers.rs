@@ -70,7 +70,7 @@ pub fn skip(why: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(crate) fn shout(text: &str) {
+fn shout(text: &str) {
     // Where standard error is closed nobody could read it.
     drop(writeln!(std::io::stderr().lock(), "\n*** {text} ***\n"));
 }

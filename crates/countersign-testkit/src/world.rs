@@ -9,9 +9,9 @@ use countersign::{
 };
 use time::OffsetDateTime;
 
-use crate::{Outbox, Person, PlainPasswords};
+use crate::{Outbox, Person, PlainPasswords, Tenancy};
 
-/// One tenant with an administrator `root` and the users `alice` and `bob`, on a store of your choice, with a clock that is moved by hand.
+/// One tenant, by default with an administrator `root` and the users `alice` and `bob`, on a store of your choice, with a clock that is moved by hand.
 ///
 /// Everything is public: a test reaches for what it needs.
 #[derive(Debug)]
@@ -50,11 +50,22 @@ impl World {
         tenant: &str,
         configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder,
     ) -> Result<Self, Fault> {
-        let (tenant, users) = (TenantId::new(tenant)?, MemoryUsers::new());
-        Person::named("root").administrator().join(&users, &tenant)?;
-        for name in ["alice", "bob"] {
-            Person::named(name).join(&users, &tenant)?;
-        }
+        let (root, alice, bob) = (Person::named("root").administrator(), Person::named("alice"), Person::named("bob"));
+        Self::of(factors, Tenancy::named(tenant).person(root).person(alice).person(bob), configure)
+    }
+
+    /// With a tenant and people of its own. More tenants [`join`](Tenancy::join) its [`users`](Self::users).
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] if the configuration or something of the tenant is refused.
+    pub fn of(
+        factors: impl FactorStore + 'static,
+        tenancy: Tenancy,
+        configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder,
+    ) -> Result<Self, Fault> {
+        let users = MemoryUsers::new();
+        let tenant = tenancy.join(&users)?;
         let (outbox, events) = (Outbox::new(), Events::new());
         let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_800_000_000)?);
         let builder = LoginFlow::builder(users.clone(), factors, outbox.clone())

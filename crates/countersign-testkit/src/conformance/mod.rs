@@ -2,8 +2,8 @@
 //!
 //! A check is a public async function over a [`Backend`]: it answers `Ok(())` or a [`Breach`] that says what the store did. One macro makes a
 //! test of each: [`factor_store_conformance`](crate::factor_store_conformance), [`user_store_conformance`](crate::user_store_conformance)
-//! and [`send_budget_conformance`](crate::send_budget_conformance). The stores of this project run the same list, unchanged; nothing in it can be
-//! switched off. That the checks bite is tested too: for each there is a store that is broken in one way only, and fails it.
+//! and [`send_budget_conformance`](crate::send_budget_conformance). The stores of this project run the same list, unchanged. What a
+//! [`Backend`] says that it does not have is not checked: connections that could be interrupted, transactions of the application. That the checks bite is tested too: for each there is a store that is broken in one way only, and fails it.
 
 mod bounds;
 mod budgets;
@@ -69,6 +69,16 @@ pub trait UserBackend: Send + Sync + 'static {
 
     /// Replaces everything known of a user, as the application does when an administrator disables or promotes one.
     async fn update(&self, tenant: &TenantId, user: &User) -> Result<(), Fault>;
+
+    /// Whether the application's users have a security stamp. Where they have none, it must be `None` at every look-up.
+    fn has_security_stamps(&self) -> bool {
+        true
+    }
+
+    /// Whether the application tells its users' other roles, for a policy of its own.
+    fn has_roles(&self) -> bool {
+        true
+    }
 
     /// Deletes what the check left.
     async fn clean_up(&self) -> Result<(), Fault>;
@@ -166,7 +176,7 @@ pub mod factors {
 pub mod user_checks {
     pub use super::users::{
         a_hash_is_replaced_only_if_it_is_current, changed_users_are_seen_at_once, of_many_replacements_one_wins,
-        unknown_users_are_none, users_are_found_in_their_tenant_only,
+        similar_ids_are_different_users, unknown_users_are_none, users_are_found_in_their_tenant_only,
     };
 }
 
@@ -266,6 +276,7 @@ macro_rules! user_store_conformance {
     ($backend:expr) => {
         $crate::conformance_tests! { run_users, user_checks, $backend,
             users_are_found_in_their_tenant_only,
+            similar_ids_are_different_users,
             unknown_users_are_none,
             a_hash_is_replaced_only_if_it_is_current,
             of_many_replacements_one_wins,

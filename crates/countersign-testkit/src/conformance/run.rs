@@ -6,6 +6,7 @@ use std::time::Duration;
 use countersign::Fault;
 
 use crate::conformance::{Backend, Breach, BudgetBackend, UserBackend};
+use crate::servers;
 
 /// How long one check may take. None takes a tenth of it on a store that works.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -14,7 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 ///
-/// What the check found; a [`Breach::Fault`] if there was no backend; [`Breach::Stuck`] if it took too long.
+/// What the check found; [`Breach::Stuck`] if it took too long; a [`Breach::Fault`] if no backend could be made, or if there is none and
+/// `COUNTERSIGN_REQUIRE_SERVERS=1`.
 pub fn run<B: Backend>(
     name: &str,
     backend: impl Future<Output = Result<Option<B>, Fault>>,
@@ -56,19 +58,12 @@ fn on<B>(
     clean_up: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'b>>,
 ) -> Result<(), Breach> {
     block_on(async {
-        let Some(backend) = backend.await? else {
-            skipped(name);
-            return Ok(());
-        };
+        // Whoever made no backend has said why; this says what was not checked for it.
+        let Some(backend) = backend.await? else { return Ok(servers::skip(name)?) };
         let verdict = in_time(check(&backend)).await;
         let cleaned = clean_up(&backend).await;
         verdict.and(cleaned.map_err(Breach::from))
     })
-}
-
-/// Whoever made no backend has said why (see [`servers::skip`](crate::servers::skip)); this says what was not checked for it.
-fn skipped(name: &str) {
-    crate::servers::shout(&format!("SKIPPED {name}"));
 }
 
 async fn in_time(check: impl Future<Output = Result<(), Breach>>) -> Result<(), Breach> {

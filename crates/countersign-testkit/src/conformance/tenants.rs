@@ -5,6 +5,19 @@ use countersign::{Commit, Generation, Saved, TenantId, UserId};
 use crate::conformance::desk::{expecting, must_be, note, set, write};
 use crate::conformance::{Backend, Breach, ensure, tenant, user};
 
+/// Ids that look alike, group by group.
+pub(super) const ALIKE: [&[&str]; 7] = [
+    // However the two halves are joined.
+    &["a", "a:", ":a", "a:a", ":", "::", "a/a", "a|a", "a.a", "a,a", "a\\a", "a\\:a", "a;a", "a#a", "a~a", "a-a"],
+    &["name", "Name", "NAME", "name ", " name", "name  ", "nam", "names"],
+    // Composed, decomposed, full-width, ligature, dotted and dotless, and sharp s.
+    &["\u{e9}", "e\u{301}", "e", "E", "ｅ", "fi", "ﬁ", "I", "i", "\u{130}", "\u{131}", "straße", "strasse"],
+    &["%", "_", "*", "?", "[a]", "{a}", "}{", "{", "}", "%7B", "%25", "a%", "a_"],
+    &["1", "01", "1.0", "+1", "1e0", "0x1", "true", "null", "NULL", "''", "\"\"", "'", "\""],
+    &["a b", "a\u{a0}b", "a\u{3000}b", "ab", "a+b", "a%20b"],
+    &["~phantom", "phantom~000", "settings", "s", "u", "g", "marker"],
+];
+
 /// What happens in one tenant changes nothing in another, whatever the two are called.
 ///
 /// # Errors
@@ -65,18 +78,7 @@ pub async fn tenants_are_apart(backend: &dyn Backend) -> Result<(), Breach> {
 /// The [`Breach`] that was found.
 pub async fn similar_ids_are_different_ids(backend: &dyn Backend) -> Result<(), Breach> {
     let store = backend.open().await?;
-    let alike: [&[&str]; 7] = [
-        // However the two halves are joined.
-        &["a", "a:", ":a", "a:a", ":", "::", "a/a", "a|a", "a.a", "a,a", "a\\a", "a\\:a", "a;a", "a#a", "a~a", "a-a"],
-        &["name", "Name", "NAME", "name ", " name", "name  ", "nam", "names"],
-        // Composed, decomposed, full-width, ligature, dotted and dotless, and sharp s.
-        &["\u{e9}", "e\u{301}", "e", "E", "ｅ", "fi", "ﬁ", "I", "i", "\u{130}", "\u{131}", "straße", "strasse"],
-        &["%", "_", "*", "?", "[a]", "{a}", "}{", "{", "}", "%7B", "%25", "a%", "a_"],
-        &["1", "01", "1.0", "+1", "1e0", "0x1", "true", "null", "NULL", "''", "\"\"", "'", "\""],
-        &["a b", "a\u{a0}b", "a\u{3000}b", "ab", "a+b", "a%20b"],
-        &["~phantom", "phantom~000", "settings", "s", "u", "g", "marker"],
-    ];
-    for group in alike {
+    for group in ALIKE {
         let mut written: Vec<(TenantId, UserId, Saved)> = Vec::new();
         for in_tenant in group {
             for in_user in group {

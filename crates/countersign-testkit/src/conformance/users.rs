@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use countersign::{PasswordHash, UserStatus};
+use countersign::{PasswordHash, TenantId, UserId, UserStatus};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::conformance::desk::HANDLES;
+use crate::conformance::tenants::ALIKE;
 use crate::conformance::{Breach, UserBackend, ensure, login_name, person, tenant, user};
 
 /// A user is found by name and by id in their own tenant and in no other (`I-04`).
@@ -38,6 +39,46 @@ pub async fn users_are_found_in_their_tenant_only(backend: &dyn UserBackend) -> 
     ensure!(found.is_none(), "{bob:?} of {acme2:?} was found in {acme:?}");
     let found = users.find_by_login(&empty, &name).await?;
     ensure!(found.is_none(), "a user was found in a tenant that has none: {found:?}");
+    Ok(())
+}
+
+/// Tenants and ids that look alike are different (`I-04`): prefixes, separators, case, Unicode form, spaces, patterns. How login *names* are compared is
+/// the application's own decision, so those here differ in every way.
+///
+/// # Errors
+///
+/// The [`Breach`] that was found.
+pub async fn similar_ids_are_different_users(backend: &dyn UserBackend) -> Result<(), Breach> {
+    let users = backend.open().await?;
+    let mut number = 0_u32;
+    for group in ALIKE {
+        let mut inserted = Vec::new();
+        for in_tenant in group {
+            for in_user in group {
+                // What is no id at all can't be mistaken for one.
+                let (Ok(tenant), Ok(user)) = (TenantId::new(in_tenant), UserId::new(in_user)) else { continue };
+                number = number.saturating_add(1);
+                let (name, hash) = (login_name(&format!("name{number}"))?, format!("hash {number}"));
+                backend.insert(&tenant, &name, &person(&user, &hash)?).await?;
+                inserted.push((tenant, user, name, hash));
+            }
+        }
+        for (tenant, user, name, hash) in &inserted {
+            for found in [users.find_by_id(tenant, user).await?, users.find_by_login(tenant, name).await?] {
+                let found = found.filter(|found| found.id == *user).and_then(|found| found.password_hash);
+                ensure!(
+                    found.is_some_and(|found| found.expose() == hash),
+                    "{user:?} of {tenant:?} was taken for another"
+                );
+            }
+        }
+        for (tenant, ..) in &inserted {
+            for (.., name, _) in inserted.iter().filter(|(other, ..)| other != tenant).take(3) {
+                let found = users.find_by_login(tenant, name).await?;
+                ensure!(found.is_none(), "{name:?} of another tenant was found in {tenant:?}");
+            }
+        }
+    }
     Ok(())
 }
 
@@ -122,7 +163,7 @@ pub async fn of_many_replacements_one_wins(backend: &dyn UserBackend) -> Result<
     Ok(())
 }
 
-/// A change of status, role, address or password is seen by every look-up that begins after it (`I-25`).
+/// A change of status, role, address, password or security stamp is seen by every look-up that begins after it (`I-25`).
 ///
 /// # Errors
 ///
@@ -132,14 +173,20 @@ pub async fn changed_users_are_seen_at_once(backend: &dyn UserBackend) -> Result
     let mut expected = person(&alice, "hash")?;
     backend.insert(&acme, &name, &expected).await?;
     let users = backend.open().await?;
-    for round in 0..6 {
+    for round in 0..9 {
         match round {
             0 => {}
             1 => expected.system_administrator = true,
             2 => expected.status = UserStatus::Disabled,
             3 => expected.password_hash = Some(PasswordHash::new("another")),
             4 => expected.email = None,
+            5 => expected.security_stamp = Some("1".to_owned()),
+            6 => expected.security_stamp = Some("2".to_owned()),
+            7 => expected.roles = vec!["auditor".to_owned()],
             _ => expected.password_hash = None,
+        }
+        if !backend.has_security_stamps() {
+            expected.security_stamp = None;
         }
         backend.update(&acme, &expected).await?;
         for found in [users.find_by_login(&acme, &name).await?, users.find_by_id(&acme, &alice).await?] {
@@ -147,6 +194,8 @@ pub async fn changed_users_are_seen_at_once(backend: &dyn UserBackend) -> Result
             ensure!(found.status == expected.status, "a change of status was not seen");
             ensure!(found.system_administrator == expected.system_administrator, "a change of role was not seen");
             ensure!(found.email == expected.email, "a change of address was not seen");
+            ensure!(found.security_stamp == expected.security_stamp, "a change of the security stamp was not seen");
+            ensure!(!backend.has_roles() || found.roles == expected.roles, "a change of the other roles was not seen");
             let (now, wanted) = (found.password_hash.as_ref(), expected.password_hash.as_ref());
             let (now, wanted) = (now.map(PasswordHash::expose), wanted.map(PasswordHash::expose));
             ensure!(now == wanted, "a change of password was not seen");

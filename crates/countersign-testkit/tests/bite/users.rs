@@ -12,10 +12,12 @@ use countersign_testkit::conformance::{Breach, UserBackend, run_users, user_chec
 enum Flaw {
     None,
     LooksInAllTenants,
+    FoldsCase,
     MatchesPrefixes,
     ReplacesAlways,
     ChecksThenReplaces,
     Caches,
+    KeepsNoStamp,
 }
 
 #[derive(Default)]
@@ -40,15 +42,20 @@ impl Handle {
         }
         let table = self.table.lock().unwrap();
         let found = table.0.iter().find(|(tenant, name, user)| matches(tenant, name, user));
-        let found = found.map(|(.., user)| user.clone());
-        if let Some(user) = &found {
+        let mut found = found.map(|(.., user)| user.clone());
+        if let Some(user) = &mut found {
             cache.insert(key.to_owned(), user.clone());
+            user.security_stamp.take_if(|_| self.flaw == Flaw::KeepsNoStamp);
         }
         found
     }
 
-    fn same(&self, asked: &TenantId, tenant: &TenantId) -> bool {
-        self.flaw == Flaw::LooksInAllTenants || asked == tenant
+    fn same(&self, asked: &str, saved: &str) -> bool {
+        asked == saved || (self.flaw == Flaw::FoldsCase && asked.to_lowercase() == saved.to_lowercase())
+    }
+
+    fn of(&self, asked: &TenantId, tenant: &TenantId) -> bool {
+        self.flaw == Flaw::LooksInAllTenants || self.same(asked.as_str(), tenant.as_str())
     }
 }
 
@@ -58,12 +65,12 @@ impl UserStore for Handle {
         let prefixes = self.flaw == Flaw::MatchesPrefixes;
         Ok(self.find(name.as_str(), |tenant, saved, _| {
             let prefix = prefixes && saved.as_str().starts_with(name.as_str());
-            self.same(asked, tenant) && (saved == name || prefix)
+            self.of(asked, tenant) && (saved == name || prefix)
         }))
     }
 
     async fn find_by_id(&self, asked: &TenantId, id: &UserId) -> Result<Option<User>, Fault> {
-        Ok(self.find(id.as_str(), |tenant, _, user| self.same(asked, tenant) && user.id == *id))
+        Ok(self.find(id.as_str(), |tenant, _, user| self.of(asked, tenant) && self.same(id.as_str(), user.id.as_str())))
     }
 
     async fn replace_password_hash(
@@ -145,10 +152,21 @@ fn every_check_of_users_is_known_to_bite() {
 
 bites! {
     users_are_found_in_their_tenant_only: LooksInAllTenants;
+    similar_ids_are_different_users: FoldsCase;
     unknown_users_are_none: MatchesPrefixes;
     a_hash_is_replaced_only_if_it_is_current: ReplacesAlways;
     of_many_replacements_one_wins: ChecksThenReplaces;
     changed_users_are_seen_at_once: Caches;
+}
+
+/// Nor is only the first of several fields looked at.
+#[test]
+fn a_store_without_security_stamps_is_found_out() {
+    let users = Users { flaw: Flaw::KeepsNoStamp, table: Arc::default() };
+    let check = run_users("stamps", async { Ok(Some(users)) }, |users| {
+        Box::pin(user_checks::changed_users_are_seen_at_once(users))
+    });
+    assert!(matches!(&check, Err(Breach::Contract(what)) if what.contains("security stamp")), "{check:?}");
 }
 
 mod sound {
