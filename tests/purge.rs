@@ -58,6 +58,9 @@ async fn it_goes_in_batches_and_says_how_far_it_is() {
     let administration = world.flow.administration(&world.acme, &root).await.unwrap();
     let shown = administration.purge_progress().await.unwrap().unwrap();
     assert_eq!((numbers(&shown), shown.started_at), ((0, Some(5), false), at));
+    let operator = world.flow.operator("job").unwrap();
+    assert_eq!(operator.purge_progress(&world.acme).await.unwrap(), Some(shown));
+    assert_eq!(operator.purge_progress(&world.other).await.unwrap(), None);
     for (at_most, expected) in [(2, (2, None, false)), (2, (4, None, false)), (2, (5, Some(0), true))] {
         world.clock.advance(MINUTE);
         let progress = purge(&world, at_most).await;

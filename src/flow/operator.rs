@@ -3,9 +3,9 @@
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::event::{Actor, EventKind};
-use crate::flow::LoginFlow;
 use crate::flow::administration::Current;
 use crate::flow::driver::ATTEMPTS;
+use crate::flow::{LoginFlow, PurgeProgress};
 use crate::ids::{TenantId, UserId};
 use crate::input::{Field, InvalidInput, printable};
 use crate::machine::Settings;
@@ -110,6 +110,16 @@ impl Operator<'_> {
             }
         }
         Err(Error::Contended)
+    }
+
+    /// How far the deletion is that a tenant's last switching off began, with what is left counted. `None`: the tenant never switched off.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if the store failed.
+    pub async fn purge_progress(&self, tenant: &TenantId) -> Result<Option<PurgeProgress>, Error> {
+        let Current { settings, generation, .. } = self.current(tenant).await?;
+        self.flow.inner.purge_progress(tenant, &settings, generation).await
     }
 
     async fn current(&self, tenant: &TenantId) -> Result<Current, Error> {

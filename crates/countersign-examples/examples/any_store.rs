@@ -1,4 +1,4 @@
-//! The same login on any store: `cargo run --example any_store -- sqlite:countersign.db`
+//! The same login on any store: `cargo run -p countersign-examples --example any_store -- sqlite:countersign.db`
 //!
 //! Addresses: `memory:` (the default), `sqlite:path`, `postgres://user@host/database`, `redis://host/`.
 

@@ -1,6 +1,6 @@
 //! A login that begins on one node and is completed on another: two processes, one store.
 //!
-//! `cargo run --example two_nodes -- sqlite:countersign.db`, or with `postgres://…` or `redis://…`.
+//! `cargo run -p countersign-examples --example two_nodes -- sqlite:countersign.db`, or with `postgres://…` or `redis://…`.
 
 use std::process::Command;
 use std::sync::Arc;

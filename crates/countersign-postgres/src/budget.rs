@@ -11,9 +11,6 @@ use tokio_postgres::types::Type;
 use crate::error::PostgresError;
 use crate::store::{Parameter, PostgresFactors};
 
-/// How often a charge is sent again that the server undid because of others. Each time one of those has gone through.
-const ATTEMPTS: usize = 100;
-
 /// Limits on sending across users, counted in the tables of a [`PostgresFactors`]: made by [`PostgresFactors::budget`].
 ///
 /// A charge is one statement. Any number of nodes share the counts, also behind a pooler.
@@ -43,7 +40,7 @@ impl SendBudget for PostgresBudget {
             (&counts_for, Type::INT8_ARRAY),
             (&now, Type::INT8),
         ];
-        let rows = self.0.until_not_undone(ATTEMPTS, &self.0.statements().charge, &parameters).await?;
+        let rows = self.0.until_not_undone(&self.0.statements().charge, &parameters).await?;
         let Some(row) = rows.first() else { return Ok(Charged::Yes) };
         let position: i32 = row.try_get(0).map_err(PostgresError::from)?;
         let wait: Option<i64> = row.try_get(1).map_err(PostgresError::from)?;

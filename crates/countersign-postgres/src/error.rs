@@ -70,6 +70,11 @@ impl PostgresError {
         matches!(self, Self::Refused { code, .. } if undone.iter().any(|state| state.code() == code))
     }
 
+    /// Whether a lock was not granted in time. Then surely nothing was written.
+    pub(crate) fn is_lock_timeout(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == SqlState::LOCK_NOT_AVAILABLE.code())
+    }
+
     /// Whether a read may work on another connection.
     pub(crate) fn is_lost(&self) -> bool {
         let ending = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::IDLE_SESSION_TIMEOUT];

@@ -78,7 +78,8 @@ impl PostgresOptions {
     }
 
     /// How long one statement may take, and all of the statements that make or migrate the tables together. 10 s by default. After that the
-    /// server is asked to end it, and its connection is given up.
+    /// server is asked to end it, and its connection is given up. On Linux a connection on which nothing is acknowledged for so long is closed,
+    /// unless the address has a `tcp_user_timeout` (in seconds; 0 leaves it to the system).
     pub const fn statement_timeout(mut self, time: Duration) -> Self {
         self.statement_timeout = time;
         self
@@ -169,8 +170,9 @@ fn read_address(address: &str, silence: Duration) -> Result<Config, PostgresErro
     if config.get_ssl_mode() == SslMode::Prefer && !text.contains("sslmode=prefer") {
         config.ssl_mode(if local { SslMode::Disable } else { SslMode::Require });
     }
-    if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(silence);
+    if !text.contains("tcp_user_timeout") {
+        // The system takes no more milliseconds than these.
+        config.tcp_user_timeout(silence.min(Duration::from_millis(0x7FFF_FFFF)));
     }
     // The driver's own default, two hours, can't be told from these words either.
     if !text.contains("keepalives_idle") {
@@ -201,6 +203,9 @@ mod tests {
         assert_eq!(silence("host=h user=u"), (Some(7), 30, Some(10)));
         let own = "host=h user=u tcp_user_timeout=3 keepalives_idle=7200 keepalives_interval=5";
         assert_eq!(silence(own), (Some(3), 7_200, Some(5)));
+        assert_eq!(silence("host=h user=u tcp_user_timeout=0"), (None, 30, Some(10)));
+        let patient = read_address("host=h user=u", Duration::MAX).unwrap();
+        assert_eq!(patient.get_tcp_user_timeout(), Some(&Duration::from_millis(2_147_483_647)));
     }
 
     #[test]

@@ -8,9 +8,15 @@
 //!   that hold the lock, and whoever comes later waits for it and then finds another version.
 //!
 //! The lock of a row is not fair: whoever shares it overtakes whoever waits to change it, so that a change would wait until no commit is under way.
-//! A tenant's turn, an advisory lock that keeps the order, is therefore taken before it. The conditions hold without it.
+//! A tenant's turn, an advisory lock that keeps the order, is therefore taken before it. The conditions hold without it. Since commits wait behind
+//! whoever waits for the turn alone, that wait is short ([`LONGEST_TURN`]): one commit that is stuck must not hold up all others.
 //!
 //! A tenant without settings has a row without a version as soon as it has a record, so that there is something to lock.
+
+use std::time::Duration;
+
+/// How long a change of settings waits for its turn, and then for the row, before it gives way to the commits that wait behind it.
+pub(crate) const LONGEST_TURN: Duration = Duration::from_secs(1);
 
 /// The texts, for one PostgreSQL schema.
 #[derive(Debug)]
@@ -39,10 +45,14 @@ pub(crate) struct Statements {
 impl Statements {
     /// The schema's name is an identifier: that was checked.
     pub(crate) fn new(schema: &str) -> Self {
-        let turn = |lock: &str| {
-            format!("WITH turn AS MATERIALIZED (SELECT {lock}(hashtextextended('{schema}.' || $1, 0))::text)")
-        };
-        let (shared, alone) = (turn("pg_advisory_xact_lock_shared"), turn("pg_advisory_xact_lock"));
+        let key = format!("hashtextextended('{schema}.' || $1, 0)");
+        let shared = format!("WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({key})::text)");
+        // The setting ends with the transaction, which is this statement.
+        let alone = format!(
+            "WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', '{}', true)),
+            turn AS MATERIALIZED (SELECT pg_advisory_xact_lock({key})::text FROM patience)",
+            LONGEST_TURN.as_millis()
+        );
         let locked = format!(
             r#"{shared}, ok AS MATERIALIZED (
                 SELECT 1 FROM turn, "{schema}".settings WHERE tenant = $1 AND version = $6 FOR SHARE OF settings

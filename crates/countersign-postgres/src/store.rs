@@ -16,7 +16,7 @@ use crate::error::PostgresError;
 use crate::late;
 use crate::migrate;
 use crate::options::PostgresOptions;
-use crate::sql::Statements;
+use crate::sql::{LONGEST_TURN, Statements};
 
 /// How many records one statement deletes. A purge of more is cut into such slices, and rests after each for as long as it took: the disk and the
 /// log belong to the other writers half of the time.
@@ -25,9 +25,11 @@ const SLICE: u32 = 250;
 /// How long a purge rests at most between two slices: where a server is slow, a batch is to end all the same.
 const LONGEST_REST: Duration = Duration::from_millis(50);
 
-/// How often a statement is sent that the server undid because of others, or a commit that met another one making the tenant's row. For the
-/// latter twice is enough: the row is never deleted.
+/// How often a commit is sent that met another one making the tenant's row. Twice is enough: the row is never deleted.
 const ATTEMPTS: usize = 4;
+
+/// How often a statement is sent that the server undid because of others.
+const MOST_UNDONE: usize = 100;
 
 /// Countersign's saved state in PostgreSQL. Clones share its pool of connections.
 ///
@@ -88,13 +90,19 @@ impl PostgresFactors {
     pub(crate) async fn query(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, PostgresError> {
         let client = self.pool.get().await?;
         let sent = Instant::now();
-        if let Ok(rows) = tokio::time::timeout(self.statement_timeout, self.send(&client, text, parameters)).await {
-            return Ok(rows?);
+        let error = match tokio::time::timeout(self.statement_timeout, self.send(&client, text, parameters)).await {
+            Ok(Ok(rows)) => return Ok(rows),
+            Ok(Err(error)) => PostgresError::from(error),
+            Err(_) => {
+                late::end(client, self.tls.clone());
+                PostgresError::TimedOut
+            }
+        };
+        if matches!(error, PostgresError::TimedOut | PostgresError::Lost { .. }) {
+            // A host that is lost without a word is lost on all connections: whichever was not in use since is not tried.
+            self.pool.retain(|_, connection| connection.recycled.unwrap_or(connection.created) > sent);
         }
-        late::end(client, self.tls.clone());
-        // A host that is lost without a word is lost on all connections: whichever was not in use since is not tried.
-        self.pool.retain(|_, connection| connection.recycled.unwrap_or(connection.created) > sent);
-        Err(PostgresError::TimedOut)
+        Err(error)
     }
 
     async fn send(
@@ -112,15 +120,14 @@ impl PostgresFactors {
         client.query(&statement, &values).await
     }
 
-    /// Sends a statement again that the server undid because of others, up to so many times: surely it did nothing. It happens only where the
-    /// database's own default isolation is stricter than READ COMMITTED.
+    /// Sends a statement again that the server undid because of others: surely it did nothing, and one of those has gone through. It happens only
+    /// where the database's own default isolation is stricter than READ COMMITTED.
     pub(crate) async fn until_not_undone(
         &self,
-        attempts: usize,
         text: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, PostgresError> {
-        for _ in 1..attempts {
+        for _ in 1..MOST_UNDONE {
             match self.query(text, parameters).await {
                 Err(error) if error.is_serialization_failure() => {}
                 answer => return answer,
@@ -144,6 +151,19 @@ impl PostgresFactors {
             // The database's own default isolation is stricter than READ COMMITTED: something came first.
             Err(error) if error.is_serialization_failure() => Ok(Commit::Conflict),
             Err(error) => Err(error),
+        }
+    }
+
+    /// A change of settings that did not get its turn gives way for as long to the commits that waited behind it, and tries again.
+    async fn write_in_turn(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Commit, PostgresError> {
+        let started = Instant::now();
+        loop {
+            match self.write(text, parameters).await {
+                Err(error) if error.is_lock_timeout() && started.elapsed() < self.statement_timeout => {
+                    tokio::time::sleep(LONGEST_TURN).await;
+                }
+                answer => return answer,
+            }
         }
     }
 
@@ -259,10 +279,10 @@ impl FactorStore for PostgresFactors {
             (&document, Type::TEXT),
         ]);
         Ok(match &expected {
-            None => self.write(&self.sql.first_settings, &parameters).await?,
+            None => self.write_in_turn(&self.sql.first_settings, &parameters).await?,
             Some(expected) => {
                 parameters.push((expected, Type::BYTEA));
-                self.write(&self.sql.change_settings, &parameters).await?
+                self.write_in_turn(&self.sql.change_settings, &parameters).await?
             }
         })
     }
@@ -270,8 +290,9 @@ impl FactorStore for PostgresFactors {
     async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
         let (tenant, below) = (tenant.as_str(), i64::from(below.number()));
         let mut deleted: u64 = 0;
-        // Before the first row: no id is the empty text.
-        let (mut generation, mut user) = (-1_i64, String::new());
+        // No id is the empty text.
+        let before_the_first = (-1_i64, String::new());
+        let mut last = before_the_first.clone();
         loop {
             let left = u64::from(at_most).saturating_sub(deleted);
             let asked = i64::try_from(left)?.min(i64::from(SLICE));
@@ -279,18 +300,23 @@ impl FactorStore for PostgresFactors {
                 (&tenant, Type::TEXT),
                 (&below, Type::INT8),
                 (&asked, Type::INT8),
-                (&generation, Type::INT8),
-                (&user, Type::TEXT),
+                (&last.0, Type::INT8),
+                (&last.1, Type::TEXT),
             ];
             let started = Instant::now();
-            let rows = self.until_not_undone(ATTEMPTS, &self.sql.purge, &parameters).await?;
-            let Some(last) = rows.first() else { return Ok(deleted) };
-            (generation, user) = (last.try_get(0)?, last.try_get(1)?);
-            let slice: i64 = last.try_get(2)?;
+            let rows = self.until_not_undone(&self.sql.purge, &parameters).await?;
+            let slice: i64 = rows.first().map_or(Ok(0), |row| row.try_get(2))?;
             deleted = deleted.saturating_add(u64::try_from(slice)?);
-            if slice < asked || deleted >= u64::from(at_most) {
+            let (from_the_first, ended) = (last == before_the_first, slice < asked);
+            if deleted >= u64::from(at_most) || (ended && from_the_first) {
                 return Ok(deleted);
             }
+            last = match rows.first() {
+                Some(row) if !ended => (row.try_get(0)?, row.try_get(1)?),
+                // A record that was written meanwhile has another place, and the slices may have gone past others with it: only one that began with the
+                // first finds that there are no more.
+                _ => before_the_first.clone(),
+            };
             tokio::time::sleep(started.elapsed().min(LONGEST_REST)).await;
         }
     }
@@ -302,7 +328,7 @@ impl FactorStore for PostgresFactors {
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
-        Ok(!self.until_not_undone(ATTEMPTS, &self.sql.remove, &parameters).await?.is_empty())
+        Ok(!self.until_not_undone(&self.sql.remove, &parameters).await?.is_empty())
     }
 
     async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {

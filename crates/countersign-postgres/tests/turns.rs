@@ -55,6 +55,56 @@ async fn a_change_of_settings_gets_its_turn_among_commits_that_never_pause() {
     }
 }
 
+/// One commit that is stuck, and a change of settings that waits for it, hold up nobody else for long: neither the tenant's other users nor, through
+/// the pool, another tenant.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_stuck_does_not_stop_a_tenant_whose_settings_are_changed() {
+    let Some(server) = server(&[]) else { return };
+    let store = PostgresFactors::options().connections(8).connect(server.url()).await.unwrap();
+    let (acme, globex) = (TenantId::new("acme").unwrap(), TenantId::new("globex").unwrap());
+    let settings = row(1);
+    assert_eq!(store.change_settings(&acme, None, &settings).await.unwrap(), Commit::Written);
+    let first = Expected { settings: Some(settings.version), record: None };
+    let user = |number: u32| UserId::new(&format!("user-{number}")).unwrap();
+    assert_eq!(store.commit(&acme, &user(0), &first, &row(1)).await.unwrap(), Commit::Written);
+
+    let (host, watch) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
+    host.batch_execute("BEGIN; SELECT FROM countersign.records FOR UPDATE").await.unwrap();
+    let waiting = async |number: usize| {
+        let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        while watch.query(waits, &[]).await.unwrap().len() < number {
+            tokio::task::yield_now().await;
+        }
+    };
+    let stuck = tokio::spawn({
+        let (store, acme, user) = (store.clone(), acme.clone(), user(0));
+        let expected = Expected { settings: Some(settings.version), record: Some(row(1).version) };
+        async move { store.commit(&acme, &user, &expected, &row(2)).await }
+    });
+    waiting(1).await;
+    let change = tokio::spawn({
+        let (store, acme) = (store.clone(), acme.clone());
+        async move { store.change_settings(&acme, Some(settings.version), &row(2)).await }
+    });
+    waiting(2).await;
+    let others: Vec<_> = (1..=40)
+        .map(|number| {
+            let (store, acme, user) = (store.clone(), acme.clone(), user(number));
+            tokio::spawn(async move { store.commit(&acme, &user, &first, &row(1)).await })
+        })
+        .collect();
+    let nothing = Expected { settings: None, record: None };
+    assert_eq!(store.commit(&globex, &user(1), &nothing, &row(1)).await.unwrap(), Commit::Written);
+    for other in others {
+        assert_eq!(other.await.unwrap().unwrap(), Commit::Written);
+    }
+    assert!(!stuck.is_finished() && !change.is_finished());
+    host.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(stuck.await.unwrap().unwrap(), Commit::Written);
+    assert_eq!(change.await.unwrap().unwrap(), Commit::Written);
+    assert_eq!(store.commit(&acme, &user(1), &first, &row(3)).await.unwrap(), Commit::Conflict);
+}
+
 /// Writes one user's record again and again, until that is refused or it is told to stop.
 async fn commits(
     store: PostgresFactors,

@@ -48,7 +48,7 @@ async fn a_login_does_not_wait_behind_what_counts_and_lists() {
     assert!(store.load(&acme, &UserId::new("user-1").unwrap()).await.unwrap().record.is_some());
     assert_eq!(store.settings(&acme).await.unwrap(), None);
     let done_before = done.load(Ordering::SeqCst);
-    assert!(done_before < 200, "the login waited for all of them");
+    assert!(done_before < 100, "the login waited for {done_before} of them");
     for job in jobs {
         job.await.unwrap();
     }
@@ -77,6 +77,27 @@ async fn a_purge_of_a_file_lets_others_in() {
     }
     assert_eq!(purge.await.unwrap(), RECORDS);
     assert!(written >= 10, "{written} commits during a purge of fifty slices");
+}
+
+/// A call that is begun and then not polled any more, as in a `select!` that another branch has won, holds up nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_not_polled_any_more_holds_up_nobody() {
+    let store = SqliteFactors::in_memory().unwrap();
+    let acme = TenantId::new("acme").unwrap();
+    fill(&store, &acme).await;
+    let purge = tokio::spawn({
+        let (store, acme) = (store.clone(), acme.clone());
+        async move { store.purge(&acme, Generation::new(1), 5_000).await.unwrap() }
+    });
+    let user = UserId::new("user-1").unwrap();
+    let mut begun = Vec::new();
+    while !purge.is_finished() {
+        let mut load = Box::pin(store.load(&acme, &user));
+        drop(future::poll_once(&mut load).await);
+        begun.push(load);
+    }
+    assert_eq!(purge.await.unwrap(), RECORDS);
+    assert!(store.load(&acme, &user).await.unwrap().record.is_none());
 }
 
 /// I-27: a purge of a database in memory lets others on its thread come in between its slices.

@@ -54,7 +54,7 @@ async fn main() -> Result<(), Fault> {
             rusqlite::params![tenant, number, document()],
         )
     };
-    for (tenant, number) in [("large", users), ("small", 1_000), ("other", 100_000), ("flow", 200_000)] {
+    for (tenant, number) in tenants(users) {
         fill(tenant, number)?;
     }
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -66,7 +66,7 @@ async fn main() -> Result<(), Fault> {
     let store = PostgresFactors::options().schema(&schema).connect(&url).await?;
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
     tokio::spawn(connection);
-    for (tenant, number) in [("large", users), ("small", 1_000), ("other", 100_000), ("flow", 200_000)] {
+    for (tenant, number) in tenants(users) {
         client
             .batch_execute(&format!(
                 r#"INSERT INTO "{schema}".records (tenant, "user", version, generation, document)
@@ -87,9 +87,14 @@ async fn main() -> Result<(), Fault> {
     Ok(())
 }
 
+/// The tenants that each store has, and how many users.
+fn tenants(users: u32) -> [(&'static str, u32); 4] {
+    [("large", users), ("small", 1_000), ("other", users / 10), ("flow", users / 5)]
+}
+
 async fn in_memory(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Result<(), Fault> {
     let nothing = Expected { settings: None, record: None };
-    for (tenant, number) in [("large", users), ("small", 1_000), ("other", 100_000), ("flow", 200_000)] {
+    for (tenant, number) in tenants(users) {
         let tenant = TenantId::new(tenant)?;
         for number in 1..=number {
             let user = UserId::new(&format!("user-{number}"))?;
@@ -152,6 +157,9 @@ async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Resu
         return Err(format!("{deleted} of {users} records were deleted").into());
     }
     let left = store.count(&other, Generation::new(1)).await?;
+    if left != u64::from(users / 10) {
+        return Err(format!("{left} records of another tenant are left").into());
+    }
     let longest = batches.into_iter().max().unwrap_or_default();
     println!(
         "| {name} | {users} | {of_large:.1?} | {of_small:.1?} | {:.2} | {total:.1?} | {longest:.1?} | {} | {} | {left} |",
