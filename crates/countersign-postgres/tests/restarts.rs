@@ -209,6 +209,16 @@ async fn tables_of_an_earlier_version_are_migrated() {
     let earlier = "DROP FUNCTION countersign.charge; DROP TABLE countersign.charges;
         UPDATE countersign.schema_version SET version = 1";
     client.batch_execute(earlier).await.unwrap();
+    // By several nodes at once.
+    let nodes: Vec<_> = (0..8)
+        .map(|_| {
+            let url = server.url().to_owned();
+            tokio::spawn(async move { PostgresFactors::connect(&url).await })
+        })
+        .collect();
+    for node in nodes {
+        node.await.unwrap().unwrap();
+    }
     let store = PostgresFactors::connect(server.url()).await.unwrap();
     assert_eq!(store.load(&acme, &alice).await.unwrap().record.unwrap(), row(7));
     let account = Account::new("to", Limit::new(1, Duration::from_secs(60)));

@@ -54,6 +54,37 @@ async fn a_login_does_not_wait_behind_what_counts_and_lists() {
     }
 }
 
+/// The runtime's thread hands a call over and goes on: it does not wait for the file. (Now and then the other thread is faster than the first look.)
+#[tokio::test]
+async fn no_call_is_made_on_the_threads_of_the_runtime() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteFactors::open(directory.path().join("countersign.db")).await.unwrap();
+    let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+    let (first, nothing) = (Generation::new(0), Expected { settings: None, record: None });
+    let next = Saved { version: Version::from_bytes([7; 16]), generation: first, document: "{}".to_owned() };
+    let mut handed_over = [0; 7];
+    for _ in 0..50 {
+        let calls: [std::pin::Pin<Box<dyn Future<Output = ()>>>; 7] = [
+            Box::pin(async { drop(store.load(&acme, &alice).await.unwrap()) }),
+            Box::pin(async { drop(store.settings(&acme).await.unwrap()) }),
+            Box::pin(async { assert_eq!(store.count(&acme, first).await.unwrap(), 0) }),
+            Box::pin(async { drop(store.users(&acme, first, None, 1).await.unwrap()) }),
+            Box::pin(async {
+                assert_eq!(store.commit(&acme, &alice, &nothing, &next).await.unwrap(), Commit::Written);
+            }),
+            Box::pin(async { assert!(store.remove(&acme, &alice).await.unwrap()) }),
+            Box::pin(async { assert_eq!(store.purge(&acme, first, 1).await.unwrap(), 0) }),
+        ];
+        for (mut call, handed_over) in calls.into_iter().zip(&mut handed_over) {
+            if future::poll_once(&mut call).await.is_none() {
+                *handed_over += 1;
+                call.await;
+            }
+        }
+    }
+    assert!(handed_over.iter().all(|times| *times > 10), "{handed_over:?}");
+}
+
 /// I-27: others write between the slices of a purge of a file. A hundred records are a slice, so there are fifty turns.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_of_a_file_lets_others_in() {
