@@ -60,6 +60,41 @@ async fn a_server_that_lost_everything_is_noticed_at_every_call() {
     assert_eq!(keys, 0);
 }
 
+/// A restart of a server that keeps neither an append-only file nor snapshots.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_with_nothing_kept_is_noticed() {
+    let Some(mut server) = server(&[]) else { return };
+    let options = || options().accept_data_loss_on_restart();
+    let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
+    let (acme, alice) = ids();
+    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), Commit::Written);
+    server.stop().unwrap();
+    server.start().unwrap();
+    let started = Instant::now();
+    // The first calls may meet the connection that is lost.
+    while refusal(&store, &acme, &alice).await != "Empty" {
+        assert!(started.elapsed() < Duration::from_secs(20), "{}", refusal(&store, &acme, &alice).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (others, writes) = every_call(&store).await;
+    assert!(others.iter().chain(&writes).all(|said| said == "Empty"), "{others:?} {writes:?}");
+    let refused = options().connect(server.url()).await;
+    assert!(matches!(refused, Err(RedisError::Empty)), "{refused:?}");
+}
+
+/// An append-only file that is given up later is noticed at the next start, and not before, as the README says.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_only_file_that_is_given_up_is_noticed_at_the_next_start() {
+    let Some(server) = server(&["--appendonly", "yes"]) else { return };
+    let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
+    let mut client = client(&server).await;
+    redis::cmd("CONFIG").arg(&["SET", "appendonly", "no"]).exec_async(&mut client).await.unwrap();
+    let (acme, alice) = ids();
+    assert!(store.load(&acme, &alice).await.is_ok());
+    let refused = options().connect(server.url()).await;
+    assert!(matches!(refused, Err(RedisError::NotDurable)), "{refused:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_that_the_server_forgot_are_sent_again() {
     let Some(server) = server(&["--appendonly", "yes"]) else { return };
