@@ -280,7 +280,8 @@ pub enum Actor {
         /// Who.
         user: UserId,
     },
-    /// A user of another tenant, whose session came with a request for this one. Only ever refused.
+    /// A user of another tenant, whose session came with a request for this one. Only ever refused. For the host's own eyes: a page that shows a tenant its
+    /// events leaves out whose it was.
     OtherTenant {
         /// Theirs.
         tenant: TenantId,

@@ -148,7 +148,7 @@ impl LoginFlowBuilder {
     }
 
     /// A server-side key for what is saved of codes and backup codes, which also lets all processes count an unknown name in the same place
-    /// (`I-17`). Default: none.
+    /// (`I-17`); another pepper, another place. Default: none.
     pub fn pepper(mut self, pepper: Pepper) -> Self {
         self.pepper = Some(pepper);
         self

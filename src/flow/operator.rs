@@ -16,7 +16,7 @@ use crate::store::Generation;
 
 /// For a support tool or a command line of the host: a tenant whose only administrator is locked out, a user who is to be forgotten.
 ///
-/// It asks nobody for a right; it is not reachable from a login, and must not be made reachable. Every use is an event that carries the reason.
+/// It asks nobody for a right; it is not reachable from a login, and must not be made reachable. Every change is an event that carries the reason.
 ///
 /// # Errors and cancel safety
 ///

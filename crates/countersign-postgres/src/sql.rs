@@ -9,14 +9,10 @@
 //!
 //! The lock of a row is not fair: whoever shares it overtakes whoever waits to change it, so that a change would wait until no commit is under way.
 //! A tenant's turn, an advisory lock that keeps the order, is therefore taken before it. The conditions hold without it. Since commits wait behind
-//! whoever waits for the turn alone, that wait is short ([`LONGEST_TURN`]): one commit that is stuck must not hold up all others.
+//! whoever waits for the turn alone, that wait is short at first, and each try of a change is more patient than the one before: one commit that is stuck
+//! must not hold up all others.
 //!
 //! A tenant without settings has a row without a version as soon as it has a record, so that there is something to lock.
-
-use std::time::Duration;
-
-/// How long a change of settings waits for its turn, and then for the row, before it gives way to the commits that wait behind it.
-pub(crate) const LONGEST_TURN: Duration = Duration::from_secs(1);
 
 /// The texts, for one PostgreSQL schema.
 #[derive(Debug)]
@@ -47,12 +43,13 @@ impl Statements {
     pub(crate) fn new(schema: &str) -> Self {
         let key = format!("hashtextextended('{schema}.' || $1, 0)");
         let shared = format!("WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({key})::text)");
-        // The setting ends with the transaction, which is this statement.
-        let alone = format!(
-            "WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', '{}', true)),
-            turn AS MATERIALIZED (SELECT pg_advisory_xact_lock({key})::text FROM patience)",
-            LONGEST_TURN.as_millis()
-        );
+        // How long each lock is waited for. It ends with the transaction, which is this statement.
+        let alone = |patience: &str| {
+            format!(
+                "WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', {patience}, true)),
+                turn AS MATERIALIZED (SELECT pg_advisory_xact_lock({key})::text FROM patience)"
+            )
+        };
         let locked = format!(
             r#"{shared}, ok AS MATERIALIZED (
                 SELECT 1 FROM turn, "{schema}".settings WHERE tenant = $1 AND version = $6 FOR SHARE OF settings
@@ -98,15 +95,17 @@ impl Statements {
             insert_unset: unset(&insert),
             update_unset: unset(&update("$6")),
             first_settings: format!(
-                r#"{alone}
+                r#"{}
                 INSERT INTO "{schema}".settings AS s (tenant, version, generation, document) SELECT $1, $2, $3, $4 FROM turn
                 ON CONFLICT (tenant) DO UPDATE SET version = $2, generation = $3, document = $4 WHERE s.version IS NULL
-                RETURNING 1"#
+                RETURNING 1"#,
+                alone("$5")
             ),
             change_settings: format!(
-                r#"{alone}
+                r#"{}
                 UPDATE "{schema}".settings SET version = $2, generation = $3, document = $4 FROM turn
-                WHERE tenant = $1 AND version = $5 RETURNING 1"#
+                WHERE tenant = $1 AND version = $5 RETURNING 1"#,
+                alone("$6")
             ),
             // Locked first, in the order of an index: two purges that meet wait for each other and delete different rows, and a record that was
             // written under a later generation meanwhile is left alone. A slice begins after the last row of the one before: as long as some

@@ -16,7 +16,7 @@ use crate::error::PostgresError;
 use crate::late;
 use crate::migrate;
 use crate::options::PostgresOptions;
-use crate::sql::{LONGEST_TURN, Statements};
+use crate::sql::Statements;
 
 /// How many records one statement deletes. A purge of more is cut into such slices, and rests after each for as long as it took: the disk and the
 /// log belong to the other writers half of the time.
@@ -27,6 +27,9 @@ const LONGEST_REST: Duration = Duration::from_millis(50);
 
 /// How often a commit is sent that met another one making the tenant's row. Twice is enough: the row is never deleted.
 const ATTEMPTS: usize = 4;
+
+/// How long a change of settings waits for its turn at first.
+const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often a statement is sent that the server undid because of others.
 const MOST_UNDONE: usize = 100;
@@ -154,13 +157,23 @@ impl PostgresFactors {
         }
     }
 
-    /// A change of settings that did not get its turn gives way for as long to the commits that waited behind it, and tries again.
+    /// A change of settings, whose last parameter says how long it waits for its turn. Where that does not come, it gives way for as long to the
+    /// commits that waited behind it, and tries again with twice the patience, until a statement's time-out has passed.
     async fn write_in_turn(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Commit, PostgresError> {
         let started = Instant::now();
+        let mut patience = FIRST_PATIENCE.min(self.statement_timeout.checked_div(4).unwrap_or_default());
         loop {
-            match self.write(text, parameters).await {
-                Err(error) if error.is_lock_timeout() && started.elapsed() < self.statement_timeout => {
-                    tokio::time::sleep(LONGEST_TURN).await;
+            let milliseconds = patience.as_millis().clamp(1, 0x7FFF_FFFF).to_string();
+            let mut all = parameters.to_vec();
+            all.push((&milliseconds, Type::TEXT));
+            match self.write(text, &all).await {
+                Err(error) if error.is_lock_timeout() => {
+                    let left = self.statement_timeout.saturating_sub(started.elapsed()).saturating_sub(patience);
+                    if left.is_zero() {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(patience).await;
+                    patience = patience.saturating_mul(2).min(left);
                 }
                 answer => return answer,
             }

@@ -81,13 +81,14 @@ async fn a_purge_goes_past_nothing() {
     let store = PostgresFactors::options().connections(1).connect(server.url()).await.unwrap();
     let (host, watch) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
     host.batch_execute(&fill(1_000)).await.unwrap();
-    let later = "UPDATE countersign.records SET generation = 0; BEGIN;
-        UPDATE countersign.records SET generation = 1 WHERE \"user\" = 'user-1'";
+    host.batch_execute("UPDATE countersign.records SET generation = 0").await.unwrap();
+    let later = "BEGIN; UPDATE countersign.records SET generation = 1 WHERE \"user\" = 'user-1'";
     host.batch_execute(later).await.unwrap();
     let acme = TenantId::new("acme").unwrap();
     let purge = tokio::spawn(async move { store.purge(&acme, Generation::new(2), 5_000).await.unwrap() });
     let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
     while watch.query(waits, &[]).await.unwrap().is_empty() {
+        assert!(!purge.is_finished(), "nothing was waited for");
         tokio::task::yield_now().await;
     }
     host.batch_execute("COMMIT").await.unwrap();

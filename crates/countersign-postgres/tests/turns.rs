@@ -102,7 +102,91 @@ async fn a_commit_that_is_stuck_does_not_stop_a_tenant_whose_settings_are_change
     host.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(stuck.await.unwrap().unwrap(), Commit::Written);
     assert_eq!(change.await.unwrap().unwrap(), Commit::Written);
-    assert_eq!(store.commit(&acme, &user(1), &first, &row(3)).await.unwrap(), Commit::Conflict);
+    assert_eq!(store.settings(&acme).await.unwrap(), Some(row(2)));
+    assert_eq!(store.commit(&acme, &user(41), &first, &row(3)).await.unwrap(), Commit::Conflict);
+}
+
+/// Each commit takes longer than the change waits at first, and they begin without waiting for each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_settings_gets_its_turn_among_slow_commits() {
+    let Some(server) = server(&[]) else { return };
+    let store = PostgresFactors::options().connections(64).connect(server.url()).await.unwrap();
+    let administrator = PostgresFactors::options().connections(1).connect(server.url()).await.unwrap();
+    let slow = SLOW.replace("0.02 + 0.03 * random()", "1.4");
+    connect(server.url()).await.unwrap().batch_execute(&slow).await.unwrap();
+    let acme = TenantId::new("acme").unwrap();
+    let settings = row(1);
+    assert_eq!(administrator.change_settings(&acme, None, &settings).await.unwrap(), Commit::Written);
+    let stop = Arc::new(AtomicBool::new(false));
+    let logins = tokio::spawn({
+        let (store, acme, stop) = (store.clone(), acme.clone(), stop.clone());
+        async move {
+            let first = Expected { settings: Some(settings.version), record: None };
+            let mut commits = tokio::task::JoinSet::new();
+            for number in 0.. {
+                if stop.load(Ordering::SeqCst) {
+                    break;
+                }
+                let (store, acme) = (store.clone(), acme.clone());
+                let user = UserId::new(&format!("user-{number}")).unwrap();
+                commits.spawn(async move { store.commit(&acme, &user, &first, &row(1)).await.unwrap() });
+                tokio::time::sleep(Duration::from_millis(150)).await;
+            }
+            commits.join_all().await
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(administrator.change_settings(&acme, Some(row(1).version), &row(2)).await.unwrap(), Commit::Written);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stop.store(true, Ordering::SeqCst);
+    let logins = logins.await.unwrap();
+    assert!(logins.contains(&Commit::Written) && logins.contains(&Commit::Conflict), "{logins:?}");
+}
+
+/// A change that never gets its turn is refused, has changed nothing, and leaves nothing of its patience on the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_settings_whose_turn_does_not_come_is_refused() {
+    for settings in [None, Some(row(1))] {
+        let Some(server) = server(&[]) else { return };
+        let store = PostgresFactors::options().connections(8).connect(server.url()).await.unwrap();
+        let administrator = PostgresFactors::options().connections(1).statement_timeout(Duration::from_secs(2));
+        let administrator = administrator.connect(server.url()).await.unwrap();
+        let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+        if let Some(settings) = &settings {
+            assert_eq!(store.change_settings(&acme, None, settings).await.unwrap(), Commit::Written);
+        }
+        let expected = |record: Option<u32>| Expected {
+            settings: settings.as_ref().map(|settings| settings.version),
+            record: record.map(|record| row(record).version),
+        };
+        assert_eq!(store.commit(&acme, &alice, &expected(None), &row(1)).await.unwrap(), Commit::Written);
+        let host = connect(server.url()).await.unwrap();
+        host.batch_execute("BEGIN; SELECT FROM countersign.records FOR UPDATE").await.unwrap();
+        let stuck = tokio::spawn({
+            let (store, acme, alice, expected) = (store.clone(), acme.clone(), alice.clone(), expected(Some(1)));
+            async move { store.commit(&acme, &alice, &expected, &row(2)).await }
+        });
+        let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        while host.query(waits, &[]).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let version = settings.as_ref().map(|settings| settings.version);
+        let started = Instant::now();
+        let refused = administrator.change_settings(&acme, version, &row(2)).await.unwrap_err();
+        assert!(format!("{refused:?}").contains("55P03"), "{refused:?}");
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+        assert_eq!(store.settings(&acme).await.unwrap(), settings);
+        // The same connection waits for a lock for longer than the change did.
+        let waiting = tokio::spawn({
+            let (administrator, acme, alice) = (administrator.clone(), acme.clone(), alice.clone());
+            async move { administrator.remove(&acme, &alice).await }
+        });
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        assert!(!waiting.is_finished());
+        host.batch_execute("ROLLBACK").await.unwrap();
+        assert!(waiting.await.unwrap().unwrap());
+        assert_eq!(stuck.await.unwrap().unwrap(), Commit::Written);
+    }
 }
 
 /// Writes one user's record again and again, until that is refused or it is told to stop.

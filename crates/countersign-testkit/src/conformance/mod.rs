@@ -70,12 +70,13 @@ pub trait UserBackend: Send + Sync + 'static {
     /// Replaces everything known of a user, as the application does when an administrator disables or promotes one.
     async fn update(&self, tenant: &TenantId, user: &User) -> Result<(), Fault>;
 
-    /// Whether the application's users have a security stamp. Where they have none, it must be `None` at every look-up.
+    /// Whether the application's users have a security stamp. Where they have none, the one that is given is dropped, and it must be `None` at every
+    /// look-up.
     fn has_security_stamps(&self) -> bool {
         true
     }
 
-    /// Whether the application tells its users' other roles, for a policy of its own.
+    /// Whether the application tells its users' other roles, for a policy of its own. Where it does not, they are not looked at.
     fn has_roles(&self) -> bool {
         true
     }
@@ -346,5 +347,6 @@ fn person(id: &UserId, hash: &str) -> Result<User, Breach> {
     let address = EmailAddress::new("somebody@example.com").map_err(|error| Breach::Fault(error.to_string()))?;
     person.email = Some(address);
     person.password_hash = Some(PasswordHash::new(hash));
+    person.security_stamp = Some("1".to_owned());
     Ok(person)
 }

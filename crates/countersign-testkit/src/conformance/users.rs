@@ -50,15 +50,15 @@ pub async fn users_are_found_in_their_tenant_only(backend: &dyn UserBackend) -> 
 /// The [`Breach`] that was found.
 pub async fn similar_ids_are_different_users(backend: &dyn UserBackend) -> Result<(), Breach> {
     let users = backend.open().await?;
-    let mut number = 0_u32;
-    for group in ALIKE {
+    for (group_number, group) in ALIKE.iter().enumerate() {
         let mut inserted = Vec::new();
-        for in_tenant in group {
-            for in_user in group {
+        for in_tenant in *group {
+            for (number, in_user) in group.iter().enumerate() {
                 // What is no id at all can't be mistaken for one.
                 let (Ok(tenant), Ok(user)) = (TenantId::new(in_tenant), UserId::new(in_user)) else { continue };
-                number = number.saturating_add(1);
-                let (name, hash) = (login_name(&format!("name{number}"))?, format!("hash {number}"));
+                // The same name in every tenant, so that one taken for another has an answer.
+                let name = login_name(&format!("name{group_number}-{number}"))?;
+                let hash = format!("hash of {in_user} of {in_tenant}");
                 backend.insert(&tenant, &name, &person(&user, &hash)?).await?;
                 inserted.push((tenant, user, name, hash));
             }
@@ -70,12 +70,6 @@ pub async fn similar_ids_are_different_users(backend: &dyn UserBackend) -> Resul
                     found.is_some_and(|found| found.expose() == hash),
                     "{user:?} of {tenant:?} was taken for another"
                 );
-            }
-        }
-        for (tenant, ..) in &inserted {
-            for (.., name, _) in inserted.iter().filter(|(other, ..)| other != tenant).take(3) {
-                let found = users.find_by_login(tenant, name).await?;
-                ensure!(found.is_none(), "{name:?} of another tenant was found in {tenant:?}");
             }
         }
     }
@@ -173,20 +167,16 @@ pub async fn changed_users_are_seen_at_once(backend: &dyn UserBackend) -> Result
     let mut expected = person(&alice, "hash")?;
     backend.insert(&acme, &name, &expected).await?;
     let users = backend.open().await?;
-    for round in 0..9 {
+    for round in 0..8 {
         match round {
             0 => {}
             1 => expected.system_administrator = true,
             2 => expected.status = UserStatus::Disabled,
             3 => expected.password_hash = Some(PasswordHash::new("another")),
             4 => expected.email = None,
-            5 => expected.security_stamp = Some("1".to_owned()),
-            6 => expected.security_stamp = Some("2".to_owned()),
-            7 => expected.roles = vec!["auditor".to_owned()],
+            5 => expected.security_stamp = Some("2".to_owned()),
+            6 => expected.roles = vec!["auditor".to_owned()],
             _ => expected.password_hash = None,
-        }
-        if !backend.has_security_stamps() {
-            expected.security_stamp = None;
         }
         backend.update(&acme, &expected).await?;
         for found in [users.find_by_login(&acme, &name).await?, users.find_by_id(&acme, &alice).await?] {
@@ -194,7 +184,8 @@ pub async fn changed_users_are_seen_at_once(backend: &dyn UserBackend) -> Result
             ensure!(found.status == expected.status, "a change of status was not seen");
             ensure!(found.system_administrator == expected.system_administrator, "a change of role was not seen");
             ensure!(found.email == expected.email, "a change of address was not seen");
-            ensure!(found.security_stamp == expected.security_stamp, "a change of the security stamp was not seen");
+            let stamp = expected.security_stamp.as_ref().filter(|_| backend.has_security_stamps());
+            ensure!(found.security_stamp.as_ref() == stamp, "a change of the security stamp was not seen");
             ensure!(!backend.has_roles() || found.roles == expected.roles, "a change of the other roles was not seen");
             let (now, wanted) = (found.password_hash.as_ref(), expected.password_hash.as_ref());
             let (now, wanted) = (now.map(PasswordHash::expose), wanted.map(PasswordHash::expose));

@@ -1,6 +1,7 @@
 //! The same for user stores.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ enum Flaw {
     None,
     LooksInAllTenants,
     FoldsCase,
+    FoldsTenantsAtLogin,
     MatchesPrefixes,
     ReplacesAlways,
     ChecksThenReplaces,
@@ -65,7 +67,8 @@ impl UserStore for Handle {
         let prefixes = self.flaw == Flaw::MatchesPrefixes;
         Ok(self.find(name.as_str(), |tenant, saved, _| {
             let prefix = prefixes && saved.as_str().starts_with(name.as_str());
-            self.of(asked, tenant) && (saved == name || prefix)
+            let folded = self.flaw == Flaw::FoldsTenantsAtLogin && asked.as_str().eq_ignore_ascii_case(tenant.as_str());
+            (folded || self.of(asked, tenant)) && (saved == name || prefix)
         }))
     }
 
@@ -85,7 +88,7 @@ impl UserStore for Handle {
             let row = table.0.iter_mut().find(|(tenant, _, user)| tenant == asked && user.id == *id);
             let Some(hash) = row.and_then(|(.., user)| user.password_hash.as_mut()) else { return false };
             let holds = hash.expose() == current.expose();
-            if write && (holds || self.flaw != Flaw::None) {
+            if write && (holds || matches!(self.flaw, Flaw::ReplacesAlways | Flaw::ChecksThenReplaces)) {
                 *hash = next.clone();
             }
             holds
@@ -159,14 +162,62 @@ bites! {
     changed_users_are_seen_at_once: Caches;
 }
 
-/// Nor is only the first of several fields looked at.
+fn verdict_of(
+    users: Users,
+    check: impl for<'b> FnOnce(&'b Users) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
+) -> Result<(), Breach> {
+    run_users("one more", async { Ok(Some(users)) }, check)
+}
+
+/// Nor is only the first of several fields looked at, or one of two look-ups.
 #[test]
-fn a_store_without_security_stamps_is_found_out() {
-    let users = Users { flaw: Flaw::KeepsNoStamp, table: Arc::default() };
-    let check = run_users("stamps", async { Ok(Some(users)) }, |users| {
-        Box::pin(user_checks::changed_users_are_seen_at_once(users))
+fn other_flaws_of_the_same_checks_are_found_out_too() {
+    let with = |flaw| Users { flaw, table: Arc::default() };
+    let verdict =
+        verdict_of(with(Flaw::KeepsNoStamp), |users| Box::pin(user_checks::changed_users_are_seen_at_once(users)));
+    assert!(matches!(&verdict, Err(Breach::Contract(what)) if what.contains("security stamp")), "{verdict:?}");
+    let verdict = verdict_of(with(Flaw::FoldsTenantsAtLogin), |users| {
+        Box::pin(user_checks::similar_ids_are_different_users(users))
     });
-    assert!(matches!(&check, Err(Breach::Contract(what)) if what.contains("security stamp")), "{check:?}");
+    assert!(matches!(verdict, Err(Breach::Contract(_))), "{verdict:?}");
+}
+
+/// An application without security stamps, which says so.
+struct Stampless(Users);
+
+#[async_trait]
+impl UserBackend for Stampless {
+    async fn open(&self) -> Result<Arc<dyn UserStore>, Fault> {
+        self.0.open().await
+    }
+
+    async fn insert(&self, tenant: &TenantId, name: &LoginName, user: &User) -> Result<(), Fault> {
+        self.0.insert(tenant, name, user).await
+    }
+
+    async fn update(&self, tenant: &TenantId, user: &User) -> Result<(), Fault> {
+        self.0.update(tenant, user).await
+    }
+
+    fn has_security_stamps(&self) -> bool {
+        false
+    }
+
+    fn has_roles(&self) -> bool {
+        false
+    }
+
+    async fn clean_up(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+mod without_stamps {
+    use super::*;
+
+    countersign_testkit::user_store_conformance!(async {
+        Ok(Some(Stampless(Users { flaw: Flaw::KeepsNoStamp, table: Arc::default() })))
+    });
 }
 
 mod sound {
