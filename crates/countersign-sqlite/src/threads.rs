@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -15,6 +16,9 @@ use crate::error::SqliteError;
 
 /// How many writes share a transaction at most.
 const GROUP: usize = 64;
+
+/// How long a purge rests at most between two slices: where a disk is slow, a batch is to end all the same.
+const LONGEST_REST: Duration = Duration::from_millis(50);
 
 /// A call on its way to a thread, with the way back.
 #[derive(Debug)]
@@ -93,11 +97,20 @@ impl<C> Queue<C> {
         }
     }
 
-    /// Up to `at_most` jobs that wait already.
-    fn take_waiting(&self, at_most: usize) -> Vec<Job<C>> {
+    /// Up to `at_most` jobs, waiting for the first one until then. `None`: none came, or none will.
+    fn take_until(&self, at_most: usize, until: Instant) -> Option<Vec<Job<C>>> {
         let mut waiting = self.waiting();
-        let number = waiting.jobs.len().min(at_most);
-        waiting.jobs.drain(..number).collect()
+        loop {
+            let number = waiting.jobs.len().min(at_most);
+            if number > 0 {
+                return Some(waiting.jobs.drain(..number).collect());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if waiting.closed || left.is_zero() {
+                return None;
+            }
+            waiting = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting<C>> {
@@ -257,6 +270,7 @@ impl Writer {
         let mut deleted: u64 = 0;
         let answer = loop {
             let asked = left.min(SLICE);
+            let started = Instant::now();
             let slice = Write::PurgeSlice { tenant: tenant.clone(), below, at_most: asked };
             match slice.run(&self.connection, &self.sql) {
                 Ok(Answer::Number(number)) => {
@@ -271,8 +285,14 @@ impl Writer {
                 Ok(_) => break Err(SqliteError::Closed),
             }
             self.note(SLICE as usize);
-            let others = self.queue.take_waiting(GROUP);
-            self.serve(others);
+            // The disk belongs to the others for as long, and longer if they have more to do: each gets its turn before the next slice.
+            let rested = Instant::now().checked_add(started.elapsed().min(LONGEST_REST)).unwrap_or(started);
+            while let Some(others) = self.queue.take_until(GROUP, rested) {
+                self.serve(others);
+                if Instant::now() >= rested {
+                    break;
+                }
+            }
         };
         let busy = matches!(answer, Err(SqliteError::Busy));
         job.finish(answer);
