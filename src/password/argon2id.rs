@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use super::{PASSWORD_BYTES, PasswordAttempt, PasswordVerifier, Verdict};
 use crate::error::{Error, Fault};
+use crate::machine::sha256_tag;
 use crate::secret::{Password, Pepper};
 use crate::user::PasswordHash;
 
@@ -33,11 +34,12 @@ pub use builder::{Argon2idBuilder, Argon2idError};
 /// Bytes of salt in a new hash (RFC 9106 section 3.1: 16 bytes for passwords).
 const SALT_BYTES: usize = 16;
 
+type Salt = [u8; SALT_BYTES];
+
 /// Bytes of output in a new hash.
 const OUTPUT_BYTES: usize = 32;
 
-/// What is hashed with when there is no saved hash. It protects nothing, so it needs not be random.
-const DECOY_SALT: [u8; SALT_BYTES] = *b"countersign/none";
+/// What is compared with when there is no saved hash. It protects nothing.
 const DECOY_OUTPUT: [u8; OUTPUT_BYTES] = [0; OUTPUT_BYTES];
 
 /// The default [`PasswordVerifier`]: argon2id version 19 over PHC strings.
@@ -97,6 +99,8 @@ pub struct Argon2id {
     cost: Cost,
     pepper: Option<Pepper>,
     previous: Vec<Pepper>,
+    /// Gives each name without a saved hash a salt of its own. `None`: the operating system gave no randomness.
+    decoy_key: Option<Zeroizing<[u8; 32]>>,
     at_once: usize,
     turns: Semaphore,
     arenas: Arenas,
@@ -114,10 +118,13 @@ impl Argon2id {
     }
 
     fn assemble(cost: Cost, pepper: Option<Pepper>, previous: Vec<Pepper>, at_once: usize) -> Self {
+        let of = |pepper: &Pepper| Some(Zeroizing::new(sha256_tag(pepper.key(), b"countersign/1/decoy-key", &[])));
+        let decoy_key = pepper.as_ref().map_or_else(random_key, of);
         Self {
             cost,
             pepper,
             previous,
+            decoy_key,
             at_once,
             turns: Semaphore::new(at_once),
             arenas: Arenas::new(at_once, cost.arena_blocks()),
@@ -157,12 +164,13 @@ impl Argon2id {
         password: &[u8],
         saved: &Saved,
         key: Option<&[u8]>,
+        decoy_salt: &Salt,
     ) -> Result<Verdict, Fault> {
         let mut output = Zeroizing::new(vec![0; saved.output.len()]);
         arena.hash(saved.cost, Input { password, salt: &saved.salt, key }, &mut output)?;
         if let Some(filler) = self.cost.missing_after(saved.cost) {
             let mut unused = Zeroizing::new(DECOY_OUTPUT);
-            arena.hash(filler, Input { password, salt: &DECOY_SALT, key }, unused.as_mut_slice())?;
+            arena.hash(filler, Input { password, salt: decoy_salt, key }, unused.as_mut_slice())?;
         }
         if !bool::from(output.ct_eq(&saved.output)) {
             return Ok(Verdict::Wrong);
@@ -171,11 +179,22 @@ impl Argon2id {
     }
 
     /// What a wrong password costs, where there is nothing to compare it with.
-    fn decoy(&self, arena: &mut Arena<'_>, password: &[u8]) -> Result<(), Fault> {
+    fn decoy(&self, arena: &mut Arena<'_>, password: &[u8], salt: &Salt) -> Result<(), Fault> {
         let mut output = Zeroizing::new([0; OUTPUT_BYTES]);
-        arena.hash(self.cost, Input { password, salt: &DECOY_SALT, key: self.current_key() }, output.as_mut_slice())?;
+        arena.hash(self.cost, Input { password, salt, key: self.current_key() }, output.as_mut_slice())?;
         black_box(bool::from(output.ct_eq(&DECOY_OUTPUT)));
         Ok(())
+    }
+
+    /// The salt of a name that has no saved hash. Which memory a hash reads, and so its time to about a hundredth, depends on password and salt: if all
+    /// these names had the same salt, they would all take the same time with the same password, as no two users do (`I-17`).
+    fn decoy_salt(&self, attempt: &PasswordAttempt<'_>) -> Result<Salt, NoRandomness> {
+        let key = self.decoy_key.as_ref().ok_or(NoRandomness)?;
+        let name = [attempt.tenant.as_str().as_bytes(), attempt.name.as_str().as_bytes()];
+        let mut salt = [0; SALT_BYTES];
+        let tag = sha256_tag(key.as_slice(), b"countersign/1/decoy-salt", &name);
+        salt.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
+        Ok(salt)
     }
 
     /// Weaker than a new hash in any respect, or under a key other than the one that new hashes get.
@@ -211,6 +230,7 @@ impl PasswordVerifier for Argon2id {
 
         // No await from here on, so that nothing secret is kept in a future that may never be polled again.
         let text = Nfc::of(attempt.password);
+        let decoy_salt = self.decoy_salt(attempt)?;
         let mut arena = self.arenas.borrow();
         let saved = attempt.user.and_then(|user| user.password_hash.as_ref());
         let readable = saved.map(|hash| {
@@ -219,14 +239,14 @@ impl PasswordVerifier for Argon2id {
             Ok::<_, Fault>((saved, key))
         });
         match readable {
-            Some(Ok((saved, key))) => self.check(&mut arena, text.bytes(), &saved, key),
+            Some(Ok((saved, key))) => self.check(&mut arena, text.bytes(), &saved, key, &decoy_salt),
             Some(Err(fault)) => {
                 // A fault must not come back sooner than an answer (I-17).
-                self.decoy(&mut arena, text.bytes())?;
+                self.decoy(&mut arena, text.bytes(), &decoy_salt)?;
                 Err(fault)
             }
             None => {
-                self.decoy(&mut arena, text.bytes())?;
+                self.decoy(&mut arena, text.bytes(), &decoy_salt)?;
                 Ok(Verdict::Wrong)
             }
         }
@@ -247,6 +267,15 @@ impl fmt::Debug for Argon2id {
 #[derive(Debug, Error)]
 #[error("saved password hash names a pepper that is not configured")]
 struct UnknownKey;
+
+fn random_key() -> Option<Zeroizing<[u8; 32]>> {
+    let mut key = Zeroizing::new([0; 32]);
+    SysRng.try_fill_bytes(key.as_mut_slice()).is_ok().then_some(key)
+}
+
+#[derive(Debug, Error)]
+#[error("operating system gave no randomness when this was made")]
+struct NoRandomness;
 
 #[derive(Debug, Error)]
 #[error("password is longer than {PASSWORD_BYTES} bytes")]

@@ -404,3 +404,35 @@ fn neither_debug_nor_a_fault_shows_a_secret() {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
 }
+
+/// I-17: with the same password, two users' hashes read different memory, and so take times that differ by a hundredth. So must two names that nobody has.
+#[test]
+fn names_without_a_hash_have_salts_of_their_own() {
+    let salt = |verifier: &Argon2id, tenant: &str, name: &str| {
+        let (tenant, name, password) =
+            (TenantId::new(tenant).unwrap(), LoginName::new(name).unwrap(), Password::new("x"));
+        verifier.decoy_salt(&PasswordAttempt::new(&tenant, &name, None, &password)).unwrap()
+    };
+    let verifier = Argon2id::new();
+    let anns = salt(&verifier, "t", "ann");
+    assert_eq!(salt(&verifier, "t", "ann"), anns, "a user's salt stays the same, too");
+    for (tenant, name) in [("t", "bob"), ("u", "ann"), ("ta", "nn")] {
+        assert_ne!(salt(&verifier, tenant, name), anns);
+    }
+    assert_ne!(salt(&Argon2id::new(), "t", "ann"), anns, "nobody outside can foresee it");
+    // With a pepper it is the same in every process.
+    let peppered = |byte| {
+        let pepper = Pepper::new("k1", vec![byte; 32]).unwrap();
+        Argon2id::builder().pepper(pepper).build().unwrap()
+    };
+    assert_eq!(salt(&peppered(1), "t", "ann"), salt(&peppered(1), "t", "ann"));
+    assert_ne!(salt(&peppered(1), "t", "ann"), salt(&peppered(2), "t", "ann"));
+    // Without randomness nobody gets in, and nobody is told apart.
+    let mut without = Argon2id::new();
+    without.decoy_key = None;
+    let somebody = user(Some(block_on(verifier.hash(&Password::new("right"))).unwrap()));
+    for user in [None, Some(&somebody)] {
+        let (result, hashes, _) = counted(&without, || verify_as(&without, user, "right"));
+        assert!(result.is_err() && hashes == 0);
+    }
+}

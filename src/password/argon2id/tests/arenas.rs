@@ -34,7 +34,7 @@ fn an_arena_is_kept_for_the_next_hash_and_wiped_before() {
     // Negative control: a hash does leave something to wipe.
     let mut arena = verifier.arenas.borrow();
     assert_eq!(arena.memory().as_ptr(), address, "kept, and taken again");
-    verifier.decoy(&mut arena, b"secret").unwrap();
+    verifier.decoy(&mut arena, b"secret", &[7; SALT_BYTES]).unwrap();
     assert!(!is_wiped(arena.memory()));
 }
 
@@ -53,7 +53,7 @@ fn no_more_arenas_are_kept_than_hashes_run_at_once() {
     let arenas = Arenas::new(2, 19456);
     let mut borrowed: Vec<_> = (0..3).map(|_| arenas.borrow()).collect();
     for arena in &mut borrowed {
-        let input = Input { password: b"secret", salt: &DECOY_SALT, key: None };
+        let input = Input { password: b"secret", salt: &[7; SALT_BYTES], key: None };
         arena.hash(Cost { memory_kib: 4096, iterations: 1, lanes: 1 }, input, &mut [0; 32]).unwrap();
     }
     drop(borrowed);
@@ -115,7 +115,7 @@ fn a_panic_elsewhere_poisons_nothing_and_leaves_a_wiped_arena() {
         let panicking = || {
             let _turn = verifier.turns.try_acquire().unwrap();
             let mut arena = verifier.arenas.borrow();
-            verifier.decoy(&mut arena, b"secret").unwrap();
+            verifier.decoy(&mut arena, b"secret", &[7; SALT_BYTES]).unwrap();
             panic!("on purpose");
         };
         scope.spawn(panicking).join().is_err()
