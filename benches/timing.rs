@@ -191,7 +191,7 @@ impl Town {
             for number in 0..USERS {
                 let name = format!("{kind}-{number}");
                 let mut user = User::new(UserId::new(&name).expect("an id"));
-                // A salt for each: what a hash reads, and so its time to about a hundredth, depends on it.
+                // A salt for each: what a hash reads depends on it.
                 user.password_hash = block_on(verifier.rehash(&Password::new("the password"))).expect("a hash");
                 user.status = if *kind == "disabled" { UserStatus::Disabled } else { UserStatus::Active };
                 users.insert(&tenant, &LoginName::new(&name).expect("a name"), user);

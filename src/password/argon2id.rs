@@ -186,8 +186,8 @@ impl Argon2id {
         Ok(())
     }
 
-    /// The salt of a name that has no saved hash. Which memory a hash reads, and so its time to about a hundredth, depends on password and salt: if all
-    /// these names had the same salt, they would all take the same time with the same password, as no two users do (`I-17`).
+    /// The salt of a name that has no saved hash. Which memory a hash reads depends on password and salt: names that nobody has must not share it, as
+    /// no two users do (`I-17`).
     fn decoy_salt(&self, attempt: &PasswordAttempt<'_>) -> Result<Salt, NoRandomness> {
         let key = self.decoy_key.as_ref().ok_or(NoRandomness)?;
         let name = [attempt.tenant.as_str().as_bytes(), attempt.name.as_str().as_bytes()];

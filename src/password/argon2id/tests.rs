@@ -405,7 +405,7 @@ fn neither_debug_nor_a_fault_shows_a_secret() {
     }
 }
 
-/// I-17: with the same password, two users' hashes read different memory, and so take times that differ by a hundredth. So must two names that nobody has.
+/// I-17: with the same password, two users' hashes read different memory. So must those of two names that nobody has.
 #[test]
 fn names_without_a_hash_have_salts_of_their_own() {
     let salt = |verifier: &Argon2id, tenant: &str, name: &str| {
