@@ -28,8 +28,9 @@ const LONGEST_REST: Duration = Duration::from_millis(50);
 /// How often a commit is sent that met another one making the tenant's row. Twice is enough: the row is never deleted.
 const ATTEMPTS: usize = 4;
 
-/// How long a change of settings waits for its turn at first.
+/// How long a change of settings waits for its turn at first, and at most: the tenant's commits wait behind it.
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(4);
 
 /// How often a statement is sent that the server undid because of others.
 const MOST_UNDONE: usize = 100;
@@ -173,7 +174,7 @@ impl PostgresFactors {
                         return Err(error);
                     }
                     tokio::time::sleep(patience).await;
-                    patience = patience.saturating_mul(2).min(left);
+                    patience = patience.saturating_mul(2).min(LONGEST_PATIENCE).min(left);
                 }
                 answer => return answer,
             }
