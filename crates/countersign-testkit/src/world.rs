@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use countersign::memory::MemoryUsers;
 use countersign::{
     Authenticated, Channel, Code, Error, Event, EventKind, EventSink, FactorStore, Fault, Login, LoginFlow,
-    LoginFlowBuilder, LoginName, LoginStep, ManualClock, PendingToken, Scope, TenantId, TrustDevice, UserId,
+    LoginFlowBuilder, LoginName, LoginStep, ManualClock, PendingToken, Scope, TenantId, TrustDevice, UserStore,
 };
 use time::OffsetDateTime;
 
@@ -124,7 +124,8 @@ impl World {
             LoginStep::CodeRequired(challenge) => challenge,
             LoginStep::Denied(denied) => return Err(Fault::from(format!("{name} was refused: {denied}"))),
         };
-        let sent = self.outbox.last_code_of(&self.tenant, &UserId::new(name)?);
+        let user = self.users.find_by_login(&self.tenant, &LoginName::new(name)?).await?;
+        let sent = user.and_then(|user| self.outbox.last_code_of(&self.tenant, &user.id));
         let sent = sent.ok_or_else(|| Fault::from(format!("no code was sent to {name}")))?;
         match self.submit(&challenge.token, &sent.code).await? {
             LoginStep::Authenticated(authenticated) => Ok(authenticated),

@@ -277,8 +277,57 @@ async fn a_tenant_and_its_people_are_as_they_were_built() {
     assert!(dave.email.is_none() && dave.system_administrator && dave.status != countersign::UserStatus::Active);
     assert!(Tenancy::named("").join(&users).is_err());
 
+    let carol = Tenancy::named("globex").person(Person::named("carol").id("c-1"));
+    let world = World::of(MemoryFactors::new(), carol, |builder| builder).unwrap();
+    world.flow.operator("test").unwrap().set_scope(&world.tenant, Scope::EntireTenant).await.unwrap();
+    assert_eq!(world.sign_in("carol").await.unwrap().grant.user().as_str(), "c-1");
+
     let world =
         World::of(MemoryFactors::new(), Tenancy::named("initech").person(Person::named("erin")), |b| b).unwrap();
     assert_eq!(world.tenant.as_str(), "initech");
     assert!(world.sign_in("erin").await.is_ok() && world.sign_in("alice").await.is_err());
+}
+
+/// A suite that has nothing to run on says so, and is a failure where servers are required. The variable is a process's, so there are two.
+#[test]
+fn a_backend_that_is_missing_is_a_failure_where_servers_are_required() {
+    use countersign_testkit::conformance::{Backend, HostTransaction, factors, run};
+
+    struct Nothing;
+
+    #[async_trait::async_trait]
+    impl Backend for Nothing {
+        async fn open(&self) -> Result<std::sync::Arc<dyn FactorStore>, Fault> {
+            Err(Fault::from("there is nothing"))
+        }
+
+        async fn interrupt(&self) -> Result<bool, Fault> {
+            Ok(false)
+        }
+
+        async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+            Ok(None)
+        }
+
+        async fn clean_up(&self) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    const NAME: &str = "a_backend_that_is_missing_is_a_failure_where_servers_are_required";
+    if std::env::var("COUNTERSIGN_TEST_MISSING").is_ok() {
+        let verdict = run("this check", async { Ok(None::<Nothing>) }, |backend| {
+            Box::pin(factors::nothing_saved_is_none(backend))
+        });
+        println!("VERDICT {}", verdict.is_ok());
+        return;
+    }
+    for (required, passes) in [("1", false), ("0", true)] {
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", NAME, "--nocapture"]).env("COUNTERSIGN_TEST_MISSING", "1");
+        let output = again.env("COUNTERSIGN_REQUIRE_SERVERS", required).output().unwrap();
+        let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(printed.contains(&format!("VERDICT {passes}")), "{printed}");
+        assert_eq!(printed.contains("NOT TESTED: this check"), passes, "{printed}");
+    }
 }
