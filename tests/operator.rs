@@ -5,6 +5,7 @@ mod support;
 
 use countersign::{Actor, Channel, EventKind, LockState, LoginStep, NoticeKind, Reason, Scope, VouchedLogin};
 use futures_lite::future::block_on;
+use support::operations::{OPERATIONS, operate, stage};
 use support::steps::refusal;
 use support::*;
 
@@ -112,6 +113,23 @@ async fn whoever_is_forgotten_while_the_password_is_checked_leaves_nothing() {
         // The attempt counts where those with unknown names count.
         assert_eq!(world.factors.records(&world.acme), 1);
         assert_eq!(world.outbox.attempts(), 0);
+    }
+}
+
+/// Nor does anything that they, or somebody with their session, token or device, can still ask for after that.
+#[tokio::test]
+async fn nothing_that_is_asked_for_a_forgotten_person_saves_anything_of_them() {
+    for (number, (name, _)) in OPERATIONS.iter().enumerate() {
+        let stage = stage().await;
+        if *name == "revoke a device" {
+            // The page that it takes is refused to them: "account overview".
+            continue;
+        }
+        let world = &stage.world;
+        world.users.remove(&world.acme, &world.alice);
+        assert!(world.flow.operator("deleted").unwrap().forget(&world.acme, &world.alice).await.unwrap());
+        let _ = operate(&stage, number).await;
+        assert!(world.factors.record(&world.acme, &world.alice).is_none(), "{name}");
     }
 }
 
