@@ -39,9 +39,9 @@ impl Login {
     fn new() -> Self {
         let verifier = Argon2id::builder().at_once(1).build().expect("default parameters");
         let password = Password::new(PASSWORD);
-        let mut user = User::new(UserId::new("u1").expect("an id"));
-        user.password_hash = Some(block_on(verifier.hash(&password)).expect("a hash"));
         let (tenant, name) = (TenantId::new("t").expect("an id"), LoginName::new("n").expect("a name"));
+        let mut user = User::new(tenant.clone(), UserId::new("u1").expect("an id"));
+        user.password_hash = Some(block_on(verifier.hash(&password)).expect("a hash"));
         Self { verifier, tenant, name, user, password }
     }
 

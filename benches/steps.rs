@@ -96,12 +96,12 @@ impl Whole {
     fn new() -> Self {
         let (users, tenant) = (MemoryUsers::new(), TenantId::new("acme").expect("an id"));
         for number in 0..=USERS {
-            let mut user = User::new(user_id(number));
+            let mut user = User::new(tenant.clone(), user_id(number));
             user.email = Some(EmailAddress::new("alice@example.com").expect("an address"));
             user.password_hash =
                 Some(PasswordHash::new("$argon2id$v=19$m=19456,t=2,p=1$aaaaaaaaaaaaaaaaaaaaaa$bbbbbbbb"));
             user.system_administrator = number == 0;
-            users.insert(&tenant, &LoginName::new(&number.to_string()).expect("a name"), user);
+            users.insert(&LoginName::new(&number.to_string()).expect("a name"), user);
         }
         let mailbox = Arc::new(Mailbox::default());
         let clock = ManualClock::new(OffsetDateTime::now_utc());

@@ -190,11 +190,11 @@ impl Town {
         for kind in KINDS.iter().filter(|kind| **kind != "unknown") {
             for number in 0..USERS {
                 let name = format!("{kind}-{number}");
-                let mut user = User::new(UserId::new(&name).expect("an id"));
+                let mut user = User::new(tenant.clone(), UserId::new(&name).expect("an id"));
                 // A salt for each: what a hash reads depends on it.
                 user.password_hash = block_on(verifier.rehash(&Password::new("the password"))).expect("a hash");
                 user.status = if *kind == "disabled" { UserStatus::Disabled } else { UserStatus::Active };
-                users.insert(&tenant, &LoginName::new(&name).expect("a name"), user);
+                users.insert(&LoginName::new(&name).expect("a name"), user);
             }
         }
         let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time"));

@@ -40,11 +40,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let passwords = Argon2id::default();
     let users = MemoryUsers::new();
     for (name, role) in [("erin", Some("export")), ("carl", None), ("kim", Some("kiosk"))] {
-        let mut user = User::new(UserId::new(name)?);
+        let mut user = User::new(tenant.clone(), UserId::new(name)?);
         user.email = Some(EmailAddress::new(&format!("{name}@example.com"))?);
         user.password_hash = Some(passwords.hash(&"a long password".into()).await?);
         user.roles = role.map(str::to_owned).into_iter().collect();
-        users.insert(&tenant, &LoginName::new(name)?, user);
+        users.insert(&LoginName::new(name)?, user);
     }
     let flow = LoginFlow::builder(users, MemoryFactors::new(), Console).policy(ExportersToo).build()?;
 

@@ -48,7 +48,7 @@ impl Table {
 
 impl Row {
     fn to_user(&self) -> Result<User, Fault> {
-        let mut user = User::new(UserId::new(&self.id.to_string())?);
+        let mut user = User::new(TenantId::new(&self.company)?, UserId::new(&self.id.to_string())?);
         user.status = if self.locked_by_hr { UserStatus::Disabled } else { UserStatus::Active };
         user.system_administrator = self.is_owner;
         // An address in the table that is none must not become an error: it would tell strangers that the name exists.

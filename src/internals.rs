@@ -43,7 +43,8 @@ impl Machine {
     ///
     /// None that could happen.
     pub fn new() -> Result<Self, Fault> {
-        let mut user = User::new(UserId::new("0a1b2c3d-0000-4000-8000-000000000001")?);
+        let tenant = TenantId::new("acme")?;
+        let mut user = User::new(tenant.clone(), UserId::new("0a1b2c3d-0000-4000-8000-000000000001")?);
         user.email = Some(EmailAddress::new("alice@example.com")?);
         user.password_hash =
             Some(PasswordHash::new(format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", "a".repeat(22), "b".repeat(43))));

@@ -150,9 +150,9 @@ mod tests {
         use Exemption::{Api, Integration, NotAdministrator, ScopeOff, SingleSignOn};
         use Requirement::{Exempt, Required};
         let tenant = TenantId::new("acme").unwrap();
-        let mut user = User::new(UserId::new("u1").unwrap());
+        let mut user = User::new(tenant.clone(), UserId::new("u1").unwrap());
         user.roles = vec!["system administrator (custom)".into()];
-        let mut administrator = User::new(UserId::new("u2").unwrap());
+        let mut administrator = User::new(tenant.clone(), UserId::new("u2").unwrap());
         administrator.system_administrator = true;
         let decide =
             |scope, user, channel| StandardPolicy.decide(&PolicyContext::new(&tenant, scope, user, channel)).unwrap();

@@ -68,7 +68,12 @@ impl<T: UserStore + ?Sized> UserStore for Arc<T> {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct User {
-    /// The id within the tenant.
+    /// The tenant that this user belongs to, as the application's own table spells it.
+    ///
+    /// Read it from the row. A copy of the argument of the look-up hides a table that compares
+    /// ids loosely, and that lets people in without a second factor (`I-04`).
+    pub tenant: TenantId,
+    /// The id within the tenant, as the table spells it.
     pub id: UserId,
     /// Whether this user may log in.
     pub status: UserStatus,
@@ -90,9 +95,10 @@ pub struct User {
 }
 
 impl User {
-    /// An active user with this id and nothing else: no role, no address, no password.
-    pub fn new(id: UserId) -> Self {
+    /// An active user of this tenant with this id, and nothing else: no role, no address, no password.
+    pub fn new(tenant: TenantId, id: UserId) -> Self {
         Self {
+            tenant,
             id,
             status: UserStatus::Active,
             system_administrator: false,
@@ -109,6 +115,7 @@ impl User {
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User")
+            .field("tenant", &self.tenant)
             .field("id", &self.id)
             .field("status", &self.status)
             .field("system_administrator", &self.system_administrator)

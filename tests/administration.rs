@@ -167,7 +167,7 @@ async fn nobody_resets_or_unlocks_their_own_account() {
 async fn a_user_who_is_not_of_the_tenant_is_not_found() {
     let world = World::new().await;
     let grant = world.root_grant().await;
-    world.users.insert(&world.other, &countersign::LoginName::new("carol").unwrap(), person("carol"));
+    world.users.insert(&countersign::LoginName::new("carol").unwrap(), person(&world.other, "carol"));
     let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
     for nobody in ["carol", "nobody"] {
         let nobody = user_id(nobody);

@@ -266,7 +266,7 @@ async fn a_login_goes_on_by_email_where_the_number_is_not_sent_to() {
         (MemoryUsers::new(), MemoryFactors::new(), Outbox::default(), Events::default());
     let acme = tenant("acme");
     for name in ["root", "alice"] {
-        users.insert(&acme, &LoginName::new(name).unwrap(), person(name));
+        users.insert(&LoginName::new(name).unwrap(), person(&acme, name));
     }
     let clock = ManualClock::new(start());
     let flow = |limits: SendLimits| {

@@ -55,7 +55,7 @@ async fn wrong_codes_stay_counted_through_a_change_of_address_and_method() {
     world.fail_codes(&challenge.token, 2).await.denied().unwrap();
     world.wait_for_the_spacing();
     let _ = support::challenge(world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap());
-    world.change(&world.alice, |user| user.email = person("bob").email);
+    world.change(&world.alice, |user| user.email = person(&world.acme, "bob").email);
     world.fail_codes(&challenge.token, 1).await.denied().unwrap();
     assert_eq!(world.saved_wrong_codes(&world.alice), 3);
 }

@@ -70,7 +70,7 @@ async fn every_later_step_looks_at_the_user_as_of_now() {
             };
             assert_eq!(reason(&answer), Reason::LoginOver, "{what}");
             // Undoing the change does not bring the login back.
-            let restored = person("alice");
+            let restored = person(&world.acme, "alice");
             world.change(&world.alice, |user| *user = restored);
             let again = world.submit(&challenge.token, &world.outbox.last_code()).await;
             assert_eq!(reason(&again), Reason::LoginOver, "{what}");

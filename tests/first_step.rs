@@ -28,9 +28,9 @@ const fn way(name: &'static str, password: &'static str, cause: CredentialsCause
 /// Users in every state in which nobody comes in.
 async fn populate(world: &World) {
     let change = |name: &str, change: &dyn Fn(&mut countersign::User)| {
-        let mut user = person(name);
+        let mut user = person(&world.acme, name);
         change(&mut user);
-        world.users.insert(&world.acme, &LoginName::new(name).unwrap(), user);
+        world.users.insert(&LoginName::new(name).unwrap(), user);
     };
     let outdated = || Some(PasswordHash::new(format!("outdated:{PASSWORD}")));
     change("disabled", &|user| user.status = UserStatus::Disabled);
@@ -39,7 +39,7 @@ async fn populate(world: &World) {
     change("old", &|user| user.password_hash = outdated());
     change("old-disabled", &|user| (user.password_hash, user.status) = (outdated(), UserStatus::Disabled));
     change("old-locked", &|user| user.password_hash = outdated());
-    world.users.insert(&world.other, &LoginName::new("stranger").unwrap(), person("stranger"));
+    world.users.insert(&LoginName::new("stranger").unwrap(), person(&world.other, "stranger"));
     for name in ["locked", "old-locked", "locked-nobody"] {
         for _ in 0..10 {
             assert_eq!(reason(&world.try_begin(name, WRONG).await), Reason::InvalidCredentials);

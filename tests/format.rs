@@ -180,9 +180,9 @@ async fn a_login_under_way_adds_at_most_a_kibibyte() {
     // Through the front door, with the longest ids.
     let world = World::new().await;
     let id = countersign::UserId::new(&"u".repeat(128)).unwrap();
-    let mut user = person("alice");
+    let mut user = person(&world.acme, "alice");
     user.id = id.clone();
-    world.users.insert(&world.acme, &countersign::LoginName::new("long").unwrap(), user);
+    world.users.insert(&countersign::LoginName::new("long").unwrap(), user);
     let length = || world.factors.record(&world.acme, &id).map_or(0, |saved| saved.document.len());
     let mut before = length();
     for _ in 0..4 {

@@ -139,7 +139,7 @@ async fn neither_a_typed_name_nor_a_security_stamp_prints() {
     let password = Password::new("hunter2");
     let login =
         Login { tenant: &world.acme, name: "canary-name", password: &password, channel: Channel::Web, device: None };
-    let mut user: User = person("alice");
+    let mut user: User = person(&world.acme, "alice");
     user.security_stamp = Some("canary-stamp".into());
     let name = LoginName::new("canary-name").unwrap();
     let attempt = PasswordAttempt::new(&world.acme, &name, Some(&user), &password);

@@ -17,7 +17,7 @@ async fn switched_off(records: usize) -> World {
     let world = World::new().await;
     for number in 1..records {
         let name = format!("user{number}");
-        world.users.insert(&world.acme, &LoginName::new(&name).unwrap(), person(&name));
+        world.users.insert(&LoginName::new(&name).unwrap(), person(&world.acme, &name));
         world.begin(&name).await;
     }
     world.set_scope(Scope::DoNotUse).await;

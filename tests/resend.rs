@@ -22,7 +22,7 @@ async fn resend(world: &World, token: &PendingToken, to: ResendTo) -> LoginStep 
 
 fn email(world: &World) -> Destination {
     assert_eq!(world.acme.as_str(), "acme");
-    Destination::Email(person("alice").email.unwrap())
+    Destination::Email(person(&tenant("acme"), "alice").email.unwrap())
 }
 
 /// I-15: between two codes to a user lies the spacing, to the millisecond, in the same login and in the next.

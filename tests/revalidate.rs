@@ -175,7 +175,7 @@ async fn a_session_outlives_what_does_not_concern_it() {
         let _ = world.try_begin("alice", "wrong").await;
     }
     world.change(&world.alice, |user| {
-        user.email = person("bob").email;
+        user.email = person(&world.acme, "bob").email;
         user.roles = vec!["auditor".into()];
     });
     assert_eq!(standing(&world, &grant).await, None);

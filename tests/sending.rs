@@ -288,7 +288,7 @@ async fn a_look_alike_name_gets_no_code_of_its_own() {
     for name in ["alice", "ALICE", "alıce", "аlice"] {
         let step = world.begin_as(&world.acme, name, PASSWORD, Channel::Mobile, None).await.unwrap();
         let challenge = support::challenge(step);
-        assert_eq!(world.outbox.last().to, Destination::Email(person("alice").email.unwrap()));
+        assert_eq!(world.outbox.last().to, Destination::Email(person(&world.acme, "alice").email.unwrap()));
         assert_eq!(world.outbox.last().user, world.alice);
         let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
         assert_eq!(done.grant.user(), &world.alice);

@@ -99,7 +99,7 @@ async fn a_change_of_number_is_told_at_the_earlier_places() {
     world.choose_sms("alice", "+819087654321").await;
     let told: Vec<(Destination, NoticeKind)> = world.outbox.notices();
     let earlier = Destination::Sms(PhoneNumber::new("+819012345634").unwrap());
-    let registered = person("alice").email.map(Destination::Email).unwrap();
+    let registered = person(&world.acme, "alice").email.map(Destination::Email).unwrap();
     let change = NoticeKind::MethodChanged { to: Method::Sms };
     assert_eq!(told, [(registered, change.clone()), (earlier, change)]);
 }

@@ -27,7 +27,7 @@ async fn left_alone(people: usize) -> World {
     let world = World::with(|builder| builder.trusted_devices(90 * DAY, 3)).await;
     for number in 0..people {
         let name = format!("user{number:02}");
-        world.users.insert(&world.acme, &LoginName::new(&name).unwrap(), person(&name));
+        world.users.insert(&LoginName::new(&name).unwrap(), person(&world.acme, &name));
         let _ = world.sign_in(&name).await;
     }
     world.clock.advance(SESSION);

@@ -66,7 +66,7 @@ impl Year {
     async fn new(seed: u64) -> Self {
         let world = World::with(|b| b.entropy(SeededEntropy::new(seed))).await;
         for name in ["carol", "dave"] {
-            world.users.insert(&world.acme, &LoginName::new(name).unwrap(), person(name));
+            world.users.insert(&LoginName::new(name).unwrap(), person(&world.acme, name));
         }
         let mut backups = BTreeMap::new();
         for name in ["alice", "carol"] {

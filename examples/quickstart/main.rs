@@ -52,11 +52,11 @@ impl App {
         let passwords = Argon2id::default();
         for (name, email, administrator) in [("alice", "alice@example.com", false), ("root", "root@example.com", true)]
         {
-            let mut user = User::new(UserId::new(name)?);
+            let mut user = User::new(tenant.clone(), UserId::new(name)?);
             user.email = Some(EmailAddress::new(email)?);
             user.password_hash = Some(passwords.hash(&PASSWORD.into()).await?);
             user.system_administrator = administrator;
-            users.insert(&tenant, &LoginName::new(name)?, user);
+            users.insert(&LoginName::new(name)?, user);
         }
         let clock = ManualClock::new(time::OffsetDateTime::now_utc());
         let messages = PrintingSender::new()?;

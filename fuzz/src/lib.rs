@@ -216,7 +216,7 @@ pub fn password_hash(data: &[u8]) {
     }
     let verifier = VERIFIER.get_or_init(|| Argon2id::builder().memory_kib(12 * 1024).iterations(3).build().unwrap());
     let (tenant, name) = (TenantId::new("acme").unwrap(), LoginName::new("alice").unwrap());
-    let mut user = User::new(UserId::new("alice").unwrap());
+    let mut user = User::new(tenant.clone(), UserId::new("alice").unwrap());
     user.password_hash = Some(PasswordHash::new(text));
     let password = Password::new("a password that was never hashed");
     let attempt = PasswordAttempt::new(&tenant, &name, Some(&user), &password);

@@ -10,7 +10,7 @@ use crate::event::{Event, EventKind};
 use crate::flow::Inner;
 use crate::flow::step::{Alternatives, Authenticated, Challenge, Delivery, IssuedCode, LoginStep};
 use crate::grant::Grant;
-use crate::ids::{LoginId, TenantId, UserId, Version};
+use crate::ids::{LoginId, LoginName, TenantId, UserId, Version};
 use crate::machine::{Case, Decision, Next, OpenLogin, OutgoingCode, TokenKind, Via, Write, write_token};
 use crate::reason::{Denied, Reason};
 use crate::secret::PendingToken;
@@ -51,8 +51,12 @@ impl Inner {
     pub(super) async fn load_user(&self, tenant: &TenantId, id: &UserId) -> Result<Option<User>, Error> {
         match self.users.find_by_id(tenant, id).await.map_err(Error::user_store)? {
             Some(user) if user.id != *id => Err(Error::user_store(Fault::from("answered with another user"))),
-            user => Ok(user),
+            user => of_tenant(tenant, user),
         }
+    }
+
+    pub(super) async fn load_user_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Error> {
+        of_tenant(tenant, self.users.find_by_login(tenant, name).await.map_err(Error::user_store)?)
     }
 
     pub(super) async fn load_record(&self, subject: Subject<'_>) -> Result<Snapshot, Error> {
@@ -283,5 +287,16 @@ pub(super) fn issued(code: &OutgoingCode) -> IssuedCode {
         destination: code.destination.masked(),
         reference: code.reference,
         expires_at: code.expires.to_time(),
+    }
+}
+
+/// Refuses a user whose tenant, as the application's table spells it, is not to the byte the one that
+/// was asked for: under the other spelling nothing is saved of the tenant's settings (`I-04`).
+fn of_tenant(tenant: &TenantId, user: Option<User>) -> Result<Option<User>, Error> {
+    match user {
+        Some(user) if user.tenant != *tenant => {
+            Err(Error::user_store(Fault::from("answered with a user of a tenant that is spelled otherwise")))
+        }
+        user => Ok(user),
     }
 }

@@ -36,7 +36,7 @@ impl LoginFlow {
         if let Err(invalid) = bounded(Field::Password, login.password.expose(), PASSWORD_BYTES) {
             return inner.refuse_input(login.tenant, invalid);
         }
-        let user = inner.users.find_by_login(login.tenant, &name).await.map_err(Error::user_store)?;
+        let user = inner.load_user_by_login(login.tenant, &name).await?;
         let attempt = PasswordAttempt::new(login.tenant, &name, user.as_ref(), login.password);
         let (password, outdated) = password::check(&*inner.verifier, &attempt).await?;
         inner

@@ -121,7 +121,7 @@ impl<'a> Case<'a> {
         };
         let existed = current.is_some();
         // Nobody has no password; the work is the same (`I-17`).
-        let nobody = User::new(user_id.clone());
+        let nobody = User::new(tenant.clone(), user_id.clone());
         let user_epoch = epoch_of(rules, tenant, user.unwrap_or(&nobody));
         let record = match current {
             Some(record) => record,

@@ -34,10 +34,10 @@ impl MemoryUsers {
         Self::default()
     }
 
-    /// Adds a user, or replaces the one with the same id, who logs in under this name.
-    pub fn insert(&self, tenant: &TenantId, name: &LoginName, user: User) {
+    /// Adds a user to their tenant, or replaces the one with the same id, under this login name.
+    pub fn insert(&self, name: &LoginName, user: User) {
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        let tenant = tenants.entry(tenant.clone()).or_default();
+        let tenant = tenants.entry(user.tenant.clone()).or_default();
         let id = user.id.clone();
         if tenant.by_id.insert(id.clone(), user).is_some() {
             tenant.by_name.retain(|_, other| *other != id);
@@ -107,11 +107,11 @@ mod tests {
         let users = MemoryUsers::new();
         let tenant = TenantId::new("acme").unwrap();
         let name = |text: &str| LoginName::new(text).unwrap();
-        let user = |id: &str| User::new(UserId::new(id).unwrap());
+        let user = |id: &str| User::new(tenant.clone(), UserId::new(id).unwrap());
         for id in ["a", "b"] {
-            users.insert(&tenant, &name(id), user(id));
+            users.insert(&name(id), user(id));
         }
-        users.insert(&tenant, &name("c"), user("a"));
+        users.insert(&name("c"), user("a"));
         let found = async |text: &str| {
             let found = users.find_by_login(&tenant, &name(text)).await.unwrap();
             found.map(|user| user.id.as_str().to_owned())

@@ -38,7 +38,7 @@ async fn refused_first_steps(world: &World) -> Vec<(String, Vec<&'static str>)> 
         (&world.acme, "root", PASSWORD),
         (&world.other, "only-in-acme", PASSWORD),
     ];
-    world.users.insert(&world.acme, &LoginName::new("only-in-acme").unwrap(), person("only-in-acme"));
+    world.users.insert(&LoginName::new("only-in-acme").unwrap(), person(&world.acme, "only-in-acme"));
     for (tenant, name, password) in attempts {
         world.calls.clear();
         let answer = world.begin_as(tenant, name, password, Channel::Web, None).await;

@@ -266,7 +266,7 @@ async fn lockout_by_strangers() {
 async fn spray(world: &World) -> Vec<Event> {
     for number in 0..30 {
         let name = format!("user-{number}");
-        world.users.insert(&world.acme, &LoginName::new(&name).unwrap(), person(&name));
+        world.users.insert(&LoginName::new(&name).unwrap(), person(&world.acme, &name));
         let challenge = world.begin(&name).await;
         let _ = world.submit(&challenge.token, &world.wrong_code()).await;
     }

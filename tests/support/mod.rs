@@ -73,7 +73,7 @@ impl World {
         let users = MemoryUsers::new();
         for tenant in [&acme, &other] {
             for name in ["root", "alice", "bob"] {
-                users.insert(tenant, &LoginName::new(name).unwrap(), person(name));
+                users.insert(&LoginName::new(name).unwrap(), person(tenant, name));
             }
         }
         let factors = MemoryFactors::new();
@@ -216,8 +216,8 @@ pub fn user_id(id: &str) -> UserId {
     UserId::new(id).unwrap()
 }
 
-pub fn person(name: &str) -> User {
-    let mut user = User::new(user_id(name));
+pub fn person(tenant: &TenantId, name: &str) -> User {
+    let mut user = User::new(tenant.clone(), user_id(name));
     user.email = Some(EmailAddress::new(&format!("{name}@example.com")).unwrap());
     user.password_hash = Some(PasswordHash::new(PASSWORD));
     user.system_administrator = name == "root";

@@ -39,7 +39,7 @@ impl Rig {
         let acme = tenant("acme");
         let users = MemoryUsers::new();
         for name in ["root", "alice"] {
-            users.insert(&acme, &LoginName::new(name).unwrap(), person(name));
+            users.insert(&LoginName::new(name).unwrap(), person(&acme, name));
         }
         let clock = ManualClock::new(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
         let [mail, a, b] = std::array::from_fn(|_| Provider::new(Does::Sends));

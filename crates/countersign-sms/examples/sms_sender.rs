@@ -76,11 +76,11 @@ async fn main() -> Result<(), Failed> {
     // A tenant whose administrator logs in by email, and then gives herself a phone number.
     let tenant = TenantId::new("acme")?;
     let users = MemoryUsers::new();
-    let mut user = User::new(UserId::new("you")?);
+    let mut user = User::new(tenant.clone(), UserId::new("you")?);
     user.email = Some(EmailAddress::new("you@example.com")?);
     user.language = Some(Language::new(&setting("SMS_LANGUAGE")?.unwrap_or_else(|| "en".to_owned()))?);
     user.system_administrator = true;
-    users.insert(&tenant, &LoginName::new("you")?, user);
+    users.insert(&LoginName::new("you")?, user);
     let mailbox = Arc::new(Mutex::new(String::new()));
     let both = MailOrSms { mailbox: Arc::clone(&mailbox), sms: sender };
     // It stands still but for one jump, so that nobody here waits until another code may be sent.

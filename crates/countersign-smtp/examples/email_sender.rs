@@ -56,11 +56,11 @@ async fn main() -> Result<(), Failed> {
     let tenant = TenantId::new("acme")?;
     let users = MemoryUsers::new();
     for name in ["root", "you"] {
-        let mut user = User::new(UserId::new(name)?);
+        let mut user = User::new(tenant.clone(), UserId::new(name)?);
         user.email = Some(EmailAddress::new(&setting("MAIL_TO")?.unwrap_or_else(|| "you@example.com".to_owned()))?);
         user.language = Some(Language::new(&setting("MAIL_LANGUAGE")?.unwrap_or_else(|| "en".to_owned()))?);
         user.system_administrator = name == "root";
-        users.insert(&tenant, &LoginName::new(name)?, user);
+        users.insert(&LoginName::new(name)?, user);
     }
     let flow = LoginFlow::builder(users, MemoryFactors::new(), sender).events(Failures).build()?;
     let LoginStep::Authenticated(root) = begin(&flow, &tenant, "root").await? else {

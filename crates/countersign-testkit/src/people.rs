@@ -117,13 +117,13 @@ impl Person {
         self
     }
 
-    /// The user.
+    /// The user, in this tenant.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`] if id, address or language are not such.
-    pub fn build(self) -> Result<User, InvalidInput> {
-        let mut user = User::new(UserId::new(&self.id)?);
+    pub fn build(self, tenant: &TenantId) -> Result<User, InvalidInput> {
+        let mut user = User::new(tenant.clone(), UserId::new(&self.id)?);
         user.email = self.email.as_deref().map(EmailAddress::new).transpose()?;
         user.password_hash = self.password.map(PasswordHash::new);
         user.system_administrator = self.administrator;
@@ -141,9 +141,9 @@ impl Person {
     /// [`InvalidInput`] if name, id, address or language are not such.
     pub fn join(self, users: &MemoryUsers, tenant: &TenantId) -> Result<UserId, InvalidInput> {
         let name = LoginName::new(&self.name)?;
-        let user = self.build()?;
+        let user = self.build(tenant)?;
         let id = user.id.clone();
-        users.insert(tenant, &name, user);
+        users.insert(&name, user);
         Ok(id)
     }
 }

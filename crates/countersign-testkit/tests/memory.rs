@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::{FactorStore, Fault, LoginName, TenantId, User, UserStore};
+use countersign::{FactorStore, Fault, LoginName, User, UserStore};
 use countersign_testkit::conformance::{Backend, HostTransaction, UserBackend};
 
 struct Memory(MemoryFactors);
@@ -36,13 +36,13 @@ impl UserBackend for Users {
         Ok(Arc::new(self.0.clone()))
     }
 
-    async fn insert(&self, tenant: &TenantId, name: &LoginName, user: &User) -> Result<(), Fault> {
-        self.0.insert(tenant, name, user.clone());
+    async fn insert(&self, name: &LoginName, user: &User) -> Result<(), Fault> {
+        self.0.insert(name, user.clone());
         Ok(())
     }
 
-    async fn update(&self, tenant: &TenantId, user: &User) -> Result<(), Fault> {
-        Ok(self.0.change(tenant, &user.id, |saved| saved.clone_from(user))?)
+    async fn update(&self, user: &User) -> Result<(), Fault> {
+        Ok(self.0.change(&user.tenant, &user.id, |saved| saved.clone_from(user))?)
     }
 
     async fn clean_up(&self) -> Result<(), Fault> {

@@ -98,7 +98,7 @@ impl Names {
     pub(super) fn person(&self, subject: Subject, host: Host) -> User {
         let id = self.user(subject.person).clone();
         let email = EmailAddress::new(&format!("{id}@{}.example", self.tenant(subject.tenant))).unwrap();
-        let mut user = User::new(id);
+        let mut user = User::new(self.tenant(subject.tenant).clone(), id);
         user.status = if host.active { UserStatus::Active } else { UserStatus::Disabled };
         user.system_administrator = host.administrator;
         user.email = Some(email);

@@ -50,7 +50,7 @@ fn counted<T>(verifier: &Argon2id, call: impl FnOnce() -> T) -> (T, usize, u64) 
 }
 
 fn user(hash: Option<PasswordHash>) -> User {
-    let mut user = User::new(UserId::new("u1").unwrap());
+    let mut user = User::new(TenantId::new("t").unwrap(), UserId::new("u1").unwrap());
     user.password_hash = hash;
     user
 }

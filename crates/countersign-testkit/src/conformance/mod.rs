@@ -64,11 +64,11 @@ pub trait UserBackend: Send + Sync + 'static {
     /// Another handle onto the same users.
     async fn open(&self) -> Result<Arc<dyn UserStore>, Fault>;
 
-    /// Adds a user who logs in under this name.
-    async fn insert(&self, tenant: &TenantId, name: &LoginName, user: &User) -> Result<(), Fault>;
+    /// Adds a user, to the tenant that the user names, under this login name.
+    async fn insert(&self, name: &LoginName, user: &User) -> Result<(), Fault>;
 
     /// Replaces everything known of a user, as the application does when an administrator disables or promotes one.
-    async fn update(&self, tenant: &TenantId, user: &User) -> Result<(), Fault>;
+    async fn update(&self, user: &User) -> Result<(), Fault>;
 
     /// Whether the application's users have a security stamp. Where they have none, the one that is given is dropped, and it must be `None` at every
     /// look-up.
@@ -342,8 +342,8 @@ fn login_name(name: &str) -> Result<LoginName, Breach> {
     LoginName::new(name).map_err(|error| Breach::Fault(error.to_string()))
 }
 
-fn person(id: &UserId, hash: &str) -> Result<User, Breach> {
-    let mut person = User::new(id.clone());
+fn person(tenant: &TenantId, id: &UserId, hash: &str) -> Result<User, Breach> {
+    let mut person = User::new(tenant.clone(), id.clone());
     let address = EmailAddress::new("somebody@example.com").map_err(|error| Breach::Fault(error.to_string()))?;
     person.email = Some(address);
     person.password_hash = Some(PasswordHash::new(hash));

@@ -20,9 +20,9 @@ pub async fn users_are_found_in_their_tenant_only(backend: &dyn UserBackend) -> 
     let (alice, name) = (user("alice")?, login_name("alice@example.com")?);
     let bob = user("bob")?;
     // The same id is another person in another tenant, and the same name too.
-    backend.insert(&acme, &name, &person(&alice, "hash of alice")?).await?;
-    backend.insert(&acme2, &name, &person(&bob, "hash of bob")?).await?;
-    backend.insert(&acme2, &login_name("another")?, &person(&alice, "hash of the other alice")?).await?;
+    backend.insert(&name, &person(&acme, &alice, "hash of alice")?).await?;
+    backend.insert(&name, &person(&acme2, &bob, "hash of bob")?).await?;
+    backend.insert(&login_name("another")?, &person(&acme2, &alice, "hash of the other alice")?).await?;
     let users = backend.open().await?;
     for (tenant, id, hash) in [(&acme, &alice, "hash of alice"), (&acme2, &bob, "hash of bob")] {
         let found = users.find_by_login(tenant, &name).await?;
@@ -59,7 +59,7 @@ pub async fn similar_ids_are_different_users(backend: &dyn UserBackend) -> Resul
                 // The same name in every tenant, so that one taken for another has an answer.
                 let name = login_name(&format!("name{group_number}-{number}"))?;
                 let hash = format!("hash of {in_user} of {in_tenant}");
-                backend.insert(&tenant, &name, &person(&user, &hash)?).await?;
+                backend.insert(&name, &person(&tenant, &user, &hash)?).await?;
                 inserted.push((tenant, user, name, hash));
             }
         }
@@ -83,7 +83,7 @@ pub async fn similar_ids_are_different_users(backend: &dyn UserBackend) -> Resul
 /// The [`Breach`] that was found.
 pub async fn unknown_users_are_none(backend: &dyn UserBackend) -> Result<(), Breach> {
     let acme = tenant("acme")?;
-    backend.insert(&acme, &login_name("alice")?, &person(&user("alice")?, "hash")?).await?;
+    backend.insert(&login_name("alice")?, &person(&acme, &user("alice")?, "hash")?).await?;
     let users = backend.open().await?;
     let long = "x".repeat(256);
     for name in ["alic", "alice2", "%", "*", "' OR '1'='1", "nobody", long.as_str()] {
@@ -105,7 +105,7 @@ pub async fn unknown_users_are_none(backend: &dyn UserBackend) -> Result<(), Bre
 pub async fn a_hash_is_replaced_only_if_it_is_current(backend: &dyn UserBackend) -> Result<(), Breach> {
     let (acme, other, alice) = (tenant("acme")?, tenant("other")?, user("alice")?);
     for tenant in [&acme, &other] {
-        backend.insert(tenant, &login_name("alice")?, &person(&alice, "first")?).await?;
+        backend.insert(&login_name("alice")?, &person(tenant, &alice, "first")?).await?;
     }
     let users = backend.open().await?;
     let [first, second, third] = ["first", "second", "third"].map(PasswordHash::new);
@@ -129,7 +129,7 @@ pub async fn a_hash_is_replaced_only_if_it_is_current(backend: &dyn UserBackend)
 /// The [`Breach`] that was found.
 pub async fn of_many_replacements_one_wins(backend: &dyn UserBackend) -> Result<(), Breach> {
     let (acme, alice) = (tenant("acme")?, user("alice")?);
-    backend.insert(&acme, &login_name("alice")?, &person(&alice, "0")?).await?;
+    backend.insert(&login_name("alice")?, &person(&acme, &alice, "0")?).await?;
     let barrier = Arc::new(Barrier::new(HANDLES));
     let mut current = "0".to_owned();
     for round in 1..=10 {
@@ -164,8 +164,8 @@ pub async fn of_many_replacements_one_wins(backend: &dyn UserBackend) -> Result<
 /// The [`Breach`] that was found.
 pub async fn changed_users_are_seen_at_once(backend: &dyn UserBackend) -> Result<(), Breach> {
     let (acme, alice, name) = (tenant("acme")?, user("alice")?, login_name("alice")?);
-    let mut expected = person(&alice, "hash")?;
-    backend.insert(&acme, &name, &expected).await?;
+    let mut expected = person(&acme, &alice, "hash")?;
+    backend.insert(&name, &expected).await?;
     let users = backend.open().await?;
     for round in 0..8 {
         match round {
@@ -178,7 +178,7 @@ pub async fn changed_users_are_seen_at_once(backend: &dyn UserBackend) -> Result
             6 => expected.roles = vec!["auditor".to_owned()],
             _ => expected.password_hash = None,
         }
-        backend.update(&acme, &expected).await?;
+        backend.update(&expected).await?;
         for found in [users.find_by_login(&acme, &name).await?, users.find_by_id(&acme, &alice).await?] {
             let Some(found) = found else { return Err(Breach::found("a user who was changed is gone")) };
             ensure!(found.status == expected.status, "a change of status was not seen");

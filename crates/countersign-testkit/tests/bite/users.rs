@@ -114,14 +114,14 @@ impl UserBackend for Users {
         Ok(Arc::new(Handle { flaw: self.flaw, table: Arc::clone(&self.table), cache: Mutex::default() }))
     }
 
-    async fn insert(&self, tenant: &TenantId, name: &LoginName, user: &User) -> Result<(), Fault> {
-        self.table.lock().unwrap().0.push((tenant.clone(), name.clone(), user.clone()));
+    async fn insert(&self, name: &LoginName, user: &User) -> Result<(), Fault> {
+        self.table.lock().unwrap().0.push((user.tenant.clone(), name.clone(), user.clone()));
         Ok(())
     }
 
-    async fn update(&self, tenant: &TenantId, user: &User) -> Result<(), Fault> {
+    async fn update(&self, user: &User) -> Result<(), Fault> {
         let mut table = self.table.lock().unwrap();
-        let row = table.0.iter_mut().find(|(saved, _, found)| saved == tenant && found.id == user.id);
+        let row = table.0.iter_mut().find(|(saved, _, found)| *saved == user.tenant && found.id == user.id);
         row.ok_or("no such user")?.2 = user.clone();
         Ok(())
     }
@@ -191,12 +191,12 @@ impl UserBackend for Stampless {
         self.0.open().await
     }
 
-    async fn insert(&self, tenant: &TenantId, name: &LoginName, user: &User) -> Result<(), Fault> {
-        self.0.insert(tenant, name, user).await
+    async fn insert(&self, name: &LoginName, user: &User) -> Result<(), Fault> {
+        self.0.insert(name, user).await
     }
 
-    async fn update(&self, tenant: &TenantId, user: &User) -> Result<(), Fault> {
-        self.0.update(tenant, user).await
+    async fn update(&self, user: &User) -> Result<(), Fault> {
+        self.0.update(user).await
     }
 
     fn has_security_stamps(&self) -> bool {
