@@ -123,7 +123,7 @@ async fn it_works_while_codes_are_locked() {
     assert_eq!(world.saved_wrong_codes(&world.alice), 5);
 
     let challenge = world.begin("alice").await;
-    assert!(challenge.code.is_none());
+    assert!(challenge.delivery.sent().is_none());
     let Delivery::NotMade { denied } = challenge.delivery else { panic!() };
     assert_eq!(denied.reason(), Reason::CodesLocked);
     assert_eq!(challenge.attempts_left, 0);

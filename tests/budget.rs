@@ -303,11 +303,11 @@ async fn a_login_goes_on_by_email_where_the_number_is_not_sent_to() {
     let strict = flow(SendLimits::new().only_calling_codes(&["81"]).unwrap());
     outbox.clear();
     let stuck = challenge(begin(&strict, "alice").await);
-    assert_eq!(stuck.delivery, Delivery::Failed { error: SendErrorKind::Permanent });
+    assert!(matches!(stuck.delivery, Delivery::Failed { error: SendErrorKind::Permanent, .. }));
     assert_eq!(outbox.attempts(), 0);
     clock.advance(Duration::from_secs(60));
     let by_email = challenge(strict.resend(&acme, &stuck.token, ResendTo::Email).await.unwrap());
-    assert_eq!(by_email.delivery, Delivery::Sent);
+    assert!(matches!(by_email.delivery, Delivery::Sent(_)));
     let _ = submit(&strict, &by_email.token).await;
     assert_eq!(user_id("alice"), outbox.last().user);
 }

@@ -342,7 +342,7 @@ async fn no_script_of_jumps_revives_a_code_or_stretches_a_lock() {
             match (&mut login, random.random_range(0..4)) {
                 (None, _) | (_, 0) => {
                     if let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await
-                        && challenge.code.is_some()
+                        && challenge.delivery.sent().is_some()
                     {
                         login = Some((challenge.token, world.outbox.last_code(), clock.time(), false));
                     }

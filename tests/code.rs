@@ -20,7 +20,7 @@ async fn a_code_lives_until_its_time_and_not_a_millisecond_longer() {
         let ttl = Duration::from_secs(seconds);
         let world = World::with(|builder| builder.code_ttl(ttl).login_ttl(20 * MINUTE)).await;
         let challenge = world.begin("alice").await;
-        assert_eq!(challenge.code.as_ref().unwrap().expires_at, world.now() + ttl);
+        assert_eq!(challenge.delivery.sent().unwrap().expires_at, world.now() + ttl);
         let code = world.outbox.last_code();
         world.clock.advance(ttl);
         assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::NoLiveCode);
@@ -65,7 +65,7 @@ async fn the_code_before_a_resend_is_a_wrong_code() {
         world.flow.resend(&world.acme, &challenge.token, countersign::ResendTo::Same).await.unwrap(),
     );
     let second = world.outbox.last_code();
-    assert_ne!(challenge.code.unwrap().reference, again.code.unwrap().reference);
+    assert_ne!(challenge.delivery.sent().unwrap().reference, again.delivery.sent().unwrap().reference);
     assert_eq!(reason(&world.submit(&challenge.token, &first).await), Reason::WrongCode);
     assert_eq!(world.saved_wrong_codes(&world.alice), 1);
     let _ = authenticated(world.submit(&again.token, &second).await);

@@ -13,8 +13,8 @@ mod support;
 use std::time::Duration;
 
 use countersign::{
-    ConfigError, Delivery, Denied, LoginFlow, LoginFlowBuilder, LoginStep, Pepper, PhoneNumber, Reason, ResendTo,
-    SendErrorKind, TrustDevice,
+    ConfigError, Delivery, Denied, LoginFlow, LoginFlowBuilder, LoginStep, Method, Pepper, PhoneNumber, Reason,
+    ResendTo, SendErrorKind, TrustDevice,
 };
 use support::steps::refusal;
 use support::*;
@@ -164,7 +164,7 @@ async fn by_default_a_code_has_six_digits_and_lives_three_minutes_in_a_login_of_
     let challenge = world.begin("alice").await;
     let now = countersign::Clock::now(&world.clock).unwrap();
     assert_eq!((challenge.digits, world.outbox.last_code().len()), (6, 6));
-    assert_eq!(challenge.code.as_ref().unwrap().expires_at - now, 3 * MINUTE);
+    assert_eq!(challenge.delivery.sent().unwrap().expires_at - now, 3 * MINUTE);
     assert_eq!(challenge.login_expires_at - now, 10 * MINUTE);
     assert_eq!(challenge.resend_at.unwrap() - now, 30 * SECOND);
     world.clock.advance(3 * MINUTE);
@@ -324,8 +324,14 @@ async fn by_default_the_person_chooses_email_when_an_sms_fails() {
         world.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
         let before = world.charged_sends(&world.alice);
         let challenge = world.begin("alice").await;
-        let expected = if on { Delivery::Sent } else { Delivery::Failed { error: SendErrorKind::Permanent } };
-        assert_eq!(challenge.delivery, expected);
+        match &challenge.delivery {
+            Delivery::Sent(code) => assert!(on && code.method == Method::Email),
+            Delivery::Failed { method, error, .. } => {
+                assert!(!on);
+                assert_eq!((*method, *error), (Method::Sms, SendErrorKind::Permanent));
+            }
+            other => panic!("{other:?}"),
+        }
         assert_eq!(challenge.alternatives.email.is_some(), !on);
         assert_eq!(world.charged_sends(&world.alice) - before, if on { 2 } else { 1 });
     }

@@ -172,7 +172,7 @@ async fn the_second_factor_shows_after_the_right_password_only() {
     world.begin("alice").await;
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
-    assert_eq!(challenge.code.unwrap().destination.as_str(), "a***@example.com");
+    assert_eq!(challenge.delivery.sent().unwrap().destination.as_str(), "a***@example.com");
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::TooManyLogins);
     assert_eq!(reason(&world.try_begin("alice", WRONG).await), Reason::InvalidCredentials);
     world.fail_codes(&challenge.token, 5).await.denied().unwrap();

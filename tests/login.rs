@@ -11,8 +11,8 @@ async fn a_password_and_the_code_from_the_message_complete_a_login() {
     let world = World::new().await;
     let challenge = world.begin("alice").await;
     let sent = world.outbox.last();
-    let code = challenge.code.as_ref().unwrap();
-    assert_eq!(challenge.delivery, Delivery::Sent);
+    let code = challenge.delivery.sent().unwrap();
+    assert!(matches!(challenge.delivery, Delivery::Sent(_)));
     assert_eq!(code.method, Method::Email);
     assert_eq!(code.destination.as_str(), "a***@example.com");
     assert_eq!(code.reference.as_str(), sent.reference);

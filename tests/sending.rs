@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign::memory::MemoryUsers;
 use countersign::{
-    Accepted, Basis, Channel, Delivery, Destination, EventKind, Fault, LoginName, Method, PasswordHash, Purpose,
-    Reason, ResendTo, SendError, SendErrorKind, TenantId, User, UserId, UserStore,
+    Accepted, Basis, Challenge, Channel, Delivery, Destination, EventKind, Fault, LoginName, Method, PasswordHash,
+    Purpose, Reason, ResendTo, SendError, SendErrorKind, TenantId, User, UserId, UserStore,
 };
 use support::wiring::Answering;
 use support::*;
@@ -36,8 +36,8 @@ async fn where_configured_a_failed_sms_falls_back_to_email() {
         world.outbox.fail_sms_with(Some(kind));
         world.events.clear();
         let challenge = world.begin("alice").await;
-        assert_eq!(challenge.delivery, Delivery::Sent);
-        assert_eq!(challenge.code.as_ref().unwrap().method, Method::Email);
+        assert!(matches!(challenge.delivery, Delivery::Sent(_)));
+        assert_eq!(challenge.delivery.sent().unwrap().method, Method::Email);
         assert_eq!(challenge.alternatives.sms.as_ref().unwrap().as_str(), "+1 *** **67");
         assert_eq!(world.outbox.attempts() - attempts, 2);
         assert_eq!(world.charged_sends(&world.alice) - sends, 2);
@@ -62,8 +62,7 @@ async fn a_send_of_which_nobody_knows_does_not_fall_back() {
     let attempts = world.outbox.attempts();
     world.outbox.fail_sms_with(Some(SendErrorKind::Unknown));
     let challenge = world.begin("alice").await;
-    assert_eq!(challenge.delivery, Delivery::Failed { error: SendErrorKind::Unknown });
-    assert_eq!(challenge.code.as_ref().unwrap().method, Method::Sms);
+    assert!(matches!(&challenge.delivery, Delivery::PerhapsSent(code) if code.method == Method::Sms));
     assert!(challenge.alternatives.email.is_some());
     assert_eq!(world.outbox.attempts() - attempts, 1);
 }
@@ -78,15 +77,52 @@ async fn a_failed_send_is_told_and_leaves_the_login_open() {
         world.outbox.fail_sms_with(Some(kind));
         world.events.clear();
         let challenge = world.begin("alice").await;
-        assert_eq!(challenge.delivery, Delivery::Failed { error: kind });
+        assert_eq!(failure(&challenge.delivery), kind);
         assert_eq!(world.outbox.attempts() - attempts, 1);
         let failed = EventKind::DeliveryFailed { login: challenge.login, method: Method::Sms, error: kind };
         assert_eq!(world.events.kinds()[1], failed);
         world.wait_for_the_spacing();
         let step = world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap();
-        assert_eq!(support::challenge(step).delivery, Delivery::Sent);
+        assert!(matches!(support::challenge(step).delivery, Delivery::Sent(_)));
         let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
     }
+}
+
+/// I-24: no page can say "a code was sent" unless one was: what it would say is not there.
+#[tokio::test]
+async fn what_a_page_says_of_a_code_is_there_only_if_one_was_sent() {
+    let shown = |challenge: &Challenge| {
+        let page = serde_json::to_value(challenge).unwrap();
+        assert!(page.get("code").is_none(), "{page}");
+        let delivery = page["delivery"].as_object().unwrap();
+        let fields: Vec<_> = delivery.keys().cloned().collect();
+        (delivery["state"].as_str().unwrap().to_owned(), fields.join(" "))
+    };
+    for kind in kinds_that_surely_failed() {
+        let world = World::new().await;
+        world.outbox.fail_with(Some(kind));
+        let challenge = world.begin("alice").await;
+        assert_eq!(challenge.delivery.sent(), None, "{kind:?}");
+        assert_eq!(failure(&challenge.delivery), kind);
+        assert_eq!(shown(&challenge), ("failed".into(), "destination error method state".into()));
+    }
+    let world = World::new().await;
+    world.outbox.fail_with(Some(SendErrorKind::Unknown));
+    let challenge = world.begin("alice").await;
+    assert_eq!(challenge.delivery.sent(), None);
+    assert_eq!(shown(&challenge), ("perhaps_sent".into(), "destination expires_at method reference state".into()));
+    let early = world.begin("alice").await;
+    assert_eq!(early.delivery.sent(), None);
+    assert_eq!(shown(&early), ("not_made".into(), "denied state".into()));
+    world.outbox.fail_with(None);
+    world.wait_for_the_spacing();
+    let challenge = world.begin("alice").await;
+    let code = challenge.delivery.sent().unwrap();
+    assert_eq!(
+        (code.destination.as_str(), code.reference.as_str()),
+        ("a***@example.com", &*world.outbox.last().reference)
+    );
+    assert_eq!(shown(&challenge), ("sent".into(), "destination expires_at method reference state".into()));
 }
 
 /// The fallback has the limits of a resend, and is one step, not a loop.
@@ -97,8 +133,8 @@ async fn the_fallback_stays_within_the_budget_and_is_tried_once() {
     let attempts = capped.outbox.attempts();
     capped.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
     let challenge = capped.begin("alice").await;
-    assert_eq!(challenge.delivery, Delivery::Failed { error: SendErrorKind::Permanent });
-    assert_eq!(challenge.code.as_ref().unwrap().method, Method::Sms);
+    assert_eq!(failure(&challenge.delivery), SendErrorKind::Permanent);
+    assert!(matches!(challenge.delivery, Delivery::Failed { method: Method::Sms, .. }));
     assert_eq!(capped.outbox.attempts() - attempts, 1);
 
     let failing = World::with(|builder| builder.fall_back_to_email(true)).await;
@@ -106,7 +142,7 @@ async fn the_fallback_stays_within_the_budget_and_is_tried_once() {
     let (attempts, sends) = (failing.outbox.attempts(), failing.charged_sends(&failing.alice));
     failing.outbox.fail_with(Some(SendErrorKind::Transient));
     let challenge = failing.begin("alice").await;
-    assert_eq!(challenge.delivery, Delivery::Failed { error: SendErrorKind::Transient });
+    assert_eq!(failure(&challenge.delivery), SendErrorKind::Transient);
     assert_eq!(failing.outbox.attempts() - attempts, 2);
     assert_eq!(failing.charged_sends(&failing.alice) - sends, 2);
 
@@ -116,7 +152,7 @@ async fn the_fallback_stays_within_the_budget_and_is_tried_once() {
     let attempts = unreachable.outbox.attempts();
     unreachable.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
     let challenge = unreachable.begin("alice").await;
-    assert_eq!(challenge.delivery, Delivery::Failed { error: SendErrorKind::Permanent });
+    assert_eq!(failure(&challenge.delivery), SendErrorKind::Permanent);
     assert_eq!(unreachable.outbox.attempts() - attempts, 1);
 }
 
@@ -132,7 +168,7 @@ async fn the_fallback_stays_within_the_hour() {
         world.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
         world.clock.set(first + 60 * MINUTE - before_the_end);
         let challenge = world.begin("alice").await;
-        assert_eq!(challenge.delivery == Delivery::Sent, sends == 2);
+        assert_eq!(challenge.delivery.sent().is_some(), sends == 2);
         assert_eq!(world.outbox.attempts() - attempts, sends);
         assert_eq!(world.charged_sends(&world.alice), 2 + sends);
     }
@@ -166,7 +202,7 @@ async fn after_a_fallback_only_the_code_in_the_email_counts() {
     world.rewire(world.users.clone(), world.factors.clone(), sender, |builder| builder.fall_back_to_email(true));
     let challenge = world.begin("alice").await;
     let [by_sms, by_email] = &handed.handed()[..] else { panic!("{:?}", handed.handed()) };
-    assert_eq!(challenge.code.as_ref().unwrap().reference.as_str(), by_email.reference);
+    assert_eq!(challenge.delivery.sent().unwrap().reference.as_str(), by_email.reference);
     assert_eq!(reason(&world.submit(&challenge.token, &by_sms.code).await), Reason::WrongCode);
     let _ = authenticated(world.submit(&challenge.token, &by_email.code).await);
 }
@@ -179,7 +215,7 @@ async fn a_queued_message_is_told_as_queued() {
     world.rewire(world.users.clone(), world.factors.clone(), sender, |builder| builder);
     world.events.clear();
     let challenge = world.begin("alice").await;
-    assert_eq!(challenge.delivery, Delivery::Queued);
+    assert!(matches!(challenge.delivery, Delivery::Queued(_)));
     assert!(matches!(world.only_event().kind, EventKind::CodeRequired { .. }));
     let _ = authenticated(world.submit(&challenge.token, &handed.handed()[0].code).await);
 }
@@ -201,9 +237,9 @@ async fn a_message_carries_what_a_sender_needs() {
     let challenge = world.begin("alice").await;
     let lines = lines.lock().unwrap().clone();
     assert_eq!(lines[..2], ["acme", "alice"]);
-    assert_eq!(lines[3], challenge.code.as_ref().unwrap().reference.as_str());
+    assert_eq!(lines[3], challenge.delivery.sent().unwrap().reference.as_str());
     assert!(lines.iter().all(|line| line.chars().all(|c| c.is_ascii_alphanumeric())));
-    assert_eq!(challenge.code.unwrap().expires_at, world.now() + 3 * MINUTE);
+    assert_eq!(challenge.delivery.sent().unwrap().expires_at, world.now() + 3 * MINUTE);
 }
 
 /// I-06, I-40: four logins wait at once; while their codes live a fifth is refused, and then the oldest idle one gives way.

@@ -257,7 +257,7 @@ impl<const FAULT: u8> System<FAULT> {
     }
 
     fn proving(&mut self, challenge: SetupChallenge) -> Answer {
-        let method = challenge.code.method;
+        let method = challenge.delivery.sent().unwrap().method;
         self.proofs.push((challenge.token, self.last_code()));
         Answer::Proving(method)
     }
@@ -270,7 +270,7 @@ impl<const FAULT: u8> System<FAULT> {
                 None => Answer::Denied(denied.reason()),
             },
             LoginStep::CodeRequired(challenge) => {
-                let sent = challenge.code.as_ref().map(|code| code.method);
+                let sent = challenge.delivery.sent().map(|code| code.method);
                 let code = sent.map(|_| self.last_code());
                 if let Some(login) = login {
                     let held = &mut self.logins[login];

@@ -404,7 +404,7 @@ async fn sweeping_every_hour_gives_a_guesser_nothing() {
                 world.clock.advance(60 * MINUTE);
                 if hour % 6 == 0
                     && let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await
-                    && challenge.code.is_some()
+                    && challenge.delivery.sent().is_some()
                 {
                     let step = world.submit(&challenge.token, &world.wrong_code()).await;
                     learned +=

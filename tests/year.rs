@@ -222,7 +222,7 @@ impl Year {
                 challenge(self.world.try_begin(name, PASSWORD).await)
             }
         };
-        if challenge.code.is_some() {
+        if challenge.delivery.sent().is_some() {
             let code = self.world.outbox.codes().iter().rfind(|sent| sent.user == *id).unwrap().code.clone();
             if let LoginStep::Authenticated(_) = self.world.submit(&challenge.token, &code).await {
                 *self.owners.entry(format!("{name} {how}")).or_default() += 1;

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::{
-    Argon2id, Authenticated, Channel, DeviceToken, EmailAddress, Login, LoginFlow, LoginName, LoginStep, ManualClock,
-    Scope, TenantId, TrustDevice, User, UserId,
+    Argon2id, Authenticated, Channel, Delivery, DeviceToken, EmailAddress, Login, LoginFlow, LoginName, LoginStep,
+    ManualClock, Scope, TenantId, TrustDevice, User, UserId,
 };
 use terminal::{PrintingSender, Terminal};
 
@@ -117,9 +117,15 @@ async fn sign_in_at_the_prompt(app: &App) -> Result<Authenticated, Box<dyn Error
             match step {
                 LoginStep::Authenticated(done) => return Ok(done),
                 LoginStep::CodeRequired(challenge) => {
-                    if let Some(code) = &challenge.code {
-                        app.terminal.say(&format!("A code went to {} (message {}).", code.destination, code.reference));
-                    }
+                    app.terminal.say(&match &challenge.delivery {
+                        Delivery::Sent(code) | Delivery::Queued(code) => {
+                            format!("A code went to {} (message {}).", code.destination, code.reference)
+                        }
+                        Delivery::PerhapsSent(code) => {
+                            format!("If a message reaches {}, it is {}.", code.destination, code.reference)
+                        }
+                        other => format!("No code was sent: {other:?}."),
+                    });
                     pending = Some(challenge.token);
                 }
                 LoginStep::Denied(denied) => {

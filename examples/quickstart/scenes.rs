@@ -89,8 +89,8 @@ async fn another_code(app: &App) -> Shown {
     let LoginStep::CodeRequired(again) = app.flow.resend(&app.tenant, &challenge.token, ResendTo::Same).await? else {
         return Err("another code should be sent by now".into());
     };
-    let reference = again.code.as_ref().map(|code| code.reference.to_string()).unwrap_or_default();
-    app.terminal.say(&format!("The page now says: enter the code from message {reference}."));
+    let sent = again.delivery.sent().ok_or("another code should be on its way")?;
+    app.terminal.say(&format!("The page now says: enter the code from message {}.", sent.reference));
     let step = app.flow.submit_code(&app.tenant, &challenge.token, &first.as_str().into(), TrustDevice::No).await?;
     app.terminal
         .say(&format!("{first}, from the first message: {}", step.denied().ok_or("an earlier code should be dead")?));
@@ -102,8 +102,8 @@ async fn codes_by_sms(app: &App) -> Shown {
     app.wait(30);
     let account = app.flow.account(&app.tenant, &grant);
     let setup = account.use_sms(&PhoneNumber::new("+819012345634")?).await?;
-    app.terminal
-        .say(&format!("A code went to {}. Until it is entered, codes still go by email.", setup.code.destination));
+    let sent = setup.delivery.sent().ok_or("a code should be on its way")?;
+    app.terminal.say(&format!("A code went to {}. Until it is entered, codes still go by email.", sent.destination));
     account.confirm_method(&setup.token, &app.messages.last_code().into()).await?;
     app.wait(30);
     let challenge = begin(app, "alice").await?;
@@ -167,10 +167,10 @@ async fn reset(app: &App) -> Shown {
         Validity::Valid(_) => return Err("a reset should end the session".into()),
     }
     let challenge = begin(app, "alice").await?;
-    let to = challenge.code.as_ref().map(|code| code.destination.to_string()).unwrap_or_default();
+    let sent = challenge.delivery.sent().ok_or("a code should be on its way")?;
     app.terminal.say(&format!(
-        "She starts from nothing: the code goes to {to}, and there is no backup code ({}).",
-        challenge.alternatives.backup_code
+        "She starts from nothing: the code goes to {}, and there is no backup code ({}).",
+        sent.destination, challenge.alternatives.backup_code
     ));
     match app.flow.account(&app.tenant, &session).overview().await {
         Err(refused) if refused.denied().is_some_and(|denied| denied.reason() == Reason::SessionStale) => Ok(()),

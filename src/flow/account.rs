@@ -3,14 +3,14 @@
 use crate::clock::Timestamp;
 use crate::contact::{Method, PhoneNumber};
 use crate::error::Error;
-use crate::flow::driver::{Subject, issued};
-use crate::flow::step::{MethodChange, SetupChallenge};
+use crate::flow::driver::Subject;
+use crate::flow::step::{Delivery, MethodChange, SetupChallenge};
 use crate::flow::{Inner, LoginFlow};
 use crate::grant::SavedGrant;
 use crate::ids::{DeviceId, TenantId};
 use crate::machine::{
-    Case, Confirmed, Decision, Need, OutgoingCode, SetupTarget, StartedSetup, TokenKind, TokenSecret, read_code,
-    read_token, refuse_account, write_token,
+    Case, Confirmed, Decision, Need, SetupTarget, StartedSetup, TokenKind, TokenSecret, read_code, read_token,
+    refuse_account, write_token,
 };
 use crate::overview::Overview;
 use crate::reason::{Denied, Reason, Refused};
@@ -145,15 +145,14 @@ impl Account<'_> {
             StartedSetup::Done(method) => Ok(MethodChange::Done(method)),
             StartedSetup::Prove { token, code } => {
                 let delivery = inner.deliver(self.subject(), &user, &code, Purpose::MethodSetup, at).await;
-                Ok(MethodChange::Prove(self.page(&token, &code, delivery)))
+                Ok(MethodChange::Prove(self.page(&token, delivery)))
             }
         }
     }
 
-    fn page(&self, token: &TokenSecret, code: &OutgoingCode, delivery: crate::flow::Delivery) -> SetupChallenge {
+    fn page(&self, token: &TokenSecret, delivery: Delivery) -> SetupChallenge {
         SetupChallenge {
             token: SetupToken::new(write_token(TokenKind::Setup, token, None)),
-            code: issued(code),
             delivery,
             digits: self.inner().rules.limits.digits,
         }

@@ -196,7 +196,7 @@ impl Inner {
         if self.rules.limits.fall_back_to_email
             && user.email.is_some()
             && open.code.as_ref().is_ok_and(|code| matches!(code.destination, Destination::Sms(_)))
-            && matches!(delivery, Delivery::Failed { error } if error.surely_not_sent())
+            && matches!(delivery, Delivery::Failed { .. })
         {
             let token = open.token.clone();
             // If this breaks, the login that was begun stands all the same, with its failed delivery.
@@ -239,12 +239,17 @@ impl Inner {
             language: user.language.clone(),
         };
         match self.sender.send_code(&message).await {
-            Ok(Accepted::Sent) => Delivery::Sent,
-            Ok(Accepted::Queued) => Delivery::Queued,
+            Ok(Accepted::Sent) => Delivery::Sent(issued(code)),
+            Ok(Accepted::Queued) => Delivery::Queued(issued(code)),
             Err(error) => {
                 let kind = error.kind();
                 self.delivery_failed(subject, code.login, &code.destination, kind, at);
-                Delivery::Failed { error: kind }
+                if kind.surely_not_sent() {
+                    let destination = code.destination.masked();
+                    Delivery::Failed { method: code.destination.method(), destination, error: kind }
+                } else {
+                    Delivery::PerhapsSent(issued(code))
+                }
             }
         }
     }
@@ -269,7 +274,6 @@ impl Inner {
         Challenge {
             token: PendingToken::new(write_token(TokenKind::Pending, &open.token, Some(subject.user))),
             login: open.login,
-            code: open.code.as_ref().ok().map(issued),
             delivery,
             digits: self.rules.limits.digits,
             attempts_left: open.attempts_left,
@@ -281,7 +285,7 @@ impl Inner {
 }
 
 /// What a page may know of a code.
-pub(super) fn issued(code: &OutgoingCode) -> IssuedCode {
+fn issued(code: &OutgoingCode) -> IssuedCode {
     IssuedCode {
         method: code.destination.method(),
         destination: code.destination.masked(),

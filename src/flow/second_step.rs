@@ -92,7 +92,8 @@ impl LoginFlow {
     ///
     /// # Errors
     ///
-    /// [`Error`] if a plug-in other than the sender fails. A failed delivery is [`Delivery::Failed`](crate::Delivery::Failed).
+    /// [`Error`] if a plug-in other than the sender fails. A failed delivery is
+    /// [`Delivery::Failed`](crate::Delivery::Failed) or [`Delivery::PerhapsSent`](crate::Delivery::PerhapsSent).
     ///
     /// # Cancel safety
     ///

@@ -92,10 +92,7 @@ pub struct Challenge {
     pub token: PendingToken,
     /// The login, for audit logs.
     pub login: LoginId,
-    /// The code that was made in this step, if one was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<IssuedCode>,
-    /// What became of it.
+    /// Whether a code is on its way, and which.
     pub delivery: Delivery,
     /// How many digits a code has.
     pub digits: u8,
@@ -111,7 +108,7 @@ pub struct Challenge {
     pub alternatives: Alternatives,
 }
 
-/// A code that is on its way.
+/// What a page may say of a code that is, or may be, on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct IssuedCode {
@@ -140,25 +137,49 @@ pub struct Alternatives {
     pub backup_code: bool,
 }
 
-/// What became of a code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Whether a code was sent in this step. What a page says of a code that was sent is inside the
+/// status that says it was, so that no page can say "a code was sent" after a failure.
+///
+/// As JSON it is one object, such as
+/// `{"state":"sent","method":"email","destination":"a***@example.com","reference":"BKTR",...}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
+#[must_use = "without it the page can not say whether a code was sent, and where to"]
 #[non_exhaustive]
 pub enum Delivery {
-    /// The provider has taken it.
-    Sent,
-    /// It is queued; nobody knows yet.
-    Queued,
-    /// The sender failed. The person can ask again or take another way; the send stays charged (`I-24`).
+    /// The provider or mail server has taken it.
+    Sent(IssuedCode),
+    /// It is queued; nobody knows yet whether it will be taken.
+    Queued(IssuedCode),
+    /// Nobody knows whether it went out, for example after a time-out. If the message arrives, its code
+    /// works. Say "if nothing arrives", not "a code was sent".
+    PerhapsSent(IssuedCode),
+    /// The sender failed, and the code was surely not sent. The person can ask for another or use one of
+    /// the [`Alternatives`]; the send stays charged (`I-24`).
     Failed {
-        /// How.
+        /// How it should have travelled.
+        method: Method,
+        /// Where it should have gone, masked.
+        destination: MaskedDestination,
+        /// How the sender failed.
         error: SendErrorKind,
     },
-    /// None was made now, for this reason. The login goes on: later with another code, or with the backup code.
+    /// No code was made in this step. The login goes on: later with another code, or with the backup code.
     NotMade {
         /// Why, and until when.
         denied: Denied,
     },
+}
+
+impl Delivery {
+    /// The code that was sent or queued in this step. `None` if that failed, if nobody knows
+    /// ([`PerhapsSent`](Self::PerhapsSent)), or if no code was made.
+    pub const fn sent(&self) -> Option<&IssuedCode> {
+        match self {
+            Self::Sent(code) | Self::Queued(code) => Some(code),
+            Self::PerhapsSent(_) | Self::Failed { .. } | Self::NotMade { .. } => None,
+        }
+    }
 }
 
 /// Whether the device that gives the code is to be trusted from now on.
@@ -191,9 +212,7 @@ pub struct SetupChallenge {
     /// For the client; not part of the serialised form.
     #[serde(skip)]
     pub token: SetupToken,
-    /// The code that was made.
-    pub code: IssuedCode,
-    /// What became of it.
+    /// Whether the code that proves it is on its way.
     pub delivery: Delivery,
     /// How many digits it has.
     pub digits: u8,

@@ -78,7 +78,7 @@ async fn password_reset_bypass() {
     let vouched =
         VouchedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: Some(&device) };
     let step = challenge(world.flow.begin_with_vouched_password(&vouched).await.unwrap());
-    assert_eq!(step.code.as_ref().unwrap().method, Method::Sms, "the saved number is still where codes go");
+    assert_eq!(step.delivery.sent().unwrap().method, Method::Sms, "the saved number is still where codes go");
     world.wait_for_the_spacing();
     assert!(matches!(world.try_begin("alice", "set by mail").await, LoginStep::CodeRequired(_)));
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::{
-    Accepted, Authenticated, Challenge, Channel, Code, CodeMessage, CodeSender, Commit, Denied, Destination,
+    Accepted, Authenticated, Challenge, Channel, Code, CodeMessage, CodeSender, Commit, Delivery, Denied, Destination,
     DeviceToken, EmailAddress, Entropy, Error, Event, EventKind, EventSink, Expected, FactorStore, Fault, Generation,
     Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep, ManualClock, Method, MethodChange, Notice, NoticeKind,
     Password, PasswordAttempt, PasswordHash, PasswordVerifier, PendingToken, PhoneNumber, Purpose, Reason, ResendTo,
@@ -229,6 +229,16 @@ pub fn authenticated(step: LoginStep) -> Authenticated {
     match step {
         LoginStep::Authenticated(authenticated) => authenticated,
         step => panic!("the login is complete, not {step:?}"),
+    }
+}
+
+/// How the delivery failed. A code that was perhaps sent failed with [`SendErrorKind::Unknown`].
+#[track_caller]
+pub fn failure(delivery: &Delivery) -> SendErrorKind {
+    match delivery {
+        Delivery::Failed { error, .. } => *error,
+        Delivery::PerhapsSent(_) => SendErrorKind::Unknown,
+        delivery => panic!("the delivery failed, not {delivery:?}"),
     }
 }
 

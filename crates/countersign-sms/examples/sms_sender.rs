@@ -38,9 +38,9 @@ use countersign::budget::{Budgeted, MemoryBudget, SendLimits, SendRefusal};
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::message::Messages;
 use countersign::{
-    Accepted, Channel, Clock, Code, CodeMessage, CodeSender, Destination, EmailAddress, Language, LoginFlow, LoginName,
-    LoginStep, ManualClock, Notice, PhoneNumber, Scope, SendError, SystemClock, TenantId, TrustDevice, User, UserId,
-    VouchedLogin,
+    Accepted, Channel, Clock, Code, CodeMessage, CodeSender, Delivery, Destination, EmailAddress, Language, LoginFlow,
+    LoginName, LoginStep, ManualClock, Notice, PhoneNumber, Scope, SendError, SystemClock, TenantId, TrustDevice, User,
+    UserId, VouchedLogin,
 };
 use countersign_sms::{AwsCredentials, Origin, ReqwestHttp, SmsSecret, SmsSender, Sns, Twilio, Vonage};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -96,11 +96,13 @@ async fn main() -> Result<(), Failed> {
     clock.advance(Duration::from_secs(60));
 
     let change = flow.account(grant.tenant(), &grant).use_sms(&to).await?;
-    let code = &change.code;
-    println!(
-        "Page: a code went to {}. Reference {}. Delivery: {:?}",
-        code.destination, code.reference, change.delivery
-    );
+    match &change.delivery {
+        Delivery::Sent(code) => println!("Page: a code went to {}. Reference {}.", code.destination, code.reference),
+        Delivery::PerhapsSent(code) => {
+            println!("Page: if a message arrives at {}, it has reference {}.", code.destination, code.reference);
+        }
+        other => return Err(format!("no code was sent: {other:?}").into()),
+    }
     let typed = match &mut sink {
         Some(sink) => {
             let sms = sink.recv().await.ok_or("the local server has gone")?;
