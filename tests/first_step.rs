@@ -6,8 +6,9 @@ mod support;
 use std::time::Duration;
 
 use countersign::{
-    Basis, Channel, CredentialsCause, EventKind, Exemption, Fault, LoginName, LoginStep, PasswordHash, Pepper,
-    PolicyContext, Reason, Requirement, Scope, TwoFactorPolicy, UserStatus, VouchedLogin,
+    Basis, Channel, CredentialsCause, EventKind, Exemption, Fault, LockState, LoginName, LoginStep, PasswordHash,
+    Pepper, PolicyContext, Reason, Requirement, Scope, Staleness, TwoFactorPolicy, User, UserStatus, Validity,
+    VouchedLogin,
 };
 use support::*;
 
@@ -263,6 +264,73 @@ async fn passwords_and_codes_do_not_touch_each_others_counters() {
         world.clock.advance(20 * MINUTE);
     }
     assert_eq!(world.record(&world.bob)["code_failures"], serde_json::Value::Null);
+}
+
+/// I-13: what is guessed at an earlier password says nothing of a new one. The owner whose password
+/// was reset comes in at once, and guesses at the new one are counted from zero.
+#[tokio::test]
+async fn a_new_password_is_not_locked_by_guesses_at_the_earlier_one() {
+    type Change = fn(&mut User);
+    let another_hash: (&str, Change) =
+        ("the new one", |user| user.password_hash = Some(PasswordHash::new("the new one")));
+    let another_stamp: (&str, Change) = (PASSWORD, |user| user.security_stamp = Some("2".into()));
+    for (password, change) in [another_hash, another_stamp] {
+        let world = World::new().await;
+        for _ in 0..10 {
+            let _ = world.try_begin("alice", WRONG).await;
+        }
+        assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
+        world.change(&world.alice, change);
+        let seen = world.flow.operator("T-1").unwrap().status(&world.acme, &world.alice).await;
+        assert_eq!(seen.unwrap().unwrap().passwords, LockState::Open, "the page says so, too");
+        assert!(matches!(world.try_begin("alice", password).await, LoginStep::CodeRequired(_)));
+        assert_eq!(world.record(&world.alice)["password"]["failures"], serde_json::Value::Null);
+    }
+}
+
+/// I-16, I-17: a wrong password under a new hash is the first of a new row, by the same calls; the
+/// tenth of them locks, and then the new password is refused as well.
+#[tokio::test]
+async fn guesses_at_a_new_password_count_from_zero_and_lock_again() {
+    let world = World::new().await;
+    let session = world.sign_in("alice").await;
+    for _ in 0..10 {
+        let _ = world.try_begin("alice", WRONG).await;
+    }
+    world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new("the new one")));
+    for row in 1..=10 {
+        world.calls.clear();
+        world.events.clear();
+        assert_eq!(reason(&world.try_begin("alice", WRONG).await), Reason::InvalidCredentials);
+        assert_eq!(world.calls.all(), ["find_by_login", "verify", "find_by_id", "load", "commit"]);
+        let locked = Some(world.now() + MINUTE).filter(|_| row == 10);
+        let event = EventKind::CredentialsRefused { cause: CredentialsCause::WrongPassword, locked_until: locked };
+        assert_eq!(world.only_event().kind, event);
+        assert_eq!(world.record(&world.alice)["password"]["failures"]["streak"], row);
+    }
+    assert_eq!(reason(&world.try_begin("alice", "the new one").await), Reason::InvalidCredentials);
+    // What hung on the earlier password is over, also where only wrong ones came since.
+    let stale = world.flow.revalidate(&world.acme, &session.grant).await.unwrap();
+    assert!(matches!(stale, Validity::Stale(Staleness::PasswordChanged)), "{stale:?}");
+}
+
+/// I-10: the same password under another hash is the same password, and its lock stays.
+#[tokio::test]
+async fn a_rehash_of_the_same_password_leaves_its_lock() {
+    let world = World::new().await;
+    let outdated = || Some(PasswordHash::new(format!("outdated:{PASSWORD}")));
+    world.change(&world.alice, |user| user.password_hash = outdated());
+    let _ = world.sign_in("alice").await;
+    assert_eq!(world.events.kinds()[0], EventKind::PasswordRehashed { saved: true });
+    for _ in 0..10 {
+        let _ = world.try_begin("alice", WRONG).await;
+    }
+    for hash in [outdated(), Some(PasswordHash::new(PASSWORD)), outdated()] {
+        world.change(&world.alice, |user| user.password_hash = hash.clone());
+        let before = world.row(&world.alice);
+        assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
+        assert_eq!(world.row(&world.alice), before, "the lock stands, and nothing is written");
+    }
 }
 
 /// I-35: single sign-on, partners and programs come in without a code, under a reason that the grant names, and change nothing.

@@ -217,7 +217,7 @@ impl LoginFlowBuilder {
     }
 
     /// How long the first password lock lasts, at least a second, and the longest, at most an hour: anybody can cause it, and the owner
-    /// must get in (`I-13`).
+    /// must get in (`I-13`). A new password lifts it; another hash of the same password does not.
     pub const fn password_lock(mut self, first: Duration, longest: Duration) -> Self {
         self.numbers.password_lock = first;
         self.numbers.longest_password_lock = longest;

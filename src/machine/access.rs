@@ -109,11 +109,12 @@ impl Case<'_> {
     /// What the account page and the administrator's page show.
     pub(crate) fn overview(&self, user: &User) -> Overview {
         let limits = self.limits();
-        let lock = |failures: &Failures, rule: &FailureRule| match failures.gate(self.now, rule) {
+        let state = |gate: Gate| match gate {
             Gate::Open => LockState::Open,
             Gate::LockedUntil(until) => LockState::LockedUntil { until: until.to_time() },
             Gate::Suspended => LockState::Suspended,
         };
+        let lock = |failures: &Failures, rule: &FailureRule| state(failures.gate(self.now, rule));
         Overview {
             method: self.record.method(),
             email: self.destination(user, Method::Email).map(|destination| destination.masked()),
@@ -129,7 +130,7 @@ impl Case<'_> {
                 })
                 .collect(),
             backup_code_made_at: self.record.backup.as_ref().map(|backup| backup.made.to_time()),
-            passwords: lock(&self.record.password.failures, &limits.passwords),
+            passwords: state(self.password_gate()),
             codes: lock(&self.record.code_failures, &limits.codes),
             backup_codes: lock(&self.record.backup_failures, &limits.backup_codes),
         }

@@ -62,11 +62,24 @@ pub(crate) enum Write {
 impl Case<'_> {
     /// Whether a right password counts at the moment.
     pub(crate) fn password_open(&self) -> bool {
-        self.record.password.failures.gate(self.now, &self.limits().passwords) == Gate::Open
+        self.password_gate() == Gate::Open
+    }
+
+    /// Whether passwords are compared. Failures of an earlier password say nothing about the one
+    /// that the user has now.
+    pub(super) fn password_gate(&self) -> Gate {
+        if self.same_password() {
+            self.record.password.failures.gate(self.now, &self.limits().passwords)
+        } else {
+            Gate::Open
+        }
     }
 
     /// Decides the first step.
     pub(crate) fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Decision<FirstStep>, Error> {
+        if attempt.user.is_some() {
+            self.adopt_password();
+        }
         let open = self.password_open();
         // Whether or not passwords are locked: what is seen here ends what hung on the user's being active.
         if attempt.user.is_some_and(|user| user.status != UserStatus::Active) {
@@ -83,7 +96,7 @@ impl Case<'_> {
             (Some(user), Some(password)) => (user, password),
         };
         self.changed |= self.record.password.failures.succeed();
-        self.meet_password(user, attempt.rehashed);
+        self.note_rehash(user, attempt.rehashed);
         let context = PolicyContext::new(self.tenant, self.settings.scope, user, attempt.channel);
         let decision = match attempt.policy.decide(&context).map_err(Error::policy)? {
             Requirement::Exempt(exemption) => {
@@ -128,13 +141,20 @@ impl Case<'_> {
         Decision::new(FirstStep { next: denied, write: Write::Always }, event)
     }
 
-    /// Notes which password was right. If it is another than before, what hung on the earlier one dies (`I-30`).
-    fn meet_password(&mut self, user: &User, rehashed: Option<&PasswordHash>) {
+    /// Makes the record belong to the password that the user has now. If that is another than
+    /// before, what hung on the earlier one dies (`I-30`), its failures and its lock too: they
+    /// counted guesses at a password that nobody can log in with any more.
+    fn adopt_password(&mut self) {
         if !self.same_password() {
             self.record.password.epoch = self.user_epoch;
             self.record.password.rehashed.clear();
+            self.changed |= self.record.password.failures.succeed();
             self.deactivate();
         }
+    }
+
+    /// Notes another hash of the password that was just right, before it is saved with the user.
+    fn note_rehash(&mut self, user: &User, rehashed: Option<&PasswordHash>) {
         if let Some(hash) = rehashed {
             let mut renewed = user.clone();
             renewed.password_hash = Some(hash.clone());

@@ -50,6 +50,12 @@ impl Reference {
 
     pub(super) fn begin(&mut self, who: Who, door: Door, right: bool, device: Option<usize>) -> Answer {
         let (now, host) = (self.now, self.hosts[&who].clone());
+        if self.factor(who).password != host.password {
+            let factor = self.factor(who);
+            factor.password = host.password;
+            factor.passwords.succeed();
+            self.end_all(who);
+        }
         if !host.active {
             self.end_all(who);
         }
@@ -62,10 +68,6 @@ impl Reference {
             return Answer::Denied(Reason::InvalidCredentials);
         }
         factor.passwords.succeed();
-        if factor.password != host.password {
-            factor.password = host.password;
-            self.end_all(who);
-        }
         if let Some(why) = self.exempt(who, door) {
             return self.enter(who, door, How::Exempt(why), 0);
         }
@@ -419,11 +421,9 @@ impl Reference {
     /// What an administrator's page shows of a user: the locks of passwords, codes and backup codes.
     pub fn gates(&self, who: Who) -> [Gate; 3] {
         let factor = self.factors.get(&who).cloned().unwrap_or_default();
-        [
-            factor.passwords.gate(self.now, PASSWORDS),
-            factor.codes.gate(self.now, CODES),
-            factor.backups.gate(self.now, BACKUPS),
-        ]
+        // What was guessed at an earlier password locks nothing.
+        let passwords = if self.same_password(who) { factor.passwords.gate(self.now, PASSWORDS) } else { Gate::Open };
+        [passwords, factor.codes.gate(self.now, CODES), factor.backups.gate(self.now, BACKUPS)]
     }
 
     /// Whether what hangs on the password of today is that of the factor.

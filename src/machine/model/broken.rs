@@ -44,6 +44,7 @@ caught! {
     a_password_of_before_lets_nobody_in_now: CheckForgotten breaks I01 in policy;
     an_unknown_name_that_is_not_counted_tells_itself_apart: PhantomSkipped breaks I17 in passwords;
     a_lock_that_clears_its_count_never_grows: LockClearsPasswords breaks I16 in passwords;
+    a_lock_that_outlives_its_password_keeps_the_owner_out: PasswordChangeUnseen breaks I16 in passwords;
     a_device_that_outlives_the_password_skips_the_code: PasswordChangeUnseen breaks I30 in devices;
     a_device_at_its_very_end_is_over: DeviceExpiryInclusive breaks I29 in devices;
     a_token_of_any_tenant_opens_the_wrong_door: AnyTenant breaks I03 in tenants;

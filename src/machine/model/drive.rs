@@ -263,7 +263,9 @@ impl Focus {
 
     fn charge_password(&self, world: &mut World, decided: &Decided) {
         let right = self.knows(decided.step, decided.host) && decided.host.is_some_and(|host| host.active);
-        let passwords = &mut world.ledger(decided.subject).passwords;
+        let ledger = world.ledger(decided.subject);
+        ledger.meet(decided.host);
+        let passwords = &mut ledger.passwords;
         if passwords.open(decided.at, Budget::passwords()) {
             if right { passwords.succeed() } else { passwords.charge(decided.at, Budget::passwords()) }
         }

@@ -70,7 +70,7 @@ impl Focus {
             Step::Begin { slot, device, .. } => (device, self.seats[slot].0),
             _ => (Presented::Nothing, By::Attacker),
         };
-        let open = world.ledger(*subject).passwords.open(*at, Budget::passwords());
+        let open = world.ledger(*subject).passwords_of(*host).open(*at, Budget::passwords());
         let counted = if subject.person == super::world::Person::Nobody { Claim::I17 } else { Claim::I16 };
         let Some(host) = host.filter(|host| password && host.active) else {
             // Whatever was wrong, the answer is the same.
@@ -309,8 +309,10 @@ impl Focus {
             Effect::Refused(Reason::LoginOver) => Mark::LoginOver,
             Effect::Refused(Reason::NoLiveCode) => Mark::NoLiveCode,
             Effect::Refused(Reason::InvalidCredentials) => {
-                let locked =
-                    world.ledgers.get(&decided.subject).is_some_and(|it| decided.at < it.passwords.locked_until);
+                let locked = world
+                    .ledgers
+                    .get(&decided.subject)
+                    .is_some_and(|it| decided.at < it.passwords_of(decided.host).locked_until);
                 if locked { Mark::PasswordLocked } else { Mark::InvalidCredentials }
             }
             Effect::MethodChanged => Mark::MethodChanged,

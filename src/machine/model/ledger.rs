@@ -4,7 +4,7 @@ use stateright::Property;
 
 use super::focus::Focus;
 use super::stand_ins::{BACKUP_LOCK, LOCK, LOCK_AFTER, MONTH, PASSWORD_LOCK, ROLLING, SUSPEND_AFTER};
-use super::world::{Moment, World, ms};
+use super::world::{Host, Moment, World, ms};
 
 /// How often all that was saved of a user was cleared. Whatever was made in an earlier life is dead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -18,6 +18,8 @@ pub(super) struct Life {
 pub(super) struct Ledger {
     pub(super) life: Life,
     pub(super) passwords: Account,
+    /// The password that those failures were guesses at, once one was tried.
+    guessed: Option<u8>,
     pub(super) codes: Account,
     pub(super) backup: Account,
     pub(super) setups: Account,
@@ -34,6 +36,19 @@ impl Ledger {
     /// A reset, or the tenant's switching off: nothing is left (`I-26`, `I-27`).
     pub(super) fn cleared(life: Life) -> Self {
         Self { life, ..Self::default() }
+    }
+
+    /// The failures that count for the password that the user has now: those of an earlier one do
+    /// not.
+    pub(super) fn passwords_of(&self, host: Option<Host>) -> Account {
+        let earlier = host.is_some_and(|host| self.guessed.is_some_and(|guessed| guessed != host.password));
+        if earlier { Account::default() } else { self.passwords.clone() }
+    }
+
+    /// The same, from now on.
+    pub(super) fn meet(&mut self, host: Option<Host>) {
+        self.passwords = self.passwords_of(host);
+        self.guessed = host.map(|host| host.password).or(self.guessed);
     }
 }
 

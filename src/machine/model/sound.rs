@@ -386,6 +386,7 @@ pub(super) fn passwords() -> Focus {
         Settle,
         Do(code(A, Typed::Right)),
         Disable(ALICE),
+        ChangePassword(ALICE),
         Wait(PASSWORD_LOCK),
         Do(Step::Unlock { subject: ALICE }),
     ];
