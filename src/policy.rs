@@ -22,6 +22,21 @@ pub enum Scope {
     SystemAdministratorsOnly,
 }
 
+impl Scope {
+    /// Whether it asks fewer people for a second factor than the other one does, under the standard policy.
+    pub(crate) const fn asks_fewer_than(self, other: Self) -> bool {
+        self.reach() < other.reach()
+    }
+
+    const fn reach(self) -> u8 {
+        match self {
+            Self::DoNotUse => 0,
+            Self::SystemAdministratorsOnly => 1,
+            Self::EntireTenant => 2,
+        }
+    }
+}
+
 /// How a person or a program comes in. There is no default: a forgotten channel would be a hole (`I-35`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -115,7 +115,7 @@ pub enum Reason {
     NotInUse,
     /// The session is out of date: log in again.
     SessionStale,
-    /// The last complete login with a code or backup code is too long ago for this change (`I-32`). Log in again, and **without** the
+    /// The last complete login with a code or backup code is too long ago for this change (`I-32`, `I-34`). Log in again, and **without** the
     /// trusted-device token: with it no code would be asked for.
     ReauthenticationRequired,
     /// No number or method is being proved under this token.

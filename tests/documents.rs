@@ -60,9 +60,9 @@ fn every_test_that_a_document_names_is_there() {
 }
 
 /// The numbers of the catalogue, as SECURITY.md has them: some were given up, and stay unused.
-const CLASSES: [u32; 49] = [
+const CLASSES: [u32; 50] = [
     1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 18, 19, 20, 21, 23, 25, 26, 29, 30, 32, 33, 34, 35, 36, 38, 40, 42, 43,
-    44, 45, 46, 47, 48, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 60, 62, 63,
+    44, 45, 46, 47, 48, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 60, 62, 63, 65,
 ];
 
 #[test]
@@ -80,7 +80,7 @@ fn every_class_of_attack_has_its_row_and_every_test_of_the_catalogue_is_in_one()
             tests += 1;
         }
     }
-    assert_eq!(tests, CLASSES.len() - 1, "the last is out of reach of any code");
+    assert_eq!(tests, CLASSES.len() - 1, "63 is out of reach of any code");
 }
 
 /// Email is no second factor under NIST SP 800-63B-4, and SMS a restricted one: the front page says so and claims nothing.

@@ -3,32 +3,168 @@
 
 mod support;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use countersign::memory::MemoryUsers;
 use countersign::{
-    Actor, Channel, Error, EventKind, Fault, Login, LoginName, Password, PasswordAttempt, PasswordHash, Reason, Scope,
-    Staleness, TenantId, TrustDevice, User, UserId, UserStore, Validity,
+    Actor, Channel, Error, EventKind, Exemption, FactorStore, Fault, Login, LoginName, Password, PasswordAttempt,
+    PasswordHash, PolicyContext, Reason, Refused, Requirement, SavedGrant, Scope, Staleness, StandardPolicy, TenantId,
+    TrustDevice, TwoFactorPolicy, User, UserId, UserStore, Validity,
 };
 use support::steps::refusal;
 use support::*;
 
-/// I-32, I-34: switching off deletes the administrator's own second factor too, so it needs what changing that would need.
-#[tokio::test]
-async fn switching_off_needs_a_recent_login_with_a_code() {
-    let world = World::with(|builder| builder.trusted_devices(30 * DAY, 3)).await;
-    let trusted = world.sign_in_and_trust("root", "laptop").await;
-    let by_device = authenticated(world.begin_with_device("root", trusted.device_token.as_ref().unwrap()).await);
-    world.clock.advance(10 * MINUTE);
-    for grant in [&by_device.grant, &trusted.grant] {
-        let administration = world.flow.administration(&world.acme, grant).await.unwrap();
-        assert_eq!(refusal(administration.set_scope(Scope::DoNotUse).await), Reason::ReauthenticationRequired);
-        assert_eq!(administration.scope().await.unwrap(), Scope::EntireTenant);
+/// What an administrator can do that leaves somebody with less protection than before.
+const WEAKENS: [&str; 4] = ["off", "administrators only", "reset", "unlock"];
+
+/// Does one of them, in `acme`, to `bob`.
+async fn weaken(world: &World, grant: &SavedGrant, what: &str) -> Result<(), Refused> {
+    let administration = world.flow.administration(&world.acme, grant).await?;
+    match what {
+        "off" => administration.set_scope(Scope::DoNotUse).await.map(drop),
+        "administrators only" => administration.set_scope(Scope::SystemAdministratorsOnly).await.map(drop),
+        "reset" => administration.reset(&world.bob).await,
+        _ => administration.unlock(&world.bob).await,
     }
-    let administration = world.flow.administration(&world.acme, &trusted.grant).await.unwrap();
-    assert_eq!(administration.set_scope(Scope::SystemAdministratorsOnly).await.unwrap(), Scope::EntireTenant);
-    let fresh = world.sign_in("root").await.grant;
-    let administration = world.flow.administration(&world.acme, &fresh).await.unwrap();
-    assert_eq!(administration.set_scope(Scope::DoNotUse).await.unwrap(), Scope::SystemAdministratorsOnly);
+}
+
+/// `bob` has something to lose, and is locked.
+async fn guarded() -> World {
+    let world = World::with(|builder| builder.trusted_devices(30 * DAY, 3)).await;
+    world.make_backup_code("bob").await;
+    world.wait_for_the_spacing();
+    world.lock_codes("bob").await;
+    world
+}
+
+/// I-32, I-34: neither a session that began with a trusted device nor one that is ten minutes old takes
+/// anybody's protection away. Nothing is written, and each refusal is an event.
+#[tokio::test]
+async fn what_weakens_anybody_needs_a_recent_login_with_a_fresh_code() {
+    let world = guarded().await;
+    let trusted = world.sign_in_and_trust("root", "laptop").await;
+    world.clock.advance(10 * MINUTE);
+    let by_device = authenticated(world.begin_with_device("root", trusted.device_token.as_ref().unwrap()).await);
+    let settings = world.factors.settings(&world.acme).await.unwrap();
+    let before = world.row(&world.bob);
+    for grant in [&by_device.grant, &trusted.grant] {
+        for what in WEAKENS {
+            world.events.clear();
+            world.calls.clear();
+            assert_eq!(refusal(weaken(&world, grant, what).await), Reason::ReauthenticationRequired, "{what}");
+            let by = Actor::Administrator { user: world.root.clone() };
+            let reason = "reauthentication_required".into();
+            assert_eq!(world.events.kinds(), [EventKind::AdministrationRefused { by, reason }], "{what}");
+            for write in ["commit", "change_settings", "remove"] {
+                assert_eq!(world.calls.of(write), 0, "{what}: {write}");
+            }
+        }
+        // To look, such a session is good enough.
+        let administration = world.flow.administration(&world.acme, grant).await.unwrap();
+        assert_eq!(administration.scope().await.unwrap(), Scope::EntireTenant);
+        assert!(administration.status(&world.bob).await.is_ok());
+    }
+    assert_eq!(world.factors.settings(&world.acme).await.unwrap(), settings);
+    assert_eq!(world.row(&world.bob), before);
+}
+
+/// I-34: up to the last millisecond of `recent_login`, and with a backup code as with a code.
+#[tokio::test]
+async fn a_recent_login_with_a_code_or_backup_code_may_weaken() {
+    for what in WEAKENS {
+        for by_backup_code in [false, true] {
+            let world = guarded().await;
+            let backup = world.make_backup_code("root").await;
+            world.wait_for_the_spacing();
+            let grant = if by_backup_code {
+                let challenge = world.begin("root").await;
+                authenticated(world.submit_backup(&challenge.token, &backup).await).grant
+            } else {
+                world.sign_in("root").await.grant
+            };
+            world.clock.advance(Duration::from_millis(599_999));
+            weaken(&world, &grant, what).await.unwrap();
+        }
+    }
+}
+
+/// I-34: a session of any age may ask more people. From `DoNotUse` there is no second factor to ask for.
+#[tokio::test]
+async fn what_strengthens_needs_no_recent_login() {
+    let world = World::off_with(|builder| builder.trusted_devices(30 * DAY, 3));
+    let grant = world.sign_in("root").await.grant;
+    world.clock.advance(7 * DAY);
+    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    administration.set_scope(Scope::SystemAdministratorsOnly).await.unwrap();
+    let trusted = world.sign_in_and_trust("root", "laptop").await;
+    world.clock.advance(7 * DAY);
+    let by_device = authenticated(world.begin_with_device("root", trusted.device_token.as_ref().unwrap()).await);
+    for grant in [&trusted.grant, &by_device.grant] {
+        let administration = world.flow.administration(&world.acme, grant).await.unwrap();
+        administration.set_scope(Scope::EntireTenant).await.unwrap();
+        let back = administration.set_scope(Scope::SystemAdministratorsOnly).await;
+        assert_eq!(refusal(back), Reason::ReauthenticationRequired);
+        world.flow.operator("back").unwrap().set_scope(&world.acme, Scope::SystemAdministratorsOnly).await.unwrap();
+    }
+}
+
+/// Lets built-in administrators in with the password alone, except where they alone are asked.
+struct SparesAdministrators;
+
+impl TwoFactorPolicy for SparesAdministrators {
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+        match context.scope {
+            Scope::EntireTenant if context.user.system_administrator => {
+                Ok(Requirement::Exempt(Exemption::Application("administrator".into())))
+            }
+            _ => StandardPolicy.decide(context),
+        }
+    }
+}
+
+/// I-34: an administrator whom the policy exempts has no second factor to give. Their password must be fresh.
+#[tokio::test]
+async fn an_exempt_administrator_needs_a_recent_login() {
+    for policy_exempts in [false, true] {
+        let world = if policy_exempts {
+            let world = World::off_with(|builder| builder.policy(SparesAdministrators));
+            world.set_scope(Scope::EntireTenant).await;
+            world
+        } else {
+            World::off()
+        };
+        let grant = world.root_grant().await;
+        assert!(!grant.has_second_factor());
+        world.clock.advance(10 * MINUTE);
+        for what in ["off", "reset", "unlock"] {
+            // Where it is off already, switching off changes nothing.
+            let allowed = what == "off" && !policy_exempts;
+            match weaken(&world, &grant, what).await {
+                Ok(()) => assert!(allowed, "{what}"),
+                refused => assert!(refusal(refused) == Reason::ReauthenticationRequired && !allowed, "{what}"),
+            }
+            weaken(&world, &world.root_grant().await, what).await.unwrap();
+            if policy_exempts {
+                world.set_scope(Scope::EntireTenant).await;
+            }
+        }
+    }
+}
+
+/// I-34: a scope that stands higher in the order, but under which the policy asks the acting user no longer,
+/// weakens at least them.
+#[tokio::test]
+async fn a_scope_that_spares_the_acting_user_weakens() {
+    let world = World::off_with(|builder| builder.policy(SparesAdministrators));
+    world.set_scope(Scope::SystemAdministratorsOnly).await;
+    let grant = world.root_grant().await;
+    world.clock.advance(10 * MINUTE);
+    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    assert_eq!(refusal(administration.set_scope(Scope::EntireTenant).await), Reason::ReauthenticationRequired);
+    let grant = world.root_grant().await;
+    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    administration.set_scope(Scope::EntireTenant).await.unwrap();
 }
 
 /// An administrator who would need a code that can go nowhere is told before it is too late.

@@ -21,6 +21,19 @@ use crate::store::{Commit, Generation, Saved};
 /// with a second factor, where the policy requires one of them for an interactive login. Everybody and everything else is
 /// [`Reason::NotFound`]; ask [`LoginFlow::revalidate`] first to tell a stale session from a missing right.
 ///
+/// # What weakens somebody needs a recent login
+///
+/// [`reset`](Self::reset), [`unlock`](Self::unlock), and a [`set_scope`](Self::set_scope) that asks fewer
+/// people for a second factor need a login within the window of
+/// [`recent_login`](crate::LoginFlowBuilder::recent_login) (10 minutes by default), in which a code or a
+/// backup code was verified. A trusted device is not enough. Everything else answers
+/// [`Reason::ReauthenticationRequired`], so that a stolen or forgotten session can't take anybody's
+/// protection away.
+///
+/// Where the policy exempts the acting user there is no second factor to ask them for: in a tenant that
+/// does not use it, or under a policy of your own that lets administrators in with the password alone.
+/// Their login must be recent all the same.
+///
 /// # Errors
 ///
 /// Every method answers [`Refused::Denied`] with a reason, or [`Refused::Fault`] if a plug-in failed.
@@ -39,8 +52,10 @@ pub struct Administration<'a> {
 struct Entitled {
     current: Current,
     at: Timestamp,
-    /// Whether the acting user's own second factor allows to delete everybody's.
-    may_wipe: bool,
+    /// Whether this login is recent and strong enough to weaken somebody's protection.
+    may_weaken: bool,
+    /// Whether the scope that was asked for asks fewer people than the present one.
+    weakens: bool,
     /// Whether the acting user could not log in any more under the scope that was asked for.
     locked_out: bool,
 }
@@ -94,8 +109,11 @@ impl Administration<'_> {
     ///
     /// # Errors
     ///
-    /// See [`Administration`]; also [`Reason::ReauthenticationRequired`] if switching off would delete the acting user's own second factor and
-    /// their login with it is not recent, and [`Reason::NoDestination`] if the acting user would need a code that can go nowhere.
+    /// See [`Administration`]; also [`Reason::ReauthenticationRequired`] if the scope asks fewer people than
+    /// the one in force and the acting user's login is not recent and fresh, and [`Reason::NoDestination`] if
+    /// the acting user would need a code that can go nowhere. From fewest to most people:
+    /// [`Scope::DoNotUse`], [`Scope::SystemAdministratorsOnly`], [`Scope::EntireTenant`]; a scope under which
+    /// the policy no longer asks the acting user counts as asking fewer, wherever it stands in that order.
     pub async fn set_scope(&self, scope: Scope) -> Result<Scope, Refused> {
         for _ in 0..ATTEMPTS {
             let entitled = self.entitled_to(Some(scope)).await?;
@@ -103,7 +121,7 @@ impl Administration<'_> {
             if before == scope {
                 return Ok(before);
             }
-            if scope == Scope::DoNotUse && !entitled.may_wipe {
+            if entitled.weakens && !entitled.may_weaken {
                 return Err(self.refuse(Reason::ReauthenticationRequired, entitled.at));
             }
             if entitled.locked_out {
@@ -122,7 +140,7 @@ impl Administration<'_> {
     ///
     /// # Errors
     ///
-    /// See [`Administration`].
+    /// See [`Administration`]; [`Reason::ReauthenticationRequired`] without a recent login.
     pub async fn reset(&self, user: &UserId) -> Result<(), Refused> {
         let at = self.entitled_over(user).await?;
         self.inner().reset(self.tenant(), user, self.actor(), at).await
@@ -133,7 +151,7 @@ impl Administration<'_> {
     ///
     /// # Errors
     ///
-    /// See [`Administration`].
+    /// See [`Administration`]; [`Reason::ReauthenticationRequired`] without a recent login.
     pub async fn unlock(&self, user: &UserId) -> Result<(), Refused> {
         self.entitled_over(user).await?;
         self.inner().unlock(self.tenant(), user, self.actor()).await
@@ -162,11 +180,14 @@ impl Administration<'_> {
         Ok(self.inner().purge_progress(self.tenant(), &settings, generation).await?)
     }
 
-    /// Whether the acting user may change what belongs to this user of the tenant.
+    /// Whether the acting user may weaken the protection of this user of the tenant.
     async fn entitled_over(&self, user: &UserId) -> Result<Timestamp, Refused> {
-        let at = self.entitled().await?.at;
+        let Entitled { at, may_weaken, .. } = self.entitled().await?;
         if user == self.grant.user() {
             return Err(self.refuse(Reason::OwnAccount, at));
+        }
+        if !may_weaken {
+            return Err(self.refuse(Reason::ReauthenticationRequired, at));
         }
         if self.inner().load_user(self.tenant(), user).await?.is_none() {
             return Err(self.refuse(Reason::NotFound, at));
@@ -190,13 +211,19 @@ impl Administration<'_> {
         let (Ok(requirement), Some(user), true) = (standing, administrator, self.grant.tenant() == self.tenant) else {
             return Err(self.refuse(Reason::NotFound, case.now()));
         };
-        let locked_out = match scope {
-            Some(scope) => case.would_be_locked_out(&*inner.policy, user, scope, channel)?,
-            None => false,
+        let required = requirement == Requirement::Required;
+        let (weakens, locked_out) = match scope {
+            Some(scope) => {
+                let still_required = case.would_be_required(&*inner.policy, user, scope, channel)?;
+                let weakens = scope.asks_fewer_than(case.settings().scope) || (required && !still_required);
+                (weakens, still_required && case.is_out_of_reach(user))
+            }
+            None => (false, false),
         };
         Ok(Entitled {
             at: case.now(),
-            may_wipe: requirement != Requirement::Required || case.is_recent(self.grant),
+            may_weaken: case.may_weaken(self.grant, &requirement),
+            weakens,
             locked_out,
             current: Current {
                 settings: case.settings().clone(),

@@ -248,7 +248,8 @@ impl LoginFlowBuilder {
         self
     }
 
-    /// How long after a login with a code or backup code its user may change things on the account page (`I-32`): 1 minute to a day.
+    /// How long after a login with a code or backup code its user may change things on the account page
+    /// (`I-32`), and an administrator may weaken somebody's protection (`I-34`): 1 minute to a day.
     pub const fn recent_login(mut self, window: Duration) -> Self {
         self.numbers.recent_login = window;
         self

@@ -84,12 +84,23 @@ impl Case<'_> {
     }
 
     /// Whether a code or backup code was verified in this login, and not long ago (`I-32`).
-    pub(crate) fn is_recent(&self, grant: &SavedGrant) -> bool {
-        grant.has_second_factor() && self.now < Timestamp::from_time(grant.at()).plus(self.limits().recent_login)
+    fn is_recent(&self, grant: &SavedGrant) -> bool {
+        grant.has_second_factor() && self.is_recent_login(grant)
     }
 
-    /// Whether this user would need a code under that scope, and there is no way to get one.
-    pub(crate) fn would_be_locked_out(
+    fn is_recent_login(&self, grant: &SavedGrant) -> bool {
+        self.now < Timestamp::from_time(grant.at()).plus(self.limits().recent_login)
+    }
+
+    /// Whether this login lets its user weaken somebody's protection (`I-34`): it is recent, and a code or
+    /// backup code was verified in it. Of a user whom the policy exempts there is no code to ask for; their
+    /// password must be as fresh.
+    pub(crate) fn may_weaken(&self, grant: &SavedGrant, requirement: &Requirement) -> bool {
+        self.is_recent_login(grant) && (grant.has_second_factor() || *requirement != Requirement::Required)
+    }
+
+    /// Whether the policy would require a second factor of this user under that scope.
+    pub(crate) fn would_be_required(
         &self,
         policy: &dyn TwoFactorPolicy,
         user: &User,
@@ -97,8 +108,12 @@ impl Case<'_> {
         channel: Channel,
     ) -> Result<bool, Error> {
         let context = PolicyContext::new(self.tenant, scope, user, channel);
-        let required = policy.decide(&context).map_err(Error::policy)? == Requirement::Required;
-        Ok(required && self.places(user).is_empty() && !self.backup_code_usable())
+        Ok(policy.decide(&context).map_err(Error::policy)? == Requirement::Required)
+    }
+
+    /// Whether there is no way for this user to get or have a code.
+    pub(crate) fn is_out_of_reach(&self, user: &User) -> bool {
+        self.places(user).is_empty() && !self.backup_code_usable()
     }
 
     /// Everywhere that this user can be told something: the registered address and the proved number.

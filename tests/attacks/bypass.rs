@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use countersign::{
-    Basis, Channel, Destination, EmailAddress, Event, Exemption, Fault, Login, LoginStep, Method, PasswordHash,
-    PhoneNumber, PolicyContext, Purpose, Reason, Requirement, SavedGrant, Scope, Staleness, StandardPolicy,
-    TrustDevice, TwoFactorPolicy, Validity, VouchedLogin,
+    Basis, Channel, Destination, EmailAddress, Event, Exemption, FactorStore, Fault, Login, LoginStep, Method,
+    PasswordHash, PhoneNumber, PolicyContext, Purpose, Reason, Requirement, SavedGrant, Scope, Staleness,
+    StandardPolicy, TrustDevice, TwoFactorPolicy, Validity, VouchedLogin,
 };
 
 use crate::broken::{self, FailOpen, Nowhere, Store};
@@ -311,4 +311,55 @@ async fn policy_toggle_as_wipe() {
     let page = world.flow.administration(&world.acme, &grant).await.unwrap();
     assert_eq!(refusal(page.set_scope(Scope::DoNotUse).await), Reason::ReauthenticationRequired);
     assert_eq!(world.flow.operator("look").unwrap().scope(&world.acme).await.unwrap(), Scope::EntireTenant);
+}
+
+/// What a session of the administrator can take away from others: which of four weakenings were refused for
+/// want of a recent login with a code, and whether anything that is saved is another.
+async fn weakened_by(world: &World, grant: &SavedGrant) -> (Vec<&'static str>, bool) {
+    let saved = async || (world.factors.settings(&world.acme).await.unwrap(), world.row(&world.bob));
+    let before = saved().await;
+    let page = world.flow.administration(&world.acme, grant).await.unwrap();
+    let attempts = [
+        ("unlock", page.unlock(&world.bob).await),
+        ("reset", page.reset(&world.bob).await),
+        ("administrators only", page.set_scope(Scope::SystemAdministratorsOnly).await.map(drop)),
+        ("off", page.set_scope(Scope::DoNotUse).await.map(drop)),
+    ];
+    let mut refused = Vec::new();
+    for (what, outcome) in attempts {
+        if outcome.is_err() {
+            assert_eq!(refusal(outcome), Reason::ReauthenticationRequired, "{what}");
+            refused.push(what);
+        }
+    }
+    (refused, saved().await != before)
+}
+
+const ALL: [&str; 4] = ["unlock", "reset", "administrators only", "off"];
+
+/// Attack 65. I-34: an administrator's session that is days old, or that began with a trusted device, takes no
+/// protection from anybody. Asking more people is all that it can do.
+#[tokio::test]
+async fn weakening_without_a_fresh_factor() {
+    let mut world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
+    let _locked = world.lock_codes("bob").await;
+    let done = world.sign_in_and_trust("root", "laptop").await;
+    world.clock.advance(7 * DAY);
+    let by_device = authenticated(world.begin_with_device("root", &done.device_token.unwrap()).await).grant;
+    for grant in [&done.grant, &by_device] {
+        assert_eq!(weakened_by(&world, grant).await, (ALL.to_vec(), false));
+    }
+    world.flow.operator("fewer").unwrap().set_scope(&world.acme, Scope::SystemAdministratorsOnly).await.unwrap();
+    let page = world.flow.administration(&world.acme, &by_device).await.unwrap();
+    assert_eq!(page.set_scope(Scope::EntireTenant).await.unwrap(), Scope::SystemAdministratorsOnly);
+    // Control: a window in which the old session counts as recent. One that began with a device never does.
+    let grant = world.root_grant().await;
+    world.clock.advance(23 * 60 * MINUTE);
+    let by_device = {
+        let again = world.sign_in_and_trust("root", "laptop").await.device_token.unwrap();
+        authenticated(world.begin_with_device("root", &again).await).grant
+    };
+    world.restarted(|b| b.trusted_devices(30 * DAY, 3).recent_login(DAY));
+    assert_eq!(weakened_by(&world, &by_device).await, (ALL.to_vec(), false));
+    assert_eq!(weakened_by(&world, &grant).await, (vec![], true));
 }
