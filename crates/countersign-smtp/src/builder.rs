@@ -7,15 +7,16 @@ use std::time::Duration;
 use countersign::EmailAddress;
 use countersign::message::Messages;
 use lettre::message::Mailbox;
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::address::on_the_wire;
-use crate::connection::{Pool, Security, Server};
+use crate::auth::Credentials;
+use crate::dial::Tcp;
+use crate::pool::Pool;
 use crate::sender::SmtpSender;
+use crate::session::{Security, Server};
+use crate::tls::{Roots, Tls};
 
 /// The password for the mail server. Redacted in `Debug`, wiped when dropped; not `Clone`, not comparable.
 pub struct SmtpPassword(Zeroizing<String>);
@@ -24,6 +25,10 @@ impl SmtpPassword {
     /// Wraps the text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
     }
 }
 
@@ -65,33 +70,35 @@ pub enum ConfigError {
 /// | [`credentials`](Self::credentials) | none |
 /// | [`time_budget`](Self::time_budget) | 10 s for one message, connecting included |
 /// | [`connections`](Self::connections) | 8 at once, kept open for the next message |
-/// | [`idle_after`](Self::idle_after) | an unused connection is closed after 30 s |
+/// | [`idle_after`](Self::idle_after) | a connection is not used again after 30 s without a message |
+/// | [`probe_timeout`](Self::probe_timeout) | an idle connection has 1 s to answer before a new one replaces it |
 /// | [`from_name`](Self::from_name) | the application's name |
 /// | [`hello_name`](Self::hello_name) | this machine's name |
 #[must_use]
 pub struct SmtpBuilder {
     host: String,
     port: u16,
-    tls: Tls,
+    tls: When,
     credentials: Option<(String, SmtpPassword)>,
     root_certificate: Option<Vec<u8>>,
     only_that_root: bool,
     time_budget: Duration,
     connections: usize,
     idle_after: Duration,
+    probe_timeout: Duration,
     from_name: Option<String>,
     hello_name: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Tls {
+enum When {
     FromTheStart,
     Upgraded,
     Never,
 }
 
 impl SmtpBuilder {
-    fn new(host: impl Into<String>, port: u16, tls: Tls) -> Self {
+    fn new(host: impl Into<String>, port: u16, tls: When) -> Self {
         Self {
             host: host.into(),
             port,
@@ -102,21 +109,22 @@ impl SmtpBuilder {
             time_budget: Duration::from_secs(10),
             connections: 8,
             idle_after: Duration::from_secs(30),
+            probe_timeout: Duration::from_secs(1),
             from_name: None,
             hello_name: None,
         }
     }
 
     pub(crate) fn wrapped(host: impl Into<String>) -> Self {
-        Self::new(host, 465, Tls::FromTheStart)
+        Self::new(host, 465, When::FromTheStart)
     }
 
     pub(crate) fn starttls(host: impl Into<String>) -> Self {
-        Self::new(host, 587, Tls::Upgraded)
+        Self::new(host, 587, When::Upgraded)
     }
 
     pub(crate) fn unencrypted(port: u16) -> Self {
-        Self::new("127.0.0.1", port, Tls::Never)
+        Self::new("127.0.0.1", port, When::Never)
     }
 
     /// Another port.
@@ -156,9 +164,20 @@ impl SmtpBuilder {
         self
     }
 
-    /// After how long an unused connection is not used again: less than the server's own limit.
+    /// After how long without a message a connection is not used again.
+    ///
+    /// A connection that the server closes earlier costs nothing but a new one: it is asked (`RSET`) before
+    /// each message.
     pub const fn idle_after(mut self, idle: Duration) -> Self {
         self.idle_after = idle;
+        self
+    }
+
+    /// How long an idle connection has to answer when it is asked whether it still works, and at most half of
+    /// what is left of the time budget. One that does not answer is replaced by a new one, and the other idle
+    /// ones are dropped too.
+    pub const fn probe_timeout(mut self, timeout: Duration) -> Self {
+        self.probe_timeout = timeout;
         self
     }
 
@@ -182,8 +201,7 @@ impl SmtpBuilder {
     pub fn build(self, from: &EmailAddress, messages: Messages) -> Result<SmtpSender, ConfigError> {
         let host_ok =
             !self.host.is_empty() && self.host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:".contains(&b));
-        let hello_ok = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
-        if !host_ok || !self.hello_name.iter().all(hello_ok) {
+        if !host_ok || !self.hello_name.as_deref().is_none_or(is_hello) {
             return Err(ConfigError::Host);
         }
         if self.connections == 0 {
@@ -192,7 +210,10 @@ impl SmtpBuilder {
         if self.time_budget.is_zero() {
             return Err(ConfigError::Zero("time_budget"));
         }
-        if self.tls == Tls::Never && self.credentials.is_some() {
+        if self.probe_timeout.is_zero() {
+            return Err(ConfigError::Zero("probe_timeout"));
+        }
+        if self.tls == When::Never && self.credentials.is_some() {
             return Err(ConfigError::CredentialsWithoutTls);
         }
         let wire = on_the_wire(from).filter(|wire| !wire.needs_utf8).ok_or(ConfigError::From)?;
@@ -201,31 +222,33 @@ impl SmtpBuilder {
             return Err(ConfigError::From);
         }
         let security = match self.tls {
-            Tls::FromTheStart => Security::Wrapped(self.tls_parameters()?),
-            Tls::Upgraded => Security::StartTls(self.tls_parameters()?),
-            Tls::Never => Security::None,
+            When::FromTheStart => Security::Wrapped(self.tls()?),
+            When::Upgraded => Security::StartTls(self.tls()?),
+            When::Never => Security::None,
         };
+        let this_machine = || hostname::get().ok()?.into_string().ok().filter(|name| is_hello(name));
         let server = Server {
-            host: self.host,
-            port: self.port,
+            dial: Box::new(Tcp { host: self.host, port: self.port }),
             security,
-            credentials: self.credentials.map(|(user, password)| Credentials::new(user, (*password.0).clone())),
-            hello: self.hello_name.map_or_else(ClientId::default, ClientId::Domain),
+            credentials: self.credentials.map(|(user, password)| Credentials::new(user, password)),
+            hello: self.hello_name.or_else(this_machine),
         };
-        let pool = Pool::new(server, self.connections, self.idle_after);
+        let pool = Pool::new(server, self.connections, self.idle_after, self.probe_timeout);
         Ok(SmtpSender::new(pool, Mailbox::new(Some(name), wire.address), Arc::new(messages), self.time_budget))
     }
 
-    fn tls_parameters(&self) -> Result<TlsParameters, ConfigError> {
-        let mut tls = TlsParameters::builder(self.host.clone());
-        if self.only_that_root {
-            tls = tls.certificate_store(CertificateStore::None);
-        }
-        if let Some(pem) = &self.root_certificate {
-            tls = tls.add_root_certificate(Certificate::from_pem(pem).map_err(|_| ConfigError::RootCertificate)?);
-        }
-        tls.build().map_err(|_| ConfigError::Tls)
+    fn tls(&self) -> Result<Tls, ConfigError> {
+        let roots = match &self.root_certificate {
+            Some(pem) if self.only_that_root => Roots::Only(pem),
+            Some(pem) => Roots::SystemAnd(pem),
+            None => Roots::System,
+        };
+        Tls::new(&self.host, &roots)
     }
+}
+
+fn is_hello(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl fmt::Debug for SmtpBuilder {

@@ -7,7 +7,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 
 use crate::address::WireAddress;
-use crate::failure::{Phase, SmtpFailure, What};
+use crate::failure::{Phase, SmtpCause, SmtpFailure};
 
 /// Builds the message. Its `Message-ID` is random and under the sender's domain, so that it says nothing about this machine.
 pub(crate) fn compose(from: &Mailbox, to: &WireAddress, text: &EmailText) -> Result<Vec<u8>, SmtpFailure> {
@@ -22,13 +22,13 @@ pub(crate) fn compose(from: &Mailbox, to: &WireAddress, text: &EmailText) -> Res
         // RFC 3834: no out-of-office answers.
         .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
         .multipart(parts)
-        .map_err(|_| SmtpFailure::new(Phase::Preparation, What::Compose))?;
+        .map_err(|_| SmtpFailure::new(Phase::Preparation, SmtpCause::Compose))?;
     Ok(message.formatted())
 }
 
 fn random_hex() -> Result<String, SmtpFailure> {
     let mut bytes = [0_u8; 16];
-    SystemEntropy.fill(&mut bytes).map_err(|_| SmtpFailure::new(Phase::Preparation, What::Compose))?;
+    SystemEntropy.fill(&mut bytes).map_err(|_| SmtpFailure::new(Phase::Preparation, SmtpCause::Compose))?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 

@@ -1,11 +1,11 @@
-//! What went wrong, told without repeating anything that a server or a person said.
+//! What went wrong, without repeating anything that a server or a person said.
 
 use std::error::Error as StdError;
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use countersign::{SendError, SendErrorKind};
-use lettre::transport::smtp::Error as SmtpError;
+
+use crate::reply::EnhancedCode;
 
 /// How far a conversation with the server was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,7 +15,7 @@ pub enum Phase {
     Preparation,
     /// Waiting for a free connection.
     Waiting,
-    /// Connecting: name, TCP, TLS, greeting.
+    /// Connecting: name, TCP, greeting, `EHLO`, TLS.
     Connection,
     /// Logging in.
     Authentication,
@@ -23,9 +23,9 @@ pub enum Phase {
     Sender,
     /// `RCPT TO`.
     Recipient,
-    /// `DATA`, before the text.
+    /// `DATA`, and the text before its end.
     Data,
-    /// The text was handed over, and the answer to it is missing or bad.
+    /// The end of the text was handed over, and the answer to it is missing or bad.
     Text,
 }
 
@@ -44,31 +44,110 @@ impl fmt::Display for Phase {
     }
 }
 
-/// The source of a [`SendError`] of this crate. Safe to log: it repeats nothing of what was sent, and of an answer its codes alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SmtpFailure {
-    phase: Phase,
-    what: What,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    Refused { reply: u16, status: Option<String> },
-    Unexpected,
+/// Why a step failed. Of what the server said it keeps codes only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SmtpCause {
+    /// The server answered with an error.
+    Refused {
+        /// The reply code, from 400 to 599.
+        reply: u16,
+        /// The enhanced status code, if the server gave one.
+        enhanced: Option<EnhancedCode>,
+    },
+    /// An answer of another kind than the step asks for, or one that nothing had asked for.
+    OutOfTurn,
+    /// The answer is not SMTP.
+    Malformed,
+    /// The answer is longer than a client has to read: 2,048 bytes in a line, 128 lines, 64 KiB in all.
+    TooLong,
+    /// No answer in time.
     TimedOut,
+    /// The server's name has no address.
+    NameNotFound,
+    /// The connection failed or was closed.
     Io(io::ErrorKind),
-    Tls,
+    /// TLS failed.
+    Tls(TlsProblem),
+    /// The server has no `STARTTLS`.
     NoStartTls,
+    /// The server has no way to log in that is known here (`PLAIN`, `LOGIN`).
     NoAuthentication,
+    /// The mailbox name needs `SMTPUTF8`, which the server does not support.
     NoSmtpUtf8,
+    /// The destination is not an email address.
     NotEmail,
+    /// The address can't be written in SMTP.
     Address,
+    /// The message can't be written as an email.
     Compose,
 }
 
+/// What TLS did not accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TlsProblem {
+    /// Nobody who is trusted here vouches for the certificate.
+    UnknownIssuer,
+    /// The certificate is for another name.
+    WrongName,
+    /// The certificate has expired.
+    Expired,
+    /// The certificate is not valid yet.
+    NotYetValid,
+    /// The certificate was not accepted for another reason.
+    Certificate,
+    /// The two sides did not agree on a connection, or the server does not speak TLS.
+    Handshake,
+}
+
+impl fmt::Display for SmtpCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { reply, enhanced: Some(code) } => write!(f, "smtp server answered {reply} {code}"),
+            Self::Refused { reply, enhanced: None } => write!(f, "smtp server answered {reply}"),
+            Self::OutOfTurn => f.write_str("smtp server answered out of turn"),
+            Self::Malformed => f.write_str("smtp server answered with something that is not smtp"),
+            Self::TooLong => f.write_str("smtp server's answer is too long"),
+            Self::TimedOut => f.write_str("smtp server did not answer in time"),
+            Self::NameNotFound => f.write_str("smtp server's name has no address"),
+            Self::Io(kind) => write!(f, "smtp connection failed: {kind}"),
+            Self::Tls(problem) => write!(f, "tls failed: {problem}"),
+            Self::NoStartTls => f.write_str("smtp server does not support starttls"),
+            Self::NoAuthentication => f.write_str("smtp server supports neither auth plain nor auth login"),
+            Self::NoSmtpUtf8 => f.write_str("address needs smtputf8, which the smtp server does not support"),
+            Self::NotEmail => f.write_str("destination is not an email address"),
+            Self::Address => f.write_str("address can not be written in smtp"),
+            Self::Compose => f.write_str("message can not be written as an email"),
+        }
+    }
+}
+
+impl fmt::Display for TlsProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownIssuer => "the certificate's issuer is not trusted",
+            Self::WrongName => "the certificate is for another name",
+            Self::Expired => "the certificate has expired",
+            Self::NotYetValid => "the certificate is not valid yet",
+            Self::Certificate => "the certificate was not accepted",
+            Self::Handshake => "the handshake failed",
+        })
+    }
+}
+
+/// The source of a [`SendError`] of this crate: how far the conversation was, and why it ended there.
+///
+/// Safe to log (`I-22`): it repeats nothing of what was sent, and of an answer its codes alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SmtpFailure {
+    phase: Phase,
+    cause: SmtpCause,
+}
+
 impl SmtpFailure {
-    pub(crate) const fn new(phase: Phase, what: What) -> Self {
-        Self { phase, what }
+    pub(crate) const fn new(phase: Phase, cause: SmtpCause) -> Self {
+        Self { phase, cause }
     }
 
     /// How far the conversation was.
@@ -76,53 +155,36 @@ impl SmtpFailure {
         self.phase
     }
 
+    /// Why it ended there.
+    pub const fn cause(&self) -> SmtpCause {
+        self.cause
+    }
+
     /// The server's reply code, if it was a reply.
     pub const fn reply(&self) -> Option<u16> {
-        match self.what {
-            What::Refused { reply, .. } => Some(reply),
+        match self.cause {
+            SmtpCause::Refused { reply, .. } => Some(reply),
             _ => None,
         }
     }
 
-    /// What the library's error means at this point of the conversation.
-    pub(crate) fn of(phase: Phase, error: &SmtpError) -> Self {
-        let what = if let Some(reply) = error.status() {
-            let status = error.source().and_then(|text| enhanced_status(&text.to_string()));
-            What::Refused { reply: reply.into(), status }
-        } else if error.is_timeout() {
-            What::TimedOut
-        } else if error.is_tls() {
-            What::Tls
-        } else {
-            match io_kind(error) {
-                // A certificate that is not accepted comes as invalid data while connecting.
-                Some(io::ErrorKind::InvalidData) if phase == Phase::Connection => What::Tls,
-                Some(kind) => What::Io(kind),
-                None if error.is_client() && phase == Phase::Authentication => What::NoAuthentication,
-                None if error.is_client() && phase == Phase::Connection => What::NoStartTls,
-                None => What::Unexpected,
-            }
-        };
-        Self { phase, what }
-    }
-
-    /// Whether the connection was lost before this message's text was handed over, so that another connection may be tried.
-    pub(crate) const fn is_lost_before_text(&self) -> bool {
-        matches!(self.what, What::Io(_) | What::Unexpected | What::Refused { reply: 421, .. })
-            && matches!(self.phase, Phase::Sender)
-    }
-
-    pub(crate) fn kind(&self) -> SendErrorKind {
-        match self.what {
-            What::Refused { reply: 500.., .. }
-            | What::NoStartTls
-            | What::NoAuthentication
-            | What::NoSmtpUtf8
-            | What::NotEmail
-            | What::Address
-            | What::Compose => SendErrorKind::Permanent,
-            What::Refused { .. } => SendErrorKind::Transient,
-            What::Unexpected | What::TimedOut | What::Io(_) | What::Tls => match self.phase {
+    pub(crate) const fn kind(&self) -> SendErrorKind {
+        match self.cause {
+            SmtpCause::Refused { reply: 500.., .. }
+            | SmtpCause::NoStartTls
+            | SmtpCause::NoAuthentication
+            | SmtpCause::NoSmtpUtf8
+            | SmtpCause::NotEmail
+            | SmtpCause::Address
+            | SmtpCause::Compose => SendErrorKind::Permanent,
+            SmtpCause::Refused { .. } => SendErrorKind::Transient,
+            SmtpCause::OutOfTurn
+            | SmtpCause::Malformed
+            | SmtpCause::TooLong
+            | SmtpCause::TimedOut
+            | SmtpCause::NameNotFound
+            | SmtpCause::Io(_)
+            | SmtpCause::Tls(_) => match self.phase {
                 Phase::Text => SendErrorKind::Unknown,
                 Phase::Waiting => SendErrorKind::Throttled { retry_after: None },
                 _ => SendErrorKind::Transient,
@@ -139,61 +201,8 @@ impl From<SmtpFailure> for SendError {
 
 impl fmt::Display for SmtpFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.what {
-            What::Refused { reply, status: Some(status) } => write!(f, "smtp server answered {reply} {status}")?,
-            What::Refused { reply, status: None } => write!(f, "smtp server answered {reply}")?,
-            What::Unexpected => f.write_str("smtp server answered out of turn, or nonsense")?,
-            What::TimedOut => f.write_str("smtp server did not answer in time")?,
-            What::Io(kind) => write!(f, "smtp connection failed ({kind})")?,
-            What::Tls => f.write_str("smtp server's tls or certificate was not accepted")?,
-            What::NoStartTls => f.write_str("smtp server offers no starttls")?,
-            What::NoAuthentication => f.write_str("smtp server offers no way to log in that is known here")?,
-            What::NoSmtpUtf8 => f.write_str("address needs smtputf8, which the smtp server has not")?,
-            What::NotEmail => f.write_str("destination is not an email address")?,
-            What::Address => f.write_str("address can not be written in smtp")?,
-            What::Compose => f.write_str("message can not be written as an email")?,
-        }
-        write!(f, " (phase: {})", self.phase)
+        write!(f, "{} (phase: {})", self.cause, self.phase)
     }
 }
 
 impl StdError for SmtpFailure {}
-
-fn io_kind(error: &SmtpError) -> Option<io::ErrorKind> {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        source = error.source();
-    }
-    None
-}
-
-/// The enhanced status code (RFC 3463) at the start of a reply: `5.1.1`. Bounded, so that nothing else passes for one.
-fn enhanced_status(text: &str) -> Option<String> {
-    let first = text.split_whitespace().next()?;
-    let parts: Vec<&str> = first.split('.').collect();
-    let digits = |part: &str, most: usize| (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-    match parts.as_slice() {
-        [class @ ("4" | "5"), subject, detail] if digits(subject, 1) && digits(detail, 2) => {
-            Some(format!("{class}.{subject}.{detail}"))
-        }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_status_code_of_an_answer_is_kept() {
-        assert_eq!(enhanced_status("5.1.1 <alice@example.com>: no such user").as_deref(), Some("5.1.1"));
-        assert_eq!(enhanced_status("4.7.28 slow down").as_deref(), Some("4.7.28"));
-        for text in ["", "alice@example.com", "5.1", "5.1.1.1", "2.0.0 fine", "5.123.456", "555.123.4567", "5.1.123456"]
-        {
-            assert_eq!(enhanced_status(text), None, "{text:?}");
-        }
-    }
-}

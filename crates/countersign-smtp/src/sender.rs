@@ -14,8 +14,9 @@ use zeroize::Zeroizing;
 use crate::address::on_the_wire;
 use crate::builder::SmtpBuilder;
 use crate::compose::compose;
-use crate::connection::{Outgoing, Pool};
-use crate::failure::{Phase, SmtpFailure, What};
+use crate::failure::{Phase, SmtpCause, SmtpFailure};
+use crate::pool::Pool;
+use crate::session::Outgoing;
 
 /// Sends codes and notices by email. Cheap to clone; clones share the connections.
 ///
@@ -24,7 +25,10 @@ use crate::failure::{Phase, SmtpFailure, What};
 /// | no email address; an address that can't be written, or needs `SMTPUTF8`; a 5xx answer; no `STARTTLS`; login refused | permanent |
 /// | a 4xx answer; no connection; TLS or certificate not accepted; connection lost or silent before the text | transient |
 /// | all connections busy for the whole time budget | throttled |
-/// | connection lost, silent or nonsensical after the text was handed over | unknown |
+/// | connection lost, silent or nonsensical after the end of the text was handed over | unknown |
+///
+/// Each of these is the answer of a new connection. What a used connection answers before the text is asked
+/// for once more, on a new one. Nothing is sent again once the text has begun.
 ///
 /// Dropping a future closes its connection; the message may or may not have been sent.
 #[derive(Clone)]
@@ -59,7 +63,7 @@ impl SmtpSender {
         // The deadline counts from here, so that composing is inside it.
         let now = Instant::now();
         let deadline = now.checked_add(self.time_budget).unwrap_or(now);
-        let to = on_the_wire(to).ok_or(SmtpFailure::new(Phase::Preparation, What::Address))?;
+        let to = on_the_wire(to).ok_or(SmtpFailure::new(Phase::Preparation, SmtpCause::Address))?;
         let bytes = Zeroizing::new(compose(&self.from, &to, text)?);
         let message = Outgoing { from: &self.from.email, to: &to, text: &bytes };
         self.pool.send(&message, deadline).await?;
@@ -83,7 +87,7 @@ impl CodeSender for SmtpSender {
 fn email(destination: &Destination) -> Result<&EmailAddress, SmtpFailure> {
     match destination {
         Destination::Email(address) => Ok(address),
-        _ => Err(SmtpFailure::new(Phase::Preparation, What::NotEmail)),
+        _ => Err(SmtpFailure::new(Phase::Preparation, SmtpCause::NotEmail)),
     }
 }
 

@@ -27,8 +27,7 @@ options.add_argument("--name", default="localhost", help="the name in the certif
 options.add_argument("--auth", help="user:password, required")
 options.add_argument("--no-smtputf8", action="store_true")
 options.add_argument("--answer", action="append", default=[], help="STEP=reply instead of taking it")
-options.add_argument("--hang", help="never answer at this step: mail, rcpt or data")
-options.add_argument("--hang-up", help="close the connection at this step")
+options.add_argument("--hang-up", help="close the connection at this step: mail, rcpt or data")
 options.add_argument("--hang-up-after", action="store_true", help="close the connection once a message was taken")
 options = options.parse_args()
 answers = dict(answer.split("=", 1) for answer in options.answer)
@@ -73,8 +72,6 @@ class Handler:
     connections = 0
 
     async def step(self, server, name):
-        if options.hang == name:
-            await asyncio.sleep(3600)
         if options.hang_up == name:
             server.transport.abort()
             await asyncio.sleep(3600)
@@ -115,8 +112,14 @@ class Handler:
             raw_is_ascii=envelope.original_content.isascii(),
         )
         if options.hang_up_after:
-            asyncio.get_running_loop().call_later(0.05, server.transport.abort)
+            asyncio.get_running_loop().call_later(0.05, hang_up, server.transport)
         return "250 2.0.0 taken"
+
+
+def hang_up(transport):
+    """Closes, and says so once it is closed."""
+    transport.abort()
+    asyncio.get_running_loop().call_soon(lambda: say(closed=True))
 
 
 def authenticate(server, session, envelope, mechanism, data):
