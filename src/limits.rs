@@ -13,7 +13,6 @@ pub(crate) struct Limits {
     pub(crate) pending: usize,
     /// Also the number of wrong codes that one login takes.
     pub(crate) codes: FailureRule,
-    pub(crate) backup_codes: FailureRule,
     pub(crate) passwords: FailureRule,
     pub(crate) sends: SendRule,
     pub(crate) recent_login: Duration,

@@ -27,8 +27,6 @@ pub struct Overview {
     pub passwords: LockState,
     /// Whether codes are accepted.
     pub codes: LockState,
-    /// Whether backup codes are accepted.
-    pub backup_codes: LockState,
 }
 
 /// One trusted device.

@@ -46,11 +46,7 @@ impl Denied {
     pub const fn ends_login(&self) -> bool {
         matches!(
             self.reason,
-            Reason::InvalidCredentials
-                | Reason::LoginOver
-                | Reason::Suspended
-                | Reason::NotInteractive
-                | Reason::TooManyLogins
+            Reason::InvalidCredentials | Reason::LoginOver | Reason::NotInteractive | Reason::TooManyLogins
         )
     }
 
@@ -89,8 +85,8 @@ pub enum Reason {
     CodesLocked,
     /// The backup code is wrong.
     WrongBackupCode,
-    /// Too many wrong backup codes.
-    BackupCodesLocked,
+    /// Too many wrong backup codes in this login. The next login takes as many again.
+    LoginBackupCodeLimit,
     /// The user has no backup code.
     NoBackupCode,
     /// So many wrong codes in a row that only an administrator's reset helps (`I-11`).
@@ -140,7 +136,7 @@ impl Reason {
             Self::NoLiveCode => "no_live_code",
             Self::CodesLocked => "codes_locked",
             Self::WrongBackupCode => "wrong_backup_code",
-            Self::BackupCodesLocked => "backup_codes_locked",
+            Self::LoginBackupCodeLimit => "login_backup_code_limit",
             Self::NoBackupCode => "no_backup_code",
             Self::Suspended => "suspended",
             Self::SendLimit => "send_limit",

@@ -291,7 +291,7 @@ async fn unlocking_lifts_locks_and_leaves_the_counters() {
     let grant = world.root_grant().await;
     let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
     let status = administration.status(&world.alice).await.unwrap();
-    for lock in [status.codes, status.backup_codes, status.passwords] {
+    for lock in [status.codes, status.passwords] {
         assert!(matches!(lock, LockState::LockedUntil { .. }));
     }
     world.events.clear();
@@ -301,12 +301,8 @@ async fn unlocking_lifts_locks_and_leaves_the_counters() {
         [EventKind::UserUnlocked { by: Actor::Administrator { user: world.root.clone() } }]
     );
     let status = administration.status(&world.alice).await.unwrap();
-    assert_eq!(
-        (status.codes, status.backup_codes, status.passwords),
-        (LockState::Open, LockState::Open, LockState::Open)
-    );
+    assert_eq!((status.codes, status.passwords), (LockState::Open, LockState::Open));
     assert_eq!(world.saved_wrong_codes(&world.alice), 5);
-    assert_eq!(world.streak(&world.alice, "backup_failures"), 5);
     assert_eq!(world.record(&world.alice)["password"]["failures"]["streak"], 10);
     // The next lock is the second one, and lasts twice as long.
     world.wait_for_the_spacing();

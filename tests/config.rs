@@ -112,7 +112,7 @@ fn each_time_is_refused_outside_its_bounds_by_its_name() {
     assert_eq!(refused(|b| b.password_lock(MINUTE, HOUR + MILLISECOND)), "password_lock");
     assert_eq!(refused(|b| b.password_lock(MINUTE, SECOND)), "password_lock");
     assert_eq!(refused(|b| b.send_spacing(9 * SECOND)), "send_spacing");
-    assert_eq!(refused(|b| b.send_spacing(601 * SECOND)), "send_spacing");
+    assert_eq!(refused(|b| b.send_spacing(181 * SECOND)), "send_spacing");
     assert_eq!(refused(|b| b.recent_login(59 * SECOND)), "recent_login");
     assert_eq!(refused(|b| b.recent_login(DAY + SECOND)), "recent_login");
     assert_eq!(refused(|b| b.trusted_devices(HOUR - SECOND, 3)), "trusted_devices");

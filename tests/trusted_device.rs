@@ -399,3 +399,67 @@ async fn a_wrong_code_registers_nothing() {
     assert_eq!(saved_devices(&world), 0);
     assert_eq!(world.outbox.notices().len(), 0);
 }
+
+/// I-16, I-13: strangers who know only the name lock passwords of that name, and the owner's trusted
+/// device comes in all the same. What it gets wrong is counted apart.
+#[tokio::test]
+async fn strangers_do_not_lock_out_a_trusted_device() {
+    let world = world().await;
+    let token = device(&world, "laptop").await;
+    let streaks = || {
+        let password = world.record(&world.alice)["password"].clone();
+        ["failures", "device_failures"].map(|budget| password[budget]["streak"].as_u64().unwrap_or(0))
+    };
+    let with = async |password: &str, device: Option<&DeviceToken>| {
+        world.begin_as(&world.acme, "alice", password, Channel::Web, device).await.unwrap()
+    };
+    for _ in 0..10 {
+        assert_eq!(reason(&with("wrong", None).await), Reason::InvalidCredentials);
+    }
+    assert_eq!(reason(&with(PASSWORD, None).await), Reason::InvalidCredentials, "passwords are locked");
+    assert_eq!(streaks(), [10, 0]);
+    world.calls.clear();
+    let _done = authenticated(with(PASSWORD, Some(&token)).await);
+    assert_eq!(world.calls.all(), ["find_by_login", "find_by_id", "load", "commit"]);
+    assert_eq!(streaks(), [10, 0], "the strangers' count stays");
+
+    // The device's own budget: ten, then locked, whatever the strangers do.
+    for wrong in 1..=10 {
+        assert_eq!(reason(&with("wrong", Some(&token)).await), Reason::InvalidCredentials);
+        assert_eq!(streaks(), [10, wrong]);
+    }
+    assert_eq!(reason(&with(PASSWORD, Some(&token)).await), Reason::InvalidCredentials);
+    world.clock.advance(MINUTE);
+    let _done = authenticated(with(PASSWORD, Some(&token)).await);
+    assert_eq!(streaks(), [10, 0], "a right password clears the count that it belongs to");
+    assert!(matches!(with(PASSWORD, None).await, LoginStep::CodeRequired(_)));
+}
+
+/// I-16, I-29: only the token of a device that is trusted now has a budget of its own.
+#[tokio::test]
+async fn a_token_that_is_not_trusted_is_counted_as_a_strangers() {
+    let world = world().await;
+    let bobs = world.sign_in_and_trust("bob", "laptop").await.device_token.unwrap();
+    let revoked = world.sign_in_and_trust("alice", "old").await;
+    world.flow.account(&world.acme, &revoked.grant).revoke_devices().await.unwrap();
+    let pending = world.begin("alice").await.token.expose().replacen("csp1", "csd1", 1);
+    let tokens = [bobs, revoked.device_token.unwrap(), pending.into(), "csd1.AAAA".into()];
+    for (number, token) in tokens.iter().enumerate() {
+        let step = world.begin_as(&world.acme, "alice", "wrong", Channel::Web, Some(token)).await.unwrap();
+        assert_eq!(reason(&step), Reason::InvalidCredentials);
+        let password = world.record(&world.alice)["password"].clone();
+        assert_eq!(password["failures"]["streak"], number + 1);
+        assert!(password["device_failures"].is_null());
+    }
+}
+
+/// I-11: a suspension keeps guessers out, and a device cannot be guessed.
+#[tokio::test]
+async fn a_suspended_user_comes_in_by_a_trusted_device() {
+    let world = World::with(|b| b.trusted_devices(LIFETIME, 3).suspend_after(5)).await;
+    let token = device(&world, "laptop").await;
+    world.lock_codes("alice").await;
+    assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::Suspended);
+    assert!(is_skipped(&world, &token).await);
+    assert_eq!(world.saved_wrong_codes(&world.alice), 5);
+}

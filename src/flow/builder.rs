@@ -185,7 +185,7 @@ impl LoginFlowBuilder {
     }
 
     /// After how many wrong codes a user is locked, and how many one login takes: 1 to 20. Wrong codes that should prove a number are
-    /// counted apart, up to the same number; as many wrong backup codes make a pause of a minute (`I-10`, `I-14`).
+    /// counted apart, up to the same number; one login takes as many wrong backup codes (`I-10`, `I-14`).
     pub const fn wrong_codes(mut self, number: u32) -> Self {
         self.numbers.wrong_codes = number;
         self
@@ -224,7 +224,10 @@ impl LoginFlowBuilder {
         self
     }
 
-    /// The time between two codes to one user: 10 seconds to 10 minutes (`I-15`).
+    /// The time between two codes of one login: from 10 seconds to the life of a code (`I-15`).
+    ///
+    /// Within it a user gets at most two codes over all logins, so that the page of a second login works
+    /// while the first one's code is on its way.
     pub const fn send_spacing(mut self, spacing: Duration) -> Self {
         self.numbers.send_spacing = spacing;
         self
@@ -360,7 +363,7 @@ impl Numbers {
         count("wrong_passwords", self.wrong_passwords, 3, 100)?;
         time("password_lock", self.password_lock, seconds(1), minutes(60))?;
         time("password_lock", self.longest_password_lock, self.password_lock, minutes(60))?;
-        time("send_spacing", self.send_spacing, seconds(10), minutes(10))?;
+        time("send_spacing", self.send_spacing, seconds(10), self.code_ttl)?;
         count("sends_per_day", self.sends_per_day, 1, 100)?;
         count("sends_per_hour", self.sends_per_hour, 1, self.sends_per_day)?;
         count("sends_per_login", self.sends_per_login, 1, self.sends_per_hour.min(10))?;
@@ -380,14 +383,6 @@ impl Numbers {
                 lock_at_most: self.longest_lock,
                 suspend_after: Some(self.suspend_after),
                 rolling: Some((self.wrong_codes_per_month, days(30))),
-            },
-            // 120 bits can't be guessed: a short pause keeps the cost down, and nobody can take this way in from its owner for long.
-            backup_codes: FailureRule {
-                lock_after: self.wrong_codes,
-                lock: minutes(1),
-                lock_at_most: minutes(1),
-                suspend_after: None,
-                rolling: None,
             },
             passwords: FailureRule {
                 lock_after: self.wrong_passwords,

@@ -105,7 +105,7 @@ impl Inner {
         let mut loaded = self.load(Subject { tenant, user: &id }).await?;
         let mut rehashed = None;
         if let (Some(password), Some(user)) = (rehash, &loaded.user)
-            && self.may_rehash(Subject { tenant, user: &id }, &loaded, user)?
+            && self.may_rehash(Subject { tenant, user: &id }, &loaded, user, device)?
         {
             rehashed = self.rehash(Subject { tenant, user: &id }, password).await?;
             // A hash takes its time: what was loaded before it is not the present any more.
@@ -153,9 +153,15 @@ impl Inner {
     }
 
     /// Whether the password that was just right gets a better hash. Not if it lets nobody in: the time it takes would tell that it was right.
-    fn may_rehash(&self, subject: Subject<'_>, loaded: &Loaded, user: &User) -> Result<bool, Error> {
+    fn may_rehash(
+        &self,
+        subject: Subject<'_>,
+        loaded: &Loaded,
+        user: &User,
+        device: Option<&DeviceToken>,
+    ) -> Result<bool, Error> {
         let active = user.status == UserStatus::Active && user.password_hash.is_some();
-        Ok(active && self.open(subject, loaded)?.password_open())
+        Ok(active && self.open(subject, loaded)?.password_open(device))
     }
 
     /// The earlier hash still serves: a failure here is an event, not a failed login.

@@ -145,9 +145,8 @@ impl Case<'_> {
                 })
                 .collect(),
             backup_code_made_at: self.record.backup.as_ref().map(|backup| backup.made.to_time()),
-            passwords: state(self.password_gate()),
+            passwords: state(self.password_gate(false)),
             codes: lock(&self.record.code_failures, &limits.codes),
-            backup_codes: lock(&self.record.backup_failures, &limits.backup_codes),
         }
     }
 
@@ -188,8 +187,8 @@ impl Case<'_> {
         let limits = &rules.limits;
         let budgets = [
             (&mut record.password.failures, &limits.passwords),
+            (&mut record.password.device_failures, &limits.passwords),
             (&mut record.code_failures, &limits.codes),
-            (&mut record.backup_failures, &limits.backup_codes),
             (&mut record.setup_failures, &limits.codes),
         ];
         let mut open = true;

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::event::{EventKind, SecretKind};
 use crate::machine::code::wrong;
 use crate::machine::pending::{Completion, Next, SecondFactor};
-use crate::machine::record::Backup;
+use crate::machine::record::{Backup, Pending};
 use crate::machine::seal::{Label, Tag};
 use crate::machine::token::TokenSecret;
 use crate::machine::typing::{BACKUP_SYMBOLS, CROCKFORD, grouped};
@@ -20,22 +20,14 @@ use crate::user::User;
 pub(crate) struct BackupCodeVerified(());
 
 impl Case<'_> {
-    /// Whether the user has a backup code that would be compared now.
+    /// Whether the user has a backup code. Nothing locks it: it cannot be guessed (`I-11`, `I-14`).
     pub(super) fn backup_code_usable(&self) -> bool {
-        self.limits().backup_enabled && self.record.backup.is_some() && self.backup_codes_open().is_ok()
+        self.limits().backup_enabled && self.record.backup.is_some()
     }
 
-    /// A budget of their own (`I-14`): locked codes don't lock backup codes. A suspension covers both (`I-11`).
-    fn backup_codes_open(&self) -> Result<(), Denied> {
-        let limits = self.limits();
-        if self.record.code_failures.gate(self.now, &limits.codes) == Gate::Suspended {
-            return Err(Denied::new(Reason::Suspended));
-        }
-        match self.record.backup_failures.gate(self.now, &limits.backup_codes) {
-            Gate::Open => Ok(()),
-            Gate::LockedUntil(until) => Err(Denied::until(Reason::BackupCodesLocked, until.to_time())),
-            Gate::Suspended => Err(Denied::new(Reason::Suspended)),
-        }
+    /// How many more wrong backup codes a login takes. The next login takes as many again (`I-14`).
+    fn backup_attempts_left(&self, pending: &Pending) -> u32 {
+        self.limits().codes.lock_after.saturating_sub(pending.wrong_backup)
     }
 
     /// Makes the user's one backup code; an earlier one is dead.
@@ -71,13 +63,13 @@ impl Case<'_> {
         typed: &str,
         user: Option<&User>,
     ) -> Result<Decision<Next>, Error> {
-        let (pending, password) = match self.resume(token, user) {
+        let (mut pending, password) = match self.resume(token, user) {
             Ok(resumed) => resumed,
             Err(refusal) => return Ok(refusal.into_decision()),
         };
         let Some(user) = user else { return Ok(self.refuse(pending, Denied::new(Reason::LoginOver))) };
-        if let Err(denied) = self.backup_codes_open() {
-            return Ok(self.refuse(pending, denied));
+        if self.backup_attempts_left(&pending) == 0 {
+            return Ok(self.refuse(pending, Denied::new(Reason::LoginBackupCodeLimit)));
         }
         let Some(backup) = self.record.backup.take() else {
             return Ok(self.refuse(pending, Denied::new(Reason::NoBackupCode)));
@@ -85,19 +77,12 @@ impl Case<'_> {
         self.changed = true;
         if !self.backup_tag(backup.pepper.as_deref(), typed)?.matches(&backup.tag) {
             self.record.backup = Some(backup);
-            let rule = &self.limits().backup_codes;
-            self.record.backup_failures.charge(self.now, rule);
-            let gate = self.record.backup_failures.gate(self.now, rule);
-            let left = self.record.backup_failures.left(self.now, rule);
-            let mut decision = wrong(SecretKind::BackupCode, pending.login, gate, left).map(Next::Denied);
-            // These locks are short and never suspend: told of each, the owner would be written to every minute (`I-15`).
-            if self.record.backup_failures.locks(rule).is_power_of_two() {
-                decision.notices = self.locked_notice(user, gate);
-            }
+            pending.wrong_backup = pending.wrong_backup.saturating_add(1);
+            let left = self.backup_attempts_left(&pending);
+            let decision = wrong(SecretKind::BackupCode, pending.login, Gate::Open, left).map(Next::Denied);
             self.record.pending.push(pending);
             return Ok(decision);
         }
-        self.record.backup_failures.succeed();
         let verified = BackupCodeVerified(());
         let successor = self.make_backup_code()?;
         let evidence =

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::event::{CredentialsCause, EventKind};
 use crate::ids::LoginId;
+use crate::machine::failures::Failures;
 use crate::machine::pending::{Completion, Next, SecondFactor};
 use crate::machine::record::Pending;
 use crate::machine::seal::Label;
@@ -60,19 +61,28 @@ pub(crate) enum Write {
 }
 
 impl Case<'_> {
-    /// Whether a right password counts at the moment.
-    pub(crate) fn password_open(&self) -> bool {
-        self.password_gate() == Gate::Open
+    /// Whether a right password counts at the moment, beside this device token.
+    pub(crate) fn password_open(&self, device: Option<&DeviceToken>) -> bool {
+        self.password_gate(self.counts_by_device(device)) == Gate::Open
     }
 
-    /// Whether passwords are compared. Failures of an earlier password say nothing about the one
-    /// that the user has now.
-    pub(super) fn password_gate(&self) -> Gate {
-        if self.same_password() {
-            self.record.password.failures.gate(self.now, &self.limits().passwords)
-        } else {
-            Gate::Open
-        }
+    /// Whether passwords are compared, beside the token of a trusted device or without one. Failures
+    /// of an earlier password say nothing about the one that the user has now.
+    pub(super) fn password_gate(&self, by_device: bool) -> Gate {
+        let state = &self.record.password;
+        let failures = if by_device { &state.device_failures } else { &state.failures };
+        if self.same_password() { failures.gate(self.now, &self.limits().passwords) } else { Gate::Open }
+    }
+
+    /// Whether wrong passwords beside this token are counted apart: strangers, who do not have it,
+    /// must not lock out the owner's own device (`I-16`).
+    fn counts_by_device(&self, device: Option<&DeviceToken>) -> bool {
+        device.is_some_and(|token| self.knows_device(token))
+    }
+
+    fn password_failures(&mut self, by_device: bool) -> &mut Failures {
+        let state = &mut self.record.password;
+        if by_device { &mut state.device_failures } else { &mut state.failures }
     }
 
     /// Decides the first step.
@@ -80,22 +90,23 @@ impl Case<'_> {
         if attempt.user.is_some() {
             self.adopt_password();
         }
-        let open = self.password_open();
+        let by_device = self.counts_by_device(attempt.device);
+        let open = self.password_gate(by_device) == Gate::Open;
         // Whether or not passwords are locked: what is seen here ends what hung on the user's being active.
         if attempt.user.is_some_and(|user| user.status != UserStatus::Active) {
             self.deactivate();
         }
         let password = attempt.password.filter(|_| attempt.user.is_some_and(|user| self.still_right(user, attempt)));
         let (user, password) = match (attempt.user, password) {
-            _ if !open => return Ok(self.refuse_credentials(CredentialsCause::PasswordLocked)),
-            (None, _) => return Ok(self.refuse_credentials(CredentialsCause::UnknownUser)),
-            (Some(_), None) => return Ok(self.refuse_credentials(CredentialsCause::WrongPassword)),
+            _ if !open => return Ok(self.refuse_credentials(by_device, CredentialsCause::PasswordLocked)),
+            (None, _) => return Ok(self.refuse_credentials(by_device, CredentialsCause::UnknownUser)),
+            (Some(_), None) => return Ok(self.refuse_credentials(by_device, CredentialsCause::WrongPassword)),
             (Some(user), Some(_)) if user.status != UserStatus::Active => {
-                return Ok(self.refuse_credentials(CredentialsCause::Disabled));
+                return Ok(self.refuse_credentials(by_device, CredentialsCause::Disabled));
             }
             (Some(user), Some(password)) => (user, password),
         };
-        self.changed |= self.record.password.failures.succeed();
+        self.changed |= self.password_failures(by_device).succeed();
         self.note_rehash(user, attempt.rehashed);
         let context = PolicyContext::new(self.tenant, self.settings.scope, user, attempt.channel);
         let decision = match attempt.policy.decide(&context).map_err(Error::policy)? {
@@ -124,16 +135,17 @@ impl Case<'_> {
     }
 
     /// The same outcome, the same write, whatever the cause; only the event tells (`I-17`).
-    fn refuse_credentials(&mut self, cause: CredentialsCause) -> Decision<FirstStep> {
+    fn refuse_credentials(&mut self, by_device: bool, cause: CredentialsCause) -> Decision<FirstStep> {
         let denied = Next::Denied(Denied::new(Reason::InvalidCredentials));
         // A lock is not prolonged by trying: whoever is locked out gets in when it ends (`I-13`).
         if cause == CredentialsCause::PasswordLocked {
             let event = EventKind::CredentialsRefused { cause, locked_until: None };
             return Decision::new(FirstStep { next: denied, write: Write::InVain }, event);
         }
-        let rule = &self.limits().passwords;
-        self.record.password.failures.charge(self.now, rule);
-        let locked_until = match self.record.password.failures.gate(self.now, rule) {
+        let (now, rule) = (self.now, &self.limits().passwords);
+        let failures = self.password_failures(by_device);
+        failures.charge(now, rule);
+        let locked_until = match failures.gate(now, rule) {
             Gate::LockedUntil(until) => Some(until.to_time()),
             Gate::Open | Gate::Suspended => None,
         };
@@ -149,6 +161,7 @@ impl Case<'_> {
             self.record.password.epoch = self.user_epoch;
             self.record.password.rehashed.clear();
             self.changed |= self.record.password.failures.succeed();
+            self.changed |= self.record.password.device_failures.succeed();
             self.deactivate();
         }
     }
@@ -181,11 +194,6 @@ impl Case<'_> {
             return Ok(refuse_login(Denied::new(Reason::NotInteractive)));
         }
         let codes = self.codes_open();
-        if let Err(denied) = &codes
-            && denied.reason() == Reason::Suspended
-        {
-            return Ok(refuse_login(*denied));
-        }
         if let Some(trusted) = attempt.device.and_then(|token| self.check_device(token)) {
             let login = LoginId::from_random(self.draw.bytes()?);
             return Ok(self.completed(password, user, login, attempt.channel, SecondFactor::Device(trusted)));
@@ -210,11 +218,12 @@ impl Case<'_> {
             channel: attempt.channel,
             begun: self.now,
             wrong: 0,
+            wrong_backup: 0,
             sends: 0,
             via: None,
             code: None,
         };
-        let closed = self.record.sends.closed_until(self.now, &self.limits().sends);
+        let closed = self.record.sends.closed_until(self.now, &self.limits().sends, None);
         let code = match (codes, destination, closed) {
             (Err(denied), _, _) => Err(denied),
             (Ok(()), None, _) => Err(Denied::new(Reason::NoDestination)),

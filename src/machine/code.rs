@@ -249,7 +249,7 @@ impl Case<'_> {
         let destination = self.destination(user, method).ok_or(Denied::new(missing))?;
         let closed = match via {
             Via::FallBack => self.record.sends.capped_until(self.now, &limits.sends),
-            Via::Same | Via::This(_) => self.record.sends.closed_until(self.now, &limits.sends),
+            Via::Same | Via::This(_) => self.record.sends.closed_until(self.now, &limits.sends, pending.last_issued()),
         };
         match closed {
             Some(until) => Err(Denied::until(Reason::SendLimit, until.to_time())),

@@ -56,18 +56,28 @@ impl Case<'_> {
 
     /// Whether this token makes a code unnecessary. Use does not prolong it.
     pub(super) fn check_device(&mut self, token: &DeviceToken) -> Option<DeviceTrusted> {
-        let limits = self.device_limits()?;
-        let (secret, _) = token::read(TokenKind::Device, token.expose())?;
-        let (tag, now) = (self.device_tag(&secret), self.now);
-        let devices = self.record.devices.iter_mut();
-        let device =
-            devices.fold(None, |found, device| if device.token.matches(&tag) { Some(device) } else { found })?;
-        if now >= trust_end(device, limits) {
-            return None;
-        }
+        let now = self.now;
+        let at = self.find_device(token)?;
+        let device = self.record.devices.get_mut(at)?;
         device.used = now;
         self.changed = true;
         Some(DeviceTrusted(device.id))
+    }
+
+    /// Whether this is the token of a device that is trusted now. Nothing is noted.
+    pub(super) fn knows_device(&self, token: &DeviceToken) -> bool {
+        self.find_device(token).is_some()
+    }
+
+    /// The place of the trusted device that holds this token. Every device is compared.
+    fn find_device(&self, token: &DeviceToken) -> Option<usize> {
+        let limits = self.device_limits()?;
+        let (secret, _) = token::read(TokenKind::Device, token.expose())?;
+        let tag = self.device_tag(&secret);
+        let devices = self.record.devices.iter().enumerate();
+        let (at, device) = devices
+            .fold(None, |found, (at, device)| if device.token.matches(&tag) { Some((at, device)) } else { found })?;
+        (self.now < trust_end(device, limits)).then_some(at)
     }
 
     /// The devices that would be trusted now, each with the end of its trust.

@@ -159,8 +159,8 @@ impl<'a> Case<'a> {
             record.devices.retain(|device| device.registered <= *now);
             record.code_failures.heal(*now, &limits.codes);
             record.setup_failures.heal(*now, &limits.codes);
-            record.backup_failures.heal(*now, &limits.backup_codes);
             record.password.failures.heal(*now, &limits.passwords);
+            record.password.device_failures.heal(*now, &limits.passwords);
             record.sends.heal(*now);
             self.changed = true;
         } else {

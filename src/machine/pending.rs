@@ -175,7 +175,7 @@ impl Case<'_> {
             token,
             deadline: pending.begun.plus(limits.login_ttl),
             attempts_left: self.attempts_left(pending),
-            resend_at: if may_resend { self.next_send(codes) } else { None },
+            resend_at: if may_resend { self.next_send(pending, codes) } else { None },
             email: shown(Method::Email),
             sms: shown(Method::Sms),
             backup_code: self.backup_code_usable(),
@@ -184,8 +184,9 @@ impl Case<'_> {
     }
 
     /// From when another code may be made: after the lock of codes, where there is one, and within the budget of sends.
-    fn next_send(&self, codes: Result<(), Denied>) -> Option<Timestamp> {
-        let sends = self.record.sends.closed_until(self.now, &self.limits().sends).unwrap_or(self.now);
+    fn next_send(&self, pending: &Pending, codes: Result<(), Denied>) -> Option<Timestamp> {
+        let rule = &self.limits().sends;
+        let sends = self.record.sends.closed_until(self.now, rule, pending.last_issued()).unwrap_or(self.now);
         match codes {
             Ok(()) => Some(sends),
             Err(denied) => denied.retry_at().map(|until| Timestamp::from_time(until).max(sends)),

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::contact::{Method, PhoneNumber, saved_number};
 use crate::error::{Document, Error};
 use crate::ids::{DeviceId, DeviceLabel, LoginId, RecordId};
-use crate::machine::failures::Failures;
+use crate::machine::failures::{Failures, is_zero};
 use crate::machine::seal::{Label, Seal, Tag};
 use crate::machine::sends::SendLog;
 use crate::policy::Channel;
@@ -39,7 +39,9 @@ pub(crate) struct Record {
     pub(crate) setup: Option<Setup>,
     #[serde(default, skip_serializing_if = "Failures::is_empty")]
     pub(crate) code_failures: Failures,
-    #[serde(default, skip_serializing_if = "Failures::is_empty")]
+    /// Read and dropped: wrong backup codes were counted here until they locked nothing (`I-14`).
+    #[serde(default, skip_serializing)]
+    #[expect(dead_code, reason = "records that were saved with it must stay readable")]
     pub(crate) backup_failures: Failures,
     #[serde(default, skip_serializing_if = "Failures::is_empty")]
     pub(crate) setup_failures: Failures,
@@ -71,6 +73,9 @@ pub(crate) struct PasswordState {
     pub(crate) rehashed: Vec<Epoch>,
     #[serde(default, skip_serializing_if = "Failures::is_empty")]
     pub(crate) failures: Failures,
+    /// What failed beside the token of a trusted device, which strangers do not have (`I-16`).
+    #[serde(default, skip_serializing_if = "Failures::is_empty")]
+    pub(crate) device_failures: Failures,
 }
 
 /// Stands for one password of one user: a hash over the saved password hash and the security stamp.
@@ -122,6 +127,9 @@ pub(crate) struct Pending {
     pub(crate) begun: Timestamp,
     #[serde(default)]
     pub(crate) wrong: u32,
+    /// Wrong backup codes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) wrong_backup: u32,
     #[serde(default)]
     pub(crate) sends: u32,
     /// Where the last code of this login went.
@@ -130,6 +138,14 @@ pub(crate) struct Pending {
     /// At most one (`I-06`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<LiveCode>,
+}
+
+impl Pending {
+    /// When its last code was issued. No spacing is longer than a code lives, so nothing is missed with
+    /// a code that has expired (`I-15`).
+    pub(super) fn last_issued(&self) -> Option<Timestamp> {
+        self.code.as_ref().map(|code| code.issued)
+    }
 }
 
 /// A code that was sent, as a tag that only the client's token can recompute (`I-21`).
@@ -191,7 +207,12 @@ impl Record {
             format: FORMAT,
             id,
             seen: now,
-            password: PasswordState { epoch, rehashed: Vec::new(), failures: Failures::default() },
+            password: PasswordState {
+                epoch,
+                rehashed: Vec::new(),
+                failures: Failures::default(),
+                device_failures: Failures::default(),
+            },
             sms: None,
             pending: Vec::new(),
             setup: None,
@@ -233,9 +254,9 @@ impl Record {
             record.devices.len(),
             record.sends.len(),
             record.code_failures.recorded(),
-            record.backup_failures.recorded(),
             record.setup_failures.recorded(),
             record.password.failures.recorded(),
+            record.password.device_failures.recorded(),
             record.password.rehashed.len(),
         ];
         if lengths.into_iter().any(|length| length > MOST_ENTRIES) {

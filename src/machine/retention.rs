@@ -67,7 +67,7 @@ impl Record {
             pending,
             setup,
             code_failures,
-            backup_failures,
+            backup_failures: _,
             setup_failures,
             sends,
             devices,
@@ -80,8 +80,8 @@ impl Record {
             && devices.iter().all(|device| device.expires <= now)
             && code_failures.is_spent(now, &limits.codes)
             && setup_failures.is_spent(now, &limits.codes)
-            && backup_failures.is_spent(now, &limits.backup_codes)
             && password.failures.is_spent(now, &limits.passwords)
+            && password.device_failures.is_spent(now, &limits.passwords)
             && password.rehashed.is_empty()
             && sends.is_spent(now)
     }
@@ -139,11 +139,11 @@ mod tests {
             (&format!(r#""devices":[{device}]"#), Some(5_000)),
             (r#""sends":[1000000]"#, Some(day)),
             (r#""code_failures":{"streak":1}"#, None),
-            (r#""backup_failures":{"streak":1}"#, None),
+            (r#""backup_failures":{"streak":1}"#, Some(1_000)),
             (r#""setup_failures":{"streak":1}"#, None),
             (r#""setup_failures":{"recent":[1000000]}"#, Some(month)),
-            (r#""backup_failures":{"lock":{"from":1000000,"until":1060000}}"#, Some(1_060)),
             (r#"password:"failures":{"streak":1}"#, None),
+            (r#"password:"device_failures":{"streak":1}"#, None),
             (&format!(r#"password:"rehashed":["{ID}"]"#), None),
         ];
         for (fields, until) in cases {
@@ -167,7 +167,8 @@ mod tests {
     /// A window that another configuration counted in is not known any more: what is in it stays (I-12).
     #[test]
     fn failures_in_an_unknown_window_are_kept() {
-        assert_eq!(found(r#""backup_failures":{"recent":[1000000]}"#, 4_000_000_000, Duration::ZERO), Worth::Something);
+        let password = r#"password:"failures":{"recent":[1000000]}"#;
+        assert_eq!(found(password, 4_000_000_000, Duration::ZERO), Worth::Something);
     }
 
     /// I-37: what can't be read is not taken for nothing.

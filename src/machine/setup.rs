@@ -53,7 +53,7 @@ impl Case<'_> {
         if let Err(denied) = self.codes_open().and_then(|()| self.setup_open()) {
             return Ok(refuse_account(denied));
         }
-        if let Some(until) = self.record.sends.closed_until(self.now, &self.limits().sends) {
+        if let Some(until) = self.record.sends.closed_until(self.now, &self.limits().sends, None) {
             return Ok(refuse_account(Denied::until(Reason::SendLimit, until.to_time())));
         }
         let token = self.draw_secret()?;

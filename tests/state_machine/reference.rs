@@ -204,6 +204,7 @@ pub struct Login {
     pub replaced: bool,
     via: Option<Method>,
     wrong: u32,
+    wrong_backup: u32,
     sends: u32,
 }
 
@@ -239,7 +240,7 @@ pub struct Factor {
     password: u32,
     passwords: Failures,
     codes: Failures,
-    backups: Failures,
+    device_passwords: Failures,
     setups: Failures,
     sent: Vec<u64>,
     pending: Vec<usize>,
@@ -274,8 +275,6 @@ struct Rule {
 }
 
 const CODES: Rule = Rule { lock_after: WRONG_CODES, lock: LOCK, longest: DAY, suspend: SUSPEND, per_month: PER_MONTH };
-/// They can't be guessed: a pause of a minute, and never more.
-const BACKUPS: Rule = Rule { lock: 60, longest: 60, suspend: u32::MAX, per_month: u32::MAX, ..CODES };
 const PASSWORDS: Rule =
     Rule { lock_after: WRONG_PASSWORDS, lock: PASSWORD_LOCK, longest: 900, suspend: u32::MAX, per_month: u32::MAX };
 

@@ -3,7 +3,7 @@
 use countersign::{Method, Reason, Scope, Staleness};
 
 use super::{
-    Act, Answer, BACKUPS, CODE_TTL, CODES, DAY, DEVICE_LIFETIME, DEVICES, Device, Door, Factor, Gate, HOUR, How, LOCK,
+    Act, Answer, CODE_TTL, CODES, DAY, DEVICE_LIFETIME, DEVICES, Device, Door, Factor, Gate, HOUR, How, LOCK,
     LOGIN_TTL, Login, PASSWORDS, PENDING, Proof, RECENT, Reference, SENDS_PER_DAY, SENDS_PER_HOUR, SENDS_PER_LOGIN,
     SPACING, Session, To, Typed, WRONG_CODES, Who, Why,
 };
@@ -54,35 +54,39 @@ impl Reference {
             let factor = self.factor(who);
             factor.password = host.password;
             factor.passwords.succeed();
+            factor.device_passwords.succeed();
             self.end_all(who);
         }
+        let devices = self.factor(who).devices.clone();
         if !host.active {
             self.end_all(who);
         }
+        let known = self.same_password(who);
         let factor = self.factor(who);
-        if factor.passwords.gate(now, PASSWORDS) != Gate::Open {
+        // A disabled user's devices are gone by now, but the budget is the one of the device that asked.
+        let device = device.filter(|device| known && devices.contains(device));
+        let passwords = if device.is_some() { &mut factor.device_passwords } else { &mut factor.passwords };
+        if passwords.gate(now, PASSWORDS) != Gate::Open {
             return Answer::Denied(Reason::InvalidCredentials);
         }
         if !(right && host.active) {
-            factor.passwords.charge(now, PASSWORDS);
+            passwords.charge(now, PASSWORDS);
             return Answer::Denied(Reason::InvalidCredentials);
         }
-        factor.passwords.succeed();
+        passwords.succeed();
         if let Some(why) = self.exempt(who, door) {
             return self.enter(who, door, How::Exempt(why), 0);
         }
-        let factor = self.factor(who);
-        let codes = factor.codes.gate(now, CODES);
-        if codes == Gate::Suspended {
-            return Answer::Denied(Reason::Suspended);
-        }
-        if let Some(device) = device.filter(|device| factor.devices.contains(device)) {
+        if let Some(device) = device {
             self.devices[device].used = now;
             return self.enter(who, door, How::Device, device);
         }
-        let backup = factor.backup.is_some() && factor.backups.gate(now, BACKUPS) == Gate::Open;
-        if codes == Gate::Locked && !backup {
-            return Answer::Denied(Reason::CodesLocked);
+        let factor = self.factor(who);
+        let codes = factor.codes.gate(now, CODES);
+        if factor.backup.is_none()
+            && let Err(answer) = closed(codes, Reason::CodesLocked)
+        {
+            return answer;
         }
         if factor.pending.len() >= PENDING {
             let pending = factor.pending.clone();
@@ -93,9 +97,19 @@ impl Reference {
             self.drop_login(oldest);
         }
         let login = self.logins.len();
-        self.logins.push(Login { who, door, begun: now, code: None, replaced: false, via: None, wrong: 0, sends: 0 });
+        self.logins.push(Login {
+            who,
+            door,
+            begun: now,
+            code: None,
+            replaced: false,
+            via: None,
+            wrong: 0,
+            wrong_backup: 0,
+            sends: 0,
+        });
         let method = self.method(who);
-        if codes == Gate::Open && self.may_send(who) {
+        if codes == Gate::Open && self.may_send(who, None) {
             self.send(login, method);
         }
         self.factor(who).pending.push(login);
@@ -107,11 +121,14 @@ impl Reference {
         if self.factor(who).sms { Method::Sms } else { Method::Email }
     }
 
-    fn may_send(&mut self, who: Who) -> bool {
+    /// Whether the user gets another code now, in this login if it is one that goes on.
+    fn may_send(&mut self, who: Who, login: Option<usize>) -> bool {
         let now = self.now;
+        let last = login.and_then(|login| self.logins[login].code);
+        let spaced = last.is_none_or(|last| now >= last + SPACING);
         let sent = &self.factor(who).sent;
         let within = |span: u64| sent.iter().filter(|at| now < **at + span).count();
-        within(SPACING) == 0 && within(HOUR) < SENDS_PER_HOUR && within(DAY) < SENDS_PER_DAY
+        spaced && within(SPACING) < 2 && within(HOUR) < SENDS_PER_HOUR && within(DAY) < SENDS_PER_DAY
     }
 
     fn send(&mut self, login: usize, method: Method) {
@@ -227,7 +244,7 @@ impl Reference {
         if method == Method::Sms && !self.factor(who).sms {
             return Answer::Denied(Reason::NoPhoneNumber);
         }
-        if !self.may_send(who) {
+        if !self.may_send(who, Some(login)) {
             return Answer::Denied(Reason::SendLimit);
         }
         self.send(login, method);
@@ -235,26 +252,22 @@ impl Reference {
     }
 
     pub(super) fn backup(&mut self, login: usize, typed: Typed) -> Answer {
-        let now = self.now;
         let who = match self.resume(login) {
             Ok(who) => who,
             Err(answer) => return answer,
         };
-        let successor = self.backups;
+        let (successor, wrong) = (self.backups, self.logins[login].wrong_backup);
         let factor = self.factor(who);
-        let suspended = factor.codes.gate(now, CODES) == Gate::Suspended;
-        let gate = if suspended { Gate::Suspended } else { factor.backups.gate(now, BACKUPS) };
-        if let Err(answer) = closed(gate, Reason::BackupCodesLocked) {
-            return answer;
+        if wrong >= WRONG_CODES {
+            return Answer::Denied(Reason::LoginBackupCodeLimit);
         }
         if factor.backup.is_none() {
             return Answer::Denied(Reason::NoBackupCode);
         }
         if typed != Typed::Right {
-            factor.backups.charge(now, BACKUPS);
-            return Answer::Wrong(Reason::WrongBackupCode, factor.backups.left(now, BACKUPS));
+            self.logins[login].wrong_backup += 1;
+            return Answer::Wrong(Reason::WrongBackupCode, WRONG_CODES - wrong - 1);
         }
-        factor.backups.succeed();
         factor.backup = Some(successor);
         self.backups += 1;
         self.drop_login(login);
@@ -316,7 +329,7 @@ impl Reference {
         if let Err(answer) = self.codes_open(who).and_then(|()| closed(setups, Reason::CodesLocked)) {
             return answer;
         }
-        if !self.may_send(who) {
+        if !self.may_send(who, None) {
             return Answer::Denied(Reason::SendLimit);
         }
         self.sent += 1;
@@ -364,7 +377,7 @@ impl Reference {
         let budgets = [
             (&mut factor.passwords, PASSWORDS),
             (&mut factor.codes, CODES),
-            (&mut factor.backups, BACKUPS),
+            (&mut factor.device_passwords, PASSWORDS),
             (&mut factor.setups, CODES),
         ];
         let mut open = true;
@@ -418,12 +431,12 @@ impl Reference {
         self.factors.get(&who).map(|factor| factor.devices.clone()).unwrap_or_default()
     }
 
-    /// What an administrator's page shows of a user: the locks of passwords, codes and backup codes.
-    pub fn gates(&self, who: Who) -> [Gate; 3] {
+    /// What an administrator's page shows of a user: the locks of passwords and codes.
+    pub fn gates(&self, who: Who) -> [Gate; 2] {
         let factor = self.factors.get(&who).cloned().unwrap_or_default();
         // What was guessed at an earlier password locks nothing.
         let passwords = if self.same_password(who) { factor.passwords.gate(self.now, PASSWORDS) } else { Gate::Open };
-        [passwords, factor.codes.gate(self.now, CODES), factor.backups.gate(self.now, BACKUPS)]
+        [passwords, factor.codes.gate(self.now, CODES)]
     }
 
     /// Whether what hangs on the password of today is that of the factor.

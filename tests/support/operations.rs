@@ -5,7 +5,7 @@ use super::*;
 use countersign::{LoginFlow, Refused, StandardPolicy};
 
 pub const WRONG_BACKUP: &str = "0000-0000-0000-0000-0000-0000";
-pub const BUDGETS: [&str; 3] = ["code_failures", "backup_failures", "setup_failures"];
+pub const BUDGETS: [&str; 2] = ["code_failures", "setup_failures"];
 
 /// A world in which each step can be taken: alice has a backup code, a login under way and a number that is being proved; bob gets SMS.
 pub struct Stage {

@@ -72,7 +72,7 @@ impl World {
         assert_eq!(self.factors.commit(&self.acme, user, &expected, &saved).await.unwrap(), Commit::Written);
     }
 
-    /// How many wrong entries in a row are saved in one budget: `code_failures`, `backup_failures` or `setup_failures`.
+    /// How many wrong entries in a row are saved in one budget: `code_failures` or `setup_failures`.
     pub fn streak(&self, user: &UserId, budget: &str) -> u64 {
         self.record(user)[budget]["streak"].as_u64().unwrap_or(0)
     }

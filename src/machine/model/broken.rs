@@ -38,6 +38,9 @@ caught! {
     a_backup_code_that_stays_works_twice: BackupStays breaks I05 in backup_codes;
     a_successor_that_is_not_installed_locks_its_owner_out: SuccessorNotInstalled breaks I31 in backup_codes;
     a_lock_that_covers_the_backup_code_locks_its_owner_out: BackupSharesLock breaks I14 in backup_codes;
+    a_suspension_that_covers_the_backup_code_locks_its_owner_out: BackupSharesSuspension breaks I14 in backup_codes;
+    wrong_backup_codes_that_are_forgotten_have_no_bound: WrongBackupForgotten breaks I14 in backup_codes;
+    strangers_who_share_a_devices_count_lock_its_owner_out: DeviceSharesLock breaks I16 in devices;
     a_user_as_of_the_first_step_lets_the_disabled_in: UserAsOfFirstStep breaks I25 in policy;
     settings_as_of_the_first_step_revive_what_was_switched_off: SettingsAsOfFirstStep breaks I27 in policy;
     a_session_as_of_its_login_outlives_a_promotion: SessionsAsOfLogin breaks I28 in policy;

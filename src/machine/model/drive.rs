@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::focus::{Action, Focus};
-use super::judge::required;
+use super::judge::{by_device, required};
 use super::ledger::{Budget, Claim, Ledger, Mark};
 use super::step::{Decided, Effect, Step, Typed, is_exempt};
 use super::tamper::Fault;
@@ -26,7 +26,6 @@ use super::stand_ins::{Dice, PENDING};
 struct Stored {
     password: StoredPassword,
     code_failures: Count,
-    backup_failures: Count,
     setup_failures: Count,
     pending: Vec<IgnoredAny>,
 }
@@ -35,6 +34,7 @@ struct Stored {
 #[serde(default)]
 struct StoredPassword {
     failures: Count,
+    device_failures: Count,
 }
 
 #[derive(Default, Deserialize)]
@@ -164,7 +164,6 @@ impl Focus {
                 match step {
                     Step::Code { .. } => ledger.codes.succeed(),
                     Step::Backup { .. } => {
-                        ledger.backup.succeed();
                         ledger.used_paper = ledger.paper.take();
                         ledger.paper.clone_from(&done.backup);
                     }
@@ -210,6 +209,7 @@ impl Focus {
                         code,
                         earlier: None,
                         wrong: 0,
+                        wrong_backup: 0,
                         settings,
                     });
                 }
@@ -245,16 +245,17 @@ impl Focus {
         let ledger = world.ledger(decided.subject);
         match (reason, decided.step) {
             (Reason::WrongCode, Step::ConfirmSetup { .. }) => ledger.setups.charge(at, Budget::codes()),
-            (Reason::WrongCode, step) => {
+            (Reason::WrongCode, _) => {
                 ledger.codes.charge(at, Budget::codes());
-                let guessed = decided.slot.as_ref().map(|slot| slot.login);
-                if let Some(slot) = step.slot().and_then(|slot| world.slots[slot].as_mut())
-                    && Some(slot.login) == guessed
-                {
+                if let Some(slot) = guessed_in(world, decided) {
                     slot.wrong += 1;
                 }
             }
-            (Reason::WrongBackupCode, _) => ledger.backup.charge(at, Budget::backup()),
+            (Reason::WrongBackupCode, _) => {
+                if let Some(slot) = guessed_in(world, decided) {
+                    slot.wrong_backup += 1;
+                }
+            }
             // What unlocking could lift is lifted even if that is not enough.
             (Reason::ResetRequired, _) => lift(ledger, at),
             _ => {}
@@ -263,9 +264,10 @@ impl Focus {
 
     fn charge_password(&self, world: &mut World, decided: &Decided) {
         let right = self.knows(decided.step, decided.host) && decided.host.is_some_and(|host| host.active);
+        let by_device = decided.host.is_some_and(|host| by_device(world, decided, host));
         let ledger = world.ledger(decided.subject);
         ledger.meet(decided.host);
-        let passwords = &mut ledger.passwords;
+        let passwords = if by_device { &mut ledger.device_passwords } else { &mut ledger.passwords };
         if passwords.open(decided.at, Budget::passwords()) {
             if right { passwords.succeed() } else { passwords.charge(decided.at, Budget::passwords()) }
         }
@@ -376,8 +378,14 @@ fn end_all(world: &mut World, subject: Subject) {
     world.proof.iter_mut().filter(|proof| proof.subject == subject).for_each(|proof| proof.over = true);
 }
 
+/// The login that a wrong secret was charged to, if the browser still has it.
+fn guessed_in<'w>(world: &'w mut World, decided: &Decided) -> Option<&'w mut Slot> {
+    let guessed = decided.slot.as_ref()?.login;
+    world.slots[decided.step.slot()?].as_mut().filter(|slot| slot.login == guessed)
+}
+
 fn lift(ledger: &mut Ledger, at: u64) {
-    for account in [&mut ledger.passwords, &mut ledger.codes, &mut ledger.backup, &mut ledger.setups] {
+    for account in [&mut ledger.passwords, &mut ledger.device_passwords, &mut ledger.codes, &mut ledger.setups] {
         account.lift(at);
     }
 }
@@ -393,7 +401,7 @@ fn check_counts(world: &mut World, decided: &Decided) {
     let codes = if decided.begins() { Claim::I13 } else { Claim::I10 };
     world.broken.mark_unless(stored.password.failures.streak == ledger.passwords.row, passwords);
     world.broken.mark_unless(stored.code_failures.streak == ledger.codes.row, codes);
-    world.broken.mark_unless(stored.backup_failures.streak == ledger.backup.row, Claim::I10);
+    world.broken.mark_unless(stored.password.device_failures.streak == ledger.device_passwords.row, Claim::I16);
     world.broken.mark_unless(stored.setup_failures.streak == ledger.setups.row, Claim::I10);
     world.broken.mark_unless(stored.pending.len() <= PENDING, Claim::I06);
 }

@@ -41,6 +41,8 @@ impl Focus {
                 if let (Effect::Open { code: Ok(_), .. }, Some(slot)) = (&decided.effect, &decided.slot) {
                     world.broken.mark_unless(Self::alive(world, decided, slot).is_none(), Claim::I15);
                     world.broken.mark_unless(slot.sends < SENDS_PER_LOGIN, Claim::I15);
+                    let spaced = slot.code.as_ref().is_none_or(|code| decided.at >= code.issued + ms(SPACING));
+                    world.broken.mark_unless(spaced, Claim::I15);
                     Self::judge_send(world, decided);
                     judge_destination(world, decided);
                 }
@@ -70,27 +72,31 @@ impl Focus {
             Step::Begin { slot, device, .. } => (device, self.seats[slot].0),
             _ => (Presented::Nothing, By::Attacker),
         };
-        let open = world.ledger(*subject).passwords_of(*host).open(*at, Budget::passwords());
         let counted = if subject.person == super::world::Person::Nobody { Claim::I17 } else { Claim::I16 };
         let Some(host) = host.filter(|host| password && host.active) else {
             // Whatever was wrong, the answer is the same.
             let claim = if matches!(effect, Effect::Refused(_)) { counted } else { Claim::I01 };
             return world.broken.mark_unless(*effect == Effect::Refused(Reason::InvalidCredentials), claim);
         };
-        if !open {
-            return world.broken.mark_unless(*effect == Effect::Refused(Reason::InvalidCredentials), Claim::I16);
-        }
-        world.broken.mark_unless(*effect != Effect::Refused(Reason::InvalidCredentials), Claim::I16);
-        if !required(decided.scope, host) {
-            let exempt = matches!(effect, Effect::Complete(done) if is_exempt(&done.grant));
-            return world.broken.mark_unless(exempt, Claim::I28);
-        }
-        let suspended = world.ledger(*subject).codes.suspended(Budget::codes());
         let trusted = match device {
             Presented::Device(nth) => dead_device(world, decided, &world.devices[nth], host).map_or(Ok(()), Err),
             Presented::PendingOf(_) => Err(Claim::I02),
             Presented::Nothing => Err(Claim::I01),
         };
+        let ledger = world.ledger(*subject);
+        let strangers = ledger.passwords_of(Some(host)).open(*at, Budget::passwords());
+        let open = if trusted.is_ok() { ledger.device_passwords.open(*at, Budget::passwords()) } else { strangers };
+        if !open {
+            return world.broken.mark_unless(*effect == Effect::Refused(Reason::InvalidCredentials), Claim::I16);
+        }
+        world.broken.mark_unless(*effect != Effect::Refused(Reason::InvalidCredentials), Claim::I16);
+        if !strangers {
+            self.saw(Mark::DevicePastLock);
+        }
+        if !required(decided.scope, host) {
+            let exempt = matches!(effect, Effect::Complete(done) if is_exempt(&done.grant));
+            return world.broken.mark_unless(exempt, Claim::I28);
+        }
         match (effect, trusted) {
             (Effect::Complete(done), _) if is_exempt(&done.grant) => world.broken.mark(Claim::I28),
             (Effect::Complete(done), Err(claim)) => {
@@ -100,24 +106,25 @@ impl Focus {
                     Claim::I01
                 });
             }
-            (Effect::Complete(_), Ok(())) => world.broken.mark_unless(!suspended && by == By::Owner, Claim::I29),
-            (_, Ok(())) => world.broken.mark_unless(suspended, Claim::I29),
+            (Effect::Complete(_), Ok(())) => world.broken.mark_unless(by == By::Owner, Claim::I29),
+            // Not even a suspension keeps its owner out: a device cannot be guessed (I-11).
+            (_, Ok(())) => world.broken.mark(Claim::I29),
             (_, Err(_)) => {}
         }
-        let codes_open = world.ledger(*subject).codes.open(*at, Budget::codes());
+        let ledger = world.ledger(*subject);
+        let (has_paper, codes_open) = (ledger.paper.is_some(), ledger.codes.open(*at, Budget::codes()));
+        let suspended = ledger.codes.suspended(Budget::codes());
         match effect {
             Effect::Open { code: Ok(_), .. } => {
                 world.broken.mark_unless(codes_open, Claim::I15);
                 Self::judge_send(world, decided);
                 judge_destination(world, decided);
             }
-            Effect::Refused(Reason::CodesLocked) => {
-                let ledger = world.ledger(*subject);
-                let backup = ledger.paper.is_some() && ledger.backup.open(*at, Budget::backup());
-                world.broken.mark_unless(!backup, Claim::I14);
+            Effect::Refused(reason @ (Reason::CodesLocked | Reason::Suspended)) => {
+                world.broken.mark_unless(!has_paper, Claim::I14);
                 world.broken.mark_unless(!codes_open, Claim::I10);
+                world.broken.mark_unless(suspended == (*reason == Reason::Suspended), Claim::I10);
             }
-            Effect::Refused(Reason::Suspended) => world.broken.mark_unless(suspended, Claim::I10),
             _ => {}
         }
     }
@@ -188,12 +195,10 @@ impl Focus {
         let over = Self::alive(world, decided, slot);
         // A login whose code has ended may have made room for another.
         let sure = slot.code.as_ref().is_some_and(|code| *at < code.issued + ms(CODE_TTL)) && slot.wrong < LOCK_AFTER;
-        let ledger = world.ledger(slot.subject);
-        let open = ledger.backup.open(*at, Budget::backup()) && !ledger.codes.suspended(Budget::codes());
-        let has = ledger.paper.is_some();
+        let has = world.ledger(slot.subject).paper.is_some();
+        let open = slot.wrong_backup < LOCK_AFTER;
         if let Effect::Refused(reason) = effect {
-            let spent = (*reason == Reason::WrongBackupCode).then(|| ledger.backup.learn(*at, Budget::backup(), false));
-            world.broken.mark_any(spent.flatten());
+            world.broken.mark_unless(open || *reason != Reason::WrongBackupCode, Claim::I14);
             let tolerated = *reason == Reason::LoginOver && !sure;
             let accepted = typed == Paper::Right && over.is_none() && open && has && !tolerated;
             let claim = if *reason == Reason::WrongBackupCode || *reason == Reason::NoBackupCode {
@@ -204,10 +209,8 @@ impl Focus {
             world.broken.mark_unless(!accepted, claim);
             return;
         }
-        let spent = ledger.backup.learn(*at, Budget::backup(), true);
-        world.broken.mark_any(spent);
         world.broken.mark_any(over);
-        world.broken.mark_unless(open, Claim::I09);
+        world.broken.mark_unless(open, Claim::I14);
         match typed {
             Paper::Right => world.broken.mark_unless(has, Claim::I31),
             Paper::Wrong => world.broken.mark(Claim::I01),
@@ -222,7 +225,7 @@ impl Focus {
         let (at, ledger) = (decided.at, world.ledger(decided.subject));
         let within = |span: u64| ledger.sent.iter().filter(|sent| at < **sent + span).count();
         let open = ledger.codes.open(at, Budget::codes());
-        let fits = within(ms(SPACING)) == 0 && within(3_600_000) < SENDS_PER_HOUR && within(86_400_000) < SENDS_PER_DAY;
+        let fits = within(ms(SPACING)) < 2 && within(3_600_000) < SENDS_PER_HOUR && within(86_400_000) < SENDS_PER_DAY;
         ledger.sent.push(at);
         world.broken.mark_unless(fits && open, Claim::I15);
     }
@@ -280,7 +283,9 @@ impl Focus {
                 Basis::Code { .. } => Mark::ByCode,
                 Basis::BackupCode => {
                     let codes = world.ledgers.get(&decided.subject).map(|ledger| &ledger.codes);
-                    if codes.is_some_and(|codes| !codes.open(decided.at, Budget::codes())) {
+                    if codes.is_some_and(|codes| codes.suspended(Budget::codes())) {
+                        self.saw(Mark::BackupWhileSuspended);
+                    } else if codes.is_some_and(|codes| !codes.open(decided.at, Budget::codes())) {
                         self.saw(Mark::BackupWhileLocked);
                     }
                     Mark::ByBackupCode
@@ -303,7 +308,7 @@ impl Focus {
             Effect::Refused(Reason::WrongCode) => Mark::WrongCode,
             Effect::Refused(Reason::WrongBackupCode) => Mark::WrongBackupCode,
             Effect::Refused(Reason::Suspended) => Mark::Suspended,
-            Effect::Refused(Reason::BackupCodesLocked) => Mark::BackupLocked,
+            Effect::Refused(Reason::LoginBackupCodeLimit) => Mark::BackupLimit,
             Effect::Refused(Reason::LoginSendLimit) => Mark::LoginSendLimit,
             Effect::Refused(Reason::TooManyLogins) => Mark::TooManyLogins,
             Effect::Refused(Reason::LoginOver) => Mark::LoginOver,
@@ -345,6 +350,16 @@ fn judge_destination(world: &mut World, decided: &Decided) {
     if let Effect::Open { code: Ok((_, method)), .. } = decided.effect {
         let proved = world.ledger(decided.subject).sms;
         world.broken.mark_unless((method == Method::Sms) == proved, Claim::I32);
+    }
+}
+
+/// Whether a password is counted among those beside a trusted device.
+pub(super) fn by_device(world: &World, decided: &Decided, host: Host) -> bool {
+    match decided.step {
+        Step::Begin { device: Presented::Device(nth), .. } => {
+            dead_device(world, decided, &world.devices[nth], host).is_none()
+        }
+        _ => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use stateright::Property;
 
 use super::focus::Focus;
-use super::stand_ins::{BACKUP_LOCK, LOCK, LOCK_AFTER, MONTH, PASSWORD_LOCK, ROLLING, SUSPEND_AFTER};
+use super::stand_ins::{LOCK, LOCK_AFTER, MONTH, PASSWORD_LOCK, ROLLING, SUSPEND_AFTER};
 use super::world::{Host, Moment, World, ms};
 
 /// How often all that was saved of a user was cleared. Whatever was made in an earlier life is dead.
@@ -21,7 +21,8 @@ pub(super) struct Ledger {
     /// The password that those failures were guesses at, once one was tried.
     guessed: Option<u8>,
     pub(super) codes: Account,
-    pub(super) backup: Account,
+    /// Wrong passwords beside the token of a trusted device.
+    pub(super) device_passwords: Account,
     pub(super) setups: Account,
     /// Codes that went out.
     pub(super) sent: Vec<Moment>,
@@ -47,8 +48,12 @@ impl Ledger {
 
     /// The same, from now on.
     pub(super) fn meet(&mut self, host: Option<Host>) {
+        let known = self.guessed;
         self.passwords = self.passwords_of(host);
-        self.guessed = host.map(|host| host.password).or(self.guessed);
+        self.guessed = host.map(|host| host.password).or(known);
+        if known.is_some() && known != self.guessed {
+            self.device_passwords = Account::default();
+        }
     }
 }
 
@@ -80,10 +85,6 @@ pub(super) struct Budget {
 impl Budget {
     pub(super) fn codes() -> Self {
         Self { lock: ms(LOCK), lock_at_most: 24 * 3_600_000, suspends: true, rolls: true }
-    }
-
-    pub(super) fn backup() -> Self {
-        Self { lock: ms(BACKUP_LOCK), lock_at_most: ms(BACKUP_LOCK), suspends: false, rolls: false }
     }
 
     pub(super) fn passwords() -> Self {
@@ -209,9 +210,9 @@ claims! {
     I11: "after so many failures in a row nothing is compared until a reset",
     I12: "success does not refill the rolling budget",
     I13: "a password, right or wrong, leaves the code budget alone",
-    I14: "locked codes do not lock the backup code",
+    I14: "a login takes so many wrong backup codes, and nothing else locks the right one",
     I15: "codes are sent within the budget, in live unlocked logins, after a right password",
-    I16: "every password check is counted, and none succeeds while passwords are locked",
+    I16: "every password check is counted, and none succeeds while its count is locked",
     I17: "an unknown name is counted as a wrong password is",
     I25: "completion and sessions rest on the user as they are now",
     I26: "nothing from before a reset works or comes back after it",
@@ -237,7 +238,7 @@ macro_rules! marks {
 }
 
 marks! {
-    ByCode, ByBackupCode, ByDevice, Exempt, WrongCode, WrongBackupCode, CodesLocked, Suspended, RolledOver, BackupLocked, PasswordLocked,
+    ByCode, ByBackupCode, ByDevice, Exempt, WrongCode, WrongBackupCode, CodesLocked, Suspended, RolledOver, BackupLimit, PasswordLocked,
     SendLimit, LoginSendLimit, TooManyLogins, LoginOver, NoLiveCode, Conflict, SessionEnded, Purged, MethodChanged, DeviceRefused,
-    Unlocked, BackupWhileLocked, InvalidCredentials, Swept, WrittenMeanwhile,
+    Unlocked, BackupWhileLocked, BackupWhileSuspended, DevicePastLock, InvalidCredentials, Swept, WrittenMeanwhile,
 }

@@ -244,6 +244,7 @@ pub(super) fn devices() -> Focus {
         Mark::SessionEnded,
         Mark::InvalidCredentials,
         Mark::PasswordLocked,
+        Mark::DevicePastLock,
     ];
     focus
 }
@@ -253,9 +254,8 @@ pub(super) fn backup_codes() -> Focus {
     let mut focus = Focus::new("backup codes", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
     let has_one = vec![ON, Do(begin(A)), Do(code(A, Typed::Right)), Do(Step::NewBackup { slot: A }), Wait(SPACING)];
     let locked = vec![Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Wrong))];
-    let guessed =
-        vec![Do(begin(A)), Do(backup(A, Paper::Wrong)), Do(backup(A, Paper::Wrong)), Wait(LOCK), Do(begin(A))];
-    // One wrong code before the suspension, which covers the backup code too.
+    let guessed = vec![Do(begin(A)), Do(backup(A, Paper::Wrong)), Do(backup(A, Paper::Wrong))];
+    // One wrong code before the suspension, which leaves the backup code alone.
     let nearly = vec![Wait(hours(1)), Do(begin(A)), Do(code(A, Typed::Wrong)), Wait(SPACING)];
     focus.stories = vec![
         has_one.clone(),
@@ -282,8 +282,9 @@ pub(super) fn backup_codes() -> Focus {
     focus.meets = &[
         Mark::ByBackupCode,
         Mark::WrongBackupCode,
-        Mark::BackupLocked,
+        Mark::BackupLimit,
         Mark::BackupWhileLocked,
+        Mark::BackupWhileSuspended,
         Mark::Suspended,
         Mark::CodesLocked,
         Mark::Conflict,

@@ -13,7 +13,6 @@ pub(super) const CODE_TTL: Duration = Duration::from_secs(180);
 pub(super) const LOGIN_TTL: Duration = Duration::from_secs(600);
 pub(super) const LOCK: Duration = Duration::from_secs(900);
 pub(super) const PASSWORD_LOCK: Duration = Duration::from_secs(60);
-pub(super) const BACKUP_LOCK: Duration = Duration::from_secs(60);
 pub(super) const RECENT_LOGIN: Duration = Duration::from_secs(600);
 pub(super) const DEVICE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -38,13 +37,6 @@ pub(in crate::machine) fn rules() -> Rules {
         code_ttl: CODE_TTL,
         login_ttl: LOGIN_TTL,
         pending: PENDING,
-        backup_codes: FailureRule {
-            lock: BACKUP_LOCK,
-            lock_at_most: BACKUP_LOCK,
-            suspend_after: None,
-            rolling: None,
-            ..codes.clone()
-        },
         codes,
         passwords: FailureRule {
             lock_after: 2,

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::focus::Focus;
+use super::ledger::Budget;
 use super::stand_ins::{CODE_TTL, DEVICE_LIFETIME};
 use super::step::{Decided, Effect, Presented, Step, Write};
 use super::world::{Host, Moment, Row, Subject, World, ms};
@@ -57,6 +58,12 @@ pub(super) enum Fault {
     SendsForgotten,
     /// Locked codes lock the backup code.
     BackupSharesLock,
+    /// A suspension of codes covers the backup code.
+    BackupSharesSuspension,
+    /// Forgets the wrong backup codes of a login.
+    WrongBackupForgotten,
+    /// Wrong passwords beside a device's token are counted among those of strangers, and its lock holds.
+    DeviceSharesLock,
     /// Forgets which hash a password was checked against.
     CheckForgotten,
     /// Takes any code for the right one.
@@ -153,6 +160,16 @@ impl Focus {
                     });
                 }
             }
+            Fault::DeviceSharesLock => {
+                if let Some(record) = record {
+                    edit(record, |record| {
+                        let strangers = record["password"]["failures"].clone();
+                        if strangers.is_object() {
+                            record["password"]["device_failures"] = strangers;
+                        }
+                    });
+                }
+            }
             Fault::SendsForgotten if matches!(step, Step::Begin { .. }) => {
                 if let Some(record) = record {
                     edit(record, |record| drop(record.as_object_mut().unwrap().remove("sends")));
@@ -188,14 +205,22 @@ impl Focus {
 
     pub(super) fn tamper_with_write(&self, world: &World, decided: &mut Decided) {
         let before = world.records.get(&decided.subject).cloned();
-        if self.fault == Fault::BackupSharesLock
-            && matches!(decided.step, Step::Backup { .. })
-            && !world
-                .ledgers
-                .get(&decided.subject)
-                .is_some_and(|it| it.codes.open(world.now, super::ledger::Budget::codes()))
-        {
-            decided.effect = Effect::Refused(Reason::CodesLocked);
+        let codes = world.ledgers.get(&decided.subject).map(|ledger| &ledger.codes);
+        let refused = match (self.fault, decided.step) {
+            (Fault::BackupSharesLock, Step::Backup { .. })
+                if !codes.is_some_and(|codes| codes.open(world.now, Budget::codes())) =>
+            {
+                Some(Reason::CodesLocked)
+            }
+            (Fault::BackupSharesSuspension, Step::Backup { .. })
+                if codes.is_some_and(|codes| codes.suspended(Budget::codes())) =>
+            {
+                Some(Reason::Suspended)
+            }
+            _ => None,
+        };
+        if let Some(reason) = refused {
+            decided.effect = Effect::Refused(reason);
             decided.write = None;
         }
         let Decided { step, effect, write: Some(Write { settings, next, .. }), .. } = decided else { return };
@@ -237,6 +262,11 @@ impl Focus {
             (Fault::SuccessorNotInstalled, Step::Backup { .. }) if completes => {
                 edit(&mut saved, |record| drop(record.as_object_mut().unwrap().remove("backup")));
             }
+            (Fault::WrongBackupForgotten, _) => edit(&mut saved, |record| {
+                for pending in record.get_mut("pending").and_then(Value::as_array_mut).into_iter().flatten() {
+                    pending.as_object_mut().unwrap().remove("wrong_backup");
+                }
+            }),
             (Fault::LockClearsPasswords, _) => edit(&mut saved, |record| {
                 if record["password"]["failures"]["lock"].is_object() {
                     record["password"].as_object_mut().unwrap().remove("failures");
@@ -257,9 +287,7 @@ impl Focus {
         }
         let mut saved = (*before?.0).clone();
         edit(&mut saved, |record| {
-            for field in
-                ["pending", "setup", "sms", "code_failures", "backup_failures", "setup_failures", "sends", "backup"]
-            {
+            for field in ["pending", "setup", "sms", "code_failures", "setup_failures", "sends", "backup"] {
                 record.as_object_mut().unwrap().remove(field);
             }
         });

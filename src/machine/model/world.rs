@@ -165,6 +165,7 @@ pub(super) struct Slot {
     pub(super) code: Option<Shown>,
     pub(super) earlier: Option<String>,
     pub(super) wrong: usize,
+    pub(super) wrong_backup: usize,
     pub(super) sends: u32,
     /// For the driver that decides on the settings of the first step.
     pub(super) settings: Option<Row>,
