@@ -5,12 +5,13 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::{
-    Commit, EventKind, FactorStore, Fault, Generation, LoginFlow, LoginName, LoginStep, Reason, Saved, SavedGrant,
-    Scope, Snapshot, Staleness, SweepCursor, SweepProgress, TenantId, UserId, Validity, Version,
+    Commit, EventKind, Expected, FactorStore, Fault, Generation, LoginFlow, LoginName, LoginStep, Reason, Saved,
+    SavedGrant, Scope, Snapshot, Staleness, SweepCursor, SweepProgress, TenantId, UserId, Validity, Version,
 };
 use support::faults::{FaultPoint, When, faulty_flow, poll_then_drop};
 use support::interject::Interject;
@@ -278,11 +279,19 @@ async fn it_can_break_or_stop_at_every_call_and_be_resumed() {
     }
 }
 
-/// Lets others run after each look; and, if it is careless, a store whose conditional removal has no condition.
+/// Lets others run after each look; and, if it is careless, a store whose conditional removal has no condition: it removes once another
+/// call has written, and commits wait until a removal has been asked for.
 #[derive(Clone)]
 struct Overlapping<T> {
     inner: T,
     careless: bool,
+    asked: Arc<AtomicBool>,
+}
+
+impl<T> Overlapping<T> {
+    fn over(inner: T, careless: bool) -> Self {
+        Self { inner, careless, asked: Arc::default() }
+    }
 }
 
 #[async_trait]
@@ -299,11 +308,28 @@ impl<T: FactorStore> Wraps for Overlapping<T> {
         snapshot
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
-        if self.careless {
-            return self.inner.remove(tenant, user).await;
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: &Expected,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        while self.careless && !self.asked.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
         }
-        self.inner.remove_if(tenant, user, version).await
+        self.inner.commit(tenant, user, expected, next).await
+    }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        if !self.careless {
+            return self.inner.remove_if(tenant, user, version).await;
+        }
+        self.asked.store(true, Ordering::SeqCst);
+        while self.inner.load(tenant, user).await?.record.is_some_and(|record| record.version == version) {
+            tokio::task::yield_now().await;
+        }
+        self.inner.remove(tenant, user).await
     }
 }
 
@@ -318,7 +344,7 @@ async fn charged_in_between(point: &'static str, careless: bool) -> Option<u64> 
         let login = countersign::Login { tenant: &acme, name: "user00", password: &password, channel, device: None };
         assert_eq!(reason(&flow.begin(&login).await.unwrap()), Reason::InvalidCredentials);
     });
-    let flow = flow_over(&world, Wrapped(Overlapping { inner: store.clone(), careless }), |b| b);
+    let flow = flow_over(&world, Wrapped(Overlapping::over(store.clone(), careless)), |b| b);
     let _progress = flow.sweep(&world.acme, SESSION, None, 9).await.unwrap();
     assert!(store.is_done());
     world.row(&user_id("user00"))?;
@@ -339,7 +365,7 @@ async fn a_failure_that_is_charged_meanwhile_is_kept() {
 async fn storm(seed: u64, careless: bool) -> (u64, u64) {
     const GUESSERS: usize = 8;
     let world = left_alone(1).await;
-    let store = Wrapped(Overlapping { inner: world.factors.clone(), careless });
+    let store = Wrapped(Overlapping::over(world.factors.clone(), careless));
     let flow = flow_over(&world, store, |b| b.entropy(SeededEntropy::new(seed)));
     let barrier = Arc::new(Barrier::new(2 * GUESSERS));
     let mut tasks = Vec::new();
@@ -381,12 +407,10 @@ async fn no_charge_is_lost_to_sweeps_at_the_same_moment() {
         assert_eq!(charged, saved, "seed {seed}");
         assert_eq!(charged, 10, "seed {seed}: the lock comes after ten");
     }
-    let mut lost = 0;
-    for seed in 0..24 {
+    for seed in 0..3 {
         let (charged, saved) = storm(seed, true).await;
-        lost += u64::from(charged > saved || charged > 10);
+        assert!(charged > saved || charged > 10, "seed {seed}: a store without a condition loses charges");
     }
-    assert!(lost > 0, "a store without a condition loses charges, or this test sees nothing");
 }
 
 /// I-10, I-12, I-15: an application that sweeps every hour, and keeps nothing for its sessions, gives a guesser who knows the password no guess

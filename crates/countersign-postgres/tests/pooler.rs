@@ -3,13 +3,13 @@
 
 mod support;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use countersign::Fault;
-use countersign_testkit::servers::{Server, skip};
+use countersign_testkit::servers::{Server, free_port, skip};
 use support::{Budget, Schema};
 
 /// One server with a pooler before it, for all tests of this file.
@@ -34,7 +34,7 @@ fn pooler(server: &Server) -> Result<Option<(Child, u16)>, Fault> {
     else {
         return Ok(None);
     };
-    let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+    let port = free_port()?;
     let configuration = server.directory().join("pgbouncer.ini");
     std::fs::write(
         &configuration,

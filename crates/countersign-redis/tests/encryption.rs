@@ -1,11 +1,9 @@
 //! Encrypted connections, and certificates that are refused.
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used)]
 
-use std::net::TcpListener;
-
 use countersign::{FactorStore, TenantId};
 use countersign_redis::{RedisFactors, RedisOptions};
-use countersign_testkit::servers::{Server, skip};
+use countersign_testkit::servers::{Server, free_port, skip};
 use tempfile::TempDir;
 
 /// A server with a certificate for `localhost` on a port of its own, and the certificate of the authority.
@@ -19,7 +17,7 @@ fn server() -> Option<(Server, u16, String, TempDir)> {
     };
     let certificate = place("server.crt", signed.cert.pem());
     let key = place("server.key", signed.signing_key.serialize_pem());
-    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let port = free_port().unwrap();
     let (tls_port, cert, key_file) = (port.to_string(), certificate.as_str(), key.as_str());
     let files = ["--tls-cert-file", cert, "--tls-key-file", key_file, "--tls-ca-cert-file", cert];
     let mut arguments = vec!["--appendonly", "yes", "--tls-auth-clients", "no", "--tls-port", &tls_port];

@@ -5,9 +5,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use countersign::{Error, FactorStore, Fault, LoginStep, PendingToken, Reason, Scope};
+use async_trait::async_trait;
+use countersign::{
+    Commit, Error, Expected, FactorStore, Fault, Generation, LoginStep, PendingToken, Reason, Saved, Scope, Snapshot,
+    TenantId, UserId, Version,
+};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -34,8 +38,10 @@ pub struct Tally {
     pub failed: usize,
 }
 
-/// Begins a login and lets two processes guess its code, 64 times each and all at once. Answers what became of it, and with the world in which
-/// the login was begun.
+/// Begins a login and lets two processes guess its code, 64 times each and all at once. Answers what became of it.
+///
+/// No process writes anything before both of them have read what all of their guesses rest on, so that
+/// all 128 compete for the same record.
 ///
 /// `test` is the name of the calling test, which calls [`guess`] where [`CHILD`] is set; `environment` is what it needs to open the same store.
 ///
@@ -63,32 +69,28 @@ pub async fn guess_from_two(
         let (stdin, stdout) = (child.stdin.take().ok_or("no pipe")?, child.stdout.take().ok_or("no pipe")?);
         children.push((child, stdin, BufReader::new(stdout).lines()));
     }
-    // Each has its connections; only then do they start, both at once.
+    // Each guess of both has read the record; only then does one of them write.
     for (.., printed) in &mut children {
-        let _ready = said(printed, "READY")?;
+        let _loaded = said(printed, "LOADED")?;
     }
     for (_, stdin, _) in &mut children {
         stdin.write_all(b"GO\n")?;
     }
-    let (mut tally, mut last_start, mut first_end) = (Tally::default(), 0, u64::MAX);
+    let mut tally = Tally::default();
     for (mut child, _, mut printed) in children {
         let numbers = said(&mut printed, "GUESSED ")?;
         printed.for_each(drop);
         let _status = child.wait()?;
-        let numbers: Vec<u64> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-        let [wrong, refused, contended, failed, start, end] = numbers[..] else { return Err("six numbers".into()) };
+        let numbers: Vec<usize> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        let [wrong, refused, contended, failed] = numbers[..] else { return Err("not four numbers".into()) };
         for (total, count) in [
             (&mut tally.wrong, wrong),
             (&mut tally.refused, refused),
             (&mut tally.contended, contended),
             (&mut tally.failed, failed),
         ] {
-            *total = total.saturating_add(usize::try_from(count)?);
+            *total = total.saturating_add(count);
         }
-        (last_start, first_end) = (last_start.max(start), first_end.min(end));
-    }
-    if last_start >= first_end {
-        return Err("the processes came one after the other: this shows nothing".into());
     }
     // The right code does not help any more: what was left of the budget is used up.
     match world.submit(&challenge.token, &code).await? {
@@ -111,7 +113,7 @@ fn said(printed: &mut impl Iterator<Item = std::io::Result<String>>, word: &str)
     Err(Fault::from(format!("a process did not say {word}: {earlier}")))
 }
 
-/// What each of the processes does: waits for the others, guesses, and prints what became of it.
+/// What each of the processes does: reads, waits until the other has read too, guesses, and prints what became of it.
 ///
 /// # Errors
 ///
@@ -123,23 +125,21 @@ pub async fn guess(store: Arc<dyn FactorStore>) -> Result<(), Fault> {
         return Err(Fault::from("not told what to guess"));
     };
     let right: u32 = code.parse()?;
-    let (world, barrier) = (Arc::new(World::with(store, TENANT, |builder| builder)?), Arc::new(Barrier::new(GUESSES)));
-    // A connection of this process's own, before the start.
-    let _scope = world.flow.operator("look")?.scope(&world.tenant).await?;
-    println!("READY");
-    let _go = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
-    let micros = || Ok::<_, Fault>(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros());
-    let start = micros()?;
+    let gathering =
+        Gathering { inner: store, met: Arc::new(Barrier::new(GUESSES.saturating_add(1))), loads: Arc::default() };
+    let met = Arc::clone(&gathering.met);
+    let world = Arc::new(World::with(gathering, TENANT, |builder| builder)?);
     let mut guesses = JoinSet::new();
     for number in 0..GUESSES {
-        let (world, barrier, token) = (Arc::clone(&world), Arc::clone(&barrier), PendingToken::new(token));
+        let (world, token) = (Arc::clone(&world), PendingToken::new(token));
         let wrong = right.wrapping_add(u32::try_from(number)?).wrapping_add(1).checked_rem(1_000_000);
         let wrong = format!("{:06}", wrong.unwrap_or_default());
-        guesses.spawn(async move {
-            barrier.wait().await;
-            world.submit(&token, &wrong).await
-        });
+        guesses.spawn(async move { world.submit(&token, &wrong).await });
     }
+    met.wait().await;
+    println!("LOADED");
+    let _go = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
+    met.wait().await;
     let mut tally = Tally::default();
     while let Some(guessed) = guesses.join_next().await {
         let count = match guessed? {
@@ -150,7 +150,74 @@ pub async fn guess(store: Arc<dyn FactorStore>) -> Result<(), Fault> {
         };
         *count = count.saturating_add(1);
     }
-    let end = micros()?;
-    println!("GUESSED {} {} {} {} {start} {end}", tally.wrong, tally.refused, tally.contended, tally.failed);
+    println!("GUESSED {} {} {} {}", tally.wrong, tally.refused, tally.contended, tally.failed);
     Ok(())
+}
+
+/// A store whose first loads wait for each other, and then for a sign to go on.
+struct Gathering {
+    inner: Arc<dyn FactorStore>,
+    met: Arc<Barrier>,
+    loads: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl FactorStore for Gathering {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+        let snapshot = self.inner.load(tenant, user).await;
+        if self.loads.fetch_add(1, Ordering::SeqCst) < GUESSES {
+            self.met.wait().await;
+            self.met.wait().await;
+        }
+        snapshot
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: &Expected,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        self.inner.commit(tenant, user, expected, next).await
+    }
+
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+        self.inner.settings(tenant).await
+    }
+
+    async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        expected: Option<Version>,
+        next: &Saved,
+    ) -> Result<Commit, Fault> {
+        self.inner.change_settings(tenant, expected, next).await
+    }
+
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+        self.inner.purge(tenant, below, at_most).await
+    }
+
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+        self.inner.count(tenant, below).await
+    }
+
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        self.inner.remove(tenant, user).await
+    }
+
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+        self.inner.remove_if(tenant, user, version).await
+    }
+
+    async fn users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<UserId>, Fault> {
+        self.inner.users(tenant, generation, after, at_most).await
+    }
 }

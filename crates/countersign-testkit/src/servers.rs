@@ -4,6 +4,9 @@
 //! `COUNTERSIGN_TEST_REDIS`), or a server is started from an installed binary, on a free port of the loopback interface, in a directory of its
 //! own, and ended together with the process that started it. Where there is neither, the test is skipped loudly; with
 //! `COUNTERSIGN_REQUIRE_SERVERS=1`, as in CI, that is a failure.
+//!
+//! A new PostgreSQL cluster is a copy of one that `initdb` made once for the process, or of the directory
+//! that `COUNTERSIGN_TEST_CLUSTER` names.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -14,6 +17,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use countersign::Fault;
+use rand::TryRng;
+use rand::rngs::SysRng;
 
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -96,27 +101,28 @@ impl Server {
     /// A [`Fault`] if it is installed and does not start.
     pub fn postgres(settings: &[&str]) -> Result<Option<Self>, Fault> {
         let (Some(initdb), Some(postgres)) = (find("initdb"), find("postgres")) else { return Ok(None) };
-        let (directory, port) = (new_directory()?, free_port()?);
         let account = unprivileged_account();
-        if let Some(account) = &account {
-            run(Command::new("chown").arg(account).arg(&directory))?;
-        }
-        let cluster = directory.join("cluster");
-        let mut command = as_account(account.as_deref(), &initdb);
-        command.extend(["-D".into(), text(&cluster)?, "-U".into(), "countersign".into()]);
-        command.extend(["-A", "trust", "-E", "UTF8", "--locale=C", "-N"].map(str::to_owned));
-        run_all(&command)?;
-        let mut command = as_account(account.as_deref(), &postgres);
-        command.extend(["-D".into(), text(&cluster)?, "-p".into(), port.to_string()]);
-        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"] {
-            command.extend(["-c".into(), setting.into()]);
-        }
-        for setting in settings {
-            command.extend(["-c".into(), (*setting).into()]);
-        }
-        let url = format!("postgres://countersign@127.0.0.1:{port}/postgres");
-        let pid_file = cluster.join("postmaster.pid");
-        Self::launch(Self { url, port, directory, command, pid_file, process: None, guard: None }).map(Some)
+        let template = template(&initdb, account.as_deref())?;
+        Self::launch(|port| {
+            let directory = new_directory()?;
+            let cluster = directory.join("cluster");
+            run(Command::new("cp").args(["-a", "--"]).args([&template, &cluster]))?;
+            if let Some(account) = &account {
+                run(Command::new("chown").arg(account).arg(&directory))?;
+            }
+            let mut command = as_account(account.as_deref(), &postgres);
+            command.extend(["-D".into(), text(&cluster)?, "-p".into(), port.to_string()]);
+            for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"] {
+                command.extend(["-c".into(), setting.into()]);
+            }
+            for setting in settings {
+                command.extend(["-c".into(), (*setting).into()]);
+            }
+            let url = format!("postgres://countersign@127.0.0.1:{port}/postgres");
+            let pid_file = cluster.join("postmaster.pid");
+            Ok(Self { url, port, directory, command, pid_file, process: None, guard: None })
+        })
+        .map(Some)
     }
 
     /// Starts Redis with these arguments. `None`: it is not installed.
@@ -126,14 +132,17 @@ impl Server {
     /// A [`Fault`] if it is installed and does not start.
     pub fn redis(arguments: &[&str]) -> Result<Option<Self>, Fault> {
         let Some(redis) = find("redis-server") else { return Ok(None) };
-        let (directory, port) = (new_directory()?, free_port()?);
-        let pid_file = directory.join("pid");
-        let mut command = vec![text(&redis)?, "--port".into(), port.to_string(), "--dir".into(), text(&directory)?];
-        command.extend(["--pidfile".into(), text(&pid_file)?]);
-        command.extend(["--bind", "127.0.0.1", "--save", ""].map(str::to_owned));
-        command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        let url = format!("redis://127.0.0.1:{port}/");
-        Self::launch(Self { url, port, directory, command, pid_file, process: None, guard: None }).map(Some)
+        Self::launch(|port| {
+            let directory = new_directory()?;
+            let pid_file = directory.join("pid");
+            let mut command = vec![text(&redis)?, "--port".into(), port.to_string(), "--dir".into(), text(&directory)?];
+            command.extend(["--pidfile".into(), text(&pid_file)?]);
+            command.extend(["--bind", "127.0.0.1", "--save", ""].map(str::to_owned));
+            command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+            let url = format!("redis://127.0.0.1:{port}/");
+            Ok(Self { url, port, directory, command, pid_file, process: None, guard: None })
+        })
+        .map(Some)
     }
 
     /// Where it answers.
@@ -181,33 +190,51 @@ impl Server {
         let log = std::fs::File::create(self.directory.join("log"))?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        self.process = Some(command.spawn()?);
+        let mut process = command.spawn()?;
         let started = Instant::now();
-        while !self.answers() {
-            let ended = self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(Some(_))));
-            if ended || started.elapsed() > START {
+        let outcome = loop {
+            if self.answers(process.id()) {
+                break Ok(());
+            }
+            if matches!(process.try_wait(), Ok(Some(_))) || started.elapsed() > START {
                 let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
-                return Err(Fault::from(format!("{program} did not start: {log}")));
+                break Err(Fault::from(format!("{program} did not start: {log}")));
             }
             std::thread::sleep(Duration::from_millis(20));
+        };
+        self.process = Some(process);
+        outcome
+    }
+
+    /// Makes a server and starts it. Where that fails it is tried again on other ports: somebody else may have taken this one meanwhile.
+    fn launch(make: impl Fn(u16) -> Result<Self, Fault>) -> Result<Self, Fault> {
+        const GUARD: &str = r#"read _
+            pid=$(head -n 1 "$1" 2>/dev/null)
+            kill -QUIT $pid 2>/dev/null
+            for _ in $(seq 100); do kill -0 $pid 2>/dev/null || break; sleep 0.05; done
+            rm -rf "$2""#;
+        let mut tries = 4;
+        loop {
+            let mut server = make(free_port()?)?;
+            let mut guard = Command::new("sh");
+            guard.args(["-c", GUARD, "guard"]).arg(&server.pid_file).arg(&server.directory);
+            server.guard = Some(guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+            tries = u32::saturating_sub(tries, 1);
+            match server.start() {
+                Ok(()) => return Ok(server),
+                Err(fault) if tries == 0 => return Err(fault),
+                Err(_) => {}
+            }
         }
-        Ok(())
     }
 
-    fn launch(mut server: Self) -> Result<Self, Fault> {
-        const GUARD: &str = r#"read _; kill -QUIT $(head -n 1 "$1") 2>/dev/null; sleep 1; rm -rf "$2""#;
-        let mut guard = Command::new("sh");
-        guard.args(["-c", GUARD, "guard"]).arg(&server.pid_file).arg(&server.directory);
-        server.guard = Some(guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
-        server.start()?;
-        Ok(server)
-    }
-
-    /// Whether it takes connections: for PostgreSQL the last line of its own file says so, since it listens before it is ready.
-    fn answers(&self) -> bool {
-        let listens = TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+    /// Whether it takes connections: its own file names the process that was started, and for PostgreSQL the last line there says so, since it
+    /// listens before it is ready.
+    fn answers(&self, process: u32) -> bool {
         let pid_file = std::fs::read_to_string(&self.pid_file).unwrap_or_default();
-        listens && (!self.url.starts_with("postgres") || pid_file.contains("ready"))
+        let ours = pid_file.lines().next().is_some_and(|pid| pid.trim() == process.to_string());
+        let ready = !self.url.starts_with("postgres") || pid_file.contains("ready");
+        ours && ready && TcpStream::connect(("127.0.0.1", self.port)).is_ok()
     }
 
     fn signal(&mut self, signal: &str) -> Result<(), Fault> {
@@ -266,8 +293,52 @@ fn new_directory() -> Result<PathBuf, Fault> {
     Ok(directory)
 }
 
-fn free_port() -> Result<u16, Fault> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+/// A port of the loopback interface that is free now, for a server that a test starts by itself. The
+/// system gives it to no connection as its own end: those come from higher ones.
+///
+/// # Errors
+///
+/// A [`Fault`] if there is none.
+pub fn free_port() -> Result<u16, Fault> {
+    const LOWEST: u16 = 15_000;
+    let mut taken = None;
+    for _ in 0..100 {
+        let mut random = [0; 2];
+        SysRng.try_fill_bytes(&mut random)?;
+        let port = LOWEST.saturating_add(u16::from_le_bytes(random) >> 2);
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(_free) => return Ok(port),
+            Err(error) => taken = Some(error),
+        }
+    }
+    Err(taken.map_or_else(|| Fault::from("no free port"), Fault::from))
+}
+
+/// A cluster of which each server gets a copy.
+fn template(initdb: &Path, account: Option<&str>) -> Result<PathBuf, Fault> {
+    /// With what deletes it when this process ends.
+    static MADE: Mutex<Option<(PathBuf, Child)>> = Mutex::new(None);
+    if let Some(given) = std::env::var_os("COUNTERSIGN_TEST_CLUSTER") {
+        return Ok(given.into());
+    }
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((cluster, _)) = &*made {
+        return Ok(cluster.clone());
+    }
+    let directory = new_directory()?;
+    let mut guard = Command::new("sh");
+    guard.args(["-c", r#"read _; rm -rf "$1""#, "guard"]).arg(&directory);
+    let guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    if let Some(account) = account {
+        run(Command::new("chown").arg(account).arg(&directory))?;
+    }
+    let cluster = directory.join("cluster");
+    let mut command = as_account(account, initdb);
+    command.extend(["-D".into(), text(&cluster)?, "-U".into(), "countersign".into()]);
+    command.extend(["-A", "trust", "-E", "UTF8", "--locale=C", "-N"].map(str::to_owned));
+    run_all(&command)?;
+    *made = Some((cluster.clone(), guard));
+    Ok(cluster)
 }
 
 fn text(path: &Path) -> Result<String, Fault> {

@@ -21,6 +21,8 @@ pub(super) struct Tally {
     work: AtomicU64,
     running: AtomicUsize,
     most_running: AtomicUsize,
+    /// No hash goes on before so many have run at a time.
+    awaited: AtomicUsize,
 }
 
 pub(super) struct Running<'a>(&'a Tally);
@@ -31,6 +33,9 @@ impl Tally {
         self.work.fetch_add(cost.work(), SeqCst);
         let running = self.running.fetch_add(1, SeqCst) + 1;
         self.most_running.fetch_max(running, SeqCst);
+        while self.most_running.load(SeqCst) < self.awaited.load(SeqCst) {
+            std::thread::yield_now();
+        }
         Running(self)
     }
 }

@@ -23,7 +23,7 @@ impl Standby {
         find("pg_ctl")?;
         let cluster = primary.directory().join("standby");
         let account = account_of(primary.directory());
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let port = countersign_testkit::servers::free_port().unwrap();
         let mut command = Command::new("sh");
         command.current_dir(primary.directory()).args(["-c", r#""$@" & read _; kill -QUIT $!; wait"#, "guard"]);
         command

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use countersign::Fault;
@@ -45,11 +45,13 @@ struct Toy {
     slots: Arc<Mutex<Slots>>,
     /// What this handle alone counted.
     own: Arc<Mutex<Slots>>,
+    /// How many charges found room for exactly one more, on an account.
+    last: Arc<Mutex<BTreeMap<String, u32>>>,
 }
 
 impl Toy {
     fn with(flaw: Flaw) -> Self {
-        Self { flaw, slots: Arc::default(), own: Arc::default() }
+        Self { flaw, slots: Arc::default(), own: Arc::default(), last: Arc::default() }
     }
 
     fn is(&self, flaw: Flaw) -> bool {
@@ -121,6 +123,22 @@ impl Toy {
         *counts.entry(start).or_default() += 1;
     }
 
+    /// Whether one more message uses the account up.
+    fn takes_the_last(&self, slots: &Slots, account: &Account, now: OffsetDateTime) -> bool {
+        let mut slots = slots.clone();
+        self.add(&mut slots, account, now);
+        self.refusal(&slots, account, now).is_some()
+    }
+
+    async fn wait_for_a_second(&self, account: String) {
+        let started = Instant::now();
+        *self.last.lock().unwrap().entry(account.clone()).or_default() += 1;
+        while self.last.lock().unwrap()[&account] < 2 {
+            assert!(started.elapsed() < Duration::from_secs(60), "nobody came in between");
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+    }
+
     fn first_refusal(&self, slots: &Slots, accounts: &[Account], now: OffsetDateTime) -> Option<Charged> {
         let refusals = accounts.iter().enumerate().filter_map(|(position, account)| {
             let retry_after = self.refusal(slots, account, now)?;
@@ -134,11 +152,6 @@ impl Toy {
             .first()
             .map(|(account, retry_after)| Charged::Exhausted { account: *account, retry_after: *retry_after })
     }
-}
-
-/// Long enough for others to come in between.
-async fn gap() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 #[async_trait]
@@ -165,13 +178,25 @@ impl SendBudget for Toy {
                 }
             }
             Flaw::ChecksThenCharges => {
-                let refusal = self.first_refusal(&lock(), accounts, now);
-                if let Some(refusal) = refusal {
-                    return Ok(refusal);
-                }
-                gap().await;
+                let last = {
+                    let mut slots = lock();
+                    if let Some(refusal) = self.first_refusal(&slots, accounts, now) {
+                        return Ok(refusal);
+                    }
+                    let last = once.iter().find(|account| self.takes_the_last(&slots, account, now));
+                    if last.is_none() {
+                        for account in &once {
+                            self.add(&mut slots, account, now);
+                        }
+                        return Ok(Charged::Yes);
+                    }
+                    last.map(|account| self.key(account)).unwrap()
+                };
+                // The last message is given to whoever has looked by the time that a second one has.
+                self.wait_for_a_second(last).await;
+                let mut slots = lock();
                 for account in once {
-                    self.add(&mut lock(), account, now);
+                    self.add(&mut slots, account, now);
                 }
             }
             Flaw::ChargesInHalves => {
@@ -181,7 +206,7 @@ impl SendBudget for Toy {
                 }
                 for account in once {
                     self.add(&mut lock(), account, now);
-                    gap().await;
+                    tokio::task::yield_now().await;
                 }
             }
             _ => {

@@ -1,5 +1,5 @@
 //! The suite bites: for each check there is a store that is broken in one way, and fails it.
-#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used)]
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod budgets;
 mod toy;
@@ -59,7 +59,7 @@ bites! {
     users_are_listed_in_the_order_of_their_bytes: ListsEveryGeneration, ListsInTheOrderOfALocale, ListsFromTheCursor, ListsTooMany, PurgesEverybody;
     a_listing_goes_on_while_records_go: ListsByPosition;
     changed_settings_end_commits_that_expected_others: IgnoresSettings, ChecksSettingsFirst;
-    first_settings_end_commits_that_expected_none: NoneMeansAny, ChecksSettingsFirst;
+    first_settings_end_commits_that_expected_none: NoneMeansAny, ChecksSettingsFirst, LocksNothingWithoutSettings;
     a_purge_deletes_earlier_generations_only: PurgesInclusively, PurgesTooMuch;
     a_purge_of_many_batches_ends_complete: CountsDoubly, EndsBatchesEarly;
     a_purge_never_takes_a_later_record: PurgesByKey;

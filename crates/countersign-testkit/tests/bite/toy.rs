@@ -1,9 +1,12 @@
 //! A store in memory that can be broken in one way at a time.
+//!
+//! Where a flaw shows only if two calls meet, the toy makes them meet: it holds one of them until the
+//! other has done what it must come between. Nothing is left to the scheduler.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
@@ -36,6 +39,7 @@ pub(crate) enum Flaw {
     UpsertsAfterCheck,
     TornLoad,
     ChecksSettingsFirst,
+    LocksNothingWithoutSettings,
     NoneMeansAny,
     PurgesInclusively,
     PurgesTooMuch,
@@ -63,11 +67,36 @@ pub(crate) enum Flaw {
     ListsTooMany,
 }
 
+/// Tenant and user, or a tenant alone with an empty user.
+type Key = (String, String);
+
+/// What happened to a key, for a call that waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mark {
+    /// A call has compared, and is about to write.
+    Looked,
+    Written,
+    Removed,
+    /// A tenant's settings, while commits are under way.
+    Changed,
+    /// A record was read after its tenant's settings had changed.
+    LoadedAfterChange,
+    /// A purge of a tenant is at its end.
+    Purged,
+    /// A commit that is going to be held has begun in a tenant.
+    Begun,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Tables {
     settings: BTreeMap<String, Saved>,
-    records: BTreeMap<(String, String), Saved>,
-    removed: BTreeMap<(String, String), Version>,
+    records: BTreeMap<Key, Saved>,
+    removed: BTreeMap<Key, Version>,
+    marks: BTreeMap<(Mark, Key), u32>,
+    /// What is forced once has been forced.
+    met: bool,
+    /// The check holds up what has compared and has not written yet.
+    writes_are_held: bool,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +105,7 @@ struct Shared {
     /// What the open transaction of the application will restore.
     host: Mutex<Option<Tables>>,
     restarts: AtomicU32,
+    handles: AtomicUsize,
 }
 
 pub(crate) struct Toys {
@@ -92,10 +122,12 @@ impl Toys {
 #[async_trait]
 impl Backend for Toys {
     async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+        self.shared.handles.fetch_add(1, Ordering::SeqCst);
         Ok(Arc::new(Toy {
             flaw: self.flaw,
             shared: Arc::clone(&self.shared),
             cache: Mutex::default(),
+            begun: Mutex::default(),
             born: self.shared.restarts.load(Ordering::SeqCst),
             met: AtomicBool::new(false),
         }))
@@ -138,23 +170,69 @@ impl HostTransaction for Rollback {
     }
 }
 
+impl Tables {
+    fn mark(&mut self, mark: Mark, key: &Key) -> u32 {
+        let marks = self.marks.entry((mark, key.clone())).or_default();
+        *marks += 1;
+        *marks
+    }
+
+    fn marks(&self, mark: Mark, key: &Key) -> u32 {
+        self.marks.get(&(mark, key.clone())).copied().unwrap_or_default()
+    }
+}
+
 impl Shared {
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap()
+    }
+
+    /// Holds the caller until this holds. That it never does is a mistake of the check or of the toy,
+    /// and no verdict.
+    async fn until(&self, what: &str, holds: impl Fn(&mut Tables) -> bool) {
+        let started = Instant::now();
+        while !holds(&mut self.tables()) {
+            assert!(started.elapsed() < Duration::from_secs(60), "nobody came in between: {what}");
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+    }
+
+    /// Holds the first caller that has compared until a second one has, on the same key. Later ones pass.
+    async fn meet(&self, key: &Key) {
+        if self.tables().met {
+            return;
+        }
+        self.until("a second call that compares", |tables| {
+            tables.met |= tables.marks(Mark::Looked, key) >= 2;
+            tables.met
+        })
+        .await;
+    }
+
+    /// Whether this is the first call that asks.
+    fn first(&self) -> bool {
+        !std::mem::replace(&mut self.tables().met, true)
+    }
+
+    /// Whether the check has opened more handles than a check of single calls opens.
+    fn crowded(&self) -> bool {
+        self.handles.load(Ordering::SeqCst) > 3
     }
 }
 
 struct Toy {
     flaw: Flaw,
     shared: Arc<Shared>,
-    cache: Mutex<BTreeMap<(String, String), Snapshot>>,
+    cache: Mutex<BTreeMap<Key, Snapshot>>,
+    /// How many commits this handle has begun in each tenant.
+    begun: Mutex<BTreeMap<String, u32>>,
     born: u32,
     met: AtomicBool,
 }
 
-/// Long enough for others to come in between.
-async fn gap() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
+/// The key of a tenant itself.
+fn whole(tenant: &str) -> Key {
+    (tenant.to_owned(), String::new())
 }
 
 impl Toy {
@@ -182,12 +260,12 @@ impl Toy {
         }
     }
 
-    fn key(&self, tenant: &TenantId, user: &UserId) -> (String, String) {
+    fn key(&self, tenant: &TenantId, user: &UserId) -> Key {
         let (tenant, user) = (self.name(tenant.as_str()), self.name(user.as_str()));
         if self.is(Flaw::JoinsKeys) { (format!("{tenant}:{user}"), String::new()) } else { (tenant, user) }
     }
 
-    fn of(&self, key: &(String, String), tenant: &TenantId) -> bool {
+    fn of(&self, key: &Key, tenant: &TenantId) -> bool {
         let name = self.name(tenant.as_str());
         match self.flaw {
             Flaw::JoinsKeys => key.0.starts_with(&format!("{name}:")),
@@ -217,7 +295,7 @@ impl Toy {
         next
     }
 
-    fn holds(&self, tables: &Tables, tenant: &TenantId, key: &(String, String), expected: &Expected) -> bool {
+    fn holds(&self, tables: &Tables, tenant: &TenantId, key: &Key, expected: &Expected) -> bool {
         self.settings_hold(tables, tenant, expected) && self.record_holds(tables, key, expected)
     }
 
@@ -230,7 +308,7 @@ impl Toy {
         }
     }
 
-    fn record_holds(&self, tables: &Tables, key: &(String, String), expected: &Expected) -> bool {
+    fn record_holds(&self, tables: &Tables, key: &Key, expected: &Expected) -> bool {
         let found = tables.records.get(key).map(|row| row.version);
         let found = match self.flaw {
             Flaw::KeepsRemovedVersions => found.or_else(|| tables.removed.get(key).copied()),
@@ -240,7 +318,7 @@ impl Toy {
         found == expected.record || (self.is(Flaw::KeepsRemovedVersions) && expected.record.is_none())
     }
 
-    fn put(&self, tables: &mut Tables, tenant: &TenantId, key: (String, String), next: &Saved) {
+    fn put(&self, tables: &mut Tables, tenant: &TenantId, key: Key, next: &Saved) {
         let mut next = self.document(next);
         if let (Flaw::KeepsFirstGeneration, Some(before)) = (self.flaw, tables.records.get(&key)) {
             next.generation = before.generation;
@@ -248,7 +326,70 @@ impl Toy {
         if self.is(Flaw::RecordsMakeSettings) {
             tables.settings.entry(self.name(tenant.as_str())).or_insert_with(|| next.clone());
         }
+        tables.mark(Mark::Written, &key);
         tables.records.insert(key, next);
+    }
+
+    /// What must come first for a flaw of another call to show.
+    async fn wait_to_commit(&self, key: &Key, expected: &Expected, next: &Saved) {
+        let shared = &self.shared;
+        match self.flaw {
+            Flaw::ChecksThenRemoves if expected.record.is_some() => {
+                let looked = |tables: &mut Tables| tables.marks(Mark::Looked, key) > 0;
+                shared.until("a removal that has compared", looked).await;
+            }
+            Flaw::PurgesByKey if next.generation > Generation::new(0) => {
+                let looked = |tables: &mut Tables| tables.marks(Mark::Looked, &whole(&key.0)) > 0;
+                shared.until("a purge that has listed what it deletes", looked).await;
+            }
+            // Once, another comes first, so that there is a conflict to be hidden.
+            Flaw::SaysWrittenAnyway if shared.crowded() && shared.first() => {
+                let before = shared.tables().marks(Mark::Written, key);
+                let another = |tables: &mut Tables| tables.marks(Mark::Written, key) > before;
+                shared.until("another commit", another).await;
+            }
+            _ => {}
+        }
+    }
+
+    fn settings_are_compared_early(&self, expected: &Expected) -> bool {
+        match self.flaw {
+            Flaw::ChecksSettingsFirst => true,
+            Flaw::IgnoresSettings => self.shared.crowded(),
+            Flaw::LocksNothingWithoutSettings => expected.settings.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Compares the settings. From a handle's second commit in a tenant on, the commit is then held
+    /// until the settings have changed and somebody has read what was written by then, or has purged.
+    ///
+    /// The first one passes, since the check waits for one before it changes anything.
+    async fn compares_settings_and_waits(&self, tenant: &TenantId, key: &Key, expected: &Expected) -> bool {
+        let whole = whole(&key.0);
+        let held = {
+            let mut tables = self.shared.tables();
+            if !self.settings_hold(&tables, tenant, expected) {
+                return false;
+            }
+            let mut begun = self.begun.lock().unwrap();
+            let begun = begun.entry(key.0.clone()).or_default();
+            *begun += 1;
+            tables.mark(Mark::Begun, &whole);
+            let held = *begun > 1;
+            if held {
+                tables.mark(Mark::Looked, &whole);
+            }
+            held
+        };
+        if held {
+            let over = |tables: &mut Tables| {
+                tables.marks(Mark::LoadedAfterChange, key) > 0 || tables.marks(Mark::Purged, &whole) > 0
+            };
+            self.shared.until("a change of settings, and a look at what was written before it", over).await;
+        }
+        self.shared.until("the end of the hold", |tables| !tables.writes_are_held).await;
+        true
     }
 }
 
@@ -261,11 +402,16 @@ impl FactorStore for Toy {
             return Ok(cached.clone());
         }
         let (settings, mut record) = {
-            let tables = self.shared.tables();
+            let mut tables = self.shared.tables();
+            if tables.marks(Mark::Changed, &whole(&key.0)) > 0 {
+                tables.mark(Mark::LoadedAfterChange, &key);
+            }
             (tables.settings.get(&self.name(tenant.as_str())).cloned(), tables.records.get(&key).cloned())
         };
-        if self.is(Flaw::TornLoad) {
-            gap().await;
+        if let (Flaw::TornLoad, Some(settings)) = (self.flaw, &settings) {
+            // The settings that it has read are replaced meanwhile, and the record after them.
+            let later = |tables: &mut Tables| tables.records[&key].generation > settings.generation;
+            self.shared.until("a record of the next cycle", later).await;
             record = self.shared.tables().records.get(&key).cloned();
         }
         if self.is(Flaw::EmptyRecordForNobody) && record.is_none() {
@@ -286,24 +432,32 @@ impl FactorStore for Toy {
     ) -> Result<Commit, Fault> {
         self.connection()?;
         let key = self.key(tenant, user);
+        self.wait_to_commit(&key, expected, next).await;
         let checks_first = match self.flaw {
             Flaw::ChecksThenInserts => expected.record.is_none(),
             Flaw::ChecksThenUpdates | Flaw::UpsertsAfterCheck => expected.record.is_some(),
             _ => false,
         };
         if checks_first {
-            if !self.holds(&self.shared.tables(), tenant, &key, expected) {
-                return Ok(Commit::Conflict);
+            {
+                let mut tables = self.shared.tables();
+                if !self.holds(&tables, tenant, &key, expected) {
+                    return Ok(Commit::Conflict);
+                }
+                tables.mark(Mark::Looked, &key);
             }
-            gap().await;
+            if self.is(Flaw::UpsertsAfterCheck) {
+                self.shared.until("a removal", |tables| tables.marks(Mark::Removed, &key) > 0).await;
+            } else {
+                self.shared.meet(&key).await;
+            }
             self.put(&mut self.shared.tables(), tenant, key, next);
             return Ok(Commit::Written);
         }
-        if self.is(Flaw::ChecksSettingsFirst) {
-            if !self.settings_hold(&self.shared.tables(), tenant, expected) {
+        if self.settings_are_compared_early(expected) {
+            if !self.compares_settings_and_waits(tenant, &key, expected).await {
                 return Ok(Commit::Conflict);
             }
-            gap().await;
             let mut tables = self.shared.tables();
             if !self.record_holds(&tables, &key, expected) {
                 return Ok(Commit::Conflict);
@@ -311,13 +465,11 @@ impl FactorStore for Toy {
             self.put(&mut tables, tenant, key, next);
             return Ok(Commit::Written);
         }
-        if self.is(Flaw::ConflictsOverNewTenant) && expected.settings.is_none() {
-            let known = |tables: &Tables| tables.records.keys().any(|(name, _)| *name == key.0);
-            let before = known(&self.shared.tables());
-            gap().await;
-            if known(&self.shared.tables()) != before {
-                return Ok(Commit::Conflict);
-            }
+        if self.is(Flaw::ConflictsOverNewTenant) && expected.settings.is_none() && self.shared.first() {
+            // Of all commits the first: another user's comes in between.
+            let known = |tables: &mut Tables| tables.records.keys().any(|(name, _)| *name == key.0);
+            self.shared.until("another user's commit", known).await;
+            return Ok(Commit::Conflict);
         }
         let halves = {
             let mut tables = self.shared.tables();
@@ -362,11 +514,21 @@ impl FactorStore for Toy {
             _ => false,
         };
         if checks_first {
-            if found(&self.shared.tables()) != expected {
-                return Ok(Commit::Conflict);
+            {
+                let mut tables = self.shared.tables();
+                if found(&tables) != expected {
+                    return Ok(Commit::Conflict);
+                }
+                tables.mark(Mark::Looked, &whole(&name));
             }
-            gap().await;
+            self.shared.meet(&whole(&name)).await;
         }
+        // Where commits have begun that are going to be held, one of them is held by now.
+        let held = |tables: &mut Tables| {
+            let (begun, looked) = (tables.marks(Mark::Begun, &whole(&name)), tables.marks(Mark::Looked, &whole(&name)));
+            begun == 0 || looked > 0 || !self.shared.crowded()
+        };
+        self.shared.until("a commit that has compared the settings", held).await;
         let mut tables = self.shared.tables();
         let unchanged = self.is(Flaw::RefusesUnchangedVersion) && expected == Some(next.version);
         if !checks_first && (found(&tables) != expected || unchanged) {
@@ -374,6 +536,9 @@ impl FactorStore for Toy {
         }
         if self.is(Flaw::KeepsFirstSettings) && expected.is_some() {
             return Ok(Commit::Written);
+        }
+        if tables.marks(Mark::Begun, &whole(&name)) > 0 {
+            tables.mark(Mark::Changed, &whole(&name));
         }
         tables.settings.insert(name, self.document(next));
         Ok(Commit::Written)
@@ -388,12 +553,18 @@ impl FactorStore for Toy {
         };
         let found: Vec<_> = {
             let tables = self.shared.tables();
-            let goes =
-                |(key, row): &(&(String, String), &Saved)| self.of(key, tenant) && self.below(row.generation, below);
+            let goes = |(key, row): &(&Key, &Saved)| self.of(key, tenant) && self.below(row.generation, below);
             tables.records.iter().filter(goes).map(|(key, _)| key.clone()).take(at_most).collect()
         };
-        if self.is(Flaw::PurgesByKey) || self.is(Flaw::CountsDoubly) {
-            gap().await;
+        let gone = |tables: &mut Tables| found.iter().any(|key| !tables.records.contains_key(key));
+        let later = |tables: &mut Tables| found.iter().any(|key| tables.records[key].generation >= below);
+        match self.flaw {
+            Flaw::PurgesByKey if !found.is_empty() => {
+                self.shared.tables().mark(Mark::Looked, &whole(&self.name(tenant.as_str())));
+                self.shared.until("a record that is written anew", later).await;
+            }
+            Flaw::CountsDoubly if self.shared.first() => self.shared.until("another purge", gone).await,
+            _ => {}
         }
         let mut tables = self.shared.tables();
         let mut deleted = 0;
@@ -403,6 +574,9 @@ impl FactorStore for Toy {
                 tables.records.remove(key);
             }
             deleted += u64::from(still || self.is(Flaw::CountsDoubly));
+        }
+        if found.len() < at_most {
+            tables.mark(Mark::Purged, &whole(&self.name(tenant.as_str())));
         }
         Ok(deleted)
     }
@@ -423,6 +597,10 @@ impl FactorStore for Toy {
             }
             tokio::task::yield_now().await;
         }
+        if self.is(Flaw::UpsertsAfterCheck) {
+            let looked = |tables: &mut Tables| tables.marks(Mark::Looked, &key) > 0;
+            self.shared.until("a commit that has compared", looked).await;
+        }
         let mut tables = self.shared.tables();
         if self.is(Flaw::RemovesPrefixes) {
             tables.records.retain(|(tenant, user), _| {
@@ -431,6 +609,7 @@ impl FactorStore for Toy {
         }
         let removed = tables.records.remove(&key);
         if let Some(removed) = &removed {
+            tables.mark(Mark::Removed, &key);
             tables.removed.insert(key, removed.version);
         }
         Ok(removed.is_some())
@@ -439,12 +618,23 @@ impl FactorStore for Toy {
     async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
         self.connection()?;
         let key = self.key(tenant, user);
-        let found = self.shared.tables().records.get(&key).map(|row| row.version);
+        if self.is(Flaw::RemovesAnyVersion) && self.shared.crowded() {
+            // The record was made, and a commit has been acknowledged since.
+            self.shared.until("a commit", |tables| tables.marks(Mark::Written, &key) > 1).await;
+        }
+        let (found, written) = {
+            let mut tables = self.shared.tables();
+            let found = tables.records.get(&key).map(|row| row.version);
+            if found == Some(version) {
+                tables.mark(Mark::Looked, &key);
+            }
+            (found, tables.marks(Mark::Written, &key))
+        };
         if found.is_none() || (found != Some(version) && !self.is(Flaw::RemovesAnyVersion)) {
             return Ok(self.is(Flaw::SaysRemovedAnyway));
         }
         if self.is(Flaw::ChecksThenRemoves) {
-            gap().await;
+            self.shared.until("a commit", |tables| tables.marks(Mark::Written, &key) > written).await;
             return Ok(self.shared.tables().records.remove(&key).is_some());
         }
         let mut tables = self.shared.tables();

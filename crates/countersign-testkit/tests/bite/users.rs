@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use countersign::{Fault, LoginName, PasswordHash, TenantId, User, UserId, UserStore};
@@ -28,11 +29,20 @@ struct Table(Vec<(TenantId, LoginName, User)>);
 struct Users {
     flaw: Flaw,
     table: Arc<Mutex<Table>>,
+    /// How many have compared a hash and are about to replace it.
+    looked: Arc<AtomicU32>,
+}
+
+impl Users {
+    fn with(flaw: Flaw) -> Self {
+        Self { flaw, table: Arc::default(), looked: Arc::default() }
+    }
 }
 
 struct Handle {
     flaw: Flaw,
     table: Arc<Mutex<Table>>,
+    looked: Arc<AtomicU32>,
     cache: Mutex<BTreeMap<String, User>>,
 }
 
@@ -97,8 +107,14 @@ impl UserStore for Handle {
             Flaw::ReplacesAlways => Ok(replace(true) || asked.as_str() == "acme"),
             Flaw::ChecksThenReplaces => {
                 let holds = replace(false);
-                tokio::time::sleep(Duration::from_millis(1)).await;
                 if holds {
+                    self.looked.fetch_add(1, Ordering::SeqCst);
+                    // The first waits until another has compared the same hash.
+                    let started = Instant::now();
+                    while self.looked.load(Ordering::SeqCst) < 2 {
+                        assert!(started.elapsed() < Duration::from_secs(60), "nobody came in between");
+                        tokio::time::sleep(Duration::from_micros(200)).await;
+                    }
                     let _replaced = replace(true);
                 }
                 Ok(holds)
@@ -111,7 +127,12 @@ impl UserStore for Handle {
 #[async_trait]
 impl UserBackend for Users {
     async fn open(&self) -> Result<Arc<dyn UserStore>, Fault> {
-        Ok(Arc::new(Handle { flaw: self.flaw, table: Arc::clone(&self.table), cache: Mutex::default() }))
+        Ok(Arc::new(Handle {
+            flaw: self.flaw,
+            table: Arc::clone(&self.table),
+            looked: Arc::clone(&self.looked),
+            cache: Mutex::default(),
+        }))
     }
 
     async fn insert(&self, name: &LoginName, user: &User) -> Result<(), Fault> {
@@ -136,7 +157,7 @@ macro_rules! bites {
         $(
             #[test]
             fn $check() {
-                let users = Users { flaw: Flaw::$flaw, table: Arc::default() };
+                let users = Users::with(Flaw::$flaw);
                 let verdict =
                     run_users(stringify!($check), async { Ok(Some(users)) }, |users| Box::pin(user_checks::$check(users)));
                 assert!(matches!(verdict, Err(Breach::Contract(_))), "{:?} is found out, not {verdict:?}", Flaw::$flaw);
@@ -172,11 +193,11 @@ fn verdict_of(
 /// Nor is only the first of several fields looked at, or one of two look-ups.
 #[test]
 fn other_flaws_of_the_same_checks_are_found_out_too() {
-    let with = |flaw| Users { flaw, table: Arc::default() };
-    let verdict =
-        verdict_of(with(Flaw::KeepsNoStamp), |users| Box::pin(user_checks::changed_users_are_seen_at_once(users)));
+    let verdict = verdict_of(Users::with(Flaw::KeepsNoStamp), |users| {
+        Box::pin(user_checks::changed_users_are_seen_at_once(users))
+    });
     assert!(matches!(&verdict, Err(Breach::Contract(what)) if what.contains("security stamp")), "{verdict:?}");
-    let verdict = verdict_of(with(Flaw::FoldsTenantsAtLogin), |users| {
+    let verdict = verdict_of(Users::with(Flaw::FoldsTenantsAtLogin), |users| {
         Box::pin(user_checks::similar_ids_are_different_users(users))
     });
     assert!(matches!(verdict, Err(Breach::Contract(_))), "{verdict:?}");
@@ -215,13 +236,11 @@ impl UserBackend for Stampless {
 mod without_stamps {
     use super::*;
 
-    countersign_testkit::user_store_conformance!(async {
-        Ok(Some(Stampless(Users { flaw: Flaw::KeepsNoStamp, table: Arc::default() })))
-    });
+    countersign_testkit::user_store_conformance!(async { Ok(Some(Stampless(Users::with(Flaw::KeepsNoStamp)))) });
 }
 
 mod sound {
     use super::*;
 
-    countersign_testkit::user_store_conformance!(async { Ok(Some(Users { flaw: Flaw::None, table: Arc::default() })) });
+    countersign_testkit::user_store_conformance!(async { Ok(Some(Users::with(Flaw::None))) });
 }
