@@ -40,6 +40,15 @@
 //! A login with a name that nobody has is counted in one of 256 records per tenant, whose user ids begin with `~phantom~`: the same
 //! load and the same commit as for a real user, and nothing that grows (`I-17`, `I-40`). No user can have such an id.
 //!
+//! # Reads from an SQLite file
+//!
+//! A read counts only if it came from the file that others write to. On Unix `countersign-sqlite`
+//! remembers device and inode of the database, its log and the log's index when it opens them. After
+//! each read, and before and after each write, it looks whether the same three stand at their paths,
+//! and fails if not. So it never answers from a file that was moved, deleted, replaced by a backup, or
+//! left by a link that now leads elsewhere. A copy that is opened as a store is a store of its own:
+//! nothing in it says that another one has gone on, so restore it only as its README says.
+//!
 //! # What a copy is worth
 //!
 //! | saved | as | somebody who copies the database learns |

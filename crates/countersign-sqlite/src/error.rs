@@ -18,8 +18,26 @@ pub enum SqliteError {
     /// The file does not exist, and [`create_if_missing(false)`](crate::SqliteOptions::create_if_missing) was given.
     #[error("database file does not exist")]
     Missing,
+    /// A table of the store does not exist: this is an empty file, another application's, or a store with another
+    /// [prefix](crate::SqliteOptions::table_prefix), and [`create_if_missing(false)`](crate::SqliteOptions::create_if_missing) was given; or a
+    /// part of the store was deleted. It is not made again, since an empty table would forget who uses the second factor.
+    #[error("table {table} does not exist: a wrong file, a wrong table prefix, or a table that was deleted")]
+    MissingTable {
+        /// Its name.
+        table: String,
+    },
+    /// The file was moved, deleted or replaced while it was open, or its write-ahead log was, or the process can't look at its path any more.
+    ///
+    /// What is read or written now is not what others read and write. Nothing that was acknowledged before is taken back; whether the write that
+    /// got this answer happened is not known. Put the file back; or close every store
+    /// of this process on it, and open it anew.
+    #[error("database file, or its log, was moved, deleted or replaced while it was open")]
+    Moved,
+    /// A backup is not made over a file that exists.
+    #[error("file of the backup exists already")]
+    Exists,
     /// The file can't be opened or made: its directory does not exist, the process may not enter it or make files in it, or the path is that of
-    /// a directory. While a store is open: the process has too many files open.
+    /// a directory, or one that SQLite would not take for the name of a file (`:memory:`, `file:...`). While a store is open: the process has too many files open.
     #[error("database file can't be opened")]
     CannotOpen,
     /// The file, its directory or the file system can't be written.
@@ -64,9 +82,24 @@ pub enum SqliteError {
 }
 
 impl SqliteError {
-    /// What each of several calls is told whose common transaction failed.
-    pub(crate) fn shared(error: &rusqlite::Error) -> Self {
-        named(error).unwrap_or_else(|| Self::Other { source: error.to_string().into() })
+    /// The same for each of several calls whose common transaction failed.
+    pub(crate) fn shared(&self) -> Self {
+        match self {
+            Self::Missing => Self::Missing,
+            Self::MissingTable { table } => Self::MissingTable { table: table.clone() },
+            Self::Moved => Self::Moved,
+            Self::Exists => Self::Exists,
+            Self::CannotOpen => Self::CannotOpen,
+            Self::ReadOnly => Self::ReadOnly,
+            Self::Full => Self::Full,
+            Self::Damaged => Self::Damaged,
+            Self::Busy => Self::Busy,
+            Self::NewerSchema { found, readable } => Self::NewerSchema { found: *found, readable: *readable },
+            Self::NoWriteAheadLog { found } => Self::NoWriteAheadLog { found: found.clone() },
+            Self::BadPrefix => Self::BadPrefix,
+            Self::Closed => Self::Closed,
+            Self::Other { source } => Self::Other { source: source.to_string().into() },
+        }
     }
 }
 
@@ -127,8 +160,8 @@ mod tests {
             (ffi::SQLITE_CONSTRAINT, "Other"),
         ];
         for (code, name) in names {
-            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
-            for told in [SqliteError::shared(&error), SqliteError::from(error)] {
+            let error = SqliteError::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+            for told in [error.shared(), error] {
                 let told = format!("{told:?}");
                 assert_eq!(told.split(' ').next(), Some(name), "code {code}: {told}");
             }

@@ -3,10 +3,12 @@
 mod budget;
 mod calls;
 mod error;
+mod file;
 mod options;
 mod schema;
 mod store;
 mod threads;
+mod turns;
 
 pub use budget::SqliteBudget;
 pub use error::SqliteError;

@@ -1,6 +1,6 @@
 //! How a file is opened.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::error::SqliteError;
@@ -57,6 +57,9 @@ impl SqliteOptions {
 
     /// How long a write waits for other processes that write to the same file; after that it fails with [`SqliteError::Busy`]. 5 s by default.
     ///
+    /// The handles of this store take turns, so none waits for more than two commits of each other one. A disk that takes seconds for one, an
+    /// application's own transaction, or other programs, can still use up the time.
+    ///
     /// Up to 64 writes wait together, and fail together. Those that arrive meanwhile, or are more than that, wait after them.
     pub const fn busy_timeout(mut self, time: Duration) -> Self {
         self.busy_timeout = time;
@@ -69,10 +72,12 @@ impl SqliteOptions {
         self
     }
 
-    /// Whether a file that does not exist is made. `true` by default.
+    /// Whether a file that does not exist is made, and tables where there are none. `true` by default.
     ///
     /// Once an application is set up, `false` is the safer choice: an empty database knows of no tenant that switched the second factor on, so
-    /// a wrong path or a disk that is not mounted would switch it off for everybody.
+    /// a wrong path, a wrong prefix or a disk that is not mounted would switch it off for everybody. With `false` they are
+    /// [`Missing`](SqliteError::Missing) and [`MissingTable`](SqliteError::MissingTable), and nothing is changed. Tables of an earlier version are
+    /// migrated all the same.
     pub const fn create_if_missing(mut self, create: bool) -> Self {
         self.create_if_missing = create;
         self
@@ -84,7 +89,7 @@ impl SqliteOptions {
     ///
     /// [`SqliteError`] says why it can't be used.
     pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteFactors, SqliteError> {
-        SqliteFactors::open_file(self.checked()?, PathBuf::from(path.as_ref())).await
+        SqliteFactors::open_file(self.checked()?, path.as_ref()).await
     }
 
     /// Opens a database in memory. It ends with its last clone, and its calls are made on the thread that asks: none of them waits for a disk.

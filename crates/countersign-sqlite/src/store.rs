@@ -4,6 +4,7 @@ use std::fmt;
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
@@ -14,6 +15,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use crate::budget::SqliteBudget;
 use crate::calls::{Answer, Read, SLICE, Statements, Write};
 use crate::error::SqliteError;
+use crate::file::{self, Place};
 use crate::options::SqliteOptions;
 use crate::schema::{self, patience};
 use crate::threads::{self, Job, Queue, Writer};
@@ -23,11 +25,11 @@ use crate::threads::{self, Job, Queue, Writer};
 /// See the [crate's front page](crate) for what it promises and what it costs.
 #[derive(Clone)]
 pub struct SqliteFactors {
-    place: Place,
+    place: Where,
 }
 
 #[derive(Clone)]
-enum Place {
+enum Where {
     File(Arc<Threads>),
     Memory(Arc<Memory>),
 }
@@ -39,34 +41,60 @@ struct Memory {
     sql: Statements,
 }
 
-/// The queues of the threads that hold the connections to a file.
+/// A file that is open, and the threads that hold the connections to it.
 struct Threads {
-    reads: Arc<Queue<Read>>,
-    /// What reads many records, for pages and jobs: no login waits behind it.
-    lists: Arc<Queue<Read>>,
-    writes: Arc<Queue<Write>>,
+    queues: Queues,
+    file: PathBuf,
+    options: SqliteOptions,
+    place: Arc<Place>,
     /// Ends when the last thread has ended, each of which holds a sender.
     ended: Mutex<mpsc::Receiver<()>>,
 }
 
-impl Drop for Threads {
+/// The queues of the threads, which end with it.
+struct Queues {
+    reads: Arc<Queue<Read>>,
+    /// What reads many records, for pages and jobs: no login waits behind it.
+    lists: Arc<Queue<Read>>,
+    writes: Arc<Queue<Write>>,
+}
+
+impl Drop for Queues {
     fn drop(&mut self) {
         self.close();
     }
 }
 
-impl Threads {
+impl Queues {
     fn close(&self) {
         self.reads.close();
         self.lists.close();
         self.writes.close();
     }
 
-    fn queue(&self, call: &Read) -> &Queue<Read> {
+    fn of(&self, call: &Read) -> &Queue<Read> {
         match call {
             Read::Load { .. } | Read::Settings { .. } => &self.reads,
             Read::Count { .. } | Read::Users { .. } => &self.lists,
         }
+    }
+}
+
+impl Threads {
+    async fn backup(&self, to: PathBuf) -> Result<(), SqliteError> {
+        // No call behind this may open a file that was closed.
+        if self.queues.writes.is_closed() {
+            return Err(SqliteError::Closed);
+        }
+        let (file, options, place) = (self.file.clone(), self.options.clone(), Arc::clone(&self.place));
+        let (alive, _ended) = mpsc::channel(1);
+        let back_up = move || {
+            patience::set(options.busy_timeout);
+            let connection = schema::open_reader(&file, &options, &place)?;
+            crate::file::back_up(&connection, &to)?;
+            Ok(((), ()))
+        };
+        start("countersign-sqlite-backup", alive, back_up, drop).await
     }
 }
 
@@ -99,48 +127,55 @@ impl SqliteFactors {
         schema::prepare(&connection, options)?;
         schema::migrate(&mut connection, &options.prefix)?;
         let memory = Memory { connection: parking_lot::Mutex::new(connection), sql: Statements::new(&options.prefix) };
-        Ok(Self { place: Place::Memory(Arc::new(memory)) })
+        Ok(Self { place: Where::Memory(Arc::new(memory)) })
     }
 
-    pub(crate) async fn open_file(options: SqliteOptions, path: PathBuf) -> Result<Self, SqliteError> {
+    pub(crate) async fn open_file(options: SqliteOptions, path: &Path) -> Result<Self, SqliteError> {
+        let path = file::absolute(path)?;
         let sql = Arc::new(Statements::new(&options.prefix));
         let (alive, ended) = mpsc::channel(1);
-        let ended = Mutex::new(ended);
-        let store = Arc::new(Threads { reads: Queue::new(), lists: Queue::new(), writes: Queue::new(), ended });
+        // Dropped here, it ends the threads that have started.
+        let queues = Queues { reads: Queue::new(), lists: Queue::new(), writes: Queue::new() };
         let (checkpoint, wanted) = std::sync::mpsc::sync_channel(1);
-        {
-            let (sql, queue) = (Arc::clone(&sql), Arc::clone(&store.writes));
+        let place = {
+            let (sql, queue) = (Arc::clone(&sql), Arc::clone(&queues.writes));
             let (path, options) = (path.clone(), options.clone());
             let open = move || {
                 patience::set(options.busy_timeout);
-                let mut connection = schema::open(&path, &options)?;
-                schema::migrate(&mut connection, &options.prefix)?;
-                Ok(Writer::new(connection, sql, queue, checkpoint))
+                let writer = Writer::new(schema::open(&path, &options)?, sql, queue, checkpoint);
+                Ok((writer.place(), writer))
             };
-            start("countersign-sqlite-write", alive.clone(), open, Writer::run).await?;
-        }
+            start("countersign-sqlite-write", alive.clone(), open, Writer::run).await?
+        };
         {
-            let (path, options) = (path.clone(), options.clone());
-            let open = move || schema::open_reader(&path, &options).map(|connection| (connection, wanted));
+            let (path, options, place) = (path.clone(), options.clone(), Arc::clone(&place));
+            let open = move || {
+                patience::set(options.busy_timeout);
+                let connection = schema::open_reader(&path, &options, &place)?;
+                // It waits for nobody: what it can't do now it does the next time.
+                connection.busy_timeout(Duration::ZERO)?;
+                Ok(((), (connection, wanted)))
+            };
             let work = |(connection, wanted): (Connection, std::sync::mpsc::Receiver<()>)| {
                 threads::checkpoint(&connection, &wanted);
             };
             start("countersign-sqlite-checkpoint", alive.clone(), open, work).await?;
         }
-        let readers = iter::repeat_n(("countersign-sqlite-read", &store.reads), options.readers);
-        for (name, queue) in readers.chain([("countersign-sqlite-list", &store.lists)]) {
-            let (sql, queue) = (Arc::clone(&sql), Arc::clone(queue));
+        let readers = iter::repeat_n(("countersign-sqlite-read", &queues.reads), options.readers);
+        for (name, queue) in readers.chain([("countersign-sqlite-list", &queues.lists)]) {
+            let (sql, queue, place) = (Arc::clone(&sql), Arc::clone(queue), Arc::clone(&place));
             let (path, options) = (path.clone(), options.clone());
             let open = move || {
                 patience::set(options.busy_timeout);
-                schema::open_reader(&path, &options)
+                Ok(((), (schema::open_reader(&path, &options, &place)?, place)))
             };
-            start(name, alive.clone(), open, move |connection| {
-                threads::read(&connection, &sql, &queue);
+            start(name, alive.clone(), open, move |(connection, place): (Connection, Arc<Place>)| {
+                threads::read(&connection, &sql, &place, &queue);
             })
             .await?;
         }
-        Ok(Self { place: Place::File(store) })
+        let threads = Threads { queues, file: path, options, place, ended: Mutex::new(ended) };
+        Ok(Self { place: Where::File(Arc::new(threads)) })
     }
 
     /// A budget of messages in the same file, for [`Budgeted`](countersign::budget::Budgeted).
@@ -148,27 +183,47 @@ impl SqliteFactors {
         SqliteBudget::of(self.clone())
     }
 
+    /// Copies the database, as it is at one moment, to a new file: the tables of this store, and whatever else the file holds.
+    ///
+    /// Logins go on meanwhile. The copy has its name when it is whole and on the disk, and only its owner can read it. It is what may be restored:
+    /// a file that is copied by other means lacks what stands in the log, and **to copy it from within this process ends SQLite's locks** (see the
+    /// [front page](crate#backups)).
+    ///
+    /// A dropped call makes the copy all the same, or none.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError::Exists`] if there is such a file; [`SqliteError::CannotOpen`] if it can't be made, or if its path is not UTF-8; others as for
+    /// any call. Then there is no copy.
+    pub async fn backup(&self, path: impl AsRef<Path>) -> Result<(), SqliteError> {
+        let path = file::absolute(path.as_ref())?;
+        match &self.place {
+            Where::File(threads) => threads.backup(path).await,
+            Where::Memory(memory) => memory.with(|connection, _| file::back_up(connection, &path)),
+        }
+    }
+
     /// Closes the file: what waits is done first, and every later call of any clone fails with [`SqliteError::Closed`].
     ///
     /// Dropping the last clone does the same and does not wait for it. Nothing is lost either way.
     pub async fn close(&self) {
-        if let Place::File(threads) = &self.place {
-            threads.close();
+        if let Where::File(threads) = &self.place {
+            threads.queues.close();
             while threads.ended.lock().await.recv().await.is_some() {}
         }
     }
 
     async fn read(&self, call: Read) -> Result<Answer, SqliteError> {
         match &self.place {
-            Place::File(threads) => ask(threads.queue(&call), call).await,
-            Place::Memory(memory) => memory.with(|connection, sql| call.run(connection, sql)),
+            Where::File(threads) => ask(threads.queues.of(&call), call).await,
+            Where::Memory(memory) => memory.with(|connection, sql| call.run(connection, sql)),
         }
     }
 
     pub(crate) async fn write(&self, call: Write) -> Result<Answer, SqliteError> {
         match &self.place {
-            Place::File(threads) => ask(&threads.writes, call).await,
-            Place::Memory(memory) => memory.with(|connection, sql| call.run(connection, sql)),
+            Where::File(threads) => ask(&threads.queues.writes, call).await,
+            Where::Memory(memory) => memory.with(|connection, sql| call.run(connection, sql)),
         }
     }
 
@@ -183,8 +238,8 @@ impl SqliteFactors {
 impl fmt::Debug for SqliteFactors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = match &self.place {
-            Place::File(_) => "file",
-            Place::Memory(_) => "memory",
+            Where::File(_) => "file",
+            Where::Memory(_) => "memory",
         };
         f.debug_struct("SqliteFactors").field("place", &place).finish_non_exhaustive()
     }
@@ -200,18 +255,18 @@ impl Memory {
     }
 }
 
-/// Starts a thread that opens what it works on itself, and answers once it has.
-async fn start<T: 'static>(
+/// Starts a thread that opens what it works on itself, and answers once it has, with what others are to know of it.
+async fn start<K: Send + 'static, T: 'static>(
     name: &str,
     alive: mpsc::Sender<()>,
-    open: impl FnOnce() -> Result<T, SqliteError> + Send + 'static,
+    open: impl FnOnce() -> Result<(K, T), SqliteError> + Send + 'static,
     work: impl FnOnce(T) + Send + 'static,
-) -> Result<(), SqliteError> {
+) -> Result<K, SqliteError> {
     let (ready, opened) = oneshot::channel();
     std::thread::Builder::new().name(name.to_owned()).spawn(move || match open() {
-        Ok(opened) => {
+        Ok((known, opened)) => {
             // If nobody waits any more, the queue is closed and the work ends at once.
-            drop(ready.send(Ok(())));
+            drop(ready.send(Ok(known)));
             work(opened);
             drop(alive);
         }
@@ -265,8 +320,8 @@ impl FactorStore for SqliteFactors {
     async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
         let whole = match &self.place {
             // The thread that writes cuts it into slices itself.
-            Place::File(_) => at_most,
-            Place::Memory(_) => SLICE,
+            Where::File(_) => at_most,
+            Where::Memory(_) => SLICE,
         };
         let mut deleted: u64 = 0;
         loop {

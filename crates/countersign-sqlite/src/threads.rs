@@ -13,6 +13,9 @@ use tokio::sync::oneshot;
 
 use crate::calls::{Answer, Read, SLICE, Statements, Write};
 use crate::error::SqliteError;
+use crate::file::Place;
+use crate::schema::{self, Opened, patience};
+use crate::turns::Turns;
 
 /// How many writes share a transaction at most.
 const GROUP: usize = 64;
@@ -68,6 +71,10 @@ impl<C> Queue<C> {
         self.arrived.notify_all();
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.waiting().closed
+    }
+
     /// Ends it together with the thread that serves it, however that ends: nobody must wait for an answer that can't come.
     pub(crate) fn ending(self: &Arc<Self>) -> impl Drop + use<C> {
         struct Ending<C>(Arc<Queue<C>>);
@@ -119,13 +126,14 @@ impl<C> Queue<C> {
 }
 
 /// The work of a thread that reads.
-pub(crate) fn read(connection: &Connection, sql: &Statements, queue: &Arc<Queue<Read>>) {
+pub(crate) fn read(connection: &Connection, sql: &Statements, place: &Place, queue: &Arc<Queue<Read>>) {
     let _ending = queue.ending();
     while let Some(jobs) = queue.take(1) {
         for job in jobs {
             if !job.answer.is_closed() {
                 let answer = job.call.run(connection, sql);
-                job.finish(answer);
+                // Looked at after the reading: while it read, this was still the file that others write to.
+                job.finish(place.check().and(answer));
             }
         }
     }
@@ -134,29 +142,69 @@ pub(crate) fn read(connection: &Connection, sql: &Statements, queue: &Arc<Queue<
 /// The work of the thread that copies what was written from the write-ahead log into the database. A writer would do so by itself, within a commit
 /// of somebody who then waits for it; this does it beside the writer.
 pub(crate) fn checkpoint(connection: &Connection, wanted: &Receiver<()>) {
+    let mut before = 0;
     while wanted.recv().is_ok() {
         // What could not be copied now is copied the next time.
-        drop(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+        before = copy(connection, before).unwrap_or(before);
     }
+}
+
+/// From how many pages on the log is emptied, and from how many on also where much is still to be copied: 16 and 64 MB with the usual pages.
+const LOG_PAGES: [i64; 2] = [4_000, 16_000];
+
+/// How many pages are little: they are copied in a few milliseconds.
+const FEW_PAGES: i64 = 1_000;
+
+/// How long it waits for a writer to be done, and holds up the writers for readers.
+const SHORTLY: Duration = Duration::from_millis(10);
+
+/// Copies, and answers how many pages of the log were copied. `before`: how many it were the last time.
+///
+/// While others write without a pause there is no moment at which all of the log is copied, and it would grow for ever. So it is emptied when it is
+/// large, which holds up the writers until the rest is copied. Where somebody still reads what is old, that is not waited for.
+fn copy(connection: &Connection, before: i64) -> rusqlite::Result<i64> {
+    let checkpoint = |sql| connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
+    let (pages, copied) = checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
+    let [large, too_large] = LOG_PAGES;
+    let little_is_left = pages.saturating_sub(copied) < FEW_PAGES;
+    if pages < large || !(little_is_left || pages >= too_large) {
+        return Ok(copied);
+    }
+    // Nothing more could be copied: there is such a reader.
+    let waits = little_is_left || copied != before;
+    connection.busy_timeout(if waits { SHORTLY } else { Duration::ZERO })?;
+    let emptied = checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
+    connection.busy_timeout(Duration::ZERO)?;
+    emptied.map(|(_, copied)| copied)
 }
 
 /// After how many writes a checkpoint is asked for.
 const CHECKPOINT: usize = 200;
 
+/// Whether nobody writes at this moment.
+fn is_free(connection: &Connection) -> bool {
+    let without_waiting = connection.busy_timeout(Duration::ZERO);
+    let free = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+    let waiting_again = schema::be_patient(connection);
+    without_waiting.and(free).and(waiting_again).is_ok()
+}
+
 /// What came of several writes in one transaction.
 enum Together {
     Written(Vec<Answer>),
     /// It could not begin or not end, which is no fault of any of them. Nothing was written.
-    Refused(rusqlite::Error),
+    Refused(SqliteError),
     /// There are not several, or one of them failed. Nothing was written.
     Apart,
 }
 
 /// The work of the thread that writes.
 pub(crate) struct Writer {
-    pub(crate) connection: Connection,
-    pub(crate) sql: Arc<Statements>,
-    pub(crate) queue: Arc<Queue<Write>>,
+    connection: Connection,
+    place: Arc<Place>,
+    turns: Turns,
+    sql: Arc<Statements>,
+    queue: Arc<Queue<Write>>,
     /// Purges that arrived while another one was at work.
     later: VecDeque<Job<Write>>,
     checkpoint: SyncSender<()>,
@@ -165,12 +213,29 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(
-        connection: Connection,
+        Opened { connection, place, turns }: Opened,
         sql: Arc<Statements>,
         queue: Arc<Queue<Write>>,
         checkpoint: SyncSender<()>,
     ) -> Self {
-        Self { connection, sql, queue, later: VecDeque::new(), checkpoint, written: 0 }
+        let place = Arc::new(place);
+        Self { connection, place, turns, sql, queue, later: VecDeque::new(), checkpoint, written: 0 }
+    }
+
+    /// The file, for those that read it.
+    pub(crate) fn place(&self) -> Arc<Place> {
+        Arc::clone(&self.place)
+    }
+
+    /// Writes when it is this handle's turn. All that it waits for shares one time-out.
+    fn in_turn<T>(&self, write: impl FnOnce() -> Result<T, SqliteError>) -> Result<T, SqliteError> {
+        let _patience = patience::shared();
+        let _turn = self.turns.wait(|| is_free(&self.connection))?;
+        // What would be written to a file that is not at its path any more is not written. What was written while it went away may be lost.
+        self.place.check()?;
+        let written = write();
+        self.place.check()?;
+        written
     }
 
     pub(crate) fn run(mut self) {
@@ -210,9 +275,9 @@ impl Writer {
             }
             Together::Refused(error) => {
                 for job in group {
-                    job.finish(Err(SqliteError::shared(&error)));
+                    job.finish(Err(error.shared()));
                 }
-                if matches!(SqliteError::shared(&error), SqliteError::Busy) {
+                if matches!(error, SqliteError::Busy) {
                     self.give_up([]);
                 }
             }
@@ -225,29 +290,29 @@ impl Writer {
         if group.len() < 2 {
             return Together::Apart;
         }
-        if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
-            return Together::Refused(error);
-        }
+        self.in_turn(|| Ok(self.transaction(group)?)).unwrap_or_else(Together::Refused)
+    }
+
+    /// An error: it could not begin or not end.
+    fn transaction(&self, group: &[Job<Write>]) -> rusqlite::Result<Together> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let answers: Result<Vec<_>, _> = group.iter().map(|job| job.call.run(&self.connection, &self.sql)).collect();
-        let failed = match answers {
-            Ok(answers) => match self.connection.execute_batch("COMMIT") {
-                Ok(()) => return Together::Written(answers),
-                Err(error) => Together::Refused(error),
-            },
-            Err(_) => Together::Apart,
+        let done = match answers {
+            Ok(answers) => self.connection.execute_batch("COMMIT").map(|()| Together::Written(answers)),
+            Err(_) => Ok(Together::Apart),
         };
         // After some errors SQLite has undone the transaction by itself.
         if !self.connection.is_autocommit() {
             drop(self.connection.execute_batch("ROLLBACK"));
         }
-        failed
+        done
     }
 
     /// Runs each write by itself, so that each gets its own answer.
     fn apart(&mut self, group: Vec<Job<Write>>) {
         let mut jobs = group.into_iter();
         while let Some(job) = jobs.next() {
-            let answer = job.call.run(&self.connection, &self.sql);
+            let answer = self.in_turn(|| job.call.run(&self.connection, &self.sql));
             let busy = matches!(answer, Err(SqliteError::Busy));
             job.finish(answer);
             if busy {
@@ -272,7 +337,7 @@ impl Writer {
             let asked = left.min(SLICE);
             let started = Instant::now();
             let slice = Write::PurgeSlice { tenant: tenant.clone(), below, at_most: asked };
-            match slice.run(&self.connection, &self.sql) {
+            match self.in_turn(|| slice.run(&self.connection, &self.sql)) {
                 Ok(Answer::Number(number)) => {
                     deleted = deleted.saturating_add(number);
                     left = left.saturating_sub(asked);

@@ -15,7 +15,9 @@ const CRASHES: u64 = 25;
 const WRITERS: usize = 8;
 
 async fn world(path: &str) -> World {
-    World::on(SqliteFactors::open(path).await.unwrap()).unwrap()
+    // However slow the disk is, nobody is told to come back later.
+    let patient = SqliteFactors::options().busy_timeout(Duration::from_secs(600));
+    World::on(patient.open(path).await.unwrap()).unwrap()
 }
 
 /// The process that is killed: logs people in without end, and says of each step what came of it once it has the answer.

@@ -58,7 +58,7 @@ async fn writes_that_wait_for_a_lock_together_fail_together() {
         assert_eq!(told, "Err(Busy)");
     }
     let waited = started.elapsed();
-    assert!(waited >= TIMEOUT && waited < TIMEOUT * 6, "40 calls took {waited:?}");
+    assert!(waited >= TIMEOUT && waited < TIMEOUT * 20, "40 calls took {waited:?}");
     drop(host);
     assert_eq!(store.count(&acme(), Generation::new(1)).await.unwrap(), 1, "a call that failed has done something");
     assert_eq!(add(&store, 0).await.unwrap(), Commit::Written);
@@ -96,7 +96,7 @@ async fn opening_waits_for_whoever_makes_the_file() {
     let refused = SqliteFactors::options().busy_timeout(TIMEOUT).open(&path).await;
     assert!(matches!(refused, Err(SqliteError::Busy)), "{refused:?}");
     let waited = started.elapsed();
-    assert!(waited >= TIMEOUT && waited < TIMEOUT * 6, "{waited:?}");
+    assert!(waited >= TIMEOUT && waited < TIMEOUT * 20, "{waited:?}");
     let patient = SqliteFactors::options().busy_timeout(Duration::from_secs(30));
     let opening = tokio::spawn(patient.open(path));
     tokio::time::sleep(TIMEOUT).await;
