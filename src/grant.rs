@@ -1,6 +1,7 @@
 //! What a completed login is worth, and how long.
 
 use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
 use time::OffsetDateTime;
 
 use crate::contact::Method;
@@ -15,7 +16,7 @@ use crate::policy::{Channel, Exemption};
 ///
 /// The host MUST issue a new session identifier when it accepts one (`I-36`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "a grant is the only result of a login; issue a new session identifier for it (I-36)"]
+#[must_use = "let in whom the grant names, and nobody else; after a login under a new session identifier (I-36)"]
 pub struct Grant(SavedGrant);
 
 impl Grant {
@@ -167,16 +168,40 @@ pub enum Basis {
     },
 }
 
-/// Whether a saved grant still holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Validity {
-    /// It does.
-    Valid(Grant),
-    /// It does not: end the session.
+/// Why [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) answers no [`Grant`]: the request is
+/// refused either way.
+///
+/// It is the error of a `Result`, not a value beside the grant, so that `?`, a `let Ok(grant) = ..
+/// else` and a forgotten `match` all keep a stale session out.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RevalidateError {
+    /// The grant no longer holds: end the session and send the person to the login.
+    #[error("session is stale: {0}")]
     Stale(Staleness),
+    /// A plug-in failed, so nobody knows. Refuse the request and keep the session: it may hold again
+    /// with the next one.
+    #[error("session could not be checked")]
+    Fault(#[from] crate::Error),
 }
 
-/// Why a saved grant no longer holds.
+impl RevalidateError {
+    /// Why the grant no longer holds. `None` if a plug-in failed.
+    pub const fn staleness(&self) -> Option<Staleness> {
+        match self {
+            Self::Stale(staleness) => Some(*staleness),
+            Self::Fault(_) => None,
+        }
+    }
+}
+
+impl From<Staleness> for RevalidateError {
+    fn from(staleness: Staleness) -> Self {
+        Self::Stale(staleness)
+    }
+}
+
+/// Why a saved grant no longer holds. [`code`](Self::code) is stable: translate from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -195,4 +220,25 @@ pub enum Staleness {
     DeviceRevoked,
     /// Its time lies in the future: the clock went back, or the grant was tampered with.
     ClockMoved,
+}
+
+impl Staleness {
+    /// The stable code, such as `password_changed`: the same as in its serialised form.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::OtherTenant => "other_tenant",
+            Self::UserInactive => "user_inactive",
+            Self::PasswordChanged => "password_changed",
+            Self::Reset => "reset",
+            Self::SecondFactorRequired => "second_factor_required",
+            Self::DeviceRevoked => "device_revoked",
+            Self::ClockMoved => "clock_moved",
+        }
+    }
+}
+
+impl std::fmt::Display for Staleness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code())
+    }
 }

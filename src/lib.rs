@@ -40,7 +40,7 @@ pub use flow::{
     LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, Operator, PurgeProgress, ResendTo, SetupChallenge,
     SweepCursor, SweepProgress, TrustDevice, VouchedLogin,
 };
-pub use grant::{Basis, Grant, SavedGrant, Staleness, Validity};
+pub use grant::{Basis, Grant, RevalidateError, SavedGrant, Staleness};
 pub use ids::{DeviceId, DeviceLabel, Language, LoginId, LoginName, MalformedId, RecordId, TenantId, UserId, Version};
 pub use input::{Field, InvalidInput, Problem};
 pub use overview::{LockState, Overview, TrustedDevice};

@@ -85,7 +85,7 @@ impl<'a> PasswordAttempt<'a> {
 
 /// What a verifier found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[must_use]
+#[must_use = "it says whether the password is right"]
 pub enum Verdict {
     /// Wrong, or there is nothing to check against.
     Wrong,

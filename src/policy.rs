@@ -106,6 +106,7 @@ impl<T: TwoFactorPolicy + ?Sized> TwoFactorPolicy for Arc<T> {
 
 /// What a policy decided.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[must_use = "it says whether the password alone lets the person in"]
 pub enum Requirement {
     /// The second factor is needed.
     Required,

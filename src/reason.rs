@@ -9,7 +9,7 @@ use crate::input::InvalidInput;
 
 /// A step was refused. An outcome, not an error: nothing is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[must_use]
+#[must_use = "the step was refused: show the reason"]
 pub struct Denied {
     reason: Reason,
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
@@ -173,7 +173,7 @@ impl Serialize for Reason {
 
 /// Why an account or administration operation did not happen: refused, or something broke.
 #[derive(Debug)]
-#[must_use]
+#[must_use = "nothing was done: show the reason, or report the fault"]
 pub enum Refused {
     /// Refused, with a reason to show.
     Denied(Denied),

@@ -64,16 +64,19 @@ secret_text! {
     ///
     /// It is good for the second step, a resend and a cancel of that one login, and authenticates nothing by itself.
     /// Keep it where only that browser or device can present it: an `HttpOnly` cookie or a hidden field.
+    #[must_use = "without it the login can not be finished"]
     PendingToken
 }
 
 secret_text! {
     /// The secret of a phone number or method that is being proved, for the client alone.
+    #[must_use = "without it the change can not be confirmed"]
     SetupToken
 }
 
 secret_text! {
     /// What a trusted device presents instead of a code (`I-29`). Keep it in a `Secure`, `HttpOnly` cookie or in the device's key store.
+    #[must_use = "give it to the device now: it is not shown again, and without it the device is asked for a code"]
     DeviceToken
 }
 
@@ -82,6 +85,7 @@ secret_text! {
     ///
     /// 120 random bits in Crockford's base 32, `XXXX-XXXX-XXXX-XXXX-XXXX-XXXX`; case, hyphens, spaces and the
     /// look-alikes `O`, `I` and `L` are understood when it is submitted.
+    #[must_use = "show it now: it is not shown again, and the one before it no longer works"]
     BackupCode
 }
 

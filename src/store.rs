@@ -227,7 +227,7 @@ pub struct Expected {
 
 /// How a conditional write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
+#[must_use = "after a `Conflict` nothing was written"]
 pub enum Commit {
     /// It is written, and stays.
     Written,

@@ -53,7 +53,7 @@ async fn the_overview_shows_what_is_saved_masked() {
     world.make_backup_code("alice").await;
     let device = world.sign_in_and_trust("alice", "laptop").await;
     world.wait_for_the_spacing();
-    world.lock_codes("alice").await;
+    let _ = world.lock_codes("alice").await;
     let now = countersign::Clock::now(&world.clock).unwrap();
     let full = overview(&world, &device.grant).await;
     assert_eq!((full.method, full.phone.unwrap().as_str()), (Method::Sms, "+81 *** **34"));
@@ -313,7 +313,7 @@ async fn a_new_number_takes_over_when_it_is_proved_and_not_before() {
     let (grant, setup) = proving(&world, ANOTHER).await;
     let code: Code = world.outbox.last_code().into();
     world.wait_for_the_spacing();
-    world.begin("alice").await;
+    let _ = world.begin("alice").await;
     assert_eq!(world.outbox.last().to, Destination::Sms(number(NUMBER)));
     world.outbox.clear();
     let _method = world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap();
@@ -321,7 +321,7 @@ async fn a_new_number_takes_over_when_it_is_proved_and_not_before() {
     assert_eq!(told[1], Destination::Sms(number(NUMBER)));
     assert!(matches!(told[0], Destination::Email(_)));
     world.wait_for_the_spacing();
-    world.begin("alice").await;
+    let _ = world.begin("alice").await;
     assert_eq!(world.outbox.last().to, Destination::Sms(number(ANOTHER)));
 }
 
@@ -437,7 +437,7 @@ async fn no_proof_is_begun_while_codes_are_locked_or_suspended() {
     let world = World::new().await;
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
-    world.lock_codes("alice").await;
+    let _ = world.lock_codes("alice").await;
     world.wait_for_the_spacing();
     assert_eq!(refusal(world.flow.account(&world.acme, &grant).use_sms(&number(NUMBER)).await), Reason::CodesLocked);
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use countersign::{
     Actor, Channel, Destination, EventKind, LockState, LoginFlow, NoticeKind, Reason, SavedGrant, Scope, Staleness,
-    TenantId, UserStatus, Validity,
+    TenantId, UserStatus,
 };
 use support::interject::Interject;
 use support::steps::{flow_over, refusal};
@@ -211,7 +211,10 @@ async fn a_reset_clears_everything_and_tells_the_user() {
     // The logins under way and the sessions are over.
     assert_eq!(reason(&world.submit(&under_way.token, &code).await), Reason::LoginOver);
     assert_eq!(reason(&world.submit_backup(&under_way.token, &backup).await), Reason::LoginOver);
-    assert_eq!(world.flow.revalidate(&world.acme, &session.grant).await.unwrap(), Validity::Stale(Staleness::Reset));
+    assert_eq!(
+        world.flow.revalidate(&world.acme, &session.grant).await.unwrap_err().staleness(),
+        Some(Staleness::Reset)
+    );
     // The user starts from nothing: by email, with all guesses and sends.
     let LoginStepCode { challenge, to } = begin_with(&world, &session.device_token.unwrap()).await;
     assert!(matches!(to, Destination::Email(_)));
@@ -320,17 +323,17 @@ async fn unlocking_lifts_locks_and_leaves_the_counters() {
 #[tokio::test]
 async fn a_suspended_user_needs_a_reset() {
     let world = World::with(|b| b.suspend_after(5)).await;
-    world.lock_codes("alice").await;
+    let _ = world.lock_codes("alice").await;
     let grant = world.root_grant().await;
     let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
     assert_eq!(administration.status(&world.alice).await.unwrap().codes, LockState::Suspended);
     assert_eq!(refusal(administration.unlock(&world.alice).await), Reason::ResetRequired);
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::Suspended);
     administration.reset(&world.alice).await.unwrap();
-    world.begin("alice").await;
+    let _ = world.begin("alice").await;
 
     let world = World::with(|b| b.wrong_codes_per_month(5)).await;
-    world.lock_codes("alice").await;
+    let _ = world.lock_codes("alice").await;
     let grant = world.root_grant().await;
     let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
     assert_eq!(refusal(administration.unlock(&world.alice).await), Reason::ResetRequired);

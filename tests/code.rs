@@ -145,7 +145,7 @@ async fn a_code_of_another_login_user_tenant_or_purpose_fits_nowhere() {
 #[tokio::test]
 async fn a_code_moved_to_another_record_or_login_is_wrong() {
     let world = World::new().await;
-    world.begin("bob").await;
+    let _ = world.begin("bob").await;
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();
     let genuine = world.record(&world.alice);
@@ -169,7 +169,7 @@ async fn a_code_moved_to_another_record_or_login_is_wrong() {
 async fn a_record_moved_to_another_tenant_holds_no_login() {
     let world = World::new().await;
     world.set_other_scope(Scope::EntireTenant).await;
-    world.begin_in(&world.other, "alice").await;
+    let _ = world.begin_in(&world.other, "alice").await;
     let challenge = world.begin("alice").await;
     let code = Code::new(world.outbox.last_code());
     world.overwrite_in(&world.other, &world.alice, &world.record(&world.alice)).await;

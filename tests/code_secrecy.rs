@@ -140,7 +140,7 @@ async fn codes_have_all_their_digits_and_each_is_as_likely() {
     let mut seen = [[0_u32; 10]; 6];
     let mut distinct = std::collections::HashSet::new();
     for _ in 0..DRAWS {
-        world.begin("alice").await;
+        let _ = world.begin("alice").await;
         let code = world.outbox.last_code();
         world.outbox.clear();
         assert_eq!(code.len(), 6);

@@ -51,7 +51,7 @@ async fn a_reason_is_short_and_printable() {
 #[tokio::test]
 async fn it_resets_an_administrator_in_one_tenant_only() {
     let world = World::with(|b| b.suspend_after(5)).await;
-    world.lock_codes("root").await;
+    let _ = world.lock_codes("root").await;
     world.other_uses_it_too().await;
     let step = world.begin_in_other("root", None).await;
     let elsewhere = challenge(step).token;

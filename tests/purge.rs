@@ -18,7 +18,7 @@ async fn switched_off(records: usize) -> World {
     for number in 1..records {
         let name = format!("user{number}");
         world.users.insert(&LoginName::new(&name).unwrap(), person(&world.acme, &name));
-        world.begin(&name).await;
+        let _ = world.begin(&name).await;
     }
     world.set_scope(Scope::DoNotUse).await;
     assert_eq!(world.factors.records(&world.acme), records);
@@ -44,7 +44,7 @@ async fn there_is_nothing_to_purge_before_the_first_switching_off() {
     let world = World::off();
     assert!(world.flow.purge(&world.acme, 10).await.unwrap().is_none());
     let world = World::new().await;
-    world.begin("alice").await;
+    let _ = world.begin("alice").await;
     assert!(world.flow.purge(&world.acme, 10).await.unwrap().is_none());
     assert_eq!(world.factors.records(&world.acme), 1);
     assert!(world.flow.purge(&TenantId::new("unknown").unwrap(), 10).await.unwrap().is_none());
@@ -110,7 +110,7 @@ async fn late_row(factors: countersign::memory::MemoryFactors, tenant: TenantId)
 #[tokio::test]
 async fn a_batch_has_at_least_one_and_at_most_five_thousand_records() {
     let world = World::new().await;
-    world.begin("alice").await;
+    let _ = world.begin("alice").await;
     let next = world.row(&world.alice).unwrap();
     let settings = world.factors.settings(&world.acme).await.unwrap().map(|saved| saved.version);
     let expected = Expected { settings, record: None };
@@ -198,7 +198,7 @@ async fn a_purge_does_not_undo_a_change_of_scope() {
     store.once("after purge", move || on_again(plain, root));
     let progress = flow.purge(&world.acme, 2).await.unwrap().unwrap();
     assert_eq!(numbers(&progress), (2, None, false));
-    world.begin("alice").await;
+    let _ = world.begin("alice").await;
     assert_eq!(numbers(&purge(&world, 100).await), (4, Some(0), true));
 }
 

@@ -229,7 +229,7 @@ async fn a_code_can_go_to_the_email_address_for_this_login() {
     assert_eq!(done.grant.basis(), &Basis::Code { method: Method::Email });
     assert_eq!(world.flow.account(&world.acme, &done.grant).overview().await.unwrap().method, Method::Sms);
     world.wait_for_the_spacing();
-    world.begin("alice").await;
+    let _ = world.begin("alice").await;
     assert_eq!(world.outbox.last().to, by_sms.to, "the next login goes by SMS again");
 }
 

@@ -5,22 +5,26 @@ mod support;
 
 use std::time::Duration;
 
-use countersign::{Authenticated, Channel, PasswordHash, SavedGrant, Scope, Staleness, UserStatus, Validity};
+use countersign::{
+    Authenticated, Channel, Error, PasswordHash, RevalidateError, SavedGrant, Scope, Staleness, StandardPolicy,
+    UserStatus,
+};
+use support::faults::{FaultPoint, When, faulty_flow};
 use support::*;
 
 /// What a grant is worth now; asking costs one look-up and one load, and changes nothing.
 async fn standing(world: &World, grant: &SavedGrant) -> Option<Staleness> {
     let before = (world.row(&world.alice), world.factors.records(&world.acme));
     world.calls.clear();
-    let validity = world.flow.revalidate(grant.tenant(), grant).await.unwrap();
+    let validity = world.flow.revalidate(grant.tenant(), grant).await;
     assert_eq!(world.calls.take_sorted(), ["find_by_id", "load"]);
     assert_eq!((world.row(&world.alice), world.factors.records(&world.acme)), before);
     match validity {
-        Validity::Valid(again) => {
+        Ok(again) => {
             assert_eq!(*again, *grant);
             None
         }
-        Validity::Stale(staleness) => Some(staleness),
+        Err(error) => Some(error.staleness().unwrap()),
     }
 }
 
@@ -167,7 +171,7 @@ async fn a_grant_from_the_future_does_not_hold() {
 async fn a_session_outlives_what_does_not_concern_it() {
     let world = with_devices().await;
     let grant = world.sign_in_and_trust("alice", "laptop").await.grant.into_saved();
-    world.flow.account(&world.acme, &grant).new_backup_code().await.unwrap();
+    let _ = world.flow.account(&world.acme, &grant).new_backup_code().await.unwrap();
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
     world.fail_codes(&challenge.token, 5).await.denied().unwrap();
@@ -228,5 +232,60 @@ async fn a_saved_grant_reads_back_and_can_not_be_turned_into_anothers() {
         unbound.as_object_mut().unwrap().remove("record");
         let unbound: SavedGrant = serde_json::from_value(unbound).unwrap();
         assert_eq!(standing(&world, &unbound).await, Some(Staleness::Reset));
+    }
+}
+
+/// What a host writes in front of each page of a session, with as little as it can.
+async fn page(world: &World, session: &SavedGrant) -> Result<&'static str, RevalidateError> {
+    let _grant = world.flow.revalidate(&world.acme, session).await?;
+    Ok("the page")
+}
+
+/// I-25: a guard that looks at nothing but `?` keeps out every session that does not hold.
+#[tokio::test]
+async fn a_guard_that_only_asks_keeps_stale_sessions_out() {
+    let world = World::new().await;
+    let session = world.sign_in("alice").await.grant.into_saved();
+    assert_eq!(page(&world, &session).await.unwrap(), "the page");
+    world.change(&world.alice, |user| user.status = UserStatus::Disabled);
+    let refused = page(&world, &session).await.unwrap_err();
+    assert_eq!(refused.staleness(), Some(Staleness::UserInactive));
+    assert_eq!(refused.to_string(), "session is stale: user_inactive");
+    world.change(&world.alice, |user| user.status = UserStatus::Active);
+    assert!(page(&world, &session).await.is_ok(), "what ended nothing but the user's account");
+}
+
+/// A fault is no staleness: the session is kept, the request is refused, and the cause is there.
+#[tokio::test]
+async fn a_fault_while_asking_refuses_the_request_and_says_that_it_is_none_of_the_sessions() {
+    let world = World::new().await;
+    let session = world.sign_in("alice").await.grant.into_saved();
+    let point = FaultPoint::default();
+    let flow = faulty_flow(&world, &point, StandardPolicy, |builder| builder);
+    for call in 1..=2 {
+        point.arm(call, When::Before);
+        let refused = flow.revalidate(&world.acme, &session).await.unwrap_err();
+        assert_eq!(refused.staleness(), None);
+        let RevalidateError::Fault(Error::FactorStore { .. } | Error::UserStore { .. }) = &refused else {
+            panic!("{refused:?}")
+        };
+        assert!(std::error::Error::source(&refused).is_some());
+    }
+    assert!(page(&world, &session).await.is_ok());
+}
+
+#[test]
+fn the_code_of_a_staleness_is_its_serialised_form() {
+    for staleness in [
+        Staleness::OtherTenant,
+        Staleness::UserInactive,
+        Staleness::PasswordChanged,
+        Staleness::Reset,
+        Staleness::SecondFactorRequired,
+        Staleness::DeviceRevoked,
+        Staleness::ClockMoved,
+    ] {
+        assert_eq!(serde_json::to_value(staleness).unwrap(), staleness.code());
+        assert_eq!(staleness.to_string(), staleness.code());
     }
 }

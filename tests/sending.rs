@@ -275,7 +275,7 @@ async fn a_fifth_login_waits_until_one_of_four_is_idle() {
 #[tokio::test]
 async fn a_login_that_is_given_up_frees_its_place_and_its_code() {
     let world = World::with(|builder| builder.pending_logins(2)).await;
-    world.begin("alice").await;
+    let _ = world.begin("alice").await;
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();

@@ -24,7 +24,6 @@ use std::time::Duration;
 use countersign::{
     Basis, Channel, Code, DeviceToken, LoginFlowBuilder, LoginStep, Method, MethodChange, PendingToken, PhoneNumber,
     Reason, ResendTo, SavedGrant, Scope, SetupChallenge, SetupToken, TenantId, TrustDevice, UserId, UserStatus,
-    Validity,
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
@@ -214,9 +213,9 @@ impl<const FAULT: u8> System<FAULT> {
             Act::RevokeDevices { session } => {
                 or_denied(flow.account(&tenant, &self.sessions[session]).revoke_devices().await.map(|_| Answer::Done))
             }
-            Act::Revalidate { session } => match flow.revalidate(&tenant, &self.sessions[session]).await.unwrap() {
-                Validity::Valid(_) => Answer::Valid,
-                Validity::Stale(why) => Answer::Stale(why),
+            Act::Revalidate { session } => match flow.revalidate(&tenant, &self.sessions[session]).await {
+                Ok(_) => Answer::Valid,
+                Err(error) => Answer::Stale(error.staleness().unwrap()),
             },
             Act::SetScope(tenant, scope) => {
                 self.set_scope(tenant, scope).await;

@@ -2,7 +2,9 @@
 
 use std::error::Error;
 
-use countersign::{Basis, Challenge, LoginStep, PhoneNumber, Reason, ResendTo, Scope, TrustDevice, UserId, Validity};
+use countersign::{
+    Basis, Challenge, LoginStep, PhoneNumber, Reason, ResendTo, RevalidateError, Scope, TrustDevice, UserId,
+};
 
 use crate::{App, PASSWORD};
 
@@ -162,9 +164,10 @@ async fn reset(app: &App) -> Shown {
     let root = app.sign_in("root").await?.grant;
     let administration = app.flow.administration(&app.tenant, &root).await?;
     administration.reset(&UserId::new("alice")?).await?;
-    match app.flow.revalidate(&app.tenant, &session).await? {
-        Validity::Stale(why) => app.terminal.say(&format!("Alice's session is over: {why:?}")),
-        Validity::Valid(_) => return Err("a reset should end the session".into()),
+    match app.flow.revalidate(&app.tenant, &session).await {
+        Err(RevalidateError::Stale(why)) => app.terminal.say(&format!("Alice's session is over: {why}")),
+        Err(RevalidateError::Fault(error)) => return Err(error.into()),
+        other => return Err(format!("a reset should end the session: {other:?}").into()),
     }
     let challenge = begin(app, "alice").await?;
     let sent = challenge.delivery.sent().ok_or("a code should be on its way")?;

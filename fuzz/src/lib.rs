@@ -9,7 +9,7 @@ use countersign::memory::MemoryFactors;
 use countersign::{
     Argon2id, BackupCode, Channel, Code, DeviceToken, EmailAddress, Expected, FactorStore as _, Login, LoginName,
     LoginStep, Password, PasswordAttempt, PasswordHash, PasswordVerifier as _, PendingToken, PhoneNumber, ResendTo,
-    Saved, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, User, UserId, Validity, Verdict,
+    RevalidateError, Saved, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, User, UserId, Verdict,
 };
 use countersign_testkit::{Person, SeededEntropy, World};
 use futures_lite::future::block_on;
@@ -117,7 +117,7 @@ pub fn token(data: &[u8]) {
         let login = Login { tenant, name: "alice", password: &password, channel: Channel::Web, device: Some(&device) };
         assert!(matches!(flow.begin(&login).await.unwrap(), LoginStep::CodeRequired(_)), "{text:?}");
         if let Ok(grant) = serde_json::from_slice::<SavedGrant>(data) {
-            assert!(matches!(flow.revalidate(tenant, &grant).await.unwrap(), Validity::Stale(_)), "{text:?}");
+            assert!(matches!(flow.revalidate(tenant, &grant).await, Err(RevalidateError::Stale(_))), "{text:?}");
         }
         // The login that was under way is untouched.
         let step = flow.submit_code(tenant, &w.token.as_str().into(), &right, TrustDevice::No).await.unwrap();

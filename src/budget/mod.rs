@@ -96,6 +96,7 @@ impl Account {
 
 /// Whether a message was charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "what was not charged must not be sent"]
 #[non_exhaustive]
 pub enum Charged {
     /// On all accounts.

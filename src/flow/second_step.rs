@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::flow::LoginFlow;
 use crate::flow::driver::{Committed, Subject};
 use crate::flow::step::{LoginStep, ResendTo, TrustDevice};
-use crate::grant::{Grant, SavedGrant, Staleness, Validity};
+use crate::grant::{Grant, RevalidateError, SavedGrant, Staleness};
 use crate::ids::{DeviceLabel, TenantId, UserId};
 use crate::machine::{TokenKind, TokenSecret, TrustRequest, Via, read_backup_code, read_code, read_token};
 use crate::reason::{Denied, Reason};
@@ -127,15 +127,19 @@ impl LoginFlow {
         Ok(())
     }
 
-    /// Whether a saved grant still holds: the user is active, the password is the same, and, where the policy now requires a second
-    /// factor, this login had one and the record was not reset since (`I-25`, `I-28`).
+    /// Checks a saved grant and answers it as a [`Grant`] while it still holds: the user is active, the
+    /// password is the same, and, where the policy now requires a second factor, this login had one and
+    /// the record was not reset since (`I-25`, `I-28`).
+    ///
+    /// Everything else is an error, so that no request of a stale session passes a `?`.
     ///
     /// The tenant is the one that the request is for; a session of another tenant does not hold there. One user look-up and one load, and no
     /// write. Ask it whenever a session is used: a new password, a disabled account or a promotion makes no event.
     ///
     /// # Errors
     ///
-    /// [`Error`] if a plug-in fails. Treat the session as stale then.
+    /// [`RevalidateError::Stale`] if the grant no longer holds: end the session.
+    /// [`RevalidateError::Fault`] if a plug-in fails: refuse the request and keep the session.
     ///
     /// # Cancel safety
     ///
@@ -144,19 +148,16 @@ impl LoginFlow {
         &self,
         tenant: &TenantId,
         grant: &(impl AsRef<SavedGrant> + ?Sized),
-    ) -> Result<Validity, Error> {
+    ) -> Result<Grant, RevalidateError> {
         let grant = grant.as_ref();
         if grant.tenant() != tenant {
-            return Ok(Validity::Stale(Staleness::OtherTenant));
+            return Err(Staleness::OtherTenant.into());
         }
         let subject = Subject { tenant, user: grant.user() };
         let loaded = self.inner.load(subject).await?;
         let case = self.inner.open(subject, &loaded)?;
-        let standing = case.standing(&*self.inner.policy, loaded.user.as_ref(), grant, grant.channel())?;
-        Ok(match standing {
-            Ok(_) => Validity::Valid(Grant::revalidated(grant.clone())),
-            Err(stale) => Validity::Stale(stale),
-        })
+        let _requirement = case.standing(&*self.inner.policy, loaded.user.as_ref(), grant, grant.channel())??;
+        Ok(Grant::revalidated(grant.clone()))
     }
 
     /// Whatever is not a token of a login under way gets the answer of a login that is over.

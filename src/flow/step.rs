@@ -50,7 +50,7 @@ pub struct VouchedLogin<'a> {
 
 /// Where a login stands.
 #[derive(Debug)]
-#[must_use]
+#[must_use = "only `Authenticated` lets the person in; a step that is dropped lets nobody in and can not be asked for again"]
 pub enum LoginStep {
     /// The person is in.
     Authenticated(Authenticated),
@@ -72,7 +72,7 @@ impl LoginStep {
 
 /// A completed login. Not `Clone`: what it hands out is handed out once.
 #[derive(Debug)]
-#[must_use = "issue a new session identifier for the grant (I-36)"]
+#[must_use = "issue a new session identifier for the grant (I-36), and hand out the device token and the new backup code: they are shown once"]
 #[non_exhaustive]
 pub struct Authenticated {
     /// Who logged in, how and when. Issue a **new session identifier** for it (`I-36`).
@@ -85,6 +85,7 @@ pub struct Authenticated {
 
 /// A login that waits for its second factor: all that a page needs to ask for it. Not `Clone`: it holds the token.
 #[derive(Debug, Serialize)]
+#[must_use = "without its token the login can not be finished, and its code was sent for nothing"]
 #[non_exhaustive]
 pub struct Challenge {
     /// For the client; not part of the serialised form.
@@ -207,6 +208,7 @@ pub enum ResendTo {
 
 /// A number or address that is being proved. Not `Clone`: it holds the token.
 #[derive(Debug, Serialize)]
+#[must_use = "codes go where they went before until its token comes back with the code"]
 #[non_exhaustive]
 pub struct SetupChallenge {
     /// For the client; not part of the serialised form.
@@ -220,7 +222,7 @@ pub struct SetupChallenge {
 
 /// How a change of method goes on.
 #[derive(Debug)]
-#[must_use]
+#[must_use = "after `Prove` nothing has changed: codes go where they went before until the code comes back"]
 pub enum MethodChange {
     /// A code was sent to the new place: enter it to make the change.
     Prove(SetupChallenge),

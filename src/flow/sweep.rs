@@ -17,6 +17,7 @@ const LARGEST_BATCH: u32 = 5_000;
 
 /// What one batch of a sweep found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "the sweep goes on with `next`, and records that can not be read are an alarm"]
 #[non_exhaustive]
 pub struct SweepProgress {
     /// How many records were looked at.

@@ -183,7 +183,7 @@ async fn digits_of_codes(entropy: impl Entropy + 'static) -> (f64, usize) {
     let world = World::with(|b| b.entropy(entropy)).await;
     let (mut seen, mut zeros) = ([[0_u32; 10]; 6], 0);
     for _ in 0..DRAWS {
-        world.begin("alice").await;
+        let _ = world.begin("alice").await;
         let code = world.outbox.last_code();
         world.outbox.clear();
         zeros += usize::from(code.starts_with('0'));
@@ -284,7 +284,7 @@ async fn blank_or_odd_codes() {
     assert_eq!(odd_codes(str::to_owned).await, [true; 8]);
     // What people do type is read.
     let world = World::new().await;
-    world.begin("alice").await;
+    let _ = world.begin("alice").await;
     let code = world.outbox.last_code();
     for typed in [code.clone(), shifted(&code, 0xFF10), format!("{}-{}", &code[..3], &code[3..]), format!(" {code} ")] {
         world.wait_for_the_spacing();

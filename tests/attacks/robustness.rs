@@ -237,7 +237,7 @@ fn sent_to(address: EmailAddress) -> String {
     block_on(async {
         let world = World::new().await;
         world.change(&world.alice, |user| user.email = Some(address));
-        world.begin("alice").await;
+        let _ = world.begin("alice").await;
         let Destination::Email(to) = world.outbox.last().to else { panic!("by email") };
         to.expose().to_owned()
     })

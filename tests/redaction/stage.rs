@@ -231,7 +231,7 @@ impl Stage {
         }
     }
 
-    fn note_fault<T: std::fmt::Debug>(&mut self, answer: &Result<T, Error>) -> Came {
+    fn note_fault<T: std::fmt::Debug, E: std::error::Error + 'static>(&mut self, answer: &Result<T, E>) -> Came {
         self.note(answer);
         if answer.is_ok() { Came::Done } else { Came::Fault }
     }

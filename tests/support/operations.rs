@@ -2,7 +2,7 @@
 
 use super::faults::{FaultPoint, faulty_flow};
 use super::*;
-use countersign::{LoginFlow, Refused, StandardPolicy};
+use countersign::{LoginFlow, Refused, RevalidateError, StandardPolicy};
 
 pub const WRONG_BACKUP: &str = "0000-0000-0000-0000-0000-0000";
 pub const BUDGETS: [&str; 2] = ["code_failures", "setup_failures"];
@@ -174,7 +174,10 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
         8 => step(&flow.submit_backup_code(acme, &token, &WRONG_BACKUP.into()).await),
         9 => step(&flow.resend(acme, &token, ResendTo::Same).await),
         10 => flow.cancel(acme, &token).await.map_or(Came::Fault, |()| Came::SomethingElse),
-        11 => flow.revalidate(&world.acme, &stage.grant).await.map_or(Came::Fault, |_| Came::SomethingElse),
+        11 => match flow.revalidate(&world.acme, &stage.grant).await {
+            Err(RevalidateError::Fault(_)) => Came::Fault,
+            _ => Came::SomethingElse,
+        },
         12 => {
             let (token, code) = (stage.setup_token.as_str().into(), stage.setup_code.as_str().into());
             other(&flow.account(&world.acme, &stage.grant).confirm_method(&token, &code).await)
