@@ -1,17 +1,20 @@
-//! Whether time tells what an answer does not: Welch's t-test over two kinds of input at a time, in the manner of dudect (Reparaz, Balasch and
-//! Verbauwhede, 2017).
+//! Whether time tells what an answer does not: two kinds of input at a time, in random order, in many processes.
 //!
 //! - The second step: wrong codes that have the first five digits of the right one, against wrong codes that have none (`I-20`).
 //! - The first step: unknown names, disabled users and locked passwords, each against a wrong password (`I-17`).
 //!
-//! Each has a negative control that does leak and that the test must flag, or it would be blind. `scripts/timing` runs it; no test asserts on it,
-//! since a time belongs to a machine: what CI checks is that every branch makes the same calls.
+//! The unit is the process: where its memory happens to lie makes one kind of input a little faster in all samples of that process,
+//! which many samples of one process take for a leak. So each process gives one number, the difference of the two means, and the
+//! t-test asks whether these differ from zero over the processes.
+//!
+//! Each comparison has a negative control that does leak and that the test must flag, or it would be blind. `scripts/timing` runs
+//! it; no test asserts on it, since a time belongs to a machine: what CI checks is that every branch makes the same calls.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![allow(clippy::cast_precision_loss, reason = "nanoseconds and numbers of samples are far below 2^52")]
 
 use std::hint::black_box;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,39 +31,49 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use time::OffsetDateTime;
 
-/// What is usually taken for a leak: a difference that chance explains less than once in 100,000 times.
+/// Of 24 processes without a leak, chance brings the t beyond this once in 6,000 times.
 const FLAGGED: f64 = 4.5;
-const CODES: usize = 400_000;
-const FIRST_STEPS: usize = 1_000;
+/// The least number of processes, and how many are taken if `COUNTERSIGN_TIMING_PROCESSES` does not say.
+const LEAST_PROCESSES: u64 = 20;
+const PROCESSES: u64 = 24;
+/// Set for a child process: its number, which is its seed.
+const CHILD: &str = "COUNTERSIGN_TIMING_CHILD";
+/// Samples of each kind in one process.
+const CODES: usize = 20_000;
+const FIRST_STEPS: usize = 60;
 /// Users of each kind: few enough wrong passwords each that nobody who is not meant to be is locked.
-const USERS: usize = 100;
+const USERS: usize = 20;
 
-/// Welch's t of two samples, after the slowest tenth of both together is left out: it is the machine's doing.
-fn welch(samples: &[Vec<f64>; 2]) -> f64 {
+/// The comparisons, each with whether it leaks on purpose.
+const COMPARISONS: [(&str, bool); 6] = [
+    ("wrong codes: near to the right one, and far from it", false),
+    ("the same, with a comparison that stops early", true),
+    ("first steps: a wrong password, and an unknown name", false),
+    ("first steps: a wrong password, and a disabled user", false),
+    ("first steps: a wrong password, and a locked one", false),
+    ("a wrong password, and a twentieth less work for unknown", true),
+];
+
+/// The means of two samples, after the slowest tenth of both together is left out: it is the machine's doing.
+fn means(samples: &[Vec<f64>; 2]) -> [f64; 2] {
     let mut all: Vec<f64> = samples.concat();
     all.sort_by(f64::total_cmp);
     let most = all[all.len() * 9 / 10];
-    let [a, b] = samples.each_ref().map(|sample| {
-        let kept: Vec<f64> = sample.iter().copied().filter(|time| *time <= most).collect();
-        let mean = kept.iter().sum::<f64>() / kept.len() as f64;
-        let variance = kept.iter().map(|time| (time - mean).powi(2)).sum::<f64>() / (kept.len() - 1) as f64;
-        (mean, variance / kept.len() as f64)
-    });
-    (a.0 - b.0) / (a.1 + b.1).sqrt()
-}
-
-/// The medians, in nanoseconds.
-fn medians(samples: &[Vec<f64>; 2]) -> [f64; 2] {
     samples.each_ref().map(|sample| {
-        let mut sorted = sample.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted[sorted.len() / 2]
+        let kept: Vec<f64> = sample.iter().copied().filter(|time| *time <= most).collect();
+        kept.iter().sum::<f64>() / kept.len() as f64
     })
 }
 
-/// Prints one comparison. Says whether it came out as it must.
-fn report(what: &str, samples: &[Vec<f64>; 2], leaks: bool) -> bool {
-    let (t, [a, b]) = (welch(samples), medians(samples));
+/// Prints one comparison over all processes. Says whether it came out as it must.
+fn report(what: &str, processes: &[[f64; 2]], leaks: bool) -> bool {
+    let number = processes.len() as f64;
+    let base = processes.iter().map(|[a, _]| a).sum::<f64>() / number;
+    let differences: Vec<f64> = processes.iter().map(|[a, b]| b - a).collect();
+    let mean = differences.iter().sum::<f64>() / number;
+    let variance = differences.iter().map(|it| (it - mean).powi(2)).sum::<f64>() / (number - 1.0);
+    let error = (variance / number).sqrt();
+    let t = mean / error;
     let flagged = t.abs() > FLAGGED;
     let verdict = match (flagged, leaks) {
         (false, false) => "no leak seen",
@@ -68,7 +81,12 @@ fn report(what: &str, samples: &[Vec<f64>; 2], leaks: bool) -> bool {
         (true, false) => "LEAK",
         (false, true) => "NOT FLAGGED: the test is blind",
     };
-    println!("{what:58} {:7} samples, medians {a:10.0} and {b:10.0} ns, t = {t:7.2}: {verdict}", samples[0].len());
+    let percent = |nanoseconds: f64| 100.0 * nanoseconds / base;
+    println!(
+        "{what:56} {base:10.0} ns, the second {mean:+9.0} +/- {error:7.0} ns ({:+.3} +/- {:.3} %), t = {t:6.2}: {verdict}",
+        percent(mean),
+        percent(error),
+    );
     flagged == leaks
 }
 
@@ -84,9 +102,9 @@ fn stops_at_the_first_difference(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// Times the second step with wrong codes that are near to the right one and far from it.
-fn codes(leaky: bool) -> [Vec<f64>; 2] {
+fn codes(seed: u64, leaky: bool) -> [Vec<f64>; 2] {
     let machine = Machine::new().expect("a machine");
-    let mut dice = StdRng::seed_from_u64(1);
+    let mut dice = StdRng::seed_from_u64(seed);
     let mut samples = [Vec::with_capacity(CODES), Vec::with_capacity(CODES)];
     while samples.iter().any(|sample| sample.len() < CODES) {
         let mut waiting = machine.issue().expect("a code");
@@ -156,8 +174,8 @@ impl PasswordVerifier for LessForUnknown {
 const KINDS: [&str; 4] = ["wrong", "unknown", "disabled", "locked"];
 
 /// Times the first step of this kind of name against a wrong password.
-fn first_steps(flow: &LoginFlow, tenant: &TenantId, kind: &str) -> [Vec<f64>; 2] {
-    let mut dice = StdRng::seed_from_u64(2);
+fn first_steps(seed: u64, flow: &LoginFlow, tenant: &TenantId, kind: &str) -> [Vec<f64>; 2] {
+    let mut dice = StdRng::seed_from_u64(seed);
     let password = Password::new("not the password");
     let mut samples = [Vec::with_capacity(FIRST_STEPS), Vec::with_capacity(FIRST_STEPS)];
     while samples.iter().any(|sample| sample.len() < FIRST_STEPS) {
@@ -178,7 +196,6 @@ fn first_steps(flow: &LoginFlow, tenant: &TenantId, kind: &str) -> [Vec<f64>; 2]
 
 struct Town {
     users: MemoryUsers,
-    factors: MemoryFactors,
     clock: ManualClock,
     tenant: TenantId,
 }
@@ -198,20 +215,21 @@ impl Town {
             }
         }
         let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time"));
-        Self { users, factors: MemoryFactors::new(), clock, tenant }
+        Self { users, clock, tenant }
     }
 
-    fn flow(&self, verifier: impl PasswordVerifier + 'static) -> LoginFlow {
-        LoginFlow::builder(self.users.clone(), self.factors.clone(), Silent)
+    fn flow(&self, factors: &MemoryFactors, verifier: impl PasswordVerifier + 'static) -> LoginFlow {
+        LoginFlow::builder(self.users.clone(), factors.clone(), Silent)
             .clock(self.clock.clone())
             .password_verifier(verifier)
             .build()
             .expect("the defaults")
     }
 
-    /// Ten wrong passwords for each of those who are to be locked.
-    fn lock(&self) {
-        let (flow, password) = (self.flow(Never), Password::new("wrong"));
+    /// The users as they were made, but for those whose passwords are locked: by ten wrong ones each.
+    fn locked(&self) -> MemoryFactors {
+        let factors = MemoryFactors::new();
+        let (flow, password) = (self.flow(&factors, Never), Password::new("wrong"));
         for number in 0..USERS {
             let name = format!("locked-{number}");
             let login =
@@ -220,26 +238,59 @@ impl Town {
                 let _step = block_on(flow.begin(&login)).expect("an answer");
             }
         }
+        factors
     }
 }
 
-fn main() -> ExitCode {
-    let mut as_it_must = report("wrong codes, near to the right one and far from it", &codes(false), false);
-    as_it_must &= report("the same, with a comparison that stops early", &codes(true), true);
-    for kind in &KINDS[1..] {
-        let town = Town::new();
-        town.lock();
-        let samples = first_steps(&town.flow(Arc::new(Argon2id::default())), &town.tenant, kind);
-        as_it_must &= report(&format!("first steps: a wrong password and {kind}"), &samples, false);
-    }
+/// One process: the two means of each comparison, a line each.
+fn child(seed: u64) {
+    let print = |samples: &[Vec<f64>; 2]| {
+        let [a, b] = means(samples);
+        println!("{a} {b}");
+    };
+    print(&codes(seed, false));
+    print(&codes(seed, true));
     let town = Town::new();
-    let cheaper = Argon2id::builder().memory_kib(19 * 1024).iterations(2).build().expect("the default");
-    let known = Argon2id::builder().memory_kib(20 * 1024).iterations(2).build().expect("a little more");
-    let leaky = LessForUnknown { known, unknown: cheaper };
-    as_it_must &= report(
-        "the same, with a twentieth less work for unknown",
-        &first_steps(&town.flow(leaky), &town.tenant, "unknown"),
-        true,
-    );
+    for kind in &KINDS[1..] {
+        let flow = town.flow(&town.locked(), Arc::new(Argon2id::default()));
+        print(&first_steps(seed, &flow, &town.tenant, kind));
+    }
+    let known = Argon2id::builder().memory_kib(20 * 1024).build().expect("a little more");
+    let leaky = LessForUnknown { known, unknown: Argon2id::default() };
+    print(&first_steps(seed, &town.flow(&town.locked(), leaky), &town.tenant, "unknown"));
+}
+
+/// Runs a process of its own, and reads what it found.
+fn process(seed: u64) -> Vec<[f64; 2]> {
+    let program = std::env::current_exe().expect("this program");
+    let output = Command::new(program).env(CHILD, seed.to_string()).output().expect("a process");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let number = |text: Option<&str>| text.and_then(|text| text.parse().ok()).expect("a number");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let found: Vec<[f64; 2]> = text
+        .lines()
+        .map(|line| {
+            let mut numbers = line.split(' ');
+            [number(numbers.next()), number(numbers.next())]
+        })
+        .collect();
+    assert_eq!(found.len(), COMPARISONS.len());
+    found
+}
+
+fn main() -> ExitCode {
+    if let Ok(seed) = std::env::var(CHILD) {
+        child(seed.parse().expect("a number"));
+        return ExitCode::SUCCESS;
+    }
+    let wanted = std::env::var("COUNTERSIGN_TIMING_PROCESSES").map_or(PROCESSES, |it| it.parse().expect("a number"));
+    let wanted = wanted.max(LEAST_PROCESSES);
+    println!("{wanted} processes; of each comparison {CODES} or {FIRST_STEPS} samples of each kind in each");
+    let found: Vec<Vec<[f64; 2]>> = (1..=wanted).map(process).collect();
+    let mut as_it_must = true;
+    for (at, (what, leaks)) in COMPARISONS.into_iter().enumerate() {
+        let processes: Vec<[f64; 2]> = found.iter().map(|process| process[at]).collect();
+        as_it_must &= report(what, &processes, leaks);
+    }
     if as_it_must { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -8,7 +8,6 @@ mod phc;
 mod tests;
 
 use std::fmt;
-use std::hint::black_box;
 
 use async_lock::Semaphore;
 use async_trait::async_trait;
@@ -39,7 +38,7 @@ type Salt = [u8; SALT_BYTES];
 /// Bytes of output in a new hash.
 const OUTPUT_BYTES: usize = 32;
 
-/// What is compared with when there is no saved hash. It protects nothing.
+/// What is compared with when there is no saved hash that can be used. It protects nothing.
 const DECOY_OUTPUT: [u8; OUTPUT_BYTES] = [0; OUTPUT_BYTES];
 
 /// The default [`PasswordVerifier`]: argon2id version 19 over PHC strings.
@@ -72,10 +71,13 @@ const DECOY_OUTPUT: [u8; OUTPUT_BYTES] = [0; OUTPUT_BYTES];
 ///
 /// # What is accepted
 ///
-/// `$argon2id$v=19$m=..,t=..,p=..[,keyid=..]$salt$output` with 4 MiB to 256 MiB, 1 to 10 passes, 1 to 8 lanes, 8 to 48
-/// bytes of salt and 16 to 64 bytes of output. Everything else is refused before anything is computed from it (`I-37`,
-/// `I-40`). The lower bounds are below the floor of the builder so that hashes of an older system can be taken over:
-/// these are right but outdated, and replaced at the first login.
+/// `$argon2id$v=19$m=..,t=..,p=..[,keyid=..]$salt$output` with 1 MiB to 256 MiB, 1 to 10 passes, 1 to 255 lanes of at
+/// least 8 KiB, 8 to 48 bytes of salt and 16 to 64 bytes of output. The parameters may stand in any order, each once.
+/// Everything else is refused before anything is computed from it (`I-37`, `I-40`).
+///
+/// The lower bounds are below the floor of the builder so that the hashes of other software can be taken over: PHP and
+/// Laravel, argon2-cffi, npm's argon2, Ory Kratos and Go's argon2id are read as they write them; Django's without its
+/// prefix `argon2`. Those below the current parameters are right but outdated, and replaced at the first login.
 ///
 /// # Memory
 ///
@@ -178,12 +180,17 @@ impl Argon2id {
         Ok(if self.is_outdated(saved) { Verdict::RightButOutdated } else { Verdict::Right })
     }
 
-    /// What a wrong password costs, where there is nothing to compare it with.
-    fn decoy(&self, arena: &mut Arena<'_>, password: &[u8], salt: &Salt) -> Result<(), Fault> {
-        let mut output = Zeroizing::new([0; OUTPUT_BYTES]);
-        arena.hash(self.cost, Input { password, salt, key: self.current_key() }, output.as_mut_slice())?;
-        black_box(bool::from(output.ct_eq(&DECOY_OUTPUT)));
-        Ok(())
+    /// What a name without a usable saved hash is checked against, by the same call as everybody's (`I-17`).
+    fn dummy(&self, salt: &Salt) -> Saved {
+        let output = Zeroizing::new(DECOY_OUTPUT.to_vec());
+        Saved { cost: self.cost, key_id: None, salt: salt.to_vec(), output }
+    }
+
+    /// A saved hash within the bounds, and the key that it was made with.
+    fn read(&self, hash: &PasswordHash) -> Result<(Saved, Option<&[u8]>), Fault> {
+        let saved = phc::read(hash)?;
+        let key = self.key_of(&saved)?;
+        Ok((saved, key))
     }
 
     /// The salt of a name that has no saved hash. Which memory a hash reads depends on password and salt: names that nobody has must not share it, as
@@ -232,24 +239,16 @@ impl PasswordVerifier for Argon2id {
         let text = Nfc::of(attempt.password);
         let decoy_salt = self.decoy_salt(attempt)?;
         let mut arena = self.arenas.borrow();
-        let saved = attempt.user.and_then(|user| user.password_hash.as_ref());
-        let readable = saved.map(|hash| {
-            let saved = phc::read(hash)?;
-            let key = self.key_of(&saved)?;
-            Ok::<_, Fault>((saved, key))
-        });
-        match readable {
-            Some(Ok((saved, key))) => self.check(&mut arena, text.bytes(), &saved, key, &decoy_salt),
-            Some(Err(fault)) => {
-                // A fault must not come back sooner than an answer (I-17).
-                self.decoy(&mut arena, text.bytes(), &decoy_salt)?;
-                Err(fault)
-            }
-            None => {
-                self.decoy(&mut arena, text.bytes(), &decoy_salt)?;
-                Ok(Verdict::Wrong)
-            }
-        }
+        let hash = attempt.user.and_then(|user| user.password_hash.as_ref());
+        let (saved, key, answer) = match hash.map(|hash| self.read(hash)) {
+            Some(Ok((saved, key))) => (saved, key, None),
+            Some(Err(fault)) => (self.dummy(&decoy_salt), self.current_key(), Some(Err(fault))),
+            None => (self.dummy(&decoy_salt), self.current_key(), Some(Ok(Verdict::Wrong))),
+        };
+        // The only call, for known and unknown names and for hashes that can't be used: the same work at the same depth of
+        // the stack, and no answer before it (I-17).
+        let verdict = self.check(&mut arena, text.bytes(), &saved, key, &decoy_salt)?;
+        answer.unwrap_or(Ok(verdict))
     }
 
     async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {

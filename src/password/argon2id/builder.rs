@@ -64,7 +64,7 @@ impl Argon2idBuilder {
         self
     }
 
-    /// Lanes, "p" in RFC 9106, 1 to 8. Default: 1, which is what OWASP gives its parameters for.
+    /// Lanes, "p" in RFC 9106, 1 to 16. Default: 1, which is what OWASP gives its parameters for.
     ///
     /// The lanes are computed one after the other here. An attacker can compute them side by side, so that more of them
     /// gain nothing; this is for sharing hashes with another system.

@@ -14,11 +14,20 @@ pub(super) const MOST_MEMORY_KIB: u32 = 256 * 1024;
 /// The most passes.
 pub(super) const MOST_ITERATIONS: u32 = 10;
 
-/// The most lanes: what older versions of argon2-cffi wrote.
-pub(super) const MOST_LANES: u32 = 8;
+/// The most lanes of new hashes.
+pub(super) const MOST_LANES: u32 = 16;
 
-/// The least memory of a saved hash: the default of some libraries of the years before OWASP's floor.
-pub(super) const LEAST_SAVED_MEMORY_KIB: u32 = 4 * 1024;
+/// The most lanes of a saved hash: all that an unsigned byte holds. Software in Go writes the
+/// number of processors there (Kratos: twice that), and the work is memory times passes, however
+/// many lanes it is divided into.
+pub(super) const MOST_SAVED_LANES: u32 = 255;
+
+/// The least memory of a saved hash: the default of PHP 7 and of Laravel. Such a hash is replaced at
+/// the first login, and refusing it would keep its owner out without protecting it.
+pub(super) const LEAST_SAVED_MEMORY_KIB: u32 = 1024;
+
+/// The least memory of a lane in KiB (RFC 9106 section 3.1).
+const LEAST_LANE_KIB: u32 = 8;
 
 impl Cost {
     pub(super) const DEFAULT: Self = Self { memory_kib: 19 * 1024, iterations: 2, lanes: 1 };
@@ -36,7 +45,8 @@ impl Cost {
     pub(super) fn is_acceptable(self) -> bool {
         (LEAST_SAVED_MEMORY_KIB..=MOST_MEMORY_KIB).contains(&self.memory_kib)
             && (1..=MOST_ITERATIONS).contains(&self.iterations)
-            && (1..=MOST_LANES).contains(&self.lanes)
+            && (1..=MOST_SAVED_LANES).contains(&self.lanes)
+            && self.memory_kib >= self.lanes.saturating_mul(LEAST_LANE_KIB)
     }
 
     /// Whether this cost less to compute than the other, and so costs less to guess. A shape with other memory, passes or lanes but as much
@@ -52,26 +62,22 @@ impl Cost {
 
     /// The hash that is missing to the work of this one after another was done. `None` if nothing is.
     ///
-    /// Its memory is as near to this one's as can be, since small memories are faster by the KiB. It is at most 64 KiB a
-    /// pass more than what is missing, for argon2 works in quarters of lanes.
+    /// Its memory is as near to this one's as can be, since small memories are faster by the KiB. It has one lane, whose
+    /// quarters make it at most 8 KiB a pass more than what is missing.
     pub(super) fn missing_after(self, done: Self) -> Option<Self> {
         let missing = self.work().checked_sub(done.work()).filter(|missing| *missing > 0)?;
         let iterations = missing.div_ceil(u64::from(self.memory_kib.max(1)));
-        let quarters = u64::from(self.quarters());
-        let memory_kib = missing.div_ceil(iterations).next_multiple_of(quarters).max(quarters.saturating_mul(2));
+        let memory_kib = missing.div_ceil(iterations).next_multiple_of(4).max(u64::from(LEAST_LANE_KIB));
         Some(Self {
             memory_kib: u32::try_from(memory_kib).unwrap_or(self.memory_kib),
             iterations: u32::try_from(iterations).unwrap_or(self.iterations),
-            lanes: self.lanes,
+            lanes: 1,
         })
     }
 
     /// The blocks of 1 KiB that hold this hash, and any that is [missing](Self::missing_after) to it.
     pub(super) fn arena_blocks(self) -> usize {
-        usize::try_from(self.memory_kib.next_multiple_of(self.quarters())).unwrap_or(usize::MAX)
-    }
-
-    fn quarters(self) -> u32 {
-        self.lanes.clamp(1, MOST_LANES).saturating_mul(4)
+        let quarters = self.lanes.clamp(1, MOST_LANES).saturating_mul(4);
+        usize::try_from(self.memory_kib.next_multiple_of(quarters)).unwrap_or(usize::MAX)
     }
 }

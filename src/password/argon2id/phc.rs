@@ -40,7 +40,8 @@ pub(super) fn write(cost: Cost, key_id: Option<&str>, salt: &[u8], output: &[u8]
     PasswordHash::new(format!("$argon2id$v=19$m={memory_kib},t={iterations},p={lanes}{key_id}${salt}${}", *output))
 }
 
-/// Reads exactly what the format allows for argon2id: these fields, in this order, each once, in their one spelling.
+/// Reads exactly what the format allows for argon2id: these fields, each once, in their one spelling. The parameters
+/// may stand in any order, since common software does not keep to that of the specification.
 ///
 /// Nothing is computed, and what is allocated is bounded by the bound on the text.
 pub(super) fn read(hash: &PasswordHash) -> Result<Saved, Unusable> {
@@ -49,14 +50,21 @@ pub(super) fn read(hash: &PasswordHash) -> Result<Saved, Unusable> {
         return Err(Unusable::OutOfBounds);
     }
     let fields = text.strip_prefix("$argon2id$v=19$").ok_or(Unusable::Foreign)?;
-    let [cost, salt, output] = exactly(fields.split('$'))?;
+    let [parameters, salt, output] = exactly(fields.split('$'))?;
 
-    let (cost, key_id) = match cost.split_once(",keyid=") {
-        Some((cost, id)) => (cost, Some(decode(id)?)),
-        None => (cost, None),
-    };
-    let [m, t, p] = exactly(cost.split(','))?;
-    let cost = Cost { memory_kib: number(m, "m=")?, iterations: number(t, "t=")?, lanes: number(p, "p=")? };
+    let (mut m, mut t, mut p, mut key_id) = (None, None, None, None);
+    for parameter in parameters.split(',') {
+        let (name, value) = parameter.split_once('=').ok_or(Unusable::Damaged)?;
+        match name {
+            "m" => once(&mut m, number(value)?)?,
+            "t" => once(&mut t, number(value)?)?,
+            "p" => once(&mut p, number(value)?)?,
+            "keyid" => once(&mut key_id, decode(value)?)?,
+            _ => return Err(Unusable::Damaged),
+        }
+    }
+    let (Some(memory_kib), Some(iterations), Some(lanes)) = (m, t, p) else { return Err(Unusable::Damaged) };
+    let cost = Cost { memory_kib, iterations, lanes };
     let salt = decode(salt)?;
     let output = Zeroizing::new(decode(output)?);
 
@@ -75,9 +83,13 @@ fn exactly<'a, const N: usize>(mut parts: impl Iterator<Item = &'a str>) -> Resu
     if parts.next().is_some() { Err(Unusable::Damaged) } else { Ok(found) }
 }
 
+/// A parameter that stands there twice says two things.
+fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Unusable> {
+    if place.replace(value).is_some() { Err(Unusable::Damaged) } else { Ok(()) }
+}
+
 /// A decimal number without sign and leading zeros. One that is too large for 32 bits is out of bounds, not damaged.
-fn number(text: &str, name: &str) -> Result<u32, Unusable> {
-    let digits = text.strip_prefix(name).ok_or(Unusable::Damaged)?;
+fn number(digits: &str) -> Result<u32, Unusable> {
     let canonical =
         !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
     if canonical { digits.parse().map_err(|_| Unusable::OutOfBounds) } else { Err(Unusable::Damaged) }

@@ -11,6 +11,11 @@ fn is_wiped(blocks: &[Block]) -> bool {
     blocks.iter().all(|block| block.as_ref().iter().all(|word| *word == 0))
 }
 
+fn leave_something(arena: &mut Arena<'_>) {
+    let input = Input { password: b"secret", salt: &[7; SALT_BYTES], key: None };
+    arena.hash(Cost::DEFAULT, input, &mut [0; OUTPUT_BYTES]).unwrap();
+}
+
 #[test]
 fn an_arena_is_kept_for_the_next_hash_and_wiped_before() {
     let verifier = Argon2id::builder().at_once(1).build().unwrap();
@@ -34,7 +39,7 @@ fn an_arena_is_kept_for_the_next_hash_and_wiped_before() {
     // Negative control: a hash does leave something to wipe.
     let mut arena = verifier.arenas.borrow();
     assert_eq!(arena.memory().as_ptr(), address, "kept, and taken again");
-    verifier.decoy(&mut arena, b"secret", &[7; SALT_BYTES]).unwrap();
+    leave_something(&mut arena);
     assert!(!is_wiped(arena.memory()));
 }
 
@@ -116,7 +121,7 @@ fn a_panic_elsewhere_poisons_nothing_and_leaves_a_wiped_arena() {
         let panicking = || {
             let _turn = verifier.turns.try_acquire().unwrap();
             let mut arena = verifier.arenas.borrow();
-            verifier.decoy(&mut arena, b"secret", &[7; SALT_BYTES]).unwrap();
+            leave_something(&mut arena);
             panic!("on purpose");
         };
         scope.spawn(panicking).join().is_err()

@@ -48,8 +48,9 @@ fn saved_costs_outside_the_bounds_are_faults_that_cost_one_current_hash() {
         "m=19456,t=4294967295,p=1",
         "m=19456,t=11,p=1",
         "m=19456,t=2,p=16777215",
-        "m=19456,t=2,p=9",
-        "m=4095,t=2,p=1",
+        "m=19456,t=2,p=256",
+        "m=2039,t=2,p=255",
+        "m=1023,t=2,p=1",
         "m=8,t=1,p=1",
         "m=0,t=2,p=1",
         "m=19456,t=0,p=1",
@@ -102,10 +103,28 @@ fn a_key_id_has_1_to_8_bytes_and_a_whole_text_at_most_256() {
 
 #[test]
 fn costs_at_the_bounds_are_read() {
-    for cost in ["m=4096,t=1,p=1", "m=262144,t=10,p=8"] {
+    for cost in ["m=1024,t=1,p=1", "m=2040,t=1,p=255", "m=262144,t=10,p=255"] {
         let saved = format!("$argon2id$v=19${cost}${}${}", unpadded(&[3; 16]), unpadded(&[5; 32]));
         assert!(phc::read(&PasswordHash::new(saved)).is_ok(), "{cost}");
     }
+}
+
+/// `m,t,p` is the order of the specification; npm's argon2 0.45 writes `m,p,t`.
+#[test]
+fn parameters_are_read_in_any_order() {
+    let verifier = Argon2id::builder().pepper(pepper("k", 1)).build().unwrap();
+    let saved = hash(&verifier, "secret");
+    let parameters = ["m=19456", "t=2", "p=1", "keyid=aw"];
+    let mut orders = 0;
+    for (a, b, c) in (0..64).map(|n| (n / 16, n / 4 % 4, n % 4)) {
+        let Some(d) = (0..4).find(|d| ![a, b, c].contains(d)).filter(|_| a != b && b != c && a != c) else { continue };
+        let order = [a, b, c, d].map(|at| parameters[at]).join(",");
+        let other = PasswordHash::new(saved.expose().replace(&parameters.join(","), &order));
+        assert_eq!(verify(&verifier, &other, "secret").unwrap(), Verdict::Right, "{order}");
+        assert_eq!(verify(&verifier, &other, "Secret").unwrap(), Verdict::Wrong, "{order}");
+        orders += 1;
+    }
+    assert_eq!(orders, 24);
 }
 
 #[test]
@@ -134,7 +153,13 @@ fn a_damaged_hash_is_a_fault_and_never_a_verdict() {
         good.replace("p=1", "p=1,keyid="),
         good.replace("p=1", "p=1,keyid=YQ,keyid=YQ"),
         good.replace("p=1", "p=1,keyid=MTIzNDU2Nzg5"),
-        good.replace("m=19456,t=2", "t=2,m=19456"),
+        good.replace("t=2,", "t=3,t=2,"),
+        good.replace("m=19456", "m=19456,m=19456"),
+        good.replace("m=19456,t=2", "keyid=YQ,t=2,m=19456,keyid=YQ"),
+        good.replace("p=1", "p=1,"),
+        good.replace("p=1", "p=1,t"),
+        good.replace("p=1", "p=1,=1"),
+        good.replace("p=1", "p=1,v=19"),
         good.replace("m=19456", "m=019456"),
         good.replace("m=19456", "m=+19456"),
         good.replace("m=19456", "m=-19456"),
