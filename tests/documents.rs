@@ -54,8 +54,8 @@ fn every_test_that_a_document_names_is_there() {
         assert!(named_in(&document).len() >= at_least, "{path}: {}", named_in(&document).len());
     }
     // Control: names that are not there, a helper that is no test, and a file that does not exist.
-    let invented = "`tests/code.rs::a_code_works_once`, `tests/code.rs::a_code_works_twice`, `tests/documents.rs::missing`, `tests/none.rs::x`";
-    let found = ["tests/code.rs::a_code_works_twice", "tests/documents.rs::missing", "tests/none.rs::x"];
+    let invented = "`tests/it/code.rs::a_code_works_once`, `tests/it/code.rs::a_code_works_twice`, `tests/documents.rs::missing`, `tests/none.rs::x`";
+    let found = ["tests/it/code.rs::a_code_works_twice", "tests/documents.rs::missing", "tests/none.rs::x"];
     assert_eq!(missing(invented), found);
 }
 
@@ -74,7 +74,7 @@ fn every_class_of_attack_has_its_row_and_every_test_of_the_catalogue_is_in_one()
     let named = named_in(&security);
     let mut tests = 0;
     for module in ["guessing", "codes", "binding", "bypass", "lifecycle", "disclosure", "robustness"] {
-        let path = format!("tests/attacks/{module}.rs");
+        let path = format!("tests/it/attacks/{module}.rs");
         for test in tests_of(&read(&path).unwrap()) {
             assert!(named.contains(&(path.clone(), test.clone())), "{path}::{test} is in no row");
             tests += 1;

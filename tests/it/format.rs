@@ -1,0 +1,418 @@
+//! The saved forms: pinned by golden files, and refused when they are damaged.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use crate::support::*;
+use countersign::{
+    Authenticated, Basis, Channel, Commit, Document, Error, FactorStore, Generation, Grant, LoginStep, MAX_DOCUMENT,
+    Method, Pepper, PhoneNumber, Refused, RevalidateError, Saved, SavedGrant, Scope, TrustDevice,
+};
+use serde_json::{Value, json};
+
+const RECORD: &str = include_str!("../golden/record-v1.json");
+const SETTINGS: &str = include_str!("../golden/settings-v1.json");
+const GRANT: &str = include_str!("../golden/grant-v1.json");
+
+const WRONG_BACKUP: &str = "0000-0000-0000-0000-0000-0000";
+
+/// A token of the right form: 32 bytes, then `alice`.
+const TOKEN: &str = "csp1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABhbGljZQ";
+
+/// Golden secrets: what belongs to the golden record and is saved nowhere.
+const SECRETS: &str = include_str!("../golden/secrets-v1.json");
+
+/// A record with everything in it: fixed clock, seeded randomness. With it its grant, and the secrets that belong to it.
+async fn full() -> (World, Grant, Value) {
+    let pepper = Pepper::new("k1", vec![1; 32]).unwrap();
+    let world = World::with(|b| b.trusted_devices(30 * DAY, 3).pepper(pepper)).await;
+    let backup = world.make_backup_code("alice").await;
+    world.choose_sms("alice", "+819012345634").await;
+    let Authenticated { grant, device_token, .. } = world.sign_in_and_trust("alice", "Office laptop").await;
+    world.wait_for_the_spacing();
+    let _ = world.try_begin("alice", "wrong").await;
+    let mut token = String::new();
+    let mut code = String::new();
+    for channel in [Channel::Web, Channel::Mobile, Channel::Web] {
+        let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap();
+        let pending = challenge(step).token;
+        (token, code) = (pending.expose().to_owned(), world.outbox.last_code());
+        let _ = world.submit(&pending, &world.wrong_code()).await;
+        let _ = world.submit_backup(&pending, WRONG_BACKUP).await;
+        let _ = world.submit_backup(&pending, WRONG_BACKUP).await;
+        world.wait_for_the_spacing();
+    }
+    let number = PhoneNumber::new("+819087654321").unwrap();
+    let setup = world.flow.account(&world.acme, &grant).use_sms(&number).await.unwrap();
+    let setup_code = world.outbox.last_code();
+    let wrong = world.wrong_code().into();
+    assert!(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &wrong).await.is_err());
+    let _ = world.try_begin("alice", "wrong").await;
+    let secrets = json!({
+        "backup": backup,
+        "device": device_token.unwrap().expose(),
+        "pending": { "token": token, "code": code },
+        "setup": { "token": setup.token.expose(), "code": setup_code },
+    });
+    (world, grant, secrets)
+}
+
+/// With `UPDATE_GOLDEN` set in the environment the file is written instead: for a format of a higher number only.
+fn assert_golden(name: &str, golden: &str, value: &Value) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let text = serde_json::to_string_pretty(value).unwrap();
+        std::fs::write(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR")), text + "\n").unwrap();
+        return;
+    }
+    let golden: Value = serde_json::from_str(golden).unwrap();
+    assert_eq!(form(value), form(&golden), "{name}: such are saved out there; a change needs a new format number");
+}
+
+/// The value with what is random in it replaced by what kind of value it is.
+fn form(value: &Value) -> Value {
+    match value {
+        Value::String(text) if matches!(text.len(), 22 | 43) && text.bytes().all(is_base64url) => {
+            format!("base64url, {}", text.len()).into()
+        }
+        Value::String(text) if text.len() == 4 && text.bytes().all(|b| b.is_ascii_uppercase()) => "reference".into(),
+        Value::Array(items) => items.iter().map(form).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), form(value))).collect(),
+        other => other.clone(),
+    }
+}
+
+fn is_base64url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+async fn settings(world: &World) -> Value {
+    let saved = world.factors.settings(&world.acme).await.unwrap().unwrap();
+    serde_json::from_str(&saved.document).unwrap()
+}
+
+#[tokio::test]
+async fn the_saved_forms_are_those_of_the_golden_files() {
+    let (world, grant, secrets) = full().await;
+    assert_golden("record-v1.json", RECORD, &world.record(&world.alice));
+    assert_golden("grant-v1.json", GRANT, &serde_json::to_value(&grant).unwrap());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        assert_golden("secrets-v1.json", SECRETS, &secrets);
+    }
+    world.set_scope(Scope::DoNotUse).await;
+    world.flow.purge(&world.acme, 100).await.unwrap();
+    assert_golden("settings-v1.json", SETTINGS, &settings(&world).await);
+}
+
+/// A world in which the golden record is what is saved of alice, half a minute after its last change.
+async fn golden() -> (World, SavedGrant, Value) {
+    let (world, _, _) = full().await;
+    world.overwrite(&world.alice, RECORD).await;
+    world.wait_for_the_spacing();
+    (world, serde_json::from_str(GRANT).unwrap(), serde_json::from_str(SECRETS).unwrap())
+}
+
+/// What was saved in this format keeps its meaning: who upgrades logs nobody out and asks nobody for a new code.
+#[tokio::test]
+async fn the_golden_record_still_serves_everything_that_belongs_to_it() {
+    let (world, grant, secrets) = golden().await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    assert!(world.flow.revalidate(&world.acme, &grant).await.is_ok());
+    assert_eq!(serde_json::to_value(&grant).unwrap(), serde_json::from_str::<Value>(GRANT).unwrap());
+    let overview = world.flow.account(&world.acme, &grant).overview().await.unwrap();
+    assert_eq!(overview.phone.unwrap().as_str(), "+81 *** **34");
+    assert_eq!(overview.devices[0].label.as_str(), "Office laptop");
+    let device = text(&secrets["device"]).into();
+    let by_device = authenticated(world.begin_with_device("alice", &device).await);
+    assert!(matches!(by_device.grant.basis(), Basis::TrustedDevice { .. }));
+    let (token, code) = (text(&secrets["pending"]["token"]), text(&secrets["pending"]["code"]));
+    let by_code = authenticated(world.submit(&token.into(), &code).await);
+    assert_eq!(by_code.grant.basis(), &Basis::Code { method: Method::Sms });
+
+    let (world, grant, secrets) = golden().await;
+    let (token, code) = (text(&secrets["setup"]["token"]), text(&secrets["setup"]["code"]));
+    let changed = world.flow.account(&world.acme, &grant).confirm_method(&token.into(), &code.into()).await;
+    assert_eq!(changed.unwrap(), Method::Sms);
+    assert_eq!(world.record(&world.alice)["sms"]["number"], "+819087654321");
+    world.clock.advance(15 * MINUTE);
+    let challenge = world.begin("alice").await;
+    let by_backup = authenticated(world.submit_backup(&challenge.token, &text(&secrets["backup"])).await);
+    assert_eq!(by_backup.grant.basis(), &Basis::BackupCode);
+}
+
+/// What a record holds when everything is in it; a new field must be added here, with the format number in mind.
+#[test]
+fn the_golden_record_holds_everything() {
+    let record: Value = serde_json::from_str(RECORD).unwrap();
+    let fields = [
+        "format",
+        "id",
+        "seen",
+        "password",
+        "sms",
+        "pending",
+        "setup",
+        "code_failures",
+        "backup_failures",
+        "setup_failures",
+        "sends",
+        "devices",
+        "backup",
+    ];
+    for field in fields {
+        assert!(!record[field].is_null(), "{field}");
+    }
+    assert_eq!(record.as_object().unwrap().len(), fields.len());
+    assert_eq!(record["format"], 1);
+    assert!(record["backup_failures"]["lock"].is_object() && record["code_failures"]["recent"].is_array());
+    for digits in ["\"code\":\"", "password\":\""] {
+        assert!(!RECORD.contains(digits));
+    }
+}
+
+/// P8: what a login that waits adds to its record.
+#[tokio::test]
+async fn a_login_under_way_adds_at_most_a_kibibyte() {
+    let (world, _, _) = full().await;
+    let record = world.record(&world.alice);
+    for pending in record["pending"].as_array().unwrap() {
+        assert!(pending.to_string().len() <= 1024, "{}", pending.to_string().len());
+    }
+    // Through the front door, with the longest ids.
+    let world = World::new().await;
+    let id = countersign::UserId::new(&"u".repeat(128)).unwrap();
+    let mut user = person(&world.acme, "alice");
+    user.id = id.clone();
+    world.users.insert(&countersign::LoginName::new("long").unwrap(), user);
+    let length = || world.factors.record(&world.acme, &id).map_or(0, |saved| saved.document.len());
+    let mut before = length();
+    for _ in 0..4 {
+        let _ = world.begin("long").await;
+        world.wait_for_the_spacing();
+        assert!(length() - before <= 1024, "{}", length() - before);
+        before = length();
+    }
+}
+
+/// A full record of any configuration is far below what a store must hold.
+#[tokio::test]
+async fn the_fullest_record_fits_into_a_document() {
+    let world = World::with(|b| {
+        b.trusted_devices(90 * DAY, 32).pending_logins(16).sends_per_day(100).sends_per_hour(100).sends_per_login(10)
+    })
+    .await;
+    let label = "x".repeat(100);
+    for _ in 0..33 {
+        let _done = world.sign_in_and_trust("alice", &label).await;
+        world.wait_for_the_spacing();
+    }
+    for _ in 0..16 {
+        let _ = world.begin("alice").await;
+        world.clock.advance(std::time::Duration::from_secs(30));
+    }
+    let length = world.factors.record(&world.acme, &world.alice).unwrap().document.len();
+    assert!(length < MAX_DOCUMENT / 2, "{length}");
+}
+
+/// I-40: as large as it may be, and no larger: in bytes and in entries.
+#[tokio::test]
+async fn a_record_as_large_as_allowed_is_read_and_a_larger_one_is_not() {
+    let (world, ..) = full().await;
+    let operator = world.flow.operator("look").unwrap();
+    let largest = format!("{RECORD}{}", " ".repeat(MAX_DOCUMENT - RECORD.len()));
+    let with_sends = |number: u64| {
+        let mut record: Value = serde_json::from_str(RECORD).unwrap();
+        record["sends"] = (0..number).collect::<Vec<_>>().into();
+        record.to_string()
+    };
+    for (document, readable) in
+        [(largest.clone(), true), (format!("{largest} "), false), (with_sends(128), true), (with_sends(129), false)]
+    {
+        world.overwrite(&world.alice, &document).await;
+        let status = operator.status(&world.acme, &world.alice).await;
+        assert_eq!(status.is_ok(), readable, "{status:?}");
+        assert!(readable || corrupt(&status.unwrap_err()));
+    }
+}
+
+/// I-37: every step over this document is a fault; nobody is let in, nothing is written and nothing is sent.
+async fn is_refused(world: &World, document: &str, expected: impl Fn(&Error) -> bool) {
+    world.overwrite(&world.alice, document).await;
+    let before = world.factors.record(&world.acme, &world.alice);
+    let sends = world.outbox.attempts();
+    let about: String = document.chars().take(60).collect();
+    let token = TOKEN.into();
+    let flow = &world.flow;
+    for step in [
+        world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await,
+        flow.submit_code(&world.acme, &token, &"123456".into(), TrustDevice::No).await,
+        flow.submit_backup_code(&world.acme, &token, &"0000-0000-0000-0000-0000-0000".into()).await,
+    ] {
+        match step {
+            Err(error) => assert!(expected(&error), "{about}: {error:?}"),
+            Ok(step) => panic!("{about}: {step:?}"),
+        }
+    }
+    assert_eq!(world.factors.record(&world.acme, &world.alice), before, "{about}");
+    assert_eq!(world.outbox.attempts(), sends);
+}
+
+fn corrupt(error: &Error) -> bool {
+    matches!(error, Error::Corrupt(Document::Record))
+}
+
+#[tokio::test]
+async fn a_record_of_another_format_is_an_error_that_names_it() {
+    let (world, grant, _) = full().await;
+    for format in [0, 2, 3, u32::MAX] {
+        let mut record: Value = serde_json::from_str(RECORD).unwrap();
+        record["format"] = format.into();
+        let future = json!({ "format": format, "something": "quite different" });
+        for document in [record, future] {
+            is_refused(&world, &document.to_string(), |error| {
+                matches!(error, Error::UnsupportedFormat { document: Document::Record, found, readable: 1 } if *found == format)
+            })
+            .await;
+            let answer = world.flow.account(&world.acme, &grant).overview().await;
+            assert!(matches!(answer, Err(Refused::Fault(Error::UnsupportedFormat { .. }))));
+            let revalidated = world.flow.revalidate(&world.acme, &grant).await;
+            assert!(matches!(revalidated, Err(RevalidateError::Fault(Error::UnsupportedFormat { .. }))));
+        }
+    }
+    // An administrator's reset is the way out.
+    world.reset(&world.alice).await;
+    let _ = world.begin("alice").await;
+}
+
+#[tokio::test]
+async fn a_record_cut_short_at_any_length_is_damaged_and_never_empty() {
+    let (world, _, _) = full().await;
+    let record = world.record(&world.alice).to_string();
+    for length in 0..record.len() {
+        is_refused(&world, &record[..length], corrupt).await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_refused() {
+    let (world, _, _) = full().await;
+    let good = world.record(&world.alice);
+    let edited = |edit: &dyn Fn(&mut Value)| {
+        let mut record = good.clone();
+        edit(&mut record);
+        record.to_string()
+    };
+    let many = |of: &Value| Value::Array(vec![of.clone(); 129]);
+    let time = json!(1_800_000_000_000_i64);
+    let damaged = [
+        String::new(),
+        "null".into(),
+        "[]".into(),
+        "{}".into(),
+        "{\"format\":1}".into(),
+        "\0".into(),
+        "[".repeat(10_000),
+        "{\"format\":".repeat(3_000),
+        edited(&|r| r["unknown"] = json!(1)),
+        edited(&|r| r["pending"][0]["unknown"] = json!(1)),
+        edited(&|r| r["devices"][0]["unknown"] = json!(1)),
+        edited(&|r| r["backup"]["unknown"] = json!(1)),
+        edited(&|r| r["code_failures"]["unknown"] = json!(1)),
+        edited(&|r| r["format"] = json!("1")),
+        edited(&|r| r["format"] = json!(-1)),
+        edited(&|r| r["id"] = json!("AAAA")),
+        edited(&|r| r["seen"] = json!(1e300)),
+        edited(&|r| r["seen"] = json!("now")),
+        edited(&|r| r["sms"]["number"] = json!("+81 90")),
+        edited(&|r| r["sms"]["number"] = json!("+819012345634\r\nBcc: x")),
+        edited(&|r| r["backup"]["tag"] = json!("")),
+        edited(&|r| r["devices"][0]["label"] = json!("a\nb")),
+        edited(&|r| r["pending"][0]["channel"] = json!("fax")),
+        edited(&|r| r["pending"][0]["wrong"] = json!(-1)),
+        edited(&|r| r["pending"][0]["code"]["reference"] = json!("abcd")),
+        edited(&|r| r["code_failures"]["streak"] = json!(u64::MAX)),
+        edited(&|r| r["pending"] = many(&good["pending"][0])),
+        edited(&|r| r["devices"] = many(&good["devices"][0])),
+        edited(&|r| r["sends"] = many(&time)),
+        edited(&|r| r["code_failures"]["recent"] = many(&time)),
+        format!("{}{}", good, " ".repeat(MAX_DOCUMENT)),
+        format!("{good}{good}"),
+    ];
+    for document in &damaged {
+        is_refused(&world, document, corrupt).await;
+    }
+    // Negative control: unedited it is good.
+    world.overwrite(&world.alice, &good.to_string()).await;
+    assert!(world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await.is_ok());
+}
+
+/// Times that no clock has shown are read without a panic, and let nobody in.
+#[tokio::test]
+async fn absurd_times_in_a_record_are_survived() {
+    for time in [i64::MIN, -1, 0, 253_402_300_799_999, i64::MAX] {
+        let (world, grant, _) = full().await;
+        let mut text = world.record(&world.alice).to_string();
+        let mut record = world.record(&world.alice);
+        for at in numbers_of(&record) {
+            text = text.replace(&at, &time.to_string());
+        }
+        world.overwrite(&world.alice, &text).await;
+        let _ = world.flow.account(&world.acme, &grant).overview().await;
+        let _ = world.flow.operator("look").unwrap().status(&world.acme, &world.alice).await;
+        let step = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await;
+        assert!(!matches!(step, Ok(LoginStep::Authenticated(_))));
+        record = world.record(&world.alice);
+        assert!(record.is_object());
+    }
+}
+
+/// Every millisecond time in a record.
+fn numbers_of(value: &Value) -> Vec<String> {
+    match value {
+        Value::Number(number) if number.as_i64().is_some_and(|n| n > 1_000_000_000_000) => vec![number.to_string()],
+        Value::Array(items) => items.iter().flat_map(numbers_of).collect(),
+        Value::Object(fields) => fields.values().flat_map(numbers_of).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// I-27: a record of a generation that the tenant has not reached is not of this world.
+#[tokio::test]
+async fn a_record_of_a_later_generation_than_the_settings_is_damaged() {
+    let (world, _, _) = full().await;
+    let snapshot = world.factors.load(&world.acme, &world.alice).await.unwrap();
+    let expected = countersign::Expected {
+        settings: snapshot.settings.as_ref().map(|saved| saved.version),
+        record: snapshot.record.as_ref().map(|saved| saved.version),
+    };
+    let record = snapshot.record.unwrap();
+    let next = Saved { generation: Generation::new(1), ..record };
+    assert_eq!(world.factors.commit(&world.acme, &world.alice, &expected, &next).await.unwrap(), Commit::Written);
+    let step = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await;
+    assert!(matches!(step, Err(Error::Corrupt(Document::Record))));
+}
+
+/// A tenant's settings fail closed as well: what can't be read is not "does not use it".
+#[tokio::test]
+async fn damaged_settings_let_nobody_in() {
+    let documents = [
+        ("", false),
+        ("{}", false),
+        ("{\"format\":1}", false),
+        ("{\"format\":1,\"scope\":\"nobody\"}", false),
+        ("{\"format\":1,\"scope\":\"do_not_use\",\"x\":1}", false),
+        ("{\"format\":2,\"scope\":\"do_not_use\"}", true),
+        ("{\"format\":2,\"what\":\"ever\"}", true),
+    ];
+    for (document, other_format) in documents {
+        let world = World::new().await;
+        let saved = world.factors.settings(&world.acme).await.unwrap().unwrap();
+        let next = Saved { document: document.to_owned(), ..saved.clone() };
+        let written = world.factors.change_settings(&world.acme, Some(saved.version), &next).await.unwrap();
+        assert_eq!(written, Commit::Written);
+        let error = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await.unwrap_err();
+        match error {
+            Error::UnsupportedFormat { document: Document::Settings, found: 2, readable: 1 } => assert!(other_format),
+            Error::Corrupt(Document::Settings) => assert!(!other_format),
+            other => panic!("{document}: {other:?}"),
+        }
+        assert!(world.flow.purge(&world.acme, 1).await.is_err());
+    }
+}

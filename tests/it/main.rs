@@ -1,0 +1,41 @@
+//! The core through its public API, one module for each behaviour, in one program: linking is most of
+//! what a test file of its own costs.
+#![allow(missing_docs)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod account;
+mod administration;
+mod attacks;
+mod backup_code;
+mod budget;
+mod clock;
+mod code;
+mod code_budget;
+mod code_secrecy;
+mod completion;
+mod concurrency;
+mod config;
+mod custom;
+mod events;
+mod faults;
+mod first_step;
+mod format;
+mod guards;
+mod input;
+mod login;
+mod messages;
+mod operator;
+mod present;
+mod purge;
+mod rehash;
+mod resend;
+mod revalidate;
+mod scope;
+mod sending;
+mod standards;
+mod state_machine;
+mod sweep;
+mod trusted_device;
+mod year;

@@ -1,0 +1,354 @@
+//! What people read: every message in both languages, and what no message may contain.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod origin_bound;
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use countersign::message::{
+    BadText, CODE, CodeFacts, EmailWords, Messages, MessagesBuilder, MessagesError, NoticeFacts, Part, SmsEncoding,
+    Wording,
+};
+use countersign::{
+    Code, CodeMessage, Destination, DeviceLabel, EmailAddress, Language, Method, Notice, NoticeKind, Purpose, TenantId,
+    UserId,
+};
+use proptest::prelude::*;
+use time::OffsetDateTime;
+
+/// 24 November 2026, 10:00 UTC.
+const AT: i64 = 1_795_514_400;
+
+fn code(code: &str, purpose: Purpose, language: Option<&str>) -> CodeMessage {
+    CodeMessage {
+        tenant: TenantId::new("acme").unwrap(),
+        user: UserId::new("alice").unwrap(),
+        login: "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap(),
+        purpose,
+        destination: Destination::Email(EmailAddress::new("alice@example.com").unwrap()),
+        code: Code::new(code),
+        reference: serde_json::from_str("\"BKTR\"").unwrap(),
+        valid_for: Duration::from_secs(180),
+        expires_at: OffsetDateTime::from_unix_timestamp(AT + 180).unwrap(),
+        language: language.map(|tag| Language::new(tag).unwrap()),
+    }
+}
+
+fn notice(kind: NoticeKind, language: Option<&str>) -> Notice {
+    Notice {
+        tenant: TenantId::new("acme").unwrap(),
+        user: UserId::new("alice").unwrap(),
+        destination: Destination::Email(EmailAddress::new("alice@example.com").unwrap()),
+        kind,
+        at: OffsetDateTime::from_unix_timestamp(AT).unwrap(),
+        language: language.map(|tag| Language::new(tag).unwrap()),
+    }
+}
+
+fn kinds() -> Vec<NoticeKind> {
+    let until = OffsetDateTime::from_unix_timestamp(AT + 900).unwrap();
+    vec![
+        NoticeKind::MethodChanged { to: Method::Email },
+        NoticeKind::MethodChanged { to: Method::Sms },
+        NoticeKind::Reset,
+        NoticeKind::BackupCodeUsed,
+        NoticeKind::BackupCodeMade,
+        NoticeKind::DeviceTrusted { label: DeviceLabel::new("Office laptop").unwrap() },
+        NoticeKind::DeviceTrusted { label: DeviceLabel::new("call +1 555 123 4567").unwrap() },
+        NoticeKind::Locked { until: Some(until) },
+        NoticeKind::Locked { until: None },
+    ]
+}
+
+fn messages() -> Messages {
+    Messages::builder("Example").origin_host("example.com").build().unwrap()
+}
+
+const PURPOSES: [Purpose; 2] = [Purpose::Login, Purpose::MethodSetup];
+
+fn every_email(language: &str) -> String {
+    let messages = messages();
+    let codes = PURPOSES.map(|purpose| messages.code_email(&code("012345", purpose, Some(language))));
+    let notices = kinds().into_iter().map(|kind| messages.notice_email(&notice(kind, Some(language))));
+    codes.into_iter().chain(notices).fold(String::new(), |mut all, email| {
+        writeln!(all, "Subject: {}\n\n{}\n----------------", email.subject(), email.expose_text()).unwrap();
+        all
+    })
+}
+
+fn every_sms(language: &str) -> String {
+    let messages = messages();
+    let codes = PURPOSES.map(|purpose| messages.code_sms(&code("012345", purpose, Some(language))));
+    let notices = kinds().into_iter().map(|kind| messages.notice_sms(&notice(kind, Some(language))));
+    codes.into_iter().chain(notices).fold(String::new(), |mut all, sms| {
+        let segments = sms.segments();
+        assert!(segments.is_one(), "{segments:?}");
+        writeln!(all, "{}\n---------------- {} {:?}", sms.expose(), segments.units, segments.encoding).unwrap();
+        all
+    })
+}
+
+#[test]
+fn emails_read_like_this_in_english() {
+    insta::assert_snapshot!(every_email("en"));
+}
+
+#[test]
+fn emails_read_like_this_in_japanese() {
+    insta::assert_snapshot!(every_email("ja"));
+}
+
+#[test]
+fn sms_read_like_this_in_english() {
+    insta::assert_snapshot!(every_sms("en"));
+}
+
+#[test]
+fn sms_read_like_this_in_japanese() {
+    insta::assert_snapshot!(every_sms("ja"));
+}
+
+#[test]
+fn html_looks_like_this() {
+    let messages = Messages::builder("Tom & \"Jerry\" <beta>").build().unwrap();
+    let code = messages.code_email(&code("012345", Purpose::Login, Some("en")));
+    let notice = messages.notice_email(&notice(NoticeKind::Reset, Some("ja-JP")));
+    insta::assert_snapshot!(format!("{}\n{}", code.expose_html(), notice.expose_html()));
+}
+
+#[test]
+fn no_message_has_a_link_in_any_form() {
+    let all = ["en", "ja"].map(|tag| every_email(tag) + &every_sms(tag)).concat().replace("@example.com #012345", "");
+    let html = messages().code_email(&code("012345", Purpose::Login, None));
+    for mark in ["://", "www", "href", "mailto", ".com", "src=", "url(", "<a", "<img", "<script"] {
+        assert!(!all.contains(mark), "{mark}");
+        assert!(!html.expose_html().contains(mark), "{mark}");
+    }
+}
+
+#[test]
+fn a_code_stands_in_the_body_and_never_in_the_subject() {
+    for language in ["en", "ja"] {
+        for purpose in PURPOSES {
+            let email = messages().code_email(&code("836194", purpose, Some(language)));
+            assert!(!email.subject().contains("836194"));
+            assert_eq!(email.expose_text().lines().filter(|line| *line == "836194").count(), 1);
+            assert_eq!(email.expose_html().matches("836194").count(), 1);
+            assert!(email.expose_text().contains("BKTR") && email.subject().contains("BKTR"));
+            let sms = messages().code_sms(&code("836194", purpose, Some(language)));
+            assert_eq!(sms.expose().matches("836194").count(), 2, "in the text and in the last line");
+            assert!(sms.expose().contains("BKTR"));
+        }
+    }
+}
+
+/// I-22.
+#[test]
+fn debug_shows_no_code() {
+    let email = messages().code_email(&code("836194", Purpose::Login, None));
+    let sms = messages().code_sms(&code("836194", Purpose::Login, None));
+    assert!(!format!("{email:?} {sms:?}").contains("836194"));
+}
+
+#[test]
+fn the_language_is_the_users_and_falls_back() {
+    let subject = |messages: &Messages, tag: Option<&str>| {
+        let japanese = messages.code_email(&code("000000", Purpose::Login, tag)).subject().contains("認証");
+        if japanese { "ja" } else { "en" }
+    };
+    let messages = messages();
+    for (tag, spoken) in [
+        (Some("ja"), "ja"),
+        (Some("JA-jp"), "ja"),
+        (Some("ja-Jpan-JP-x-acme"), "ja"),
+        (Some("en-GB"), "en"),
+        (Some("de"), "en"),
+        (Some("jav"), "en"),
+        (None, "en"),
+    ] {
+        assert_eq!(subject(&messages, tag), spoken, "{tag:?}");
+    }
+    let tag = |text| Language::new(text).unwrap();
+    let japanese_first = Messages::builder("Example").default_language(tag("ja")).build().unwrap();
+    assert_eq!(subject(&japanese_first, Some("de")), "ja");
+    assert_eq!(subject(&japanese_first, None), "ja");
+    assert_eq!(subject(&japanese_first, Some("en")), "en");
+    let english_only = Messages::builder("Example").without_language(&tag("ja")).build().unwrap();
+    assert_eq!(subject(&english_only, Some("ja")), "en");
+    let nobody = Messages::builder("Example").without_language(&tag("ja")).default_language(tag("ja")).build();
+    assert_eq!(nobody.unwrap_err(), MessagesError::DefaultLanguage { language: "ja".into() });
+}
+
+/// Says one text as a code by SMS, and leaves the rest.
+struct Own(&'static str);
+
+impl Wording for Own {
+    fn code_sms(&self, facts: &CodeFacts<'_>) -> Option<String> {
+        Some(self.0.replace("NAME", facts.application))
+    }
+}
+
+/// Behaves when it is tried out, and misbehaves with the tenant that comes later.
+struct Turncoat;
+
+impl Wording for Turncoat {
+    fn code_email(&self, facts: &CodeFacts<'_>) -> Option<EmailWords> {
+        let trap = if facts.tenant.as_str() == "acme" { "Log in at https://evil.example" } else { "Welcome" };
+        Some(EmailWords::new("Code").code().paragraph(trap))
+    }
+
+    fn notice_sms(&self, facts: &NoticeFacts<'_>) -> Option<String> {
+        Some(if facts.tenant.as_str() == "acme" { "two\u{202e}lines".to_owned() } else { "fine".to_owned() })
+    }
+}
+
+fn german(wording: impl Wording + 'static) -> MessagesBuilder {
+    Messages::builder("Example").language(&Language::new("de").unwrap(), wording)
+}
+
+#[test]
+fn a_wording_of_ones_own_says_what_it_knows_and_leaves_the_rest() {
+    let messages = german(Own("{code} ist Ihr Code für NAME.")).origin_host("example.com").build().unwrap();
+    let sms = messages.code_sms(&code("123456", Purpose::Login, Some("de-AT")));
+    assert_eq!(sms.expose(), "123456 ist Ihr Code für Example.\n@example.com #123456");
+    let email = messages.code_email(&code("123456", Purpose::Login, Some("de")));
+    assert!(email.subject().contains("your login code"));
+    assert!(email.expose_html().contains("lang=\"en\""));
+}
+
+#[test]
+fn a_wording_that_would_mislead_is_refused_when_it_is_built() {
+    for (text, problem) in [
+        ("Your code", BadText::Code),
+        ("{code} {code}", BadText::Code),
+        ("{code}, or visit example.com", BadText::Link),
+        ("{code} PIN 4711", BadText::Number),
+        ("{code}\n@evil.example #999", BadText::Sigil),
+        ("{code}\u{7}", BadText::ForbiddenCharacter),
+        ("", BadText::Empty),
+    ] {
+        let refused = german(Own(text)).build().unwrap_err();
+        assert_eq!(refused, MessagesError::Wording { language: "de".into(), part: Part::CodeSms, problem }, "{text:?}");
+    }
+}
+
+#[test]
+fn a_wording_that_misleads_later_is_replaced_by_english() {
+    let messages = german(Turncoat).build().unwrap();
+    let email = messages.code_email(&code("123456", Purpose::Login, Some("de")));
+    assert!(!email.expose_text().contains("evil") && email.subject().contains("your login code"));
+    let sms = messages.notice_sms(&notice(NoticeKind::Reset, Some("de")));
+    assert!(sms.expose().contains("an administrator reset"));
+}
+
+/// I-33.
+#[test]
+fn names_and_hosts_that_would_mislead_are_refused() {
+    let refused = |name: &str| Messages::builder(name).build().unwrap_err();
+    assert_eq!(refused("Exam\nple"), MessagesError::Application(BadText::ForbiddenCharacter));
+    assert_eq!(refused("Bank 123456"), MessagesError::Application(BadText::Number));
+    assert_eq!(refused("Example@home"), MessagesError::Application(BadText::Sigil));
+    for host in ["https://example.com", "example.com/login", "Example.com", "exa mple.com", "例え.jp", "example.com\n"]
+    {
+        let refused = Messages::builder("Example").origin_host(host).build().unwrap_err();
+        assert_eq!(refused, MessagesError::OriginHost, "{host:?}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_into_one_sms_in_full_is_said_in_short() {
+    // The name of a Japanese product turns English texts into UCS-2 too; the host is an ordinary one.
+    let messages = Messages::builder("会計システム").origin_host("login.example.co.jp").build().unwrap();
+    let mut all = String::new();
+    for language in ["en", "ja"] {
+        let codes = PURPOSES.map(|purpose| messages.code_sms(&code("012345", purpose, Some(language))));
+        let notices = kinds().into_iter().map(|kind| messages.notice_sms(&notice(kind, Some(language))));
+        for sms in codes.into_iter().chain(notices) {
+            assert!(sms.segments().is_one());
+            writeln!(all, "{}\n---------------- {}", sms.expose(), sms.segments().units).unwrap();
+        }
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn a_text_that_takes_several_sms_is_refused_unless_that_is_allowed() {
+    let host = "a-very-long-name-of-a-host.login.example.co.jp";
+    let long = || Messages::builder("Example").origin_host(host);
+    let refused = long().build().unwrap_err();
+    let MessagesError::Wording { language, part: Part::CodeSms, problem: BadText::SeveralSms { units } } = refused
+    else {
+        panic!("{refused}");
+    };
+    assert_eq!((language.as_str(), units), ("ja", 91));
+    // Without Japanese it fits; with permission it need not.
+    assert!(long().without_language(&Language::new("ja").unwrap()).build().is_ok());
+    let several = long().allow_several_sms().build().unwrap();
+    assert_eq!(several.code_sms(&code("123456", Purpose::Login, Some("ja"))).segments().count, 2);
+    // A wording of one's own that has no short form has to fit in full.
+    let wordy = "{code} ist Ihr Code. ".to_owned() + &"Bitte nicht weitergeben. ".repeat(7) + "Danke";
+    let refused = german(Own(wordy.leak())).build().unwrap_err();
+    assert!(matches!(refused, MessagesError::Wording { problem: BadText::SeveralSms { .. }, .. }), "{refused}");
+}
+
+#[test]
+fn english_sms_stay_in_the_7_bit_alphabet() {
+    for kind in kinds() {
+        assert_eq!(messages().notice_sms(&notice(kind, None)).segments().encoding, SmsEncoding::Gsm7);
+    }
+}
+
+#[test]
+fn the_mark_of_the_code_is_a_constant() {
+    assert_eq!(CODE, "{code}");
+}
+
+proptest! {
+    /// I-33: whatever name is accepted, both the parser of the specification and the one of a browser find this code and this host.
+    #[test]
+    fn the_last_line_says_what_was_put_in(
+        name in "\\PC{1,12}",
+        host in "[a-z][a-z0-9]{0,6}(\\.[a-z]{2,6}){1,2}",
+        digits in "[0-9]{6,10}",
+        language in prop::sample::select(vec!["en", "ja"]),
+        purpose in prop::sample::select(PURPOSES.to_vec()),
+    ) {
+        let built = Messages::builder(name).origin_host(host.clone()).allow_several_sms().build();
+        let messages = match built {
+            Ok(messages) => messages,
+            Err(MessagesError::Application(_)) => return Err(TestCaseError::reject("refused name")),
+            Err(error) => return Err(TestCaseError::fail(error.to_string())),
+        };
+        let sms = messages.code_sms(&code(&digits, purpose, Some(language)));
+        let expected = Some((host, digits));
+        prop_assert_eq!(origin_bound::parse(sms.expose()), expected.clone());
+        prop_assert_eq!(origin_bound::first_anywhere(sms.expose()), expected);
+    }
+
+    /// The same with names made of what could break out.
+    #[test]
+    fn hostile_names_are_refused_or_harmless(name in "[@#{}\\r\\n\u{2028}a. 1<>&\"']{1,12}") {
+        if let Ok(messages) = Messages::builder(name).origin_host("example.com").allow_several_sms().build() {
+            let sms = messages.code_sms(&code("654321", Purpose::Login, None));
+            let expected = Some(("example.com".to_owned(), "654321".to_owned()));
+            prop_assert_eq!(origin_bound::parse(sms.expose()), expected.clone());
+            prop_assert_eq!(origin_bound::first_anywhere(sms.expose()), expected);
+            let email = messages.code_email(&code("654321", Purpose::Login, None));
+            prop_assert!(!email.subject().contains(char::is_control));
+            prop_assert_eq!(email.expose_html().matches('<').count(), 21);
+        }
+    }
+
+    /// I-33: a device's name comes from whoever logged in, and reaches the owner's mailbox.
+    #[test]
+    fn hostile_device_names_put_neither_links_nor_tags_into_a_notice(label in "\\PC{1,60}") {
+        let Ok(label) = DeviceLabel::new(&label) else { return Err(TestCaseError::reject("refused label")) };
+        let told = notice(NoticeKind::DeviceTrusted { label }, None);
+        let email = messages().notice_email(&told);
+        let could_break_out = email.expose_text().contains(['@', '/', '<', '{']);
+        prop_assert!(!could_break_out);
+        prop_assert_eq!(email.expose_html().matches('<').count(), 17);
+        prop_assert!(email.subject().contains("a trusted device was added"));
+    }
+}

@@ -1,0 +1,232 @@
+//! A password hash that is out of date is replaced at login, and nothing else changes with it.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::support::*;
+use async_trait::async_trait;
+use countersign::{
+    Basis, EventKind, Fault, LoginName, LoginStep, Password, PasswordAttempt, PasswordHash, PasswordVerifier, Reason,
+    RevalidateError, TenantId, TrustDevice, User, UserId, UserStatus, UserStore, Verdict,
+};
+use futures_lite::future::block_on;
+
+/// "Hashes" as `v<parameters>:<password>`, whose current parameters a test raises.
+#[derive(Clone, Default)]
+struct Versioned {
+    current: Arc<AtomicU32>,
+    broken: bool,
+}
+
+#[async_trait]
+impl PasswordVerifier for Versioned {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+        let Some(hash) = attempt.user.and_then(|user| user.password_hash.as_ref()) else { return Ok(Verdict::Wrong) };
+        let (version, password) = hash.expose().split_once(':').unwrap_or(("v0", hash.expose()));
+        Ok(match password == attempt.password.expose() {
+            false => Verdict::Wrong,
+            true if version == format!("v{}", self.current.load(Ordering::SeqCst)) => Verdict::Right,
+            true => Verdict::RightButOutdated,
+        })
+    }
+
+    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        if self.broken {
+            return Err("no memory for a hash".into());
+        }
+        Ok(Some(PasswordHash::new(format!("v{}:{}", self.current.load(Ordering::SeqCst), password.expose()))))
+    }
+}
+
+async fn saved_hash(world: &World) -> String {
+    let user = UserStore::find_by_id(&world.users, &world.acme, &world.alice).await.unwrap().unwrap();
+    user.password_hash.unwrap().expose().to_owned()
+}
+
+fn outdate(world: &World) {
+    world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}"))));
+}
+
+#[tokio::test]
+async fn an_outdated_hash_is_replaced_once() {
+    let world = World::new().await;
+    outdate(&world);
+    world.calls.clear();
+    let challenge = world.begin("alice").await;
+    let read = ["find_by_id", "load"];
+    let calls =
+        [&["find_by_login", "verify"][..], &read, &["rehash"], &read, &["commit", "replace_password_hash"]].concat();
+    assert_eq!(world.calls.all(), calls);
+    assert_eq!(saved_hash(&world).await, PASSWORD);
+    let rehashed = world.events.kinds();
+    assert_eq!(rehashed[0], EventKind::PasswordRehashed { saved: true });
+    assert!(matches!(rehashed[1..], [EventKind::CodeRequired { .. }]), "{rehashed:?}");
+    // The login that replaced it goes on.
+    let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    world.wait_for_the_spacing();
+    world.calls.clear();
+    let _ = world.sign_in("alice").await;
+    assert_eq!(world.calls.of("rehash"), 0);
+}
+
+/// I-17: a re-hash takes time, so nobody gets one who is not let past the password.
+#[tokio::test]
+async fn nothing_is_rehashed_for_whoever_is_refused() {
+    let world = World::new().await;
+    outdate(&world);
+    for _ in 0..10 {
+        let _ = world.try_begin("alice", "wrong").await;
+    }
+    assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
+    world.clock.advance(MINUTE);
+    world.change(&world.alice, |user| user.status = UserStatus::Disabled);
+    assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
+    assert_eq!(world.calls.of("rehash") + world.calls.of("replace_password_hash"), 0);
+    assert_eq!(saved_hash(&world).await, format!("outdated:{PASSWORD}"));
+}
+
+/// I-25: a password that is changed while the old one is re-hashed stays changed, and the old one lets nobody in.
+#[tokio::test]
+async fn a_password_change_at_the_same_time_is_not_undone() {
+    let world = World::new().await;
+    outdate(&world);
+    let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
+    world.calls.before("rehash", move || {
+        users.change(&acme, &alice, |user| user.password_hash = Some(PasswordHash::new("the new one"))).unwrap();
+    });
+    assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
+    assert_eq!(saved_hash(&world).await, "the new one");
+    assert_eq!(world.calls.of("replace_password_hash"), 0);
+}
+
+/// The same password under better parameters ends nothing: no device, no session, no login under way, however often.
+#[tokio::test]
+async fn devices_sessions_and_logins_under_way_survive_a_rehash() {
+    let verifier = Versioned::default();
+    let current = Arc::clone(&verifier.current);
+    let world = World::with(|builder| builder.password_verifier(verifier).trusted_devices(30 * DAY, 3)).await;
+    world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new(format!("v0:{PASSWORD}"))));
+    let trusted = world.sign_in_and_trust("alice", "laptop").await;
+    let device = trusted.device_token.unwrap();
+    world.wait_for_the_spacing();
+    for parameters in 1..4 {
+        let under_way = world.begin("alice").await;
+        let code = world.outbox.last_code();
+        world.wait_for_the_spacing();
+        current.store(parameters, Ordering::SeqCst);
+        // Another window logs in with the password, which re-hashes it.
+        let _ = world.begin("alice").await;
+        assert_eq!(saved_hash(&world).await, format!("v{parameters}:{PASSWORD}"));
+        world.wait_for_the_spacing();
+        let done = authenticated(world.submit(&under_way.token, &code).await);
+        assert!(world.flow.revalidate(&world.acme, &done.grant).await.is_ok());
+        assert!(world.flow.revalidate(&world.acme, &trusted.grant).await.is_ok());
+        let LoginStep::Authenticated(again) = world.begin_with_device("alice", &device).await else { panic!() };
+        assert!(matches!(again.grant.basis(), Basis::TrustedDevice { .. }));
+        world.clock.advance(15 * MINUTE);
+    }
+    // A password that is really another ends them all.
+    world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new("v3:another")));
+    assert!(matches!(world.flow.revalidate(&world.acme, &trusted.grant).await, Err(RevalidateError::Stale(_))));
+    let step = world.begin_as(&world.acme, "alice", "another", countersign::Channel::Web, Some(&device)).await.unwrap();
+    assert!(matches!(step, LoginStep::CodeRequired(_)));
+}
+
+/// I-30: two logins that meet the same outdated hash; the one that does not get to replace it must not take the other's password for a
+/// changed one.
+#[tokio::test]
+async fn two_logins_at_once_over_an_outdated_hash_end_neither_devices_nor_each_other() {
+    let calls = Calls::default();
+    let verifier = Versioned::default();
+    let current = Arc::clone(&verifier.current);
+    let hooked = Counting { inner: verifier, calls: calls.clone() };
+    let world = World::with(|builder| builder.password_verifier(hooked).trusted_devices(30 * DAY, 3)).await;
+    let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
+    world.wait_for_the_spacing();
+    current.store(1, Ordering::SeqCst);
+    let (flow, acme, outbox) = (world.flow.clone(), world.acme.clone(), world.outbox.clone());
+    let winner = Arc::new(std::sync::Mutex::new(None));
+    let won = Arc::clone(&winner);
+    calls.before("rehash", move || {
+        let login = countersign::Login {
+            tenant: &acme,
+            name: "alice",
+            password: &PASSWORD.into(),
+            channel: countersign::Channel::Web,
+            device: None,
+        };
+        let step = block_on(flow.begin(&login)).unwrap();
+        *won.lock().unwrap() = Some((challenge(step).token, outbox.last_code()));
+    });
+    let _ = world.try_begin("alice", PASSWORD).await;
+    let (token, code) = winner.lock().unwrap().take().unwrap();
+    let _ = authenticated(world.flow.submit_code(&world.acme, &token, &code.into(), TrustDevice::No).await.unwrap());
+    assert!(matches!(world.begin_with_device("alice", &device).await, LoginStep::Authenticated(_)));
+}
+
+/// I-23: the earlier hash still serves, so a hash that can't be replaced fails no login.
+#[tokio::test]
+async fn a_rehash_that_fails_does_not_fail_the_login() {
+    let broken = Versioned { current: Arc::new(AtomicU32::new(1)), broken: true };
+    let world = World::with(|builder| builder.password_verifier(broken)).await;
+    let challenge = world.begin("alice").await;
+    assert_eq!(world.events.kinds()[0], EventKind::PasswordRehashed { saved: false });
+    let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    assert_eq!(saved_hash(&world).await, PASSWORD);
+}
+
+/// Finds users, and breaks when it should save a hash.
+struct NeverSaves(countersign::memory::MemoryUsers);
+
+#[async_trait]
+impl UserStore for NeverSaves {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+        self.0.find_by_login(tenant, name).await
+    }
+
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+        self.0.find_by_id(tenant, user).await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        _: &TenantId,
+        _: &UserId,
+        _: &PasswordHash,
+        _: &PasswordHash,
+    ) -> Result<bool, Fault> {
+        Err("the table is read-only".into())
+    }
+}
+
+/// I-30: an interruption between noting the better hash and saving it ends no device and no login, however often it happens.
+#[tokio::test]
+async fn a_better_hash_that_is_never_saved_ends_nothing() {
+    let verifier = Versioned::default();
+    verifier.current.store(1, Ordering::SeqCst);
+    let world = World::with(|builder| builder.trusted_devices(30 * DAY, 3)).await;
+    let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
+    world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new(PASSWORD)));
+    let flow =
+        countersign::LoginFlow::builder(NeverSaves(world.users.clone()), world.factors.clone(), world.outbox.clone())
+            .password_verifier(verifier)
+            .clock(world.clock.clone())
+            .trusted_devices(30 * DAY, 3)
+            .build()
+            .unwrap();
+    for _ in 0..20 {
+        world.clock.advance(MINUTE);
+        let login = countersign::Login {
+            tenant: &world.acme,
+            name: "alice",
+            password: &PASSWORD.into(),
+            channel: countersign::Channel::Web,
+            device: Some(&device),
+        };
+        let LoginStep::Authenticated(done) = flow.begin(&login).await.unwrap() else { panic!() };
+        assert!(flow.revalidate(&world.acme, &done.grant).await.is_ok());
+    }
+    assert_eq!(world.record(&world.alice)["password"]["rehashed"].as_array().map(Vec::len), Some(8), "bounded (I-40)");
+    assert_eq!(saved_hash(&world).await, PASSWORD);
+}
