@@ -10,9 +10,9 @@
 
 use std::time::Duration;
 
-use countersign::{Basis, Channel, Delivery, Destination, Error, LoginStep, NoticeKind, Pepper, Reason, TrustDevice};
 use crate::support::steps::{other_than, refusal};
 use crate::support::*;
+use countersign::{Basis, Channel, Delivery, Destination, Error, LoginStep, NoticeKind, Pepper, Reason, TrustDevice};
 
 const WRONG: &str = "0000-0000-0000-0000-0000-0000";
 

@@ -1,8 +1,8 @@
 //! A login, from the password to the grant.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use countersign::{Basis, Delivery, Exemption, LoginStep, Method, Reason};
 use crate::support::*;
+use countersign::{Basis, Delivery, Exemption, LoginStep, Method, Reason};
 
 #[tokio::test]
 async fn a_password_and_the_code_from_the_message_complete_a_login() {

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use crate::support::faults::{FaultPoint, When, faulty_flow};
+use crate::support::*;
 use countersign::{
     Authenticated, Channel, Error, PasswordHash, RevalidateError, SavedGrant, Scope, Staleness, StandardPolicy,
     UserStatus,
 };
-use crate::support::faults::{FaultPoint, When, faulty_flow};
-use crate::support::*;
 
 /// What a grant is worth now; asking costs one look-up and one load, and changes nothing.
 async fn standing(world: &World, grant: &SavedGrant) -> Option<Staleness> {

@@ -10,10 +10,10 @@
 
 use std::time::Duration;
 
+use crate::support::*;
 use countersign::{
     Basis, Channel, DeviceToken, LoginStep, NoticeKind, PasswordHash, Reason, Scope, Staleness, TrustDevice, UserStatus,
 };
-use crate::support::*;
 
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
