@@ -13,6 +13,12 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 /// makes that conversion possible; the core wraps it into an [`Error`] that does. It MUST NOT hold a secret: it is logged.
 pub struct Fault(Source);
 
+impl Fault {
+    pub(crate) fn into_source(self) -> Source {
+        self.0
+    }
+}
+
 impl<E: Into<Source>> From<E> for Fault {
     fn from(error: E) -> Self {
         Self(error.into())

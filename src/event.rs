@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::causes::Causes;
 use crate::contact::Method;
 use crate::grant::Basis;
 use crate::ids::{DeviceId, LoginId, TenantId, UserId};
@@ -129,6 +130,9 @@ pub enum EventKind {
         method: Method,
         /// How it failed.
         error: SendErrorKind,
+        /// Why, as far as the sender said.
+        #[serde(default, skip_serializing_if = "Causes::is_empty")]
+        causes: Causes,
     },
     /// A wrong code or backup code was charged. Half-done logins with wrong codes are worth an alert: the password is known.
     SecretWrong {
@@ -239,6 +243,9 @@ pub enum EventKind {
     NoticeFailed {
         /// How it failed.
         error: SendErrorKind,
+        /// Why, as far as the sender said.
+        #[serde(default, skip_serializing_if = "Causes::is_empty")]
+        causes: Causes,
     },
 }
 

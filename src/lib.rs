@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod budget;
+mod causes;
 mod clock;
 mod codec;
 mod contact;
@@ -28,8 +29,10 @@ mod secret;
 mod sender;
 mod store;
 mod sync;
+mod unicode;
 mod user;
 
+pub use causes::Causes;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use contact::{Destination, EmailAddress, MaskedDestination, Method, PhoneNumber};
 pub use entropy::{Entropy, SystemEntropy};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use time::OffsetDateTime;
 
+use crate::causes::Causes;
 use crate::contact::{Destination, Method};
 use crate::ids::{DeviceLabel, Language, LoginId, TenantId, UserId};
 use crate::secret::Code;
@@ -20,6 +21,7 @@ use crate::secret::Code;
 /// - Sends to [`CodeMessage::destination`] and nowhere else. *Anything else hands a login to somebody else (`I-33`).*
 /// - Never sends twice for one call where the first attempt was perhaps delivered. *People are then asked for the wrong code.*
 /// - Never writes the code, the destination or a provider's text that repeats them into a log or an error (`I-22`).
+/// - Names the cause of a failure ([`SendError::caused_by`]). *Without it the operator learns that codes do not arrive, and not why.*
 /// - Answers in bounded time: the person waits for it. A sender that hands over to a queue answers [`Accepted::Queued`].
 /// - Cancellation: a dropped future may or may not have sent. The send is charged either way (`I-15`).
 #[async_trait]
@@ -71,6 +73,11 @@ impl CodeMessage {
     /// Which message it is.
     pub const fn id(&self) -> MessageId {
         MessageId::new(self.login, self.reference)
+    }
+
+    /// Why sending this message failed, in words that may be logged.
+    pub fn causes(&self, error: &SendError) -> Causes {
+        Causes::of(error, &self.destination, Some(&self.code))
     }
 
     /// A second copy of the message *and of the code in it*, for a sender that hands it to a background task.
@@ -223,6 +230,13 @@ pub struct Notice {
     pub language: Option<Language>,
 }
 
+impl Notice {
+    /// Why sending this notice failed, in words that may be logged.
+    pub fn causes(&self, error: &SendError) -> Causes {
+        Causes::of(error, &self.destination, None)
+    }
+}
+
 /// What a [`Notice`] is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -262,29 +276,57 @@ pub enum Accepted {
 }
 
 /// Why a sender did not deliver.
-#[derive(Debug, Error)]
-#[error("message was not sent: {kind}")]
+///
+/// `Display` says the kind alone. `Debug` says what [`Causes`] says, so that it can be logged.
+#[derive(Error)]
+#[error("delivery failed ({kind})")]
 pub struct SendError {
     kind: SendErrorKind,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    earlier: Vec<SendError>,
 }
 
 impl SendError {
     /// A failure of this kind.
     pub const fn new(kind: SendErrorKind) -> Self {
-        Self { kind, source: None }
+        Self { kind, source: None, earlier: Vec::new() }
     }
 
-    /// The error that caused it. It MUST NOT repeat the destination or the code: it is logged.
+    /// Names the error that caused it. It MUST NOT repeat the destination, the code or a credential: what it and its
+    /// sources print is logged. The flow puts it into [`EventKind::DeliveryFailed`](crate::EventKind::DeliveryFailed) and
+    /// [`EventKind::NoticeFailed`](crate::EventKind::NoticeFailed), as [`Causes`].
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
+    /// Adds the failures of other senders that were tried first, so that the operator sees their causes too.
+    #[must_use]
+    pub fn after(mut self, earlier: impl IntoIterator<Item = Self>) -> Self {
+        for mut error in earlier {
+            let before = std::mem::take(&mut error.earlier);
+            self.earlier.extend(before);
+            self.earlier.push(error);
+        }
+        self
+    }
+
     /// Which kind of failure it is.
     pub const fn kind(&self) -> SendErrorKind {
         self.kind
+    }
+
+    /// The failures of other senders that were tried first.
+    pub fn earlier(&self) -> &[Self] {
+        &self.earlier
+    }
+}
+
+impl fmt::Debug for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("SendError");
+        shown.field("kind", &self.kind).field("causes", &Causes::of_any(self)).finish_non_exhaustive()
     }
 }
 

@@ -12,7 +12,6 @@ use time::OffsetDateTime;
 use super::{Charged, LimitKind, SendBudget, SendLimits};
 use crate::clock::{Clock, SystemClock};
 use crate::contact::{Destination, Method};
-use crate::error::Fault;
 use crate::ids::{TenantId, UserId};
 use crate::sender::{Accepted, CodeMessage, CodeSender, Notice, SendError, SendErrorKind};
 
@@ -66,13 +65,34 @@ pub struct SendRefusal {
 
 /// The source of the error: which limit it was.
 #[derive(Clone, Copy, Debug, Error)]
-#[error("send limit reached: {0:?}")]
+#[error("{}", self.in_words())]
 struct LimitReached(LimitKind);
 
-/// The source of the error where the budget itself failed.
+impl LimitReached {
+    const fn in_words(self) -> &'static str {
+        match self.0 {
+            LimitKind::Prefix => "numbers with this prefix are not sent to",
+            LimitKind::Destination => "send limit of the destination is reached",
+            LimitKind::Tenant => "send limit of the tenant is reached",
+            LimitKind::CallingCode => "send limit of the calling code is reached",
+        }
+    }
+}
+
+/// The source of the error where the budget itself failed, or its clock.
 #[derive(Debug, Error)]
-#[error("send budget failed: {0}")]
-struct BudgetFailed(Fault);
+enum BudgetFailed {
+    #[error("send budget failed")]
+    Budget(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("clock of the send budget failed")]
+    Clock(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<BudgetFailed> for SendError {
+    fn from(failed: BudgetFailed) -> Self {
+        Self::new(SendErrorKind::Transient).caused_by(failed)
+    }
+}
 
 impl<S: CodeSender> Budgeted<S> {
     /// Around a whole chain of providers, so that one message is charged once.
@@ -101,8 +121,7 @@ impl<S: CodeSender> Budgeted<S> {
     }
 
     async fn charge(&self, what: &str, tenant: &TenantId, user: &UserId, to: &Destination) -> Result<(), SendError> {
-        let transient = |fault| SendError::new(SendErrorKind::Transient).caused_by(BudgetFailed(fault));
-        let at = self.clock.now().map_err(transient)?;
+        let at = self.clock.now().map_err(|fault| BudgetFailed::Clock(fault.into_source()))?;
         let refuse = |limit, retry_after: Option<Duration>| {
             self.observer.refused(&SendRefusal {
                 at,
@@ -123,7 +142,8 @@ impl<S: CodeSender> Budgeted<S> {
             return refuse(LimitKind::Prefix, None);
         }
         let (kinds, accounts): (Vec<_>, Vec<_>) = self.limits.accounts(what, tenant, to).into_iter().unzip();
-        match self.budget.charge(&accounts, at).await.map_err(transient)? {
+        let charged = self.budget.charge(&accounts, at).await;
+        match charged.map_err(|fault| BudgetFailed::Budget(fault.into_source()))? {
             Charged::Yes => Ok(()),
             Charged::Exhausted { account, retry_after } => {
                 refuse(kinds.get(account).copied().unwrap_or(LimitKind::Destination), Some(retry_after))

@@ -10,7 +10,7 @@ use crate::event::{Event, EventKind};
 use crate::flow::Inner;
 use crate::flow::step::{Alternatives, Authenticated, Challenge, Delivery, IssuedCode, LoginStep};
 use crate::grant::Grant;
-use crate::ids::{LoginId, LoginName, TenantId, UserId, Version};
+use crate::ids::{LoginName, TenantId, UserId, Version};
 use crate::machine::{Case, Decision, Next, OpenLogin, OutgoingCode, TokenKind, Via, Write, write_token};
 use crate::reason::{Denied, Reason};
 use crate::secret::PendingToken;
@@ -163,7 +163,8 @@ impl Inner {
             language: user.language.clone(),
         };
         if let Err(error) = self.sender.notify(&notice).await {
-            self.emit(subject.tenant, Some(subject.user), at, EventKind::NoticeFailed { error: error.kind() });
+            let failed = EventKind::NoticeFailed { error: error.kind(), causes: notice.causes(&error) };
+            self.emit(subject.tenant, Some(subject.user), at, failed);
         }
     }
 
@@ -243,7 +244,9 @@ impl Inner {
             Ok(Accepted::Queued) => Delivery::Queued(issued(code)),
             Err(error) => {
                 let kind = error.kind();
-                self.delivery_failed(subject, code.login, &code.destination, kind, at);
+                let (login, method, causes) = (code.login, code.destination.method(), message.causes(&error));
+                let failed = EventKind::DeliveryFailed { login, method, error: kind, causes };
+                self.emit(subject.tenant, Some(subject.user), at, failed);
                 if kind.surely_not_sent() {
                     let destination = code.destination.masked();
                     Delivery::Failed { method: code.destination.method(), destination, error: kind }
@@ -252,22 +255,6 @@ impl Inner {
                 }
             }
         }
-    }
-
-    fn delivery_failed(
-        &self,
-        subject: Subject<'_>,
-        login: LoginId,
-        to: &Destination,
-        error: crate::sender::SendErrorKind,
-        at: Timestamp,
-    ) {
-        self.emit(
-            subject.tenant,
-            Some(subject.user),
-            at,
-            EventKind::DeliveryFailed { login, method: to.method(), error },
-        );
     }
 
     fn page(&self, subject: Subject<'_>, open: OpenLogin, delivery: Delivery) -> Challenge {

@@ -13,7 +13,7 @@ use countersign::budget::{
 };
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::{
-    Accepted, Code, CodeMessage, CodeSender, Delivery, Destination, EmailAddress, Fault, LoginFlow, LoginName,
+    Accepted, Clock, Code, CodeMessage, CodeSender, Delivery, Destination, EmailAddress, Fault, LoginFlow, LoginName,
     LoginStep, ManualClock, Method, Notice, NoticeKind, PhoneNumber, Purpose, ResendTo, Scope, SendError,
     SendErrorKind, TenantId, UserId,
 };
@@ -176,6 +176,19 @@ impl SendBudget for Broken {
     }
 }
 
+struct NoClock;
+
+impl Clock for NoClock {
+    fn now(&self) -> Result<OffsetDateTime, Fault> {
+        Err(Fault::from("no time"))
+    }
+}
+
+/// What an error tells the operator.
+fn causes(error: &SendError) -> Vec<String> {
+    code("acme", sms("+819012345634")).causes(error).iter().map(str::to_owned).collect()
+}
+
 /// I-23.
 #[tokio::test]
 async fn a_budget_that_fails_sends_nothing_uncounted() {
@@ -183,6 +196,11 @@ async fn a_budget_that_fails_sends_nothing_uncounted() {
     let sender = Budgeted::new(outbox.clone(), Broken, SendLimits::new());
     let refused: SendError = sender.send_code(&code("acme", sms("+819012345634"))).await.unwrap_err();
     assert_eq!((refused.kind(), outbox.attempts()), (SendErrorKind::Transient, 0));
+    assert_eq!(causes(&refused), ["send budget failed", "no connection"]);
+    let sender = Budgeted::new(outbox.clone(), MemoryBudget::new(), SendLimits::new()).clock(NoClock);
+    let refused = sender.send_code(&code("acme", sms("+819012345634"))).await.unwrap_err();
+    assert_eq!((refused.kind(), outbox.attempts()), (SendErrorKind::Transient, 0));
+    assert_eq!(causes(&refused), ["clock of the send budget failed", "no time"]);
     // A full one too.
     let sender = Budgeted::new(outbox.clone(), MemoryBudget::with_accounts(3), SendLimits::new());
     sender.send_code(&code("acme", sms("+819012345634"))).await.unwrap();
@@ -300,7 +318,10 @@ async fn a_login_goes_on_by_email_where_the_number_is_not_sent_to() {
 
     let strict = flow(SendLimits::new().only_calling_codes(&["81"]).unwrap());
     outbox.clear();
+    events.clear();
     let stuck = challenge(begin(&strict, "alice").await);
+    let told = events.all().iter().map(ToString::to_string).collect::<String>();
+    assert!(told.contains("numbers with this prefix are not sent to"), "{told}");
     assert!(matches!(stuck.delivery, Delivery::Failed { error: SendErrorKind::Permanent, .. }));
     assert_eq!(outbox.attempts(), 0);
     clock.advance(Duration::from_secs(60));

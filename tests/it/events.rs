@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::support::*;
 use countersign::{
-    Actor, Basis, CredentialsCause, DeviceId, Event, EventKind, Exemption, LoginId, LoginStep, Method, MethodChange,
-    PasswordHash, PhoneNumber, ResendTo, Scope, SecretKind, SendErrorKind, TrustDevice, UserStatus,
+    Actor, Basis, Causes, CredentialsCause, DeviceId, Event, EventKind, Exemption, LoginId, LoginStep, Method,
+    MethodChange, PasswordHash, PhoneNumber, ResendTo, Scope, SecretKind, SendErrorKind, TrustDevice, UserStatus,
 };
 
 const NUMBER: &str = "+819012345634";
@@ -288,6 +288,8 @@ fn every_kind() -> Vec<EventKind> {
         kinds.push(EventKind::SecretWrong { login, secret, locked_until: Some(at), suspended: false });
         kinds.push(EventKind::SecretWrong { login, secret, locked_until: None, suspended: true });
     }
+    let hostile = ["twilio answered 400 (21211)", "line\nbreak\u{202e}", &"long ".repeat(1000)];
+    let causes: Causes = serde_json::from_value(serde_json::json!(hostile)).unwrap();
     for error in [
         SendErrorKind::Permanent,
         SendErrorKind::Transient,
@@ -295,8 +297,10 @@ fn every_kind() -> Vec<EventKind> {
         SendErrorKind::Throttled { retry_after: None },
         SendErrorKind::Throttled { retry_after: Some(Duration::from_millis(1_500)) },
     ] {
-        kinds.push(EventKind::DeliveryFailed { login, method: Method::Sms, error });
-        kinds.push(EventKind::NoticeFailed { error });
+        for causes in [Causes::default(), causes.clone()] {
+            kinds.push(EventKind::DeliveryFailed { login, method: Method::Sms, error, causes: causes.clone() });
+            kinds.push(EventKind::NoticeFailed { error, causes });
+        }
     }
     kinds
 }

@@ -9,8 +9,8 @@ use crate::support::*;
 use async_trait::async_trait;
 use countersign::memory::MemoryUsers;
 use countersign::{
-    Accepted, Basis, Challenge, Channel, Delivery, Destination, EventKind, Fault, LoginName, Method, PasswordHash,
-    Purpose, Reason, ResendTo, SendError, SendErrorKind, TenantId, User, UserId, UserStore,
+    Accepted, Basis, Causes, Challenge, Channel, Delivery, Destination, EventKind, Fault, LoginName, Method,
+    PasswordHash, Purpose, Reason, ResendTo, SendError, SendErrorKind, TenantId, User, UserId, UserStore,
 };
 
 const NUMBER: &str = "+15551234567";
@@ -42,7 +42,7 @@ async fn where_configured_a_failed_sms_falls_back_to_email() {
         let login = challenge.login;
         let told = [
             EventKind::CodeRequired { login, method: Some(Method::Sms) },
-            EventKind::DeliveryFailed { login, method: Method::Sms, error: kind },
+            EventKind::DeliveryFailed { login, method: Method::Sms, error: kind, causes: Causes::default() },
             EventKind::CodeResent { login, method: Method::Email },
         ];
         assert_eq!(world.events.kinds(), told);
@@ -77,7 +77,8 @@ async fn a_failed_send_is_told_and_leaves_the_login_open() {
         let challenge = world.begin("alice").await;
         assert_eq!(failure(&challenge.delivery), kind);
         assert_eq!(world.outbox.attempts() - attempts, 1);
-        let failed = EventKind::DeliveryFailed { login: challenge.login, method: Method::Sms, error: kind };
+        let (login, causes) = (challenge.login, Causes::default());
+        let failed = EventKind::DeliveryFailed { login, method: Method::Sms, error: kind, causes };
         assert_eq!(world.events.kinds()[1], failed);
         world.wait_for_the_spacing();
         let step = world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap();

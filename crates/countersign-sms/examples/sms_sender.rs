@@ -25,7 +25,8 @@
 //!
 //! 3. Run it again, and type the code that arrives.
 //!
-//! A failed delivery is printed with its kind. Neither numbers nor codes are in it, so that it may be logged.
+//! A failed delivery is printed with its kind and its causes, such as the provider's error code. Neither numbers nor codes nor
+//! credentials are in it, so that it may be logged. `SMS_URL` is another `https` address than the provider's own.
 
 use std::env::{self, VarError};
 use std::error::Error;
@@ -38,9 +39,9 @@ use countersign::budget::{Budgeted, MemoryBudget, SendLimits, SendRefusal};
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::message::Messages;
 use countersign::{
-    Accepted, Channel, Clock, Code, CodeMessage, CodeSender, Delivery, Destination, EmailAddress, Language, LoginFlow,
-    LoginName, LoginStep, ManualClock, Notice, PhoneNumber, Scope, SendError, SystemClock, TenantId, TrustDevice, User,
-    UserId, VouchedLogin,
+    Accepted, Channel, Clock, Code, CodeMessage, CodeSender, Delivery, Destination, EmailAddress, Event, EventKind,
+    EventSink, Language, LoginFlow, LoginName, LoginStep, ManualClock, Notice, PhoneNumber, Scope, SendError,
+    SystemClock, TenantId, TrustDevice, User, UserId, VouchedLogin,
 };
 use countersign_sms::{AwsCredentials, Origin, ReqwestHttp, SmsSecret, SmsSender, Sns, Twilio, Vonage};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -85,7 +86,7 @@ async fn main() -> Result<(), Failed> {
     let both = MailOrSms { mailbox: Arc::clone(&mailbox), sms: sender };
     // It stands still but for one jump, so that nobody here waits until another code may be sent.
     let clock = ManualClock::new(SystemClock.now().map_err(|fault| fault.to_string())?);
-    let flow = LoginFlow::builder(users, MemoryFactors::new(), both).clock(clock.clone()).build()?;
+    let flow = LoginFlow::builder(users, MemoryFactors::new(), both).clock(clock.clone()).events(Failures).build()?;
     let LoginStep::Authenticated(you) = begin(&flow, &tenant).await? else { return Err("you are let in".into()) };
     flow.administration(you.grant.tenant(), &you.grant).await?.set_scope(Scope::EntireTenant).await?;
     let LoginStep::CodeRequired(page) = begin(&flow, &tenant).await? else { return Err("a code is asked for".into()) };
@@ -125,21 +126,33 @@ fn real(provider: &str, messages: Messages) -> Result<SmsSender, Failed> {
         Err(_) => Origin::name(&from)?,
     };
     let secret = |name| need(name).map(SmsSecret::new);
-    let http = ReqwestHttp::new()?;
+    let (http, url) = (ReqwestHttp::new()?, setting("SMS_URL")?);
     Ok(match provider {
         "twilio" => {
             let account = Twilio::new(&need("TWILIO_ACCOUNT_SID")?, secret("TWILIO_AUTH_TOKEN")?)?;
-            SmsSender::new(account.from(from), http, messages)
+            let mut twilio = account.from(from);
+            if let Some(url) = url {
+                twilio = twilio.base_url(&url);
+            }
+            SmsSender::new(twilio, http, messages)
         }
         "vonage" => {
-            SmsSender::new(Vonage::new(&need("VONAGE_API_KEY")?, secret("VONAGE_API_SECRET")?, from)?, http, messages)
+            let mut vonage = Vonage::new(&need("VONAGE_API_KEY")?, secret("VONAGE_API_SECRET")?, from)?;
+            if let Some(url) = url {
+                vonage = vonage.base_url(&url);
+            }
+            SmsSender::new(vonage, http, messages)
         }
         "sns" => {
             let mut keys = AwsCredentials::new(&need("AWS_ACCESS_KEY_ID")?, secret("AWS_SECRET_ACCESS_KEY")?)?;
             if let Some(token) = setting("AWS_SESSION_TOKEN")? {
                 keys = keys.session_token(SmsSecret::new(token))?;
             }
-            SmsSender::new(Sns::new(&need("AWS_REGION")?, keys)?.from(from), http, messages)
+            let mut sns = Sns::new(&need("AWS_REGION")?, keys)?.from(from);
+            if let Some(url) = url {
+                sns = sns.url(&url);
+            }
+            SmsSender::new(sns, http, messages)
         }
         _ => return Err("SMS_PROVIDER is twilio, vonage or sns".into()),
     })
@@ -220,6 +233,21 @@ impl<S: CodeSender> CodeSender for MailOrSms<S> {
         match notice.destination {
             Destination::Sms(_) => self.sms.notify(notice).await,
             _ => Ok(Accepted::Sent),
+        }
+    }
+}
+
+/// Prints why a delivery failed.
+struct Failures;
+
+impl EventSink for Failures {
+    fn emit(&self, event: &Event) {
+        match &event.kind {
+            EventKind::DeliveryFailed { method, error, causes, .. } => {
+                eprintln!("A code by {method:?} failed ({error}): {causes}");
+            }
+            EventKind::NoticeFailed { error, causes } => eprintln!("A notice failed ({error}): {causes}"),
+            _ => {}
         }
     }
 }

@@ -20,13 +20,50 @@ fn sms_sender_proves_a_number_through_its_own_server() {
     }
 }
 
+/// I-22: the cause is there, and neither the number nor the token is.
+#[test]
+fn sms_sender_prints_why_a_delivery_failed() {
+    // A port of this machine on which nobody listens.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    drop(listener);
+    for (provider, name) in [("twilio", "twilio"), ("vonage", "vonage"), ("sns", "aws sns")] {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["run", "--quiet", "--features", "reqwest", "--example", "sms_sender"]);
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+        cargo.envs([
+            ("SMS_PROVIDER", provider),
+            ("SMS_URL", &url),
+            ("SMS_TO", "+819012345634"),
+            ("SMS_FROM", "Example"),
+        ]);
+        cargo.envs([
+            ("TWILIO_ACCOUNT_SID", "AC0123456789abcdef0123456789abcdef"),
+            ("TWILIO_AUTH_TOKEN", "canary-token"),
+        ]);
+        cargo.envs([
+            ("VONAGE_API_KEY", "abcd1234"),
+            ("VONAGE_API_SECRET", "canary-token"),
+            ("AWS_REGION", "eu-west-1"),
+        ]);
+        cargo.envs([("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE01234"), ("AWS_SECRET_ACCESS_KEY", "canary-token")]);
+        let output = cargo.output().unwrap();
+        let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let cause = format!("A code by Sms failed (transient): no answer from {name}: request was not sent: ");
+        assert!(printed.contains(&cause) && printed.contains("Connection refused"), "{printed}");
+        for secret in ["9012345634", "canary-token", "AKIDEXAMPLE01234"] {
+            assert!(!printed.contains(secret), "{printed}");
+        }
+    }
+}
+
 /// Without any settings, as the README does.
 #[test]
 fn the_readme_shows_what_sms_sender_prints() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--features", "reqwest", "--example", "sms_sender"]);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
-    for setting in ["SMS_PROVIDER", "SMS_LANGUAGE", "SMS_ORIGIN_HOST", "SMS_TO", "SMS_COUNTRIES"] {
+    for setting in ["SMS_PROVIDER", "SMS_LANGUAGE", "SMS_ORIGIN_HOST", "SMS_TO", "SMS_COUNTRIES", "SMS_URL"] {
         cargo.env_remove(setting);
     }
     let output = cargo.output().unwrap();
