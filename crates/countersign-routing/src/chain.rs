@@ -4,15 +4,29 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign::{Accepted, CodeMessage, CodeSender, Method, Notice, SendError, SendErrorKind, TenantId};
+use countersign::{Accepted, Causes, CodeMessage, CodeSender, Method, Notice, SendError, SendErrorKind, TenantId};
+use tokio::sync::Semaphore;
+
+use crate::TooMany;
+use crate::message::Message;
 
 /// Senders of one method, tried in order.
 ///
 /// The next one is tried only where the one before surely did not send; after an *unknown* result none is, since a person with two messages
-/// is asked for the wrong code. If all fail, the answer is the failure that leaves most hope: transient, then throttled, then permanent.
+/// is asked for the wrong code. If all fail, the answer is the failure that leaves most hope: transient, then throttled, then permanent. The
+/// other failures are in [`SendError::earlier`].
+///
+/// Each sender has a bound of its own ([`at_once`](Self::at_once)), so that one that hangs leaves room for the next. A chain has no
+/// deadline: put [`InTime`](crate::InTime) around it.
 pub struct Chain {
-    senders: Vec<Arc<dyn CodeSender>>,
+    links: Vec<Link>,
+    at_once: usize,
     on_failure: Arc<dyn Fn(&ChainFailure<'_>) + Send + Sync>,
+}
+
+struct Link {
+    sender: Arc<dyn CodeSender>,
+    places: Semaphore,
 }
 
 /// One sender of a chain failed. Safe to log.
@@ -26,19 +40,32 @@ pub struct ChainFailure<'a> {
     /// The method.
     pub method: Method,
     /// How.
-    pub error: &'a SendError,
+    pub kind: SendErrorKind,
+    /// Why, as far as the sender said.
+    pub causes: &'a Causes,
 }
 
 impl Chain {
-    /// A chain of one.
+    /// A chain of one sender.
     pub fn new(first: impl CodeSender + 'static) -> Self {
-        Self { senders: vec![Arc::new(first)], on_failure: Arc::new(|_| {}) }
+        Self { links: Vec::new(), at_once: 128, on_failure: Arc::new(|_| {}) }.then(first)
     }
 
-    /// Another one at its end.
+    /// Adds a sender at the end.
     #[must_use]
     pub fn then(mut self, next: impl CodeSender + 'static) -> Self {
-        self.senders.push(Arc::new(next));
+        self.links.push(Link { sender: Arc::new(next), places: places(self.at_once) });
+        self
+    }
+
+    /// Bounds how many messages each sender of the chain sends concurrently: 128 by default. Beyond that, a message
+    /// goes to the next sender, and after the last one it is throttled, surely not sent.
+    #[must_use]
+    pub fn at_once(mut self, max: usize) -> Self {
+        self.at_once = max;
+        for link in &mut self.links {
+            link.places = places(max);
+        }
         self
     }
 
@@ -50,44 +77,40 @@ impl Chain {
     }
 
     async fn send(&self, message: Message<'_>) -> Result<Accepted, SendError> {
-        let (tenant, method) = message.about();
-        let mut best: Option<SendError> = None;
-        for (position, sender) in self.senders.iter().enumerate() {
-            let error = match message.send_by(&**sender).await {
+        let mut failed: Vec<SendError> = Vec::new();
+        for (position, link) in self.links.iter().enumerate() {
+            let error = match link.send(message).await {
                 Ok(accepted) => return Ok(accepted),
                 Err(error) => error,
             };
-            (self.on_failure)(&ChainFailure { position, tenant, method, error: &error });
-            if !error.kind().surely_not_sent() {
-                return Err(error);
+            let (tenant, method, kind) = (message.tenant(), message.method(), error.kind());
+            let causes = message.causes(&error);
+            (self.on_failure)(&ChainFailure { position, tenant, method, kind, causes: &causes });
+            if !kind.surely_not_sent() {
+                return Err(error.after(failed));
             }
-            best = best.filter(|earlier| hope(earlier.kind()) >= hope(error.kind())).or(Some(error));
+            failed.push(error);
         }
-        Err(best.unwrap_or_else(|| SendError::new(SendErrorKind::Permanent)))
+        // Of equal ones the first: it is the sender that is tried first next time.
+        let best = failed.iter().enumerate().rev().max_by_key(|(_, error)| hope(error.kind())).map(|(place, _)| place);
+        Err(match best {
+            Some(place) => failed.remove(place).after(failed),
+            None => SendError::new(SendErrorKind::Permanent),
+        })
     }
 }
 
-/// A code or a notice.
-#[derive(Clone, Copy)]
-enum Message<'a> {
-    Code(&'a CodeMessage),
-    Notice(&'a Notice),
+impl Link {
+    async fn send(&self, message: Message<'_>) -> Result<Accepted, SendError> {
+        let Ok(_place) = self.places.try_acquire() else {
+            return Err(SendError::new(SendErrorKind::Throttled { retry_after: None }).caused_by(TooMany));
+        };
+        message.send_by(&*self.sender).await
+    }
 }
 
-impl<'a> Message<'a> {
-    fn about(self) -> (&'a TenantId, Method) {
-        match self {
-            Self::Code(message) => (&message.tenant, message.destination.method()),
-            Self::Notice(notice) => (&notice.tenant, notice.destination.method()),
-        }
-    }
-
-    async fn send_by(self, sender: &dyn CodeSender) -> Result<Accepted, SendError> {
-        match self {
-            Self::Code(message) => sender.send_code(message).await,
-            Self::Notice(notice) => sender.notify(notice).await,
-        }
-    }
+fn places(max: usize) -> Semaphore {
+    Semaphore::new(max.min(Semaphore::MAX_PERMITS))
 }
 
 fn hope(kind: SendErrorKind) -> u8 {
@@ -111,6 +134,6 @@ impl CodeSender for Chain {
 
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chain").field("senders", &self.senders.len()).finish_non_exhaustive()
+        f.debug_struct("Chain").field("senders", &self.links.len()).finish_non_exhaustive()
     }
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::{
-    Accepted, CodeMessage, CodeSender, MessageId, Method, Notice, SendError, SendErrorKind, TenantId, UserId,
+    Accepted, Causes, CodeMessage, CodeSender, MessageId, Method, Notice, SendError, SendErrorKind, TenantId, UserId,
 };
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
+
+use crate::TooMany;
+use crate::message::{Message, OwnMessage};
 
 /// A sender that answers in time: a login does not wait for a slow provider.
 ///
@@ -17,8 +20,12 @@ use tokio::time::timeout;
 /// [`Accepted::Queued`] and the task goes on, up to [`give_up_after`](Self::give_up_after); its result is told to
 /// [`on_late`](Self::on_late). How many tasks there are is bounded: beyond that, sends are refused as throttled, surely not sent.
 ///
+/// The bound is shared by everything behind it, so each route has an `InTime` of its own: one around a whole
+/// [`RouteTable`](crate::RouteTable) lets SMS that hang use up the room of email.
+///
 /// Cancellation: a dropped future does not stop its task. Must be used inside a tokio runtime with time; what runs when the runtime
 /// shuts down is dropped, and perhaps sent.
+#[derive(Clone)]
 pub struct InTime {
     sender: Arc<dyn CodeSender>,
     budget: Duration,
@@ -27,7 +34,7 @@ pub struct InTime {
     on_late: Arc<dyn Fn(&LateOutcome) + Send + Sync>,
 }
 
-/// What became of a message that was answered as queued. Safe to log.
+/// Outcome of a message that was answered as queued. Safe to log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LateOutcome {
@@ -41,21 +48,28 @@ pub struct LateOutcome {
     pub code: Option<MessageId>,
     /// What became of it.
     pub result: Result<Accepted, SendErrorKind>,
+    /// Why it failed, as far as the sender said. Empty where it did not.
+    pub causes: Causes,
 }
 
-/// The source of the error where there are too many tasks.
+/// The source of the error where a send was given up.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("too many messages are being sent")]
-struct TooMany;
+#[error("no answer within {0:?}")]
+struct GaveUp(Duration);
+
+/// The source of the error where the task ended without an answer: it panicked, or the runtime shuts down.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("sender panicked, or the runtime shuts down")]
+struct Ended;
 
 impl InTime {
-    /// Answers within this budget. Defaults: given up after 30 s, 256 tasks at once.
+    /// Answers within this budget. Defaults: given up after 30 s, 512 concurrent tasks.
     pub fn new(sender: impl CodeSender + 'static, budget: Duration) -> Self {
         Self {
             sender: Arc::new(sender),
             budget,
             give_up_after: Duration::from_secs(30),
-            tasks: Arc::new(Semaphore::new(256)),
+            tasks: Arc::new(Semaphore::new(512)),
             on_late: Arc::new(|_| {}),
         }
     }
@@ -67,45 +81,40 @@ impl InTime {
         self
     }
 
-    /// How many tasks there are at once, at most.
+    /// Bounds how many tasks there are concurrently. Around a [`Chain`](crate::Chain) it should be more than the bounds of all but the
+    /// last sender of the chain together, or senders that hang leave no room for that one.
     #[must_use]
-    pub fn at_once(mut self, most: usize) -> Self {
-        self.tasks = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+    pub fn at_once(mut self, max: usize) -> Self {
+        self.tasks = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
         self
     }
 
-    /// Is told what became of messages that were answered as queued. MUST NOT block and MUST NOT panic.
+    /// Is told the outcome of messages that were answered as queued. MUST NOT block and MUST NOT panic.
     #[must_use]
     pub fn on_late(mut self, tell: impl Fn(&LateOutcome) + Send + Sync + 'static) -> Self {
         self.on_late = Arc::new(tell);
         self
     }
 
-    async fn run(
-        &self,
-        send: impl Future<Output = Result<Accepted, SendError>> + Send + 'static,
-        give_up_after: Duration,
-        mut about: LateOutcome,
-    ) -> Result<Accepted, SendError> {
+    async fn run(&self, message: OwnMessage, give_up_after: Duration) -> Result<Accepted, SendError> {
         let Ok(permit) = Arc::clone(&self.tasks).try_acquire_owned() else {
             return Err(SendError::new(SendErrorKind::Throttled { retry_after: None }).caused_by(TooMany));
         };
         let (answer, mut answered) = oneshot::channel();
-        let on_late = Arc::clone(&self.on_late);
+        let (sender, on_late) = (Arc::clone(&self.sender), Arc::clone(&self.on_late));
         tokio::spawn(async move {
             let _permit = permit;
-            let result =
-                timeout(give_up_after, send).await.unwrap_or_else(|_| Err(SendError::new(SendErrorKind::Unknown)));
+            let message = message.message();
+            let result = timeout(give_up_after, message.send_by(&*sender)).await;
+            let given_up = |_| Err(SendError::new(SendErrorKind::Unknown).caused_by(GaveUp(give_up_after)));
             // Whoever waited has gone: this is the late result.
-            if let Err(result) = answer.send(result) {
-                about.result = result.map_err(|error| error.kind());
-                on_late(&about);
+            if let Err(result) = answer.send(result.unwrap_or_else(given_up)) {
+                on_late(&LateOutcome::new(message, result));
             }
         });
         match timeout(self.budget, &mut answered).await {
             Ok(Ok(result)) => result,
-            // The task ended without an answer: it panicked, or the runtime shuts down.
-            Ok(Err(_)) => Err(SendError::new(SendErrorKind::Unknown)),
+            Ok(Err(_)) => Err(SendError::new(SendErrorKind::Unknown).caused_by(Ended)),
             Err(_) => {
                 // A result that arrives at this very moment is still taken; after this, every result is late.
                 answered.close();
@@ -115,31 +124,28 @@ impl InTime {
     }
 }
 
+impl LateOutcome {
+    fn new(message: Message<'_>, result: Result<Accepted, SendError>) -> Self {
+        Self {
+            tenant: message.tenant().clone(),
+            user: message.user().clone(),
+            method: message.method(),
+            code: message.id(),
+            causes: result.as_ref().err().map(|error| message.causes(error)).unwrap_or_default(),
+            result: result.map_err(|error| error.kind()),
+        }
+    }
+}
+
 #[async_trait]
 impl CodeSender for InTime {
     async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
-        let about = LateOutcome {
-            tenant: message.tenant.clone(),
-            user: message.user.clone(),
-            method: message.destination.method(),
-            code: Some(message.id()),
-            result: Ok(Accepted::Queued),
-        };
-        let (sender, message) = (Arc::clone(&self.sender), message.duplicate());
         let limit = self.give_up_after.min(message.valid_for);
-        self.run(async move { sender.send_code(&message).await }, limit, about).await
+        self.run(OwnMessage::Code(Box::new(message.duplicate())), limit).await
     }
 
     async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
-        let about = LateOutcome {
-            tenant: notice.tenant.clone(),
-            user: notice.user.clone(),
-            method: notice.destination.method(),
-            code: None,
-            result: Ok(Accepted::Queued),
-        };
-        let (sender, notice) = (Arc::clone(&self.sender), notice.clone());
-        self.run(async move { sender.notify(&notice).await }, self.give_up_after, about).await
+        self.run(OwnMessage::Notice(Box::new(notice.clone())), self.give_up_after).await
     }
 }
 

@@ -7,7 +7,13 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use async_trait::async_trait;
 use countersign::{Accepted, CodeMessage, CodeSender, Method, Notice, SendError, SendErrorKind, TenantId};
 
-/// The table of routes. Clones share it, and it may be changed while logins are under way.
+use crate::InTime;
+
+/// The table of routes: one for each method, and for each method of a tenant that has its own. Clones share it, and
+/// it may be changed while logins are under way.
+///
+/// A route is an [`InTime`]: it has a deadline and a bound of its own, so that a provider that hangs holds up neither another
+/// method nor another tenant.
 #[derive(Clone, Default)]
 pub struct RouteTable {
     routes: Arc<RwLock<Routes>>,
@@ -15,8 +21,8 @@ pub struct RouteTable {
 
 #[derive(Default)]
 struct Routes {
-    default: HashMap<Method, Arc<dyn CodeSender>>,
-    tenants: HashMap<(TenantId, Method), Arc<dyn CodeSender>>,
+    default: HashMap<Method, InTime>,
+    tenants: HashMap<(TenantId, Method), InTime>,
 }
 
 /// The source of the error where there is no route.
@@ -30,17 +36,17 @@ impl RouteTable {
         Self::default()
     }
 
-    /// The sender for a method of every tenant that has none of its own.
-    pub fn set_default(&self, method: Method, sender: impl CodeSender + 'static) {
-        self.write().default.insert(method, Arc::new(sender));
+    /// Sets the route of a method for every tenant that has none of its own.
+    pub fn set_default(&self, method: Method, route: InTime) {
+        self.write().default.insert(method, route);
     }
 
-    /// A tenant's own sender for a method: another provider, or other words.
-    pub fn set_for(&self, tenant: &TenantId, method: Method, sender: impl CodeSender + 'static) {
-        self.write().tenants.insert((tenant.clone(), method), Arc::new(sender));
+    /// Sets a tenant's own route for a method: another provider, or other words.
+    pub fn set_for(&self, tenant: &TenantId, method: Method, route: InTime) {
+        self.write().tenants.insert((tenant.clone(), method), route);
     }
 
-    /// Takes a tenant's own senders away.
+    /// Takes a tenant's own routes away.
     pub fn forget(&self, tenant: &TenantId) {
         self.write().tenants.retain(|(owner, _), _| owner != tenant);
     }
@@ -49,7 +55,7 @@ impl RouteTable {
         self.routes.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn route(&self, tenant: &TenantId, method: Method) -> Result<Arc<dyn CodeSender>, SendError> {
+    fn route(&self, tenant: &TenantId, method: Method) -> Result<InTime, SendError> {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         let found = routes.tenants.get(&(tenant.clone(), method)).or_else(|| routes.default.get(&method));
         found.cloned().ok_or_else(|| SendError::new(SendErrorKind::Permanent).caused_by(NoRoute))

@@ -44,12 +44,13 @@ impl Rig {
         let clock = ManualClock::new(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
         let [mail, a, b] = std::array::from_fn(|_| Provider::new(Does::Sends));
         let routes = RouteTable::new();
-        routes.set_default(Method::Email, mail.clone());
-        routes.set_default(Method::Sms, Chain::new(a.clone()).then(b.clone()));
         let log = DeliveryLog::new();
+        let chain = Chain::new(a.clone()).then(b.clone());
+        routes.set_default(Method::Email, InTime::new(log.watch(mail.clone()), BUDGET));
+        routes.set_default(Method::Sms, InTime::new(log.watch(chain), BUDGET));
         let refusals = Arc::<Mutex<Vec<SendRefusal>>>::default();
         let seen = Arc::clone(&refusals);
-        let sender = Budgeted::new(InTime::new(log.watch(routes), BUDGET), MemoryBudget::new(), limits)
+        let sender = Budgeted::new(routes, MemoryBudget::new(), limits)
             .clock(clock.clone())
             .observer(move |refusal: &SendRefusal| seen.lock().unwrap().push(refusal.clone()));
         let flow = LoginFlow::builder(users, MemoryFactors::new(), sender)

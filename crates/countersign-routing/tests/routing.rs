@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use countersign::SendErrorKind::{Permanent, Throttled, Transient, Unknown};
-use countersign::{Accepted, CodeSender, DeliveryReport, MessageId, Method, SendErrorKind, TenantId};
+use countersign::{
+    Accepted, CodeSender, DeliveryReport, Destination, MessageId, Method, SendError, SendErrorKind, TenantId,
+};
 use countersign_routing::{Chain, ChainFailure, DeliveryLog, DeliveryState, InTime, LateOutcome, RouteTable};
 use proptest::prelude::*;
 use support::*;
@@ -45,7 +47,7 @@ async fn a_chain_that_fails_answers_with_what_leaves_most_hope_and_tells_of_each
         let mut providers = kinds.iter().map(|kind| Provider::new(Does::Fails(*kind)));
         let first = Chain::new(providers.next().unwrap());
         let chain = providers.fold(first, Chain::then).on_failure(move |failure: &ChainFailure<'_>| {
-            tell.lock().unwrap().push((failure.position, failure.error.kind()));
+            tell.lock().unwrap().push((failure.position, failure.kind));
         });
         assert_eq!(outcome(&chain, &code("acme", sms())).await, Err(answer), "{kinds:?}");
         let expected: Vec<(usize, SendErrorKind)> = kinds.into_iter().enumerate().take(asked).collect();
@@ -82,10 +84,10 @@ async fn a_table_has_one_sender_for_each_method_and_tenant() {
     let [mail, any, acme] = std::array::from_fn(|_| Provider::new(Does::Sends));
     let table = RouteTable::new();
     assert_eq!(outcome(&table, &code("acme", email())).await, Err(Permanent));
-    table.set_default(Method::Email, mail.clone());
-    table.set_default(Method::Sms, any.clone());
+    table.set_default(Method::Email, InTime::new(mail.clone(), BUDGET));
+    table.set_default(Method::Sms, InTime::new(any.clone(), BUDGET));
     let tenant = TenantId::new("acme").unwrap();
-    table.clone().set_for(&tenant, Method::Sms, acme.clone());
+    table.clone().set_for(&tenant, Method::Sms, InTime::new(acme.clone(), BUDGET));
     for tenant in ["acme", "other"] {
         for to in [email(), sms()] {
             outcome(&table, &code(tenant, to)).await.unwrap();
@@ -183,6 +185,142 @@ async fn there_are_only_so_many_slow_sends() {
     assert_eq!(provider.calls(), 2, "the refused one was surely not sent");
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(outcome(&sender, &message).await, Ok(Accepted::Queued));
+}
+
+/// What an error tells the operator.
+fn causes(error: &SendError) -> Vec<String> {
+    code("acme", sms()).causes(error).iter().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_chain_tells_why_each_of_its_senders_failed() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let failing = |kind, says| Provider::new(Does::Fails(kind)).saying(says);
+    let chain = |last: SendErrorKind| {
+        let tell = Arc::clone(&tell);
+        Chain::new(failing(Permanent, "a says no"))
+            .then(failing(Transient, "b is down"))
+            .then(failing(last, "c is odd"))
+            .on_failure(move |failure: &ChainFailure<'_>| tell.lock().unwrap().push(failure.causes.to_string()))
+    };
+    for (last, order) in
+        [(Permanent, ["b is down", "a says no", "c is odd"]), (Unknown, ["c is odd", "a says no", "b is down"])]
+    {
+        let chain = chain(last);
+        let in_time = InTime::new(chain, BUDGET);
+        let error = in_time.send_code(&code("acme", sms())).await.unwrap_err();
+        let texts = causes(&error);
+        let said: Vec<&str> = texts.iter().map(String::as_str).filter(|text| !text.starts_with("an earlier")).collect();
+        assert_eq!(said, order);
+        assert_eq!(texts.len(), 5, "and the kind of each earlier one: {texts:?}");
+        assert_eq!(*std::mem::take(&mut *told.lock().unwrap()), ["a says no", "b is down", "c is odd"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_is_given_up_or_panics_or_finds_no_room_has_a_cause() {
+    let message = code("acme", sms());
+    let (sender, late) = in_time(&Provider::new(Does::Never));
+    assert_eq!(outcome(&sender, &message).await, Ok(Accepted::Queued));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(late.lock().unwrap().first().unwrap().causes.to_string(), "no answer within 30s");
+
+    let slow = Provider::new(Does::After(BUDGET * 2, Err(Transient))).saying("twilio answered 500");
+    let (sender, late) = in_time(&slow);
+    assert_eq!(outcome(&sender, &message).await, Ok(Accepted::Queued));
+    assert_eq!(sender.notify(&notice(sms())).await.unwrap(), Accepted::Queued);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let told: Vec<_> = late.lock().unwrap().iter().map(|late| (late.result, late.causes.to_string())).collect();
+    assert_eq!(told, [(); 2].map(|()| (Err(Transient), "twilio answered 500".to_owned())));
+
+    let (sender, _) = in_time(&Provider::new(Does::Panics));
+    let error = sender.send_code(&message).await.unwrap_err();
+    assert_eq!(causes(&error), ["sender panicked, or the runtime shuts down"]);
+    let error = Chain::new(Provider::new(Does::Sends)).at_once(0).send_code(&message).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), causes(&error)),
+        (Throttled { retry_after: None }, vec!["too many messages are being sent".to_owned()])
+    );
+    let error = RouteTable::new().send_code(&message).await.unwrap_err();
+    assert_eq!(causes(&error), ["no sender for this method"]);
+}
+
+/// I-22: what a provider says of the person stays out of what a chain and a late outcome tell.
+#[tokio::test(start_paused = true)]
+async fn no_cause_of_a_chain_or_a_late_outcome_repeats_a_code_or_a_number() {
+    let late = Arc::<Mutex<Vec<String>>>::default();
+    let printed = Arc::<Mutex<String>>::default();
+    let (tell_late, tell) = (Arc::clone(&late), Arc::clone(&printed));
+    let fails = |says| Provider::new(Does::After(BUDGET * 2, Err(Transient))).saying(says);
+    let chain = Chain::new(fails("400: 836194 to +81 90-1234-5634"))
+        .then(fails("no such number: 090-1234-5634"))
+        .on_failure(move |failure: &ChainFailure<'_>| {
+            use std::fmt::Write as _;
+            writeln!(tell.lock().unwrap(), "{failure:?} {}", failure.causes).unwrap();
+        });
+    let sender = InTime::new(chain, BUDGET).on_late(move |outcome: &LateOutcome| {
+        tell_late.lock().unwrap().push(format!("{outcome:?} {}", outcome.causes));
+    });
+    assert_eq!(outcome(&sender, &code("acme", sms())).await, Ok(Accepted::Queued));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let told = format!("{} {}", printed.lock().unwrap(), late.lock().unwrap().join(" "));
+    assert_eq!(told.matches("withheld").count(), 8, "{told}");
+    for secret in ["836194", "1234", "5634"] {
+        assert!(!told.contains(secret), "{told}");
+    }
+}
+
+/// Sends so many codes of a tenant at the same moment, and waits until each was handed over.
+async fn flood(sender: &Arc<impl CodeSender + 'static>, tenant: &'static str, to: Destination, messages: usize) {
+    for _ in 0..messages {
+        let (sender, to) = (Arc::clone(sender), to.clone());
+        tokio::spawn(async move { sender.send_code(&code(tenant, to)).await });
+    }
+    for _ in 0..messages.saturating_mul(4) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// I-40: a provider that hangs uses up its own route, by default: not the other method's, and not another tenant's.
+#[tokio::test(start_paused = true)]
+async fn sms_that_hang_hold_up_neither_email_nor_another_tenant() {
+    let [hanging, mail, other] = [Does::Never, Does::Sends, Does::Sends].map(Provider::new);
+    let tenant = TenantId::new("other").unwrap();
+    let routes = RouteTable::new();
+    routes.set_default(Method::Email, InTime::new(mail.clone(), BUDGET));
+    routes.set_default(Method::Sms, InTime::new(hanging.clone(), BUDGET));
+    routes.set_for(&tenant, Method::Sms, InTime::new(other.clone(), BUDGET));
+    let routes = Arc::new(routes);
+    flood(&routes, "acme", sms(), 1_000).await;
+    assert_eq!(hanging.calls(), 512, "as many as there may be");
+    assert_eq!(outcome(&*routes, &code("acme", sms())).await, Err(Throttled { retry_after: None }));
+    let started = tokio::time::Instant::now();
+    assert_eq!(outcome(&*routes, &code("acme", email())).await, Ok(Accepted::Sent));
+    assert_eq!(outcome(&*routes, &code("other", sms())).await, Ok(Accepted::Sent));
+    assert_eq!((started.elapsed(), mail.calls(), other.calls()), (Duration::ZERO, 1, 1));
+
+    // The control: with one bound around everything, email finds no room.
+    let around = Arc::new(InTime::new(RouteTable::clone(&routes), BUDGET));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    flood(&around, "acme", sms(), 1_000).await;
+    assert_eq!(outcome(&*around, &code("acme", email())).await, Err(Throttled { retry_after: None }));
+}
+
+/// I-40: the senders of a chain have a bound each, so that one that hangs leaves room for the next.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_hangs_leaves_room_for_the_next_one_of_its_chain() {
+    let [a, b, c] = [Does::Never, Does::Never, Does::Sends].map(Provider::new);
+    let chain = Chain::new(a.clone()).then(b.clone()).then(c.clone());
+    let route = Arc::new(InTime::new(chain, BUDGET));
+    flood(&route, "acme", sms(), 300).await;
+    assert_eq!((a.calls(), b.calls(), c.calls()), (128, 128, 44));
+    assert_eq!(outcome(&*route, &code("acme", sms())).await, Ok(Accepted::Sent));
+    // Their room is free again when they are given up.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    a.now(Does::Sends);
+    assert_eq!(outcome(&*route, &code("acme", sms())).await, Ok(Accepted::Sent));
+    assert_eq!((a.calls(), c.calls()), (129, 45));
 }
 
 fn id() -> MessageId {

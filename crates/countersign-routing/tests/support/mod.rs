@@ -29,11 +29,18 @@ pub struct Provider {
     does: Arc<Mutex<Does>>,
     calls: Arc<AtomicUsize>,
     codes: Arc<Mutex<Vec<String>>>,
+    says: &'static str,
 }
 
 impl Provider {
     pub fn new(does: Does) -> Self {
-        Self { does: Arc::new(Mutex::new(does)), calls: Arc::default(), codes: Arc::default() }
+        Self { does: Arc::new(Mutex::new(does)), calls: Arc::default(), codes: Arc::default(), says: "" }
+    }
+
+    /// Gives this as the cause of its failures.
+    pub fn saying(mut self, says: &'static str) -> Self {
+        self.says = says;
+        self
     }
 
     pub fn now(&self, does: Does) {
@@ -63,7 +70,7 @@ impl Provider {
             Does::Never => std::future::pending().await,
             Does::Panics => panic!("a provider that panics"),
         };
-        result.map_err(SendError::new)?;
+        result.map_err(|kind| SendError::new(kind).caused_by(self.says))?;
         self.codes.lock().unwrap().extend(code.map(|code| code.expose().to_owned()));
         Ok(Accepted::Sent)
     }
