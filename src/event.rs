@@ -249,6 +249,111 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// The stable name, such as `login_completed`: the same as `event` in the serialised form. For
+    /// counters and for filters.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::CredentialsRefused { .. } => "credentials_refused",
+            Self::LoginRefused { .. } => "login_refused",
+            Self::CodeRequired { .. } => "code_required",
+            Self::CodeResent { .. } => "code_resent",
+            Self::DeliveryFailed { .. } => "delivery_failed",
+            Self::SecretWrong { .. } => "secret_wrong",
+            Self::StepRefused { .. } => "step_refused",
+            Self::LoginCompleted { .. } => "login_completed",
+            Self::LoginCancelled { .. } => "login_cancelled",
+            Self::PasswordRehashed { .. } => "password_rehashed",
+            Self::SetupStarted { .. } => "setup_started",
+            Self::MethodChanged { .. } => "method_changed",
+            Self::DeviceRevoked { .. } => "device_revoked",
+            Self::DevicesRevoked { .. } => "devices_revoked",
+            Self::BackupCodeMade => "backup_code_made",
+            Self::AccountRefused { .. } => "account_refused",
+            Self::ScopeChanged { .. } => "scope_changed",
+            Self::UserReset { .. } => "user_reset",
+            Self::UserUnlocked { .. } => "user_unlocked",
+            Self::UserForgotten { .. } => "user_forgotten",
+            Self::AdministrationRefused { .. } => "administration_refused",
+            Self::PurgeFinished => "purge_finished",
+            Self::RecordsSwept { .. } => "records_swept",
+            Self::NoticeFailed { .. } => "notice_failed",
+        }
+    }
+
+    /// How much attention it deserves.
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::ScopeChanged { from, to, .. } if to.asks_fewer_than(*from) => Severity::Alert,
+            Self::LoginCompleted { basis: Basis::BackupCode, .. }
+            | Self::LoginRefused { .. }
+            | Self::DeliveryFailed { .. }
+            | Self::PasswordRehashed { saved: false }
+            | Self::SecretWrong { locked_until: None, suspended: false, .. }
+            | Self::UserReset { .. }
+            | Self::UserUnlocked { .. }
+            | Self::AdministrationRefused { by: Actor::Administrator { .. } | Actor::Operator { .. }, .. }
+            | Self::NoticeFailed { .. }
+            | Self::CredentialsRefused { locked_until: Some(_), .. }
+            | Self::CredentialsRefused {
+                cause: CredentialsCause::Disabled | CredentialsCause::PasswordLocked, ..
+            } => Severity::Warning,
+            Self::SecretWrong { .. } | Self::AdministrationRefused { .. } => Severity::Alert,
+            Self::LoginCompleted { .. }
+            | Self::CodeRequired { .. }
+            | Self::CodeResent { .. }
+            | Self::LoginCancelled { .. }
+            | Self::PasswordRehashed { .. }
+            | Self::SetupStarted { .. }
+            | Self::MethodChanged { .. }
+            | Self::DeviceRevoked { .. }
+            | Self::DevicesRevoked { .. }
+            | Self::BackupCodeMade
+            | Self::StepRefused { .. }
+            | Self::AccountRefused { .. }
+            | Self::ScopeChanged { .. }
+            | Self::UserForgotten { .. }
+            | Self::PurgeFinished
+            | Self::RecordsSwept { .. }
+            | Self::CredentialsRefused { .. } => Severity::Info,
+        }
+    }
+}
+
+/// How much attention an event deserves, from least to most: `severity >= Severity::Warning` selects
+/// what an operator reads, `Severity::Alert` what wakes somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Severity {
+    /// Everyday business, single mistakes of people among it. Alert on the rate, not on one.
+    Info,
+    /// Worth reading: a delivery or a notice failed, a password lock, a wrong code after a right
+    /// password, a login with the backup code, a reset.
+    Warning,
+    /// Worth a look now: somebody who has a password guessed codes until they were locked, fewer people
+    /// are asked for a second factor from now on, or a session of another tenant asked for
+    /// administration here.
+    Alert,
+}
+
+impl Severity {
+    /// The stable name: `info`, `warning` or `alert`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Alert => "alert",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Why a first step was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

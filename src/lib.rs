@@ -37,7 +37,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use contact::{Destination, EmailAddress, MaskedDestination, Method, PhoneNumber};
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{Document, Error, Fault};
-pub use event::{Actor, CredentialsCause, Event, EventKind, EventSink, NoEvents, SecretKind};
+pub use event::{Actor, CredentialsCause, Event, EventKind, EventSink, NoEvents, SecretKind, Severity};
 pub use flow::{
     Account, Administration, Alternatives, Authenticated, Challenge, ConfigError, Delivery, IssuedCode, Login,
     LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, Operator, PurgeProgress, ResendTo, SetupChallenge,

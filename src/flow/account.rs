@@ -49,6 +49,9 @@ impl LoginFlow {
 impl Account<'_> {
     /// Where codes go, the trusted devices, whether there is a backup code, and what is locked.
     ///
+    /// A user who needs no second factor has nothing to look at: [`Reason::NotInUse`]. The page says so,
+    /// and no event is made, since nobody was refused anything.
+    ///
     /// # Errors
     ///
     /// See [`Account`].
@@ -58,8 +61,10 @@ impl Account<'_> {
         let loaded = inner.load(self.subject()).await?;
         let case = inner.open(self.subject(), &loaded)?;
         if let Err(denied) = case.authorize(&*inner.policy, loaded.user.as_ref(), self.grant, Need::View)? {
-            let event = refuse_account::<()>(denied).event;
-            inner.emit(self.tenant, loaded.user.as_ref().map(|user| &user.id), case.now(), event);
+            if denied.reason() != Reason::NotInUse {
+                let event = refuse_account::<()>(denied).event;
+                inner.emit(self.tenant, loaded.user.as_ref().map(|user| &user.id), case.now(), event);
+            }
             return Err(denied.into());
         }
         match &loaded.user {

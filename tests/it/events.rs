@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use crate::support::steps::refusal;
 use crate::support::*;
 use countersign::{
     Actor, Basis, Causes, CredentialsCause, DeviceId, Event, EventKind, Exemption, LoginId, LoginStep, Method,
-    MethodChange, PasswordHash, PhoneNumber, ResendTo, Scope, SecretKind, SendErrorKind, TrustDevice, UserStatus,
+    MethodChange, PasswordHash, PhoneNumber, Reason, ResendTo, Scope, SecretKind, SendErrorKind, Severity, TrustDevice,
+    UserStatus,
 };
 
 const NUMBER: &str = "+819012345634";
@@ -181,6 +183,29 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
     assert_eq!(take(&world), ["account_refused", "account_refused"]);
 }
 
+/// I-38: looking at one's own page is no refusal, also for users who need no second factor. A change that they
+/// ask for is, and so is a look with a session that does not hold.
+#[tokio::test]
+async fn an_exempt_user_who_looks_at_the_account_page_was_refused_nothing() {
+    let world = world().await;
+    world.set_scope(Scope::SystemAdministratorsOnly).await;
+    let grant = world.sign_in("alice").await.grant;
+    let account = world.flow.account(&world.acme, &grant);
+    take(&world);
+    for _ in 0..3 {
+        assert_eq!(refusal(account.overview().await), Reason::NotInUse);
+    }
+    assert_eq!(take(&world), Vec::<String>::new());
+    assert_eq!(refusal(account.new_backup_code().await), Reason::NotInUse);
+    assert_eq!(world.only_event().kind, EventKind::AccountRefused { reason: "not_in_use".into() });
+    take(&world);
+    let elsewhere = world.flow.account(&world.other, &grant);
+    assert_eq!(refusal(elsewhere.overview().await), Reason::SessionStale);
+    world.change(&world.alice, |user| user.status = UserStatus::Disabled);
+    assert_eq!(refusal(account.overview().await), Reason::SessionStale);
+    assert_eq!(take(&world), ["account_refused", "account_refused"]);
+}
+
 #[tokio::test]
 async fn each_administrative_operation_is_exactly_one_event() {
     let world = world().await;
@@ -247,6 +272,7 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::StepRefused { login: None, reason: "login_over".into() },
         EventKind::LoginCancelled { login },
         EventKind::PasswordRehashed { saved: true },
+        EventKind::PasswordRehashed { saved: false },
         EventKind::SetupStarted { method: Method::Sms },
         EventKind::MethodChanged { to: Method::Email },
         EventKind::DeviceRevoked { device },
@@ -254,6 +280,7 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::BackupCodeMade,
         EventKind::AccountRefused { reason: "not_in_use".into() },
         EventKind::ScopeChanged { from: Scope::DoNotUse, to: Scope::EntireTenant, by: administrator.clone() },
+        EventKind::ScopeChanged { from: Scope::EntireTenant, to: Scope::DoNotUse, by: administrator.clone() },
         EventKind::UserReset { by: operator.clone() },
         EventKind::UserUnlocked { by: administrator.clone() },
         EventKind::UserForgotten { by: operator },
@@ -285,6 +312,7 @@ fn every_kind() -> Vec<EventKind> {
         kinds.push(EventKind::CredentialsRefused { cause, locked_until: Some(at) });
     }
     for secret in [SecretKind::Code, SecretKind::BackupCode, SecretKind::SetupCode] {
+        kinds.push(EventKind::SecretWrong { login, secret, locked_until: None, suspended: false });
         kinds.push(EventKind::SecretWrong { login, secret, locked_until: Some(at), suspended: false });
         kinds.push(EventKind::SecretWrong { login, secret, locked_until: None, suspended: true });
     }
@@ -338,6 +366,57 @@ async fn every_event_is_one_printable_line() {
         assert!(line.starts_with("2027-01-16T08:00:00Z tenant=\"acme\" "), "{line}");
         assert!(!line.chars().any(char::is_control), "{line:?}");
         assert!(line.contains(&name(&event.kind)));
+    }
+}
+
+#[test]
+fn the_name_of_an_event_is_the_one_in_its_serialised_form() {
+    for kind in every_kind() {
+        assert_eq!(kind.name(), name(&kind));
+    }
+}
+
+#[test]
+fn the_severity_of_an_event_says_what_deserves_an_alert() {
+    let of = |severity: Severity| {
+        let kinds = every_kind().into_iter().filter(|kind| kind.severity() == severity);
+        kinds.map(|kind| kind.name()).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(of(Severity::Alert), ["administration_refused", "scope_changed", "secret_wrong"]);
+    let warnings = [
+        "administration_refused",
+        "credentials_refused",
+        "delivery_failed",
+        "login_completed",
+        "login_refused",
+        "notice_failed",
+        "password_rehashed",
+        "secret_wrong",
+        "user_reset",
+        "user_unlocked",
+    ];
+    assert_eq!(of(Severity::Warning), warnings);
+    for kind in every_kind() {
+        let expected = match &kind {
+            // Only a guess that ended in a lock: one mistake is no attack.
+            EventKind::SecretWrong { locked_until: None, suspended: false, .. }
+            | EventKind::LoginCompleted { basis: Basis::BackupCode, .. }
+            | EventKind::CredentialsRefused { locked_until: Some(_), .. } => Severity::Warning,
+            EventKind::SecretWrong { .. }
+            | EventKind::ScopeChanged { to: Scope::DoNotUse, .. }
+            | EventKind::AdministrationRefused { by: Actor::OtherTenant { .. }, .. } => Severity::Alert,
+            EventKind::LoginCompleted { .. }
+            | EventKind::ScopeChanged { .. }
+            | EventKind::PasswordRehashed { saved: true }
+            | EventKind::CredentialsRefused { cause: CredentialsCause::WrongPassword, .. } => Severity::Info,
+            _ => continue,
+        };
+        assert_eq!(kind.severity(), expected, "{kind:?}");
+    }
+    assert!(Severity::Info < Severity::Warning && Severity::Warning < Severity::Alert);
+    for severity in [Severity::Info, Severity::Warning, Severity::Alert] {
+        assert_eq!(serde_json::to_value(severity).unwrap(), severity.name());
+        assert_eq!(severity.to_string(), severity.name());
     }
 }
 
