@@ -49,6 +49,16 @@
 //! left by a link that now leads elsewhere. A copy that is opened as a store is a store of its own:
 //! nothing in it says that another one has gone on, so restore it only as its README says.
 //!
+//! # Reads from Redis
+//!
+//! A read counts only if a master answered it, to this very call. Each script of `countersign-redis`
+//! asks the server for its role, also where it only reads, and fails on a replica, whether that takes
+//! writes or not; and it answers the name of its call, so that an answer that was repeated, lost or
+//! exchanged on the way is a fault. One thing a script can't see: a master that was cut off while
+//! another was made still takes itself for the master. `min-replicas-to-write` makes such a server
+//! refuse the store's reads too. What a failover itself loses is lost; the crate's README says what
+//! that means.
+//!
 //! # What a copy is worth
 //!
 //! | saved | as | somebody who copies the database learns |

@@ -41,10 +41,9 @@ impl SendBudget for RedisBudget {
             call.key(keys.account(&account.key));
             call.arg(account.limit.most()).arg(slot.start).arg(slot.counts_for);
         }
-        let answer: Vec<i64> = self.0.connection().run(&call).await?;
+        let answer: Vec<i64> = self.0.connection().run(&mut call).await?;
         let (position, wait) = match *answer.as_slice() {
             [] => return Ok(Charged::Yes),
-            [-1] => return Err(RedisError::Empty.into()),
             [position] => (position, None),
             [position, wait] => (position, Some(wait)),
             _ => return Err(RedisError::Damaged.into()),

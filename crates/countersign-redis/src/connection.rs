@@ -1,25 +1,32 @@
-//! A connection to one server or to a cluster.
+//! A connection to one server, to the server of a service, or to a cluster.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use redis::aio::{ConnectionLike, ConnectionManagerConfig};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisFuture, ScriptInvocation, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, ScriptInvocation, ServerErrorKind as Server,
+    Value,
+};
 use tokio::task::JoinSet;
 
+use crate::address::{self, Reach};
 use crate::error::RedisError;
 use crate::options::RedisOptions;
-use crate::single::Single;
+use crate::sentinel::Sentinels;
+use crate::shared::Shared;
 #[cfg(feature = "tls")]
 use crate::tls;
 
-/// How often making a connection is tried again within one call. The driver's own number, with its growing pauses, would make callers wait for
-/// most of a minute while a server is silent; the next call tries again anyway.
-const RETRIES: usize = 1;
+/// How often connecting is tried within one call. The next call tries again anyway.
+const TRIES: u32 = 2;
 
 /// How long a call is sent again to a cluster that is moving slots from one node to another, or that has just lost a node.
 const MOVING: Duration = Duration::from_secs(1);
@@ -30,56 +37,106 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long a connection is idle before the system looks whether the server's host is still there, and how long it waits between looks.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
-/// One connection, shared by all calls: what they send is pipelined. It is made again by itself when it was lost.
+/// One connection, shared by all calls: what they send is pipelined.
 #[derive(Clone)]
-pub(crate) enum Connection {
-    One(Single),
-    Cluster(ClusterConnection),
+pub(crate) struct Connection {
+    to: To,
+    calls: Arc<Calls>,
+}
+
+#[derive(Clone)]
+enum To {
+    One(Shared<MultiplexedConnection>),
+    Cluster(Shared<ClusterConnection>),
+}
+
+/// Names for calls. No two on one connection are the same, whoever shares it.
+struct Calls {
+    store: u64,
+    next: AtomicU64,
+}
+
+impl Calls {
+    fn new() -> Arc<Self> {
+        // Its keys are random, and never the same twice in a process.
+        let store = RandomState::new().hash_one(std::process::id());
+        Arc::new(Self { store, next: AtomicU64::new(0) })
+    }
+
+    fn next(&self) -> String {
+        format!("{:x}-{:x}", self.store, self.next.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl Connection {
     pub(crate) async fn to_one(address: &str, options: &RedisOptions) -> Result<Self, RedisError> {
-        let client = client(address.into_connection_info()?.set_tcp_settings(tcp(options)), options)?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(options.connect_timeout))
-            .set_response_timeout(Some(options.response_timeout))
-            .set_number_of_retries(RETRIES);
-        Ok(Self::One(Single::connect(client, config).await?))
+        Self::to(Target::Server(address::read(address, Reach::Address, options)?), options).await
+    }
+
+    /// To the server that the sentinels name, whenever a connection is made.
+    pub(crate) async fn to_service(
+        sentinels: &[&str],
+        service: &str,
+        options: &RedisOptions,
+    ) -> Result<Self, RedisError> {
+        Self::to(Target::Service(Sentinels::read(sentinels, service, options)?), options).await
+    }
+
+    async fn to(target: Target, options: &RedisOptions) -> Result<Self, RedisError> {
+        let (target, options) = (Arc::new(target), Arc::new(options.clone()));
+        let make = move || Box::pin(to_target(Arc::clone(&target), Arc::clone(&options))) as _;
+        Ok(Self { to: To::One(Shared::connect(make).await?), calls: Calls::new() })
     }
 
     pub(crate) async fn to_cluster(addresses: &[&str], options: &RedisOptions) -> Result<Self, RedisError> {
-        let client = ClusterClient::builder(addresses.iter().copied())
+        let nodes = addresses.iter().map(|address| address::read(address, Reach::Others, options));
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        let client = ClusterClient::builder(nodes)
             .connection_timeout(options.connect_timeout)
             .response_timeout(options.response_timeout)
             .tcp_settings(tcp(options))
             // The driver would also send a write again whose answer got lost. `run` sends again what surely was not executed.
             .retries(0);
+        let client = match &options.credentials {
+            Some(source) => client.set_credentials_provider(source.for_cluster(options.connect_timeout)),
+            None => client,
+        };
         #[cfg(feature = "tls")]
         let client = tls::for_cluster(client, options);
-        let client = client.build()?;
-        Ok(Self::Cluster(client.get_async_connection().await?))
+        let client = client.build().map_err(|_| {
+            RedisError::Configuration("the nodes of a cluster must have the same user, password and encryption")
+        })?;
+        let make = move || {
+            let client = client.clone();
+            Box::pin(async move { Ok(client.get_async_connection().await?) }) as _
+        };
+        Ok(Self { to: To::Cluster(Shared::connect(make).await?), calls: Calls::new() })
     }
 
     pub(crate) const fn is_one_server(&self) -> bool {
-        matches!(self, Self::One(_))
+        matches!(self.to, To::One(_))
     }
 
     /// Runs a script, which the server is taught first if it does not know it (any more).
-    pub(crate) async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, RedisError> {
-        let started = Instant::now();
-        loop {
-            match script.invoke_async(&mut self.clone()).await {
-                // The driver learns the new place of a slot from such an answer.
-                Err(error) if was_sent_elsewhere(&error) && started.elapsed() < MOVING => {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                answer => return Ok(answer?),
-            }
+    pub(crate) async fn run<T: FromRedisValue>(&self, script: &mut ScriptInvocation<'_>) -> Result<T, RedisError> {
+        let call = self.calls.next();
+        script.arg(&call);
+        let answer = match &self.to {
+            To::One(shared) => answer(shared, script, &call, is_useless).await?,
+            // The driver looks after the connections to the nodes by itself.
+            To::Cluster(shared) => answer(shared, script, &call, |_| None).await?,
+        };
+        match answer {
+            Value::Nil => Err(RedisError::Empty),
+            answer => redis::from_redis_value(answer).map_err(|_| RedisError::Damaged),
         }
     }
 
     pub(crate) async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
-        Ok(command.query_async(&mut self.clone()).await?)
+        Ok(match &self.to {
+            To::One(shared) => command.query_async(&mut shared.used().await?.connection).await?,
+            To::Cluster(shared) => command.query_async(&mut shared.used().await?.connection).await?,
+        })
     }
 
     /// Sends many commands at once, and answers in no particular order.
@@ -99,11 +156,11 @@ impl Connection {
     pub(crate) async fn info(&self) -> Result<Vec<String>, RedisError> {
         let mut info = redis::cmd("INFO");
         info.arg("everything");
-        match self {
-            Self::One(_) => Ok(vec![self.send(&info).await?]),
-            Self::Cluster(cluster) => {
+        match &self.to {
+            To::One(_) => Ok(vec![self.send(&info).await?]),
+            To::Cluster(shared) => {
                 let every_one = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
-                let answers = cluster.clone().route_command(info, every_one).await?;
+                let answers = shared.used().await?.connection.route_command(info, every_one).await?;
                 let answers: HashMap<String, String> =
                     redis::from_redis_value(answers).map_err(|_| RedisError::Damaged)?;
                 Ok(answers.into_values().collect())
@@ -112,11 +169,110 @@ impl Connection {
     }
 }
 
+/// What a script answered to this call, and to no other: each answers the name of its call first. `useless`: whether an error has the next call
+/// connect anew, and if so, whether however young the connection is.
+async fn answer<C: ConnectionLike + Clone + Send + Sync + 'static>(
+    shared: &Shared<C>,
+    script: &ScriptInvocation<'_>,
+    call: &str,
+    useless: impl Fn(&redis::RedisError) -> Option<bool>,
+) -> Result<Value, RedisError> {
+    let started = Instant::now();
+    loop {
+        let mut used = shared.used().await?;
+        match script.invoke_async(&mut used.connection).await {
+            Ok(Value::Array(parts)) => {
+                if let Ok([Value::BulkString(name), value]) = <[Value; 2]>::try_from(parts)
+                    && name == call.as_bytes()
+                {
+                    return Ok(value);
+                }
+                shared.give_up(&used, false);
+                return Err(RedisError::MixedUp);
+            }
+            Ok(_) => {
+                shared.give_up(&used, false);
+                return Err(RedisError::MixedUp);
+            }
+            // The driver learns the new place of a slot from such an answer.
+            Err(error) if was_sent_elsewhere(&error) && started.elapsed() < MOVING => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => {
+                // What came is no answer, so the next one would begin in the middle of something.
+                let useless = if error.kind() == ErrorKind::Parse { Some(true) } else { useless(&error) };
+                if let Some(however_young) = useless {
+                    shared.give_up(&used, however_young);
+                }
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+/// Whether a connection is lost, or silent, or leads to a server that is no master: the address may lead to another by now.
+fn is_useless(error: &redis::RedisError) -> Option<bool> {
+    let not_the_master = [Server::ReadOnly, Server::MasterDown].map(ErrorKind::Server);
+    if error.is_unrecoverable_error() || error.is_connection_dropped() {
+        return Some(true);
+    }
+    (error.is_timeout() || not_the_master.contains(&error.kind())).then_some(false)
+}
+
+/// Where a connection to one server leads.
+enum Target {
+    Server(ConnectionInfo),
+    Service(Sentinels),
+}
+
+/// Connects, and tries again where that may help.
+async fn to_target(target: Arc<Target>, options: Arc<RedisOptions>) -> Result<MultiplexedConnection, RedisError> {
+    let mut tries = 1;
+    loop {
+        match to_target_once(&target, &options).await {
+            Err(RedisError::Unavailable { .. }) if tries < TRIES => {
+                tries = tries.saturating_add(1);
+                tokio::time::sleep(PAUSE).await;
+            }
+            made => return made,
+        }
+    }
+}
+
+async fn to_target_once(target: &Target, options: &RedisOptions) -> Result<MultiplexedConnection, RedisError> {
+    let server = match target {
+        Target::Server(server) => server.clone(),
+        Target::Service(sentinels) => sentinels.server(options).await?,
+    };
+    let server = match &options.credentials {
+        Some(source) => source.apply(server, options.connect_timeout).await?,
+        None => server,
+    };
+    connect(server, options).await
+}
+
+/// Connects with the credentials that the server's address has.
+pub(crate) async fn connect(
+    server: ConnectionInfo,
+    options: &RedisOptions,
+) -> Result<MultiplexedConnection, RedisError> {
+    let client = client(server.set_tcp_settings(tcp(options)), options)?;
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(options.connect_timeout))
+        .set_response_timeout(Some(options.response_timeout));
+    let connecting = client.get_multiplexed_async_connection_with_config(&config);
+    // The driver's own time-out does not cover all of it.
+    match tokio::time::timeout(options.connect_timeout.saturating_mul(2), connecting).await {
+        Ok(connected) => Ok(connected?),
+        Err(late) => Err(RedisError::Unavailable { source: Arc::new(late) }),
+    }
+}
+
 #[cfg(feature = "tls")]
 use tls::client;
 
 #[cfg(not(feature = "tls"))]
-fn client(server: redis::ConnectionInfo, _: &RedisOptions) -> Result<redis::Client, redis::RedisError> {
+fn client(server: ConnectionInfo, _: &RedisOptions) -> Result<redis::Client, redis::RedisError> {
     redis::Client::open(server)
 }
 
@@ -131,35 +287,6 @@ fn tcp(options: &RedisOptions) -> TcpSettings {
 
 /// Whether a node of a cluster answered that it is not the one, or not now: it has executed nothing.
 fn was_sent_elsewhere(error: &redis::RedisError) -> bool {
-    use redis::{ErrorKind, ServerErrorKind as Server};
     let ErrorKind::Server(kind) = error.kind() else { return false };
     matches!(kind, Server::Moved | Server::Ask | Server::TryAgain | Server::ClusterDown)
-}
-
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::One(one) => one.req_packed_command(command),
-            Self::Cluster(cluster) => cluster.req_packed_command(command),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        commands: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::One(one) => one.req_packed_commands(commands, offset, count),
-            Self::Cluster(cluster) => cluster.req_packed_commands(commands, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::One(one) => one.get_db(),
-            Self::Cluster(cluster) => cluster.get_db(),
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong with a server.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError as DriverError, ServerErrorKind};
 use thiserror::Error;
@@ -8,12 +9,42 @@ use thiserror::Error;
 /// Why a store could not be opened, or why a call of it failed.
 ///
 /// Calls answer it inside a [`Fault`](countersign::Fault).
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum RedisError {
     /// The address or an option can't be used.
     #[error("{0}")]
     Configuration(&'static str),
+    /// What would be sent to another machine is not encrypted, and
+    /// [`dangerously_unencrypted`](crate::RedisOptions::dangerously_unencrypted) was not given.
+    #[error("the address leads beyond this machine and is not encrypted: it must be rediss://")]
+    NotEncrypted,
+    /// The server's certificate is for another name, or no authority that is trusted has signed it. Or the server does not take the certificate
+    /// that it was shown, or asks for one.
+    #[error("no encrypted connection could be agreed on")]
+    Encryption {
+        /// Why.
+        source: Arc<dyn StdError + Send + Sync>,
+    },
+    /// The server does not take the user or the password, or asks for one.
+    #[error("the server refuses the user or the password")]
+    WrongCredentials,
+    /// The server's access control list does not allow a command or a key. The [crate's front page](crate#the-servers-user) has what is needed.
+    #[error("the server's user may not do this")]
+    NotPermitted,
+    /// [`credentials`](crate::RedisOptions::credentials) did not answer, or not in time.
+    #[error("no credentials for the server")]
+    NoCredentials {
+        /// What it said.
+        source: Arc<dyn StdError + Send + Sync>,
+    },
+    /// An answer was not to the call that got it: something between the store and the server repeats or loses answers. Whether the call was
+    /// executed is not known. The connection is given up.
+    #[error("an answer of the server belongs to another call")]
+    MixedUp,
+    /// What answers does not speak Redis' protocol, or what it said was changed on the way. Whether a write happened is not known.
+    #[error("what answers does not speak Redis' protocol")]
+    Protocol,
     /// The server holds nothing of this store: it was never [initialised](crate::RedisOptions::initialise_if_empty), or it has lost what it had.
     ///
     /// Nothing is decided on it: an empty store knows of no tenant that switched the second factor on.
@@ -42,7 +73,7 @@ pub enum RedisError {
     #[error("no answer from the server")]
     Unavailable {
         /// Why.
-        source: Box<dyn StdError + Send + Sync>,
+        source: Arc<dyn StdError + Send + Sync>,
     },
     /// The server refused a call.
     #[error("the server refused: {code}")]
@@ -60,13 +91,50 @@ impl From<DriverError> for RedisError {
         // The rest of the server's text is dropped: it may repeat what was sent.
         match error.kind() {
             ErrorKind::Server(ServerErrorKind::ReadOnly) => Self::ReadOnly,
-            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::Damaged,
+            ErrorKind::AuthenticationFailed => Self::WrongCredentials,
+            ErrorKind::Parse => Self::Protocol,
+            ErrorKind::UnexpectedReturnType => Self::Damaged,
+            ErrorKind::InvalidClientConfig => Self::Configuration("a certificate or another option can't be used"),
             _ => match error.code() {
                 Some("OOM") => Self::Full,
                 Some("MISCONF" | "READONLY" | "NOREPLICAS") => Self::ReadOnly,
+                Some("NOAUTH" | "WRONGPASS") => Self::WrongCredentials,
+                Some("NOPERM") => Self::NotPermitted,
+                Some("ERR") if said(&error, "user executing the script can't") => Self::NotPermitted,
+                Some("ERR") if said(&error, "DB index is out of range") => {
+                    Self::Configuration("the server has no database of that number")
+                }
                 Some(code) => Self::Refused { code: code.to_owned() },
-                None => Self::Unavailable { source: Box::new(error) },
+                None if is_of_encryption(&error) => Self::Encryption { source: Arc::new(error) },
+                None => Self::Unavailable { source: Arc::new(error) },
             },
         }
     }
+}
+
+/// Whether a server's text has these words in it, where its code says too little.
+fn said(error: &DriverError, words: &str) -> bool {
+    error.detail().is_some_and(|text| text.contains(words))
+}
+
+#[cfg(feature = "tls")]
+fn is_of_encryption(error: &DriverError) -> bool {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(mut error) = cause {
+        if let Some(shared) = error.downcast_ref::<Arc<dyn StdError + Send + Sync>>() {
+            error = &**shared;
+        }
+        // An I/O error is not the cause of what it was made of, but holds it.
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if error.is::<rustls::Error>() || held.is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(not(feature = "tls"))]
+fn is_of_encryption(_: &DriverError) -> bool {
+    false
 }

@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
+use countersign::Fault;
+#[cfg(feature = "tls")]
+use zeroize::Zeroizing;
+
 use crate::connection::Connection;
+use crate::credentials::{Credentials, Source};
 use crate::error::RedisError;
 use crate::store::RedisFactors;
+#[cfg(feature = "tls")]
+use crate::tls::{self, ClientCertificate};
 
 /// How a server is reached. Made by [`RedisFactors::options`].
 #[derive(Clone, Debug)]
@@ -15,8 +22,12 @@ pub struct RedisOptions {
     pub(crate) response_timeout: Duration,
     pub(crate) may_initialise: bool,
     pub(crate) may_lose: bool,
+    pub(crate) unencrypted: bool,
+    pub(crate) credentials: Option<Source>,
     #[cfg(feature = "tls")]
     pub(crate) roots: Option<Vec<u8>>,
+    #[cfg(feature = "tls")]
+    pub(crate) client_certificate: Option<ClientCertificate>,
 }
 
 impl Default for RedisOptions {
@@ -27,8 +38,12 @@ impl Default for RedisOptions {
             response_timeout: Duration::from_secs(3),
             may_initialise: false,
             may_lose: false,
+            unencrypted: false,
+            credentials: None,
             #[cfg(feature = "tls")]
             roots: None,
+            #[cfg(feature = "tls")]
+            client_certificate: None,
         }
     }
 }
@@ -74,6 +89,35 @@ impl RedisOptions {
         self
     }
 
+    /// Sends everything in clear, or to a server whose certificate nobody checks, also to another machine.
+    ///
+    /// **Anyone on the way can then read and change it**: counters, phone numbers, the server's password. Without this, an address beyond this
+    /// machine must be `rediss://`, and so must those of a cluster and of sentinels, which say themselves where their servers are.
+    pub const fn dangerously_unencrypted(mut self) -> Self {
+        self.unencrypted = true;
+        self
+    }
+
+    /// Asks for the user and password of each new connection, in place of those of the address: for passwords that change, and for tokens that
+    /// run out.
+    ///
+    /// Connections that there are stay. When the server ends one, the call that meets it fails, and the next one connects with what is answered
+    /// then. An answer must come within the [connect time-out](Self::connect_timeout). On a cluster each node's connection asks, twice.
+    ///
+    /// ```
+    /// # use countersign_redis::{Credentials, RedisFactors};
+    /// # async fn token() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// let options = RedisFactors::options().credentials(|| async { Ok(Credentials::new("countersign", token().await?)) });
+    /// ```
+    pub fn credentials<F, A>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Credentials, Fault>> + Send + 'static,
+    {
+        self.credentials = Some(Source::new(ask));
+        self
+    }
+
     /// Certificates in PEM of the authorities that may have signed the server's certificate, instead of those of the operating system. An
     /// address that is not `rediss://` is then refused.
     #[cfg(feature = "tls")]
@@ -82,7 +126,17 @@ impl RedisOptions {
         self
     }
 
-    /// Connects to one server: `redis://user:password@host:6379/0`, or `rediss://` with the feature `tls`.
+    /// A certificate in PEM, with those that lead to its authority, and its private key, for a server that asks for one. An address that is not
+    /// `rediss://` is then refused.
+    #[cfg(feature = "tls")]
+    pub fn tls_client_certificate_pem(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        let (certificate, key) = (certificate.into(), Zeroizing::new(key.into()));
+        self.client_certificate = Some(ClientCertificate { certificate, key });
+        self
+    }
+
+    /// Connects to one server: `rediss://user:password@host:6379/0` with the feature `tls`, and on this machine also `redis://` or
+    /// `unix:///path`.
     ///
     /// # Errors
     ///
@@ -90,6 +144,21 @@ impl RedisOptions {
     pub async fn connect(self, address: &str) -> Result<RedisFactors, RedisError> {
         self.check()?;
         let connection = Connection::to_one(address, &self).await?;
+        RedisFactors::on(connection, &self).await
+    }
+
+    /// Connects to the server of a service that sentinels watch over: to whichever they name when a connection is made.
+    ///
+    /// The addresses are those of the sentinels, with their user and password if they have one. The server's own come from
+    /// [`credentials`](Self::credentials), its database is 0, and it is encrypted if the sentinel is. After a failover calls fail until the
+    /// sentinels name the new server. What it had not got yet is [lost](crate#what-redis-loses-and-what-that-means).
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError`] says why it can't be used.
+    pub async fn connect_sentinel(self, sentinels: &[&str], service: &str) -> Result<RedisFactors, RedisError> {
+        self.check()?;
+        let connection = Connection::to_service(sentinels, service, &self).await?;
         RedisFactors::on(connection, &self).await
     }
 
@@ -107,12 +176,13 @@ impl RedisOptions {
     fn check(&self) -> Result<(), RedisError> {
         let well_formed = (1..=64).contains(&self.prefix.len())
             && self.prefix.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'{' && byte != b'}');
-        if well_formed {
-            Ok(())
-        } else {
-            Err(RedisError::Configuration(
+        if !well_formed {
+            return Err(RedisError::Configuration(
                 "`key_prefix` must be 1 to 64 printable ASCII characters, without braces and spaces",
-            ))
+            ));
         }
+        #[cfg(feature = "tls")]
+        tls::check(self)?;
+        Ok(())
     }
 }

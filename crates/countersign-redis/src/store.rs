@@ -90,13 +90,13 @@ fn saved(fields: Fields) -> Result<Option<Saved>, RedisError> {
     }
 }
 
-/// A number that a script answered; a negative one means that the marker is missing.
-fn number(answer: i64) -> Result<u64, RedisError> {
-    u64::try_from(answer).map_err(|_| RedisError::Empty)
-}
-
-fn commit(answer: i64) -> Result<Commit, RedisError> {
-    Ok(if number(answer)? == 0 { Commit::Conflict } else { Commit::Written })
+/// What a conditional script answers: how many rows it wrote.
+fn commit(answer: u64) -> Result<Commit, RedisError> {
+    match answer {
+        0 => Ok(Commit::Conflict),
+        1 => Ok(Commit::Written),
+        _ => Err(RedisError::Damaged),
+    }
 }
 
 /// No version is empty, so the empty text stands for none.
@@ -110,8 +110,7 @@ impl FactorStore for RedisFactors {
         let keys = self.keys(tenant);
         let mut call = self.scripts.load.prepare_invoke();
         call.key(keys.marker()).key(keys.settings()).key(keys.record(user)).arg(FORMAT);
-        let (settings, record) =
-            self.connection.run::<Option<(Fields, Fields)>>(&call).await?.ok_or(RedisError::Empty)?;
+        let (settings, record) = self.connection.run::<(Fields, Fields)>(&mut call).await?;
         Ok(Snapshot { settings: saved(settings)?, record: saved(record)? })
     }
 
@@ -132,14 +131,14 @@ impl FactorStore for RedisFactors {
             .arg(next.generation.number())
             .arg(next.document.as_str())
             .arg(user.as_str());
-        Ok(commit(self.connection.run(&call).await?)?)
+        Ok(commit(self.connection.run(&mut call).await?)?)
     }
 
     async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
         let keys = self.keys(tenant);
         let mut call = self.scripts.settings.prepare_invoke();
         call.key(keys.marker()).key(keys.settings()).arg(FORMAT);
-        Ok(saved(self.connection.run::<Option<Fields>>(&call).await?.ok_or(RedisError::Empty)?)?)
+        Ok(saved(self.connection.run::<Fields>(&mut call).await?)?)
     }
 
     async fn change_settings(
@@ -156,7 +155,7 @@ impl FactorStore for RedisFactors {
             .arg(next.version.as_bytes().as_slice())
             .arg(next.generation.number())
             .arg(next.document.as_str());
-        Ok(commit(self.connection.run(&call).await?)?)
+        Ok(commit(self.connection.run(&mut call).await?)?)
     }
 
     async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
@@ -168,7 +167,7 @@ impl FactorStore for RedisFactors {
             let mut call = self.scripts.purge.prepare_invoke();
             call.key(keys.marker()).key(keys.generations());
             call.arg(FORMAT).arg(below.number()).arg(asked).arg(keys.records());
-            let slice = number(self.connection.run(&call).await?)?;
+            let slice: u64 = self.connection.run(&mut call).await?;
             deleted = deleted.saturating_add(slice);
             if slice < asked || deleted >= u64::from(at_most) {
                 return Ok(deleted);
@@ -180,14 +179,14 @@ impl FactorStore for RedisFactors {
         let keys = self.keys(tenant);
         let mut call = self.scripts.count.prepare_invoke();
         call.key(keys.marker()).key(keys.generations()).arg(FORMAT).arg(below.number());
-        Ok(number(self.connection.run(&call).await?)?)
+        Ok(self.connection.run(&mut call).await?)
     }
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         let keys = self.keys(tenant);
         let mut call = self.scripts.remove.prepare_invoke();
         call.key(keys.marker()).key(keys.record(user)).key(keys.generations()).arg(FORMAT).arg(user.as_str());
-        Ok(number(self.connection.run(&call).await?)? > 0)
+        Ok(self.connection.run::<u64>(&mut call).await? > 0)
     }
 
     async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
@@ -195,7 +194,7 @@ impl FactorStore for RedisFactors {
         let mut call = self.scripts.remove_if.prepare_invoke();
         call.key(keys.marker()).key(keys.record(user)).key(keys.generations());
         call.arg(FORMAT).arg(user.as_str()).arg(version.as_bytes().as_slice());
-        Ok(number(self.connection.run(&call).await?)? > 0)
+        Ok(self.connection.run::<u64>(&mut call).await? > 0)
     }
 
     async fn users(
@@ -209,7 +208,7 @@ impl FactorStore for RedisFactors {
         let mut call = self.scripts.users.prepare_invoke();
         call.key(keys.marker()).key(keys.generations());
         call.arg(FORMAT).arg(generation.number()).arg(after.map_or("", UserId::as_str)).arg(at_most);
-        let users = self.connection.run::<Option<Vec<String>>>(&call).await?.ok_or(RedisError::Empty)?;
+        let users = self.connection.run::<Vec<String>>(&mut call).await?;
         Ok(users
             .iter()
             .map(|user| UserId::read_back(user))

@@ -15,7 +15,7 @@ use support::nodes::{self, command};
 
 async fn connect(nodes: &[Server]) -> RedisFactors {
     let addresses: Vec<_> = nodes.iter().map(Server::url).collect();
-    options().initialise_if_empty().connect_cluster(&addresses).await.unwrap()
+    options().initialise_if_empty().dangerously_unencrypted().connect_cluster(&addresses).await.unwrap()
 }
 
 /// Tenants on all nodes, with settings each.

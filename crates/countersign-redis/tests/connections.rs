@@ -132,3 +132,46 @@ async fn a_replica_refuses_every_script() {
     let (others, writes) = every_call(&store).await;
     assert!(others.iter().chain(&writes).all(|said| said == "ReadOnly"), "{others:?} {writes:?}");
 }
+
+/// A replica that takes writes, as some are set up, runs every script: only the store can refuse it. What is read there may lag, and what is
+/// written there is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_takes_writes_is_refused() {
+    let (Some(master), Some(replica)) = (server(&MASTER), server(&MASTER)) else { return };
+    let store = options().initialise_if_empty().connect(master.url()).await.unwrap();
+    in_step(&replica, &master).await;
+    let mut operator = client(&replica).await;
+    redis::cmd("CONFIG").arg(&["SET", "replica-read-only", "no"]).exec_async(&mut operator).await.unwrap();
+    redis::cmd("SET").arg(&["it", "writes"]).exec_async(&mut operator).await.unwrap();
+    let behind = options().connect(replica.url()).await.unwrap();
+    let (others, writes) = every_call(&behind).await;
+    assert!(others.iter().chain(&writes).all(|said| said == "ReadOnly"), "{others:?} {writes:?}");
+    // And once it is a master, and no earlier, it is believed.
+    replicate(&replica, &["NO", "ONE"]).await;
+    let started = Instant::now();
+    while record(&behind).await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(store);
+}
+
+/// A master that was cut off from its replicas does not know that another one was made. With `min-replicas-to-write` it refuses
+/// everything, also what only reads: a login that writes nothing must not be decided there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_is_cut_off_refuses_every_script() {
+    let (Some(master), Some(mut replica)) = (server(&MASTER), server(&MASTER)) else { return };
+    let store = options().initialise_if_empty().connect(master.url()).await.unwrap();
+    in_step(&replica, &master).await;
+    let mut operator = client(&master).await;
+    redis::cmd("CONFIG").arg(&["SET", "min-replicas-to-write", "1"]).exec_async(&mut operator).await.unwrap();
+    assert_eq!(record(&store).await, Ok(None));
+    replica.kill().unwrap();
+    let started = Instant::now();
+    while record(&store).await.is_ok() {
+        assert!(started.elapsed() < Duration::from_secs(20), "it still answers without its replica");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (others, writes) = every_call(&store).await;
+    assert!(others.iter().chain(&writes).all(|said| said == "ReadOnly"), "{others:?} {writes:?}");
+}

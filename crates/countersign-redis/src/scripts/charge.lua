@@ -2,8 +2,7 @@
 -- Charges one message on each of these accounts, or on none.
 -- KEYS: marker, leaving (accounts by when they hold nothing any more), and each account.
 -- ARGV: format, now, how many to remove, and for each account: limit, start of its slot, how long a slot counts. Times are in milliseconds.
--- Answers {-1}: no marker. {}: charged. {n, wait}: account n (from 1) is used up for so long; no wait: for ever.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {-1} end
+-- Answers {}: charged. {n, wait}: account n (from 1) is used up for so long; no wait: for ever.
 local now = tonumber(ARGV[2])
 local accounts, known = {}, {}
 for i = 3, #KEYS do

@@ -1,7 +1,6 @@
 #!lua
 -- KEYS: marker, settings, record, generations.
 -- ARGV: format, expected settings, expected record ('' is none), version, generation, document, user.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
 if (redis.call('HGET', KEYS[2], 'v') or '') ~= ARGV[2] then return 0 end
 local found = redis.call('HMGET', KEYS[3], 'v', 'g')
 if (found[1] or '') ~= ARGV[3] then return 0 end

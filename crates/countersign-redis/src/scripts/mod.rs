@@ -19,16 +19,25 @@ pub(crate) struct Scripts {
 impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
-            load: Script::new(include_str!("load.lua")),
-            settings: Script::new(include_str!("settings.lua")),
-            commit: Script::new(include_str!("commit.lua")),
-            change_settings: Script::new(include_str!("change_settings.lua")),
-            purge: Script::new(include_str!("purge.lua")),
-            count: Script::new(include_str!("count.lua")),
-            remove: Script::new(include_str!("remove.lua")),
-            charge: Script::new(include_str!("charge.lua")),
-            remove_if: Script::new(include_str!("remove_if.lua")),
-            users: Script::new(include_str!("users.lua")),
+            load: script(include_str!("load.lua")),
+            settings: script(include_str!("settings.lua")),
+            commit: script(include_str!("commit.lua")),
+            change_settings: script(include_str!("change_settings.lua")),
+            purge: script(include_str!("purge.lua")),
+            count: script(include_str!("count.lua")),
+            remove: script(include_str!("remove.lua")),
+            charge: script(include_str!("charge.lua")),
+            remove_if: script(include_str!("remove_if.lua")),
+            users: script(include_str!("users.lua")),
         }
     }
+}
+
+/// What each script is surrounded by.
+const AROUND: &str = include_str!("around.lua");
+
+/// The first line says which scripts may run where, so it stays the first.
+fn script(text: &str) -> Script {
+    let (flags, body) = text.split_once('\n').unwrap_or((text, ""));
+    Script::new(&format!("{flags}\nlocal function script()\n{body}end\n{AROUND}"))
 }

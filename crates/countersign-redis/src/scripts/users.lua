@@ -1,7 +1,6 @@
 #!lua flags=allow-oom
 -- KEYS: marker, generations. ARGV: format, generation, after ('' is none), at most.
 -- It writes nothing, but is not flagged so: as load.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
 -- Within one score the set is in the order of the bytes. Lua's own comparison follows the server's locale.
 local function is_after(a, b)
     for i = 1, math.min(#a, #b) do

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::indexing_slicing, clippy::unwrap_used)]
 
 pub mod calls;
+pub mod mixer;
 pub mod nodes;
 
 use std::sync::Arc;
