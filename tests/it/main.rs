@@ -10,6 +10,7 @@ mod administration;
 mod attacks;
 mod backup_code;
 mod budget;
+mod causes;
 mod clock;
 mod code;
 mod code_budget;

@@ -1,20 +1,18 @@
 //! The operator sees why a delivery failed, and no code, address or secret with it.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-mod support;
-
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::support::leaks::Leaks;
+use crate::support::*;
 use async_trait::async_trait;
 use countersign::{
     Accepted, Causes, CodeMessage, CodeSender, Destination, EmailAddress, Event, EventKind, Method, Notice,
     PhoneNumber, SendError, SendErrorKind,
 };
 use proptest::prelude::*;
-use support::leaks::Leaks;
-use support::*;
 
 const NUMBER: &str = "+819012345634";
 const ADDRESS: &str = "canary.alice@example.com";
