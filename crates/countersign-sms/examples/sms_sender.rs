@@ -150,7 +150,7 @@ fn real(provider: &str, messages: Messages) -> Result<SmsSender, Failed> {
             }
             let mut sns = Sns::new(&need("AWS_REGION")?, keys)?.from(from);
             if let Some(url) = url {
-                sns = sns.url(&url);
+                sns = sns.url(&url)?;
             }
             SmsSender::new(sns, http, messages)
         }

@@ -92,3 +92,9 @@ pub(crate) fn named_code(code: &str) -> Option<String> {
         && code.bytes().all(|b| b.is_ascii_alphabetic() || matches!(b, b'.' | b'-' | b'_'));
     named.then(|| code.to_owned())
 }
+
+/// Whether what an answer names as its error code is, or is part of, a secret of ours.
+pub(crate) fn repeats(code: &str, secret: &str) -> bool {
+    secret.to_ascii_lowercase().contains(&code.to_ascii_lowercase())
+        || (!secret.is_empty() && code.to_ascii_lowercase().contains(&secret.to_ascii_lowercase()))
+}

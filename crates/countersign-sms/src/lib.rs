@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod endpoint;
 mod failure;
 mod form;
 mod http;

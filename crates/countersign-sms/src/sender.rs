@@ -203,6 +203,9 @@ pub enum SmsConfigError {
     /// The region is not the name of one.
     #[error("region is not a name in lower-case letters, digits and hyphens")]
     Region,
+    /// The provider's address.
+    #[error("address is not https://host[:port][/path] in a form that is sent as it stands")]
+    Url,
     /// The address for reports.
     #[error("address for reports is not an https address without a fragment")]
     Callback,

@@ -1,4 +1,4 @@
-//! AWS Signature Version 4 for a `POST` to `/` without a query, which is all that SNS needs.
+//! AWS Signature Version 4 for a `POST` without a query, which is all that SNS needs.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -25,7 +25,7 @@ impl Signing<'_> {
     /// The value of the header `authorization`. `None` only if a key can't be made, which does not happen: HMAC takes keys of any length.
     ///
     /// Takes all headers that are signed, names in lower case, `host` and `x-amz-date` among them.
-    pub(crate) fn authorization(&self, headers: &[(&str, &str)], body: &[u8]) -> Option<Zeroizing<String>> {
+    pub(crate) fn authorization(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Zeroizing<String>> {
         let mut headers = headers.to_vec();
         headers.sort_unstable();
         let mut canonical = Zeroizing::new(String::new());
@@ -36,7 +36,12 @@ impl Signing<'_> {
             }
         }
         let names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
-        let request = Zeroizing::new(format!("POST\n/\n\n{}\n{names}\n{}", *canonical, hex(&Sha256::digest(body))));
+        let request = Zeroizing::new(format!(
+            "POST\n{}\n\n{}\n{names}\n{}",
+            escaped(path),
+            *canonical,
+            hex(&Sha256::digest(body))
+        ));
 
         let date = self.date();
         let day = date.get(..8)?;
@@ -58,6 +63,19 @@ fn keyed(key: &[u8], message: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     mac.update(message.as_bytes());
     Some(Zeroizing::new(mac.finalize().into_bytes().to_vec()))
+}
+
+/// The path as it is signed: what is sent, escaped once more.
+fn escaped(path: &str) -> String {
+    use std::fmt::Write as _;
+    path.bytes().fold(String::with_capacity(path.len()), |mut escaped, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+        escaped
+    })
 }
 
 /// Without white space at the ends, and with one space for each run of it.
@@ -89,7 +107,7 @@ mod tests {
         let mut all = vec![("host", "example.amazonaws.com"), ("x-amz-date", "20150830T123600Z")];
         all.extend(headers);
         assert_eq!(signing.date(), "20150830T123600Z");
-        let value = signing.authorization(&all, body.as_bytes()).unwrap();
+        let value = signing.authorization("/", &all, body.as_bytes()).unwrap();
         let (head, signature) = value.split_once(", Signature=").unwrap();
         assert!(head.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "));
         signature.to_owned()

@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use countersign::{Accepted, Clock, SendErrorKind, SystemClock};
 use zeroize::Zeroizing;
 
-use crate::failure::{SmsFailure, named_code, throttled};
+use crate::endpoint::Endpoint;
+use crate::failure::{SmsFailure, named_code, repeats, throttled};
 use crate::form::form;
 use crate::http::{HttpRequest, HttpResponse};
 use crate::sender::{Origin, Provider, Sms, SmsConfigError, SmsSecret};
@@ -64,14 +65,15 @@ impl fmt::Debug for AwsCredentials {
 #[derive(Clone)]
 pub struct Sns {
     region: String,
-    url: String,
+    endpoint: Endpoint,
     credentials: Arc<RwLock<AwsCredentials>>,
     from: Option<Origin>,
     clock: Arc<dyn Clock>,
 }
 
 impl Sns {
-    /// The region's own endpoint, `https://sns.<region>.amazonaws.com/`.
+    /// The region's own endpoint, such as `https://sns.eu-west-1.amazonaws.com/`, or, for `cn-north-1`,
+    /// `https://sns.cn-north-1.amazonaws.com.cn/`.
     ///
     /// # Errors
     ///
@@ -79,12 +81,11 @@ impl Sns {
     pub fn new(region: &str, credentials: AwsCredentials) -> Result<Self, SmsConfigError> {
         let region_ok = (1..=32).contains(&region.len())
             && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !region_ok {
-            return Err(SmsConfigError::Region);
-        }
+        let url = format!("https://sns.{region}.{}/", dns_suffix(region));
+        let endpoint = Endpoint::parse(&url).filter(|_| region_ok).ok_or(SmsConfigError::Region)?;
         Ok(Self {
             region: region.to_owned(),
-            url: format!("https://sns.{region}.amazonaws.com/"),
+            endpoint,
             credentials: Arc::new(RwLock::new(credentials)),
             from: None,
             clock: Arc::new(SystemClock),
@@ -98,11 +99,16 @@ impl Sns {
         self
     }
 
-    /// Another address: a partition's or a private endpoint's, or a server for tests.
-    #[must_use]
-    pub fn url(mut self, url: &str) -> Self {
-        self.url = format!("{}/", url.trim_end_matches('/'));
-        self
+    /// Another address than the region's own: a private endpoint's, a proxy's, or a server for tests. It may have a port
+    /// and a path; the region stays the one that requests are signed for.
+    ///
+    /// # Errors
+    ///
+    /// [`SmsConfigError::Url`] if it is not `https://host[:port][/path]` (or `http`), or if an HTTP client could send it
+    /// in another spelling than the signed one.
+    pub fn url(mut self, url: &str) -> Result<Self, SmsConfigError> {
+        self.endpoint = Endpoint::parse(url).ok_or(SmsConfigError::Url)?;
+        Ok(self)
     }
 
     /// The clock that signatures are dated with. AWS refuses those that are more than 15 minutes off.
@@ -110,6 +116,15 @@ impl Sns {
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
+    }
+
+    /// Whether an answer repeats a key of ours. No error repeats it.
+    fn is_secret(&self, code: &str) -> bool {
+        let credentials = self.credentials.read().unwrap_or_else(PoisonError::into_inner);
+        let AwsCredentials { access_key_id, secret_access_key, session_token } = &*credentials;
+        repeats(code, access_key_id)
+            || repeats(code, secret_access_key.expose())
+            || session_token.as_ref().is_some_and(|token| repeats(code, token.expose()))
     }
 
     /// Signs with these from now on: for keys that expire. Whoever renews them calls this in time.
@@ -143,7 +158,6 @@ impl Provider for Sns {
             ]);
         }
         let body = form(&fields);
-        let host = self.url.split_once("://").map(|(_, rest)| rest.trim_end_matches('/')).ok_or_else(unwritable)?;
         let credentials = self.credentials.read().unwrap_or_else(PoisonError::into_inner);
         let signing = Signing {
             access_key: &credentials.access_key_id,
@@ -154,31 +168,72 @@ impl Provider for Sns {
         };
         let date = signing.date();
         let content_type = "application/x-www-form-urlencoded; charset=utf-8";
-        let mut signed = vec![("content-type", content_type), ("host", host), ("x-amz-date", date.as_str())];
+        let mut signed =
+            vec![("content-type", content_type), ("host", self.endpoint.host()), ("x-amz-date", date.as_str())];
         signed.extend(credentials.session_token.as_ref().map(|token| ("x-amz-security-token", token.expose())));
-        let authorization = signing.authorization(&signed, body.as_bytes()).ok_or_else(unwritable)?;
+        let authorization =
+            signing.authorization(self.endpoint.path(), &signed, body.as_bytes()).ok_or_else(unwritable)?;
         let mut headers: Vec<(&'static str, Zeroizing<String>)> = signed
             .iter()
             .filter(|(name, _)| *name != "host")
             .map(|(name, value)| (*name, Zeroizing::new((*value).to_owned())))
             .collect();
         headers.push(("authorization", authorization));
-        Ok(HttpRequest { url: self.url.clone(), headers, body })
+        Ok(HttpRequest { url: self.endpoint.url().to_owned(), headers, body })
     }
 
     fn answer(&self, answer: &HttpResponse) -> Result<Accepted, SmsFailure> {
         let text = String::from_utf8_lossy(&answer.body);
-        let code = element(&text, "Code").and_then(named_code);
         if (200..=299).contains(&answer.status) && element(&text, "MessageId").is_some_and(|id| !id.is_empty()) {
             return Ok(Accepted::Sent);
         }
-        // Throttling comes with 400, 429 or 503, depending on where in AWS it happens; in each case nothing was done.
-        let slow_down = ["Throttled", "Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown"];
-        if !(200..=299).contains(&answer.status) && code.as_deref().is_some_and(|code| slow_down.contains(&code)) {
-            let kind: SendErrorKind = throttled(answer);
-            return Err(SmsFailure::Answered { provider: NAME, status: answer.status, code, kind });
-        }
-        Err(SmsFailure::from_status(NAME, answer, code))
+        let code = element(&text, "Code").unwrap_or_default();
+        let name = code.strip_suffix("Exception").unwrap_or(code);
+        let refused = !(200..=299).contains(&answer.status);
+        let kind = match name {
+            _ if !refused => None,
+            // A part of the request was read, perhaps all of it.
+            "RequestTimeout" => Some(SendErrorKind::Unknown),
+            name => SLOW_DOWN.contains(&name).then(|| throttled(answer)),
+        };
+        let code = named_code(code).filter(|code| !self.is_secret(code));
+        Err(match kind {
+            Some(kind) => SmsFailure::Answered { provider: NAME, status: answer.status, code, kind },
+            None => SmsFailure::from_status(NAME, answer, code),
+        })
+    }
+}
+
+/// AWS's error codes that ask to wait, without the ending `Exception` that some services give them. They come with 400, 403,
+/// 429 or 503, depending on where in AWS it happens; in each case nothing was done. The list is that of AWS's own clients
+/// (`botocore/retries/standard.py`), with SNS's two.
+const SLOW_DOWN: [&str; 13] = [
+    "BandwidthLimitExceeded",
+    "EC2Throttled",
+    "KMSThrottling",
+    "LimitExceeded",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceeded",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "SlowDown",
+    "Throttled",
+    "Throttling",
+    "TooManyRequests",
+    "TransactionInProgress",
+];
+
+/// The domain of a region's endpoints. Each partition of AWS has its own.
+fn dns_suffix(region: &str) -> &'static str {
+    let partition = |prefix: &str| region.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('-'));
+    match region {
+        _ if partition("cn") => "amazonaws.com.cn",
+        _ if partition("eusc") => "amazonaws.eu",
+        _ if partition("us-iso") => "c2s.ic.gov",
+        _ if partition("us-isob") => "sc2s.sgov.gov",
+        _ if partition("us-isof") => "csp.hci.ic.gov",
+        _ if partition("eu-isoe") => "cloud.adc-e.uk",
+        _ => "amazonaws.com",
     }
 }
 

@@ -6,12 +6,19 @@ use countersign::{Accepted, DeliveryReport};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::failure::{SmsFailure, named_code, numeric_code};
+use crate::failure::{SmsFailure, named_code, numeric_code, repeats, throttled};
 use crate::form::basic;
 use crate::http::{HttpRequest, HttpResponse};
 use crate::sender::{Origin, Provider, Sms, SmsConfigError, SmsSecret, callback};
 
 const NAME: &str = "vonage";
+
+/// The seconds that Vonage takes as `ttl`: a week at most. A code that lives shorter is tried for this long.
+const MIN_TTL: u64 = 20;
+const MAX_TTL: u64 = 604_800;
+
+/// "You have exceeded the submission capacity allowed on this account. Please wait and retry."
+const SLOW_DOWN: &str = "1000";
 
 /// Sends through `POST /v1/messages` with the channel `sms`. Not through the older SMS API, which answers failures with 200.
 pub struct Vonage {
@@ -79,6 +86,9 @@ struct Request<'a> {
     to: &'a str,
     from: &'a str,
     text: &'a str,
+    /// Seconds. Without it Vonage tries for 72 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_ref: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +114,7 @@ impl Provider for Vonage {
             to: sms.to.expose().trim_start_matches('+'),
             from: self.from.as_str().trim_start_matches('+'),
             text: sms.text.expose(),
+            ttl: sms.valid_for.map(|valid| valid.as_secs().clamp(MIN_TTL, MAX_TTL)),
             client_ref: sms.id.map(|id| id.to_string()),
             webhook_url: sms.id.and(self.callback.as_deref()),
         };
@@ -126,7 +137,12 @@ impl Provider for Vonage {
             // The kind of problem is a link whose fragment is the code (RFC 9457): a number, or a name.
             (_, Some(Answer { kind: Some(kind), .. })) => {
                 let code = kind.rsplit('#').next().unwrap_or_default();
-                let code = code.parse().map_or_else(|_| named_code(code), numeric_code);
+                let named = || named_code(code).filter(|code| !repeats(code, self.secret.expose()));
+                let code = code.parse().map_or_else(|_| named(), numeric_code);
+                if (400..=499).contains(&answer.status) && code.as_deref() == Some(SLOW_DOWN) {
+                    let kind = throttled(answer);
+                    return Err(SmsFailure::Answered { provider: NAME, status: answer.status, code, kind });
+                }
                 Err(SmsFailure::from_status(NAME, answer, code))
             }
             _ => Err(SmsFailure::from_status(NAME, answer, None)),

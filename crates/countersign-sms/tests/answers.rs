@@ -6,12 +6,35 @@ mod support;
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use countersign::{Accepted, CodeSender, SendErrorKind};
-use countersign_sms::{Provider, SmsSender};
+use countersign_sms::{Http, HttpError, HttpRequest, HttpResponse, Provider, SmsSender};
 use serde_json::json;
 use support::*;
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
+
+/// What botocore 1.44.8 takes for throttling (`botocore/retries/standard.py`), and SNS's own two, with and without "Exception".
+const THROTTLED_BY_AWS: [&str; 18] = [
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "ProvisionedThroughputExceededException",
+    "TransactionInProgressException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "RequestThrottled",
+    "SlowDown",
+    "PriorRequestNotComplete",
+    "EC2ThrottledException",
+    "Throttled",
+    "KMSThrottling",
+    "KMSThrottlingException",
+    "TooManyRequests",
+];
 
 const PERMANENT: Result<Accepted, SendErrorKind> = Err(SendErrorKind::Permanent);
 const UNKNOWN: Result<Accepted, SendErrorKind> = Err(SendErrorKind::Unknown);
@@ -103,6 +126,11 @@ async fn vonage_refuses_for_good_or_for_now() {
     }
     assert_eq!(answered(vonage, problem(429, "throttled").insert_header("retry-after", "1")).await, throttled(Some(1)));
     assert_eq!(answered(vonage, problem(500, "internal-error")).await, UNKNOWN);
+    // "You have exceeded the submission capacity allowed on this account", with whatever status.
+    for status in [400, 402, 422, 429] {
+        assert_eq!(answered(vonage, problem(status, "1000")).await, throttled(None), "{status}");
+    }
+    assert_eq!(answered(vonage, problem(422, "10000")).await, PERMANENT);
 }
 
 #[tokio::test]
@@ -135,13 +163,72 @@ async fn sns_refuses_for_good_or_for_now() {
     ] {
         assert_eq!(answered(sns, error(status, code)).await, PERMANENT, "{status} {code}");
     }
-    for (status, code) in
-        [(429, "Throttled"), (400, "Throttling"), (400, "ThrottlingException"), (503, "RequestLimitExceeded")]
-    {
+    let throttling = THROTTLED_BY_AWS.map(|code| (400, code)).into_iter();
+    for (status, code) in throttling.chain([403, 429, 503].map(|status| (status, "Throttling"))) {
         assert_eq!(answered(sns, error(status, code)).await, throttled(None), "{status} {code}");
     }
-    for (status, code) in [(500, "InternalError"), (503, "ServiceUnavailable")] {
+    assert_eq!(answered(sns, error(400, "Throttling").insert_header("retry-after", "3")).await, throttled(Some(3)));
+    // Nobody says so with an answer that the message was taken, and names that only look alike are refusals.
+    assert_eq!(answered(sns, error(200, "Throttling")).await, UNKNOWN);
+    for code in ["TopicLimitExceeded", "Throttle", "throttling", "ThrottlingExceptionException", "Exception"] {
+        assert_eq!(answered(sns, error(400, code)).await, PERMANENT, "{code}");
+    }
+    let unknown = [
+        (500, "InternalError"),
+        (503, "ServiceUnavailable"),
+        (400, "RequestTimeout"),
+        (400, "RequestTimeoutException"),
+    ];
+    for (status, code) in unknown {
         assert_eq!(answered(sns, error(status, code)).await, UNKNOWN, "{status} {code}");
+    }
+}
+
+/// Answers the same to every request.
+struct Says(u16, String, Vec<u8>);
+
+#[async_trait]
+impl Http for Says {
+    async fn post(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
+        Ok(HttpResponse { status: self.0, retry_after: Some(self.1.clone()), body: self.2.clone() })
+    }
+}
+
+/// I-22: whatever a provider repeats, and wherever in its answer, `outcome` finds it in nothing that prints.
+#[tokio::test]
+async fn no_answer_makes_an_error_repeat_a_code_a_number_or_a_secret() {
+    // Its own secret, alone and in the middle of what looks like an error code.
+    let own = |sender: &str| match sender {
+        "twilio" => ["twilio-token", "access-twilio-token-denied"],
+        "vonage" => ["vonage-secret", "access-Vonage-Secret-denied"],
+        _ => ["aws-secret-key", "access.aws-secret-key.denied"],
+    };
+    let planted = ["twilio", "vonage", "sns"].into_iter().flat_map(|sender| {
+        let of_all = [CODE, NUMBER, "9012345634", "AKIDEXAMPLE01234"];
+        of_all.into_iter().chain(own(sender)).map(move |secret| (sender, secret))
+    });
+    for (name, secret) in planted {
+        let json = json!({
+            "code": secret, "error_code": secret, "status": secret, "message": secret, "more_info": secret,
+            "type": format!("https://errors.example/{secret}#{secret}"), "title": secret, "detail": secret,
+        });
+        let xml = format!(
+            "<ErrorResponse><Error><Type>{secret}</Type><Code>{secret}</Code><Message>{secret}</Message></Error>\
+             <RequestId>{secret}</RequestId></ErrorResponse>"
+        );
+        for status in [200, 202, 302, 400, 401, 403, 404, 422, 429, 500, 503] {
+            for body in [json.to_string(), xml.clone(), secret.to_owned()] {
+                let says = Says(status, secret.to_owned(), body.into_bytes());
+                let sender = match name {
+                    "twilio" => sender(twilio("https://x.example"), says),
+                    "vonage" => sender(vonage("https://x.example"), says),
+                    _ => sender(sns("https://x.example"), says),
+                };
+                let result = outcome(&sender).await;
+                // Twilio says of a message that it took what its state is, and here that is any word.
+                assert!(result.is_err() || (name == "twilio" && status < 300), "{name} {status} {secret}");
+            }
+        }
     }
 }
 

@@ -86,7 +86,10 @@ async fn vonage_gets_json_with_the_number_as_it_wants_it() {
     assert_eq!((&body["channel"], &body["message_type"]), (&"sms".into(), &"text".into()));
     assert_eq!(body["text"], messages().code_sms(&code()).expose());
     assert_eq!(body["client_ref"], code().id().to_string());
-    assert_eq!(body.as_object().unwrap().len(), 6);
+    assert_eq!(body["ttl"], 180, "as long as the code lives, in seconds");
+    assert_eq!(body.as_object().unwrap().len(), 7);
+    let body: serde_json::Value = serde_json::from_str(&request(vonage("https://x.example"), true).await.body).unwrap();
+    assert_eq!(body.as_object().unwrap().len(), 5, "a notice is as good later: {body}");
     let reported = request(vonage("https://x.example").reports_to("https://app.example/sms").unwrap(), false).await;
     let body: serde_json::Value = serde_json::from_str(&reported.body).unwrap();
     assert_eq!(body["webhook_url"], "https://app.example/sms");
@@ -107,6 +110,80 @@ async fn sns_gets_a_signed_form() {
     );
     // The signature that botocore 1.44.8 made of this request with these keys at this time.
     assert!(seen.headers["authorization"].ends_with(SIGNED_BY_BOTOCORE), "{}", seen.headers["authorization"]);
+}
+
+#[tokio::test]
+async fn each_partition_of_aws_has_its_own_hosts() {
+    // What botocore 1.44.8 calls.
+    for (region, host) in [
+        ("eu-west-1", "sns.eu-west-1.amazonaws.com"),
+        ("us-gov-west-1", "sns.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", "sns.cn-north-1.amazonaws.com.cn"),
+        ("cn-northwest-1", "sns.cn-northwest-1.amazonaws.com.cn"),
+        ("us-iso-east-1", "sns.us-iso-east-1.c2s.ic.gov"),
+        ("us-isob-east-1", "sns.us-isob-east-1.sc2s.sgov.gov"),
+        ("us-isof-south-1", "sns.us-isof-south-1.csp.hci.ic.gov"),
+        ("eu-isoe-west-1", "sns.eu-isoe-west-1.cloud.adc-e.uk"),
+        ("eusc-de-east-1", "sns.eusc-de-east-1.amazonaws.eu"),
+    ] {
+        let keys = AwsCredentials::new("AKIDEXAMPLE01234", SmsSecret::new("aws-secret-key")).unwrap();
+        let seen = request(Sns::new(region, keys).unwrap(), false).await;
+        assert_eq!(seen.url, format!("https://{host}/"));
+        assert!(seen.headers["authorization"].contains(&format!("/{region}/sns/aws4_request")));
+    }
+}
+
+/// Each signature is the one that botocore 1.44.8 made of this request to this address.
+#[tokio::test]
+async fn an_address_with_a_port_a_path_or_upper_case_is_signed_as_it_is_sent() {
+    for (url, sent, signature) in [
+        (
+            "https://SNS.EU-West-1.amazonaws.com",
+            "https://sns.eu-west-1.amazonaws.com/",
+            "3ce26cba6978a8ac8f04f7df127f0af4af04aa341b73822c744ba2046994110f",
+        ),
+        (
+            "https://sns.eu-west-1.amazonaws.com:443/",
+            "https://sns.eu-west-1.amazonaws.com/",
+            "3ce26cba6978a8ac8f04f7df127f0af4af04aa341b73822c744ba2046994110f",
+        ),
+        (
+            "http://localhost:4566",
+            "http://localhost:4566/",
+            "76e36631f50e6c54f7cd8ac371fd8427925d2fe8ade9217e59f6f06a3b9dfb78",
+        ),
+        (
+            "https://proxy.example/AWS/sns",
+            "https://proxy.example/AWS/sns",
+            "d023d1dfa61ef7cdd7b0e2056f026ab01bb7b39d03f9492d6c63a94f2aee547a",
+        ),
+        (
+            "https://proxy.example:8443/a%20b/c:d@e/",
+            "https://proxy.example:8443/a%20b/c:d@e/",
+            "3f6c762157e98bcb9d0d74060819e99774f396f59b96412a5d3c58c00aca2cdd",
+        ),
+        (
+            "http://[::1]:4566/",
+            "http://[::1]:4566/",
+            "c6c360136e64e6eccfcdf3e3a3f5e051959b026b0fad9f0cd4bcfa68c1882991",
+        ),
+    ] {
+        let seen = request(sns(url), false).await;
+        assert_eq!(seen.url, sent);
+        let authorization = &seen.headers["authorization"];
+        assert!(authorization.ends_with(&format!("Signature={signature}")), "{url}: {authorization}");
+    }
+}
+
+#[test]
+fn an_address_that_could_be_sent_in_another_spelling_is_refused() {
+    for url in
+        ["sns.example.com", "https://sns.example.com/?x=1", "https://me:secret@sns.example.com/", "https://例え.jp"]
+    {
+        let keys = AwsCredentials::new("AKIDEXAMPLE01234", SmsSecret::new("aws-secret-key")).unwrap();
+        let refused = Sns::new("eu-west-1", keys).unwrap().url(url).unwrap_err();
+        assert_eq!(refused, SmsConfigError::Url, "{url}");
+    }
 }
 
 const SIGNED_BY_BOTOCORE: &str = "Signature=3ce26cba6978a8ac8f04f7df127f0af4af04aa341b73822c744ba2046994110f";

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use countersign::message::Messages;
 use countersign::{
-    Code, CodeMessage, CodeSender, Destination, EmailAddress, ManualClock, Notice, NoticeKind, PhoneNumber, Purpose,
-    SendError, SendErrorKind, TenantId, UserId,
+    Code, CodeMessage, CodeSender, Destination, EmailAddress, EventKind, ManualClock, Method, Notice, NoticeKind,
+    PhoneNumber, Purpose, SendError, SendErrorKind, TenantId, UserId,
 };
 use countersign_sms::{
     AwsCredentials, Http, Origin, Provider, ReqwestHttp, SmsFailure, SmsSecret, SmsSender, Sns, Twilio, Vonage,
@@ -73,7 +73,8 @@ pub fn vonage(base: &str) -> Vonage {
 pub fn sns(base: &str) -> Sns {
     let credentials = AwsCredentials::new("AKIDEXAMPLE01234", SmsSecret::new("aws-secret-key")).unwrap();
     let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_795_514_400).unwrap());
-    Sns::new("eu-west-1", credentials).unwrap().from(Origin::name("Example").unwrap()).url(base).clock(clock)
+    let sns = Sns::new("eu-west-1", credentials).unwrap().from(Origin::name("Example").unwrap());
+    sns.url(base).unwrap().clock(clock)
 }
 
 /// A client that may talk to loopback, and gives up soon.
@@ -102,6 +103,12 @@ pub fn kind(error: &SendError) -> SendErrorKind {
         write!(printed, " {error} {error:?}").unwrap();
         source = error.source();
     }
+    // As the flow tells its operator.
+    let causes = code().causes(error);
+    assert!(!causes.is_empty() && !causes.to_string().contains("withheld"), "{causes}");
+    write!(printed, " {causes} {causes:?} {}", serde_json::to_string(&causes).unwrap()).unwrap();
+    let event = EventKind::DeliveryFailed { login: code().login, method: Method::Sms, error: error.kind(), causes };
+    write!(printed, " {event:?} {}", serde_json::to_string(&event).unwrap()).unwrap();
     for secret in SECRETS {
         assert!(!printed.contains(secret), "{printed}");
     }
