@@ -61,6 +61,13 @@ impl Causes {
         Self::collect(error, |_| false)
     }
 
+    /// What is behind an error, without what the error itself says.
+    pub(crate) fn behind(error: &(dyn StdError + 'static)) -> Self {
+        let mut causes = Self::default();
+        causes.add_chain(error, &|_: &str| false);
+        causes
+    }
+
     fn collect(error: &SendError, repeats: impl Fn(&str) -> bool) -> Self {
         let mut causes = Self::default();
         causes.add_chain(error, &repeats);
@@ -71,7 +78,7 @@ impl Causes {
         causes
     }
 
-    fn add_chain(&mut self, error: &SendError, repeats: &impl Fn(&str) -> bool) {
+    fn add_chain(&mut self, error: &(dyn StdError + 'static), repeats: &impl Fn(&str) -> bool) {
         let mut next = error.source();
         for _ in 0..MAX_TEXTS {
             let Some(cause) = next else { break };

@@ -5,6 +5,8 @@ use std::fmt;
 
 use thiserror::Error as ThisError;
 
+use crate::causes::Causes;
+
 type Source = Box<dyn StdError + Send + Sync + 'static>;
 
 /// What a plug-in answers when it could not do its work.
@@ -121,6 +123,26 @@ impl fmt::Display for Document {
 }
 
 impl Error {
+    /// What broke and why, in one line for the operator's log, outermost first:
+    /// `factor store failed: no connection: connection refused`.
+    ///
+    /// [`Display`](fmt::Display) says only what broke, so that printers of error chains do not say the
+    /// rest twice. Here is the whole chain, with the bounds of [`Causes`](crate::Causes): at most 12
+    /// texts of at most 160 printable characters each, and a remark in place of a text that has in it what
+    /// could be an address, a key, a token or a URL with parameters. The wording may change.
+    ///
+    /// ```
+    /// # use countersign::Error;
+    /// let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "no connection to the database");
+    /// let error = Error::FactorStore { source: refused.into() };
+    /// assert_eq!(error.to_string(), "factor store failed");
+    /// assert_eq!(error.report(), "factor store failed: no connection to the database");
+    /// ```
+    pub fn report(&self) -> String {
+        let causes = Causes::behind(self);
+        if causes.is_empty() { self.to_string() } else { format!("{self}: {causes}") }
+    }
+
     pub(crate) fn factor_store(fault: Fault) -> Self {
         Self::FactorStore { source: fault.0 }
     }

@@ -31,6 +31,7 @@ mod operator;
 mod present;
 mod purge;
 mod rehash;
+mod reports;
 mod resend;
 mod revalidate;
 mod scope;
