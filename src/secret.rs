@@ -55,7 +55,8 @@ secret_text! {
 secret_text! {
     /// A one-time code: on its way to the [`CodeSender`](crate::CodeSender), or as a person typed it.
     ///
-    /// Spaces, hyphens and full-width digits are understood when it is submitted.
+    /// Full-width digits are understood when it is submitted; white space, hyphens and invisible characters
+    /// are ignored.
     Code
 }
 
@@ -83,8 +84,9 @@ secret_text! {
 secret_text! {
     /// A backup code: as it is shown to its owner, once, or as a person typed it.
     ///
-    /// 120 random bits in Crockford's base 32, `XXXX-XXXX-XXXX-XXXX-XXXX-XXXX`; case, hyphens, spaces and the
-    /// look-alikes `O`, `I` and `L` are understood when it is submitted.
+    /// 120 random bits in Crockford's base 32, `XXXX-XXXX-XXXX-XXXX-XXXX-XXXX`. Case and the look-alikes `O`,
+    /// `I` and `L` are understood when it is submitted; white space, hyphens and invisible characters are
+    /// ignored.
     #[must_use = "show it now: it is not shown again, and the one before it no longer works"]
     BackupCode
 }

@@ -15,8 +15,8 @@ impl LoginFlow {
     /// Completes a login with the code that was sent.
     ///
     /// A wrong code answers [`LoginStep::Denied`] with [`Reason::WrongCode`] and how many are left; the same token serves for the next try.
-    /// What can't be a code (not exactly so many digits, after spaces, hyphens and full-width digits are understood) is refused
-    /// without being counted (`I-20`).
+    /// What can't be a code is refused without being counted (`I-20`): not exactly so many digits, after
+    /// white space, hyphens and invisible characters are taken out and full-width digits are understood.
     ///
     /// # Errors
     ///

@@ -162,10 +162,10 @@ async fn a_later_step_with_bad_input_is_refused_unread() {
     let before = world.row(&world.alice);
     world.events.clear();
     world.calls.clear();
-    let long = "1".repeat(129);
+    let long = "1".repeat(513);
     for (typed, problem) in [
         ("", Problem::Empty),
-        (&long[..], Problem::TooLong(128)),
+        (&long[..], Problem::TooLong(512)),
         ("12345", Problem::Malformed),
         ("12345\0", Problem::Malformed),
     ] {
@@ -173,7 +173,7 @@ async fn a_later_step_with_bad_input_is_refused_unread() {
     }
     for (typed, problem) in [
         ("", Problem::Empty),
-        (&long[..], Problem::TooLong(128)),
+        (&long[..], Problem::TooLong(512)),
         ("0123-4567", Problem::Malformed),
         ("0123-4567-89AB-CDEF-GHJK-MNPU", Problem::Malformed),
         ("0123-4567-89AB-CDEF-GHJK-MNP\n", Problem::Malformed),
