@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The tenant itself does not use two-factor login.
     for (name, channel) in
-        [("erin", Channel::Web), ("erin", Channel::Api), ("carl", Channel::Web), ("kim", Channel::Mobile)]
+        [("erin", Channel::Web), ("erin", Channel::ExemptApi), ("carl", Channel::Web), ("kim", Channel::Mobile)]
     {
         let login = Login { tenant: &tenant, name, password: &"a long password".into(), channel, device: None };
         match flow.begin(&login).await? {

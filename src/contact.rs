@@ -210,6 +210,21 @@ pub(crate) mod saved_number {
     }
 }
 
+/// The saved form of an address, for the record alone.
+pub(crate) mod saved_address {
+    use super::{Deserialize, Deserializer, EmailAddress, Serialize, Serializer, de};
+
+    #[expect(clippy::ref_option, reason = "the form that serde asks for")]
+    pub(crate) fn serialize<S: Serializer>(address: &Option<EmailAddress>, serializer: S) -> Result<S::Ok, S::Error> {
+        address.as_ref().map(EmailAddress::expose).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EmailAddress>, D::Error> {
+        let text = zeroize::Zeroizing::new(String::deserialize(deserializer)?);
+        EmailAddress::new(&text).map(Some).map_err(de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -67,6 +67,7 @@ pub struct SavedGrant {
     login: LoginId,
     tenant: TenantId,
     user: UserId,
+    #[serde(deserialize_with = "crate::policy::read_channel")]
     channel: Channel,
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
@@ -218,6 +219,9 @@ pub enum Staleness {
     SecondFactorRequired,
     /// The trusted device that the session came in with was deleted, or its trust has run out.
     DeviceRevoked,
+    /// The login is longer ago than any session lives:
+    /// [`session_lifetime`](crate::LoginFlowBuilder::session_lifetime).
+    Expired,
     /// Its time lies in the future: the clock went back, or the grant was tampered with.
     ClockMoved,
 }
@@ -232,6 +236,7 @@ impl Staleness {
             Self::Reset => "reset",
             Self::SecondFactorRequired => "second_factor_required",
             Self::DeviceRevoked => "device_revoked",
+            Self::Expired => "expired",
             Self::ClockMoved => "clock_moved",
         }
     }

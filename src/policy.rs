@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Fault;
 use crate::ids::TenantId;
@@ -38,7 +38,10 @@ impl Scope {
 }
 
 /// How a person or a program comes in. There is no default: a forgotten channel would be a hole (`I-35`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+///
+/// It is no `Deserialize` on purpose: the route says which channel a request came by, never its body. A
+/// login form that could name its channel could name one that needs no second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Channel {
@@ -48,10 +51,34 @@ pub enum Channel {
     Mobile,
     /// A person who comes through single sign-on; the identity provider asks for the factors.
     SingleSignOn,
-    /// A partner's system.
-    Integration,
-    /// A program with a user's name and password.
-    Api,
+    /// A partner's system, which is never asked for a second factor. Not for the login page of a partner.
+    #[serde(rename = "integration")]
+    ExemptIntegration,
+    /// A program with a user's name and password, which is never asked for a second factor. Not for the
+    /// JSON endpoint of a login page: that is [`Channel::Web`] or [`Channel::Mobile`].
+    #[serde(rename = "api")]
+    ExemptApi,
+}
+
+/// Reads back what this library has saved in a record or a grant.
+pub(crate) fn read_channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Channel, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Saved {
+        Web,
+        Mobile,
+        SingleSignOn,
+        Integration,
+        Api,
+    }
+
+    Ok(match Saved::deserialize(deserializer)? {
+        Saved::Web => Channel::Web,
+        Saved::Mobile => Channel::Mobile,
+        Saved::SingleSignOn => Channel::SingleSignOn,
+        Saved::Integration => Channel::ExemptIntegration,
+        Saved::Api => Channel::ExemptApi,
+    })
 }
 
 impl Channel {
@@ -142,8 +169,8 @@ impl TwoFactorPolicy for StandardPolicy {
         let by_channel = match context.channel {
             Channel::Web | Channel::Mobile => None,
             Channel::SingleSignOn => Some(Exemption::SingleSignOn),
-            Channel::Integration => Some(Exemption::Integration),
-            Channel::Api => Some(Exemption::Api),
+            Channel::ExemptIntegration => Some(Exemption::Integration),
+            Channel::ExemptApi => Some(Exemption::Api),
         };
         Ok(match (by_channel, context.scope) {
             (Some(exemption), _) => Requirement::Exempt(exemption),
@@ -183,8 +210,8 @@ mod tests {
         for scope in [Scope::DoNotUse, Scope::EntireTenant, Scope::SystemAdministratorsOnly] {
             for user in [&user, &administrator] {
                 assert_eq!(decide(scope, user, Channel::SingleSignOn), Exempt(SingleSignOn));
-                assert_eq!(decide(scope, user, Channel::Integration), Exempt(Integration));
-                assert_eq!(decide(scope, user, Channel::Api), Exempt(Api));
+                assert_eq!(decide(scope, user, Channel::ExemptIntegration), Exempt(Integration));
+                assert_eq!(decide(scope, user, Channel::ExemptApi), Exempt(Api));
             }
         }
     }

@@ -252,10 +252,15 @@ pub enum NoticeKind {
     BackupCodeUsed,
     /// A backup code was made on the account page; an earlier one is dead.
     BackupCodeMade,
+    /// The registered address was changed. It goes to the address that was used before; its trusted devices
+    /// and pending logins have ended.
+    AddressChanged,
     /// A device was registered that needs no code from now on.
     DeviceTrusted {
         /// What the user calls it.
         label: DeviceLabel,
+        /// The device that is no longer trusted, because there are only so many.
+        dropped: Option<DeviceLabel>,
     },
     /// Too many wrong codes or backup codes were entered, after the right password. Locks of backup codes, which last a minute, are told the
     /// first, second, fourth, eighth and so on time (`I-15`).

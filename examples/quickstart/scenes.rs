@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use countersign::{
-    Basis, Challenge, LoginStep, PhoneNumber, Reason, ResendTo, RevalidateError, Scope, TrustDevice, UserId,
+    Basis, Challenge, Channel, LoginStep, PhoneNumber, Reason, ResendTo, RevalidateError, Scope, TrustDevice, UserId,
 };
 
 use crate::{App, PASSWORD};
@@ -164,7 +164,7 @@ async fn reset(app: &App) -> Shown {
     let root = app.sign_in("root").await?.grant;
     let administration = app.flow.administration(&app.tenant, &root).await?;
     administration.reset(&UserId::new("alice")?).await?;
-    match app.flow.revalidate(&app.tenant, &session).await {
+    match app.flow.revalidate(&app.tenant, &session, Channel::Web).await {
         Err(RevalidateError::Stale(why)) => app.terminal.say(&format!("Alice's session is over: {why}")),
         Err(RevalidateError::Fault(error)) => return Err(error.into()),
         other => return Err(format!("a reset should end the session: {other:?}").into()),

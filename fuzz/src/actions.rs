@@ -135,7 +135,7 @@ impl Play {
     }
 
     async fn begin(&mut self, who: Who, right: bool, channel: u8, device: Option<u8>) {
-        let channel = [Channel::Web, Channel::Mobile, Channel::SingleSignOn, Channel::Integration, Channel::Api]
+        let channel = [Channel::Web, Channel::Mobile, Channel::SingleSignOn, Channel::ExemptIntegration, Channel::ExemptApi]
             [usize::from(channel % 5)];
         let device = device.and_then(|nth| pick(&self.devices, nth));
         let saved = self.user(who).password_hash.unwrap();

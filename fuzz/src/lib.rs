@@ -119,7 +119,7 @@ pub fn token(data: &[u8]) {
         let login = Login { tenant, name: "alice", password: &password, channel: Channel::Web, device: Some(&device) };
         assert!(matches!(flow.begin(&login).await.unwrap(), LoginStep::CodeRequired(_)), "{text:?}");
         if let Ok(grant) = serde_json::from_slice::<SavedGrant>(data) {
-            assert!(matches!(flow.revalidate(tenant, &grant).await, Err(RevalidateError::Stale(_))), "{text:?}");
+            assert!(matches!(flow.revalidate(tenant, &grant, Channel::Web).await, Err(RevalidateError::Stale(_))), "{text:?}");
         }
         // The login that was under way is untouched.
         let step = flow.submit_code(tenant, &w.token.as_str().into(), &right, TrustDevice::No).await.unwrap();

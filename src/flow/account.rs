@@ -58,7 +58,7 @@ impl Account<'_> {
     pub async fn overview(&self) -> Result<Overview, Refused> {
         self.same_tenant()?;
         let inner = self.inner();
-        let loaded = inner.load(self.subject()).await?;
+        let loaded = inner.load_to_read(self.subject()).await?;
         let case = inner.open(self.subject(), &loaded)?;
         if let Err(denied) = case.authorize(&*inner.policy, loaded.user.as_ref(), self.grant, Need::View)? {
             if denied.reason() != Reason::NotInUse {

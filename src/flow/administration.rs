@@ -203,7 +203,7 @@ impl Administration<'_> {
     async fn entitled_to(&self, scope: Option<Scope>) -> Result<Entitled, Refused> {
         let inner = self.inner();
         let subject = Subject { tenant: self.tenant(), user: self.grant.user() };
-        let loaded = inner.load(subject).await?;
+        let loaded = inner.load_to_read(subject).await?;
         let case = inner.open(subject, &loaded)?;
         let channel = interactive(self.grant.channel());
         let standing = case.standing(&*inner.policy, loaded.user.as_ref(), self.grant, channel)?;
@@ -337,7 +337,7 @@ impl Inner {
     /// `None`: there is no such user.
     pub(super) async fn overview(&self, tenant: &TenantId, user: &UserId) -> Result<Option<Overview>, Error> {
         let subject = Subject { tenant, user };
-        let loaded = self.load(subject).await?;
+        let loaded = self.load_to_read(subject).await?;
         let case = self.open(subject, &loaded)?;
         Ok(loaded.user.as_ref().map(|user| case.overview(user)))
     }

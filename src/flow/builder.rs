@@ -52,6 +52,8 @@ const ONE_IN: u64 = 1_000;
 /// | [`sends_per_hour`](Self::sends_per_hour) | 10 |
 /// | [`sends_per_day`](Self::sends_per_day) | 20 |
 /// | [`recent_login`](Self::recent_login) | 10 minutes |
+/// | [`session_lifetime`](Self::session_lifetime) | 30 days |
+/// | [`clock_tolerance`](Self::clock_tolerance) | 30 seconds |
 /// | [`trusted_devices`](Self::trusted_devices) | off |
 /// | [`backup_codes`](Self::backup_codes) | on |
 /// | [`fall_back_to_email`](Self::fall_back_to_email) | off: the person chooses |
@@ -90,6 +92,8 @@ struct Numbers {
     sends_per_hour: u32,
     sends_per_day: u32,
     recent_login: Duration,
+    session_lifetime: Duration,
+    clock_tolerance: Duration,
     trusted_devices: Option<(Duration, u32)>,
     backup_codes: bool,
     fall_back_to_email: bool,
@@ -258,6 +262,26 @@ impl LoginFlowBuilder {
         self
     }
 
+    /// The longest time from a login to the last request of its session, however often it is renewed:
+    /// 1 minute to 400 days.
+    ///
+    /// [`LoginFlow::revalidate`] ends sessions that are older, and [`LoginFlow::sweep`] keeps for this long
+    /// the records that grants are bound to. Set it to at least what your sessions really live, or people
+    /// are logged out early.
+    pub const fn session_lifetime(mut self, longest: Duration) -> Self {
+        self.numbers.session_lifetime = longest;
+        self
+    }
+
+    /// How far apart the clocks of two nodes may be: at most 60 seconds (`I-08`).
+    ///
+    /// A clock that is behind the last step by no more than this counts as if it stood still. A clock that
+    /// is further behind ends the user's pending logins, and a session from its future is stale.
+    pub const fn clock_tolerance(mut self, tolerance: Duration) -> Self {
+        self.numbers.clock_tolerance = tolerance;
+        self
+    }
+
     /// Switches trusted devices on: how long one is trusted, from an hour to 90 days, and how many a user may have, up to 32.
     ///
     /// NIST SP 800-63B-4 (5.1) does not count a trusted device as authentication.
@@ -342,6 +366,8 @@ impl Default for Numbers {
             sends_per_hour: 10,
             sends_per_day: 20,
             recent_login: minutes(10),
+            session_lifetime: days(30),
+            clock_tolerance: seconds(30),
             trusted_devices: None,
             backup_codes: true,
             fall_back_to_email: false,
@@ -368,6 +394,8 @@ impl Numbers {
         count("sends_per_hour", self.sends_per_hour, 1, self.sends_per_day)?;
         count("sends_per_login", self.sends_per_login, 1, self.sends_per_hour.min(10))?;
         time("recent_login", self.recent_login, minutes(1), days(1))?;
+        time("session_lifetime", self.session_lifetime, minutes(1), days(400))?;
+        time("clock_tolerance", self.clock_tolerance, Duration::ZERO, seconds(60))?;
         if let Some((lifetime, per_user)) = self.trusted_devices {
             time("trusted_devices", lifetime, minutes(60), days(90))?;
             count("trusted_devices", per_user, 1, 32)?;
@@ -398,6 +426,8 @@ impl Numbers {
                 per_day: self.sends_per_day,
             },
             recent_login: self.recent_login,
+            session_lifetime: self.session_lifetime,
+            clock_tolerance: self.clock_tolerance,
             backup_enabled: self.backup_codes,
             fall_back_to_email: self.fall_back_to_email,
             devices: self

@@ -63,6 +63,25 @@ impl Inner {
         self.factors.load(subject.tenant, subject.user).await.map_err(Error::factor_store)
     }
 
+    /// Reads for a step that commits nothing, and so notices no change that comes in between.
+    ///
+    /// A re-hash is noted in the record before it is saved with the user. A user who was read after it and
+    /// a record that was read before it would look like a changed password, so that is looked at again:
+    /// the user first, then the record, which then knows every hash that the user can have.
+    pub(super) async fn load_to_read(&self, subject: Subject<'_>) -> Result<Loaded, Error> {
+        let loaded = self.load(subject).await?;
+        if loaded.user.is_none() || self.open(subject, &loaded)?.same_password() {
+            return Ok(loaded);
+        }
+        self.load_in_order(subject).await
+    }
+
+    async fn load_in_order(&self, subject: Subject<'_>) -> Result<Loaded, Error> {
+        let user = self.load_user(subject.tenant, subject.user).await?;
+        let snapshot = self.load_record(subject).await?;
+        Ok(Loaded { user, snapshot })
+    }
+
     pub(super) fn open<'a>(&'a self, subject: Subject<'a>, loaded: &Loaded) -> Result<Box<Case<'a>>, Error> {
         let now = Timestamp::now(&*self.clock)?;
         Case::open(
@@ -82,10 +101,16 @@ impl Inner {
         subject: Subject<'_>,
         mut decide: impl FnMut(&mut Case<'_>, Option<&User>) -> Result<Decision<T>, Error> + Send,
     ) -> Result<Committed<T>, Error> {
+        let mut in_order = false;
         for _ in 0..ATTEMPTS {
-            let loaded = self.load(subject).await?;
+            let loaded = if in_order { self.load_in_order(subject).await? } else { self.load(subject).await? };
             let mut case = self.open(subject, &loaded)?;
             let decision = decide(&mut case, loaded.user.as_ref())?;
+            // What commits nothing does not notice that a re-hash came in between; see `load_to_read`.
+            if !in_order && loaded.user.is_some() && !case.changed() && !case.same_password() {
+                in_order = true;
+                continue;
+            }
             if let Some(at) = self.commit(subject, case, Write::IfChanged).await? {
                 return Ok(self.act(subject, decision, loaded.user, at).await);
             }

@@ -8,6 +8,7 @@ use crate::flow::step::{LoginStep, ResendTo, TrustDevice};
 use crate::grant::{Grant, RevalidateError, SavedGrant, Staleness};
 use crate::ids::{DeviceLabel, TenantId, UserId};
 use crate::machine::{TokenKind, TokenSecret, TrustRequest, Via, read_backup_code, read_code, read_token};
+use crate::policy::Channel;
 use crate::reason::{Denied, Reason};
 use crate::secret::{BackupCode, Code, PendingToken};
 
@@ -38,13 +39,21 @@ impl LoginFlow {
             Ok(typed) => typed,
             Err(invalid) => return self.inner.refuse_input(tenant, invalid),
         };
-        let trust = match (trust, limits.devices) {
-            (TrustDevice::No, _) => None,
-            (TrustDevice::Named(_), None) => {
+        let (name, token_before) = match trust {
+            TrustDevice::No => (None, None),
+            TrustDevice::Named(name) => (Some(name), None),
+            TrustDevice::Again { name, token } => (Some(name), Some(token)),
+        };
+        let trust = match (name, limits.devices) {
+            (None, _) => None,
+            (Some(_), None) => {
                 return self.inner.refuse_input(tenant, Denied::new(Reason::TrustedDevicesOff));
             }
-            (TrustDevice::Named(label), Some(limits)) => match DeviceLabel::new(label) {
-                Ok(label) => Some(TrustRequest { label, limits }),
+            (Some(label), Some(limits)) => match DeviceLabel::new(label) {
+                Ok(label) => {
+                    let earlier = token_before.and_then(|token| read_token(TokenKind::Device, token.expose()));
+                    Some(TrustRequest { label, limits, earlier: earlier.map(|(secret, _)| secret) })
+                }
                 Err(invalid) => return self.inner.refuse_input(tenant, invalid),
             },
         };
@@ -133,6 +142,9 @@ impl LoginFlow {
     ///
     /// Everything else is an error, so that no request of a stale session passes a `?`.
     ///
+    /// `channel` is the one that this request came by, whatever the login's was: a session of a program that
+    /// needed no second factor is no session of a person at a browser (`I-35`).
+    ///
     /// The tenant is the one that the request is for; a session of another tenant does not hold there. One user look-up and one load, and no
     /// write. Ask it whenever a session is used: a new password, a disabled account or a promotion makes no event.
     ///
@@ -148,15 +160,16 @@ impl LoginFlow {
         &self,
         tenant: &TenantId,
         grant: &(impl AsRef<SavedGrant> + ?Sized),
+        channel: Channel,
     ) -> Result<Grant, RevalidateError> {
         let grant = grant.as_ref();
         if grant.tenant() != tenant {
             return Err(Staleness::OtherTenant.into());
         }
         let subject = Subject { tenant, user: grant.user() };
-        let loaded = self.inner.load(subject).await?;
+        let loaded = self.inner.load_to_read(subject).await?;
         let case = self.inner.open(subject, &loaded)?;
-        let _requirement = case.standing(&*self.inner.policy, loaded.user.as_ref(), grant, grant.channel())??;
+        let _requirement = case.standing(&*self.inner.policy, loaded.user.as_ref(), grant, channel)??;
         Ok(Grant::revalidated(grant.clone()))
     }
 

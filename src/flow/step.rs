@@ -184,13 +184,25 @@ impl Delivery {
 }
 
 /// Whether the device that gives the code is to be trusted from now on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub enum TrustDevice<'a> {
     /// It is not.
     #[default]
     No,
     /// It is, under this name of 1 to 100 bytes. The person must have asked for it.
+    ///
+    /// Where the user has as many devices as they may, the one that was not used for longest is dropped,
+    /// and the notice says so. A user with neither password hash nor security stamp gets no trusted
+    /// device: nothing would end it when the password changes.
     Named(&'a str),
+    /// The same for a browser that still holds a device token, whether or not it is trusted: the new entry
+    /// takes the place of its earlier one instead of standing beside it.
+    Again {
+        /// The name.
+        name: &'a str,
+        /// The token that the browser holds.
+        token: &'a DeviceToken,
+    },
 }
 
 /// Where another code is to go.

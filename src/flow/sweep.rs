@@ -1,7 +1,5 @@
 //! Deletion of records that hold nothing worth keeping: a resumable job that the host runs now and then.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::clock::Timestamp;
@@ -52,10 +50,9 @@ impl LoginFlow {
     /// suspension, failures and sends that still count in a budget, and for hashes of the same password that it knows. Records of earlier
     /// generations are left to [`purge`](Self::purge).
     ///
-    /// `longest_session` is the longest that a session of the application lives, from its login to its last request, however often it is
-    /// used; a record is kept for so long after it was last written, because the grants of sessions are bound to it. **Too short a
-    /// time ends sessions**: [`revalidate`](Self::revalidate) then answers [`Staleness::Reset`](crate::Staleness::Reset), as after a reset. An application whose
-    /// sessions never end does not sweep.
+    /// A record is kept for [`session_lifetime`](crate::LoginFlowBuilder::session_lifetime) after it was last
+    /// written, because the grants of sessions are bound to it. What `revalidate` takes for a session that
+    /// can still live, and what a sweep keeps for one, is the same time.
     ///
     /// Cost: one [`FactorStore::users`](crate::FactorStore::users), and for each record one load, and one conditional deletion if it goes.
     /// No lock is held over any of it.
@@ -71,7 +68,6 @@ impl LoginFlow {
     pub async fn sweep(
         &self,
         tenant: &TenantId,
-        longest_session: Duration,
         after: Option<&SweepCursor>,
         at_most: u32,
     ) -> Result<SweepProgress, Error> {
@@ -85,7 +81,7 @@ impl LoginFlow {
         let mut failed = None;
         for user in &users {
             progress.looked_at = progress.looked_at.saturating_add(1);
-            match inner.sweep_one(Subject { tenant, user }, at, longest_session).await {
+            match inner.sweep_one(Subject { tenant, user }, at).await {
                 Ok(Swept::Removed) => progress.removed = progress.removed.saturating_add(1),
                 Ok(Swept::Unreadable) => progress.unreadable = progress.unreadable.saturating_add(1),
                 Ok(Swept::Kept) => {}
@@ -118,9 +114,9 @@ enum Swept {
 
 impl Inner {
     /// Decides on the record as it is now, and deletes it only if it still is.
-    async fn sweep_one(&self, subject: Subject<'_>, at: Timestamp, longest_session: Duration) -> Result<Swept, Error> {
+    async fn sweep_one(&self, subject: Subject<'_>, at: Timestamp) -> Result<Swept, Error> {
         let snapshot = self.load_record(subject).await?;
-        match worth(&self.rules.limits, &snapshot, at, longest_session) {
+        match worth(&self.rules.limits, &snapshot, at, self.rules.limits.session_lifetime) {
             Worth::Nothing(version) => {
                 let removed = self.factors.remove_if(subject.tenant, subject.user, version).await;
                 // Written meanwhile: then it is worth something again.

@@ -8,7 +8,7 @@ use crate::event::EventKind;
 use crate::grant::{Basis, SavedGrant, Staleness};
 use crate::ids::DeviceId;
 use crate::machine::failures::Failures;
-use crate::machine::{CLOCK_TOLERANCE, Case, Decision, FailureRule, Gate};
+use crate::machine::{Case, Decision, FailureRule, Gate};
 use crate::overview::{LockState, Overview, TrustedDevice};
 use crate::policy::{Channel, PolicyContext, Requirement, Scope, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};
@@ -37,8 +37,12 @@ impl Case<'_> {
         let Some(user) = user.filter(|user| user.status == UserStatus::Active) else {
             return Ok(Err(Staleness::UserInactive));
         };
-        if self.now.plus(CLOCK_TOLERANCE) < Timestamp::from_time(grant.at()) {
+        let (at, limits) = (Timestamp::from_time(grant.at()), self.limits());
+        if self.now.plus(limits.clock_tolerance) < at {
             return Ok(Err(Staleness::ClockMoved));
+        }
+        if at.plus(limits.session_lifetime) <= self.now {
+            return Ok(Err(Staleness::Expired));
         }
         if self.epoch() != *grant.epoch() {
             return Ok(Err(Staleness::PasswordChanged));

@@ -1,5 +1,6 @@
 //! The first step: what a right or wrong password leads to.
 
+use crate::contact::Destination;
 use crate::error::Error;
 use crate::event::{CredentialsCause, EventKind};
 use crate::ids::LoginId;
@@ -12,6 +13,7 @@ use crate::password::PasswordVerified;
 use crate::policy::{Channel, Exemption, PolicyContext, Requirement, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};
 use crate::secret::DeviceToken;
+use crate::sender::NoticeKind;
 use crate::user::{PasswordHash, User, UserStatus};
 
 /// The policy was asked and said that no second factor is needed (`I-01`).
@@ -114,7 +116,12 @@ impl Case<'_> {
                 let login = LoginId::from_random(self.draw.bytes()?);
                 self.completed(password, user, login, attempt.channel, SecondFactor::Exempt(PolicyExempt(exemption)))
             }
-            Requirement::Required => self.require(user, password, attempt)?,
+            Requirement::Required => {
+                let earlier = self.adopt_address(user);
+                let mut decision = self.require(user, password, attempt)?;
+                decision.notices.extend(earlier.map(|place| (place, NoticeKind::AddressChanged)));
+                decision
+            }
         };
         Ok(decision.map(|next| FirstStep { next, write: Write::IfChanged }))
     }
@@ -164,6 +171,19 @@ impl Case<'_> {
             self.changed |= self.record.password.device_failures.succeed();
             self.deactivate();
         }
+    }
+
+    /// Notes the registered address that is used from now on. If it is another than before, what hung on
+    /// the earlier one ends (`I-30`). Answers the earlier one, to be notified.
+    fn adopt_address(&mut self, user: &User) -> Option<Destination> {
+        let earlier = self.record.address.take_if(|_| self.moved);
+        if self.moved {
+            self.moved = false;
+            self.changed = true;
+            self.deactivate();
+        }
+        self.record.address.clone_from(&user.email);
+        earlier.map(Destination::Email)
     }
 
     /// Notes another hash of the password that was just right, before it is saved with the user.

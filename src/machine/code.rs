@@ -167,15 +167,17 @@ impl Case<'_> {
         }
         self.record.code_failures.succeed();
         let verified = CodeVerified { method: destination.method() };
-        let trusted = trust.map(|request| self.trust_device(&verified, request)).transpose()?;
+        let trust = trust.filter(|_| self.may_trust());
+        let registered = trust.map(|request| self.trust_device(&verified, request)).transpose()?;
         let evidence = self.complete(&password, user, pending.login, pending.channel, SecondFactor::Code(verified));
-        let (device, trusted_id) = trusted.map(|(token, id)| (Some(token), Some(id))).unwrap_or_default();
-        let event =
-            EventKind::LoginCompleted { login: pending.login, basis: evidence.basis.clone(), trusted: trusted_id };
+        let trusted = registered.as_ref().map(|registered| registered.id);
+        let event = EventKind::LoginCompleted { login: pending.login, basis: evidence.basis.clone(), trusted };
+        let (device, dropped) =
+            registered.map(|registered| (Some(registered.token), registered.dropped)).unwrap_or_default();
         let mut decision =
             Decision::new(Next::Complete(Box::new(Completion { evidence, device, backup_code: None })), event);
         if let Some(request) = trust {
-            self.notify(&mut decision, user, NoticeKind::DeviceTrusted { label: request.label.clone() });
+            self.notify(&mut decision, user, NoticeKind::DeviceTrusted { label: request.label.clone(), dropped });
         }
         Ok(decision)
     }

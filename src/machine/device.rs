@@ -21,26 +21,38 @@ impl DeviceTrusted {
 }
 
 /// The person asks that this device be trusted. Made only where the application has switched the feature on.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct TrustRequest {
     pub(crate) label: DeviceLabel,
     pub(crate) limits: DeviceLimits,
+    /// What the browser holds of an earlier registration, which this one replaces.
+    pub(crate) earlier: Option<TokenSecret>,
+}
+
+/// A device that was registered.
+pub(super) struct Registered {
+    pub(super) token: DeviceToken,
+    pub(super) id: DeviceId,
+    /// The device that had to make room.
+    pub(super) dropped: Option<DeviceLabel>,
 }
 
 impl Case<'_> {
-    /// Registers the device that has just given a right code. Where the list is full, the one that was not used for longest goes.
-    pub(super) fn trust_device(
-        &mut self,
-        _fresh: &CodeVerified,
-        request: &TrustRequest,
-    ) -> Result<(DeviceToken, DeviceId), Error> {
+    /// Registers the device that has just given a right code. It takes the place of its own earlier entry.
+    /// Where the list is full, the one that was not used for longest goes.
+    pub(super) fn trust_device(&mut self, _fresh: &CodeVerified, request: &TrustRequest) -> Result<Registered, Error> {
         let secret = self.draw_secret()?;
         let id = DeviceId::from_random(self.draw.bytes()?);
+        if let Some(earlier) = &request.earlier {
+            let tag = self.device_tag(earlier);
+            self.record.devices.retain(|device| !device.token.matches(&tag));
+        }
+        let mut dropped = None;
         while self.record.devices.len() >= request.limits.per_user {
             let Some((at, _)) = self.record.devices.iter().enumerate().min_by_key(|(_, device)| device.used) else {
                 break;
             };
-            self.record.devices.remove(at);
+            dropped = Some(self.record.devices.remove(at).label);
         }
         let device = Device {
             id,
@@ -51,7 +63,7 @@ impl Case<'_> {
             expires: self.now.plus(request.limits.lifetime),
         };
         self.record.devices.push(device);
-        Ok((DeviceToken::new(token::write(TokenKind::Device, &secret, None)), id))
+        Ok(Registered { token: DeviceToken::new(token::write(TokenKind::Device, &secret, None)), id, dropped })
     }
 
     /// Whether this token makes a code unnecessary. Use does not prolong it.
@@ -87,9 +99,16 @@ impl Case<'_> {
         devices.filter_map(move |device| Some((device, trust_end(device, limits?)))).filter(move |(_, end)| now < *end)
     }
 
-    /// `None`: no device is trusted, since the feature is off or the password is another.
+    /// `None`: no device is trusted. The feature is off, the password or the registered address is another,
+    /// or the user has nothing that a change of password could be seen by (`I-30`).
     fn device_limits(&self) -> Option<DeviceLimits> {
-        self.limits().devices.filter(|_| self.same_password())
+        self.limits().devices.filter(|_| self.may_trust() && self.same_password() && !self.moved)
+    }
+
+    /// Whether this user can have trusted devices: not without a password hash or a security stamp, since
+    /// nothing would end them when the password changes elsewhere.
+    pub(super) fn may_trust(&self) -> bool {
+        self.has_epoch
     }
 
     fn device_tag(&self, secret: &TokenSecret) -> Tag {

@@ -21,8 +21,6 @@ mod setup;
 mod token;
 mod typing;
 
-use std::time::Duration;
-
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
@@ -53,9 +51,6 @@ pub(crate) use typing::{backup_code as read_backup_code, code as read_code};
 
 use record::Record;
 
-/// How far a clock may step back without ending logins: nodes differ by about so much.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
-
 /// What does not change from step to step.
 #[derive(Debug)]
 pub(crate) struct Rules {
@@ -77,6 +72,10 @@ pub(crate) struct Case<'a> {
     existed: bool,
     /// The epoch of the password that the user has now.
     user_epoch: Epoch,
+    /// Whether that epoch can change: of a user with neither password hash nor security stamp it cannot.
+    has_epoch: bool,
+    /// Whether the user's registered address is another than the one that was last used.
+    moved: bool,
     now: Timestamp,
     draw: Draw<'a>,
     /// Whether anything changed that must be written even if the step is refused.
@@ -141,10 +140,13 @@ impl<'a> Case<'a> {
             record,
             existed,
             user_epoch,
+            has_epoch: user.is_some_and(|user| user.password_hash.is_some() || user.security_stamp.is_some()),
+            moved: false,
             now,
             draw,
             changed: false,
         });
+        case.moved = user.is_some_and(|user| case.record.was_elsewhere(user));
         case.observe();
         Ok(case)
     }
@@ -153,7 +155,7 @@ impl<'a> Case<'a> {
     fn observe(&mut self) {
         let Self { record, now, rules, .. } = self;
         let limits = &rules.limits;
-        if now.plus(CLOCK_TOLERANCE) < record.seen {
+        if now.plus(limits.clock_tolerance) < record.seen {
             record.pending.clear();
             record.setup = None;
             record.devices.retain(|device| device.registered <= *now);
@@ -212,7 +214,7 @@ impl<'a> Case<'a> {
     ///
     /// Every hash that is known to be of that password counts: a re-hash is noted here before it is saved with the user, so that whichever
     /// of them a step has read, and whatever was interrupted, it is the same password.
-    fn same_password(&self) -> bool {
+    pub(crate) fn same_password(&self) -> bool {
         self.is_of_this_password(self.user_epoch)
     }
 

@@ -120,7 +120,8 @@ impl Case<'_> {
             .enumerate()
             .fold(None, |found, (at, pending)| if pending.token.matches(&tag) { Some(at) } else { found });
         let Some(at) = found else { return Err(over(None)) };
-        let Some(active) = user.filter(|user| user.status == UserStatus::Active) else {
+        // The next first step notes the new address and notifies the earlier one.
+        let Some(active) = user.filter(|user| user.status == UserStatus::Active && !self.moved) else {
             self.deactivate();
             return Err(over(None));
         };

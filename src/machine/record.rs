@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::contact::{Method, PhoneNumber, saved_number};
+use crate::contact::{EmailAddress, Method, PhoneNumber, saved_address, saved_number};
 use crate::error::{Document, Error};
 use crate::ids::{DeviceId, DeviceLabel, LoginId, RecordId};
 use crate::machine::failures::{Failures, is_zero};
@@ -33,6 +33,9 @@ pub(crate) struct Record {
     /// The proved number that codes go to. Without one they go to the registered email address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sms: Option<Number>,
+    /// The registered address that was last used. A change of it ends what hangs on it (`I-30`).
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "saved_address")]
+    pub(crate) address: Option<EmailAddress>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) pending: Vec<Pending>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,6 +126,7 @@ pub(crate) struct Pending {
     pub(crate) login: LoginId,
     /// Of the client's token (`I-02`).
     pub(crate) token: Tag,
+    #[serde(deserialize_with = "crate::policy::read_channel")]
     pub(crate) channel: Channel,
     pub(crate) begun: Timestamp,
     #[serde(default)]
@@ -214,6 +218,7 @@ impl Record {
                 device_failures: Failures::default(),
             },
             sms: None,
+            address: None,
             pending: Vec::new(),
             setup: None,
             code_failures: Failures::default(),
@@ -227,6 +232,12 @@ impl Record {
 
     pub(crate) fn method(&self) -> Method {
         if self.sms.is_some() { Method::Sms } else { Method::Email }
+    }
+
+    /// Whether the user's registered address is another than the one that was last used, in more than case.
+    pub(crate) fn was_elsewhere(&self, user: &User) -> bool {
+        let folded = |address: &EmailAddress| address.expose().to_lowercase();
+        self.address.as_ref().is_some_and(|known| user.email.as_ref().map(folded) != Some(folded(known)))
     }
 
     /// How many things there are in it that end by themselves.

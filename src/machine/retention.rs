@@ -64,6 +64,8 @@ impl Record {
             seen: _,
             password,
             sms,
+            // Nothing is decided by it once no device and no login hangs on it.
+            address: _,
             pending,
             setup,
             code_failures,

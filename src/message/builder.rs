@@ -241,16 +241,20 @@ fn every_kind() -> Vec<NoticeKind> {
         NoticeKind::Reset,
         NoticeKind::BackupCodeUsed,
         NoticeKind::BackupCodeMade,
+        NoticeKind::AddressChanged,
         NoticeKind::Locked { until: Some(late()) },
         NoticeKind::Locked { until: None },
     ];
-    kinds.extend(DeviceLabel::new(&"x".repeat(100)).ok().map(|label| NoticeKind::DeviceTrusted { label }));
+    kinds.extend(
+        DeviceLabel::new(&"x".repeat(100)).ok().map(|label| NoticeKind::DeviceTrusted { label, dropped: None }),
+    );
     for kind in &kinds {
         match kind {
             NoticeKind::MethodChanged { .. }
             | NoticeKind::Reset
             | NoticeKind::BackupCodeUsed
             | NoticeKind::BackupCodeMade
+            | NoticeKind::AddressChanged
             | NoticeKind::DeviceTrusted { .. }
             | NoticeKind::Locked { .. } => {}
         }

@@ -89,13 +89,25 @@ impl English {
                 format!("A new backup code for {application} was made. An earlier one no longer works."),
                 TELL,
             ),
-            NoticeKind::DeviceTrusted { .. } => (
+            NoticeKind::AddressChanged => (
+                format!("{application}: your email address was changed"),
+                format!(
+                    "Another email address was registered for your {application} account. \
+                     Codes no longer come to this address, and your trusted devices are asked for a code again."
+                ),
+                TELL,
+            ),
+            NoticeKind::DeviceTrusted { dropped, .. } => (
                 format!("{application}: a trusted device was added"),
                 match facts.device {
                     Some(name) => {
                         format!("This device can log in to {application} without a code from now on: \"{name}\".")
                     }
                     None => format!("One more device can log in to {application} without a code from now on."),
+                } + if dropped.is_some() {
+                    " The device that you had not used for longest is no longer trusted."
+                } else {
+                    ""
                 },
                 "If this was not you, change your password at once, and delete the device from your list of trusted devices.",
             ),
@@ -137,6 +149,9 @@ impl English {
             }
             NoticeKind::BackupCodeMade => {
                 format!("{application}: you have a new backup code. Not you? Tell your administrator now.")
+            }
+            NoticeKind::AddressChanged => {
+                format!("{application}: your email address was changed. Not you? Tell your administrator now.")
             }
             NoticeKind::DeviceTrusted { .. } => {
                 format!("{application}: a new device can log in without a code. Not you? Change your password now.")
@@ -183,6 +198,7 @@ const fn in_short(kind: &NoticeKind) -> &'static str {
         NoticeKind::Reset => "two-step login was reset. Unexpected? Tell your admin.",
         NoticeKind::BackupCodeUsed => "backup code was used. Not you? Change your password.",
         NoticeKind::BackupCodeMade => "new backup code was made. Not you? Tell your admin.",
+        NoticeKind::AddressChanged => "email address was changed. Not you? Tell your admin.",
         NoticeKind::DeviceTrusted { .. } => "new trusted device. Not you? Change your password.",
         NoticeKind::Locked { .. } => "too many wrong codes. Not you? Change your password.",
     }

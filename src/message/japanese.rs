@@ -86,13 +86,25 @@ impl Wording for Japanese {
                 format!("{application} の新しいバックアップコードが作られました。以前のコードは使えません。"),
                 TELL,
             ),
-            NoticeKind::DeviceTrusted { .. } => (
+            NoticeKind::AddressChanged => (
+                format!("【{application}】メールアドレスが変更されました"),
+                format!(
+                    "{application} に登録されているメールアドレスが変更されました。今後、このアドレスに認証コードは届きません。\
+                     信頼済みの端末でも、次回のログインでは認証コードが必要です。"
+                ),
+                TELL,
+            ),
+            NoticeKind::DeviceTrusted { dropped, .. } => (
                 format!("【{application}】信頼済みの端末が追加されました"),
                 match facts.device {
                     Some(name) => {
                         format!("今後、次の端末からは認証コードなしで {application} にログインできます。「{name}」")
                     }
                     None => format!("今後、新しい端末から認証コードなしで {application} にログインできます。"),
+                } + if dropped.is_some() {
+                    "登録できる台数を超えたため、最も長く使われていない端末の登録が解除されました。"
+                } else {
+                    ""
                 },
                 "お心当たりがない場合は、すぐにパスワードを変更し、信頼済みの端末の一覧からその端末を削除してください。",
             ),
@@ -127,6 +139,9 @@ impl Wording for Japanese {
             }
             NoticeKind::BackupCodeMade => {
                 format!("{application}: バックアップコードが作られました。覚えがなければ管理者に連絡を")
+            }
+            NoticeKind::AddressChanged => {
+                format!("{application}: メールアドレスが変更されました。覚えがなければ管理者に連絡を")
             }
             NoticeKind::DeviceTrusted { .. } => {
                 format!("{application}: コード不要の端末が追加されました。覚えがなければパスワード変更を")

@@ -9,7 +9,7 @@ use countersign::{
 };
 
 async fn guard(flow: &LoginFlow, tenant: &TenantId, session: &SavedGrant) {
-    flow.revalidate(tenant, session).await;
+    flow.revalidate(tenant, session, Channel::Web).await;
 }
 
 async fn account_page(account: Account<'_>, number: &PhoneNumber) -> Result<(), Refused> {

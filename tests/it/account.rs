@@ -409,7 +409,7 @@ async fn a_session_that_no_longer_holds_changes_nothing() {
     world.set_scope(Scope::EntireTenant).await;
     let stale = |result| assert_eq!(refusal(result), Reason::SessionStale);
     stale(world.flow.account(&world.acme, &exempt).overview().await.map(|_| ()));
-    let api = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Api, None).await.unwrap();
+    let api = world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap();
     stale(world.flow.account(&world.acme, &authenticated(api).grant).new_backup_code().await.map(|_| ()));
 
     let grant = world.sign_in("alice").await.grant;

@@ -32,7 +32,7 @@ async fn a_backup_code_completes_a_login_and_is_replaced_by_its_successor() {
     assert_eq!(done.grant.basis(), &Basis::BackupCode);
     assert_eq!(done.grant.amr(), ["pwd", "otp", "mfa"]);
     assert!(done.device_token.is_none());
-    assert!(world.flow.revalidate(&world.acme, &done.grant).await.is_ok());
+    assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
     let second = done.backup_code.unwrap().expose().to_owned();
     assert_ne!(second, first);
     // The person is told at the registered address.

@@ -55,6 +55,7 @@ async fn wrong_codes_stay_counted_through_a_change_of_address_and_method() {
     world.wait_for_the_spacing();
     let _ = crate::support::challenge(world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap());
     world.change(&world.alice, |user| user.email = person(&world.acme, "bob").email);
+    let challenge = world.begin("alice").await;
     world.fail_codes(&challenge.token, 1).await.denied().unwrap();
     assert_eq!(world.saved_wrong_codes(&world.alice), 3);
 }

@@ -5,8 +5,8 @@ use crate::support::wiring::Unsteady;
 use crate::support::wrapped::Wrapped;
 use crate::support::*;
 use countersign::{
-    Basis, Code, DeviceToken, LoginStep, Method, PasswordHash, PendingToken, PhoneNumber, Reason, ResendTo, Scope,
-    SetupToken, Staleness, TrustDevice, UserStatus,
+    Basis, Channel, Code, DeviceToken, LoginStep, Method, PasswordHash, PendingToken, PhoneNumber, Reason, ResendTo,
+    Scope, SetupToken, Staleness, TrustDevice, UserStatus,
 };
 use futures_lite::future::block_on;
 
@@ -138,7 +138,7 @@ async fn a_change_of_scope_applies_to_logins_under_way() {
         assert_eq!(step.denied().map(countersign::Denied::reason), expected, "{from:?} {through:?}");
         if let LoginStep::Authenticated(done) = step {
             assert_eq!(done.grant.basis(), &Basis::Code { method: Method::Email });
-            assert!(world.flow.revalidate(&world.acme, &done.grant).await.is_ok());
+            assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
         }
     }
 }
@@ -151,7 +151,7 @@ async fn a_promotion_counts_from_the_moment_it_is_made() {
     world.wait_for_the_spacing();
     let plain = authenticated(world.try_begin("alice", PASSWORD).await).grant;
     world.change(&world.alice, |user| user.system_administrator = true);
-    let validity = world.flow.revalidate(&world.acme, &plain).await.unwrap_err();
+    let validity = world.flow.revalidate(&world.acme, &plain, Channel::Web).await.unwrap_err();
     assert_eq!(validity.staleness(), Some(Staleness::SecondFactorRequired));
     assert!(world.flow.administration(&world.acme, &plain).await.is_err(), "and it administers nothing");
     let challenge = world.begin("alice").await;

@@ -111,6 +111,9 @@ fn each_time_is_refused_outside_its_bounds_by_its_name() {
     assert_eq!(refused(|b| b.password_lock(MINUTE, SECOND)), "password_lock");
     assert_eq!(refused(|b| b.send_spacing(9 * SECOND)), "send_spacing");
     assert_eq!(refused(|b| b.send_spacing(181 * SECOND)), "send_spacing");
+    assert_eq!(refused(|b| b.session_lifetime(59 * SECOND)), "session_lifetime");
+    assert_eq!(refused(|b| b.session_lifetime(400 * DAY + MILLISECOND)), "session_lifetime");
+    assert_eq!(refused(|b| b.clock_tolerance(61 * SECOND)), "clock_tolerance");
     assert_eq!(refused(|b| b.recent_login(59 * SECOND)), "recent_login");
     assert_eq!(refused(|b| b.recent_login(DAY + SECOND)), "recent_login");
     assert_eq!(refused(|b| b.trusted_devices(HOUR - SECOND, 3)), "trusted_devices");

@@ -51,9 +51,9 @@ async fn an_own_exemption_is_named_in_the_grant() {
     assert_eq!(&serde_json::from_str::<countersign::SavedGrant>(&json).unwrap(), &*done.grant);
     let _ = world.begin("bob").await;
     // I-28: a stricter policy reaches the session that is there, and the next login.
-    assert!(world.flow.revalidate(&world.acme, &done.grant).await.is_ok());
+    assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
     policy.closed.store(true, Ordering::SeqCst);
-    let stale = world.flow.revalidate(&world.acme, &done.grant).await.unwrap_err();
+    let stale = world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.unwrap_err();
     assert_eq!(stale.staleness(), Some(Staleness::SecondFactorRequired));
     let _ = world.begin("alice").await;
 }
@@ -65,11 +65,11 @@ async fn a_policy_that_fails_fails_closed() {
     let session = world.sign_in("bob").await.grant;
     let root = world.root_grant().await;
     policy.fails.store(true, Ordering::SeqCst);
-    for channel in [Channel::Web, Channel::Api, Channel::SingleSignOn] {
+    for channel in [Channel::Web, Channel::ExemptApi, Channel::SingleSignOn] {
         let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await;
         assert!(matches!(step, Err(Error::Policy { .. })));
     }
-    let revalidated = world.flow.revalidate(&world.acme, &session).await;
+    let revalidated = world.flow.revalidate(&world.acme, &session, Channel::Web).await;
     assert!(matches!(revalidated, Err(RevalidateError::Fault(Error::Policy { .. }))));
     let account = world.flow.account(&world.acme, &session);
     assert!(matches!(account.overview().await, Err(Refused::Fault(Error::Policy { .. }))));
@@ -90,7 +90,7 @@ async fn a_required_factor_on_a_channel_without_a_person_refuses_the_login() {
         }
     }
     let world = World::off_with(|b| b.policy(Always));
-    for channel in [Channel::Api, Channel::Integration, Channel::SingleSignOn] {
+    for channel in [Channel::ExemptApi, Channel::ExemptIntegration, Channel::SingleSignOn] {
         let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap();
         assert_eq!(reason(&step), Reason::NotInteractive);
     }
@@ -118,8 +118,11 @@ async fn a_policy_sees_tenant_scope_user_and_channel() {
     world.set_scope(Scope::SystemAdministratorsOnly).await;
     recording.0.lock().unwrap().clear();
     let _ = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Mobile, None).await.unwrap();
-    let _ = world.begin_as(&world.other, "bob", PASSWORD, Channel::Api, None).await.unwrap();
-    assert_eq!(*recording.0.lock().unwrap(), ["acme SystemAdministratorsOnly alice Mobile", "other DoNotUse bob Api"]);
+    let _ = world.begin_as(&world.other, "bob", PASSWORD, Channel::ExemptApi, None).await.unwrap();
+    assert_eq!(
+        *recording.0.lock().unwrap(),
+        ["acme SystemAdministratorsOnly alice Mobile", "other DoNotUse bob ExemptApi"]
+    );
 }
 
 /// Every plug-in may be chosen at run time: an `Arc` of the trait is as good as the thing itself.

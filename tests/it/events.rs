@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::steps::refusal;
 use crate::support::*;
 use countersign::{
-    Actor, Basis, Causes, CredentialsCause, DeviceId, Event, EventKind, Exemption, LoginId, LoginStep, Method,
+    Actor, Basis, Causes, Channel, CredentialsCause, DeviceId, Event, EventKind, Exemption, LoginId, LoginStep, Method,
     MethodChange, PasswordHash, PhoneNumber, Reason, ResendTo, Scope, SecretKind, SendErrorKind, Severity, TrustDevice,
     UserStatus,
 };
@@ -104,8 +104,6 @@ async fn each_entry_of_a_backup_code_is_exactly_one_event() {
     for _ in 0..5 {
         let _ = world.submit_backup(&challenge.token, WRONG_BACKUP).await;
     }
-    let pause = world.events.all().pop().unwrap().kind;
-    assert!(matches!(pause, EventKind::SecretWrong { locked_until: Some(_), suspended: false, .. }), "{pause:?}");
     assert_eq!(take(&world), ["secret_wrong"; 5]);
     let _ = world.submit_backup(&challenge.token, WRONG_BACKUP).await;
     assert_eq!(take(&world), ["step_refused"], "not compared");
@@ -141,7 +139,9 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
     take(&world);
     account.overview().await.unwrap();
     assert_eq!(take(&world), Vec::<String>::new(), "looking is no change");
-    assert!(account.use_sms(&number).await.is_err());
+    let _ = world.begin("alice").await;
+    take(&world);
+    assert!(account.use_sms(&number).await.is_err(), "the second code within the spacing was the login's");
     assert_eq!(take(&world), ["account_refused"]);
     world.wait_for_the_spacing();
     let setup = account.use_sms(&number).await.unwrap();
@@ -215,7 +215,7 @@ async fn each_administrative_operation_is_exactly_one_event() {
     administration.status(&world.alice).await.unwrap();
     administration.scope().await.unwrap();
     administration.purge_progress().await.unwrap();
-    assert!(world.flow.revalidate(&world.acme, &grant).await.is_ok());
+    assert!(world.flow.revalidate(&world.acme, &grant, Channel::Web).await.is_ok());
     assert_eq!(take(&world), Vec::<String>::new());
     administration.unlock(&world.alice).await.unwrap();
     administration.reset(&world.alice).await.unwrap();
@@ -237,7 +237,7 @@ async fn each_administrative_operation_is_exactly_one_event() {
     let _ = world.begin("alice").await;
     take(&world);
     world.clock.advance(40 * DAY);
-    assert_eq!(world.flow.sweep(&world.acme, DAY, None, 100).await.unwrap().removed, 1);
+    assert_eq!(world.flow.sweep(&world.acme, None, 100).await.unwrap().removed, 1);
     assert_eq!(take(&world), ["records_swept"]);
 }
 

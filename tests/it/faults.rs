@@ -139,7 +139,9 @@ async fn without_a_fault_each_step_does_its_work() {
 /// Attack 13 for the one decision that lets people in with a password: a policy that can't decide.
 #[tokio::test]
 async fn a_policy_that_fails_exempts_nobody() {
-    for channel in [Channel::Web, Channel::Mobile, Channel::Api, Channel::SingleSignOn, Channel::Integration] {
+    for channel in
+        [Channel::Web, Channel::Mobile, Channel::ExemptApi, Channel::SingleSignOn, Channel::ExemptIntegration]
+    {
         let world = World::off();
         let point = FaultPoint::default();
         let flow = faulty_flow(&world, &point, StandardPolicy, |b| b);

@@ -307,7 +307,7 @@ async fn guesses_at_a_new_password_count_from_zero_and_lock_again() {
     }
     assert_eq!(reason(&world.try_begin("alice", "the new one").await), Reason::InvalidCredentials);
     // What hung on the earlier password is over, also where only wrong ones came since.
-    let stale = world.flow.revalidate(&world.acme, &session.grant).await.unwrap_err();
+    let stale = world.flow.revalidate(&world.acme, &session.grant, Channel::Web).await.unwrap_err();
     assert_eq!(stale.staleness(), Some(Staleness::PasswordChanged));
 }
 
@@ -342,8 +342,8 @@ async fn logins_that_are_not_interactive_are_exempt_by_name_and_leave_everything
         let before = world.row(&world.alice);
         for (channel, exemption) in [
             (Channel::SingleSignOn, Exemption::SingleSignOn),
-            (Channel::Integration, Exemption::Integration),
-            (Channel::Api, Exemption::Api),
+            (Channel::ExemptIntegration, Exemption::Integration),
+            (Channel::ExemptApi, Exemption::Api),
         ] {
             world.calls.clear();
             world.outbox.clear();
@@ -364,7 +364,8 @@ async fn logins_that_are_not_interactive_are_exempt_by_name_and_leave_everything
 #[tokio::test]
 async fn all_channels_share_the_password_lock() {
     let world = World::new().await;
-    let channels = [Channel::Web, Channel::Mobile, Channel::SingleSignOn, Channel::Integration, Channel::Api];
+    let channels =
+        [Channel::Web, Channel::Mobile, Channel::SingleSignOn, Channel::ExemptIntegration, Channel::ExemptApi];
     for channel in channels.into_iter().chain(channels) {
         let step = world.begin_as(&world.acme, "alice", WRONG, channel, None).await.unwrap();
         assert_eq!(reason(&step), Reason::InvalidCredentials);
@@ -413,7 +414,7 @@ impl TwoFactorPolicy for Always {
 /// I-35: where nobody is there to type a code, a required code is a refusal, after the right password only.
 #[tokio::test]
 async fn a_program_that_would_need_a_code_is_refused() {
-    for channel in [Channel::SingleSignOn, Channel::Integration, Channel::Api] {
+    for channel in [Channel::SingleSignOn, Channel::ExemptIntegration, Channel::ExemptApi] {
         let world = World::off_with(|builder| builder.policy(Always));
         let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap();
         assert_eq!(reason(&step), Reason::NotInteractive);

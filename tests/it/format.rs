@@ -114,7 +114,7 @@ async fn golden() -> (World, SavedGrant, Value) {
 async fn the_golden_record_still_serves_everything_that_belongs_to_it() {
     let (world, grant, secrets) = golden().await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    assert!(world.flow.revalidate(&world.acme, &grant).await.is_ok());
+    assert!(world.flow.revalidate(&world.acme, &grant, Channel::Web).await.is_ok());
     assert_eq!(serde_json::to_value(&grant).unwrap(), serde_json::from_str::<Value>(GRANT).unwrap());
     let overview = world.flow.account(&world.acme, &grant).overview().await.unwrap();
     assert_eq!(overview.phone.unwrap().as_str(), "+81 *** **34");
@@ -272,7 +272,7 @@ async fn a_record_of_another_format_is_an_error_that_names_it() {
             .await;
             let answer = world.flow.account(&world.acme, &grant).overview().await;
             assert!(matches!(answer, Err(Refused::Fault(Error::UnsupportedFormat { .. }))));
-            let revalidated = world.flow.revalidate(&world.acme, &grant).await;
+            let revalidated = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
             assert!(matches!(revalidated, Err(RevalidateError::Fault(Error::UnsupportedFormat { .. }))));
         }
     }

@@ -200,9 +200,9 @@ async fn the_operator_changes_a_scope_with_a_reason() {
 async fn a_session_of_another_tenant_opens_nothing() {
     let world = World::new().await;
     let grant = world.sign_in("alice").await.grant;
-    assert!(world.flow.revalidate(&world.acme, &grant).await.is_ok());
+    assert!(world.flow.revalidate(&world.acme, &grant, Channel::Web).await.is_ok());
     world.calls.clear();
-    let elsewhere = world.flow.revalidate(&world.other, &grant).await.unwrap_err();
+    let elsewhere = world.flow.revalidate(&world.other, &grant, Channel::Web).await.unwrap_err();
     assert_eq!(elsewhere.staleness(), Some(Staleness::OtherTenant));
     let account = world.flow.account(&world.other, &grant);
     world.events.clear();
@@ -330,7 +330,7 @@ async fn another_user_than_the_one_asked_for_is_a_fault() {
     world.rewire(confused, world.factors.clone(), world.outbox.clone(), |builder| builder);
     let submitted = world.flow.submit_code(&world.acme, &token, &code.as_str().into(), TrustDevice::No).await;
     assert!(matches!(submitted, Err(Error::UserStore { .. })), "{submitted:?}");
-    let revalidated = world.flow.revalidate(&world.acme, &grant).await;
+    let revalidated = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
     let fault = matches!(revalidated, Err(RevalidateError::Fault(Error::UserStore { .. })));
     assert!(fault, "{revalidated:?}");
     assert_eq!(world.row(&world.alice).unwrap().version, before.version);

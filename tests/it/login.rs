@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::support::*;
-use countersign::{Basis, Delivery, Exemption, LoginStep, Method, Reason};
+use countersign::{Basis, Channel, Delivery, Exemption, LoginStep, Method, Reason};
 
 #[tokio::test]
 async fn a_password_and_the_code_from_the_message_complete_a_login() {
@@ -21,7 +21,7 @@ async fn a_password_and_the_code_from_the_message_complete_a_login() {
     assert_eq!(done.grant.tenant(), &world.acme);
     assert_eq!(done.grant.basis(), &Basis::Code { method: Method::Email });
     assert_eq!(done.grant.amr(), ["pwd", "otp", "mfa"]);
-    assert!(world.flow.revalidate(&world.acme, &done.grant).await.is_ok());
+    assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
     // I-05, I-36: neither the code nor the token serves again.
     assert_eq!(reason(&world.submit(&challenge.token, &sent.code).await), Reason::LoginOver);
     assert_eq!(world.record(&world.alice)["pending"], serde_json::Value::Null);

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::*;
 use async_trait::async_trait;
+use countersign::memory::MemoryUsers;
 use countersign::{
-    Basis, EventKind, Fault, LoginName, LoginStep, Password, PasswordAttempt, PasswordHash, PasswordVerifier, Reason,
-    RevalidateError, TenantId, TrustDevice, User, UserId, UserStatus, UserStore, Verdict,
+    Basis, Channel, EventKind, Fault, Login, LoginFlow, LoginName, LoginStep, Password, PasswordAttempt, PasswordHash,
+    PasswordVerifier, Reason, RevalidateError, Staleness, TenantId, TrustDevice, User, UserId, UserStatus, UserStore,
+    Verdict,
 };
 use futures_lite::future::block_on;
 
@@ -120,15 +122,18 @@ async fn devices_sessions_and_logins_under_way_survive_a_rehash() {
         assert_eq!(saved_hash(&world).await, format!("v{parameters}:{PASSWORD}"));
         world.wait_for_the_spacing();
         let done = authenticated(world.submit(&under_way.token, &code).await);
-        assert!(world.flow.revalidate(&world.acme, &done.grant).await.is_ok());
-        assert!(world.flow.revalidate(&world.acme, &trusted.grant).await.is_ok());
+        assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
+        assert!(world.flow.revalidate(&world.acme, &trusted.grant, Channel::Web).await.is_ok());
         let LoginStep::Authenticated(again) = world.begin_with_device("alice", &device).await else { panic!() };
         assert!(matches!(again.grant.basis(), Basis::TrustedDevice { .. }));
         world.clock.advance(15 * MINUTE);
     }
     // A password that is really another ends them all.
     world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new("v3:another")));
-    assert!(matches!(world.flow.revalidate(&world.acme, &trusted.grant).await, Err(RevalidateError::Stale(_))));
+    assert!(matches!(
+        world.flow.revalidate(&world.acme, &trusted.grant, Channel::Web).await,
+        Err(RevalidateError::Stale(_))
+    ));
     let step = world.begin_as(&world.acme, "alice", "another", countersign::Channel::Web, Some(&device)).await.unwrap();
     assert!(matches!(step, LoginStep::CodeRequired(_)));
 }
@@ -225,8 +230,78 @@ async fn a_better_hash_that_is_never_saved_ends_nothing() {
             device: Some(&device),
         };
         let LoginStep::Authenticated(done) = flow.begin(&login).await.unwrap() else { panic!() };
-        assert!(flow.revalidate(&world.acme, &done.grant).await.is_ok());
+        assert!(flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
     }
     assert_eq!(world.record(&world.alice)["password"]["rehashed"].as_array().map(Vec::len), Some(8), "bounded (I-40)");
     assert_eq!(saved_hash(&world).await, PASSWORD);
+}
+
+/// A users table that is read after the record: what another node does in between is done there.
+struct ReadLate {
+    users: MemoryUsers,
+    other: LoginFlow,
+    armed: Arc<AtomicU32>,
+}
+
+#[async_trait]
+impl UserStore for ReadLate {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+        self.users.find_by_login(tenant, name).await
+    }
+
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+        if self.armed.swap(0, Ordering::SeqCst) == 1 {
+            // The record is read first: the other half of the same read goes on.
+            futures_lite::future::yield_now().await;
+            let password = Password::new(PASSWORD);
+            let login = Login { tenant, name: "alice", password: &password, channel: Channel::Web, device: None };
+            let _ = self.other.begin(&login).await.unwrap();
+        }
+        self.users.find_by_id(tenant, user).await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        current: &PasswordHash,
+        next: &PasswordHash,
+    ) -> Result<bool, Fault> {
+        self.users.replace_password_hash(tenant, user, current, next).await
+    }
+}
+
+/// I-25: a re-hash by a login at the same moment is no change of password, for any step that commits nothing.
+#[tokio::test]
+async fn a_rehash_at_the_same_moment_ends_no_session() {
+    let verifier = Versioned::default();
+    let mut world = World::with(|b| b.password_verifier(verifier.clone()).trusted_devices(30 * DAY, 3)).await;
+    world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new(format!("v0:{PASSWORD}"))));
+    let grant = world.sign_in_and_trust("alice", "laptop").await.grant;
+    let armed = Arc::new(AtomicU32::new(0));
+    let late = ReadLate { users: world.users.clone(), other: world.flow.clone(), armed: Arc::clone(&armed) };
+    let configured = verifier.clone();
+    world.rewire(late, world.factors.clone(), world.outbox.clone(), |b| {
+        b.password_verifier(configured).trusted_devices(30 * DAY, 3)
+    });
+    let race = || {
+        world.wait_for_the_spacing();
+        verifier.current.fetch_add(1, Ordering::SeqCst);
+        armed.store(1, Ordering::SeqCst);
+    };
+    race();
+    world.flow.revalidate(&world.acme, &grant, Channel::Web).await.unwrap();
+    race();
+    assert_eq!(world.flow.account(&world.acme, &grant).overview().await.unwrap().devices.len(), 1);
+    race();
+    let status = world.flow.operator("look").unwrap().status(&world.acme, &world.alice).await.unwrap();
+    assert_eq!(status.unwrap().devices.len(), 1);
+    race();
+    assert_eq!(world.flow.account(&world.acme, &grant).revoke_devices().await.unwrap(), 1);
+    assert_eq!(armed.load(Ordering::SeqCst), 0);
+    assert_eq!(saved_hash(&world).await, format!("v4:{PASSWORD}"));
+    // Control: a change of password at that moment is one.
+    world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new("v4:another")));
+    let stale = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
+    assert!(matches!(stale, Err(RevalidateError::Stale(Staleness::PasswordChanged))));
 }

@@ -51,7 +51,7 @@ async fn starts_empty(world: &World, saved: &Saved) {
     assert_eq!(reason(&world.submit_backup(&challenge.token, &saved.backup).await), Reason::NoBackupCode);
     assert_eq!(world.charged_sends(&world.alice), 1);
     assert_eq!(
-        world.flow.revalidate(&world.acme, &saved.session).await.unwrap_err().staleness(),
+        world.flow.revalidate(&world.acme, &saved.session, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::Reset)
     );
 }
@@ -81,7 +81,7 @@ async fn administrators_only_means_the_built_in_role() {
     // I-28: the promotion counts at the next login, and for the session that is there.
     world.change(&world.alice, |user| user.system_administrator = true);
     let _ = world.begin("alice").await;
-    let stale = world.flow.revalidate(&world.acme, &done.grant).await.unwrap_err();
+    let stale = world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.unwrap_err();
     assert_eq!(stale.staleness(), Some(Staleness::SecondFactorRequired));
 }
 
@@ -93,13 +93,13 @@ async fn other_channels_are_exempt_in_every_scope() {
         world.set_scope(scope).await;
         for (channel, exemption) in [
             (Channel::SingleSignOn, Exemption::SingleSignOn),
-            (Channel::Api, Exemption::Api),
-            (Channel::Integration, Exemption::Integration),
+            (Channel::ExemptApi, Exemption::Api),
+            (Channel::ExemptIntegration, Exemption::Integration),
         ] {
             let step = world.begin_as(&world.acme, "root", PASSWORD, channel, None).await.unwrap();
             let grant = authenticated(step).grant;
             assert_eq!(grant.basis(), &Basis::Exempt { exemption });
-            assert!(world.flow.revalidate(&world.acme, &grant).await.is_ok());
+            assert!(world.flow.revalidate(&world.acme, &grant, channel).await.is_ok());
         }
         world.clock.advance(MINUTE);
     }

@@ -110,6 +110,7 @@ async fn what_a_page_says_of_a_code_is_there_only_if_one_was_sent() {
     let challenge = world.begin("alice").await;
     assert_eq!(challenge.delivery.sent(), None);
     assert_eq!(shown(&challenge), ("perhaps_sent".into(), "destination expires_at method reference state".into()));
+    let _second = world.begin("alice").await;
     let early = world.begin("alice").await;
     assert_eq!(early.delivery.sent(), None);
     assert_eq!(shown(&early), ("not_made".into(), "denied state".into()));

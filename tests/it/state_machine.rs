@@ -53,6 +53,11 @@ struct System<const FAULT: u8> {
 
 impl<const FAULT: u8> System<FAULT> {
     fn new() -> Self {
+        // Longer than any story: the reference knows no end of a session by its age.
+        Self::with_sessions(400 * DAY)
+    }
+
+    fn with_sessions(lifetime: Duration) -> Self {
         let runtime = Builder::new_current_thread().build().unwrap();
         let numbers = |builder: LoginFlowBuilder| {
             builder
@@ -67,6 +72,7 @@ impl<const FAULT: u8> System<FAULT> {
                 .sends_per_hour(3)
                 .sends_per_day(4)
                 .trusted_devices(DAY, 2)
+                .session_lifetime(lifetime)
                 .policy(FaultyPolicy::<FAULT>)
         };
         let mut world = World::off_with(numbers);
@@ -207,10 +213,12 @@ impl<const FAULT: u8> System<FAULT> {
             Act::RevokeDevices { session } => {
                 or_denied(flow.account(&tenant, &self.sessions[session]).revoke_devices().await.map(|_| Answer::Done))
             }
-            Act::Revalidate { session } => match flow.revalidate(&tenant, &self.sessions[session]).await {
-                Ok(_) => Answer::Valid,
-                Err(error) => Answer::Stale(error.staleness().unwrap()),
-            },
+            Act::Revalidate { session } => {
+                match flow.revalidate(&tenant, &self.sessions[session], self.sessions[session].channel()).await {
+                    Ok(_) => Answer::Valid,
+                    Err(error) => Answer::Stale(error.staleness().unwrap()),
+                }
+            }
             Act::SetScope(tenant, scope) => {
                 self.set_scope(tenant, scope).await;
                 Answer::Done

@@ -13,8 +13,8 @@ use crate::support::wrapped::{Wrapped, Wraps};
 use crate::support::*;
 use async_trait::async_trait;
 use countersign::{
-    Commit, EventKind, Expected, FactorStore, Fault, Generation, LoginFlow, LoginName, LoginStep, Reason, Saved,
-    SavedGrant, Scope, Snapshot, Staleness, SweepCursor, SweepProgress, TenantId, UserId, Version,
+    Channel, Commit, EventKind, Expected, FactorStore, Fault, Generation, LoginFlow, LoginName, LoginStep, Reason,
+    Saved, SavedGrant, Scope, Snapshot, Staleness, SweepCursor, SweepProgress, TenantId, UserId, Version,
 };
 use tokio::sync::Barrier;
 
@@ -36,7 +36,7 @@ async fn left_alone(people: usize) -> World {
 }
 
 async fn sweep(world: &World) -> SweepProgress {
-    world.flow.sweep(&world.acme, SESSION, None, 5_000).await.unwrap()
+    world.flow.sweep(&world.acme, None, 5_000).await.unwrap()
 }
 
 fn numbers(progress: &SweepProgress) -> (u64, u64, u64, bool) {
@@ -44,7 +44,7 @@ fn numbers(progress: &SweepProgress) -> (u64, u64, u64, bool) {
 }
 
 async fn standing(world: &World, grant: &SavedGrant) -> Option<Staleness> {
-    let answer = world.flow.revalidate(grant.tenant(), grant).await;
+    let answer = world.flow.revalidate(grant.tenant(), grant, Channel::Web).await;
     answer.err().map(|error| error.staleness().unwrap())
 }
 
@@ -74,8 +74,8 @@ async fn a_record_stays_as_long_as_a_session_can_be_bound_to_it() {
     assert_eq!(standing(&world, &grant).await, None);
     world.clock.advance(Duration::from_millis(1));
     assert_eq!(numbers(&sweep(&world).await), (1, 1, 0, true));
-    // What it costs to say too short a time.
-    assert_eq!(standing(&world, &grant).await, Some(Staleness::Reset));
+    // The session ends by the same number, so that none is ended by a sweep.
+    assert_eq!(standing(&world, &grant).await, Some(Staleness::Expired));
 }
 
 /// Grants are bound to the hash that the password had first. They are written nowhere where no second factor is needed.
@@ -101,11 +101,11 @@ async fn a_record_that_knows_other_hashes_of_the_password_stays() {
 /// I-10, I-11, I-12, I-15, I-29, I-31: each of these alone keeps a record, for as long as it counts.
 #[tokio::test]
 async fn what_is_worth_something_stays() {
-    let world = left_alone(1).await;
-    let alice = &world.alice;
+    let mut world = left_alone(1).await;
+    let alice = world.alice.clone();
     let kept = async |what: &str| {
         assert_eq!(numbers(&sweep(&world).await).1, 0, "{what} is worth keeping");
-        world.factors.remove(&world.acme, alice).await.unwrap();
+        world.factors.remove(&world.acme, &alice).await.unwrap();
         world.clock.advance(DAY);
     };
     world.factors.remove(&world.acme, &user_id("user00")).await.unwrap();
@@ -135,20 +135,23 @@ async fn what_is_worth_something_stays() {
     let challenge = world.begin("alice").await;
     let _ = world.submit(&challenge.token, &world.wrong_code()).await;
     let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
-    let short = async |session| world.flow.sweep(&world.acme, session, None, 10).await.unwrap().removed;
+    world.restarted(|b| b.session_lifetime(DAY));
+    let swept = async |world: &World| world.flow.sweep(&world.acme, None, 10).await.unwrap().removed;
     world.clock.advance(30 * DAY - Duration::from_secs(1));
-    assert_eq!(short(DAY).await, 0, "a wrong code within 30 days");
+    assert_eq!(swept(&world).await, 0, "a wrong code within 30 days");
     world.clock.advance(Duration::from_secs(1));
-    assert_eq!(short(DAY).await, 1);
+    assert_eq!(swept(&world).await, 1);
 
     // A send, for a day, and a login under way, for ten minutes.
+    world.restarted(|b| b.session_lifetime(MINUTE));
     let challenge = world.begin("alice").await;
-    assert_eq!(short(Duration::ZERO).await, 0, "a login under way");
+    world.clock.advance(MINUTE);
+    assert_eq!(swept(&world).await, 0, "a login under way");
     let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
-    world.clock.advance(DAY - Duration::from_secs(1));
-    assert_eq!(short(Duration::ZERO).await, 0, "a send within a day");
+    world.clock.advance(DAY - MINUTE - Duration::from_secs(1));
+    assert_eq!(swept(&world).await, 0, "a send within a day");
     world.clock.advance(Duration::from_secs(1));
-    assert_eq!(short(Duration::ZERO).await, 1);
+    assert_eq!(swept(&world).await, 1);
 }
 
 /// I-17, I-40: the records of unknown names count on. There are at most 256 in a tenant.
@@ -163,11 +166,11 @@ async fn records_of_unknown_names_stay() {
     let progress = sweep(&world).await;
     assert_eq!((progress.looked_at, progress.removed), (records as u64, 0));
     // They are pages like any other: the cursor is one of their ids, saved and read back.
-    let first = world.flow.sweep(&world.acme, SESSION, None, 1).await.unwrap();
+    let first = world.flow.sweep(&world.acme, None, 1).await.unwrap();
     let cursor = serde_json::to_string(&first.next).unwrap();
     assert!(cursor.contains("~phantom~"), "{cursor}");
     let cursor: SweepCursor = serde_json::from_str(&cursor).unwrap();
-    let rest = world.flow.sweep(&world.acme, SESSION, Some(&cursor), 5_000).await.unwrap();
+    let rest = world.flow.sweep(&world.acme, Some(&cursor), 5_000).await.unwrap();
     assert_eq!(rest.looked_at, records as u64 - 1);
 }
 
@@ -176,7 +179,7 @@ async fn it_goes_in_batches_and_can_be_resumed() {
     let world = left_alone(5).await;
     let mut after: Option<SweepCursor> = None;
     for expected in [(2, 2, 0, false), (2, 2, 0, false), (1, 1, 0, true)] {
-        let batch = world.flow.sweep(&world.acme, SESSION, after.as_ref(), 2).await.unwrap();
+        let batch = world.flow.sweep(&world.acme, after.as_ref(), 2).await.unwrap();
         assert_eq!(numbers(&batch), expected);
         let saved = serde_json::to_string(&batch).unwrap();
         after = serde_json::from_str::<SweepProgress>(&saved).unwrap().next;
@@ -184,10 +187,10 @@ async fn it_goes_in_batches_and_can_be_resumed() {
     assert_eq!(world.factors.records(&world.acme), 0);
     // A batch has at least one record.
     let world = left_alone(2).await;
-    assert_eq!(numbers(&world.flow.sweep(&world.acme, SESSION, None, 0).await.unwrap()), (1, 1, 0, false));
-    let other = world.flow.sweep(&world.other, SESSION, None, 9).await.unwrap();
+    assert_eq!(numbers(&world.flow.sweep(&world.acme, None, 0).await.unwrap()), (1, 1, 0, false));
+    let other = world.flow.sweep(&world.other, None, 9).await.unwrap();
     assert_eq!(numbers(&other), (0, 0, 0, true));
-    assert_eq!(numbers(&world.flow.sweep(&tenant("unknown"), SESSION, None, 9).await.unwrap()), (0, 0, 0, true));
+    assert_eq!(numbers(&world.flow.sweep(&tenant("unknown"), None, 9).await.unwrap()), (0, 0, 0, true));
 }
 
 /// I-27: what a purge deletes is its to count.
@@ -211,7 +214,7 @@ async fn records_of_an_earlier_generation_are_left_to_the_purge() {
         assert_eq!(changed, Commit::Written);
     });
     let flow = flow_over(&world, store, |b| b);
-    assert_eq!(numbers(&flow.sweep(&world.acme, SESSION, None, 9).await.unwrap()), (1, 0, 0, true));
+    assert_eq!(numbers(&flow.sweep(&world.acme, None, 9).await.unwrap()), (1, 0, 0, true));
 }
 
 /// I-37: damage is counted, and neither deleted nor in the way of the others.
@@ -227,16 +230,17 @@ async fn unreadable_records_are_left_and_counted() {
     let damaged = Saved { document: "{}".into(), version: Version::from_bytes([8; 16]), ..settings.clone() };
     let written = world.factors.change_settings(&world.acme, Some(settings.version), &damaged).await.unwrap();
     assert_eq!(written, Commit::Written);
-    assert!(world.flow.sweep(&world.acme, SESSION, None, 9).await.is_err());
+    assert!(world.flow.sweep(&world.acme, None, 9).await.is_err());
 }
 
 /// A clock that is behind what was decided last makes nothing old.
 #[tokio::test]
 async fn a_clock_that_went_back_keeps_everything() {
-    let world = left_alone(2).await;
+    let mut world = left_alone(2).await;
     world.clock.set(world.now() - SESSION - DAY);
-    for longest_session in [Duration::ZERO, SESSION, Duration::MAX] {
-        let progress = world.flow.sweep(&world.acme, longest_session, None, 9).await.unwrap();
+    for longest_session in [MINUTE, SESSION, 400 * DAY] {
+        world.restarted(|b| b.session_lifetime(longest_session));
+        let progress = world.flow.sweep(&world.acme, None, 9).await.unwrap();
         assert_eq!(numbers(&progress), (2, 0, 0, true));
     }
 }
@@ -254,23 +258,23 @@ async fn it_can_break_or_stop_at_every_call_and_be_resumed() {
             world.clock.advance(SESSION);
             world.events.clear();
             point.arm(number, when);
-            let first = flow.sweep(&world.acme, SESSION, None, 9).await;
+            let first = flow.sweep(&world.acme, None, 9).await;
             broken += usize::from(first.is_err());
             if number > 12 {
                 assert!(broken >= 12, "{broken}");
                 return;
             }
             point.disarm();
-            let _ = flow.sweep(&world.acme, SESSION, None, 9).await.unwrap();
+            let _ = flow.sweep(&world.acme, None, 9).await.unwrap();
             assert!(world.row(&user_id("user00")).is_some() && world.row(&user_id("user01")).is_none());
         }
         let world = left_alone(2).await;
         let point = FaultPoint::default();
         let flow = faulty_flow(&world, &point, countersign::StandardPolicy, |b| b);
         point.wait_at_each_call();
-        let _dropped = poll_then_drop(number, flow.sweep(&world.acme, SESSION, None, 9));
+        let _dropped = poll_then_drop(number, flow.sweep(&world.acme, None, 9));
         point.disarm();
-        let _ = flow.sweep(&world.acme, SESSION, None, 9).await.unwrap();
+        let _ = flow.sweep(&world.acme, None, 9).await.unwrap();
         assert_eq!(world.factors.records(&world.acme), 0);
     }
 }
@@ -341,7 +345,7 @@ async fn charged_in_between(point: &'static str, careless: bool) -> Option<u64> 
         assert_eq!(reason(&flow.begin(&login).await.unwrap()), Reason::InvalidCredentials);
     });
     let flow = flow_over(&world, Wrapped(Overlapping::over(store.clone(), careless)), |b| b);
-    let _progress = flow.sweep(&world.acme, SESSION, None, 9).await.unwrap();
+    let _progress = flow.sweep(&world.acme, None, 9).await.unwrap();
     assert!(store.is_done());
     world.row(&user_id("user00"))?;
     world.record(&user_id("user00"))["password"]["failures"]["streak"].as_u64()
@@ -371,7 +375,7 @@ async fn storm(seed: u64, careless: bool) -> (u64, u64) {
             barrier.wait().await;
             for _ in 0..6 {
                 if task % 2 == 0 {
-                    let _progress = flow.sweep(&acme, SESSION, None, 9).await.unwrap();
+                    let _progress = flow.sweep(&acme, None, 9).await.unwrap();
                     continue;
                 }
                 let (password, channel) = ("wrong".into(), countersign::Channel::Web);
@@ -415,7 +419,7 @@ async fn no_charge_is_lost_to_sweeps_at_the_same_moment() {
 async fn sweeping_every_hour_gives_a_guesser_nothing() {
     let mut came_to = Vec::new();
     for sweeps in [false, true] {
-        let world = World::new().await;
+        let world = World::with(|b| b.session_lifetime(MINUTE)).await;
         let _ = world.sign_in("bob").await;
         let (mut learned, mut most_sent, mut swept) = (0, 0, 0);
         for _day in 0..60 {
@@ -433,7 +437,7 @@ async fn sweeping_every_hour_gives_a_guesser_nothing() {
                     let _step = world.submit(&challenge.token, &world.outbox.last_code()).await;
                 }
                 if sweeps {
-                    let progress = world.flow.sweep(&world.acme, Duration::ZERO, None, 5_000).await.unwrap();
+                    let progress = world.flow.sweep(&world.acme, None, 5_000).await.unwrap();
                     swept += progress.removed;
                 }
             }

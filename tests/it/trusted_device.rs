@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use crate::support::*;
 use countersign::{
-    Basis, Channel, DeviceToken, LoginStep, NoticeKind, PasswordHash, Reason, Scope, Staleness, TrustDevice, UserStatus,
+    Basis, Channel, Destination, DeviceToken, EmailAddress, LoginStep, NoticeKind, PasswordHash, Reason, Scope,
+    Staleness, TrustDevice, UserStatus, VouchedLogin,
 };
 
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -57,7 +58,7 @@ async fn a_trusted_device_skips_the_code_and_nothing_else() {
     let registered = world.sign_in_and_trust("alice", "Office laptop").await;
     assert_eq!(registered.grant.amr(), ["pwd", "otp", "mfa"]);
     let token = registered.device_token.unwrap();
-    let [(_, NoticeKind::DeviceTrusted { label })] = &world.outbox.notices()[..] else { panic!() };
+    let [(_, NoticeKind::DeviceTrusted { label, .. })] = &world.outbox.notices()[..] else { panic!() };
     assert_eq!(label.as_str(), "Office laptop");
     // I-21: saved as a tag.
     let saved = world.factors.record(&world.acme, &world.alice).unwrap();
@@ -74,7 +75,7 @@ async fn a_trusted_device_skips_the_code_and_nothing_else() {
     assert_eq!(listed.last_used_at - listed.registered_at, DAY);
     assert_eq!(listed.expires_at - listed.registered_at, LIFETIME);
     assert_eq!(world.outbox.attempts(), sends, "no code was sent");
-    assert!(world.flow.revalidate(&world.acme, &done.grant).await.is_ok());
+    assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
     // I-29: it replaces only the code.
     let wrong = world.begin_as(&world.acme, "alice", "wrong", Channel::Web, Some(&token)).await.unwrap();
     assert_eq!(reason(&wrong), Reason::InvalidCredentials);
@@ -167,7 +168,7 @@ async fn a_shorter_configured_lifetime_holds_for_devices_that_were_there_before(
     assert_eq!(listed.expires_at - listed.registered_at, 10 * DAY);
     world.clock.advance(31 * MINUTE);
     assert_eq!(
-        world.flow.revalidate(&world.acme, &grant).await.unwrap_err().staleness(),
+        world.flow.revalidate(&world.acme, &grant, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::DeviceRevoked)
     );
     assert!(!is_skipped(&world, &token).await);
@@ -183,7 +184,7 @@ async fn switching_the_feature_off_ends_the_trust_of_every_device() {
     let session = authenticated(world.begin_with_device("alice", &token).await).grant;
     world.restarted(|b| b);
     assert_eq!(
-        world.flow.revalidate(&world.acme, &session).await.unwrap_err().staleness(),
+        world.flow.revalidate(&world.acme, &session, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::DeviceRevoked)
     );
     let LoginStep::CodeRequired(challenge) = world.begin_with_device("alice", &token).await else { panic!() };
@@ -199,7 +200,7 @@ async fn a_password_change_ends_it() {
     let session = authenticated(world.begin_with_device("alice", &token).await).grant;
     world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new("another")));
     assert_eq!(
-        world.flow.revalidate(&world.acme, &session).await.unwrap_err().staleness(),
+        world.flow.revalidate(&world.acme, &session, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::PasswordChanged)
     );
     let status = world.flow.operator("look").unwrap().status(&world.acme, &world.alice).await.unwrap().unwrap();
@@ -305,7 +306,7 @@ async fn its_owner_revokes_one_or_all() {
     account.revoke_device(listed[0].id).await.unwrap();
     assert_eq!(crate::support::steps::refusal(account.revoke_device(listed[0].id).await), Reason::NotFound);
     assert_eq!(
-        world.flow.revalidate(&world.acme, &session).await.unwrap_err().staleness(),
+        world.flow.revalidate(&world.acme, &session, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::DeviceRevoked)
     );
     world.wait_for_the_spacing();
@@ -333,17 +334,6 @@ async fn a_full_list_gives_up_the_device_that_was_not_used_for_longest() {
         assert_eq!(is_skipped(&world, token).await, kept);
         world.wait_for_the_spacing();
     }
-}
-
-/// I-11: it does not lead around a suspension.
-#[tokio::test]
-async fn a_suspended_second_factor_asks_for_an_administrator() {
-    let world = World::with(|b| b.trusted_devices(LIFETIME, 3).suspend_after(5)).await;
-    let token = device(&world, "laptop").await;
-    let _ = world.lock_codes("alice").await;
-    assert_eq!(reason(&world.begin_with_device("alice", &token).await), Reason::Suspended);
-    world.clock.advance(20 * DAY);
-    assert_eq!(reason(&world.begin_with_device("alice", &token).await), Reason::Suspended);
 }
 
 /// I-14: the owner's own device is not hit by somebody else's guesses.
@@ -420,7 +410,7 @@ async fn strangers_do_not_lock_out_a_trusted_device() {
     assert_eq!(streaks(), [10, 0]);
     world.calls.clear();
     let _done = authenticated(with(PASSWORD, Some(&token)).await);
-    assert_eq!(world.calls.all(), ["find_by_login", "find_by_id", "load", "commit"]);
+    assert_eq!(world.calls.all(), ["find_by_login", "verify", "find_by_id", "load", "commit"]);
     assert_eq!(streaks(), [10, 0], "the strangers' count stays");
 
     // The device's own budget: ten, then locked, whatever the strangers do.
@@ -462,4 +452,95 @@ async fn a_suspended_user_comes_in_by_a_trusted_device() {
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::Suspended);
     assert!(is_skipped(&world, &token).await);
     assert_eq!(world.saved_wrong_codes(&world.alice), 5);
+}
+
+/// I-30: another registered address ends trusted devices and logins under way, and the earlier place is
+/// notified. Another spelling of the same address ends nothing.
+#[tokio::test]
+async fn a_changed_address_ends_devices_and_logins_and_notifies_the_earlier_place() {
+    let address = |text: &str| Some(EmailAddress::new(text).unwrap());
+    let world = world().await;
+    let token = device(&world, "laptop").await;
+    assert_eq!(world.record(&world.alice)["address"], "alice@example.com");
+    world.change(&world.alice, |user| user.email = address("Alice@Example.COM"));
+    assert!(is_skipped(&world, &token).await, "another spelling");
+
+    let under_way = world.begin("alice").await;
+    let code = world.outbox.last_code();
+    world.outbox.clear();
+    world.change(&world.alice, |user| user.email = address("mallory@example.net"));
+    assert_eq!(reason(&world.submit(&under_way.token, &code).await), Reason::LoginOver);
+    let operator = world.flow.operator("look").unwrap();
+    assert!(operator.status(&world.acme, &world.alice).await.unwrap().unwrap().devices.is_empty());
+    world.wait_for_the_spacing();
+    assert!(matches!(world.begin_with_device("alice", &token).await, LoginStep::CodeRequired(_)));
+    let [(Destination::Email(to), NoticeKind::AddressChanged)] = &world.outbox.notices()[..] else {
+        panic!("{:?}", world.outbox.notices())
+    };
+    assert_eq!(to.expose(), "Alice@Example.COM");
+    assert_eq!(world.record(&world.alice)["address"], "mallory@example.net");
+    assert_eq!(saved_devices(&world), 0);
+    // Once is enough, and the device stays dead when the change is undone.
+    world.outbox.clear();
+    world.wait_for_the_spacing();
+    let _ = world.begin("alice").await;
+    assert!(world.outbox.notices().is_empty());
+    world.change(&world.alice, |user| user.email = address("alice@example.com"));
+    assert!(!is_skipped(&world, &token).await);
+}
+
+/// I-30: nothing would end the device of a user with neither password hash nor security stamp when their
+/// password changes elsewhere. The login completes without one.
+#[tokio::test]
+async fn a_user_without_an_epoch_gets_no_trusted_device() {
+    let world = world().await;
+    for (stamp, trusted) in [(None, false), (Some("1"), true)] {
+        world.change(&world.alice, |user| {
+            user.password_hash = None;
+            user.security_stamp = stamp.map(str::to_owned);
+        });
+        let login = VouchedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
+        let challenge = crate::support::challenge(world.flow.begin_with_vouched_password(&login).await.unwrap());
+        let code = world.outbox.last_code().into();
+        let named = TrustDevice::Named("laptop");
+        let done = world.flow.submit_code(&world.acme, &challenge.token, &code, named).await.unwrap();
+        assert_eq!(authenticated(done).device_token.is_some(), trusted, "{stamp:?}");
+        assert_eq!(saved_devices(&world), usize::from(trusted), "{stamp:?}");
+        world.wait_for_the_spacing();
+    }
+}
+
+/// A browser that registers again takes its own earlier place, and what is dropped at the cap is said.
+#[tokio::test]
+async fn the_same_browser_replaces_its_own_entry_and_a_drop_is_said() {
+    let world = world().await;
+    let first = device(&world, "laptop").await;
+    let again = async |name: &str, token: &DeviceToken| {
+        let challenge = world.begin("alice").await;
+        let code = world.outbox.last_code().into();
+        let trust = TrustDevice::Again { name, token };
+        let done = world.flow.submit_code(&world.acme, &challenge.token, &code, trust).await.unwrap();
+        world.wait_for_the_spacing();
+        authenticated(done).device_token.unwrap()
+    };
+    let second = again("laptop", &first).await;
+    assert_eq!(saved_devices(&world), 1);
+    assert!(!is_skipped(&world, &first).await, "the earlier token is dead");
+    world.wait_for_the_spacing();
+    assert!(is_skipped(&world, &second).await);
+    // A token of somebody else replaces nothing.
+    let bobs = world.sign_in_and_trust("bob", "phone").await.device_token.unwrap();
+    let _third = again("phone", &bobs).await;
+    let _fourth = device(&world, "tablet").await;
+    assert_eq!(saved_devices(&world), 3);
+    world.outbox.clear();
+    world.clock.advance(MINUTE);
+    assert!(is_skipped(&world, &second).await);
+    let _fifth = device(&world, "television").await;
+    assert_eq!(saved_devices(&world), 3);
+    let [(_, NoticeKind::DeviceTrusted { dropped: Some(dropped), .. })] = &world.outbox.notices()[..] else {
+        panic!("{:?}", world.outbox.notices())
+    };
+    assert_eq!(dropped.as_str(), "phone", "the one that was not used for longest");
+    assert!(is_skipped(&world, &second).await);
 }

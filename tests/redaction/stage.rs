@@ -300,7 +300,7 @@ impl Stage {
             }
             "sweep" => {
                 self.world.clock.advance(40 * DAY);
-                let swept = flow.sweep(&acme, DAY, None, 100).await;
+                let swept = flow.sweep(&acme, None, 100).await;
                 assert!(swept.as_ref().map_or(true, |swept| swept.removed > 0), "there is something to delete");
                 self.note_fault(&swept)
             }
@@ -316,7 +316,7 @@ impl Stage {
         let account = flow.account(&acme, &grant);
         let token = SetupToken::new(&*self.setup_token);
         match operation {
-            "revalidate" => self.note_fault(&flow.revalidate(&acme, &grant).await),
+            "revalidate" => self.note_fault(&flow.revalidate(&acme, &grant, Channel::Web).await),
             "overview" => {
                 let overview = account.overview().await;
                 if let Ok(overview) = &overview {

@@ -174,7 +174,7 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
         8 => step(&flow.submit_backup_code(acme, &token, &WRONG_BACKUP.into()).await),
         9 => step(&flow.resend(acme, &token, ResendTo::Same).await),
         10 => flow.cancel(acme, &token).await.map_or(Came::Fault, |()| Came::SomethingElse),
-        11 => match flow.revalidate(&world.acme, &stage.grant).await {
+        11 => match flow.revalidate(&world.acme, &stage.grant, Channel::Web).await {
             Err(RevalidateError::Fault(_)) => Came::Fault,
             _ => Came::SomethingElse,
         },
@@ -211,7 +211,7 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
             assert_eq!(switch_off(&world.flow, stage).await, Came::SomethingElse);
             flow.purge(acme, 100).await.map_or(Came::Fault, |_| Came::SomethingElse)
         }
-        38 => flow.sweep(acme, 30 * DAY, None, 100).await.map_or(Came::Fault, |_| Came::SomethingElse),
+        38 => flow.sweep(acme, None, 100).await.map_or(Came::Fault, |_| Came::SomethingElse),
         _ => {
             world.change(&world.bob, |user| {
                 user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}")));

@@ -65,7 +65,7 @@ async fn erase(address: &str) {
         world.clock.advance(later);
         let (mut after, mut looked_at, mut gone) = (None, 0, 0);
         loop {
-            let batch = world.flow.sweep(tenant, 2 * DAY, after.as_ref(), 7).await.unwrap();
+            let batch = world.flow.sweep(tenant, after.as_ref(), 7).await.unwrap();
             assert_eq!(batch.unreadable, 0);
             (looked_at, gone, after) = (looked_at + batch.looked_at, gone + batch.removed, batch.next);
             if after.is_none() {

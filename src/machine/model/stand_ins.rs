@@ -47,6 +47,8 @@ pub(in crate::machine) fn rules() -> Rules {
         },
         sends: SendRule { spacing: SPACING, per_login: SENDS_PER_LOGIN, per_hour: 3, per_day: 4 },
         recent_login: RECENT_LOGIN,
+        session_lifetime: Duration::from_secs(400 * 24 * 60 * 60),
+        clock_tolerance: Duration::from_secs(5),
         backup_enabled: true,
         fall_back_to_email: false,
         devices: Some(DeviceLimits { lifetime: DEVICE_LIFETIME, per_user: 4 }),

@@ -319,6 +319,7 @@ impl Focus {
                 let trust = trust.then(|| TrustRequest {
                     label: DeviceLabel::new("laptop").unwrap(),
                     limits: self.rules.limits.devices.unwrap(),
+                    earlier: None,
                 });
                 (next(case.submit_code(&token(slot), &typed, trust.as_ref(), user)?), false)
             }

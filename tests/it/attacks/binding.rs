@@ -117,7 +117,7 @@ async fn second_step_skipped() {
     let by_device = authenticated(world.begin_with_device("alice", &device).await);
     let text = serde_json::to_string(&by_device.grant).unwrap();
     let session: SavedGrant = serde_json::from_str(&text).unwrap();
-    assert!(world.flow.revalidate(&world.acme, &session).await.is_ok());
+    assert!(world.flow.revalidate(&world.acme, &session, Channel::Web).await.is_ok());
     // Control: a policy that exempts everybody, so that the pending token is as good as a device.
     world.restarted(|b| b.trusted_devices(30 * DAY, 3).policy(Nowhere));
     let _ = authenticated(world.begin_with_device("alice", &DeviceToken::new(pending)).await);
@@ -304,7 +304,7 @@ async fn response_tampering() {
         assert_eq!(reason(&world.submit(&format!("csp1.{altered}").into(), &code).await), Reason::LoginOver);
     }
     // A session without a second factor that is made to claim one, or another user, where one is required.
-    let step = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Api, None).await.unwrap();
+    let step = world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap();
     let exempt = serde_json::to_value(authenticated(step).grant).unwrap();
     for (field, value) in [
         ("basis", serde_json::json!({ "kind": "code", "method": "email" })),
@@ -317,16 +317,19 @@ async fn response_tampering() {
         forged["record"] = serde_json::Value::Null;
         forged[field] = value;
         let Ok(forged) = serde_json::from_value::<SavedGrant>(forged) else { panic!("{field} is read") };
-        assert!(matches!(world.flow.revalidate(&world.acme, &forged).await, Err(RevalidateError::Stale(_))), "{field}");
+        assert!(
+            matches!(world.flow.revalidate(&world.acme, &forged, Channel::Web).await, Err(RevalidateError::Stale(_))),
+            "{field}"
+        );
     }
     // The answer as it was is good.
     let done = authenticated(world.submit(&challenge.token, &code).await);
     let kept = serde_json::from_value::<SavedGrant>(serde_json::to_value(&done.grant).unwrap()).unwrap();
-    assert!(world.flow.revalidate(&world.acme, &kept).await.is_ok());
+    assert!(world.flow.revalidate(&world.acme, &kept, Channel::Web).await.is_ok());
     // Control: a policy that exempts everybody, so that whatever a session claims of its second factor holds.
     world.restarted(|b| b.policy(Nowhere));
     let mut forged = exempt;
     (forged["channel"], forged["basis"]) = ("web".into(), serde_json::json!({ "kind": "backup_code" }));
     let forged = serde_json::from_value::<SavedGrant>(forged).unwrap();
-    assert!(world.flow.revalidate(&world.acme, &forged).await.is_ok());
+    assert!(world.flow.revalidate(&world.acme, &forged, Channel::Web).await.is_ok());
 }

@@ -111,13 +111,13 @@ async fn single_sign_on_bypass() {
     let mut as_web = serde_json::to_value(grant.grant).unwrap();
     as_web["channel"] = "web".into();
     let as_web: SavedGrant = serde_json::from_value(as_web).unwrap();
-    let stale = world.flow.revalidate(&world.acme, &as_web).await.unwrap_err();
+    let stale = world.flow.revalidate(&world.acme, &as_web, Channel::Web).await.unwrap_err();
     assert_eq!(stale.staleness(), Some(Staleness::SecondFactorRequired));
     // A login with a code is worth what it says.
     assert!(done.grant.has_second_factor() && world.flow.account(&world.acme, &done.grant).overview().await.is_ok());
     // Control: a policy that exempts everybody, by which such a session holds.
     world.restarted(|b| b.policy(Nowhere));
-    assert!(world.flow.revalidate(&world.acme, &as_web).await.is_ok());
+    assert!(world.flow.revalidate(&world.acme, &as_web, Channel::Web).await.is_ok());
 }
 
 /// Everything needs a second factor, whoever asks.
@@ -132,7 +132,7 @@ impl TwoFactorPolicy for Everywhere {
 /// What the password alone is answered through each door without a person. `None`: it is let in.
 async fn password_alone(world: &World) -> Vec<Option<Reason>> {
     let mut answers = Vec::new();
-    for channel in [Channel::Api, Channel::Integration, Channel::SingleSignOn] {
+    for channel in [Channel::ExemptApi, Channel::ExemptIntegration, Channel::SingleSignOn] {
         let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap();
         answers.push(if let LoginStep::Authenticated(_) = step { None } else { Some(reason(&step)) });
     }
@@ -154,7 +154,9 @@ async fn non_interactive_bypass() {
     // Control: the weaker policy, which is the standard one, exempts programs.
     let world = World::new().await;
     assert_eq!(password_alone(&world).await, [None; 3]);
-    for (channel, exemption) in [(Channel::Api, Exemption::Api), (Channel::Integration, Exemption::Integration)] {
+    for (channel, exemption) in
+        [(Channel::ExemptApi, Exemption::Api), (Channel::ExemptIntegration, Exemption::Integration)]
+    {
         assert_eq!(through(&world, channel).await, (Basis::Exempt { exemption }, false));
         assert_eq!(
             reason(&world.begin_as(&world.acme, "alice", "wrong", channel, None).await.unwrap()),
@@ -177,7 +179,8 @@ async fn enrolment_hijack() {
     let registered = Destination::Email(EmailAddress::new("alice@example.com").unwrap());
     assert_eq!(next_code_goes_to(&world).await, registered);
     let mallorys = PhoneNumber::new("+15551234567").unwrap();
-    let api = authenticated(world.begin_as(&world.acme, "alice", PASSWORD, Channel::Api, None).await.unwrap()).grant;
+    let api =
+        authenticated(world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap()).grant;
     assert_eq!(refusal(world.flow.account(&world.acme, &api).use_sms(&mallorys).await), Reason::SessionStale);
     // In a session that was left open: a number that is not proved receives nothing of a login.
     world.wait_for_the_spacing();

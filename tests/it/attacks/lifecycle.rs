@@ -101,7 +101,8 @@ async fn session_after(change: &str) -> (bool, bool) {
     }
     let told = world.events.all().iter().filter(|event| event.calls_for_revalidation()).count();
     assert!(told <= 1, "{change}");
-    let stale = matches!(world.flow.revalidate(&world.acme, &session).await, Err(RevalidateError::Stale(_)));
+    let stale =
+        matches!(world.flow.revalidate(&world.acme, &session, Channel::Web).await, Err(RevalidateError::Stale(_)));
     (told == 1, stale)
 }
 
@@ -160,7 +161,8 @@ async fn reset_leaves_something() {
     let kept = left_after_a_reset(|world| Store::over(world).without_removal()).await;
     assert_eq!(kept, (true, vec!["login under way", "device", "number", "backup code"]));
     let world = World::new().await;
-    let exempt = authenticated(world.begin_as(&world.acme, "root", PASSWORD, Channel::Api, None).await.unwrap()).grant;
+    let exempt =
+        authenticated(world.begin_as(&world.acme, "root", PASSWORD, Channel::ExemptApi, None).await.unwrap()).grant;
     assert_eq!(refusal(world.flow.administration(&world.acme, &exempt).await), Reason::NotFound);
     let grant = world.root_grant().await;
     let page = world.flow.administration(&world.acme, &grant).await.unwrap();

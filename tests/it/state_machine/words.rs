@@ -10,8 +10,8 @@ pub fn channel(door: Door) -> Channel {
         Door::Web => Channel::Web,
         Door::Mobile => Channel::Mobile,
         Door::SingleSignOn => Channel::SingleSignOn,
-        Door::Integration => Channel::Integration,
-        Door::Api => Channel::Api,
+        Door::Integration => Channel::ExemptIntegration,
+        Door::Api => Channel::ExemptApi,
     }
 }
 
