@@ -3,7 +3,7 @@
 
 mod support;
 
-use countersign::CodeSender;
+use countersign::{CodeSender, SendError, SendErrorKind};
 use countersign_smtp::{Phase, SmtpPassword};
 use support::loopback::{Loopback, Mode, build};
 use support::play::{Act, At, Play, Step, say};
@@ -80,6 +80,20 @@ async fn no_word_of_a_server_is_in_an_error() {
             assert_eq!(failure(&failed).phase(), phase, "{step:?} {act:?}");
             assert!(!format!("{sender:?}").contains("hunter2"));
         }
+    }
+}
+
+/// The control: the same look finds each of them in an error that repeats what the server said.
+#[test]
+fn a_repeated_word_would_be_found() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("smtp server answered {0}")]
+    struct Repeats(String);
+
+    for secret in [CODE, ALICE, "hunter2", CANARY] {
+        let error = SendError::new(SendErrorKind::Permanent).caused_by(Repeats(format!("550 {secret}")));
+        assert!(all_that_prints(&error).contains(secret));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| failure(&error))).is_err());
     }
 }
 

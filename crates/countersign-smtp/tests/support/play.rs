@@ -1,8 +1,9 @@
 //! An SMTP server that plays a part: polite, except where the test tells it otherwise.
 #![allow(dead_code, missing_docs, unreachable_pub)]
-#![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::arithmetic_side_effects)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, clippy::arithmetic_side_effects)]
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::watch;
@@ -122,9 +123,11 @@ impl Play {
         self.heard.borrow().clone()
     }
 
-    /// Waits until what was heard is like this.
+    /// Waits until what was heard is like this. Gives up where it never will be.
     pub async fn until(&self, like_this: impl FnMut(&Heard) -> bool) -> Heard {
-        self.heard.subscribe().wait_for(like_this).await.unwrap().clone()
+        let mut heard = self.heard.subscribe();
+        let waited = tokio::time::timeout(Duration::from_secs(60), heard.wait_for(like_this)).await;
+        waited.unwrap_or_else(|_| panic!("{:?}", self.heard())).unwrap().clone()
     }
 
     /// Lets every [`Act::Wait`] go on.
