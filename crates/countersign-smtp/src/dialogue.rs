@@ -33,11 +33,6 @@ impl Dialogue {
         Ok(self.wire)
     }
 
-    /// Whether the server has said no more than it was asked.
-    pub(crate) const fn is_in_step(&self) -> bool {
-        self.ahead.is_empty()
-    }
-
     /// One command, without its line end, and its reply.
     pub(crate) async fn command(&mut self, line: &str) -> Result<Reply, SmtpCause> {
         self.command_with_text(line, |_| {}).await
@@ -93,8 +88,9 @@ impl Dialogue {
         }
     }
 
+    /// Whether the server has said no more than it was asked.
     fn nothing_ahead(&self) -> Result<(), SmtpCause> {
-        if self.is_in_step() { Ok(()) } else { Err(SmtpCause::OutOfTurn) }
+        if self.ahead.is_empty() { Ok(()) } else { Err(SmtpCause::OutOfTurn) }
     }
 }
 

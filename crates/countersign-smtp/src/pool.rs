@@ -43,7 +43,7 @@ impl Pool {
         let mut session = if let Some(ready) = used { ready } else { self.offer_on_new(message, deadline).await? };
         let done = session.hand_over(message.text, deadline).await;
         // Only after a message that was taken is it certain where the conversation stands.
-        if done.is_ok() && session.is_in_step() {
+        if done.is_ok() {
             self.idle().push(Idle { session, since: Instant::now() });
         }
         done

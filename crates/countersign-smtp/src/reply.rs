@@ -185,13 +185,13 @@ mod tests {
     #[test]
     fn a_reply_is_bounded_in_each_direction() {
         let line = |length: usize| [b"250-".as_slice(), &vec![b'x'; length - 4]].concat();
-        assert_eq!(read(&[&line(MAX_LINE)]), Ok(None));
-        assert_eq!(read(&[&line(MAX_LINE + 1)]), Err(SmtpCause::TooLong));
-        let (short, long) = (line(9), line(MAX_LINE));
-        assert_eq!(read(&vec![&short[..]; MAX_LINES]), Ok(None));
-        assert_eq!(read(&vec![&short[..]; MAX_LINES + 1]), Err(SmtpCause::TooLong));
-        assert_eq!(read(&vec![&long[..]; MAX_REPLY / MAX_LINE]), Ok(None));
-        assert_eq!(read(&vec![&long[..]; MAX_REPLY / MAX_LINE + 1]), Err(SmtpCause::TooLong));
+        assert_eq!(read(&[&line(2048)]), Ok(None));
+        assert_eq!(read(&[&line(2049)]), Err(SmtpCause::TooLong));
+        let (short, long) = (line(9), line(2048));
+        assert_eq!(read(&[&short[..]; 128]), Ok(None));
+        assert_eq!(read(&[&short[..]; 129]), Err(SmtpCause::TooLong));
+        assert_eq!(read(&[&long[..]; 32]), Ok(None));
+        assert_eq!(read(&[&long[..]; 33]), Err(SmtpCause::TooLong));
     }
 
     #[test]

@@ -121,9 +121,4 @@ impl Session {
         })
         .await
     }
-
-    /// Whether it can serve another message.
-    pub(crate) const fn is_in_step(&self) -> bool {
-        self.dialogue.is_in_step()
-    }
 }
