@@ -23,7 +23,8 @@
 //!
 //! 3. Run it again, and type the code that arrives. The page's reference and the message's are the same four letters.
 //!
-//! A failed delivery is printed with its cause: reply codes only, so that it may be logged.
+//! A failed delivery is printed with its cause: how far the conversation was, and the server's reply codes
+//! or the kind of the error. Neither addresses nor codes nor credentials are in it, so that it may be logged.
 
 use std::env::{self, VarError};
 use std::error::Error;
@@ -167,13 +168,15 @@ async fn begin(flow: &LoginFlow, tenant: &TenantId, name: &str) -> Result<LoginS
     Ok(flow.begin_with_vouched_password(&login).await?)
 }
 
-/// Prints deliveries that failed.
+/// Prints why a delivery failed.
 struct Failures;
 
 impl EventSink for Failures {
     fn emit(&self, event: &Event) {
-        if matches!(event.kind, EventKind::DeliveryFailed { .. } | EventKind::NoticeFailed { .. }) {
-            eprintln!("{event}");
+        match &event.kind {
+            EventKind::DeliveryFailed { error, causes, .. } => eprintln!("A code failed ({error}): {causes}"),
+            EventKind::NoticeFailed { error, causes } => eprintln!("A notice failed ({error}): {causes}"),
+            _ => {}
         }
     }
 }

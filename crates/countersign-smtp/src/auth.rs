@@ -1,4 +1,5 @@
-//! Logging in (RFC 4954): `PLAIN`, and `LOGIN` for servers that have nothing else. Both only under TLS.
+//! Logging in (RFC 4954): `PLAIN`, and `LOGIN` for servers that have nothing else. Both only under
+//! TLS.
 
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
@@ -25,8 +26,8 @@ impl Credentials {
         Self { user, password }
     }
 
-    /// Logs in. What the server writes beside its codes is not looked at: it asks for the name first, and
-    /// then for the password.
+    /// Logs in. What the server writes beside its codes is not looked at: it asks for the name
+    /// first, and then for the password.
     pub(crate) async fn log_in(&self, dialogue: &mut Dialogue, mechanism: Mechanism) -> Result<(), SmtpCause> {
         let password = self.password.expose();
         match mechanism {

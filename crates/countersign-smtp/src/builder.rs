@@ -166,16 +166,16 @@ impl SmtpBuilder {
 
     /// After how long without a message a connection is not used again.
     ///
-    /// A connection that the server closes earlier costs nothing but a new one: it is asked (`RSET`) before
-    /// each message.
+    /// A connection that the server closes earlier costs nothing but a new one: it is asked (`RSET`)
+    /// before each message.
     pub const fn idle_after(mut self, idle: Duration) -> Self {
         self.idle_after = idle;
         self
     }
 
-    /// How long an idle connection has to answer when it is asked whether it still works, and at most half of
-    /// what is left of the time budget. One that does not answer is replaced by a new one, and the other idle
-    /// ones are dropped too.
+    /// How long an idle connection has to answer when it is asked whether it still works, and at most
+    /// half of what is left of the time budget. One that does not answer is replaced by a new one, and
+    /// the other idle ones are dropped too.
     pub const fn probe_timeout(mut self, timeout: Duration) -> Self {
         self.probe_timeout = timeout;
         self

@@ -32,8 +32,8 @@ pub(crate) struct Tcp {
 
 #[async_trait]
 impl Dial for Tcp {
-    /// Tries the addresses of the server in their order. Each has its share of the time that is left, so that
-    /// one that does not answer leaves time for the others.
+    /// Tries the addresses of the server in their order. Each has its share of the time that is
+    /// left, so that one that does not answer leaves time for the others.
     async fn dial(&self, deadline: Instant) -> Result<Dialled, SmtpCause> {
         let found = timeout_at(deadline, lookup_host((self.host.as_str(), self.port))).await;
         let found = found.map_err(|_| SmtpCause::TimedOut)?.map_err(|_| SmtpCause::NameNotFound)?;

@@ -13,8 +13,8 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Wire for T {}
 
-/// A conversation in which every command waits for its reply. After an error, or a future that was dropped
-/// on the way, nobody knows where it stands: it MUST be dropped too.
+/// A conversation in which every command waits for its reply. After an error, or a future that was
+/// dropped on the way, nobody knows where it stands: it MUST be dropped too.
 pub(crate) struct Dialogue {
     wire: Box<dyn Wire>,
     /// What was read and is not used yet: less than one line and one read.
@@ -26,8 +26,9 @@ impl Dialogue {
         Self { wire, ahead: Vec::new() }
     }
 
-    /// The connection, for TLS. Bytes that came ahead of it are refused: anybody on the way can have put
-    /// them there, and they would pass for answers of the server (CVE-2011-0411 and its kind).
+    /// The connection, for TLS. Bytes that came ahead of it are refused: anybody on the way can
+    /// have put them there, and they would pass for answers of the server (CVE-2011-0411 and its
+    /// kind).
     pub(crate) fn into_wire(self) -> Result<Box<dyn Wire>, SmtpCause> {
         self.nothing_ahead()?;
         Ok(self.wire)

@@ -27,8 +27,8 @@ impl Extensions {
         Ok(found)
     }
 
-    /// One line of the answer. Keywords are ASCII in any case (RFC 5321, 4.1.1.1); old servers write
-    /// `AUTH=` for `AUTH `.
+    /// One line of the answer. Keywords are ASCII in any case (RFC 5321, 4.1.1.1); old servers
+    /// write `AUTH=` for `AUTH `.
     fn take(&mut self, text: &[u8]) {
         let mut words = text.split(|byte| byte.is_ascii_whitespace() || *byte == b'=').filter(|word| !word.is_empty());
         let is = |word: &[u8], keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());

@@ -59,7 +59,8 @@ pub enum SmtpCause {
     OutOfTurn,
     /// The answer is not SMTP.
     Malformed,
-    /// The answer is longer than a client has to read: 2,048 bytes in a line, 128 lines, 64 KiB in all.
+    /// The answer is longer than a client has to read: 2,048 bytes in a line, 128 lines, 64 KiB in
+    /// all.
     TooLong,
     /// No answer in time.
     TimedOut,
@@ -136,7 +137,8 @@ impl fmt::Display for TlsProblem {
     }
 }
 
-/// The source of a [`SendError`] of this crate: how far the conversation was, and why it ended there.
+/// The source of a [`SendError`] of this crate: how far the conversation was, and why it ended
+/// there.
 ///
 /// Safe to log (`I-22`): it repeats nothing of what was sent, and of an answer its codes alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,10 +31,10 @@ impl Pool {
 
     /// Sends one message before the deadline.
     ///
-    /// On a connection that was used before, any failure until the server is ready for the text may be about
-    /// that connection: it was closed, it has gone silent, its session has reached a limit. Nothing was handed
-    /// over, so the message is offered once more, on a new connection, and that answer counts. From the first
-    /// byte of the text on, nothing is tried again.
+    /// On a connection that was used before, any failure until the server is ready for the text may
+    /// be about that connection: it was closed, it has gone silent, its session has reached a
+    /// limit. Nothing was handed over, so the message is offered once more, on a new connection,
+    /// and that answer counts. From the first byte of the text on, nothing is tried again.
     pub(crate) async fn send(&self, message: &Outgoing<'_>, deadline: Instant) -> Result<(), SmtpFailure> {
         let Ok(Ok(_permit)) = timeout_at(deadline, self.permits.acquire()).await else {
             return Err(SmtpFailure::new(Phase::Waiting, SmtpCause::TimedOut));
@@ -55,10 +55,11 @@ impl Pool {
         Ok(session)
     }
 
-    /// A used connection on which the server is ready for the text of the message. `None` if there is none.
+    /// A used connection on which the server is ready for the text of the message. `None` if there
+    /// is none.
     ///
-    /// A probe comes first and has a short time. The steps after it have until half of the time is over, so
-    /// that a new connection still has the other half.
+    /// A probe comes first and has a short time. The steps after it have until half of the time is
+    /// over, so that a new connection still has the other half.
     async fn offer_on_used(&self, message: &Outgoing<'_>, deadline: Instant) -> Result<Option<Session>, SmtpFailure> {
         let Some(mut session) = self.take_idle() else { return Ok(None) };
         let half = share(deadline, 2);

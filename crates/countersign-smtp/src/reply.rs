@@ -52,8 +52,8 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Takes the next line, with or without its end. Gives the text of the line, and the reply once it
-    /// is complete.
+    /// Takes the next line, with or without its end. Gives the text of the line, and the reply once
+    /// it is complete.
     pub(crate) fn take<'a>(&mut self, line: &'a [u8]) -> Result<(&'a [u8], Option<Reply>), SmtpCause> {
         self.lines = self.lines.saturating_add(1);
         self.bytes = self.bytes.saturating_add(line.len());

@@ -27,8 +27,8 @@ use crate::session::Outgoing;
 /// | all connections busy for the whole time budget | throttled |
 /// | connection lost, silent or nonsensical after the end of the text was handed over | unknown |
 ///
-/// Each of these is the answer of a new connection. What a used connection answers before the text is asked
-/// for once more, on a new one. Nothing is sent again once the text has begun.
+/// Each of these is the answer of a new connection. A message that fails on a used connection before
+/// its text has begun is offered once more, on a new one. Nothing is sent again after that.
 ///
 /// Dropping a future closes its connection; the message may or may not have been sent.
 #[derive(Clone)]

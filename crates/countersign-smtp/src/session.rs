@@ -92,7 +92,8 @@ impl Session {
         within(deadline, Phase::Connection, reset).await
     }
 
-    /// Asks the server to take the message, until it is ready for the text. Nothing was handed over yet.
+    /// Asks the server to take the message, until it is ready for the text. Nothing was handed over
+    /// yet.
     pub(crate) async fn offer(&mut self, message: &Outgoing<'_>, deadline: Instant) -> Result<(), SmtpFailure> {
         let mut parameters = "";
         if message.to.needs_utf8 {
@@ -109,8 +110,8 @@ impl Session {
         within(deadline, Phase::Data, async { dialogue.command("DATA").await?.go_on() }).await
     }
 
-    /// Hands the text over to a server that is ready for it. Whatever comes of it, this message MUST NOT be
-    /// sent again: from the end of the text on, the server may have it.
+    /// Hands the text over to a server that is ready for it. Whatever comes of it, this message
+    /// MUST NOT be sent again: from the end of the text on, the server may have it.
     pub(crate) async fn hand_over(&mut self, text: &[u8], deadline: Instant) -> Result<(), SmtpFailure> {
         let dialogue = &mut self.dialogue;
         let text = text::transparent(text);

@@ -5,11 +5,11 @@ use zeroize::Zeroizing;
 /// What ends the text.
 pub(crate) const END: &[u8] = b".\r\n";
 
-/// The text with CR LF at the end of every line, and with a dot before each line that begins with one
-/// (RFC 5321, 4.5.2).
+/// The text with CR LF at the end of every line, and with a dot before each line that begins with
+/// one (RFC 5321, 4.5.2).
 ///
-/// A lone CR or LF becomes CR LF, so that no server can see a line, and with it an end of the text, where
-/// another sees none.
+/// A lone CR or LF becomes CR LF, so that no server can see a line, and with it an end of the text,
+/// where another sees none.
 pub(crate) fn transparent(text: &[u8]) -> Zeroizing<Vec<u8>> {
     // Room for the worst case, so that growing leaves no copy of the code behind.
     let mut out = Zeroizing::new(Vec::with_capacity(text.len().saturating_mul(2).saturating_add(2)));

@@ -3,7 +3,13 @@
 
 mod support;
 
-use countersign::{CodeSender, SendError, SendErrorKind};
+use std::sync::{Arc, Mutex};
+
+use countersign::memory::{MemoryFactors, MemoryUsers};
+use countersign::{
+    Channel, CodeSender, Event, EventKind, EventSink, LoginFlow, LoginName, LoginStep, Scope, SendError, SendErrorKind,
+    TenantId, User, UserId, VouchedLogin,
+};
 use countersign_smtp::{Phase, SmtpPassword};
 use support::loopback::{Loopback, Mode, build};
 use support::play::{Act, At, Play, Step, say};
@@ -14,7 +20,8 @@ fn planted() -> String {
     format!("{CANARY} <{ALICE}> {CODE} app hunter2 aHVudGVyMg== AGFwcABodW50ZXIy")
 }
 
-/// Each place of a conversation that a server's text can come from, and the phase that an error there has.
+/// Each place of a conversation that a server's text can come from, and the phase that an error
+/// there has.
 const PLACES: [(Step, bool, Phase); 12] = [
     (Step::Greeting, false, Phase::Connection),
     (Step::Ehlo, false, Phase::Connection),
@@ -97,7 +104,8 @@ fn a_repeated_word_would_be_found() {
     }
 }
 
-/// The control: the operator still learns where it stopped, the codes, and how the connection broke.
+/// The control: the operator still learns where it stopped, the codes, and how the connection
+/// broke.
 #[tokio::test]
 async fn what_an_operator_needs_is_in_an_error() {
     let words = planted();
@@ -128,4 +136,51 @@ async fn a_talkative_server_takes_messages() {
     assert_eq!((heard.text_on(), heard.count("RSET")), (vec![0, 0], 1));
     let login: Vec<&str> = heard.commands.iter().map(|(_, command)| command.as_str()).skip(3).take(3).collect();
     assert_eq!(login, ["AUTH LOGIN", "YXBw", "aHVudGVyMg=="]);
+}
+
+/// Keeps the events.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<Event>>>);
+
+impl EventSink for Kept {
+    fn emit(&self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+/// C3: from the server's answer to the operator's log, through the whole flow (I-22).
+#[tokio::test]
+async fn an_operator_sees_the_cause_in_the_event() {
+    let server = server(Step::Rcpt, true, say(format!("550 5.1.1 {}\r\n", planted()))).await;
+    let sender = build(server.builder().credentials("app", SmtpPassword::new("hunter2")));
+    let (users, tenant, events) = (MemoryUsers::new(), TenantId::new("acme").unwrap(), Kept::default());
+    for name in ["root", "alice"] {
+        let mut user = User::new(tenant.clone(), UserId::new(name).unwrap());
+        user.email = Some(email(ALICE));
+        user.system_administrator = name == "root";
+        users.insert(&LoginName::new(name).unwrap(), user);
+    }
+    let flow = LoginFlow::builder(users, MemoryFactors::new(), sender).events(events.clone()).build().unwrap();
+    let begin = async |name: &str| {
+        let user = UserId::new(name).unwrap();
+        let login = VouchedLogin { tenant: &tenant, user: &user, channel: Channel::Web, device: None };
+        flow.begin_with_vouched_password(&login).await.unwrap()
+    };
+    let LoginStep::Authenticated(root) = begin("root").await else { panic!("root is let in") };
+    let administration = flow.administration(root.grant.tenant(), &root.grant).await.unwrap();
+    administration.set_scope(Scope::EntireTenant).await.unwrap();
+    assert!(matches!(begin("alice").await, LoginStep::CodeRequired(_)));
+
+    let events = events.0.lock().unwrap();
+    let failed = events.iter().find_map(|event| match &event.kind {
+        EventKind::DeliveryFailed { error, causes, .. } => Some((event, *error, causes.to_string())),
+        _ => None,
+    });
+    let (event, error, causes) = failed.unwrap();
+    assert_eq!(error, SendErrorKind::Permanent);
+    assert_eq!(causes, "smtp server answered 550 5.1.1 (phase: recipient)");
+    let printed = format!("{event} {event:?} {}", serde_json::to_string(event).unwrap());
+    for secret in [CODE, ALICE, "hunter2", "aHVudGVyMg", CANARY] {
+        assert!(!printed.contains(secret), "{printed}");
+    }
 }

@@ -23,6 +23,25 @@ fn email_sender_logs_in_through_its_own_server() {
     }
 }
 
+/// I-22: the cause is there, and neither the address nor the password is.
+#[test]
+fn email_sender_prints_why_a_delivery_failed() {
+    // A port of this machine on which nobody listens.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    drop(listener);
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["run", "--quiet", "--example", "email_sender"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.envs([("SMTP_HOST", "127.0.0.1"), ("SMTP_PORT", &port), ("MAIL_FROM", "no-reply@example.com")]);
+    cargo.envs([("MAIL_TO", "canary@example.com"), ("SMTP_USER", "canary-user"), ("SMTP_PASSWORD", "canary-password")]);
+    cargo.env_remove("SMTP_STARTTLS").stdin(Stdio::null());
+    let output = cargo.output().unwrap();
+    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let cause = "A code failed (transient): smtp connection failed: connection refused (phase: connection)";
+    assert!(!output.status.success() && printed.contains(cause), "{printed}");
+    assert!(!printed.contains("canary"), "{printed}");
+}
+
 /// What the README shows is what the program prints: line by line, with anything at all where it has three dots. Numbers of five digits and more,
 /// and references, differ from run to run.
 fn is_shown_in_the_readme(printed: &str) {

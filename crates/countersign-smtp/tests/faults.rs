@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use countersign::{CodeSender, SendErrorKind};
-use countersign_smtp::{Phase, SmtpCause, SmtpSender};
+use countersign_smtp::{ConfigError, Phase, SmtpCause, SmtpSender};
 use support::*;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -109,6 +109,19 @@ async fn only_email_addresses_are_served() {
     message.destination = sms();
     let refused = sender(1).send_code(&message).await.unwrap_err();
     assert_eq!((refused.kind(), phase(&refused)), (SendErrorKind::Permanent, Phase::Preparation));
+}
+
+#[test]
+fn times_and_counts_of_zero_are_refused() {
+    let builder = || SmtpSender::dangerously_unencrypted_on_loopback(25);
+    for (builder, name) in [
+        (builder().connections(0), "connections"),
+        (builder().time_budget(Duration::ZERO), "time_budget"),
+        (builder().probe_timeout(Duration::ZERO), "probe_timeout"),
+    ] {
+        let refused = builder.build(&email("no-reply@example.com"), messages()).unwrap_err();
+        assert_eq!(refused, ConfigError::Zero(name));
+    }
 }
 
 /// I-22.

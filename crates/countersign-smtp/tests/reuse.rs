@@ -160,7 +160,8 @@ async fn nothing_is_sent_again_after_the_final_dot() {
     }
 }
 
-/// The text had begun, but its end was never sent: nothing was handed over, and nothing is sent again.
+/// The text had begun, but its end was never sent: nothing was handed over, and nothing is sent
+/// again.
 #[tokio::test]
 async fn a_text_that_was_cut_off_was_not_sent() {
     let moment = |at: At| at.step == Step::Data && at.message == 1;

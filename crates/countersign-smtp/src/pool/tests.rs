@@ -1,4 +1,5 @@
-//! Time, on a clock that only moves when nobody has anything to do: a server behind a pipe that goes silent.
+//! Time, on a clock that only moves when nobody has anything to do: a server behind a pipe that
+//! goes silent.
 
 use std::sync::Arc;
 
@@ -79,7 +80,8 @@ async fn busy_connections_are_waited_for_within_the_budget() {
     assert_eq!(failure.kind(), SendErrorKind::Throttled { retry_after: None });
 }
 
-/// An idle connection that has gone silent costs the time of the probe, and only once: the others are dropped.
+/// An idle connection that has gone silent costs the time of the probe, and only once: the others
+/// are dropped.
 #[tokio::test(start_paused = true)]
 async fn a_silent_idle_connection_costs_a_short_time_once() {
     let play = Play::new(|at| match (at.step, at.message) {

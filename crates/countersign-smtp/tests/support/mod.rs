@@ -72,8 +72,8 @@ pub fn phase(error: &SendError) -> Phase {
     failure(error).phase()
 }
 
-/// What the operator learns of a failed send. Nothing that a server says beside its codes is in it, nor
-/// anything secret, however it is printed (I-22).
+/// What the operator learns of a failed send. Nothing that a server says beside its codes is in it,
+/// nor anything secret, however it is printed (I-22).
 #[track_caller]
 pub fn failure(error: &SendError) -> SmtpFailure {
     let printed = all_that_prints(error);
