@@ -35,6 +35,45 @@
 //! What a sweep deletes nobody can tell afterwards: every later step is decided as if it were still there. Each deletion is conditional on the very
 //! record that was looked at, so nothing that is written meanwhile is lost (`I-09`, `I-10`).
 //!
+//! # What a step rests on that writes nothing
+//!
+//! A step that writes is safe from an answer that is out of date: its commit names the versions of the
+//! settings and the record that it was decided on, and conflicts where the store has others by now. A step
+//! that writes nothing rests on its one read alone. So no store may answer a read from anything that may
+//! lag: a replica, a copy, a cache, a server that has lost its place to another one.
+//!
+//! | step | an answer that is out of date |
+//! |---|---|
+//! | a first step that the policy exempts, with nothing to clear | lets in with the password alone |
+//! | [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) | calls a session valid that was ended |
+//! | [`Account::overview`](crate::Account::overview), [`Administration::status`](crate::Administration::status) | shows what was |
+//! | [`Administration`](crate::Administration): whether the acting user may | takes orders from an earlier session |
+//! | [`Administration::set_scope`](crate::Administration::set_scope), where the scope is the one asked for | says yes and sets nothing |
+//! | [`Operator::scope`](crate::Operator::scope), [`purge_progress`](crate::Operator::purge_progress) | shows what was |
+//! | [`LoginFlow::purge`](crate::LoginFlow::purge), where it is noted as finished | deletes nothing |
+//! | [`LoginFlow::sweep`](crate::LoginFlow::sweep): which records there are | leaves some out |
+//! | refusals: a login that is over, codes that are locked, a bad form | refuses too much or too early |
+//!
+//! The first two let somebody in. A login with a trusted device is not among them: its use is written.
+//! Nor is one after a wrong password, since its count is cleared.
+//!
+//! A [`TwoFactorPolicy`](crate::TwoFactorPolicy) that answers `Required` by a list of its own does not
+//! depend on the read: a stale answer can then not exempt anybody on that list.
+//!
+//! ## PostgreSQL
+//!
+//! Every answer says whether the server is in recovery, and a standby's is a fault: also where a pooler
+//! leads a connection to another server in the middle, or splits reads from writes. What it can't say is
+//! that a server has lost its place:
+//!
+//! - A primary that was replaced and still runs believes itself the primary. Commits end there where it
+//!   waits for a standby that it has lost (`synchronous_standby_names`), but it goes on to answer reads: an
+//!   exempt login, and a session that was ended since. Only fencing helps: it must be stopped, or cut off
+//!   from every application, before another one is promoted.
+//! - A standby that was promoted without the last writes is a primary. What it never received is gone,
+//!   and it can't know. `synchronous_standby_names` prevents it.
+//! - A subscriber of logical replication is no standby, and is never a store.
+//!
 //! # Unknown names
 //!
 //! A login with a name that nobody has is counted in one of 256 records per tenant, whose user ids begin with `~phantom~`: the same

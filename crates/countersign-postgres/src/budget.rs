@@ -8,8 +8,10 @@ use countersign::budget::{Account, Charged, SendBudget};
 use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 
+use crate::connection::Parameter;
 use crate::error::PostgresError;
-use crate::store::{Parameter, PostgresFactors};
+use crate::share::Whose;
+use crate::store::{PostgresFactors, get};
 
 /// Limits on sending across users, counted in the tables of a [`PostgresFactors`]: made by [`PostgresFactors::budget`].
 ///
@@ -40,10 +42,10 @@ impl SendBudget for PostgresBudget {
             (&counts_for, Type::INT8_ARRAY),
             (&now, Type::INT8),
         ];
-        let rows = self.0.until_not_undone(&self.0.statements().charge, &parameters).await?;
-        let Some(row) = rows.first() else { return Ok(Charged::Yes) };
-        let position: i32 = row.try_get(0).map_err(PostgresError::from)?;
-        let wait: Option<i64> = row.try_get(1).map_err(PostgresError::from)?;
+        let rows = self.0.until_not_undone(Whose::Budget, &self.0.statements().charge, &parameters).await?;
+        let row = rows.first().ok_or(PostgresError::Damaged)?;
+        let Some(position) = get::<Option<i32>>(row, 2)? else { return Ok(Charged::Yes) };
+        let wait: Option<i64> = get(row, 3)?;
         let position = usize::try_from(position)?;
         let period = accounts.get(position).ok_or(PostgresError::Damaged)?.limit.per();
         let retry_after = wait.map_or(period, |wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0)));

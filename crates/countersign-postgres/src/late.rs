@@ -1,35 +1,116 @@
-//! What becomes of a statement that did not end in time.
+//! What becomes of a statement that nobody waits for any more.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use deadpool_postgres::Object;
+use tokio::runtime::Handle;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How long the server is asked to end it. After that its connection is closed all the same, and the server may be busy with it for longer.
+use crate::connection::{Connection, Object};
+use crate::share::Place;
+
+/// How long the server is asked to end it. After that its connection is closed all the same, and the
+/// server may be busy with it for longer.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// How long after a request to end it the next one is sent: one may come between two statements, where a call that was dropped left one before.
+/// How long after a request to end it the next one is sent.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Asks the server to end what runs on a connection, and closes it. Nobody waits for that, but the pool makes no other connection in its place
-/// before: behind a lock that is held for long, the server would otherwise get one more process with each statement.
+/// A connection that one call has, and its place in a tenant's or the budget's part of the pool.
 ///
-/// The connection is not used again: a request to end a statement that arrives late would end the next one.
-pub(crate) fn end(client: Object, tls: MakeRustlsConnect) {
-    tokio::spawn(async move {
-        let token = client.cancel_token();
-        let asked = tokio::time::timeout(LONGEST, async {
-            // Sent when what ran before has been asked to end, and answered when it has ended, or lost together with the connection.
-            let mut ended = std::pin::pin!(client.batch_execute(""));
-            loop {
-                // Where the request does not arrive, the next one may.
-                drop(token.cancel_query(tls.clone()).await);
-                if tokio::time::timeout(AGAIN, &mut ended).await.is_ok() {
-                    return;
+/// Dropped before the answer is there, it sees to it that the statement ends on the server before
+/// anybody else gets the connection.
+pub(crate) struct Call {
+    /// There until the call is over.
+    connection: Option<Object>,
+    place: Option<Place>,
+    tls: MakeRustlsConnect,
+    /// How long a statement may go on by itself that was dropped.
+    grace: Duration,
+}
+
+impl Call {
+    pub(crate) fn new(connection: Object, place: Place, tls: MakeRustlsConnect, grace: Duration) -> Self {
+        Self { connection: Some(connection), place: Some(place), tls, grace }
+    }
+
+    /// `None` only after it is over.
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        self.connection.as_deref()
+    }
+
+    /// The answer is there: the connection is the next one's.
+    pub(crate) fn answered(mut self) {
+        drop(self.connection.take());
+    }
+
+    /// What comes over this connection is not to be believed: it is closed.
+    pub(crate) fn broken(mut self) {
+        drop(self.connection.take().map(Object::take));
+    }
+
+    /// The time is up: the server is asked to end the statement.
+    pub(crate) fn late(mut self) {
+        self.end(Duration::ZERO);
+    }
+
+    fn end(&mut self, grace: Duration) {
+        let Some(connection) = self.connection.take() else { return };
+        let unended = Unended(Some(connection));
+        // Without a runtime nothing moves on the connection: it is closed.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(end(unended, self.place.take(), self.tls.clone(), grace));
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.end(self.grace);
+    }
+}
+
+/// A connection on which something may be under way: when it is dropped it is closed, and nobody gets it.
+struct Unended(Option<Object>);
+
+impl Drop for Unended {
+    fn drop(&mut self) {
+        drop(self.0.take().map(Object::take));
+    }
+}
+
+/// Waits until what runs on a connection has ended; where that takes too long, asks the server to end
+/// it, and closes the connection. Nobody waits for that, but the pool makes no other connection in its
+/// place before: behind a lock that is held for long, the server would otherwise get one more process
+/// with each statement.
+///
+/// A connection over which that was asked is not used again: a request that arrives late would end the
+/// next statement.
+async fn end(mut unended: Unended, place: Option<Place>, tls: MakeRustlsConnect, grace: Duration) {
+    let Some(connection) = &unended.0 else { return };
+    let client = connection.client();
+    let by_itself = {
+        // Sent when what ran before has ended, or has been asked to, and answered then; or lost together
+        // with the connection.
+        let mut ended = pin!(client.batch_execute(""));
+        let waited = tokio::time::timeout(grace, &mut ended).await;
+        if waited.is_err() {
+            let token = client.cancel_token();
+            let asked = tokio::time::timeout(LONGEST, async {
+                loop {
+                    // Where the request does not arrive, the next one may.
+                    drop(token.cancel_query(tls.clone()).await);
+                    if tokio::time::timeout(AGAIN, &mut ended).await.is_ok() {
+                        return;
+                    }
                 }
-            }
-        });
-        drop(asked.await);
-        drop(Object::take(client));
-    });
+            });
+            drop(asked.await);
+        }
+        matches!(waited, Ok(Ok(())))
+    };
+    if by_itself {
+        drop(unended.0.take());
+    }
+    drop((unended, place));
 }

@@ -1,11 +1,16 @@
 //! The tables, and what a server must be like.
 
-use deadpool_postgres::{Client, Pool};
+use std::collections::HashMap;
+
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::connection::Pool;
 use crate::error::PostgresError;
-use crate::late;
+use crate::late::Call;
 use crate::options::PostgresOptions;
+use crate::share::Place;
+use crate::store::Times;
 
 /// The schema of the tables that this version makes.
 const VERSION: i32 = 2;
@@ -16,38 +21,60 @@ const CHARGE: &str = include_str!("charge.sql");
 /// The lock under which one node at a time makes the tables: an arbitrary number.
 const LOCK: i64 = 0x636f_756e_7465_7273;
 
+/// The table that says which version the others have.
+const MARK: &str = "schema_version";
+
+/// Each table, the version that brought it, and its columns. Later versions may add some at the end.
+const TABLES: [(&str, i32, &str); 4] = [
+    (MARK, 1, "one boolean,version integer"),
+    ("settings", 1, "tenant text,version bytea,generation bigint,document text"),
+    ("records", 1, "tenant text,user text,version bytea,generation bigint,document text"),
+    ("charges", 2, "account text,starts bigint[],numbers bigint[],leaves bigint"),
+];
+
 /// Refuses a server that forgets, and makes or migrates the tables. A node that finds them as they should be needs no right to make any.
 /// All of it together may take as long as one statement.
 pub(crate) async fn prepare(
     pool: &Pool,
     tls: &MakeRustlsConnect,
     options: &PostgresOptions,
+    times: Times,
 ) -> Result<(), PostgresError> {
-    let client = pool.get().await?;
-    if let Ok(prepared) = tokio::time::timeout(options.statement_timeout, prepare_on(&client, options)).await {
+    let call = Call::new(pool.get().await?, Place::Free, tls.clone(), times.grace());
+    let Some(connection) = call.connection() else { return Err(PostgresError::Exhausted) };
+    let prepared = tokio::time::timeout(times.statement, prepare_on(connection.client(), options)).await;
+    if let Ok(prepared) = prepared {
+        call.answered();
         return prepared;
     }
-    late::end(client, tls.clone());
+    call.late();
     Err(PostgresError::TimedOut)
 }
 
 async fn prepare_on(client: &Client, options: &PostgresOptions) -> Result<(), PostgresError> {
-    let settings = "SELECT current_setting('server_encoding'), current_setting('fsync'),
+    let settings = "SELECT pg_is_in_recovery(), current_setting('server_encoding'), current_setting('fsync'),
         current_setting('synchronous_commit'), current_setting('full_page_writes')";
-    for message in client.simple_query(settings).await? {
-        let tokio_postgres::SimpleQueryMessage::Row(row) = message else { continue };
-        if row.get(0) != Some("UTF8") {
+    for row in rows(client, settings).await? {
+        if row.get(0) != Some("f") {
+            return Err(PostgresError::Standby);
+        }
+        if row.get(1) != Some("UTF8") {
             return Err(PostgresError::Configuration("the database must have the encoding UTF8"));
         }
-        for (index, setting) in [(1, "fsync"), (2, "synchronous_commit"), (3, "full_page_writes")] {
+        for (index, setting) in [(2, "fsync"), (3, "synchronous_commit"), (4, "full_page_writes")] {
             if row.get(index) == Some("off") && !options.may_lose {
                 return Err(PostgresError::NotDurable { setting });
             }
         }
     }
     let schema = &options.schema;
-    if version(client, schema).await? == Some(VERSION) {
-        return Ok(());
+    match version(client, schema).await? {
+        Some(VERSION) => return Ok(()),
+        // A mistyped name leads to an empty schema, and there no tenant has a second factor.
+        None if !options.create_if_missing => {
+            return Err(PostgresError::MissingTable { schema: schema.clone(), table: MARK });
+        }
+        _ => {}
     }
     client
         .batch_execute(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"))
@@ -70,7 +97,7 @@ async fn make(client: &Client, schema: &str) -> Result<(), PostgresError> {
             DO $$ BEGIN
                 IF NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = '{schema}') THEN CREATE SCHEMA "{schema}"; END IF;
             END $$;
-            CREATE TABLE IF NOT EXISTS "{schema}".schema_version (
+            CREATE TABLE IF NOT EXISTS "{schema}".{MARK} (
                 one boolean PRIMARY KEY DEFAULT true CHECK (one),
                 version integer NOT NULL
             );
@@ -98,32 +125,57 @@ async fn make(client: &Client, schema: &str) -> Result<(), PostgresError> {
             ) WITH (fillfactor = 70);
             CREATE INDEX IF NOT EXISTS charges_by_end ON "{schema}".charges (leaves);
             {charge}
-            INSERT INTO "{schema}".schema_version (version) VALUES ({VERSION})
+            INSERT INTO "{schema}".{MARK} (version) VALUES ({VERSION})
                 ON CONFLICT (one) DO UPDATE SET version = {VERSION};
             "#
     );
     Ok(client.batch_execute(&tables).await?)
 }
 
-/// The version of the tables. `None`: there are none.
+/// The version of the tables. `None`: there are none. Refuses a part of them, and tables of something
+/// else: what is made beside those would be empty, and empty tables ask nobody for a code.
 async fn version(client: &Client, schema: &str) -> Result<Option<i32>, PostgresError> {
+    let missing = |table| Err(PostgresError::MissingTable { schema: schema.to_owned(), table });
+    let names = TABLES.map(|(table, ..)| format!("'{table}'")).join(", ");
     // The catalogue itself: by name, a table that another session has just made would not be found within a transaction.
-    let exists =
-        format!("SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = '{schema}' AND tablename = 'schema_version')");
-    if number(client, &exists).await?.as_deref() != Some("t") {
-        return Ok(None);
+    let catalogue = format!(
+        "SELECT relname, string_agg(attname || ' ' || format_type(atttypid, atttypmod), ',' ORDER BY attnum)
+        FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
+        WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = '{schema}') AND relname IN ({names})
+        GROUP BY relname"
+    );
+    let mut there = HashMap::new();
+    for row in rows(client, &catalogue).await? {
+        if let (Some(table), Some(columns)) = (row.get(0), row.get(1)) {
+            there.insert(table.to_owned(), columns.to_owned());
+        }
     }
-    let found = number(client, &format!(r#"SELECT version FROM "{schema}".schema_version"#)).await?;
-    match found.and_then(|found| found.parse().ok()) {
-        Some(newer) if newer > VERSION => Err(PostgresError::NewerSchema { found: newer, readable: VERSION }),
-        found => Ok(found),
+    for (table, _, columns) in TABLES {
+        if there.get(table).is_some_and(|there| there != columns && !there.starts_with(&format!("{columns},"))) {
+            return Err(PostgresError::ForeignTable { schema: schema.to_owned(), table });
+        }
+    }
+    if !there.contains_key(MARK) {
+        return if there.is_empty() { Ok(None) } else { missing(MARK) };
+    }
+    let found = rows(client, &format!(r#"SELECT version FROM "{schema}".{MARK}"#)).await?;
+    let found: Option<i32> = found.first().and_then(|row| row.get(0)?.parse().ok());
+    let found = found.ok_or(PostgresError::Damaged)?;
+    if found > VERSION {
+        return Err(PostgresError::NewerSchema { found, readable: VERSION });
+    }
+    match TABLES.into_iter().find(|(table, since, _)| *since <= found && !there.contains_key(*table)) {
+        Some((table, ..)) => missing(table),
+        None => Ok(Some(found)),
     }
 }
 
-async fn number(client: &Client, query: &str) -> Result<Option<String>, PostgresError> {
-    let found = client.simple_query(query).await?.into_iter().find_map(|message| match message {
-        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-        _ => None,
-    });
-    Ok(found)
+async fn rows(client: &Client, query: &str) -> Result<Vec<SimpleQueryRow>, PostgresError> {
+    let answer = client.simple_query(query).await?.into_iter();
+    Ok(answer
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        })
+        .collect())
 }

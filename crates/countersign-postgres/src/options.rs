@@ -1,16 +1,22 @@
 //! How a server is reached.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime};
-use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use countersign::Fault;
+use deadpool::Runtime;
+use deadpool::managed::{Pool as Pools, QueueMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use zeroize::Zeroizing;
 
+use crate::address::Address;
+use crate::connection::{Manager, Pool, Source};
+use crate::credentials::Credentials;
 use crate::error::PostgresError;
 use crate::store::PostgresFactors;
-use crate::tls;
+use crate::tls::{self, Identity};
 
 /// How a server is reached. Made by [`PostgresFactors::options`].
 #[derive(Clone, Debug)]
@@ -18,11 +24,14 @@ use crate::tls;
 pub struct PostgresOptions {
     pub(crate) schema: String,
     pub(crate) connections: usize,
-    pub(crate) prepared_statements: bool,
+    pub(crate) create_if_missing: bool,
+    prepared_statements: Option<bool>,
     pub(crate) connect_timeout: Duration,
     pub(crate) wait_timeout: Duration,
     pub(crate) statement_timeout: Duration,
-    pub(crate) roots: Option<Vec<u8>>,
+    roots: Option<Vec<u8>>,
+    identity: Option<Identity>,
+    credentials: Option<AskedFor>,
     pub(crate) may_lose: bool,
 }
 
@@ -31,11 +40,14 @@ impl Default for PostgresOptions {
         Self {
             schema: "countersign".to_owned(),
             connections: 16,
-            prepared_statements: true,
+            create_if_missing: true,
+            prepared_statements: None,
             connect_timeout: Duration::from_secs(5),
             wait_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             roots: None,
+            identity: None,
+            credentials: None,
             may_lose: false,
         }
     }
@@ -48,19 +60,39 @@ impl PostgresOptions {
         self
     }
 
+    /// Whether the tables are made where there are none. `true` by default.
+    ///
+    /// Switch it off in an application whose tables were made in a set-up step: a mistyped schema or a
+    /// wrong database is then [`PostgresError::MissingTable`], and not an empty store, in which no tenant
+    /// has a second factor. Tables of an earlier version are migrated either way.
+    pub const fn create_if_missing(mut self, create: bool) -> Self {
+        self.create_if_missing = create;
+        self
+    }
+
     /// How many connections the pool has at most. 16 by default.
+    ///
+    /// Writes of one tenant use at most half of them at once, and charges of the budget a quarter: whatever
+    /// waits for a lock keeps its connection while it waits. The others wait for their turn outside of the
+    /// pool, for as long as for a connection.
     pub const fn connections(mut self, number: usize) -> Self {
         self.connections = number;
         self
     }
 
-    /// Whether statements are prepared once for each connection. `true` by default.
+    /// Whether statements are prepared once for each connection. By default they are, unless a pooler
+    /// answers in place of the server.
     ///
-    /// A pooler in transaction mode (PgBouncer's `pool_mode = transaction` before its version 1.21, or any without `max_prepared_statements`)
-    /// gives each statement another server connection, on which the prepared one is not known. Switch it off there: statements are then sent
-    /// whole each time, still in one round trip.
+    /// A pooler in transaction mode gives each statement another server connection, on which the prepared
+    /// one is not known, or another one of the same name is. So behind any pooler statements are sent whole
+    /// by default, still in one round trip. A pooler is noticed by the number of the server's process, of
+    /// which it makes one up.
+    ///
+    /// `true` is right behind a pooler in session mode, and behind one that follows prepared statements
+    /// (PgBouncer from 1.21 on, with `max_prepared_statements`): it saves the server the planning. Behind
+    /// any other it is [`PostgresError::Pooled`] or worse. `false` is right everywhere.
     pub const fn prepared_statements(mut self, prepared: bool) -> Self {
-        self.prepared_statements = prepared;
+        self.prepared_statements = Some(prepared);
         self
     }
 
@@ -72,6 +104,10 @@ impl PostgresOptions {
     }
 
     /// How long a call waits for a free connection of the pool. 5 s by default.
+    ///
+    /// A write waits for each lock for at most four fifths of that, and of the time for a statement, and
+    /// is then [`PostgresError::Locked`]: what waits for locks gives its connections up before those run
+    /// out of patience that wait for a connection.
     pub const fn wait_timeout(mut self, time: Duration) -> Self {
         self.wait_timeout = time;
         self
@@ -91,6 +127,38 @@ impl PostgresOptions {
         self
     }
 
+    /// A certificate by which the server knows the application, with those that vouch for it, and its
+    /// unencrypted key, both in PEM. The server asks for it with `cert` or `clientcert` in its
+    /// `pg_hba.conf`.
+    pub fn tls_client_pem(mut self, certificates: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.identity = Some(Identity { certificates: certificates.into(), key: Zeroizing::new(key.into()) });
+        self
+    }
+
+    /// Asks for the password, or for role and password, of each new connection: for passwords that are
+    /// rotated, and tokens that expire. It stands in for the password in the address.
+    ///
+    /// Connections that there are go on with the credentials that they were made with. The answer is
+    /// waited for within the time for making a connection. An error is
+    /// [`PostgresError::Credentials`], and is shown: it must not hold a secret.
+    ///
+    /// ```
+    /// use countersign_postgres::{Credentials, PostgresFactors};
+    ///
+    /// # async fn token() -> Result<String, countersign::Fault> { Ok(String::new()) }
+    /// let options = PostgresFactors::options()
+    ///     .credentials_from(|| async { Ok(Credentials::password(token().await?)) });
+    /// # drop(options);
+    /// ```
+    pub fn credentials_from<F, A>(mut self, source: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Credentials, Fault>> + Send + 'static,
+    {
+        self.credentials = Some(AskedFor(Arc::new(move || Box::pin(source()))));
+        self
+    }
+
     /// Uses a server that runs with `fsync` or `synchronous_commit` off all the same.
     ///
     /// After a crash of such a server, wrong guesses of the last moments are forgotten and a code that was used in them works again until it
@@ -107,9 +175,16 @@ impl PostgresOptions {
     /// it says `sslmode=require`. Wherever a connection is encrypted, the server's certificate is checked against its name. Only a server that
     /// takes writes is used, never a standby.
     ///
+    /// `sslrootcert`, `sslcert` and `sslkey` name files in PEM. A parameter of `libpq` that can't be
+    /// followed is [`PostgresError::Parameter`]; `tcp_user_timeout` is in seconds.
+    ///
     /// # Errors
     ///
     /// [`PostgresError`] says why it can't be used.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future has made the tables, or none of them.
     pub async fn connect(self, address: &str) -> Result<PostgresFactors, PostgresError> {
         let (pool, tls) = self.pool(address)?;
         PostgresFactors::on(pool, tls, &self).await
@@ -126,18 +201,25 @@ impl PostgresOptions {
                 "`schema` must be 1 to 48 lower-case letters, digits and underscores, and begin with neither a digit nor pg_",
             ));
         }
-        let mut config = read_address(address, self.statement_timeout)?;
+        let Address { mut config, roots, identity } = Address::read(address, self.statement_timeout)?;
         let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
         let share = u32::try_from(hosts).ok().and_then(|hosts| self.connect_timeout.checked_div(hosts));
         config.connect_timeout(share.unwrap_or(self.connect_timeout));
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        if config.get_application_name().is_none() {
-            config.application_name("countersign");
-        }
-        let tls = tls::connector(self.roots.as_deref())?;
-        let manager =
-            Manager::from_config(config, tls.clone(), ManagerConfig { recycling_method: RecyclingMethod::Fast });
-        let pool = Pool::builder(manager)
+        let roots = match (&self.roots, roots) {
+            (None, Some(path)) => Some(file("sslrootcert", &path)?),
+            (given, _) => given.clone(),
+        };
+        let identity = match (&self.identity, identity) {
+            (None, Some((certificates, key))) => {
+                let certificates = file("sslcert", &certificates)?;
+                Some(Identity { certificates, key: Zeroizing::new(file("sslkey", &key)?) })
+            }
+            (given, _) => given.clone(),
+        };
+        let tls = tls::connector(roots.as_deref(), identity.as_ref())?;
+        let credentials = self.credentials.as_ref().map(|AskedFor(source)| Source::clone(source));
+        let manager = Manager { config, tls: tls.clone(), credentials, prepares: self.prepared_statements };
+        let pool = Pools::builder(manager)
             .max_size(self.connections.max(1))
             .runtime(Runtime::Tokio1)
             // The connection that was used last: the server's process behind it still has everything at hand.
@@ -151,91 +233,15 @@ impl PostgresOptions {
     }
 }
 
-/// Reads a connection string. Without a word on encryption in it, a connection that leaves the machine is encrypted; without one on silence, a
-/// connection on which nothing is acknowledged for as long as a statement may take is lost, and an idle one is asked every half minute.
-fn read_address(address: &str, silence: Duration) -> Result<Config, PostgresError> {
-    // Certificates are always checked in full here, so these three mean the same.
-    let text =
-        address.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
-    let mut config: Config = text.parse().map_err(|_| PostgresError::Address)?;
-    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
-    let local = hosts.iter().all(|host| match host {
-        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
-        #[cfg(unix)]
-        Host::Unix(_) => true,
-    });
-    // A `hostaddr` is what is connected to, whatever the host's name is. Without either there is no connection: the driver knows no default.
-    let local = local && addresses.iter().all(IpAddr::is_loopback) && !(hosts.is_empty() && addresses.is_empty());
-    // The driver's own default can't be told from the word itself.
-    if config.get_ssl_mode() == SslMode::Prefer && !text.contains("sslmode=prefer") {
-        config.ssl_mode(if local { SslMode::Disable } else { SslMode::Require });
-    }
-    if !text.contains("tcp_user_timeout") {
-        // The system takes no more milliseconds than these.
-        config.tcp_user_timeout(silence.min(Duration::from_millis(0x7FFF_FFFF)));
-    }
-    // The driver's own default, two hours, can't be told from these words either.
-    if !text.contains("keepalives_idle") {
-        config.keepalives_idle(Duration::from_secs(30));
-    }
-    if config.get_keepalives_interval().is_none() {
-        config.keepalives_interval(Duration::from_secs(10));
-    }
-    Ok(config)
+fn file(keyword: &'static str, path: &str) -> Result<Vec<u8>, PostgresError> {
+    std::fs::read(path).map_err(|source| PostgresError::File { keyword, source })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[derive(Clone)]
+struct AskedFor(Source);
 
-    fn read(address: &str) -> Result<Config, PostgresError> {
-        read_address(address, Duration::from_secs(7))
-    }
-
-    #[test]
-    fn a_connection_that_falls_silent_is_lost_in_time_unless_the_address_says_otherwise() {
-        let silence = |address: &str| {
-            let read = read(address).unwrap();
-            let seconds = |time: Duration| time.as_secs();
-            let after = read.get_tcp_user_timeout().copied().map(seconds);
-            (after, seconds(read.get_keepalives_idle()), read.get_keepalives_interval().map(seconds))
-        };
-        assert_eq!(silence("host=h user=u"), (Some(7), 30, Some(10)));
-        let own = "host=h user=u tcp_user_timeout=3 keepalives_idle=7200 keepalives_interval=5";
-        assert_eq!(silence(own), (Some(3), 7_200, Some(5)));
-        assert_eq!(silence("host=h user=u tcp_user_timeout=0"), (None, 30, Some(10)));
-        let patient = read_address("host=h user=u", Duration::MAX).unwrap();
-        assert_eq!(patient.get_tcp_user_timeout(), Some(&Duration::from_millis(2_147_483_647)));
-    }
-
-    #[test]
-    fn what_leaves_the_machine_is_encrypted_unless_the_address_says_otherwise() {
-        let mode = |address: &str| read(address).unwrap().get_ssl_mode();
-        assert_eq!(mode("postgres://u@db.example.com/d"), SslMode::Require);
-        assert_eq!(mode("host=10.0.0.7 user=u"), SslMode::Require);
-        assert_eq!(mode("postgres://u@127.0.0.1,db.example.com/d"), SslMode::Require);
-        assert_eq!(mode("postgres://u@db.example.com/d?sslmode=verify-full"), SslMode::Require);
-        assert_eq!(mode("postgres://u@db.example.com/d?sslmode=disable"), SslMode::Disable);
-        assert_eq!(mode("postgres://u@127.0.0.1/d"), SslMode::Disable);
-        assert_eq!(mode("postgres://u@[::1]/d?sslmode=prefer"), SslMode::Prefer);
-        assert_eq!(mode("host=/run/postgresql user=u"), SslMode::Disable);
-        // What is connected to is the `hostaddr`.
-        assert_eq!(mode("hostaddr=10.0.0.7 user=u"), SslMode::Require);
-        assert_eq!(mode("host=localhost hostaddr=10.0.0.7 user=u"), SslMode::Require);
-        assert_eq!(mode("host=/run/postgresql hostaddr=10.0.0.7 user=u"), SslMode::Require);
-        assert_eq!(mode("host=localhost,localhost hostaddr=127.0.0.1,10.0.0.7 user=u"), SslMode::Require);
-        assert_eq!(mode("postgres://u@localhost/d?hostaddr=10.0.0.7"), SslMode::Require);
-        assert_eq!(mode("hostaddr=127.0.0.1 user=u"), SslMode::Disable);
-        assert_eq!(mode("host=localhost hostaddr=::1 user=u"), SslMode::Disable);
-        assert_eq!(mode("user=u dbname=d"), SslMode::Require);
-        // The word counts where it is a setting, however it is written.
-        assert_eq!(mode("host=db.example.com user=u password=sslmode=disable"), SslMode::Require);
-        assert_eq!(mode("host=localhost user=u sslmode = require"), SslMode::Require);
-    }
-
-    #[test]
-    fn a_bad_address_is_not_repeated() {
-        let error = read("postgres://user:secret@host:notaport/").unwrap_err();
-        assert!(!format!("{error:?} {error}").contains("secret"));
+impl fmt::Debug for AskedFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AskedFor")
     }
 }

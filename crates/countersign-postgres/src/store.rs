@@ -1,22 +1,26 @@
 //! The store.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
-use deadpool_postgres::{Object, Pool};
+use deadpool::managed::Timeouts;
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::budget::PostgresBudget;
+use crate::connection::{Parameter, Pool};
 use crate::error::PostgresError;
-use crate::late;
+use crate::late::Call;
 use crate::migrate;
 use crate::options::PostgresOptions;
-use crate::sql::Statements;
+use crate::share::{Shares, Whose};
+use crate::sql::{Sql, Statements};
 
 /// How many records one statement deletes. A purge of more is cut into such slices, and rests after each for as long as it took: the disk and the
 /// log belong to the other writers half of the time.
@@ -30,26 +34,69 @@ const ATTEMPTS: usize = 4;
 
 /// How long a change of settings waits for its turn at first, and at most: the tenant's commits wait behind it.
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
-const LONGEST_PATIENCE: Duration = Duration::from_secs(4);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How often a statement is sent that the server undid because of others.
 const MOST_UNDONE: usize = 100;
+
+/// The columns that every answer begins with: the number of the call, and whether a standby answered.
+const CALL: usize = 0;
+const STANDBY: usize = 1;
 
 /// Countersign's saved state in PostgreSQL. Clones share its pool of connections.
 ///
 /// See the [crate's front page](crate) for what it promises and what it costs.
 #[derive(Clone)]
 pub struct PostgresFactors {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     pool: Pool,
-    sql: Arc<Statements>,
-    prepared: bool,
-    statement_timeout: Duration,
+    shares: Arc<Shares>,
+    sql: Statements,
+    times: Times,
+    /// The number of the last call. It begins anywhere, so that no two processes count alike.
+    calls: AtomicI64,
     /// For the connections over which statements are cancelled.
     tls: MakeRustlsConnect,
 }
 
-/// A parameter of a statement, with its type: so that one round trip is enough also where nothing is prepared.
-pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+/// How long things may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    wait: Duration,
+    connect: Duration,
+    pub(crate) statement: Duration,
+    /// Waiting for a lock ends before waiting for a connection does: those that hold the pool's
+    /// connections while they wait for locks give them up in time for the others.
+    lock: Duration,
+}
+
+impl Times {
+    pub(crate) fn of(options: &PostgresOptions) -> Self {
+        let (wait, statement) = (options.wait_timeout, options.statement_timeout);
+        // Four fifths.
+        let lock = wait.min(statement).checked_div(5).unwrap_or_default().saturating_mul(4);
+        Self { wait, connect: options.connect_timeout, statement, lock }
+    }
+
+    /// How long a statement may go on that nobody waits for any more.
+    pub(crate) fn grace(&self) -> Duration {
+        self.statement.checked_div(100).unwrap_or_default()
+    }
+
+    /// What is left of the wait for a connection.
+    fn left(&self, since: Instant) -> Timeouts {
+        let wait = self.wait.saturating_sub(since.elapsed()).max(Duration::from_millis(1));
+        Timeouts { wait: Some(wait), create: Some(self.connect), recycle: Some(self.connect) }
+    }
+}
+
+/// What the server is told: whole milliseconds, and zero would be for ever.
+fn milliseconds(patience: Duration) -> String {
+    patience.as_millis().clamp(1, 0x7FFF_FFFF).to_string()
+}
 
 impl PostgresFactors {
     /// Connects with the default options, and makes or migrates the tables.
@@ -72,7 +119,7 @@ impl PostgresFactors {
     }
 
     pub(crate) fn statements(&self) -> &Statements {
-        &self.sql
+        &self.inner.sql
     }
 
     pub(crate) async fn on(
@@ -80,101 +127,144 @@ impl PostgresFactors {
         tls: MakeRustlsConnect,
         options: &PostgresOptions,
     ) -> Result<Self, PostgresError> {
-        migrate::prepare(&pool, &tls, options).await?;
-        Ok(Self {
-            pool,
-            sql: Arc::new(Statements::new(&options.schema)),
-            prepared: options.prepared_statements,
-            statement_timeout: options.statement_timeout,
-            tls,
-        })
+        let times = Times::of(options);
+        migrate::prepare(&pool, &tls, options, times).await?;
+        let first = RandomState::new().build_hasher().finish().cast_signed();
+        let shares = Shares::of(pool.status().max_size);
+        let sql = Statements::new(&options.schema);
+        let inner = Inner { pool, shares, sql, times, calls: AtomicI64::new(first), tls };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Sends one statement and waits for its rows.
-    pub(crate) async fn query(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, PostgresError> {
-        let client = self.pool.get().await?;
+    /// Sends one statement and waits for its rows: at least one, each of this call, and from a server
+    /// that takes writes.
+    pub(crate) async fn query(
+        &self,
+        whose: Whose<'_>,
+        sql: &Sql,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, PostgresError> {
+        let Inner { pool, shares, times, calls, tls, .. } = &*self.inner;
+        let asked = Instant::now();
+        let place = tokio::time::timeout(times.wait, shares.place(whose)).await;
+        let place = place.map_err(|_| PostgresError::Exhausted)?.map_err(|_| PostgresError::Exhausted)?;
+        let connection = pool.timeout_get(&times.left(asked)).await?;
+        let call = Call::new(connection, place, tls.clone(), times.grace());
+
+        let number = calls.fetch_add(1, Ordering::Relaxed);
+        let mut all: Vec<Parameter<'_>> = Vec::with_capacity(parameters.len().saturating_add(1));
+        all.push((&number, Type::INT8));
+        all.extend_from_slice(parameters);
         let sent = Instant::now();
-        let error = match tokio::time::timeout(self.statement_timeout, self.send(&client, text, parameters)).await {
-            Ok(Ok(rows)) => return Ok(rows),
-            Ok(Err(error)) => PostgresError::from(error),
+        let Some(connection) = call.connection() else { return Err(PostgresError::Exhausted) };
+        let error = match tokio::time::timeout(times.statement, connection.query(sql, &all)).await {
+            Ok(Ok(rows)) => match answers(&rows, number) {
+                Ok(()) => {
+                    call.answered();
+                    return Ok(rows);
+                }
+                Err(error) => {
+                    call.broken();
+                    return Err(error);
+                }
+            },
+            Ok(Err(error)) => {
+                call.answered();
+                PostgresError::from(error)
+            }
             Err(_) => {
-                late::end(client, self.tls.clone());
+                call.late();
                 PostgresError::TimedOut
             }
         };
         if matches!(error, PostgresError::TimedOut | PostgresError::Lost { .. }) {
             // A host that is lost without a word is lost on all connections: whichever was not in use since is not tried.
-            self.pool.retain(|_, connection| connection.recycled.unwrap_or(connection.created) > sent);
+            drop(pool.retain(|_, connection| connection.recycled.unwrap_or(connection.created) > sent));
         }
         Err(error)
     }
 
-    async fn send(
+    /// A statement that may wait for a lock, for as long as that may take.
+    async fn locking(
         &self,
-        client: &Object,
-        text: &str,
+        whose: Whose<'_>,
+        sql: &Sql,
+        patience: Duration,
         parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        if !self.prepared {
-            return client.query_typed(text, parameters).await;
-        }
-        let types: Vec<Type> = parameters.iter().map(|(_, kind)| kind.clone()).collect();
-        let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
-        let statement = client.prepare_typed_cached(text, &types).await?;
-        client.query(&statement, &values).await
+    ) -> Result<Vec<Row>, PostgresError> {
+        let patience = milliseconds(patience);
+        let mut all: Vec<Parameter<'_>> = Vec::with_capacity(parameters.len().saturating_add(1));
+        all.push((&patience, Type::TEXT));
+        all.extend_from_slice(parameters);
+        self.query(whose, sql, &all).await
     }
 
     /// Sends a statement again that the server undid because of others: surely it did nothing, and one of those has gone through. It happens only
     /// where the database's own default isolation is stricter than READ COMMITTED.
     pub(crate) async fn until_not_undone(
         &self,
-        text: &str,
+        whose: Whose<'_>,
+        sql: &Sql,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, PostgresError> {
+        let patience = self.inner.times.lock;
         for _ in 1..MOST_UNDONE {
-            match self.query(text, parameters).await {
+            match self.locking(whose, sql, patience, parameters).await {
                 Err(error) if error.is_serialization_failure() => {}
                 answer => return answer,
             }
         }
-        self.query(text, parameters).await
+        self.locking(whose, sql, patience, parameters).await
     }
 
     /// A statement that only reads is sent once more where the connection turned out to be lost: the first call after a restart of the server.
-    async fn read(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, PostgresError> {
-        match self.query(text, parameters).await {
-            Err(error) if error.is_lost() => self.query(text, parameters).await,
+    async fn read(&self, whose: Whose<'_>, sql: &Sql, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, PostgresError> {
+        match self.query(whose, sql, parameters).await {
+            Err(error) if error.is_lost() => self.query(whose, sql, parameters).await,
             answer => answer,
         }
     }
 
-    /// A conditional write that answers with a row if it wrote.
-    async fn write(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Commit, PostgresError> {
-        match self.query(text, parameters).await {
-            Ok(rows) => Ok(if rows.is_empty() { Commit::Conflict } else { Commit::Written }),
+    /// A conditional write that answers the version that it wrote, if it did.
+    async fn write(
+        &self,
+        tenant: &TenantId,
+        sql: &Sql,
+        patience: Duration,
+        parameters: &[Parameter<'_>],
+        next: Version,
+    ) -> Result<Commit, PostgresError> {
+        match self.locking(Whose::Of(tenant), sql, patience, parameters).await {
+            Ok(rows) => wrote(first(&rows)?, next),
             // The database's own default isolation is stricter than READ COMMITTED: something came first.
             Err(error) if error.is_serialization_failure() => Ok(Commit::Conflict),
             Err(error) => Err(error),
         }
     }
 
-    /// A change of settings, whose last parameter says how long it waits for its turn. Where that does not come, it gives way for as long to the
-    /// commits that waited behind it, and tries again with twice the patience, until a statement's time-out has passed.
-    async fn write_in_turn(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Commit, PostgresError> {
+    /// A change of settings. Where its turn does not come, it gives way for as long as it has waited to the commits that waited behind it, and
+    /// tries again with twice the patience, until a statement's time-out has passed.
+    async fn write_in_turn(
+        &self,
+        tenant: &TenantId,
+        sql: &Sql,
+        parameters: &[Parameter<'_>],
+        next: Version,
+    ) -> Result<Commit, PostgresError> {
+        let Times { statement, lock, .. } = self.inner.times;
+        // A commit that waits behind it must not run out of patience before it does.
+        let longest = lock.checked_div(4).unwrap_or_default().saturating_mul(3).min(LONGEST_PATIENCE);
         let started = Instant::now();
-        let mut patience = FIRST_PATIENCE.min(self.statement_timeout.checked_div(4).unwrap_or_default());
+        let mut patience = FIRST_PATIENCE.min(statement.checked_div(4).unwrap_or_default()).min(longest);
         loop {
-            let milliseconds = patience.as_millis().clamp(1, 0x7FFF_FFFF).to_string();
-            let mut all = parameters.to_vec();
-            all.push((&milliseconds, Type::TEXT));
-            match self.write(text, &all).await {
-                Err(error) if error.is_lock_timeout() => {
-                    let left = self.statement_timeout.saturating_sub(started.elapsed()).saturating_sub(patience);
+            match self.write(tenant, sql, patience, parameters, next).await {
+                Err(PostgresError::Locked) => {
+                    let left = statement.saturating_sub(started.elapsed()).saturating_sub(patience);
                     if left.is_zero() {
-                        return Err(error);
+                        return Err(PostgresError::Locked);
                     }
                     tokio::time::sleep(patience).await;
-                    patience = patience.saturating_mul(2).min(LONGEST_PATIENCE).min(left);
+                    patience = patience.saturating_mul(2).min(longest).min(left);
                 }
                 answer => return answer,
             }
@@ -182,18 +272,21 @@ impl PostgresFactors {
     }
 
     /// A commit that expects no settings: it locks the tenant's row all the same, and makes it if there is none.
-    async fn write_unset(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Commit, PostgresError> {
+    async fn write_unset(
+        &self,
+        tenant: &TenantId,
+        sql: &Sql,
+        parameters: &[Parameter<'_>],
+        next: Version,
+    ) -> Result<Commit, PostgresError> {
         for _ in 0..ATTEMPTS {
-            let rows = match self.query(text, parameters).await {
+            let rows = match self.locking(Whose::Of(tenant), sql, self.inner.times.lock, parameters).await {
                 Err(error) if error.is_serialization_failure() => return Ok(Commit::Conflict),
                 answer => answer?,
             };
-            let row = rows.first().ok_or(PostgresError::Damaged)?;
-            if row.try_get("wrote")? {
-                return Ok(Commit::Written);
-            }
-            if row.try_get("known")? {
-                return Ok(Commit::Conflict);
+            let row = first(&rows)?;
+            if wrote(row, next)? == Commit::Written || get(row, 3)? {
+                return wrote(row, next);
             }
         }
         Ok(Commit::Conflict)
@@ -202,37 +295,65 @@ impl PostgresFactors {
 
 impl fmt::Debug for PostgresFactors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresFactors").field("prepared", &self.prepared).finish_non_exhaustive()
+        f.debug_struct("PostgresFactors").finish_non_exhaustive()
+    }
+}
+
+/// Refuses what another call was answered, and what a standby says.
+fn answers(rows: &[Row], number: i64) -> Result<(), PostgresError> {
+    first(rows)?;
+    for row in rows {
+        if row.try_get::<_, i64>(CALL).ok() != Some(number) {
+            return Err(PostgresError::Misplaced);
+        }
+        if get(row, STANDBY)? {
+            return Err(PostgresError::Standby);
+        }
+    }
+    Ok(())
+}
+
+fn first(rows: &[Row]) -> Result<&Row, PostgresError> {
+    rows.first().ok_or(PostgresError::Damaged)
+}
+
+/// One column of a row. What has another type than it should was never written by this crate.
+pub(crate) fn get<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, PostgresError> {
+    row.try_get(column).map_err(|_| PostgresError::Damaged)
+}
+
+/// Whether a write has written this version. It answers none if it has written nothing.
+fn wrote(row: &Row, next: Version) -> Result<Commit, PostgresError> {
+    match get::<Option<&[u8]>>(row, 2)? {
+        None => Ok(Commit::Conflict),
+        Some(version) if version == next.as_bytes() => Ok(Commit::Written),
+        Some(_) => Err(PostgresError::Misplaced),
     }
 }
 
 /// The three columns of a row, from `first` on. `None`: there is no such row.
 fn saved(row: &Row, first: usize) -> Result<Option<Saved>, PostgresError> {
     let [version, generation, document] = [first, first.saturating_add(1), first.saturating_add(2)];
-    let Some(bytes) = row.try_get::<_, Option<&[u8]>>(version)? else { return Ok(None) };
-    let generation: i64 = row.try_get(generation)?;
+    let Some(bytes) = get::<Option<&[u8]>>(row, version)? else { return Ok(None) };
+    let generation: i64 = get(row, generation)?;
     Ok(Some(Saved {
         version: Version::from_bytes(bytes.try_into().map_err(|_| PostgresError::Damaged)?),
         generation: Generation::new(u32::try_from(generation).map_err(|_| PostgresError::Damaged)?),
-        document: row.try_get::<_, String>(document)?,
+        document: get(row, document)?,
     }))
 }
 
-fn user(row: &Row) -> Result<UserId, PostgresError> {
-    UserId::read_back(row.try_get(0)?).map_err(|_| PostgresError::Damaged)
-}
-
-fn count(rows: &[Row]) -> Result<u64, PostgresError> {
-    let number: i64 = rows.first().ok_or(PostgresError::Damaged)?.try_get(0)?;
-    u64::try_from(number).map_err(|_| PostgresError::Damaged)
+fn number(row: &Row, column: usize) -> Result<u64, PostgresError> {
+    u64::try_from(get::<i64>(row, column)?).map_err(|_| PostgresError::Damaged)
 }
 
 #[async_trait]
 impl FactorStore for PostgresFactors {
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
-        let rows = self.read(&self.sql.load, &[(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)]).await?;
-        let row = rows.first().ok_or(PostgresError::Damaged)?;
-        Ok(Snapshot { settings: saved(row, 0)?, record: saved(row, 3)? })
+        let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
+        let rows = self.read(Whose::Anybody, &self.inner.sql.load, &parameters).await?;
+        let row = first(&rows)?;
+        Ok(Snapshot { settings: saved(row, 2)?, record: saved(row, 5)? })
     }
 
     async fn commit(
@@ -242,13 +363,14 @@ impl FactorStore for PostgresFactors {
         expected: &Expected,
         next: &Saved,
     ) -> Result<Commit, Fault> {
-        let (tenant, user, document) = (tenant.as_str(), user.as_str(), next.document.as_str());
+        let (sql, patience) = (&self.inner.sql, self.inner.times.lock);
+        let (of, user, document) = (tenant.as_str(), user.as_str(), next.document.as_str());
         let (version, generation) = (next.version.as_bytes().as_slice(), i64::from(next.generation.number()));
         let settings = expected.settings.as_ref().map(|version| version.as_bytes().as_slice());
         let record = expected.record.as_ref().map(|version| version.as_bytes().as_slice());
         let mut parameters: Vec<Parameter<'_>> = Vec::with_capacity(7);
         parameters.extend([
-            (&tenant as &(dyn ToSql + Sync), Type::TEXT),
+            (&of as &(dyn ToSql + Sync), Type::TEXT),
             (&user, Type::TEXT),
             (&version, Type::BYTEA),
             (&generation, Type::INT8),
@@ -261,19 +383,17 @@ impl FactorStore for PostgresFactors {
             parameters.push((record, Type::BYTEA));
         }
         Ok(match (settings.is_some(), record.is_some()) {
-            (true, true) => self.write(&self.sql.update, &parameters).await?,
-            (true, false) => self.write(&self.sql.insert, &parameters).await?,
-            (false, true) => self.write_unset(&self.sql.update_unset, &parameters).await?,
-            (false, false) => self.write_unset(&self.sql.insert_unset, &parameters).await?,
+            (true, true) => self.write(tenant, &sql.update, patience, &parameters, next.version).await?,
+            (true, false) => self.write(tenant, &sql.insert, patience, &parameters, next.version).await?,
+            (false, true) => self.write_unset(tenant, &sql.update_unset, &parameters, next.version).await?,
+            (false, false) => self.write_unset(tenant, &sql.insert_unset, &parameters, next.version).await?,
         })
     }
 
     async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
-        let rows = self.read(&self.sql.settings, &[(&tenant.as_str(), Type::TEXT)]).await?;
-        Ok(match rows.first() {
-            Some(row) => saved(row, 0)?,
-            None => None,
-        })
+        let parameters: [Parameter<'_>; 1] = [(&tenant.as_str(), Type::TEXT)];
+        let rows = self.read(Whose::Anybody, &self.inner.sql.settings, &parameters).await?;
+        Ok(saved(first(&rows)?, 2)?)
     }
 
     async fn change_settings(
@@ -282,73 +402,75 @@ impl FactorStore for PostgresFactors {
         expected: Option<Version>,
         next: &Saved,
     ) -> Result<Commit, Fault> {
-        let (tenant, document) = (tenant.as_str(), next.document.as_str());
+        let (of, document) = (tenant.as_str(), next.document.as_str());
         let (version, generation) = (next.version.as_bytes().as_slice(), i64::from(next.generation.number()));
         let expected = expected.as_ref().map(|version| version.as_bytes().as_slice());
         let mut parameters: Vec<Parameter<'_>> = Vec::with_capacity(5);
         parameters.extend([
-            (&tenant as &(dyn ToSql + Sync), Type::TEXT),
+            (&of as &(dyn ToSql + Sync), Type::TEXT),
             (&version, Type::BYTEA),
             (&generation, Type::INT8),
             (&document, Type::TEXT),
         ]);
-        Ok(match &expected {
-            None => self.write_in_turn(&self.sql.first_settings, &parameters).await?,
-            Some(expected) => {
-                parameters.push((expected, Type::BYTEA));
-                self.write_in_turn(&self.sql.change_settings, &parameters).await?
-            }
-        })
+        if let Some(expected) = &expected {
+            parameters.push((expected, Type::BYTEA));
+        }
+        let Statements { first_settings, change_settings, .. } = &self.inner.sql;
+        let sql = if expected.is_some() { change_settings } else { first_settings };
+        Ok(self.write_in_turn(tenant, sql, &parameters, next.version).await?)
     }
 
     async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
-        let (tenant, below) = (tenant.as_str(), i64::from(below.number()));
+        let (of, below) = (tenant.as_str(), i64::from(below.number()));
         let mut deleted: u64 = 0;
         // No id is the empty text.
         let before_the_first = (-1_i64, String::new());
         let mut last = before_the_first.clone();
         loop {
             let left = u64::from(at_most).saturating_sub(deleted);
-            let asked = i64::try_from(left)?.min(i64::from(SLICE));
+            let asked = left.min(u64::from(SLICE));
+            let most = i64::try_from(asked)?;
             let parameters: [Parameter<'_>; 5] = [
-                (&tenant, Type::TEXT),
+                (&of, Type::TEXT),
                 (&below, Type::INT8),
-                (&asked, Type::INT8),
+                (&most, Type::INT8),
                 (&last.0, Type::INT8),
                 (&last.1, Type::TEXT),
             ];
             let started = Instant::now();
-            let rows = self.until_not_undone(&self.sql.purge, &parameters).await?;
-            let slice: i64 = rows.first().map_or(Ok(0), |row| row.try_get(2))?;
-            deleted = deleted.saturating_add(u64::try_from(slice)?);
+            let rows = self.until_not_undone(Whose::Of(tenant), &self.inner.sql.purge, &parameters).await?;
+            let row = first(&rows)?;
+            let slice = number(row, 2)?;
+            deleted = deleted.saturating_add(slice);
             let (from_the_first, ended) = (last == before_the_first, slice < asked);
             if deleted >= u64::from(at_most) || (ended && from_the_first) {
                 return Ok(deleted);
             }
-            last = match rows.first() {
-                Some(row) if !ended => (row.try_get(0)?, row.try_get(1)?),
-                // A record that was written meanwhile has another place, and the slices may have gone past others with it: only one that began with the
-                // first finds that there are no more.
-                _ => before_the_first.clone(),
-            };
+            // A record that was written meanwhile has another place, and the slices may have gone past others with it: only one that began with the
+            // first finds that there are no more.
+            last = if ended { before_the_first.clone() } else { (get(row, 3)?, get(row, 4)?) };
             tokio::time::sleep(started.elapsed().min(LONGEST_REST)).await;
         }
     }
 
     async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
-        let (tenant, below) = (tenant.as_str(), i64::from(below.number()));
-        Ok(count(&self.read(&self.sql.count, &[(&tenant, Type::TEXT), (&below, Type::INT8)]).await?)?)
+        let below = i64::from(below.number());
+        let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&below, Type::INT8)];
+        let rows = self.read(Whose::Of(tenant), &self.inner.sql.count, &parameters).await?;
+        Ok(number(first(&rows)?, 2)?)
     }
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
-        Ok(!self.until_not_undone(&self.sql.remove, &parameters).await?.is_empty())
+        let rows = self.until_not_undone(Whose::Of(tenant), &self.inner.sql.remove, &parameters).await?;
+        Ok(get::<Option<&[u8]>>(first(&rows)?, 2)?.is_some())
     }
 
     async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
-        let (tenant, user, version) = (tenant.as_str(), user.as_str(), version.as_bytes().as_slice());
-        let parameters: [Parameter<'_>; 3] = [(&tenant, Type::TEXT), (&user, Type::TEXT), (&version, Type::BYTEA)];
-        Ok(self.write(&self.sql.remove_if, &parameters).await? == Commit::Written)
+        let (sql, patience) = (&self.inner.sql.remove_if, self.inner.times.lock);
+        let (of, user, expected) = (tenant.as_str(), user.as_str(), version.as_bytes().as_slice());
+        let parameters: [Parameter<'_>; 3] = [(&of, Type::TEXT), (&user, Type::TEXT), (&expected, Type::BYTEA)];
+        Ok(self.write(tenant, sql, patience, &parameters, version).await? == Commit::Written)
     }
 
     async fn users(
@@ -358,11 +480,18 @@ impl FactorStore for PostgresFactors {
         after: Option<&UserId>,
         at_most: u32,
     ) -> Result<Vec<UserId>, Fault> {
-        let (tenant, after) = (tenant.as_str(), after.map_or("", UserId::as_str));
+        let (of, after) = (tenant.as_str(), after.map_or("", UserId::as_str));
         let (generation, at_most) = (i64::from(generation.number()), i64::from(at_most));
         let parameters: [Parameter<'_>; 4] =
-            [(&tenant, Type::TEXT), (&generation, Type::INT8), (&after, Type::TEXT), (&at_most, Type::INT8)];
-        let rows = self.read(&self.sql.users, &parameters).await?;
-        Ok(rows.iter().map(user).collect::<Result<_, _>>()?)
+            [(&of, Type::TEXT), (&generation, Type::INT8), (&after, Type::TEXT), (&at_most, Type::INT8)];
+        let rows = self.read(Whose::Of(tenant), &self.inner.sql.users, &parameters).await?;
+        let mut users = Vec::with_capacity(rows.len());
+        for row in &rows {
+            // None is listed: the one row that says so has no user.
+            if let Some(user) = get::<Option<&str>>(row, 2)? {
+                users.push(UserId::read_back(user).map_err(|_| PostgresError::Damaged)?);
+            }
+        }
+        Ok(users)
     }
 }

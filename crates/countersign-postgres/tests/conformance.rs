@@ -15,7 +15,7 @@ mod unprepared {
     use super::*;
 
     countersign_testkit::factor_store_conformance!(async {
-        Ok(servers::postgres_url()?.map(|url| Schema { prepared: false, ..Schema::new(&url) }))
+        Ok(servers::postgres_url()?.map(|url| Schema { prepared: Some(false), ..Schema::new(&url) }))
     });
 }
 

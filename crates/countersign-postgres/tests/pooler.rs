@@ -1,65 +1,28 @@
-//! The suite behind a pooler in transaction mode: without prepared statements.
-#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used)]
+//! The suite behind a pooler in transaction mode, with nothing configured for it.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod support;
 
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
-use countersign::Fault;
-use countersign_testkit::servers::{Server, free_port, skip};
-use support::{Budget, Schema};
+use countersign::{Commit, Expected, FactorStore, Fault, TenantId, UserId};
+use countersign_postgres::PostgresFactors;
+use countersign_testkit::servers::{Server, skip};
+use support::bouncer::Bouncer;
+use support::{Budget, Schema, connect, row, server};
 
-/// One server with a pooler before it, for all tests of this file.
+/// One server with a pooler before it, for the suite.
 fn schema() -> Result<Option<Schema>, Fault> {
-    static SHARED: Mutex<Option<(Server, Child, u16)>> = Mutex::new(None);
+    static SHARED: Mutex<Option<(Bouncer, Server)>> = Mutex::new(None);
     let mut shared = SHARED.lock().unwrap();
     if shared.is_none() {
         let Some(server) = Server::postgres(&["max_connections=500"])? else {
             return skip("no PostgreSQL server is installed").map(|()| None);
         };
-        let Some((pooler, port)) = pooler(&server)? else {
-            return skip("PgBouncer is not installed").map(|()| None);
-        };
-        *shared = Some((server, pooler, port));
+        let Some(bouncer) = Bouncer::before(&server)? else { return Ok(None) };
+        *shared = Some((bouncer, server));
     }
-    Ok(shared.as_ref().map(|(server, _, port)| Schema::behind(*port, server.url())))
-}
-
-fn pooler(server: &Server) -> Result<Option<(Child, u16)>, Fault> {
-    let Some(program) =
-        ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| std::path::Path::new(path).exists())
-    else {
-        return Ok(None);
-    };
-    let port = free_port()?;
-    let configuration = server.directory().join("pgbouncer.ini");
-    std::fs::write(
-        &configuration,
-        format!(
-            "[databases]\n* = host=127.0.0.1 port={} dbname=postgres user=countersign\n\
-            [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
-            pool_mode = transaction\nmax_client_conn = 500\ndefault_pool_size = 6\n\
-            server_idle_timeout = 5\n",
-            server.port()
-        ),
-    )?;
-    // It refuses to run as root, as the server does. The shell ends it when the pipe ends, and that is when this process does.
-    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
-    let account: &[&str] = if root { &["setpriv", "--reuid=postgres", "--clear-groups"] } else { &[] };
-    let mut guard = Command::new("sh");
-    guard.args(["-c", r#""$@" & read _; kill $!"#, "guard"]).args(account).arg(program).arg(&configuration);
-    let pooler = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let started = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if started.elapsed() > Duration::from_secs(10) {
-            return Err("PgBouncer did not start".into());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(Some((pooler, port)))
+    Ok(shared.as_ref().map(|(bouncer, server)| Schema::behind(bouncer.port(), server.url())))
 }
 
 countersign_testkit::factor_store_conformance!(async { schema() });
@@ -68,4 +31,74 @@ mod budget {
     use super::*;
 
     countersign_testkit::send_budget_conformance!(async { Ok(schema()?.map(Budget)) });
+}
+
+fn bounced() -> Option<(Bouncer, Server)> {
+    let server = server(&[])?;
+    Some((Bouncer::before(&server).unwrap()?, server))
+}
+
+/// With nothing but an address: the store notices the pooler, and sends its statements whole. The server
+/// connections change all the time here: each transaction of the host takes the one that was used last.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_defaults_work_behind_a_pooler_in_transaction_mode() {
+    let Some((bouncer, server)) = bounced() else { return };
+    let store = PostgresFactors::options().connections(1).connect(&bouncer.url("app")).await.unwrap();
+    let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+    let mut expected = Expected { settings: None, record: None };
+    let mut hosts = Vec::new();
+    for number in 1..=4 {
+        assert_eq!(store.commit(&acme, &alice, &expected, &row(number)).await.unwrap(), Commit::Written);
+        assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(number)));
+        expected.record = Some(row(number).version);
+        let host = connect(&bouncer.url("app")).await.unwrap();
+        host.batch_execute("BEGIN; SELECT").await.unwrap();
+        hosts.push(host);
+    }
+    // Nothing is prepared on any of them.
+    for host in &hosts {
+        let prepared = "SELECT count(*)::text FROM pg_prepared_statements";
+        let prepared = host.simple_query(prepared).await.unwrap();
+        assert_eq!(first(&prepared), Some("0"));
+    }
+    drop(server);
+}
+
+/// Asked to prepare all the same, the store says by name what it met, and what helps.
+#[tokio::test(flavor = "multi_thread")]
+async fn prepared_statements_behind_a_pooler_in_transaction_mode_fail_by_name() {
+    let Some((bouncer, _server)) = bounced() else { return };
+    let options = PostgresFactors::options().connections(1).prepared_statements(true);
+    let store = options.connect(&bouncer.url("app")).await.unwrap();
+    let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+    store.load(&acme, &alice).await.unwrap();
+    // The only server connection is this one's for now, so that the store gets another one.
+    let host = connect(&bouncer.url("app")).await.unwrap();
+    host.batch_execute("BEGIN; SELECT").await.unwrap();
+    let fault = format!("{:?}", store.load(&acme, &alice).await.unwrap_err());
+    assert!(fault.contains("Pooled") && fault.contains("26000"), "{fault}");
+}
+
+/// Nothing stands in between: statements are prepared, each once for a connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_pooler_statements_are_prepared() {
+    let Some(server) = server(&["log_statement=all", "log_line_prefix=logged "]) else { return };
+    let store = PostgresFactors::options().connections(1).connect(server.url()).await.unwrap();
+    let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+    for _ in 0..3 {
+        store.load(&acme, &alice).await.unwrap();
+    }
+    let log = std::fs::read_to_string(server.directory().join("log")).unwrap();
+    let executed: Vec<&str> = log.split("logged LOG:  execute ").skip(1).collect();
+    assert_eq!(executed.len(), 3, "{log}");
+    for entry in executed {
+        assert!(entry.starts_with('s') && !entry.starts_with("<unnamed>"), "{entry}");
+    }
+}
+
+fn first(messages: &[tokio_postgres::SimpleQueryMessage]) -> Option<&str> {
+    messages.iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    })
 }

@@ -34,7 +34,7 @@ async fn a_load_and_a_commit_are_one_statement_each() {
         let executed =
             |text: &str| logged.iter().filter(|entry| entry.starts_with("execute") && entry.contains(text)).count();
         let steps = usize::try_from(2 * STEPS).unwrap();
-        let both = (executed("LEFT JOIN \"countersign\".records"), executed("RETURNING 1"));
+        let both = (executed("LEFT JOIN \"countersign\".records"), executed("RETURNING version"));
         assert_eq!(both, (steps, steps), "{logged:#?}");
         // Their parameters are a part of the same entry (DETAIL), and there is no other.
         assert_eq!(logged.len(), 2 * steps, "{logged:#?}");

@@ -1,6 +1,9 @@
 //! A PostgreSQL schema of one test's own.
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::indexing_slicing, clippy::unwrap_used)]
+#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
 
+pub mod bouncer;
+pub mod proxy;
 pub mod standby;
 
 use std::sync::Arc;
@@ -19,7 +22,8 @@ pub struct Schema {
     /// What the store is given: a pooler's address, or the server's. Its connections are called as the schema is.
     pub store_url: String,
     pub name: String,
-    pub prepared: bool,
+    /// Whether statements are prepared. `None`: the store finds out.
+    pub prepared: Option<bool>,
 }
 
 impl Schema {
@@ -28,7 +32,7 @@ impl Schema {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("countersign_test_{}_{number}", std::process::id());
         let more = if url.contains('?') { '&' } else { '?' };
-        Self { url: url.to_owned(), store_url: format!("{url}{more}application_name={name}"), name, prepared: true }
+        Self { url: url.to_owned(), store_url: format!("{url}{more}application_name={name}"), name, prepared: None }
     }
 
     /// Behind a pooler on this port, which keeps connections of its own for each database that it is asked for.
@@ -36,11 +40,15 @@ impl Schema {
         let schema = Self::new(url);
         let name = &schema.name;
         let store_url = format!("postgres://countersign@127.0.0.1:{pooler}/{name}?application_name={name}");
-        Self { store_url, prepared: false, ..schema }
+        Self { store_url, ..schema }
     }
 
     pub fn options(&self) -> PostgresOptions {
-        PostgresFactors::options().schema(&self.name).connections(2).prepared_statements(self.prepared)
+        let options = PostgresFactors::options().schema(&self.name).connections(2);
+        match self.prepared {
+            Some(prepared) => options.prepared_statements(prepared),
+            None => options,
+        }
     }
 
     pub async fn client(&self) -> Result<Client, Fault> {

@@ -1,0 +1,90 @@
+//! A PgBouncer in front of throw-away servers.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use countersign::Fault;
+use countersign_testkit::servers::{Server, free_port, skip};
+
+use super::connect;
+
+/// In transaction mode, with nothing of its own configured that a statement could need. Ended together
+/// with the process that started it. Its files are in a server's directory, and are deleted with that.
+pub struct Bouncer {
+    port: u16,
+    configuration: PathBuf,
+    guard: Child,
+}
+
+impl Bouncer {
+    /// Leads to a server. `None`, loudly: PgBouncer is not installed.
+    pub fn before(server: &Server) -> Result<Option<Self>, Fault> {
+        let found = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
+        let Some(program) = found else { return skip("PgBouncer is not installed").map(|()| None) };
+        let port = free_port()?;
+        let configuration = server.directory().join("pgbouncer.ini");
+        std::fs::write(&configuration, ini(port, server.port()))?;
+        // It refuses to run as root, as the server does. The shell ends it when the pipe ends, and that is when this process does.
+        let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
+        let account: &[&str] = if root { &["setpriv", "--reuid=postgres", "--clear-groups"] } else { &[] };
+        let mut guard = Command::new("sh");
+        guard.args(["-c", r#""$@" & read _; kill $!"#, "guard"]).args(account).arg(program).arg(&configuration);
+        let guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let bouncer = Self { port, configuration, guard };
+        let started = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if started.elapsed() > Duration::from_secs(10) {
+                return Err("PgBouncer did not start".into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(Some(bouncer))
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A database of this name is the server's own one: PgBouncer keeps server connections for each name.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://countersign@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Transactions that begin from now on are on another server. Clients notice nothing.
+    pub async fn lead_to(&self, server: u16) {
+        std::fs::write(&self.configuration, ini(self.port, server)).unwrap();
+        let console = connect(&self.url("pgbouncer")).await.unwrap();
+        console.simple_query("RELOAD").await.unwrap();
+        console.simple_query("RECONNECT").await.unwrap();
+        let reached = connect(&self.url("reached")).await.unwrap();
+        let started = Instant::now();
+        loop {
+            let port = reached.simple_query("SELECT current_setting('port')").await.unwrap();
+            let port = port.iter().find_map(|message| match message {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                _ => None,
+            });
+            if port == Some(server.to_string()) {
+                return;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "it leads to {port:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn ini(port: u16, server: u16) -> String {
+    format!(
+        "[databases]\n* = host=127.0.0.1 port={server} dbname=postgres user=countersign\n\
+        [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\nadmin_users = countersign\n\
+        pool_mode = transaction\nmax_client_conn = 500\ndefault_pool_size = 6\nserver_idle_timeout = 5\n"
+    )
+}
+
+impl Drop for Bouncer {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        drop(self.guard.wait());
+    }
+}
