@@ -9,7 +9,9 @@ use crate::input::{Field, InvalidInput, Problem, printable};
 
 /// A phone number in E.164 form: `+`, a digit from 1 to 9, then 6 to 14 digits.
 ///
-/// Only this canonical form is accepted: it is the key of every limit on sending. `Debug` shows the masked form.
+/// Only this form is accepted. Whether the digits are a number of the country's plan is not checked, so one phone can have several
+/// spellings; limits on sending fold them ([`SendLimits::per_destination`](crate::budget::SendLimits::per_destination)). `Debug`
+/// shows the masked form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PhoneNumber(Zeroizing<String>);
 

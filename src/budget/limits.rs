@@ -9,6 +9,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 use super::Account;
+use super::fold::{folded, folded_number};
 use crate::contact::Destination;
 use crate::ids::TenantId;
 
@@ -130,6 +131,14 @@ impl SendLimits {
     }
 
     /// Replaces the limits on one address or number, whoever it belongs to: two users with one number share them.
+    ///
+    /// Spellings that reach one mailbox or phone share them too. Of an address, case, a tag (`alice+1@`), invisible characters and
+    /// compatibility forms such as full-width letters do not count. Of a number, zeros after the calling code do not count where
+    /// the country's plan has none there (`+44 0 7911`), nor does a trunk prefix such as Russia's 8 or Mexico's former 1.
+    ///
+    /// Not folded, since only the provider of the mailbox or the network knows: dots in the local part (Gmail ignores them), tags after
+    /// another sign (`alice-1@`), several names of one mail domain, aliases and forwarding, carrier selection codes, zeros where
+    /// numbers may begin with one (Italy), and several numbers of one phone.
     pub fn per_destination(mut self, limits: impl Into<Vec<Limit>>) -> Self {
         self.destination.clear();
         limits.into().into_iter().for_each(|limit| add(&mut self.destination, limit));
@@ -158,7 +167,8 @@ impl SendLimits {
         Ok(self)
     }
 
-    /// Never sends to numbers that begin so, even under a calling code that is allowed: `1876` for Jamaica within `1`.
+    /// Never sends to numbers that begin so, even under a calling code that is allowed: `1876` for Jamaica within `1`. A
+    /// number that is written with a zero or another trunk prefix in it (`+1 0 876...`) begins so too.
     ///
     /// # Errors
     ///
@@ -170,9 +180,11 @@ impl SendLimits {
 
     pub(super) fn allows(&self, to: &Destination) -> bool {
         let Destination::Sms(number) = to else { return true };
-        let digits = number.expose().trim_start_matches('+');
-        let begins = |prefixes: &[String]| prefixes.iter().any(|prefix| digits.starts_with(prefix.as_str()));
-        self.only.as_deref().is_none_or(begins) && !begins(&self.never)
+        let (digits, folded) = (number.expose().trim_start_matches('+'), folded_number(number));
+        let begins = |digits: &str, prefixes: &[String]| prefixes.iter().any(|prefix| digits.starts_with(prefix));
+        self.only.as_deref().is_none_or(|only| begins(&folded, only))
+            && !begins(digits, &self.never)
+            && !begins(&folded, &self.never)
     }
 
     /// The accounts that a message is charged on, narrowest first, so that the refusal names the narrowest limit.
@@ -184,7 +196,7 @@ impl SendLimits {
                 (kind, Account { key, limit: *limit })
             }));
         };
-        charge(LimitKind::Destination, format!("to:{}", hashed(to.expose())), &self.destination);
+        charge(LimitKind::Destination, format!("to:{}", hashed(&folded(to))), &self.destination);
         charge(LimitKind::Tenant, format!("tenant:{}", hashed(tenant.as_str())), &self.tenant);
         if let Destination::Sms(number) = to {
             charge(LimitKind::CallingCode, format!("code:{}", number.calling_code()), &self.calling_code);

@@ -25,6 +25,7 @@
 //!
 //! The limits stand outermost: around a chain of providers one message is charged once, whichever of them sends it.
 
+mod fold;
 mod limits;
 mod memory;
 mod sender;
@@ -80,8 +81,8 @@ impl<T: SendBudget + ?Sized> SendBudget for Arc<T> {
 pub struct Account {
     /// Its name: at most 200 bytes of ASCII without spaces. Two limits of different periods on one destination are two accounts.
     ///
-    /// A destination is in it as a SHA-256 hash, so that it is not shown around. A hash of a phone number is not anonymous: there are
-    /// few enough of them to try.
+    /// A destination is in it as a SHA-256 hash of the spelling that all its spellings share ([`SendLimits::per_destination`]), so
+    /// that it is not shown around. A hash of a phone number is not anonymous: there are few enough of them to try.
     pub key: String,
     /// How much it allows.
     pub limit: Limit,

@@ -167,6 +167,51 @@ async fn a_message_is_charged_before_it_is_sent_and_not_given_back() {
     assert_eq!(rig.outbox.attempts(), 1);
 }
 
+/// I-15, attack 71.
+#[tokio::test]
+async fn all_spellings_of_a_destination_share_its_limits() {
+    let rig = rig(SendLimits::new().per_destination([Limit::new(1, HOUR)]));
+    for (spellings, others) in [
+        (
+            ["+447911123456", "+4407911123456", "+44007911123456"].map(sms).to_vec(),
+            // Another number, and zeros that count.
+            ["+447911123457", "+39612345678", "+390612345678"].map(sms).to_vec(),
+        ),
+        (["+5215512345678", "+525512345678"].map(sms).to_vec(), vec![sms("+525512345679")]),
+        (
+            ["alice@example.com", "Alice@Example.Com", "alice+x@example.com", "ALICE+y+z@example.com"]
+                .map(email)
+                .to_vec(),
+            ["a.lice@example.com", "alice@mail.example.com", "alice-x@example.com"].map(email).to_vec(),
+        ),
+    ] {
+        let (first, rest) = spellings.split_first().unwrap();
+        assert_eq!(rig.send("acme", first).await, Ok(Accepted::Sent));
+        for spelling in rest {
+            retry_after(rig.send("acme", spelling).await);
+        }
+        for other in &others {
+            assert_eq!(rig.send("acme", other).await, Ok(Accepted::Sent), "{other:?}");
+        }
+    }
+    // What is sent goes where it is addressed to.
+    assert_eq!(rig.send("acme", &email("Bob+home@example.com")).await, Ok(Accepted::Sent));
+    assert_eq!(rig.outbox.last().to, email("Bob+home@example.com"));
+}
+
+/// I-15: a zero in a number does not get around the prefixes.
+#[tokio::test]
+async fn a_number_in_another_spelling_begins_as_it_does_in_its_own() {
+    let limits = SendLimits::new().only_calling_codes(&["1", "447"]).unwrap().never_prefixes(&["1876"]).unwrap();
+    let rig = rig(limits);
+    for number in ["+18765550123", "+108765550123", "+118765550123", "+442079460000", "+4402079460000"] {
+        assert_eq!(rig.send("acme", &sms(number)).await, Err(SendErrorKind::Permanent), "{number}");
+    }
+    for number in ["+12025550123", "+447911123456", "+4407911123456"] {
+        assert_eq!(rig.send("acme", &sms(number)).await, Ok(Accepted::Sent), "{number}");
+    }
+}
+
 struct Broken;
 
 #[async_trait]

@@ -1,8 +1,14 @@
 //! Guessing, and what is done with the budgets against it.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use countersign::{Event, EventKind, FactorStore, LoginName, LoginStep, Reason, ResendTo, SecretKind, TrustDevice};
+use async_trait::async_trait;
+use countersign::{
+    Accepted, CodeMessage, CodeSender, Destination, EmailAddress, Event, EventKind, FactorStore, LoginName, LoginStep,
+    Method, Notice, PhoneNumber, Reason, ResendTo, SecretKind, SendError, SendErrorKind, TrustDevice,
+};
 
 use countersign::budget::{Budgeted, Limit, MemoryBudget, SendLimits};
 
@@ -209,6 +215,79 @@ async fn sms_pumping() {
         let _ = world.begin("alice").await;
         assert_eq!(world.outbox.attempts(), calls, "{served}");
     }
+}
+
+/// Limits by the destination as it is written, as others have them.
+struct ByText {
+    sender: Outbox,
+    seen: Mutex<BTreeMap<String, usize>>,
+}
+
+#[async_trait]
+impl CodeSender for ByText {
+    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+        let text = match &message.destination {
+            Destination::Sms(number) => number.expose().to_owned(),
+            Destination::Email(address) => address.expose().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        let sent = *self.seen.lock().unwrap().entry(text).and_modify(|sent| *sent += 1).or_insert(1);
+        if sent > 1 { Err(SendError::new(SendErrorKind::Permanent)) } else { self.sender.send_code(message).await }
+    }
+
+    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+        self.sender.notify(notice).await
+    }
+}
+
+/// Codes that reach one phone and one mailbox within an hour, under a limit of one each: two users give the number of their
+/// victim in one spelling after another, and an application's table has the address in several.
+async fn spell(world: &World) -> (usize, usize) {
+    const NUMBERS: [&str; 6] =
+        ["+447911123456", "+4407911123456", "+44007911123456", "+440007911123456", "+447911123456", "+4407911123456"];
+    const ADDRESSES: [&str; 7] = [
+        "victim@example.com",
+        "Victim@example.com",
+        "VICTIM@EXAMPLE.COM",
+        "victim+1@example.com",
+        "victim+2@Example.com",
+        "ｖictim@example.com",
+        "victim@example.com",
+    ];
+    let grants = [world.sign_in("alice").await.grant, world.sign_in("bob").await.grant];
+    world.outbox.clear();
+    for (turn, number) in NUMBERS.iter().enumerate() {
+        world.wait_for_the_spacing();
+        let grant = &grants[turn % 2];
+        let _ = world.flow.account(&world.acme, grant).use_sms(&PhoneNumber::new(number).unwrap()).await.unwrap();
+    }
+    for (turn, address) in ADDRESSES.iter().enumerate() {
+        world.wait_for_the_spacing();
+        let (user, name) = if turn % 2 == 0 { (&world.alice, "alice") } else { (&world.bob, "bob") };
+        world.change(user, |user| user.email = Some(EmailAddress::new(address).unwrap()));
+        let page = world.begin(name).await;
+        world.flow.cancel(&world.acme, &page.token).await.unwrap();
+    }
+    let codes = world.outbox.codes();
+    let by_sms = codes.iter().filter(|sent| sent.to.method() == Method::Sms).count();
+    (by_sms, codes.len() - by_sms)
+}
+
+/// Attack 71. I-15: all spellings of a destination have one limit.
+#[tokio::test]
+async fn limiter_key_not_canonical() {
+    let mut world = World::new().await;
+    let sender = |world: &World| {
+        let limits = SendLimits::new().per_destination([Limit::new(1, HOUR)]);
+        Budgeted::new(world.outbox.clone(), MemoryBudget::new(), limits).clock(world.clock.clone())
+    };
+    world.rewire(world.users.clone(), world.factors.clone(), sender(&world), |b| b);
+    assert_eq!(spell(&world).await, (1, 1));
+    // Control: a limit for each text.
+    let mut world = World::new().await;
+    let by_text = ByText { sender: world.outbox.clone(), seen: Mutex::default() };
+    world.rewire(world.users.clone(), world.factors.clone(), by_text, |b| b);
+    assert_eq!(spell(&world).await, (4, 6));
 }
 
 /// Attack 36. I-15.

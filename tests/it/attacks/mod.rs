@@ -38,6 +38,7 @@
 //! | `enumeration_by_response` | an unknown name is answered with another reason |
 //! | `enumeration_by_time` | nothing is hashed for an unknown name |
 //! | `sms_pumping` | a send is not charged |
+//! | `limiter_key_not_canonical` | the key of a limit is the destination as it is written |
 //! | `resend_while_locked` | a resend does not ask whether codes are locked |
 //! | `lockout_by_strangers` | a wrong password is charged to codes as well |
 //! | `spray_over_many_accounts` | a wrong code makes no event |
