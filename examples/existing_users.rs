@@ -14,9 +14,9 @@ use async_trait::async_trait;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use countersign::memory::MemoryFactors;
 use countersign::{
-    Accepted, Argon2id, Channel, CodeMessage, CodeSender, EmailAddress, Fault, Login, LoginFlow, LoginName, LoginStep,
-    Notice, Password, PasswordAttempt, PasswordHash, PasswordVerifier, SendError, SendErrorKind, TenantId, User,
-    UserId, UserStatus, UserStore, Verdict,
+    Accepted, Admission, Argon2id, Busy, Channel, CodeMessage, CodeSender, EmailAddress, Fault, Login, LoginFlow,
+    LoginName, LoginStep, Notice, Password, PasswordAttempt, PasswordHash, PasswordVerifier, SendError, SendErrorKind,
+    TenantId, User, UserId, UserStatus, UserStore, Verdict,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -108,6 +108,10 @@ impl OldAndNew {
 
 #[async_trait]
 impl PasswordVerifier for OldAndNew {
+    fn admit(&self) -> Result<Admission, Busy> {
+        self.0.admit()
+    }
+
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
         let saved = attempt.user.and_then(|user| user.password_hash.as_ref()).map(PasswordHash::expose);
         // Everybody costs one old check and one argon2id hash, so that the time does not tell who is there and who has moved on.
@@ -123,8 +127,8 @@ impl PasswordVerifier for OldAndNew {
         Ok(if right { Verdict::RightButOutdated } else { Verdict::Wrong })
     }
 
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
-        self.0.rehash(password).await
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        self.0.hash_password(password).await
     }
 }
 

@@ -146,7 +146,7 @@ pub enum EventKind {
         /// Whether this one suspended the second factor (`I-11`).
         suspended: bool,
     },
-    /// A later step was refused without a comparison.
+    /// A step was refused without a comparison. `busy` is worth a look: more first steps came than passwords can be checked.
     StepRefused {
         /// The login, where it is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -47,7 +47,9 @@ pub use grant::{Basis, Grant, RevalidateError, SavedGrant, Staleness};
 pub use ids::{DeviceId, DeviceLabel, Language, LoginId, LoginName, MalformedId, RecordId, TenantId, UserId, Version};
 pub use input::{Field, InvalidInput, Problem};
 pub use overview::{LockState, Overview, TrustedDevice};
-pub use password::{Argon2id, Argon2idBuilder, Argon2idError, PasswordAttempt, PasswordVerifier, Verdict};
+pub use password::{
+    Admission, Argon2id, Argon2idBuilder, Argon2idError, Busy, PasswordAttempt, PasswordVerifier, Verdict,
+};
 pub use policy::{Channel, Exemption, PolicyContext, Requirement, Scope, StandardPolicy, TwoFactorPolicy};
 pub use reason::{Denied, Reason, Refused};
 pub use secret::{BackupCode, Code, DeviceToken, Password, PendingToken, Pepper, SetupToken};

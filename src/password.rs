@@ -1,5 +1,6 @@
 //! The first factor: checking a password.
 
+mod admission;
 mod argon2id;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use crate::machine::Pending;
 use crate::secret::Password;
 use crate::user::{PasswordHash, User};
 
+pub use admission::{Admission, Busy};
 pub use argon2id::{Argon2id, Argon2idBuilder, Argon2idError};
 
 /// The longest password that is looked at, in bytes. NIST SP 800-63B-4 asks for at least 64 characters.
@@ -25,28 +27,43 @@ pub(crate) const PASSWORD_BYTES: usize = 4096;
 /// - **The same work for everybody** (`I-17`). Without a user, and with a user who has no password, it MUST do what it does for a wrong password, and
 ///   answer [`Verdict::Wrong`]. *A quick exit tells strangers which names exist.*
 /// - The whole password counts: no trimming, no truncation. *A cut password is weaker than its owner thinks.*
-/// - Bounded work, whatever is stored, and a bounded number of checks at once (`I-37`, `I-40`).
+/// - Bounded work, whatever is stored, and a bounded number of concurrent and of waiting checks (`I-37`, `I-40`).
 /// - An error is for what is broken, such as a damaged hash. It fails the step; it never lets anybody in (`I-23`).
 /// - It keeps no counters: the flow counts failures, and ignores a right answer while the user's password is locked (`I-16`).
 /// - Cancellation: a dropped future has no effect.
 #[async_trait]
 pub trait PasswordVerifier: Send + Sync {
+    /// Takes a place for one check and what follows it, or says that the queue is full.
+    ///
+    /// The flow asks before it looks anybody up, so that [`Busy`] comes alike for every name (`I-17`), and holds the place until the
+    /// last hash of that step is made. A verifier that computes nothing itself answers [`Admission::unbounded`]; one around another
+    /// asks that one. There is no default: *a queue without a bound is memory and waiting time for strangers to use up.*
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`], with the time after which trying again makes sense.
+    fn admit(&self) -> Result<Admission, Busy>;
+
     /// Checks one password.
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault>;
 
-    /// Hashes the password that was just found right, under the current parameters, after [`Verdict::RightButOutdated`]. `None` if there is
-    /// nothing to replace.
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault>;
+    /// Hashes a password under the current parameters: one that is being set, or one that was just found right after
+    /// [`Verdict::RightButOutdated`]. `None` if this verifier's passwords are not kept as hashes with the users.
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault>;
 }
 
 #[async_trait]
 impl<T: PasswordVerifier + ?Sized> PasswordVerifier for Arc<T> {
+    fn admit(&self) -> Result<Admission, Busy> {
+        (**self).admit()
+    }
+
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
         (**self).verify(attempt).await
     }
 
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
-        (**self).rehash(password).await
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        (**self).hash_password(password).await
     }
 }
 
@@ -91,7 +108,7 @@ pub enum Verdict {
     Wrong,
     /// Right.
     Right,
-    /// Right, and saved under parameters that are out of date: [`PasswordVerifier::rehash`] makes a better one.
+    /// Right, and saved under parameters that are out of date: [`PasswordVerifier::hash_password`] makes a better one.
     RightButOutdated,
 }
 

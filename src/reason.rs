@@ -46,7 +46,11 @@ impl Denied {
     pub const fn ends_login(&self) -> bool {
         matches!(
             self.reason,
-            Reason::InvalidCredentials | Reason::LoginOver | Reason::NotInteractive | Reason::TooManyLogins
+            Reason::InvalidCredentials
+                | Reason::Busy
+                | Reason::LoginOver
+                | Reason::NotInteractive
+                | Reason::TooManyLogins
         )
     }
 
@@ -74,6 +78,8 @@ impl From<InvalidInput> for Denied {
 pub enum Reason {
     /// Name and password do not let anybody in. It does not say why (`I-17`).
     InvalidCredentials,
+    /// So many passwords are being checked that this one was not looked at. Try again after [`Denied::retry_at`]; nothing was charged.
+    Busy,
     /// The login under way is not, or no longer, known: it expired, was cancelled, was ended by a change to the user, or the token is
     /// not one of this tenant's. Start again with the password.
     LoginOver,
@@ -131,6 +137,7 @@ impl Reason {
     pub const fn code(self) -> &'static str {
         match self {
             Self::InvalidCredentials => "invalid_credentials",
+            Self::Busy => "busy",
             Self::LoginOver => "login_over",
             Self::WrongCode => "wrong_code",
             Self::NoLiveCode => "no_live_code",

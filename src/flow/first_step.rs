@@ -9,13 +9,21 @@ use crate::flow::{Inner, LoginFlow};
 use crate::ids::{LoginName, TenantId, UserId};
 use crate::input::{Field, bounded};
 use crate::machine::{Attempt, FirstStep, Write, sha256_tag};
-use crate::password::{self, PASSWORD_BYTES, PasswordAttempt, PasswordVerified};
+use crate::password::{self, Admission, PASSWORD_BYTES, PasswordAttempt, PasswordVerified};
 use crate::policy::Channel;
+use crate::reason::{Denied, Reason};
 use crate::secret::{DeviceToken, Password};
 use crate::user::{PasswordHash, User, UserStatus};
 
 impl LoginFlow {
     /// The first step: checks name and password, and asks the policy what else is needed.
+    ///
+    /// **The default verifier hashes on the calling thread**, which a hash keeps busy for 10 to 30 ms: [`Argon2id`](crate::Argon2id)
+    /// says how many threads it takes, and `BlockingPool` of the crate `countersign-tokio` takes none of the runtime's.
+    ///
+    /// Where more first steps wait for a hash than the verifier has room for, this one is refused with
+    /// [`Reason::Busy`](crate::Reason::Busy) and the time of another try, before anything is looked up, alike for every name. Nothing
+    /// is charged.
     ///
     /// Unknown names, wrong passwords, disabled users and locked passwords get the same answer for the same work: a user look-up by name,
     /// one password hash, a user look-up by id together with one load, and one commit (`I-17`). Only the event tells them apart.
@@ -36,6 +44,11 @@ impl LoginFlow {
         if let Err(invalid) = bounded(Field::Password, login.password.expose(), PASSWORD_BYTES) {
             return inner.refuse_input(login.tenant, invalid);
         }
+        // Before anybody is looked up: a full queue must say nothing of anybody (I-17).
+        let place = match inner.admit()? {
+            Ok(place) => place,
+            Err(busy) => return inner.refuse_input(login.tenant, busy),
+        };
         let user = inner.load_user_by_login(login.tenant, &name).await?;
         let attempt = PasswordAttempt::new(login.tenant, &name, user.as_ref(), login.password);
         let (password, outdated) = password::check(&*inner.verifier, &attempt).await?;
@@ -46,7 +59,7 @@ impl LoginFlow {
                 device: login.device,
                 unknown: name.as_str(),
                 password,
-                rehash: outdated.then_some(login.password),
+                rehash: outdated.then_some((login.password, place)),
                 user,
             })
             .await
@@ -90,8 +103,8 @@ struct First<'a> {
     /// What stands for a person whom nobody knows.
     unknown: &'a str,
     password: Option<PasswordVerified>,
-    /// The password, if its saved hash is out of date.
-    rehash: Option<&'a Password>,
+    /// The password, if its saved hash is out of date, and the place in the queue for another hash.
+    rehash: Option<(&'a Password, Admission)>,
     user: Option<User>,
 }
 
@@ -104,10 +117,11 @@ impl Inner {
         let (checked, stamp) = user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
         let mut loaded = self.load(Subject { tenant, user: &id }).await?;
         let mut rehashed = None;
-        if let (Some(password), Some(user)) = (rehash, &loaded.user)
+        if let (Some((password, place)), Some(user)) = (rehash, &loaded.user)
             && self.may_rehash(Subject { tenant, user: &id }, &loaded, user, device)?
         {
             rehashed = self.rehash(Subject { tenant, user: &id }, password).await?;
+            drop(place);
             // A hash takes its time: what was loaded before it is not the present any more.
             loaded = self.load(Subject { tenant, user: &id }).await?;
         }
@@ -145,6 +159,17 @@ impl Inner {
         Err(Error::Contended)
     }
 
+    /// A place in the verifier's queue, or the refusal where there is none.
+    pub(super) fn admit(&self) -> Result<Result<Admission, Denied>, Error> {
+        match self.verifier.admit() {
+            Ok(place) => Ok(Ok(place)),
+            Err(busy) => {
+                let retry_at = Timestamp::now(&*self.clock)?.plus(busy.retry_after());
+                Ok(Err(Denied::until(Reason::Busy, retry_at.to_time())))
+            }
+        }
+    }
+
     /// The record that a login with an unknown name is counted in: one of 256 per tenant (`I-17`, `I-40`).
     fn phantom(&self, tenant: &TenantId, name: &str) -> UserId {
         let [bucket, ..] =
@@ -166,7 +191,7 @@ impl Inner {
 
     /// The earlier hash still serves: a failure here is an event, not a failed login.
     async fn rehash(&self, subject: Subject<'_>, password: &Password) -> Result<Option<PasswordHash>, Error> {
-        let rehashed = self.verifier.rehash(password).await;
+        let rehashed = self.verifier.hash_password(password).await;
         if rehashed.is_err() {
             let at = Timestamp::now(&*self.clock)?;
             self.emit(subject.tenant, Some(subject.user), at, EventKind::PasswordRehashed { saved: false });

@@ -27,6 +27,7 @@
 //! | code | the person can |
 //! |---|---|
 //! | `invalid_credentials` | try again; it does not say what was wrong, and the page must not guess |
+//! | `busy` | try again in a moment: so many passwords are being checked; nothing was looked at or counted |
 //! | `wrong_code` | try again, [`attempts_left`](crate::Denied::attempts_left) times; with none left, use the backup code or wait |
 //! | `no_live_code` | ask for another code |
 //! | `codes_locked` | use the backup code, or wait |

@@ -3,11 +3,13 @@
 mod arena;
 mod builder;
 mod cost;
+mod pace;
 mod phc;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_lock::Semaphore;
 use async_trait::async_trait;
@@ -18,7 +20,7 @@ use thiserror::Error;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use zeroize::Zeroizing;
 
-use super::{PASSWORD_BYTES, PasswordAttempt, PasswordVerifier, Verdict};
+use super::{Admission, Busy, PASSWORD_BYTES, PasswordAttempt, PasswordVerifier, Verdict};
 use crate::error::{Error, Fault};
 use crate::machine::sha256_tag;
 use crate::secret::{Password, Pepper};
@@ -26,6 +28,7 @@ use crate::user::PasswordHash;
 
 use arena::{Arena, Arenas, Input};
 use cost::Cost;
+use pace::Pace;
 use phc::Saved;
 
 pub use builder::{Argon2idBuilder, Argon2idError};
@@ -45,7 +48,7 @@ const DECOY_OUTPUT: [u8; OUTPUT_BYTES] = [0; OUTPUT_BYTES];
 ///
 /// [`Argon2id::default`] hashes with 19 MiB and 2 passes, the second of the settings that the OWASP Password Storage
 /// Cheat Sheet gives as equal. [`Argon2id::builder`] changes the cost, adds a [`Pepper`] and says how many hashes run
-/// at once. Make one, and share it in an [`Arc`](std::sync::Arc).
+/// concurrently. Make one, and share it in an [`Arc`](std::sync::Arc).
 ///
 /// # What counts as the same password
 ///
@@ -87,11 +90,22 @@ const DECOY_OUTPUT: [u8; OUTPUT_BYTES] = [0; OUTPUT_BYTES];
 /// once it has been busy. Only a saved hash that needs more than `memory_kib` gets more, for that one check, up to
 /// 256 MiB.
 ///
+/// # Queue
+///
+/// At most [`queue`](Argon2idBuilder::queue) first steps wait, from before they look anybody up; whoever comes then is
+/// refused with [`Reason::Busy`](crate::Reason::Busy) and the time that the queue takes to drain, by the pace of the
+/// last hashes.
+///
 /// # Blocking
 ///
-/// A hash keeps the thread that polls it busy for its whole time, some 10 to 30 ms with the default parameters. Where
-/// that matters, poll the step on a thread that may block (such as `tokio::task::spawn_blocking` with a `block_on`
-/// inside). The wait for a turn does not block.
+/// **A hash keeps the thread that polls it busy** for its whole time, some 10 to 30 ms with the default parameters, on
+/// an asynchronous runtime one of its workers. So the default leaves one processor to everything else. Where the
+/// runtime has one worker, or other tasks must not wait at all, wrap this in a pool of threads: `BlockingPool` of the
+/// crate `countersign-tokio` hashes on all processors, and no task of the runtime waits for it. The wait for a turn does
+/// not block.
+///
+/// In a debug build without optimisation a hash takes a second and more: the front page has the two lines for
+/// `Cargo.toml`.
 ///
 /// # Cancel safety
 ///
@@ -104,14 +118,22 @@ pub struct Argon2id {
     /// Gives each name without a saved hash a salt of its own. `None`: the operating system gave no randomness.
     decoy_key: Option<Zeroizing<[u8; 32]>>,
     at_once: usize,
+    queue: usize,
+    /// Those who wait and those whose hash runs.
+    places: Arc<Semaphore>,
     turns: Semaphore,
+    pace: Pace,
     arenas: Arenas,
 }
 
 impl Argon2id {
-    /// 19 MiB, 2 passes, 1 lane, no pepper, and as many hashes at once as there are processors, at most 4.
+    /// The most concurrent hashes that can be asked for.
+    pub const MAX_AT_ONCE: usize = 256;
+
+    /// 19 MiB, 2 passes, 1 lane, no pepper, and as many concurrent hashes as there are processors but one, at least one.
     pub fn new() -> Self {
-        Self::assemble(Cost::DEFAULT, None, Vec::new(), builder::default_at_once())
+        let at_once = builder::default_at_once();
+        Self::assemble(Cost::DEFAULT, None, Vec::new(), at_once, builder::default_queue(at_once))
     }
 
     /// For other parameters.
@@ -119,7 +141,7 @@ impl Argon2id {
         Argon2idBuilder::new()
     }
 
-    fn assemble(cost: Cost, pepper: Option<Pepper>, previous: Vec<Pepper>, at_once: usize) -> Self {
+    fn assemble(cost: Cost, pepper: Option<Pepper>, previous: Vec<Pepper>, at_once: usize, queue: usize) -> Self {
         let of = |pepper: &Pepper| Some(Zeroizing::new(sha256_tag(pepper.key(), b"countersign/1/decoy-key", &[])));
         let decoy_key = pepper.as_ref().map_or_else(random_key, of);
         Self {
@@ -128,7 +150,10 @@ impl Argon2id {
             previous,
             decoy_key,
             at_once,
+            queue,
+            places: Arc::new(Semaphore::new(at_once.saturating_add(queue))),
             turns: Semaphore::new(at_once),
+            pace: Pace::new(),
             arenas: Arenas::new(at_once, cost.arena_blocks()),
         }
     }
@@ -137,7 +162,8 @@ impl Argon2id {
     /// system: a PHC string for [`User::password_hash`](crate::User::password_hash).
     ///
     /// Whether the password is good enough (its length, a list of known ones) is for the application to decide before.
-    /// Blocks and can be cancelled as described at [`Argon2id`].
+    /// Blocks and can be cancelled as described at [`Argon2id`]. It waits for its turn however many do; requests of
+    /// people go through [`LoginFlow::hash_password`](crate::LoginFlow::hash_password), whose queue has a bound.
     ///
     /// # Errors
     ///
@@ -231,9 +257,17 @@ impl Default for Argon2id {
 
 #[async_trait]
 impl PasswordVerifier for Argon2id {
+    fn admit(&self) -> Result<Admission, Busy> {
+        match self.places.try_acquire_arc() {
+            Some(place) => Ok(Admission::holding(place)),
+            None => Err(Busy::new(self.pace.time_for(self.at_once.saturating_add(self.queue), self.at_once))),
+        }
+    }
+
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
         bounded(attempt.password)?;
         let _turn = self.turns.acquire().await;
+        let _timed = self.pace.start();
 
         // No await from here on, so that nothing secret is kept in a future that may never be polled again.
         let text = Nfc::of(attempt.password);
@@ -251,7 +285,7 @@ impl PasswordVerifier for Argon2id {
         answer.unwrap_or(Ok(verdict))
     }
 
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
         self.fresh_hash(password).await.map(Some)
     }
 }
@@ -259,7 +293,11 @@ impl PasswordVerifier for Argon2id {
 /// The parameters, and no pepper.
 impl fmt::Debug for Argon2id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Argon2id").field("cost", &self.cost).field("at_once", &self.at_once).finish_non_exhaustive()
+        f.debug_struct("Argon2id")
+            .field("cost", &self.cost)
+            .field("at_once", &self.at_once)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
     }
 }
 

@@ -171,7 +171,7 @@ async fn every_plug_in_may_be_an_arc_of_its_trait() {
         "count",
         "remove",
         "verify",
-        "rehash",
+        "hash_password",
     ] {
         assert!(calls.of(call) > 0, "{call}");
     }

@@ -11,7 +11,7 @@ use countersign::{
 };
 
 /// Calls whose failure is no fault of the step: delivery and notices are data, and the earlier hash still serves.
-const HARMLESS: [&str; 4] = ["send_code", "notify", "rehash", "replace_password_hash"];
+const HARMLESS: [&str; 4] = ["send_code", "notify", "hash_password", "replace_password_hash"];
 
 /// What each operation comes to where nothing is broken.
 async fn outcomes() -> Vec<Came> {

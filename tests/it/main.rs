@@ -10,6 +10,7 @@ mod administration;
 mod attacks;
 mod backup_code;
 mod budget;
+mod busy;
 mod causes;
 mod clock;
 mod code;

@@ -8,9 +8,9 @@ use crate::support::*;
 use async_trait::async_trait;
 use countersign::memory::MemoryUsers;
 use countersign::{
-    Basis, Channel, EventKind, Fault, Login, LoginFlow, LoginName, LoginStep, Password, PasswordAttempt, PasswordHash,
-    PasswordVerifier, Reason, RevalidateError, Staleness, TenantId, TrustDevice, User, UserId, UserStatus, UserStore,
-    Verdict,
+    Admission, Basis, Busy, Channel, EventKind, Fault, Login, LoginFlow, LoginName, LoginStep, Password,
+    PasswordAttempt, PasswordHash, PasswordVerifier, Reason, RevalidateError, Staleness, TenantId, TrustDevice, User,
+    UserId, UserStatus, UserStore, Verdict,
 };
 use futures_lite::future::block_on;
 
@@ -23,6 +23,10 @@ struct Versioned {
 
 #[async_trait]
 impl PasswordVerifier for Versioned {
+    fn admit(&self) -> Result<Admission, Busy> {
+        Ok(Admission::unbounded())
+    }
+
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
         let Some(hash) = attempt.user.and_then(|user| user.password_hash.as_ref()) else { return Ok(Verdict::Wrong) };
         let (version, password) = hash.expose().split_once(':').unwrap_or(("v0", hash.expose()));
@@ -33,7 +37,7 @@ impl PasswordVerifier for Versioned {
         })
     }
 
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
         if self.broken {
             return Err("no memory for a hash".into());
         }
@@ -58,7 +62,8 @@ async fn an_outdated_hash_is_replaced_once() {
     let challenge = world.begin("alice").await;
     let read = ["find_by_id", "load"];
     let calls =
-        [&["find_by_login", "verify"][..], &read, &["rehash"], &read, &["commit", "replace_password_hash"]].concat();
+        [&["find_by_login", "verify"][..], &read, &["hash_password"], &read, &["commit", "replace_password_hash"]]
+            .concat();
     assert_eq!(world.calls.all(), calls);
     assert_eq!(saved_hash(&world).await, PASSWORD);
     let rehashed = world.events.kinds();
@@ -69,7 +74,7 @@ async fn an_outdated_hash_is_replaced_once() {
     world.wait_for_the_spacing();
     world.calls.clear();
     let _ = world.sign_in("alice").await;
-    assert_eq!(world.calls.of("rehash"), 0);
+    assert_eq!(world.calls.of("hash_password"), 0);
 }
 
 /// I-17: a re-hash takes time, so nobody gets one who is not let past the password.
@@ -84,7 +89,7 @@ async fn nothing_is_rehashed_for_whoever_is_refused() {
     world.clock.advance(MINUTE);
     world.change(&world.alice, |user| user.status = UserStatus::Disabled);
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
-    assert_eq!(world.calls.of("rehash") + world.calls.of("replace_password_hash"), 0);
+    assert_eq!(world.calls.of("hash_password") + world.calls.of("replace_password_hash"), 0);
     assert_eq!(saved_hash(&world).await, format!("outdated:{PASSWORD}"));
 }
 
@@ -94,7 +99,7 @@ async fn a_password_change_at_the_same_time_is_not_undone() {
     let world = World::new().await;
     outdate(&world);
     let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
-    world.calls.before("rehash", move || {
+    world.calls.before("hash_password", move || {
         users.change(&acme, &alice, |user| user.password_hash = Some(PasswordHash::new("the new one"))).unwrap();
     });
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
@@ -153,7 +158,7 @@ async fn two_logins_at_once_over_an_outdated_hash_end_neither_devices_nor_each_o
     let (flow, acme, outbox) = (world.flow.clone(), world.acme.clone(), world.outbox.clone());
     let winner = Arc::new(std::sync::Mutex::new(None));
     let won = Arc::clone(&winner);
-    calls.before("rehash", move || {
+    calls.before("hash_password", move || {
         let login = countersign::Login {
             tenant: &acme,
             name: "alice",

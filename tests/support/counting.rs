@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use countersign::{
-    Commit, Expected, FactorStore, Fault, Generation, LoginName, Password, PasswordAttempt, PasswordHash,
-    PasswordVerifier, Saved, Snapshot, TenantId, User, UserId, UserStore, Verdict, Version,
+    Admission, Busy, Commit, Expected, FactorStore, Fault, Generation, LoginName, Password, PasswordAttempt,
+    PasswordHash, PasswordVerifier, Saved, Snapshot, TenantId, User, UserId, UserStore, Verdict, Version,
 };
 
 type Hook = Box<dyn FnOnce() + Send>;
@@ -152,13 +152,17 @@ impl<T: FactorStore> FactorStore for Counting<T> {
 
 #[async_trait]
 impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
+    fn admit(&self) -> Result<Admission, Busy> {
+        self.inner.admit()
+    }
+
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
         self.calls.note("verify");
         self.inner.verify(attempt).await
     }
 
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
-        self.calls.note("rehash");
-        self.inner.rehash(password).await
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        self.calls.note("hash_password");
+        self.inner.hash_password(password).await
     }
 }

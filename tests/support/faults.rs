@@ -188,12 +188,16 @@ impl<T: TwoFactorPolicy> TwoFactorPolicy for Faulty<T> {
 
 #[async_trait]
 impl<T: PasswordVerifier> PasswordVerifier for Faulty<T> {
+    fn admit(&self) -> Result<Admission, Busy> {
+        self.inner.admit()
+    }
+
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
         self.point.around("verify", self.inner.verify(attempt)).await
     }
 
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
-        self.point.around("rehash", self.inner.rehash(password)).await
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        self.point.around("hash_password", self.inner.hash_password(password)).await
     }
 }
 

@@ -16,12 +16,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::{
-    Accepted, Authenticated, Challenge, Channel, Code, CodeMessage, CodeSender, Commit, Delivery, Denied, Destination,
-    DeviceToken, EmailAddress, Entropy, Error, Event, EventKind, EventSink, Expected, FactorStore, Fault, Generation,
-    Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep, ManualClock, Method, MethodChange, Notice, NoticeKind,
-    Password, PasswordAttempt, PasswordHash, PasswordVerifier, PendingToken, PhoneNumber, Purpose, Reason, ResendTo,
-    Saved, SavedGrant, Scope, SendError, SendErrorKind, Snapshot, TenantId, TrustDevice, User, UserId, UserStore,
-    Verdict, Version,
+    Accepted, Admission, Authenticated, Busy, Challenge, Channel, Code, CodeMessage, CodeSender, Commit, Delivery,
+    Denied, Destination, DeviceToken, EmailAddress, Entropy, Error, Event, EventKind, EventSink, Expected, FactorStore,
+    Fault, Generation, Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep, ManualClock, Method, MethodChange,
+    Notice, NoticeKind, Password, PasswordAttempt, PasswordHash, PasswordVerifier, PendingToken, PhoneNumber, Purpose,
+    Reason, ResendTo, Saved, SavedGrant, Scope, SendError, SendErrorKind, Snapshot, TenantId, TrustDevice, User,
+    UserId, UserStore, Verdict, Version,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -263,12 +263,16 @@ pub fn reason(step: &LoginStep) -> Reason {
     denied(step).reason()
 }
 
-/// Compares the password with the saved "hash" as it is: for tests that are not about hashing.
+/// Compares the password with the saved "hash_password" as it is: for tests that are not about hashing.
 #[derive(Clone, Copy)]
 pub struct PlainPasswords;
 
 #[async_trait]
 impl PasswordVerifier for PlainPasswords {
+    fn admit(&self) -> Result<Admission, Busy> {
+        Ok(Admission::unbounded())
+    }
+
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
         let saved = attempt.user.and_then(|user| user.password_hash.as_ref()).map(|hash| hash.expose().to_owned());
         Ok(match saved {
@@ -280,7 +284,7 @@ impl PasswordVerifier for PlainPasswords {
         })
     }
 
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
         Ok(Some(PasswordHash::new(password.expose())))
     }
 }

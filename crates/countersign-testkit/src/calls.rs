@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use countersign::budget::{Account, Charged, SendBudget};
 use countersign::{
-    Accepted, CodeMessage, CodeSender, Commit, Expected, FactorStore, Fault, Generation, LoginName, Notice, Password,
-    PasswordAttempt, PasswordHash, PasswordVerifier, Saved, SendError, Snapshot, TenantId, User, UserId, UserStore,
-    Verdict, Version,
+    Accepted, Admission, Busy, CodeMessage, CodeSender, Commit, Expected, FactorStore, Fault, Generation, LoginName,
+    Notice, Password, PasswordAttempt, PasswordHash, PasswordVerifier, Saved, SendError, Snapshot, TenantId, User,
+    UserId, UserStore, Verdict, Version,
 };
 use time::OffsetDateTime;
 
@@ -158,14 +158,18 @@ impl<T: UserStore> UserStore for Counting<T> {
 
 #[async_trait]
 impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
+    fn admit(&self) -> Result<Admission, Busy> {
+        self.inner.admit()
+    }
+
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
         self.calls.note("verify");
         self.inner.verify(attempt).await
     }
 
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
-        self.calls.note("rehash");
-        self.inner.rehash(password).await
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        self.calls.note("hash_password");
+        self.inner.hash_password(password).await
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign::budget::{Account, Charged, SendBudget};
 use countersign::{
-    Commit, Expected, FactorStore, Fault, Generation, LoginName, Password, PasswordAttempt, PasswordHash,
-    PasswordVerifier, Saved, Snapshot, TenantId, User, UserId, UserStore, Verdict, Version,
+    Admission, Busy, Commit, Expected, FactorStore, Fault, Generation, LoginName, Password, PasswordAttempt,
+    PasswordHash, PasswordVerifier, Saved, Snapshot, TenantId, User, UserId, UserStore, Verdict, Version,
 };
 use time::OffsetDateTime;
 
@@ -199,12 +199,16 @@ impl<T: UserStore> UserStore for Failing<T> {
 
 #[async_trait]
 impl<T: PasswordVerifier> PasswordVerifier for Failing<T> {
+    fn admit(&self) -> Result<Admission, Busy> {
+        self.inner.admit()
+    }
+
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
         self.mishaps.around("verify", None, self.inner.verify(attempt)).await
     }
 
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
-        self.mishaps.around("rehash", None, self.inner.rehash(password)).await
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        self.mishaps.around("hash_password", None, self.inner.hash_password(password)).await
     }
 }
 

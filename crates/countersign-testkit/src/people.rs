@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use countersign::memory::MemoryUsers;
 use countersign::{
-    EmailAddress, Fault, InvalidInput, Language, LoginName, Password, PasswordAttempt, PasswordHash, PasswordVerifier,
-    TenantId, User, UserId, UserStatus, Verdict,
+    Admission, Busy, EmailAddress, Fault, InvalidInput, Language, LoginName, Password, PasswordAttempt, PasswordHash,
+    PasswordVerifier, TenantId, User, UserId, UserStatus, Verdict,
 };
 
 /// A user to be: active, with the address `NAME@example.com` and the password that [`PlainPasswords`] compares.
@@ -192,12 +192,16 @@ impl Tenancy {
     }
 }
 
-/// Compares a password with the saved "hash" as it is, for tests that are not about hashing. Never for anything else.
+/// Compares a password with the saved "hash_password" as it is, for tests that are not about hashing. Never for anything else.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlainPasswords;
 
 #[async_trait]
 impl PasswordVerifier for PlainPasswords {
+    fn admit(&self) -> Result<Admission, Busy> {
+        Ok(Admission::unbounded())
+    }
+
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
         let saved = attempt.user.and_then(|user| user.password_hash.as_ref());
         Ok(match saved {
@@ -206,7 +210,7 @@ impl PasswordVerifier for PlainPasswords {
         })
     }
 
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
         Ok(Some(PasswordHash::new(password.expose())))
     }
 }

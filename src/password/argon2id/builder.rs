@@ -1,6 +1,7 @@
 //! The parameters of [`Argon2id`], checked before anything is hashed with them.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 
 use thiserror::Error;
@@ -9,12 +10,21 @@ use super::Argon2id;
 use super::cost::{Cost, MOST_ITERATIONS, MOST_LANES, MOST_MEMORY_KIB};
 use crate::secret::Pepper;
 
-/// The most hashes at once that can be asked for.
-const MOST_AT_ONCE: usize = 256;
+/// The longest queue that can be asked for.
+const MOST_WAITING: usize = 10_000;
 
-/// As many as there are processors, at most 4: more would be slower, not faster.
+/// How many wait for each hash that runs: together less than a second of hashes with the default parameters.
+const WAITING_EACH: usize = 32;
+
+/// All processors but one, at least one: a hash keeps the thread busy that polls it, and the rest of the application
+/// needs one too.
 pub(super) fn default_at_once() -> usize {
-    available_parallelism().map_or(2, |processors| processors.get().min(4))
+    let processors = available_parallelism().map_or(1, NonZeroUsize::get);
+    processors.saturating_sub(1).clamp(1, Argon2id::MAX_AT_ONCE)
+}
+
+pub(super) const fn default_queue(at_once: usize) -> usize {
+    at_once.saturating_mul(WAITING_EACH)
 }
 
 /// Makes an [`Argon2id`] with parameters of one's own.
@@ -42,11 +52,13 @@ pub struct Argon2idBuilder {
     pepper: Option<Pepper>,
     previous: Vec<Pepper>,
     at_once: usize,
+    /// `None`: as many as suit `at_once`.
+    queue: Option<usize>,
 }
 
 impl Argon2idBuilder {
     pub(super) fn new() -> Self {
-        Self { cost: Cost::DEFAULT, pepper: None, previous: Vec::new(), at_once: default_at_once() }
+        Self { cost: Cost::DEFAULT, pepper: None, previous: Vec::new(), at_once: default_at_once(), queue: None }
     }
 
     /// Memory of one hash in KiB, "m" in RFC 9106. Default: 19,456 (19 MiB).
@@ -95,12 +107,23 @@ impl Argon2idBuilder {
         self
     }
 
-    /// How many hashes run at once, 1 to 256 (`I-40`). Default: the number of processors, at most 4.
+    /// The number of concurrent hashes, 1 to 256 (`I-40`). Default: the number of processors less one, at least one.
     ///
-    /// The rest wait for their turn. The process keeps `at_once * memory_kib` of memory: 76 MiB for 4 with the default
-    /// parameters. A number above that of the processors makes no hash finish sooner.
+    /// The rest wait for their turn. Each keeps a thread busy: as many as the runtime has workers starve every other task
+    /// of it. The process keeps `at_once * memory_kib` of memory: 133 MiB for 7 with the default parameters. A number above
+    /// that of the processors makes no hash finish sooner.
     pub const fn at_once(mut self, hashes: usize) -> Self {
         self.at_once = hashes;
+        self
+    }
+
+    /// The number of first steps that may wait for a hash, 0 to 10,000 (`I-40`). Default: 32 for each concurrent hash.
+    ///
+    /// A first step takes its place before it looks the user up. One that finds no place is refused with
+    /// [`Reason::Busy`](crate::Reason::Busy), so that nobody waits longer than the queue takes: with the defaults, 32
+    /// times a hash.
+    pub const fn queue(mut self, waiting: usize) -> Self {
+        self.queue = Some(waiting);
         self
     }
 
@@ -121,8 +144,12 @@ impl Argon2idBuilder {
         if !(1..=MOST_LANES).contains(&lanes) {
             return Err(Argon2idError::Parallelism { found: lanes, least: 1, most: MOST_LANES });
         }
-        if !(1..=MOST_AT_ONCE).contains(&self.at_once) {
-            return Err(Argon2idError::AtOnce { found: self.at_once, least: 1, most: MOST_AT_ONCE });
+        if !(1..=Argon2id::MAX_AT_ONCE).contains(&self.at_once) {
+            return Err(Argon2idError::AtOnce { found: self.at_once, least: 1, most: Argon2id::MAX_AT_ONCE });
+        }
+        let queue = self.queue.unwrap_or(default_queue(self.at_once));
+        if queue > MOST_WAITING {
+            return Err(Argon2idError::Queue { found: queue, most: MOST_WAITING });
         }
         let mut ids: Vec<&str> = self.pepper.iter().chain(&self.previous).map(Pepper::id).collect();
         ids.sort_unstable();
@@ -131,7 +158,7 @@ impl Argon2idBuilder {
                 return Err(Argon2idError::DuplicatePepper { id: (*id).to_owned() });
             }
         }
-        Ok(Argon2id::assemble(self.cost, self.pepper, self.previous, self.at_once))
+        Ok(Argon2id::assemble(self.cost, self.pepper, self.previous, self.at_once, queue))
     }
 }
 
@@ -141,6 +168,7 @@ impl fmt::Debug for Argon2idBuilder {
         f.debug_struct("Argon2idBuilder")
             .field("cost", &self.cost)
             .field("at_once", &self.at_once)
+            .field("queue", &self.queue)
             .finish_non_exhaustive()
     }
 }
@@ -188,6 +216,14 @@ pub enum Argon2idError {
         found: usize,
         /// The least.
         least: usize,
+        /// The most.
+        most: usize,
+    },
+    /// [`queue`](Argon2idBuilder::queue) is too long.
+    #[error("queue is {found}, and must be at most {most}")]
+    Queue {
+        /// What was set.
+        found: usize,
         /// The most.
         most: usize,
     },

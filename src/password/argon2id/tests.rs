@@ -326,7 +326,7 @@ fn right_under_weaker_parameters_is_outdated_and_under_stronger_ones_is_not() {
 #[test]
 fn rehashing_makes_a_hash_that_is_right_and_not_outdated() {
     let verifier = Argon2id::builder().pepper(pepper("new", 2)).build().unwrap();
-    let (next, hashes, work) = counted(&verifier, || block_on(verifier.rehash(&Password::new("cafe\u{301}"))));
+    let (next, hashes, work) = counted(&verifier, || block_on(verifier.hash_password(&Password::new("cafe\u{301}"))));
     let next = next.unwrap().unwrap();
     assert_eq!((hashes, work), (1, CURRENT_WORK));
     assert_eq!(verify(&verifier, &next, "caf\u{e9}").unwrap(), Verdict::Right);
@@ -344,7 +344,7 @@ fn a_hash_under_an_earlier_pepper_or_none_is_right_but_outdated() {
     assert_eq!(verify(&new, &saved, "secret").unwrap(), Verdict::RightButOutdated);
     assert_eq!(verify(&new, &saved, "wrong").unwrap(), Verdict::Wrong);
     assert_eq!(verify(&new, &CURRENT.of("secret"), "secret").unwrap(), Verdict::RightButOutdated);
-    let replaced = block_on(new.rehash(&Password::new("secret"))).unwrap().unwrap();
+    let replaced = block_on(new.hash_password(&Password::new("secret"))).unwrap().unwrap();
     assert!(replaced.expose().contains(",keyid=bmV3$"));
     assert_eq!(verify(&new, &replaced, "secret").unwrap(), Verdict::Right);
 
@@ -392,6 +392,10 @@ fn the_builder_refuses_what_is_outside_the_bounds_and_says_which_number_it_is() 
     assert!(matches!(build(19456, 11, 1), Err(Argon2idError::Iterations { found: 11, .. })));
     assert!(matches!(build(19456, 2, 0), Err(Argon2idError::Parallelism { found: 0, .. })));
     assert!(matches!(build(19456, 2, 17), Err(Argon2idError::Parallelism { found: 17, .. })));
+    assert!(Argon2id::builder().at_once(256).build().is_ok_and(|verifier| verifier.queue == 8192));
+    assert!(Argon2id::builder().queue(10_000).build().is_ok_and(|verifier| verifier.queue == 10_000));
+    let refused = Argon2id::builder().queue(10_001).build().unwrap_err();
+    assert_eq!(refused, Argon2idError::Queue { found: 10_001, most: 10_000 });
     for n in [0, 257] {
         assert!(
             matches!(Argon2id::builder().at_once(n).build(), Err(Argon2idError::AtOnce { found, .. }) if found == n)
@@ -416,8 +420,10 @@ fn the_default_is_what_the_builder_builds() {
     let default = Argon2id::default();
     assert_eq!((built.cost, built.at_once), (default.cost, default.at_once));
     assert_eq!(default.cost, Cost { memory_kib: 19456, iterations: 2, lanes: 1 });
+    // One processor is left to everything else, where there is more than one.
     let processors = std::thread::available_parallelism().unwrap().get();
-    assert_eq!(default.at_once, processors.min(4));
+    assert_eq!(default.at_once, processors.saturating_sub(1).clamp(1, 256));
+    assert_eq!((built.queue, default.queue), (32 * default.at_once, 32 * default.at_once));
 }
 
 // I-22.

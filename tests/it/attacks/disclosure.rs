@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use countersign::{
-    Channel, Fault, LoginName, LoginStep, Password, PasswordAttempt, PasswordHash, PasswordVerifier, ResendTo,
-    TrustDevice, UserId, UserStatus, Verdict, VouchedLogin,
+    Admission, Busy, Channel, Fault, LoginName, LoginStep, Password, PasswordAttempt, PasswordHash, PasswordVerifier,
+    ResendTo, TrustDevice, UserId, UserStatus, Verdict, VouchedLogin,
 };
 
 use crate::support::leaks::Leaks;
@@ -14,13 +14,17 @@ struct Telling;
 
 #[async_trait]
 impl PasswordVerifier for Telling {
+    fn admit(&self) -> Result<Admission, Busy> {
+        PlainPasswords.admit()
+    }
+
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
         attempt.user.ok_or("nobody")?;
         PlainPasswords.verify(attempt).await
     }
 
-    async fn rehash(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
-        PlainPasswords.rehash(password).await
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+        PlainPasswords.hash_password(password).await
     }
 }
 

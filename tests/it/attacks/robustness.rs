@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::{
-    Argon2id, Channel, Destination, DeviceLabel, EmailAddress, Fault, Language, LoginStep, Password, PasswordAttempt,
-    PasswordHash, PasswordVerifier, PhoneNumber, Reason, ResendTo, TenantId, UserId, Verdict,
+    Admission, Argon2id, Busy, Channel, Destination, DeviceLabel, EmailAddress, Fault, Language, LoginStep, Password,
+    PasswordAttempt, PasswordHash, PasswordVerifier, PhoneNumber, Reason, ResendTo, TenantId, UserId, Verdict,
 };
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,6 +27,10 @@ struct Truncating;
 
 #[async_trait]
 impl PasswordVerifier for Truncating {
+    fn admit(&self) -> Result<Admission, Busy> {
+        Ok(Admission::unbounded())
+    }
+
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
         let cut = |text: &str| text.bytes().take(72).collect::<Vec<_>>();
         let saved = attempt.user.and_then(|user| user.password_hash.as_ref()).map(|hash| cut(hash.expose()));
@@ -34,7 +38,7 @@ impl PasswordVerifier for Truncating {
         Ok(if right { Verdict::Right } else { Verdict::Wrong })
     }
 
-    async fn rehash(&self, _: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, _: &Password) -> Result<Option<PasswordHash>, Fault> {
         Ok(None)
     }
 }

@@ -114,6 +114,20 @@ fn a_future_that_is_dropped_while_it_waits_gives_its_turn_back() {
     assert!(verifier.turns.try_acquire().is_some(), "and after a fault");
 }
 
+/// I-40: those who wait and those whose hash runs are bounded, and the place of whoever is done is another's.
+#[test]
+fn no_more_are_admitted_than_may_wait_and_hash() {
+    for (at_once, queue) in [(1, 0), (2, 3), (4, 128)] {
+        let verifier = Argon2id::builder().at_once(at_once).queue(queue).build().unwrap();
+        let mut places: Vec<_> = (0..at_once + queue).map(|_| verifier.admit().unwrap()).collect();
+        let Err(busy) = verifier.admit() else { panic!("there is no place left") };
+        assert_eq!(busy.retry_after(), verifier.pace.time_for(at_once + queue, at_once));
+        drop(places.pop());
+        places.push(verifier.admit().unwrap());
+        assert!(verifier.admit().is_err());
+    }
+}
+
 #[test]
 fn a_panic_elsewhere_poisons_nothing_and_leaves_a_wiped_arena() {
     let verifier = Argon2id::builder().at_once(1).build().unwrap();
