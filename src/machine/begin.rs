@@ -176,9 +176,9 @@ impl Case<'_> {
     /// Notes the registered address that is used from now on. If it is another than before, what hung on
     /// the earlier one ends (`I-30`). Answers the earlier one, to be notified.
     fn adopt_address(&mut self, user: &User) -> Option<Destination> {
-        let earlier = self.record.address.take_if(|_| self.moved);
-        if self.moved {
-            self.moved = false;
+        let earlier = self.record.address.take_if(|_| self.ties.moved);
+        if self.ties.moved {
+            self.ties.moved = false;
             self.changed = true;
             self.deactivate();
         }

@@ -102,13 +102,13 @@ impl Case<'_> {
     /// `None`: no device is trusted. The feature is off, the password or the registered address is another,
     /// or the user has nothing that a change of password could be seen by (`I-30`).
     fn device_limits(&self) -> Option<DeviceLimits> {
-        self.limits().devices.filter(|_| self.may_trust() && self.same_password() && !self.moved)
+        self.limits().devices.filter(|_| self.may_trust() && self.same_password() && !self.ties.moved)
     }
 
     /// Whether this user can have trusted devices: not without a password hash or a security stamp, since
     /// nothing would end them when the password changes elsewhere.
     pub(super) fn may_trust(&self) -> bool {
-        self.has_epoch
+        self.ties.epoch
     }
 
     fn device_tag(&self, secret: &TokenSecret) -> Tag {

@@ -72,14 +72,20 @@ pub(crate) struct Case<'a> {
     existed: bool,
     /// The epoch of the password that the user has now.
     user_epoch: Epoch,
-    /// Whether that epoch can change: of a user with neither password hash nor security stamp it cannot.
-    has_epoch: bool,
-    /// Whether the user's registered address is another than the one that was last used.
-    moved: bool,
+    ties: Ties,
     now: Timestamp,
     draw: Draw<'a>,
     /// Whether anything changed that must be written even if the step is refused.
     changed: bool,
+}
+
+/// What trusted devices hang on, besides the password.
+#[derive(Clone, Copy)]
+struct Ties {
+    /// Whether the user's epoch can change: with neither password hash nor security stamp it cannot.
+    epoch: bool,
+    /// Whether the user's registered address is another than the one that was last used.
+    moved: bool,
 }
 
 /// What a step decided. The driver commits it, and only then acts on it.
@@ -140,13 +146,15 @@ impl<'a> Case<'a> {
             record,
             existed,
             user_epoch,
-            has_epoch: user.is_some_and(|user| user.password_hash.is_some() || user.security_stamp.is_some()),
-            moved: false,
+            ties: Ties {
+                epoch: user.is_some_and(|user| user.password_hash.is_some() || user.security_stamp.is_some()),
+                moved: false,
+            },
             now,
             draw,
             changed: false,
         });
-        case.moved = user.is_some_and(|user| case.record.was_elsewhere(user));
+        case.ties.moved = user.is_some_and(|user| case.record.was_elsewhere(user));
         case.observe();
         Ok(case)
     }

@@ -121,7 +121,7 @@ impl Case<'_> {
             .fold(None, |found, (at, pending)| if pending.token.matches(&tag) { Some(at) } else { found });
         let Some(at) = found else { return Err(over(None)) };
         // The next first step notes the new address and notifies the earlier one.
-        let Some(active) = user.filter(|user| user.status == UserStatus::Active && !self.moved) else {
+        let Some(active) = user.filter(|user| user.status == UserStatus::Active && !self.ties.moved) else {
             self.deactivate();
             return Err(over(None));
         };
