@@ -6,26 +6,26 @@ use std::time::Duration;
 /// A place in the queue of a [`PasswordVerifier`](super::PasswordVerifier). Dropping it gives the place back.
 #[must_use = "dropping a place gives it back before the check has run"]
 pub struct Admission {
-    _place: Option<Box<dyn Send + Sync>>,
+    place: Option<Box<dyn Send + Sync>>,
 }
 
 impl Admission {
     /// A place in a queue without a bound: for a verifier that computes nothing itself, such as one that asks a directory server
     /// which has a bound of its own.
     pub const fn unbounded() -> Self {
-        Self { _place: None }
+        Self { place: None }
     }
 
     /// Holds this value, such as a semaphore's guard, until the place is given back.
     pub fn holding(place: impl Send + Sync + 'static) -> Self {
-        Self { _place: Some(Box::new(place)) }
+        Self { place: Some(Box::new(place)) }
     }
 }
 
 /// Whether it holds a place, and not which.
 impl fmt::Debug for Admission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admission").field("bounded", &self._place.is_some()).finish()
+        f.debug_struct("Admission").field("bounded", &self.place.is_some()).finish()
     }
 }
 

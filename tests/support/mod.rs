@@ -263,7 +263,7 @@ pub fn reason(step: &LoginStep) -> Reason {
     denied(step).reason()
 }
 
-/// Compares the password with the saved "hash_password" as it is: for tests that are not about hashing.
+/// Compares the password with the saved "hash" as it is: for tests that are not about hashing.
 #[derive(Clone, Copy)]
 pub struct PlainPasswords;
 

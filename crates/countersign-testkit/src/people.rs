@@ -192,7 +192,7 @@ impl Tenancy {
     }
 }
 
-/// Compares a password with the saved "hash_password" as it is, for tests that are not about hashing. Never for anything else.
+/// Compares a password with the saved "hash" as it is, for tests that are not about hashing. Never for anything else.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlainPasswords;
 
