@@ -12,7 +12,7 @@ use crate::contact::Method;
 use crate::grant::Basis;
 use crate::ids::{DeviceId, LoginId, TenantId, UserId};
 use crate::policy::Scope;
-use crate::sender::SendErrorKind;
+use crate::sender::{NoticeTopic, SendErrorKind};
 
 /// Receives one [`Event`] for each change of state and each refusal, after it is saved.
 ///
@@ -214,6 +214,8 @@ pub enum EventKind {
     UserReset {
         /// By whom.
         by: Actor,
+        /// What became of the budgets.
+        outcome: ResetOutcome,
     },
     /// A user's locks were lifted.
     UserUnlocked {
@@ -247,6 +249,33 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Causes::is_empty")]
         causes: Causes,
     },
+    /// A notice was not sent, because one of the same kind went within the hour before. The next one that
+    /// goes says how many were held back. Many in a row are worth an alert.
+    NoticeHeldBack {
+        /// What it was about.
+        about: NoticeTopic,
+    },
+}
+
+/// What a reset did to the budgets of wrong codes and of messages. Everything else is cleared by each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "budgets", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ResetOutcome {
+    /// They are full again. This counts as one of the
+    /// [`refills_per_month`](crate::LoginFlowBuilder::refills_per_month).
+    Refilled,
+    /// They are full again, beyond that number: the operator said so, or nothing could be read of what was
+    /// saved. Worth an alert if it was not the operator.
+    RefilledBeyond,
+    /// They stay as they were, because resets have refilled them as often in 30 days as they may. If the
+    /// user has used them up, they can log in again when the budgets have room, or after
+    /// [`Operator::reset_and_refill`](crate::Operator::reset_and_refill).
+    BudgetsKept {
+        /// When the next reset refills them. `None`: no reset does, by the configuration.
+        #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+        refills_from: Option<OffsetDateTime>,
+    },
 }
 
 impl EventKind {
@@ -278,6 +307,7 @@ impl EventKind {
             Self::PurgeFinished => "purge_finished",
             Self::RecordsSwept { .. } => "records_swept",
             Self::NoticeFailed { .. } => "notice_failed",
+            Self::NoticeHeldBack { .. } => "notice_held_back",
         }
     }
 
@@ -285,6 +315,7 @@ impl EventKind {
     pub const fn severity(&self) -> Severity {
         match self {
             Self::ScopeChanged { from, to, .. } if to.asks_fewer_than(*from) => Severity::Alert,
+            Self::UserReset { outcome: ResetOutcome::RefilledBeyond, .. } => Severity::Alert,
             Self::LoginCompleted { basis: Basis::BackupCode, .. }
             | Self::LoginRefused { .. }
             | Self::DeliveryFailed { .. }
@@ -294,6 +325,7 @@ impl EventKind {
             | Self::UserUnlocked { .. }
             | Self::AdministrationRefused { by: Actor::Administrator { .. } | Actor::Operator { .. }, .. }
             | Self::NoticeFailed { .. }
+            | Self::NoticeHeldBack { .. }
             | Self::CredentialsRefused { locked_until: Some(_), .. }
             | Self::CredentialsRefused {
                 cause: CredentialsCause::Disabled | CredentialsCause::PasswordLocked, ..
@@ -328,11 +360,11 @@ impl EventKind {
 pub enum Severity {
     /// Everyday business, single mistakes of people among it. Alert on the rate, not on one.
     Info,
-    /// Worth reading: a delivery or a notice failed, a password lock, a wrong code after a right
+    /// Worth reading: a delivery or a notice failed, a notice was held back, a password lock, a wrong code after a right
     /// password, a login with the backup code, a reset.
     Warning,
-    /// Worth a look now: somebody who has a password guessed codes until they were locked, fewer people
-    /// are asked for a second factor from now on, or a session of another tenant asked for
+    /// Worth a look now: somebody who has a password guessed codes until they were locked, a reset gave
+    /// more guesses than the month's refills allow, fewer people are asked for a second factor from now on, or a session of another tenant asked for
     /// administration here.
     Alert,
 }

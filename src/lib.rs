@@ -37,7 +37,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use contact::{Destination, EmailAddress, MaskedDestination, Method, PhoneNumber};
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{Document, Error, Fault};
-pub use event::{Actor, CredentialsCause, Event, EventKind, EventSink, NoEvents, SecretKind, Severity};
+pub use event::{Actor, CredentialsCause, Event, EventKind, EventSink, NoEvents, ResetOutcome, SecretKind, Severity};
 pub use flow::{
     Account, Administration, Alternatives, Authenticated, Challenge, ConfigError, Delivery, IssuedCode, Login,
     LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, Operator, PurgeProgress, ResendTo, SetupChallenge,
@@ -54,8 +54,8 @@ pub use policy::{Channel, Exemption, PolicyContext, Requirement, Scope, Standard
 pub use reason::{Denied, Reason, Refused};
 pub use secret::{BackupCode, Code, DeviceToken, Password, PendingToken, Pepper, SetupToken};
 pub use sender::{
-    Accepted, CodeMessage, CodeSender, DeliveryReport, MessageId, Notice, NoticeKind, Purpose, Reference, SendError,
-    SendErrorKind,
+    Accepted, CodeMessage, CodeSender, DeliveryReport, MessageId, Notice, NoticeKind, NoticeTopic, Purpose, Reference,
+    SendError, SendErrorKind,
 };
 pub use store::{Commit, Expected, FactorStore, Generation, MAX_DOCUMENT, Saved, Snapshot};
 pub use user::{PasswordHash, User, UserStatus, UserStore};

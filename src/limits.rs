@@ -15,6 +15,8 @@ pub(crate) struct Limits {
     pub(crate) codes: FailureRule,
     pub(crate) passwords: FailureRule,
     pub(crate) sends: SendRule,
+    /// How many resets in any 30 days also refill the budgets of wrong codes and of sends.
+    pub(crate) refills: u32,
     pub(crate) recent_login: Duration,
     /// The longest time from a login to the last request of its session.
     pub(crate) session_lifetime: Duration,

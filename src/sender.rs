@@ -228,6 +228,8 @@ pub struct Notice {
     pub at: OffsetDateTime,
     /// The user's language.
     pub language: Option<Language>,
+    /// How many notices of this kind were held back since the last one; 999 stands for that many or more.
+    pub held_back: u32,
 }
 
 impl Notice {
@@ -268,6 +270,46 @@ pub enum NoticeKind {
         /// When codes are accepted again. `None`: not before an administrator resets the user.
         until: Option<OffsetDateTime>,
     },
+}
+
+impl NoticeKind {
+    /// The budget that this notice is counted in.
+    pub const fn topic(&self) -> NoticeTopic {
+        match self {
+            Self::MethodChanged { .. } => NoticeTopic::MethodChanged,
+            Self::AddressChanged => NoticeTopic::AddressChanged,
+            Self::Reset => NoticeTopic::Reset,
+            Self::BackupCodeUsed => NoticeTopic::BackupCodeUsed,
+            Self::BackupCodeMade => NoticeTopic::BackupCodeMade,
+            Self::DeviceTrusted { .. } => NoticeTopic::DeviceTrusted,
+            Self::Locked { until: Some(_) } => NoticeTopic::Locked,
+            Self::Locked { until: None } => NoticeTopic::Suspended,
+        }
+    }
+}
+
+/// The kinds of notices that have a budget of their own: the first of each in an hour goes (`I-15`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NoticeTopic {
+    /// Codes go somewhere else. Notices of a real change always go, since each costs a code that was sent.
+    MethodChanged,
+    /// The registered address is another one. These always go: each costs a change in the application's own
+    /// table.
+    AddressChanged,
+    /// The second factor was reset.
+    Reset,
+    /// The backup code was used.
+    BackupCodeUsed,
+    /// A backup code was made.
+    BackupCodeMade,
+    /// A device was registered. These always go, since each costs a code that was sent.
+    DeviceTrusted,
+    /// Codes are locked for a time.
+    Locked,
+    /// The second factor is suspended until a reset.
+    Suspended,
 }
 
 /// What a sender did with a message that it took.

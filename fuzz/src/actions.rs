@@ -15,7 +15,7 @@ use futures_lite::future::block_on;
 use time::OffsetDateTime;
 
 /// Wrong codes in any 30 days: the default.
-const ROLLING: usize = 25;
+const ROLLING: usize = 20;
 const WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Who acts or is acted on.

@@ -1,18 +1,16 @@
 //! The administrator's page: one tenant's setting and its users.
 
 use crate::clock::Timestamp;
-use crate::contact::Destination;
 use crate::error::Error;
-use crate::event::{Actor, EventKind};
+use crate::event::{Actor, EventKind, ResetOutcome};
 use crate::flow::driver::{ATTEMPTS, Subject};
 use crate::flow::{Inner, LoginFlow, PurgeProgress};
 use crate::grant::SavedGrant;
 use crate::ids::{TenantId, UserId, Version};
-use crate::machine::{Decision, Settings, interactive};
+use crate::machine::{Case, Decision, Kept, Refill, Settings, Write, interactive};
 use crate::overview::Overview;
 use crate::policy::{Requirement, Scope};
 use crate::reason::{Denied, Reason, Refused};
-use crate::sender::NoticeKind;
 use crate::store::{Commit, Generation, Saved};
 
 /// What a system administrator may do in their own tenant, and nowhere else: there is no way to name another tenant through it (`I-34`).
@@ -46,6 +44,17 @@ pub struct Administration<'a> {
     flow: &'a LoginFlow,
     tenant: &'a TenantId,
     grant: &'a SavedGrant,
+}
+
+/// How often a reset is decided before it removes the record. Far more often than any other step, so that
+/// it does not lose against an attacker's: each of theirs costs a password hash.
+const RESET_ATTEMPTS: usize = 256;
+
+/// One try of a reset.
+enum Tried {
+    Done(ResetOutcome),
+    /// Something else was written first. This is what was there before that.
+    Conflict(Kept),
 }
 
 /// What the acting user was found entitled to, and the settings of that moment.
@@ -134,16 +143,24 @@ impl Administration<'_> {
         Err(Error::Contended.into())
     }
 
-    /// Clears everything that is saved for one user's second factor, ends their logins under way, and tells them (`I-26`).
+    /// Clears everything that is saved for one user's second factor, ends their logins under way, and
+    /// notifies them (`I-26`). The answer says what became of their budgets.
     ///
     /// The user sets up again at the next login. Nobody resets themselves: [`Reason::OwnAccount`].
+    ///
+    /// The first two resets in any 30 days also give the user all wrong codes and all messages again
+    /// ([`refills_per_month`](crate::LoginFlowBuilder::refills_per_month)). From the third on the count of
+    /// wrong codes in 30 days and of messages in a day stays, and nothing else: an administrator who knows a
+    /// colleague's password must not get guesses without end out of resets. Show the administrator
+    /// [`ResetOutcome::BudgetsKept`]: a user who has used the budgets up can't log in with a code before they
+    /// have room again.
     ///
     /// # Errors
     ///
     /// See [`Administration`]; [`Reason::ReauthenticationRequired`] without a recent login.
-    pub async fn reset(&self, user: &UserId) -> Result<(), Refused> {
-        let at = self.entitled_over(user).await?;
-        self.inner().reset(self.tenant(), user, self.actor(), at).await
+    pub async fn reset(&self, user: &UserId) -> Result<ResetOutcome, Refused> {
+        self.entitled_over(user).await?;
+        self.inner().reset(self.tenant(), user, Refill::Counted, self.actor()).await
     }
 
     /// Lifts the locks of one user that time would lift. Failure counters stay (`I-10`); where they have suspended the second factor or
@@ -181,7 +198,7 @@ impl Administration<'_> {
     }
 
     /// Whether the acting user may weaken the protection of this user of the tenant.
-    async fn entitled_over(&self, user: &UserId) -> Result<Timestamp, Refused> {
+    async fn entitled_over(&self, user: &UserId) -> Result<(), Refused> {
         let Entitled { at, may_weaken, .. } = self.entitled().await?;
         if user == self.grant.user() {
             return Err(self.refuse(Reason::OwnAccount, at));
@@ -192,7 +209,7 @@ impl Administration<'_> {
         if self.inner().load_user(self.tenant(), user).await?.is_none() {
             return Err(self.refuse(Reason::NotFound, at));
         }
-        Ok(at)
+        Ok(())
     }
 
     async fn entitled(&self) -> Result<Entitled, Refused> {
@@ -282,35 +299,65 @@ impl Inner {
         Ok(written)
     }
 
-    /// Deletes the record: whoever decided on it before can't commit any more, so nothing of it comes back (`I-26`).
+    /// Puts a fresh record in the place of the one there is, on the condition that it still is that one:
+    /// every step that was decided on it fails, so nothing of it comes back (`I-26`).
     ///
-    /// The person is told at the registered address and at the number that is being cleared.
+    /// A reset is not given up for others: where all of many tries met somebody else's write, it removes the
+    /// record, which nothing can prevent, and then saves what a reset may have to keep. If even that fails,
+    /// the event says that the budgets were refilled beyond their number.
     pub(super) async fn reset(
         &self,
         tenant: &TenantId,
         user: &UserId,
+        refill: Refill,
         by: Actor,
-        at: Timestamp,
-    ) -> Result<(), Refused> {
+    ) -> Result<ResetOutcome, Refused> {
         let subject = Subject { tenant, user };
-        let loaded = self.load(subject).await?;
-        // A damaged record must not keep itself from being cleared.
-        let places = match (&loaded.user, self.open(subject, &loaded)) {
-            (Some(known), Ok(case)) => case.places(known),
-            (Some(known), Err(Error::Corrupt(_) | Error::UnsupportedFormat { .. })) => {
-                known.email.clone().map(Destination::Email).into_iter().collect()
-            }
-            (Some(_), Err(error)) => return Err(error.into()),
-            (None, _) => Vec::new(),
-        };
-        self.factors.remove(tenant, user).await.map_err(Error::factor_store)?;
-        self.emit(tenant, Some(user), at, EventKind::UserReset { by });
-        if let Some(known) = &loaded.user {
-            for place in places {
-                self.notify(subject, known, place, NoticeKind::Reset, at).await;
+        let mut kept = None;
+        for _ in 0..RESET_ATTEMPTS {
+            match self.try_reset(subject, refill, None, &by).await? {
+                Tried::Done(outcome) => return Ok(outcome),
+                Tried::Conflict(seen) => kept = Some(seen),
             }
         }
-        Ok(())
+        self.factors.remove(tenant, user).await.map_err(Error::factor_store)?;
+        for _ in 0..ATTEMPTS {
+            if let Tried::Done(outcome) = self.try_reset(subject, refill, kept.as_ref(), &by).await? {
+                return Ok(outcome);
+            }
+        }
+        let outcome = ResetOutcome::RefilledBeyond;
+        let at = Timestamp::now(&*self.clock)?;
+        self.emit(tenant, Some(user), at, EventKind::UserReset { by, outcome });
+        Ok(outcome)
+    }
+
+    async fn try_reset(
+        &self,
+        subject: Subject<'_>,
+        refill: Refill,
+        removed: Option<&Kept>,
+        by: &Actor,
+    ) -> Result<Tried, Error> {
+        let Subject { tenant, user } = subject;
+        let loaded = self.load(subject).await?;
+        let Some(known) = &loaded.user else {
+            // Of nobody nothing is saved: neither what there was nor that it was reset.
+            let at = Timestamp::now(&*self.clock)?;
+            self.factors.remove(tenant, user).await.map_err(Error::factor_store)?;
+            let outcome = ResetOutcome::Refilled;
+            self.emit(tenant, Some(user), at, EventKind::UserReset { by: by.clone(), outcome });
+            return Ok(Tried::Done(outcome));
+        };
+        let now = Timestamp::now(&*self.clock)?;
+        let (mut case, readable) =
+            Case::open_to_reset(&self.rules, &*self.entropy, tenant, user, known, &loaded.snapshot, now)?;
+        let seen = case.kept();
+        let decision = case.reset(known, refill, readable, removed, by.clone())?;
+        match self.commit(subject, case, Write::IfChanged).await? {
+            Some(at) => Ok(Tried::Done(self.act(subject, decision, loaded.user, at).await.outcome)),
+            None => Ok(Tried::Conflict(seen)),
+        }
     }
 
     pub(super) async fn unlock(&self, tenant: &TenantId, user: &UserId, by: Actor) -> Result<(), Refused> {

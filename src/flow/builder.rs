@@ -10,7 +10,7 @@ use crate::entropy::{Draw, Entropy, SystemEntropy};
 use crate::event::{EventSink, NoEvents};
 use crate::flow::{Inner, LoginFlow};
 use crate::limits::{DeviceLimits, Limits};
-use crate::machine::{FailureRule, Rules, Seal, SendRule, sha256_tag};
+use crate::machine::{FailureRule, MONTH, Rules, Seal, SendRule, sha256_tag};
 use crate::password::{Argon2id, PasswordVerifier};
 use crate::policy::{StandardPolicy, TwoFactorPolicy};
 use crate::secret::Pepper;
@@ -43,7 +43,8 @@ const ONE_IN: u64 = 1_000;
 /// | [`pending_logins`](Self::pending_logins) | 4 |
 /// | [`wrong_codes`](Self::wrong_codes) | 5, then locked |
 /// | [`lock`](Self::lock) | 15 minutes, doubling up to a day |
-/// | [`wrong_codes_per_month`](Self::wrong_codes_per_month) | 25 in 30 days |
+/// | [`wrong_codes_per_month`](Self::wrong_codes_per_month) | 20 in 30 days |
+/// | [`refills_per_month`](Self::refills_per_month) | 2 resets in 30 days refill the budgets |
 /// | [`suspend_after`](Self::suspend_after) | 30 wrong codes in a row |
 /// | [`wrong_passwords`](Self::wrong_passwords) | 10, then locked |
 /// | [`password_lock`](Self::password_lock) | 1 minute, doubling up to 15 |
@@ -83,6 +84,7 @@ struct Numbers {
     lock: Duration,
     longest_lock: Duration,
     wrong_codes_per_month: u32,
+    refills_per_month: u32,
     suspend_after: u32,
     wrong_passwords: u32,
     password_lock: Duration,
@@ -208,6 +210,15 @@ impl LoginFlowBuilder {
         self
     }
 
+    /// How many resets in any 30 days also refill the budgets of wrong codes and of messages (`I-26`): 0 to
+    /// 10. Further ones clear everything else. Each refill is another round of guesses for an administrator
+    /// who knows a colleague's password, so the arithmetic of [`build`](Self::build) counts them: the more
+    /// refills, the fewer [`wrong_codes_per_month`](Self::wrong_codes_per_month).
+    pub const fn refills_per_month(mut self, number: u32) -> Self {
+        self.numbers.refills_per_month = number;
+        self
+    }
+
     /// After how many wrong codes in a row only an administrator's reset helps (`I-11`): from [`wrong_codes`](Self::wrong_codes) to 100.
     pub const fn suspend_after(mut self, number: u32) -> Self {
         self.numbers.suspend_after = number;
@@ -307,7 +318,8 @@ impl LoginFlowBuilder {
     /// # Errors
     ///
     /// [`ConfigError`] if a number is out of its bounds, contradicts another, or lets an attacker who knows the password guess a code
-    /// within a year more often than once in 1,000 times. It says which number to change.
+    /// within a year more often than once in 1,000 times, also one who is an administrator and resets the user
+    /// all the time. It says which number to change.
     pub fn build(self) -> Result<LoginFlow, ConfigError> {
         let limits = self.numbers.check()?;
         let mut ids: Vec<&str> = self.pepper.iter().chain(&self.previous_peppers).map(Pepper::id).collect();
@@ -356,7 +368,8 @@ impl Default for Numbers {
             wrong_codes: 5,
             lock: minutes(15),
             longest_lock: days(1),
-            wrong_codes_per_month: 25,
+            wrong_codes_per_month: 20,
+            refills_per_month: 2,
             suspend_after: 30,
             wrong_passwords: 10,
             password_lock: minutes(1),
@@ -385,6 +398,7 @@ impl Numbers {
         time("lock", self.lock, minutes(1), days(30))?;
         time("lock", self.longest_lock, self.lock, days(30))?;
         count("wrong_codes_per_month", self.wrong_codes_per_month, self.wrong_codes, 100)?;
+        count("refills_per_month", self.refills_per_month, 0, 10)?;
         count("suspend_after", self.suspend_after, self.wrong_codes, 100)?;
         count("wrong_passwords", self.wrong_passwords, 3, 100)?;
         time("password_lock", self.password_lock, seconds(1), minutes(60))?;
@@ -410,7 +424,7 @@ impl Numbers {
                 lock: self.lock,
                 lock_at_most: self.longest_lock,
                 suspend_after: Some(self.suspend_after),
-                rolling: Some((self.wrong_codes_per_month, days(30))),
+                rolling: Some((self.wrong_codes_per_month, MONTH)),
             },
             passwords: FailureRule {
                 lock_after: self.wrong_passwords,
@@ -425,6 +439,7 @@ impl Numbers {
                 per_hour: self.sends_per_hour,
                 per_day: self.sends_per_day,
             },
+            refills: self.refills_per_month,
             recent_login: self.recent_login,
             session_lifetime: self.session_lifetime,
             clock_tolerance: self.clock_tolerance,
@@ -438,10 +453,12 @@ impl Numbers {
         Ok(limits)
     }
 
-    /// The patient attacker: knows the password, stays under every lock, and lets the owner's logins clear the row of failures. What binds
-    /// then is the rolling budget alone: 365 days touch at most 14 windows of 30 days.
+    /// The patient attacker who is an administrator too: knows a colleague's password, stays under every lock
+    /// or resets it away. What binds then is the rolling budget alone, which is full once and again after each
+    /// refill: 365 days touch at most 14 windows of 30 days.
     fn guessing(&self, codes: u64) -> Result<(), ConfigError> {
-        let guesses_per_year = u64::from(self.wrong_codes_per_month).saturating_mul(14);
+        let rounds = u64::from(self.refills_per_month).saturating_add(1);
+        let guesses_per_year = u64::from(self.wrong_codes_per_month).saturating_mul(14).saturating_mul(rounds);
         if guesses_per_year.saturating_mul(ONE_IN) > codes {
             return Err(ConfigError::GuessingTooLikely { guesses_per_year, codes });
         }
@@ -487,11 +504,11 @@ pub enum ConfigError {
     },
     /// Too many guesses for so few codes.
     #[error(
-        "an attacker who knows a password may try {guesses_per_year} of {codes} codes a year, more than 1 in 1000: raise `code_digits` or \
-         lower `wrong_codes_per_month`"
+        "an attacker who knows a password may try {guesses_per_year} of {codes} codes a year, more than 1 in 1000: raise `code_digits`, or \
+         lower `wrong_codes_per_month` or `refills_per_month`"
     )]
     GuessingTooLikely {
-        /// How many wrong codes are compared in a year at most.
+        /// How many wrong codes are compared in a year at most, with every refill that resets may make.
         guesses_per_year: u64,
         /// How many codes there are.
         codes: u64,

@@ -11,10 +11,12 @@ use crate::flow::Inner;
 use crate::flow::step::{Alternatives, Authenticated, Challenge, Delivery, IssuedCode, LoginStep};
 use crate::grant::Grant;
 use crate::ids::{LoginName, TenantId, UserId, Version};
-use crate::machine::{Case, Decision, Next, OpenLogin, OutgoingCode, TokenKind, Via, Write, write_token};
+use crate::machine::{
+    Case, Decision, Next, OpenLogin, OutgoingCode, OutgoingNotice, TokenKind, Via, Write, write_token,
+};
 use crate::reason::{Denied, Reason};
 use crate::secret::PendingToken;
-use crate::sender::{Accepted, CodeMessage, Notice, NoticeKind, Purpose};
+use crate::sender::{Accepted, CodeMessage, Notice, Purpose};
 use crate::store::{Commit, Snapshot};
 use crate::user::User;
 
@@ -151,12 +153,15 @@ impl Inner {
         user: Option<User>,
         at: Timestamp,
     ) -> Committed<T> {
-        let Decision { outcome, event, notices } = decision;
+        let Decision { outcome, event, notices, held_back } = decision;
         let about = (!subject.user.is_phantom() && user.is_some()).then_some(subject.user);
         self.emit(subject.tenant, about, at, event);
+        if let Some(about_what) = held_back {
+            self.emit(subject.tenant, about, at, EventKind::NoticeHeldBack { about: about_what });
+        }
         if let Some(user) = &user {
-            for (destination, kind) in notices {
-                self.notify(subject, user, destination, kind, at).await;
+            for notice in notices {
+                self.notify(subject, user, notice, at).await;
             }
         }
         Committed { outcome, user, at }
@@ -175,8 +180,7 @@ impl Inner {
         &self,
         subject: Subject<'_>,
         user: &User,
-        destination: Destination,
-        kind: NoticeKind,
+        OutgoingNotice { destination, kind, held_back }: OutgoingNotice,
         at: Timestamp,
     ) {
         let notice = Notice {
@@ -186,6 +190,7 @@ impl Inner {
             kind,
             at: at.to_time(),
             language: user.language.clone(),
+            held_back,
         };
         if let Err(error) = self.sender.notify(&notice).await {
             let failed = EventKind::NoticeFailed { error: error.kind(), causes: notice.causes(&error) };

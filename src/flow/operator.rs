@@ -2,13 +2,13 @@
 
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::event::{Actor, EventKind};
+use crate::event::{Actor, EventKind, ResetOutcome};
 use crate::flow::administration::Current;
 use crate::flow::driver::ATTEMPTS;
 use crate::flow::{LoginFlow, PurgeProgress};
 use crate::ids::{TenantId, UserId};
 use crate::input::{Field, InvalidInput, printable};
-use crate::machine::Settings;
+use crate::machine::{Refill, Settings};
 use crate::overview::Overview;
 use crate::policy::Scope;
 use crate::reason::Refused;
@@ -40,14 +40,30 @@ impl LoginFlow {
 }
 
 impl Operator<'_> {
-    /// Clears everything that is saved for one user's second factor, as [`Administration::reset`](crate::Administration::reset). The user need not exist.
+    /// Clears everything that is saved for one user's second factor, as
+    /// [`Administration::reset`](crate::Administration::reset), within the same number of refills. Of a user
+    /// who does not exist it deletes what there is, and saves nothing.
     ///
     /// # Errors
     ///
     /// [`Refused::Fault`] if a plug-in failed.
-    pub async fn reset(&self, tenant: &TenantId, user: &UserId) -> Result<(), Refused> {
-        let at = Timestamp::now(&*self.flow.inner.clock)?;
-        self.flow.inner.reset(tenant, user, self.actor(), at).await
+    pub async fn reset(&self, tenant: &TenantId, user: &UserId) -> Result<ResetOutcome, Refused> {
+        self.flow.inner.reset(tenant, user, Refill::Counted, self.actor()).await
+    }
+
+    /// The same, and refills the budgets of wrong codes and of messages however often that was done before.
+    ///
+    /// For a user who was reset so often that the budgets are kept
+    /// ([`ResetOutcome::BudgetsKept`]) and who can't wait. **Each use gives an attacker who knows the user's
+    /// password another round of guesses**, beyond what the builder's arithmetic allows for; the event says
+    /// [`ResetOutcome::RefilledBeyond`]. It counts as a refill, so an administrator's next reset in the same
+    /// 30 days keeps the budgets.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Fault`] if a plug-in failed.
+    pub async fn reset_and_refill(&self, tenant: &TenantId, user: &UserId) -> Result<ResetOutcome, Refused> {
+        self.flow.inner.reset(tenant, user, Refill::Beyond, self.actor()).await
     }
 
     /// Lifts one user's locks, as [`Administration::unlock`](crate::Administration::unlock).

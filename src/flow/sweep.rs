@@ -47,7 +47,7 @@ impl LoginFlow {
     /// [`SweepProgress::next`] of the last call until that is `None`; it can be stopped and resumed at any point, and run on several nodes at once.
     ///
     /// A record is kept for a number that codes go to, a backup code, trusted devices, logins under way, failures in a row, running locks, a
-    /// suspension, failures and sends that still count in a budget, and for hashes of the same password that it knows. Records of earlier
+    /// suspension, failures, sends, notices and resets that still count in a budget, and for hashes of the same password that it knows. Records of earlier
     /// generations are left to [`purge`](Self::purge).
     ///
     /// A record is kept for [`session_lifetime`](crate::LoginFlowBuilder::session_lifetime) after it was last

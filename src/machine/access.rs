@@ -181,7 +181,7 @@ impl Case<'_> {
         let code = self.make_backup_code()?;
         self.changed = true;
         let mut decision = Decision::new(Ok(code), EventKind::BackupCodeMade);
-        self.notify(&mut decision, user, NoticeKind::BackupCodeMade);
+        self.notify(&mut decision, user, &NoticeKind::BackupCodeMade);
         Ok(decision)
     }
 

@@ -90,7 +90,7 @@ impl Case<'_> {
         let event = EventKind::LoginCompleted { login: pending.login, basis: evidence.basis.clone(), trusted: None };
         let completion = Completion { evidence, device: None, backup_code: Some(successor) };
         let mut decision = Decision::new(Next::Complete(Box::new(completion)), event);
-        self.notify(&mut decision, user, NoticeKind::BackupCodeUsed);
+        self.notify(&mut decision, user, &NoticeKind::BackupCodeUsed);
         Ok(decision)
     }
 }

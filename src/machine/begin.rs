@@ -119,7 +119,7 @@ impl Case<'_> {
             Requirement::Required => {
                 let earlier = self.adopt_address(user);
                 let mut decision = self.require(user, password, attempt)?;
-                decision.notices.extend(earlier.map(|place| (place, NoticeKind::AddressChanged)));
+                self.tell_always(&mut decision, earlier.into_iter().collect(), &NoticeKind::AddressChanged);
                 decision
             }
         };

@@ -177,7 +177,9 @@ impl Case<'_> {
         let mut decision =
             Decision::new(Next::Complete(Box::new(Completion { evidence, device, backup_code: None })), event);
         if let Some(request) = trust {
-            self.notify(&mut decision, user, NoticeKind::DeviceTrusted { label: request.label.clone(), dropped });
+            let places = self.contact(user).into_iter().collect();
+            let kind = NoticeKind::DeviceTrusted { label: request.label.clone(), dropped };
+            self.tell_always(&mut decision, places, &kind);
         }
         Ok(decision)
     }
@@ -191,24 +193,19 @@ impl Case<'_> {
         }
         let gate = self.record.code_failures.gate(self.now, rule);
         let mut decision = wrong(SecretKind::Code, pending.login, gate, self.attempts_left(&pending)).map(Next::Denied);
-        if gate != Gate::Open {
-            decision.notices = self.locked_notice(user, gate);
-        }
+        self.notify_lock(&mut decision, user, gate);
         self.record.pending.push(pending);
         decision
     }
 
-    pub(super) fn locked_notice(&self, user: &User, gate: Gate) -> Vec<(Destination, NoticeKind)> {
+    /// Notifies the person of a lock, if it is one.
+    pub(super) fn notify_lock<T>(&mut self, decision: &mut Decision<T>, user: &User, gate: Gate) {
         let until = match gate {
-            Gate::Open => return Vec::new(),
+            Gate::Open => return,
             Gate::LockedUntil(until) => Some(until.to_time()),
             Gate::Suspended => None,
         };
-        self.contact(user).map(|contact| (contact, NoticeKind::Locked { until })).into_iter().collect()
-    }
-
-    pub(super) fn notify<T>(&self, decision: &mut Decision<T>, user: &User, kind: NoticeKind) {
-        decision.notices.extend(self.contact(user).map(|contact| (contact, kind)));
+        self.notify(decision, user, &NoticeKind::Locked { until });
     }
 
     /// Makes another code for a login: the newest is the only one (`I-06`), the deadline and the guesses stay (`I-10`).

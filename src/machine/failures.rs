@@ -136,6 +136,17 @@ impl Failures {
         self.lock.take_if(|lock| now < lock.until).is_some()
     }
 
+    /// The failures of the rolling window alone (`I-12`): no row, and so no suspension, and no lock.
+    pub(crate) fn window(&self) -> Self {
+        Self { recent: self.recent.clone(), ..Self::default() }
+    }
+
+    /// Adds the rolling window of another record of the same user.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        self.recent.extend(&other.recent);
+        self.recent.sort_unstable();
+    }
+
     /// After the clock went back to `now`: what is in the future counts as of now, so that no lock outlasts its length (`I-08`).
     pub(crate) fn heal(&mut self, now: Timestamp, rule: &FailureRule) {
         for at in &mut self.recent {

@@ -11,8 +11,10 @@ mod device;
 mod failures;
 #[cfg(test)]
 mod model;
+mod notices;
 mod pending;
 mod record;
+mod resets;
 mod retention;
 mod seal;
 mod sends;
@@ -30,7 +32,7 @@ use crate::error::{Document, Error};
 use crate::event::EventKind;
 use crate::ids::{RecordId, TenantId, UserId, Version};
 use crate::limits::Limits;
-use crate::sender::NoticeKind;
+use crate::sender::NoticeTopic;
 use crate::store::{Expected, Generation, Saved, Snapshot};
 use crate::user::User;
 
@@ -39,8 +41,10 @@ pub(crate) use begin::{Attempt, FirstStep, Write};
 pub(crate) use code::{OutgoingCode, Via};
 pub(crate) use device::TrustRequest;
 pub(crate) use failures::{FailureRule, Gate};
+pub(crate) use notices::OutgoingNotice;
 pub(crate) use pending::{Evidence, Next, OpenLogin};
 pub(crate) use record::{Epoch, Pending};
+pub(crate) use resets::{Kept, MONTH, Refill};
 pub(crate) use retention::{Worth, worth};
 pub(crate) use seal::{Seal, sha256_tag};
 pub(crate) use sends::SendRule;
@@ -92,16 +96,19 @@ struct Ties {
 pub(crate) struct Decision<T> {
     pub(crate) outcome: T,
     pub(crate) event: EventKind,
-    pub(crate) notices: Vec<(Destination, NoticeKind)>,
+    pub(crate) notices: Vec<OutgoingNotice>,
+    /// A notice that does not go, because another one of its kind went not long ago.
+    pub(crate) held_back: Option<NoticeTopic>,
 }
 
 impl<T> Decision<T> {
     pub(crate) fn new(outcome: T, event: EventKind) -> Self {
-        Self { outcome, event, notices: Vec::new() }
+        Self { outcome, event, notices: Vec::new(), held_back: None }
     }
 
     pub(crate) fn map<U>(self, to: impl FnOnce(T) -> U) -> Decision<U> {
-        Decision { outcome: to(self.outcome), event: self.event, notices: self.notices }
+        let Self { outcome, event, notices, held_back } = self;
+        Decision { outcome: to(outcome), event, notices, held_back }
     }
 }
 
@@ -116,14 +123,40 @@ impl<'a> Case<'a> {
         snapshot: &Snapshot,
         now: Timestamp,
     ) -> Result<Box<Self>, Error> {
-        let settings = Settings::read(snapshot.settings.as_ref())?;
+        let read = (Settings::read(snapshot.settings.as_ref())?, current_record(snapshot)?);
+        Self::of_what_was_read(rules, Draw::new(entropy), (tenant, user_id), user, snapshot, read, now)
+    }
+
+    /// The same for a reset, which nothing that is saved must keep from being made: what can't be read counts
+    /// as absent. Also says whether the record could be read.
+    pub(crate) fn open_to_reset(
+        rules: &'a Rules,
+        entropy: &'a dyn Entropy,
+        tenant: &'a TenantId,
+        user_id: &'a UserId,
+        user: &User,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<(Box<Self>, bool), Error> {
+        let settings = Settings::read(snapshot.settings.as_ref()).unwrap_or_default();
+        let record = current_record(snapshot);
+        let readable = record.is_ok();
+        let read = (settings, record.unwrap_or_default());
+        let draw = Draw::new(entropy);
+        let case = Self::of_what_was_read(rules, draw, (tenant, user_id), Some(user), snapshot, read, now)?;
+        Ok((case, readable))
+    }
+
+    fn of_what_was_read(
+        rules: &'a Rules,
+        mut draw: Draw<'a>,
+        (tenant, user_id): (&'a TenantId, &'a UserId),
+        user: Option<&User>,
+        snapshot: &Snapshot,
+        (settings, current): (Settings, Option<Record>),
+        now: Timestamp,
+    ) -> Result<Box<Self>, Error> {
         let generation = snapshot.settings.as_ref().map(|saved| saved.generation).unwrap_or_default();
-        let mut draw = Draw::new(entropy);
-        let current = match &snapshot.record {
-            Some(saved) if saved.generation > generation => return Err(Error::Corrupt(Document::Record)),
-            Some(saved) if saved.generation == generation => Some(Record::decode(&saved.document)?),
-            _ => None,
-        };
         let existed = current.is_some();
         // Nobody has no password; the work is the same (`I-17`).
         let nobody = User::new(tenant.clone(), user_id.clone());
@@ -172,6 +205,8 @@ impl<'a> Case<'a> {
             record.password.failures.heal(*now, &limits.passwords);
             record.password.device_failures.heal(*now, &limits.passwords);
             record.sends.heal(*now);
+            record.resets.heal(*now);
+            record.notices.heal(*now);
             self.changed = true;
         } else {
             *now = record.seen.max(*now);
@@ -251,6 +286,16 @@ impl<'a> Case<'a> {
 
     fn draw_secret(&mut self) -> Result<TokenSecret, Error> {
         Ok(Zeroizing::new(self.draw.bytes()?))
+    }
+}
+
+/// The record of the generation that the tenant is in, if there is one.
+fn current_record(snapshot: &Snapshot) -> Result<Option<Record>, Error> {
+    let generation = snapshot.settings.as_ref().map(|saved| saved.generation).unwrap_or_default();
+    match &snapshot.record {
+        Some(saved) if saved.generation > generation => Err(Error::Corrupt(Document::Record)),
+        Some(saved) if saved.generation == generation => Record::decode(&saved.document).map(Some),
+        _ => Ok(None),
     }
 }
 

@@ -7,6 +7,8 @@ use crate::contact::{EmailAddress, Method, PhoneNumber, saved_address, saved_num
 use crate::error::{Document, Error};
 use crate::ids::{DeviceId, DeviceLabel, LoginId, RecordId};
 use crate::machine::failures::{Failures, is_zero};
+use crate::machine::notices::NoticeLog;
+use crate::machine::resets::ResetLog;
 use crate::machine::seal::{Label, Seal, Tag};
 use crate::machine::sends::SendLog;
 use crate::policy::Channel;
@@ -54,6 +56,10 @@ pub(crate) struct Record {
     pub(crate) devices: Vec<Device>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) backup: Option<Backup>,
+    #[serde(default, skip_serializing_if = "ResetLog::is_empty")]
+    pub(crate) resets: ResetLog,
+    #[serde(default, skip_serializing_if = "NoticeLog::is_empty")]
+    pub(crate) notices: NoticeLog,
 }
 
 /// A proved number.
@@ -227,6 +233,8 @@ impl Record {
             sends: SendLog::default(),
             devices: Vec::new(),
             backup: None,
+            resets: ResetLog::default(),
+            notices: NoticeLog::default(),
         }
     }
 
@@ -269,6 +277,8 @@ impl Record {
             record.password.failures.recorded(),
             record.password.device_failures.recorded(),
             record.password.rehashed.len(),
+            record.resets.len(),
+            record.notices.len(),
         ];
         if lengths.into_iter().any(|length| length > MOST_ENTRIES) {
             return Err(Error::Corrupt(Document::Record));

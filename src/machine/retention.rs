@@ -4,7 +4,7 @@
 //!
 //! - a number, a backup code, trusted devices, a pending login, a number that is being proved: they are what the person has;
 //! - failures in a row, however old, because only success or a reset clears them (`I-10`), and so also a suspension (`I-11`);
-//! - running locks, and failures and sends inside their windows (`I-12`, `I-15`);
+//! - running locks, and failures, sends, notices and resets inside their windows (`I-12`, `I-15`, `I-26`);
 //! - the names of the password's other hashes: grants are bound to the first one, and would not be recognised without them;
 //! - the record's own identity, for as long as a session can live whose grant is bound to it.
 //!
@@ -74,6 +74,8 @@ impl Record {
             sends,
             devices,
             backup,
+            resets,
+            notices,
         } = self;
         sms.is_none()
             && backup.is_none()
@@ -86,6 +88,8 @@ impl Record {
             && password.device_failures.is_spent(now, &limits.passwords)
             && password.rehashed.is_empty()
             && sends.is_spent(now)
+            && resets.is_spent(now)
+            && notices.is_spent(now)
     }
 }
 
@@ -132,7 +136,8 @@ mod tests {
         );
         let day = 1_000 + DAY.as_secs();
         let month = 1_000 + 30 * DAY.as_secs();
-        let cases: [(&str, Option<u64>); 14] = [
+        let hour = 1_000 + 60 * 60;
+        let cases: [(&str, Option<u64>); 18] = [
             ("", Some(1_000)),
             (r#""sms":{"number":"+819012345678","proved":1000000}"#, None),
             (&format!(r#""backup":{{"tag":"{TAG}","made":1000000}}"#), None),
@@ -147,6 +152,10 @@ mod tests {
             (r#"password:"failures":{"streak":1}"#, None),
             (r#"password:"device_failures":{"streak":1}"#, None),
             (&format!(r#"password:"rehashed":["{ID}"]"#), None),
+            (r#""resets":[1000000]"#, Some(month)),
+            (r#""resets":[0,1000000]"#, Some(month)),
+            (r#""notices":[{"about":"reset","sent":1000000}]"#, Some(hour)),
+            (r#""notices":[{"about":"reset","sent":1000000,"held_back":1}]"#, Some(month)),
         ];
         for (fields, until) in cases {
             let Some(until) = until else {

@@ -77,6 +77,12 @@ impl SendLog {
         self.0.drain(..excess);
     }
 
+    /// Adds what another record of the same user knows.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        self.0.extend(&other.0);
+        self.0.sort_unstable();
+    }
+
     /// After the clock went back: what is in the future counts as of now (`I-08`).
     pub(crate) fn heal(&mut self, now: Timestamp) {
         for at in &mut self.0 {

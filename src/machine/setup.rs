@@ -115,7 +115,7 @@ impl Case<'_> {
         let gate = self.record.setup_failures.gate(self.now, rule);
         let left = rule.lock_after.saturating_sub(setup.wrong).min(self.record.setup_failures.left(self.now, rule));
         let mut decision = wrong(SecretKind::SetupCode, setup.login, gate, left).map(Err);
-        decision.notices = self.locked_notice(user, gate);
+        self.notify_lock(&mut decision, user, gate);
         if left > 0 {
             self.record.setup = Some(setup);
         }
@@ -125,6 +125,7 @@ impl Case<'_> {
     /// The change itself. Trusted devices and logins under way die with the earlier method (`I-30`), and both places are told.
     fn change_method(&mut self, number: Option<PhoneNumber>, user: &User) -> Decision<Result<Confirmed, Denied>> {
         let earlier = self.destination(user, Method::Sms);
+        let another = self.record.sms.as_ref().map(|sms| &sms.number) != number.as_ref();
         self.record.sms = number.map(|number| Number { number, proved: self.now });
         self.record.setup = None;
         self.record.devices.clear();
@@ -132,8 +133,15 @@ impl Case<'_> {
         self.changed = true;
         let to = self.record.method();
         let mut decision = Decision::new(Ok(Confirmed(to)), EventKind::MethodChanged { to });
-        self.notify(&mut decision, user, NoticeKind::MethodChanged { to });
-        decision.notices.extend(earlier.map(|earlier| (earlier, NoticeKind::MethodChanged { to })));
+        let places = self.contact(user).into_iter().chain(earlier).collect();
+        let kind = NoticeKind::MethodChanged { to };
+        // Another place costs a code that was sent there, or before that to the number. What is chosen again
+        // costs nothing.
+        if another {
+            self.tell_always(&mut decision, places, &kind);
+        } else {
+            self.tell(&mut decision, places, &kind);
+        }
         decision
     }
 }

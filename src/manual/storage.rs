@@ -3,7 +3,7 @@
 //! # One record per user
 //!
 //! All that countersign knows of a user is one JSON document beside `(tenant, user, generation, version)`: the chosen method and its number,
-//! logins that wait for a code, failure counters and locks, when codes were sent, trusted devices, the backup code. One document means that a
+//! logins that wait for a code, failure counters and locks, when codes and notices were sent, when somebody was reset, trusted devices, the backup code. One document means that a
 //! reset is one write and that no half of an update exists. It carries a format version; a golden file pins format 1, and a document of another
 //! format is an error that names it, never an empty record (`I-37`).
 //!
@@ -17,7 +17,8 @@
 //!
 //! # How long a record is kept
 //!
-//! A record goes with a reset, with [`Operator::forget`](crate::Operator::forget), and with a switching off. Otherwise it stays until
+//! A record goes with [`Operator::forget`](crate::Operator::forget) and with a switching off. A reset puts another in its place that
+//! holds the times of resets, and from the third one in 30 days on the rolling budget and the sends. Otherwise it stays until
 //! [`LoginFlow::sweep`](crate::LoginFlow::sweep), which the host runs now and then, finds that it holds nothing worth keeping:
 //!
 //! | what | keeps the record |
@@ -29,6 +30,8 @@
 //! | a lock | until it ends |
 //! | wrong codes in the rolling budget (`I-12`) | 30 days |
 //! | codes that were sent (`I-15`) | a day |
+//! | the times of resets that refilled the budgets (`I-26`) | 30 days |
+//! | the time of the last notice of each kind (`I-15`) | an hour; 30 days if others were held back since, with their number |
 //! | hashes of the same password that were made since the first one | until another password is met: grants are bound to the first one, and nothing else knows that they belong together |
 //! | the record's own identity | for the longest life of a session, as the host says, after the record was last written: grants are bound to it |
 //!

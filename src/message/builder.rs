@@ -179,7 +179,7 @@ impl MessagesBuilder {
             })
             .map_err(|problem| refused(Part::CodeSms, problem))?;
         }
-        for kind in every_kind() {
+        for (kind, held_back) in every_kind().into_iter().flat_map(|kind| [(kind.clone(), 0), (kind, 999)]) {
             let device = shown_device(&kind);
             let facts = NoticeFacts {
                 application: &self.application,
@@ -187,16 +187,19 @@ impl MessagesBuilder {
                 kind: &kind,
                 at: late(),
                 device: device.as_deref(),
+                held_back,
                 short: false,
             };
             if let Some(words) = spoken.wording.notice_email(&facts) {
                 check::notice_email(&words).map_err(|problem| refused(Part::NoticeEmail, problem))?;
             }
-            self.one_sms(|short| {
+            let say = |short| {
                 let text = spoken.wording.notice_sms(&NoticeFacts { short, ..facts })?;
                 Some(check::notice_sms(&text).map(|()| Segments::of(&text)))
-            })
-            .map_err(|problem| refused(Part::NoticeSms, problem))?;
+            };
+            // Where it does not fit with the number that was held back, it is sent without.
+            let checked = if held_back == 0 { self.one_sms(say) } else { fit_to_be_sent(say) };
+            checked.map_err(|problem| refused(Part::NoticeSms, problem))?;
         }
         Ok(())
     }
@@ -226,6 +229,13 @@ impl MessagesBuilder {
             _ => Ok(()),
         }
     }
+}
+
+/// Both forms of a text must be fit to be sent, whatever they take.
+fn fit_to_be_sent(say: impl Fn(bool) -> Option<Result<Segments, BadText>>) -> Result<(), BadText> {
+    say(false).transpose()?;
+    say(true).transpose()?;
+    Ok(())
 }
 
 /// 28 September 2026, 23:59: as long as a date can be.

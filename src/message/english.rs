@@ -126,10 +126,27 @@ impl English {
                 PASSWORD,
             ),
         };
-        EmailWords::new(subject).paragraph(what).paragraph(format!("When: {}.", date(facts.at))).paragraph(warning)
+        let words = EmailWords::new(subject).paragraph(what).paragraph(format!("When: {}.", date(facts.at)));
+        let words = match facts.held_back {
+            0 => words,
+            1 => words.paragraph("One more notice of this kind was held back since the last one."),
+            many => {
+                let more = format!("{} more notices of this kind were held back since the last one.", number(many));
+                words.paragraph(more)
+            }
+        };
+        words.paragraph(warning)
     }
 
     pub(super) fn sms_of_notice(facts: &NoticeFacts<'_>) -> String {
+        let text = Self::sms_of_one_notice(facts);
+        match facts.held_back {
+            0 => text,
+            many => format!("{text} ({} more)", number(many)),
+        }
+    }
+
+    fn sms_of_one_notice(facts: &NoticeFacts<'_>) -> String {
         let application = facts.application;
         if facts.short {
             return format!("{application}: {}", in_short(facts.kind));
@@ -202,6 +219,11 @@ const fn in_short(kind: &NoticeKind) -> &'static str {
         NoticeKind::DeviceTrusted { .. } => "new trusted device. Not you? Change your password.",
         NoticeKind::Locked { .. } => "too many wrong codes. Not you? Change your password.",
     }
+}
+
+/// A number of notices that were held back.
+fn number(held_back: u32) -> String {
+    if held_back < 999 { held_back.to_string() } else { "999 or".to_owned() }
 }
 
 fn life(facts: &CodeFacts<'_>) -> String {

@@ -122,12 +122,19 @@ impl Wording for Japanese {
                 PASSWORD,
             ),
         };
-        Some(EmailWords::new(subject).paragraph(what).paragraph(format!("日時: {}", date(facts.at))).paragraph(warning))
+        let words = EmailWords::new(subject).paragraph(what).paragraph(format!("日時: {}", date(facts.at)));
+        let words = match facts.held_back {
+            0 => words,
+            many => {
+                words.paragraph(format!("前回のお知らせのあと、同じ種類のお知らせを{}省略しました。", number(many)))
+            }
+        };
+        Some(words.paragraph(warning))
     }
 
     fn notice_sms(&self, facts: &NoticeFacts<'_>) -> Option<String> {
         let application = facts.application;
-        Some(match facts.kind {
+        let text = match facts.kind {
             NoticeKind::MethodChanged { to } => {
                 format!("{application}: 認証コードは今後{}で届きます。覚えがなければ管理者に連絡を", by(*to))
             }
@@ -158,6 +165,10 @@ impl Wording for Japanese {
                     "{application}: コード誤入力により、管理者がリセットするまでロック。覚えがなければパスワード変更を"
                 )
             }
+        };
+        Some(match facts.held_back {
+            0 => text,
+            many => format!("{text}（ほか{}）", number(many)),
         })
     }
 }
@@ -165,6 +176,11 @@ impl Wording for Japanese {
 const TELL: &str = "お心当たりがない場合は、すぐに管理者に連絡してください。";
 const PASSWORD: &str =
     "お心当たりがない場合は、パスワードが他人に知られています。すぐにパスワードを変更し、管理者に連絡してください。";
+
+/// A number of notices that were held back.
+fn number(held_back: u32) -> String {
+    if held_back < 999 { format!("{held_back}件") } else { "999件以上".to_owned() }
+}
 
 fn life(facts: &CodeFacts<'_>) -> String {
     match Life::of(facts.valid_for) {

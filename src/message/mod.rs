@@ -100,16 +100,22 @@ impl Messages {
         own.unwrap_or_else(|| English::email_of_notice(&facts)).render(tag, "")
     }
 
-    /// A notice as an SMS: in full, or in short where only that fits into one.
+    /// A notice as an SMS: in full, or in short where only that fits into one. Where not even that does, it
+    /// does not say how many notices were held back.
     pub fn notice_sms(&self, notice: &Notice) -> SmsText {
         let (device, spoken) = (shown_device(&notice.kind), self.language(notice.language.as_ref()));
-        let say = |short| {
-            let facts = NoticeFacts { short, ..self.notice_facts(notice, device.as_deref()) };
+        let say = |short, held_back| {
+            let facts = NoticeFacts { held_back, short, ..self.notice_facts(notice, device.as_deref()) };
             let own =
                 spoken.and_then(|it| it.wording.notice_sms(&facts).filter(|text| check::notice_sms(text).is_ok()));
             SmsText(Zeroizing::new(own.unwrap_or_else(|| English::sms_of_notice(&facts))))
         };
-        shortest_needed(say)
+        let text = shortest_needed(|short| say(short, notice.held_back));
+        if notice.held_back == 0 || text.segments().is_one() {
+            return text;
+        }
+        let without = shortest_needed(|short| say(short, 0));
+        if without.segments().is_one() { without } else { text }
     }
 
     fn code_facts<'a>(&'a self, message: &'a CodeMessage) -> CodeFacts<'a> {
@@ -130,6 +136,7 @@ impl Messages {
             kind: &notice.kind,
             at: notice.at,
             device,
+            held_back: notice.held_back,
             short: false,
         }
     }

@@ -101,6 +101,9 @@ pub struct NoticeFacts<'a> {
     pub at: OffsetDateTime,
     /// What may be shown of a trusted device's name. Use this and not the label in `kind`: it is chosen by whoever logged in.
     pub device: Option<&'a str>,
+    /// How many notices of this kind were held back since the last one, at most 999, which stands for that
+    /// many or more. Say the number where it is not 0. In an SMS it is 0 if the text would not fit with it.
+    pub held_back: u32,
     /// Whether the full text takes more than one SMS: leave out what can be left out. Only for SMS.
     pub short: bool,
 }

@@ -14,8 +14,8 @@ use crate::support::interject::Interject;
 use crate::support::steps::{flow_over, refusal};
 use crate::support::*;
 use countersign::{
-    Actor, Channel, Destination, EventKind, LockState, LoginFlow, NoticeKind, Reason, SavedGrant, Scope, Staleness,
-    TenantId, UserStatus,
+    Actor, Channel, Destination, EventKind, LockState, LoginFlow, NoticeKind, Reason, ResetOutcome, SavedGrant, Scope,
+    Staleness, TenantId, UserStatus,
 };
 
 const WRONG: &str = "0000-0000-0000-0000-0000-0000";
@@ -197,9 +197,12 @@ async fn a_reset_clears_everything_and_tells_the_user() {
     world.events.clear();
     world.flow.administration(&world.acme, &grant).await.unwrap().reset(&world.alice).await.unwrap();
 
-    assert!(world.factors.record(&world.acme, &world.alice).is_none());
+    assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
     let [event] = &world.events.all()[..] else { panic!() };
-    assert_eq!(event.kind, EventKind::UserReset { by: Actor::Administrator { user: world.root.clone() } });
+    assert_eq!(
+        event.kind,
+        EventKind::UserReset { by: Actor::Administrator { user: world.root.clone() }, outcome: ResetOutcome::Refilled }
+    );
     assert!(event.calls_for_revalidation());
     assert_eq!(event.user.as_ref(), Some(&world.alice));
     let told = world.outbox.notices();
@@ -247,9 +250,10 @@ async fn a_step_that_races_with_a_reset_resurrects_nothing() {
         store.once("before commit", move || reset_as(plain, root, alice));
         if begun_before {
             assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::LoginOver);
-            assert!(store.is_done() && world.factors.record(&world.acme, &world.alice).is_none());
+            assert!(store.is_done());
+            assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
         } else {
-            // A first step decides again, on nothing: it begins a new login in a new record.
+            // A first step decides again: it begins a new login in the new record.
             world.clock.advance(MINUTE);
             let challenge = world.begin("alice").await;
             assert!(!challenge.alternatives.backup_code);
@@ -274,7 +278,7 @@ async fn an_account_change_that_races_with_a_reset_is_refused() {
     world.flow = flow_over(&world, store.clone(), |b| b);
     store.once("before commit", move || reset_as(plain, root, alice));
     assert_eq!(refusal(world.flow.account(&world.acme, &grant).new_backup_code().await), Reason::SessionStale);
-    assert!(world.factors.record(&world.acme, &world.alice).is_none());
+    assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
 }
 
 /// I-10: an unlocking lifts what time would lift, and leaves the counters.

@@ -51,7 +51,7 @@ fn code(tenant: &str, destination: Destination) -> CodeMessage {
 
 fn notice(destination: Destination) -> Notice {
     let (tenant, user) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-    Notice { tenant, user, destination, kind: NoticeKind::Reset, at: start(), language: None }
+    Notice { tenant, user, destination, kind: NoticeKind::Reset, at: start(), language: None, held_back: 0 }
 }
 
 /// A budgeted outbox, the clock of its periods, and what it refused.

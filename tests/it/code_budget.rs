@@ -172,11 +172,11 @@ async fn a_suspended_second_factor_is_not_revived_by_waiting() {
 async fn success_clears_the_row_of_failures_and_not_the_rolling_budget() {
     let world = World::new().await;
     let start = world.now();
-    for day in 1..=25 {
+    for day in 1..=20 {
         let challenge = world.begin("alice").await;
         let code = world.outbox.last_code();
         let wrong = denied(&world.fail_codes(&challenge.token, 1).await);
-        if day == 25 {
+        if day == 20 {
             assert_eq!((wrong.attempts_left(), wrong.retry_at()), (Some(0), Some(start + 30 * DAY)));
             assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::CodesLocked);
             break;
@@ -185,7 +185,7 @@ async fn success_clears_the_row_of_failures_and_not_the_rolling_budget() {
         assert_eq!(world.saved_wrong_codes(&world.alice), 0);
         world.clock.advance(DAY);
     }
-    assert_eq!(world.record(&world.alice)["code_failures"]["recent"].as_array().unwrap().len(), 25);
+    assert_eq!(world.record(&world.alice)["code_failures"]["recent"].as_array().unwrap().len(), 20);
     let reopens = start + 30 * DAY;
     world.clock.set(reopens - MILLISECOND);
     let refused = denied(&world.try_begin("alice", PASSWORD).await);

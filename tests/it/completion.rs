@@ -94,7 +94,7 @@ async fn a_reset_ends_a_login_under_way() {
     let code = world.outbox.last_code();
     world.reset_by_operator(&world.alice).await;
     assert_over(&world, &challenge.token, &code, "0123-4567-89AB-CDEF-GHJK-MNPQ", "reset").await;
-    assert_eq!(world.row(&world.alice), None, "nothing comes back");
+    assert_eq!(world.saved_of(&world.alice), ["notices", "resets"], "nothing comes back");
 
     let mut world = World::new().await;
     let store = Unsteady::over(&world.factors);
@@ -106,7 +106,7 @@ async fn a_reset_ends_a_login_under_way() {
     });
     let late = world.submit(&challenge.token, &world.outbox.last_code()).await;
     assert_eq!(reason(&late), Reason::LoginOver);
-    assert_eq!(world.row(&world.alice), None);
+    assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
 }
 
 /// I-27, I-28: what a change of scope does to a login that has its code already, in every direction.

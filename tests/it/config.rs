@@ -66,6 +66,8 @@ fn each_count_is_refused_outside_its_bounds_by_its_name() {
     assert_eq!(refused(|b| b.wrong_codes_per_month(4)), "wrong_codes_per_month");
     assert_eq!(refused(|b| b.wrong_codes_per_month(101).code_digits(8)), "wrong_codes_per_month");
     assert!(build(|b| b.wrong_codes_per_month(5)).is_ok());
+    assert_eq!(refused(|b| b.refills_per_month(11).code_digits(8)), "refills_per_month");
+    assert!(build(|b| b.refills_per_month(10).code_digits(8)).is_ok());
     // I-11: at most 100, and not less than what locks.
     assert_eq!(refused(|b| b.suspend_after(4)), "suspend_after");
     assert_eq!(refused(|b| b.suspend_after(101)), "suspend_after");
@@ -121,15 +123,26 @@ fn each_time_is_refused_outside_its_bounds_by_its_name() {
     assert!(build(|b| b.trusted_devices(90 * DAY, 32)).is_ok());
 }
 
-/// I-12: what a patient attacker who knows the password may try in a year, against the number of codes.
+/// I-12: what a patient attacker who knows the password may try in a year, against the number of codes; also one who
+/// resets the user as often as refills the budget.
 #[test]
 fn a_configuration_in_which_guessing_is_too_likely_is_refused() {
-    assert!(build(|b| b.wrong_codes_per_month(71)).is_ok());
-    assert_eq!(
-        build(|b| b.wrong_codes_per_month(72)).err(),
-        Some(ConfigError::GuessingTooLikely { guesses_per_year: 1008, codes: 1_000_000 })
-    );
+    let too_likely = |guesses_per_year| Some(ConfigError::GuessingTooLikely { guesses_per_year, codes: 1_000_000 });
+    for (refills, most) in [(0, 71), (1, 35), (2, 23), (3, 17), (10, 6)] {
+        let with = |month: u32| build(move |b| b.refills_per_month(refills).wrong_codes_per_month(month));
+        assert!(with(most).is_ok(), "{refills} refills");
+        let guesses = u64::from(most + 1) * 14 * u64::from(refills + 1);
+        assert_eq!(with(most + 1).err(), too_likely(guesses), "{refills} refills");
+        assert!(guesses > 1_000);
+    }
     assert!(build(|b| b.wrong_codes_per_month(100).code_digits(7)).is_ok());
+    let said = too_likely(1_008).unwrap().to_string();
+    for setting in ["`code_digits`", "`wrong_codes_per_month`", "`refills_per_month`"] {
+        assert!(said.contains(setting), "{said}");
+    }
+    // The default: 20 in 30 days, two refills: 840 guesses a year, 1 in 1,190.
+    assert!(build(|b| b.refills_per_month(3)).is_err() && build(|b| b.refills_per_month(2)).is_ok());
+    assert_eq!(build(|b| b.refills_per_month(3)).err(), too_likely(20 * 14 * 4));
 }
 
 #[test]
@@ -205,10 +218,10 @@ impl SevenDigits for World {
 }
 
 #[tokio::test]
-async fn by_default_25_wrong_codes_in_30_days_and_30_in_a_row_are_the_end() {
+async fn by_default_20_wrong_codes_in_30_days_and_30_in_a_row_are_the_end() {
     let world = World::new().await;
     let began = countersign::Clock::now(&world.clock).unwrap();
-    for _ in 0..25 {
+    for _ in 0..20 {
         let challenge = world.begin("alice").await;
         let _ = world.submit(&challenge.token, &world.wrong_code()).await;
         world.clock.advance(2 * HOUR);

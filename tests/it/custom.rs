@@ -156,6 +156,7 @@ async fn every_plug_in_may_be_an_arc_of_its_trait() {
     });
     let _done = world.sign_in("alice").await;
     world.clock.advance(MINUTE);
+    assert!(!world.flow.operator("deleted").unwrap().forget(&world.acme, &user_id("nobody")).await.unwrap());
     world.set_scope(Scope::DoNotUse).await;
     world.flow.purge(&world.acme, 100).await.unwrap();
     assert_eq!(world.factors.records(&world.acme), 0);

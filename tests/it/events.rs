@@ -7,8 +7,8 @@ use crate::support::steps::refusal;
 use crate::support::*;
 use countersign::{
     Actor, Basis, Causes, Channel, CredentialsCause, DeviceId, Event, EventKind, Exemption, LoginId, LoginStep, Method,
-    MethodChange, PasswordHash, PhoneNumber, Reason, ResendTo, Scope, SecretKind, SendErrorKind, Severity, TrustDevice,
-    UserStatus,
+    MethodChange, NoticeTopic, PasswordHash, PhoneNumber, Reason, ResendTo, ResetOutcome, Scope, SecretKind,
+    SendErrorKind, Severity, TrustDevice, UserStatus,
 };
 
 const NUMBER: &str = "+819012345634";
@@ -175,7 +175,10 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
     let MethodChange::Prove(setup) = by_backup.use_email().await.unwrap() else { panic!("a proof is needed") };
     assert_eq!(world.only_event().kind, EventKind::SetupStarted { method: Method::Email });
     let _method = by_backup.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
-    assert_eq!(world.only_event().kind, EventKind::MethodChanged { to: Method::Email });
+    // Codes went there already, and she was told so just now: the notice is held back, which is told beside it.
+    let held = EventKind::NoticeHeldBack { about: NoticeTopic::MethodChanged };
+    assert_eq!(world.events.kinds(), [EventKind::MethodChanged { to: Method::Email }, held]);
+    take(&world);
     world.clock.advance(DAY);
     assert!(account.new_backup_code().await.is_err());
     world.change(&world.alice, |user| user.status = UserStatus::Disabled);
@@ -281,7 +284,11 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::AccountRefused { reason: "not_in_use".into() },
         EventKind::ScopeChanged { from: Scope::DoNotUse, to: Scope::EntireTenant, by: administrator.clone() },
         EventKind::ScopeChanged { from: Scope::EntireTenant, to: Scope::DoNotUse, by: administrator.clone() },
-        EventKind::UserReset { by: operator.clone() },
+        EventKind::UserReset { by: operator.clone(), outcome: ResetOutcome::Refilled },
+        EventKind::UserReset { by: operator.clone(), outcome: ResetOutcome::RefilledBeyond },
+        EventKind::UserReset { by: operator.clone(), outcome: ResetOutcome::BudgetsKept { refills_from: None } },
+        EventKind::UserReset { by: operator.clone(), outcome: ResetOutcome::BudgetsKept { refills_from: Some(at) } },
+        EventKind::NoticeHeldBack { about: NoticeTopic::Reset },
         EventKind::UserUnlocked { by: administrator.clone() },
         EventKind::UserForgotten { by: operator },
         EventKind::AdministrationRefused { by: administrator, reason: "not_found".into() },
@@ -382,7 +389,7 @@ fn the_severity_of_an_event_says_what_deserves_an_alert() {
         let kinds = every_kind().into_iter().filter(|kind| kind.severity() == severity);
         kinds.map(|kind| kind.name()).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
     };
-    assert_eq!(of(Severity::Alert), ["administration_refused", "scope_changed", "secret_wrong"]);
+    assert_eq!(of(Severity::Alert), ["administration_refused", "scope_changed", "secret_wrong", "user_reset"]);
     let warnings = [
         "administration_refused",
         "credentials_refused",
@@ -390,6 +397,7 @@ fn the_severity_of_an_event_says_what_deserves_an_alert() {
         "login_completed",
         "login_refused",
         "notice_failed",
+        "notice_held_back",
         "password_rehashed",
         "secret_wrong",
         "user_reset",

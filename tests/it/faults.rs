@@ -40,7 +40,7 @@ async fn a_broken_plug_in_lets_nobody_in_and_lowers_no_counter() {
                 let (earlier, failed) = (&calls[..call - 1], calls[call - 1]);
                 let about = format!("{operation}: {failed} fails {when:?} its effect, call {call}");
                 // What a reset does after it, it does not answer for; nor does a login for the second half of a fallback.
-                let stands = *does == Does::Resets && earlier.contains(&"remove")
+                let stands = *does == Does::Resets && ["remove", "commit"].iter().any(|done| earlier.contains(done))
                     || *does == Does::FallsBack && earlier.contains(&"send_code");
                 // A change of scope that was written although the store said otherwise is found out, so that its event is not missing.
                 let found_out = failed == "change_settings" && when == When::After && *operation != "purge";

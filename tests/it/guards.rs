@@ -22,7 +22,7 @@ async fn weaken(world: &World, grant: &SavedGrant, what: &str) -> Result<(), Ref
     match what {
         "off" => administration.set_scope(Scope::DoNotUse).await.map(drop),
         "administrators only" => administration.set_scope(Scope::SystemAdministratorsOnly).await.map(drop),
-        "reset" => administration.reset(&world.bob).await,
+        "reset" => administration.reset(&world.bob).await.map(drop),
         _ => administration.unlock(&world.bob).await,
     }
 }

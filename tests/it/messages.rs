@@ -43,6 +43,7 @@ fn notice(kind: NoticeKind, language: Option<&str>) -> Notice {
         kind,
         at: OffsetDateTime::from_unix_timestamp(AT).unwrap(),
         language: language.map(|tag| Language::new(tag).unwrap()),
+        held_back: 0,
     }
 }
 
@@ -107,6 +108,50 @@ fn sms_read_like_this_in_english() {
 #[test]
 fn sms_read_like_this_in_japanese() {
     insta::assert_snapshot!(every_sms("ja"));
+}
+
+/// I-15: what was held back is told with the next notice of its kind, in both languages, and never at the price of a
+/// second SMS.
+#[test]
+fn a_notice_says_how_many_were_held_back() {
+    let cases = [
+        (1, "One more notice of this kind was held back", "お知らせを1件省略しました", "(1 more)", "（ほか1件）"),
+        (7, "7 more notices of this kind were held back", "お知らせを7件省略しました", "(7 more)", "（ほか7件）"),
+        (
+            999,
+            "999 or more notices of this kind were held back",
+            "お知らせを999件以上省略しました",
+            "(999 or more)",
+            "（ほか999件以上）",
+        ),
+    ];
+    for kind in kinds() {
+        for (held_back, english_email, japanese_email, english_sms, japanese_sms) in cases {
+            let said = |language| {
+                let notice = Notice { held_back, ..notice(kind.clone(), Some(language)) };
+                (messages().notice_email(&notice), messages().notice_sms(&notice))
+            };
+            let (english, japanese) = (said("en"), said("ja"));
+            assert!(english.0.expose_text().contains(english_email), "{}", english.0.expose_text());
+            assert!(japanese.0.expose_text().contains(japanese_email), "{}", japanese.0.expose_text());
+            assert!(english.1.expose().ends_with(english_sms), "{}", english.1.expose());
+            assert!(japanese.1.expose().ends_with(japanese_sms), "{}", japanese.1.expose());
+            assert!(english.1.segments().is_one() && japanese.1.segments().is_one());
+        }
+        for language in ["en", "ja"] {
+            let none = notice(kind.clone(), Some(language));
+            let text = messages().notice_email(&none).expose_text().to_owned() + messages().notice_sms(&none).expose();
+            assert!(!["held back", "省略", "more)", "ほか"].iter().any(|words| text.contains(words)), "{text}");
+        }
+    }
+    // With the longest name that a Japanese notice takes, there is no room for the number.
+    let most = (1..40).rfind(|most| Messages::builder("あ".repeat(*most)).build().is_ok()).unwrap();
+    let messages = Messages::builder("あ".repeat(most)).build().unwrap();
+    let until = OffsetDateTime::from_unix_timestamp(AT).unwrap();
+    let longest = Notice { held_back: 999, ..notice(NoticeKind::Locked { until: Some(until) }, Some("ja")) };
+    let sms = messages.notice_sms(&longest);
+    assert!(sms.segments().is_one() && !sms.expose().contains("ほか"), "{}", sms.expose());
+    assert!(messages.notice_email(&longest).expose_text().contains("999件以上省略"));
 }
 
 #[test]

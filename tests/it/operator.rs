@@ -4,7 +4,9 @@
 use crate::support::operations::{OPERATIONS, operate, stage};
 use crate::support::steps::refusal;
 use crate::support::*;
-use countersign::{Actor, Channel, EventKind, LockState, LoginStep, NoticeKind, Reason, Scope, VouchedLogin};
+use countersign::{
+    Actor, Channel, EventKind, LockState, LoginStep, NoticeKind, Reason, ResetOutcome, Scope, VouchedLogin,
+};
 use futures_lite::future::block_on;
 
 /// I-38: the reason is in the event.
@@ -16,13 +18,13 @@ async fn every_use_is_an_event_with_its_reason() {
     let operator = world.flow.operator("ticket 4711: lost phone").unwrap();
     operator.unlock(&world.acme, &world.alice).await.unwrap();
     operator.reset(&world.acme, &world.alice).await.unwrap();
-    assert!(!operator.forget(&world.acme, &world.alice).await.unwrap());
+    assert!(operator.forget(&world.acme, &world.alice).await.unwrap(), "the time of the reset");
     let by = Actor::Operator { reason: "ticket 4711: lost phone".into() };
     assert_eq!(
         world.events.kinds(),
         [
             EventKind::UserUnlocked { by: by.clone() },
-            EventKind::UserReset { by: by.clone() },
+            EventKind::UserReset { by: by.clone(), outcome: ResetOutcome::Refilled },
             EventKind::UserForgotten { by: by.clone() },
         ]
     );
@@ -58,7 +60,7 @@ async fn it_resets_an_administrator_in_one_tenant_only() {
     assert_eq!(operator.status(&world.acme, &world.root).await.unwrap().unwrap().codes, LockState::Suspended);
     world.outbox.clear();
     operator.reset(&world.acme, &world.root).await.unwrap();
-    assert!(world.factors.record(&world.acme, &world.root).is_none());
+    assert_eq!(world.saved_of(&world.root), ["notices", "resets"]);
     assert!(matches!(world.outbox.notices()[..], [(_, NoticeKind::Reset)]));
     assert!(world.flow.administration(&world.acme, &world.root_grant().await).await.is_ok());
     // The login under way of the same user id in the other tenant goes on.
@@ -81,6 +83,7 @@ async fn it_forgets_a_user() {
     assert_eq!(world.outbox.notices().len(), 0);
     operator.reset(&world.acme, &world.alice).await.unwrap();
     assert_eq!(world.outbox.notices().len(), 0, "there is nobody to tell");
+    assert_eq!(world.factors.records(&world.acme), 0, "nor to remember a reset of");
 }
 
 /// A person is deleted and forgotten while their password is checked, which takes its time: nothing of them is saved after that.

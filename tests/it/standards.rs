@@ -57,7 +57,7 @@ proptest! {
 /// I-11, NIST SP 800-63B-4, 3.2.2: a hundred wrong codes in a row, and then neither the right one nor ten years help.
 #[tokio::test]
 async fn after_a_hundred_wrong_codes_ten_years_do_not_help() {
-    let world = World::with(|b| b.suspend_after(100).wrong_codes_per_month(71)).await;
+    let world = World::with(|b| b.suspend_after(100).wrong_codes_per_month(71).refills_per_month(0)).await;
     let mut wrong = 0;
     while wrong < 100 {
         world.clock.advance(DAY);

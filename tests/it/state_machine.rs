@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use countersign::{
     Basis, Channel, Code, DeviceToken, LoginFlowBuilder, LoginStep, Method, MethodChange, PendingToken, PhoneNumber,
-    Reason, ResendTo, SavedGrant, Scope, SetupChallenge, SetupToken, TenantId, TrustDevice, UserId, UserStatus,
+    Reason, ResendTo, ResetOutcome, SavedGrant, Scope, SetupChallenge, SetupToken, TenantId, TrustDevice, UserId,
+    UserStatus,
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
@@ -64,6 +65,7 @@ impl<const FAULT: u8> System<FAULT> {
                 .wrong_codes(reference::WRONG_CODES)
                 .suspend_after(reference::SUSPEND)
                 .wrong_codes_per_month(reference::PER_MONTH)
+                .refills_per_month(reference::REFILLS)
                 .lock(Duration::from_secs(reference::LOCK), DAY)
                 .wrong_passwords(reference::WRONG_PASSWORDS)
                 .password_lock(MINUTE, 15 * MINUTE)
@@ -225,8 +227,8 @@ impl<const FAULT: u8> System<FAULT> {
             }
             Act::Reset(who) => {
                 let (tenant, user) = self.ids(who);
-                flow.operator("story").unwrap().reset(tenant, user).await.unwrap();
-                Answer::Done
+                let outcome = flow.operator("story").unwrap().reset(tenant, user).await.unwrap();
+                Answer::Reset { refilled: outcome == ResetOutcome::Refilled }
             }
             Act::Unlock(who) => {
                 let (tenant, user) = self.ids(who);
@@ -303,7 +305,7 @@ impl<const FAULT: u8> System<FAULT> {
     async fn set_scope(&self, tenant: Tenant, scope: Scope) {
         let flow = &self.world.flow;
         let (tenant, root) = (self.ids((tenant, Person::Alice)).0, &self.world.root);
-        flow.operator("story").unwrap().reset(tenant, root).await.unwrap();
+        flow.operator("story").unwrap().reset_and_refill(tenant, root).await.unwrap();
         let mut step = self.world.begin_as(tenant, "root", PASSWORD, Channel::Web, None).await.unwrap();
         if let LoginStep::CodeRequired(challenge) = &step {
             let code = Code::new(self.last_code());
@@ -423,6 +425,8 @@ fn the_flow_answers_as_the_behaviour_table_says() {
         "Changed(Sms)",
         "Stale(DeviceRevoked)",
         "Stale(Reset)",
+        "Reset { refilled: true }",
+        "Reset { refilled: false }",
         "Stale(SecondFactorRequired)",
     ] {
         assert!(met.contains_key(answer) || stories < 512, "no story came to {answer}");

@@ -447,5 +447,5 @@ async fn sweeping_every_hour_gives_a_guesser_nothing() {
         came_to.push((learned, most_sent));
     }
     assert_eq!(came_to[0], came_to[1]);
-    assert_eq!(came_to[0].0, 50, "25 in 30 days");
+    assert_eq!(came_to[0].0, 40, "20 in 30 days");
 }

@@ -60,15 +60,16 @@ pub(super) async fn stage_after(mut seen: Seen) -> Stage {
     let sms = account.use_sms(&PhoneNumber::new(NUMBER).unwrap()).await.unwrap();
     let _sms = account.confirm_method(&sms.token, &world.outbox.last_code().into()).await.unwrap();
     seen.secret(sms.token.expose());
-    world.clock.advance(MINUTE);
+    let backup = account.new_backup_code().await.unwrap();
+    shown.debug(&backup);
+    // Until another notice of a backup code goes.
+    world.clock.advance(60 * MINUTE);
     let second = challenge(begin(&world.flow, &world, CANARY, None).await.unwrap());
     let code = world.outbox.last_code().into();
     let done = authenticated(world.flow.submit_code(&world.acme, &second.token, &code, trust).await.unwrap());
     let device = done.device_token.as_ref().unwrap().expose().to_owned();
     shown.debug(&done);
     let account = world.flow.account(&world.acme, &done.grant);
-    let backup = account.new_backup_code().await.unwrap();
-    shown.debug(&backup);
     world.wait_for_the_spacing();
     let setup = account.use_sms(&PhoneNumber::new(OTHER_NUMBER).unwrap()).await.unwrap();
     let setup_code = world.outbox.last_code();

@@ -25,6 +25,7 @@ pub struct SentCode {
 pub struct Outbox {
     codes: Arc<Mutex<Vec<SentCode>>>,
     notices: Arc<Mutex<Vec<(Destination, NoticeKind)>>>,
+    held_back: Arc<Mutex<Vec<u32>>>,
     failing: Arc<Mutex<Option<SendErrorKind>>>,
     failing_sms_only: Arc<AtomicBool>,
     attempts: Arc<AtomicUsize>,
@@ -49,6 +50,11 @@ impl Outbox {
         self.notices.lock().unwrap().clone()
     }
 
+    /// How many notices each notice says that were held back before it.
+    pub fn held_back(&self) -> Vec<u32> {
+        self.held_back.lock().unwrap().clone()
+    }
+
     /// How often the sender was called for a code, whether it failed or not.
     pub fn attempts(&self) -> usize {
         self.attempts.load(Ordering::SeqCst)
@@ -66,6 +72,7 @@ impl Outbox {
     pub fn clear(&self) {
         self.codes.lock().unwrap().clear();
         self.notices.lock().unwrap().clear();
+        self.held_back.lock().unwrap().clear();
         self.attempts.store(0, Ordering::SeqCst);
     }
 
@@ -97,6 +104,7 @@ impl CodeSender for Outbox {
     async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
         let accepted = self.verdict(&notice.destination)?;
         self.notices.lock().unwrap().push((notice.destination.clone(), notice.kind.clone()));
+        self.held_back.lock().unwrap().push(notice.held_back);
         Ok(accepted)
     }
 }

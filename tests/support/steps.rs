@@ -77,6 +77,17 @@ impl World {
         self.record(user)[budget]["streak"].as_u64().unwrap_or(0)
     }
 
+    /// What is saved of a user of `acme` beside what every record has, by name.
+    pub fn saved_of(&self, user: &UserId) -> Vec<String> {
+        let Some(saved) = self.factors.record(&self.acme, user) else { return Vec::new() };
+        let record: serde_json::Value = serde_json::from_str(&saved.document).unwrap();
+        let password = record["password"].as_object().unwrap().keys().filter(|name| *name != "epoch");
+        let fields = record.as_object().unwrap().keys();
+        let every = ["format", "id", "seen", "password"];
+        let fields = fields.filter(|name| !every.contains(&name.as_str())).chain(password);
+        fields.cloned().collect()
+    }
+
     /// How many sends are charged to a user.
     pub fn charged_sends(&self, user: &UserId) -> usize {
         self.record(user)["sends"].as_array().map_or(0, Vec::len)

@@ -78,6 +78,8 @@ pub struct SentNotice {
     pub to: Destination,
     /// What it says.
     pub kind: NoticeKind,
+    /// How many notices of this kind were held back before it.
+    pub held_back: u32,
 }
 
 impl Outbox {
@@ -189,6 +191,7 @@ impl CodeSender for Outbox {
             user: notice.user.clone(),
             to: notice.destination.clone(),
             kind: notice.kind.clone(),
+            held_back: notice.held_back,
         };
         self.deliver(&notice.destination, |state| state.notices.push(sent)).await
     }

@@ -2,7 +2,7 @@
 
 use super::ledger::Claim;
 use super::sound::{
-    backup_codes, devices, guessing, methods, passwords, policy, reset, single_use, switching_off, tenants,
+    backup_codes, devices, guessing, methods, passwords, policy, reset, resetting, single_use, switching_off, tenants,
 };
 use super::sweeps::{sweeping, sweeping_at_night};
 use super::tamper::Fault;
@@ -25,6 +25,11 @@ caught! {
     a_generation_that_does_not_rise_leaves_everything_in_force: OffKeepsGeneration breaks I27 in switching_off;
     a_purge_that_deletes_nothing_leaves_rows: PurgeDeletesNothing breaks I27 in switching_off;
     a_reset_that_forgets_devices_leaves_a_way_in: ResetKeepsDevices breaks I26 in reset;
+    a_reset_that_always_refills_is_a_supply_of_guesses: ResetAlwaysRefills breaks I12 in resetting;
+    a_reset_that_always_refills_is_a_supply_of_messages: ResetAlwaysRefills breaks I15 in resetting;
+    a_reset_that_does_not_note_its_time_refills_again: ResetForgetsItsTime breaks I26 in resetting;
+    a_reset_without_condition_forgets_what_was_counted_meanwhile: ResetUnconditional breaks I12 in resetting;
+    a_sweep_that_overlooks_resets_refills_the_budgets: SweepForgetsResets breaks I26 in sweeping_at_night;
     a_resend_that_clears_the_count_gives_more_guesses: ResendClearsCount breaks I10 in guessing;
     a_resend_that_saves_the_earlier_code_confuses_the_window: ResendKeepsCode breaks I06 in single_use;
     a_password_that_clears_the_count_gives_more_guesses: PasswordClearsCodeCount breaks I13 in guessing;

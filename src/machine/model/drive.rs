@@ -78,7 +78,6 @@ impl Focus {
             Action::Purge(tenant) => self.purge(world, tenant),
             Action::Look(subject) => self.look(world, subject),
             Action::Sweep => self.sweep(world),
-            Action::Reset(subject) => self.reset(world, subject),
             Action::Promote(subject) => host(world, subject, |host| host.administrator = !host.administrator),
             Action::Disable(subject) => host(world, subject, |host| host.active = !host.active),
             Action::ChangePassword(subject) => host(world, subject, |host| host.password += 1),
@@ -130,6 +129,7 @@ impl Focus {
         let record = version(world.records.get(&decided.subject)) == write.record;
         let holds = match self.fault {
             Fault::Unconditional => true,
+            Fault::ResetUnconditional if matches!(decided.step, Step::Reset { .. }) => true,
             Fault::SettingsNotInTheCondition => record,
             _ => settings && record,
         };
@@ -236,6 +236,7 @@ impl Focus {
                 own.filter(|gadget| which.is_none_or(|id| gadget.id == id)).for_each(|gadget| gadget.dead = true);
             }
             Effect::Unlocked => lift(world.ledger(*subject), *at),
+            Effect::Reset { .. } => world.ledger(*subject).reset(*at),
             Effect::Damaged => {}
         }
     }
@@ -353,16 +354,6 @@ impl Focus {
         } else {
             self.saw(Mark::WrittenMeanwhile);
         }
-    }
-
-    fn reset(&self, world: &mut World, subject: Subject) {
-        let before = world.records.remove(&subject);
-        if let Some(row) = self.after_reset(before.as_ref()) {
-            world.records.insert(subject, row);
-        }
-        let mut life = world.life(subject);
-        life.resets += 1;
-        world.ledgers.insert(subject, Ledger::cleared(life));
     }
 }
 

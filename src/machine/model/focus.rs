@@ -30,7 +30,6 @@ pub(super) enum Action {
     /// A sweep finds somebody's record worth something or nothing; in the second case [`Action::Sweep`] deletes it, or never.
     Look(Subject),
     Sweep,
-    Reset(Subject),
     /// Gives the administrator's role, or takes it.
     Promote(Subject),
     /// Disables, or enables again.
@@ -88,12 +87,9 @@ impl Focus {
             Action::Scope(tenant, scope) => world.scope(tenant) != scope,
             Action::Purge(tenant) => world.generation(tenant).number() > 0 && !world.purged.contains(&tenant),
             Action::Sweep => world.spent.is_some(),
-            Action::Wait(_)
-            | Action::Look(_)
-            | Action::Reset(_)
-            | Action::Promote(_)
-            | Action::Disable(_)
-            | Action::ChangePassword(_) => true,
+            Action::Wait(_) | Action::Look(_) | Action::Promote(_) | Action::Disable(_) | Action::ChangePassword(_) => {
+                true
+            }
         }
     }
 

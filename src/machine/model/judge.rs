@@ -61,6 +61,10 @@ impl Focus {
                 }
             }
             Step::ConfirmSetup { slot, typed } => Self::judge_confirm(world, decided, slot, typed),
+            Step::Reset { .. } => {
+                let refills = world.ledger(decided.subject).may_refill(decided.at);
+                world.broken.mark_unless(decided.effect == Effect::Reset { refilled: refills }, Claim::I26);
+            }
             Step::Cancel { .. } | Step::Unlock { .. } => {}
         }
     }
@@ -162,7 +166,9 @@ impl Focus {
             if *reason == Reason::WrongCode {
                 let spent = codes.learn(*at, Budget::codes(), false);
                 let too_many = slot.wrong >= LOCK_AFTER;
+                let ever = world.ledger(slot.subject).guess(*at);
                 world.broken.mark_any(spent);
+                world.broken.mark_any(ever);
                 world.broken.mark_unless(!too_many, Claim::I09);
             }
             let accepted = typed == Typed::Right && over.is_none() && usable && open;
@@ -226,8 +232,9 @@ impl Focus {
         let within = |span: u64| ledger.sent.iter().filter(|sent| at < **sent + span).count();
         let open = ledger.codes.open(at, Budget::codes());
         let fits = within(ms(SPACING)) < 2 && within(3_600_000) < SENDS_PER_HOUR && within(86_400_000) < SENDS_PER_DAY;
-        ledger.sent.push(at);
+        let ever = ledger.send(at);
         world.broken.mark_unless(fits && open, Claim::I15);
+        world.broken.mark_any(ever);
     }
 
     fn judge_confirm(world: &mut World, decided: &Decided, slot: usize, typed: Typed) {
@@ -322,6 +329,8 @@ impl Focus {
             }
             Effect::MethodChanged => Mark::MethodChanged,
             Effect::Unlocked => Mark::Unlocked,
+            Effect::Reset { refilled: true } => Mark::Refilled,
+            Effect::Reset { refilled: false } => Mark::BudgetsKept,
             _ => return,
         };
         self.saw(mark);

@@ -3,7 +3,7 @@
 use stateright::Property;
 
 use super::focus::Focus;
-use super::stand_ins::{LOCK, LOCK_AFTER, MONTH, PASSWORD_LOCK, ROLLING, SUSPEND_AFTER};
+use super::stand_ins::{LOCK, LOCK_AFTER, MONTH, PASSWORD_LOCK, REFILLS, ROLLING, SENDS_PER_DAY, SUSPEND_AFTER};
 use super::world::{Host, Moment, World, ms};
 
 /// How often all that was saved of a user was cleared. Whatever was made in an earlier life is dead.
@@ -31,12 +31,56 @@ pub(super) struct Ledger {
     pub(super) used_paper: Option<String>,
     /// A number was proved: codes go there.
     pub(super) sms: bool,
+    /// When resets refilled the budgets.
+    refills: Vec<Moment>,
+    /// Wrong codes that somebody got an answer to, and codes that went out, whatever was reset in between.
+    guessed_ever: Vec<Moment>,
+    sent_ever: Vec<Moment>,
 }
 
 impl Ledger {
-    /// A reset, or the tenant's switching off: nothing is left (`I-26`, `I-27`).
+    /// The tenant's switching off: nothing is left (`I-27`).
     pub(super) fn cleared(life: Life) -> Self {
         Self { life, ..Self::default() }
+    }
+
+    /// Whether a reset may refill the budgets.
+    pub(super) fn may_refill(&self, now: Moment) -> bool {
+        self.refills.iter().filter(|at| now < **at + ms(MONTH)).count() < REFILLS
+    }
+
+    /// A reset: nothing is left but the rolling budget and the sends, and they only if they are not refilled
+    /// (`I-26`).
+    pub(super) fn reset(&mut self, now: Moment) {
+        let refills = self.may_refill(now);
+        let life = Life { resets: self.life.resets + 1, ..self.life };
+        let before = std::mem::replace(self, Self::cleared(life));
+        self.refills = before.refills;
+        self.guessed_ever = before.guessed_ever;
+        self.sent_ever = before.sent_ever;
+        if refills {
+            self.refills.push(now);
+        } else {
+            self.codes = before.codes.window();
+            self.setups = before.setups.window();
+            self.sent = before.sent;
+        }
+    }
+
+    /// Somebody learns that a code is wrong: with every refill there are so many rounds in a month, and no
+    /// more, however often the user is reset (`I-12`).
+    pub(super) fn guess(&mut self, now: Moment) -> Option<Claim> {
+        self.guessed_ever.push(now);
+        let in_month = self.guessed_ever.iter().filter(|at| now < **at + ms(MONTH)).count();
+        (in_month > ROLLING * (1 + REFILLS)).then_some(Claim::I12)
+    }
+
+    /// The same for codes that go out in a day (`I-15`).
+    pub(super) fn send(&mut self, now: Moment) -> Option<Claim> {
+        self.sent.push(now);
+        self.sent_ever.push(now);
+        let in_a_day = self.sent_ever.iter().filter(|at| now < **at + 86_400_000).count();
+        (in_a_day > SENDS_PER_DAY * (1 + REFILLS)).then_some(Claim::I15)
     }
 
     /// The failures that count for the password that the user has now: those of an earlier one do
@@ -117,6 +161,11 @@ impl Account {
         self.locked_until = 0;
         self.learned.clear();
         self.lifted = 0;
+    }
+
+    /// What a reset leaves that refills nothing.
+    fn window(self) -> Self {
+        Self { charged: self.charged, learned_ever: self.learned_ever, ..Self::default() }
     }
 
     pub(super) fn lift(&mut self, now: Moment) {
@@ -208,14 +257,14 @@ claims! {
     I09: "no more answers leave than the lock allows",
     I10: "the saved count is the number of failures since the last success or reset",
     I11: "after so many failures in a row nothing is compared until a reset",
-    I12: "success does not refill the rolling budget",
+    I12: "neither success nor more resets than allowed refill the rolling budget",
     I13: "a password, right or wrong, leaves the code budget alone",
     I14: "a login takes so many wrong backup codes, and nothing else locks the right one",
     I15: "codes are sent within the budget, in live unlocked logins, after a right password",
     I16: "every password check is counted, and none succeeds while its count is locked",
     I17: "an unknown name is counted as a wrong password is",
     I25: "completion and sessions rest on the user as they are now",
-    I26: "nothing from before a reset works or comes back after it",
+    I26: "nothing from before a reset works or comes back after it, and it refills what it may and no more",
     I27: "nothing from before switching off works or comes back after it, in that tenant alone",
     I28: "a stricter policy or a promotion holds for logins and sessions under way",
     I29: "a device replaces the code for its own user, until its time",
@@ -241,4 +290,5 @@ marks! {
     ByCode, ByBackupCode, ByDevice, Exempt, WrongCode, WrongBackupCode, CodesLocked, Suspended, RolledOver, BackupLimit, PasswordLocked,
     SendLimit, LoginSendLimit, TooManyLogins, LoginOver, NoLiveCode, Conflict, SessionEnded, Purged, MethodChanged, DeviceRefused,
     Unlocked, BackupWhileLocked, BackupWhileSuspended, DevicePastLock, InvalidCredentials, Swept, WrittenMeanwhile,
+    Refilled, BudgetsKept,
 }

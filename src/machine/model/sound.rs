@@ -8,7 +8,7 @@ use super::stand_ins::{CODE_TTL, DEVICE_LIFETIME, LOCK, MONTH, PASSWORD_LOCK, SP
 use super::step::{Paper, Password, Presented, Step, Typed};
 use super::world::{ALICE, By, OTHER_ALICE, ROOT, Tenant};
 use crate::policy::Scope;
-use Action::{ChangePassword, Disable, Do, Hold, Lose, Promote, Purge, Reset, Settle, Wait};
+use Action::{ChangePassword, Disable, Do, Hold, Lose, Promote, Purge, Settle, Wait};
 
 /// The owner's slot in most models, and the other one.
 pub(super) const A: usize = 0;
@@ -18,6 +18,8 @@ pub(super) const ON: Action = Action::Scope(Tenant::Acme, Scope::EntireTenant);
 pub(super) const OFF: Action = Action::Scope(Tenant::Acme, Scope::DoNotUse);
 pub(super) const ADMINISTRATORS: Action = Action::Scope(Tenant::Acme, Scope::SystemAdministratorsOnly);
 pub(super) const OTHER_ON: Action = Action::Scope(Tenant::Other, Scope::EntireTenant);
+
+pub(super) const RESET: Step = Step::Reset { subject: ALICE };
 
 pub(super) const fn begin(slot: usize) -> Step {
     Step::Begin { slot, password: Password::Known, device: Presented::Nothing }
@@ -147,7 +149,8 @@ pub(super) fn reset() -> Focus {
     ];
     focus.stories = vec![vec![ON], vec![ON, Do(begin(A))], rich];
     focus.alphabet = vec![
-        Reset(ALICE),
+        Do(RESET),
+        Hold(RESET),
         Do(begin(A)),
         Hold(begin(A)),
         Do(with_device(A, 0)),
@@ -165,6 +168,48 @@ pub(super) fn reset() -> Focus {
     ];
     focus.meets =
         &[Mark::ByCode, Mark::ByDevice, Mark::ByBackupCode, Mark::Conflict, Mark::LoginOver, Mark::SessionEnded];
+    focus
+}
+
+/// An administrator who knows a colleague's password, guesses codes, and resets them all the time.
+pub(super) fn resetting() -> Focus {
+    let mut focus = Focus::new("resetting", 5, [(By::Attacker, ALICE), (By::Owner, ALICE)]);
+    // A lock, and the reset that clears it.
+    let round = [Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Wrong)), Do(RESET)];
+    let next_day = [Wait(hours(24))];
+    let three_sends = [Do(RESET), Do(begin(A)), Wait(SPACING), Do(begin(A)), Wait(SPACING), Do(begin(A))];
+    let used_up = [&[ON], &round[..], &round, &next_day, &round, &next_day].concat();
+    focus.stories = vec![
+        vec![ON],
+        // The refill is used up; one wrong code is left of the window, and of the sends none is.
+        used_up.clone(),
+        [used_up, vec![Do(begin(A))]].concat(),
+        [vec![ON], three_sends.to_vec()].concat(),
+    ];
+    focus.alphabet = vec![
+        Do(RESET),
+        Hold(RESET),
+        Lose(RESET),
+        Do(begin(A)),
+        Do(code(A, Typed::Wrong)),
+        Hold(code(A, Typed::Wrong)),
+        Do(begin(B)),
+        Do(code(B, Typed::Right)),
+        Settle,
+        Wait(SPACING),
+        Wait(LOCK),
+        Wait(MONTH),
+    ];
+    focus.meets = &[
+        Mark::Refilled,
+        Mark::BudgetsKept,
+        Mark::WrongCode,
+        Mark::CodesLocked,
+        Mark::RolledOver,
+        Mark::SendLimit,
+        Mark::ByCode,
+        Mark::Conflict,
+    ];
     focus
 }
 
@@ -365,7 +410,7 @@ pub(super) fn tenants() -> Focus {
         Do(with_device(B, 0)),
         OFF,
         ON,
-        Reset(ALICE),
+        Do(RESET),
         Purge(Tenant::Acme),
         Wait(SPACING),
     ];
@@ -415,7 +460,7 @@ pub(super) fn methods() -> Focus {
         Do(begin(B)),
         Do(with_device(A, 0)),
         Settle,
-        Reset(ALICE),
+        Do(RESET),
         ChangePassword(ALICE),
         Disable(ALICE),
         Wait(SPACING),
@@ -446,6 +491,7 @@ every_order! {
     guessing_stays_within_every_budget: guessing,
     nothing_works_twice: single_use,
     nothing_survives_a_reset: reset,
+    resets_are_no_supply_of_guesses: resetting,
     completion_and_sessions_rest_on_how_things_are_now: policy,
     a_device_replaces_the_code_and_ends_in_time: devices,
     a_backup_code_works_once_and_leaves_its_successor: backup_codes,

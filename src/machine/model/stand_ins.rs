@@ -23,6 +23,7 @@ pub(super) const PENDING: usize = 2;
 pub(super) const SENDS_PER_LOGIN: u32 = 2;
 pub(super) const SENDS_PER_HOUR: usize = 3;
 pub(super) const SENDS_PER_DAY: usize = 4;
+pub(super) const REFILLS: usize = 1;
 
 pub(in crate::machine) fn rules() -> Rules {
     let codes = FailureRule {
@@ -46,6 +47,7 @@ pub(in crate::machine) fn rules() -> Rules {
             rolling: None,
         },
         sends: SendRule { spacing: SPACING, per_login: SENDS_PER_LOGIN, per_hour: 3, per_day: 4 },
+        refills: 1,
         recent_login: RECENT_LOGIN,
         session_lifetime: Duration::from_secs(400 * 24 * 60 * 60),
         clock_tolerance: Duration::from_secs(5),

@@ -7,11 +7,11 @@ use super::tamper::Fault;
 use super::world::{By, Host, Moment, Names, Person, Slot, Subject, Tenant, World, ms, timestamp};
 use crate::contact::{Method, PhoneNumber};
 use crate::error::Error;
-use crate::event::EventKind;
+use crate::event::{Actor, EventKind, ResetOutcome};
 use crate::grant::{Basis, Grant, SavedGrant};
 use crate::ids::{DeviceId, DeviceLabel, LoginId, Version};
 use crate::machine::{
-    Attempt, Case, Decision, Need, Next, SetupTarget, StartedSetup, TokenKind, TokenSecret, TrustRequest, Via,
+    Attempt, Case, Decision, Need, Next, Refill, SetupTarget, StartedSetup, TokenKind, TokenSecret, TrustRequest, Via,
     read_backup_code, refuse_account, write_token,
 };
 use crate::password::PasswordVerified;
@@ -78,6 +78,7 @@ pub(super) enum Step {
     RevokeDevice { slot: usize, device: usize },
     RevokeDevices { slot: usize },
     Unlock { subject: Subject },
+    Reset { subject: Subject },
 }
 
 /// What a step decided and, as soon as it is written, answers.
@@ -138,6 +139,9 @@ pub(super) enum Effect {
     MethodChanged,
     DevicesRevoked(Option<DeviceId>),
     Unlocked,
+    Reset {
+        refilled: bool,
+    },
     /// The machine could not read what another step has written.
     Damaged,
 }
@@ -180,7 +184,7 @@ impl Step {
             | Self::ConfirmSetup { slot, .. }
             | Self::RevokeDevice { slot, .. }
             | Self::RevokeDevices { slot } => Some(slot),
-            Self::Unknown { .. } | Self::Unlock { .. } => None,
+            Self::Unknown { .. } | Self::Unlock { .. } | Self::Reset { .. } => None,
         }
     }
 }
@@ -190,7 +194,7 @@ impl Focus {
     pub(super) fn subject(&self, step: Step) -> Subject {
         match step {
             Step::Unknown { tenant } => Subject { tenant, person: Person::Nobody },
-            Step::Unlock { subject } => subject,
+            Step::Unlock { subject } | Step::Reset { subject } => subject,
             Step::Code { slot, at: Some(at), .. }
             | Step::Backup { slot, at: Some(at), .. }
             | Step::Resend { slot, at: Some(at) } => self.seats[slot].1.at(at),
@@ -214,7 +218,7 @@ impl Focus {
         match step {
             Step::Begin { device: Presented::Device(nth), .. } => nth < world.devices.len(),
             Step::Begin { device: Presented::PendingOf(other), .. } => slot(other).is_some(),
-            Step::Begin { .. } | Step::Unknown { .. } | Step::Unlock { .. } => true,
+            Step::Begin { .. } | Step::Unknown { .. } | Step::Unlock { .. } | Step::Reset { .. } => true,
             Step::Code { slot: at, typed, .. } => slot(at).is_some_and(|_| self.typed(world, at, typed).is_some()),
             Step::Backup { slot: at, typed, .. } => {
                 let ledger = slot(at).and_then(|slot| world.ledgers.get(&slot.subject));
@@ -339,6 +343,11 @@ impl Focus {
             }
             Step::Unlock { .. } => {
                 (case.unlock().map_or_else(|denied| Effect::Refused(denied.reason()), |()| Effect::Unlocked), false)
+            }
+            Step::Reset { .. } => {
+                let by = Actor::Operator { reason: "model".to_owned() };
+                let reset = case.reset(user.unwrap(), Refill::Counted, true, None, by)?;
+                (Effect::Reset { refilled: reset.outcome == ResetOutcome::Refilled }, false)
             }
             Step::NewBackup { slot } => Self::change(world, case, slot, user, |case, user, _| {
                 Ok(case

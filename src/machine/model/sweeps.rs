@@ -2,11 +2,11 @@
 
 use super::focus::{Action, Focus};
 use super::ledger::Mark;
-use super::sound::{A, B, ON, begin, code, hours, trust, with_device, wrong_password};
+use super::sound::{A, B, ON, RESET, begin, code, hours, trust, with_device, wrong_password};
 use super::stand_ins::{DEVICE_LIFETIME, MONTH, SPACING};
 use super::step::{Step, Typed};
 use super::world::{ALICE, By};
-use Action::{Do, Hold, Look, Reset, Settle, Sweep, Wait};
+use Action::{Do, Hold, Look, Settle, Sweep, Wait};
 
 /// A sweep that stops between looking and deleting, among logins that begin again after a day or a month.
 pub(super) fn sweeping() -> Focus {
@@ -34,7 +34,7 @@ pub(super) fn sweeping() -> Focus {
         Do(code(A, Typed::Right)),
         Do(Step::NewBackup { slot: A }),
         Settle,
-        Reset(ALICE),
+        Do(RESET),
         Wait(SPACING),
         Wait(DEVICE_LIFETIME),
         Wait(MONTH),
@@ -57,10 +57,16 @@ pub(super) fn sweeping_at_night() -> Focus {
     let mut focus = Focus::new("sweeping at night", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
     focus.longest_session = hours(1);
     let day = [Do(begin(A)), Do(code(A, Typed::Right)), Wait(hours(2))];
-    focus.stories = vec![vec![ON], [vec![ON], day.to_vec()].concat(), [vec![ON], day.repeat(4)].concat()];
+    focus.stories = vec![
+        vec![ON],
+        [vec![ON], day.to_vec()].concat(),
+        [vec![ON], day.repeat(4)].concat(),
+        vec![ON, Do(RESET), Wait(hours(2))],
+    ];
     focus.alphabet = vec![
         Look(ALICE),
         Sweep,
+        Do(RESET),
         Do(begin(A)),
         Do(begin(B)),
         Do(code(A, Typed::Right)),

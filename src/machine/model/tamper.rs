@@ -20,13 +20,20 @@ pub(super) enum Fault {
     Unconditional,
     /// Commits on condition of the record alone, whatever became of the settings.
     SettingsNotInTheCondition,
-    /// Gives a record the next number as its version, and the first one again after a deletion.
+    /// Gives a record the next number as its version, and the first one again at a reset.
     VersionsReused,
     /// Takes a record of any generation for a current one.
     GenerationIgnored,
     /// Switching off does not raise the generation.
     OffKeepsGeneration,
+    /// A reset leaves the record its identity and its devices.
     ResetKeepsDevices,
+    /// A reset leaves nothing, and no trace of itself.
+    ResetAlwaysRefills,
+    /// A reset is written whatever was written since it was decided.
+    ResetUnconditional,
+    /// A reset keeps the budgets and does not note when it refilled them.
+    ResetForgetsItsTime,
     ResendClearsCount,
     PasswordClearsCodeCount,
     /// Success takes the rolling budget's entries with it.
@@ -88,6 +95,8 @@ pub(super) enum Fault {
     SweepForgetsSends,
     /// A sweep does not ask how long sessions live.
     SweepForgetsSessions,
+    /// A sweep takes a record that holds the times of resets for an empty one.
+    SweepForgetsResets,
 }
 
 impl Focus {
@@ -198,6 +207,7 @@ impl Focus {
         let forgotten: &[&str] = match self.fault {
             Fault::SweepForgetsFailures => &["code_failures"],
             Fault::SweepForgetsSends => &["sends"],
+            Fault::SweepForgetsResets => &["resets"],
             _ => return,
         };
         edit(record, |record| forgotten.iter().for_each(|field| drop(record.as_object_mut().unwrap().remove(*field))));
@@ -232,8 +242,23 @@ impl Focus {
         };
         match (self.fault, &step) {
             (Fault::VersionsReused, _) => {
-                let nth = before.as_ref().map_or(1, |row| row.0.version.as_bytes()[0].wrapping_add(1));
+                let before = before.as_ref().filter(|_| !matches!(step, Step::Reset { .. }));
+                let nth = before.map_or(1, |row| row.0.version.as_bytes()[0].wrapping_add(1));
                 saved.version = Version::from_bytes([nth; 16]);
+            }
+            (Fault::ResetKeepsDevices, Step::Reset { .. }) if before.is_some() => edit(&mut saved, |record| {
+                record["id"] = earlier("id");
+                if let devices @ Value::Array(_) = earlier("devices") {
+                    record["devices"] = devices;
+                }
+            }),
+            (Fault::ResetAlwaysRefills, Step::Reset { .. }) => edit(&mut saved, |record| {
+                for field in ["code_failures", "setup_failures", "sends", "resets"] {
+                    record.as_object_mut().unwrap().remove(field);
+                }
+            }),
+            (Fault::ResetForgetsItsTime, Step::Reset { .. }) => {
+                edit(&mut saved, |record| drop(record.as_object_mut().unwrap().remove("resets")));
             }
             (Fault::ResendClearsCount, Step::Resend { .. }) => edit(&mut saved, |record| {
                 record.as_object_mut().unwrap().remove("code_failures");
@@ -278,21 +303,6 @@ impl Focus {
             _ => return,
         }
         *next = Row::new(saved);
-    }
-
-    /// What stays of a record after a reset.
-    pub(super) fn after_reset(&self, before: Option<&Row>) -> Option<Row> {
-        if self.fault != Fault::ResetKeepsDevices {
-            return None;
-        }
-        let mut saved = (*before?.0).clone();
-        edit(&mut saved, |record| {
-            for field in ["pending", "setup", "sms", "code_failures", "setup_failures", "sends", "backup"] {
-                record.as_object_mut().unwrap().remove(field);
-            }
-        });
-        saved.version = Version::from_bytes([0xFF; 16]);
-        Some(Row::new(saved))
     }
 }
 

@@ -163,7 +163,7 @@ async fn administrate(world: &World, page: &Administration<'_>, user: &UserId) -
         page.status(user).await.map(drop),
         page.unlock(user).await,
         page.purge_progress().await.map(drop),
-        page.reset(user).await,
+        page.reset(user).await.map(drop),
         page.set_scope(Scope::SystemAdministratorsOnly).await.map(drop),
     ] {
         match outcome {

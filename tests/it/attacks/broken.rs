@@ -29,7 +29,6 @@ type Doctor = Arc<dyn Fn(&Value, &mut Value) + Send + Sync>;
 enum Flaw {
     Unconditional,
     IgnoresGenerations,
-    KeepsWhatIsRemoved,
     OneForAllTenants,
 }
 
@@ -62,10 +61,6 @@ impl Store {
     /// Takes records of every generation for records of this one.
     pub(crate) fn without_generations(self) -> Self {
         self.with(Flaw::IgnoresGenerations)
-    }
-
-    pub(crate) fn without_removal(self) -> Self {
-        self.with(Flaw::KeepsWhatIsRemoved)
     }
 
     pub(crate) fn without_tenants(self) -> Self {
@@ -160,8 +155,7 @@ impl Wraps for Store {
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
         let one = crate::support::tenant("acme");
-        let tenant = self.tenant(tenant, &one);
-        if self.has(Flaw::KeepsWhatIsRemoved) { Ok(true) } else { self.inner.remove(tenant, user).await }
+        self.inner.remove(self.tenant(tenant, &one), user).await
     }
 }
 

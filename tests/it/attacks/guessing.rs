@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign::{
     Accepted, CodeMessage, CodeSender, Destination, EmailAddress, Event, EventKind, FactorStore, LoginName, LoginStep,
-    Method, Notice, PhoneNumber, Reason, ResendTo, SecretKind, SendError, SendErrorKind, TrustDevice,
+    Method, Notice, PhoneNumber, Reason, ResendTo, ResetOutcome, SavedGrant, SecretKind, SendError, SendErrorKind,
+    TrustDevice,
 };
 
 use countersign::budget::{Budgeted, Limit, MemoryBudget, SendLimits};
@@ -33,7 +34,7 @@ async fn guess_for_months(world: &World) -> (usize, u64) {
     (learned, world.saved_wrong_codes(&world.alice))
 }
 
-/// Attack 1. I-09, I-11: 25 a month, and after 30 in a row none.
+/// Attack 1. I-09, I-11: 20 a month, and after 30 in a row none.
 #[tokio::test]
 async fn unlimited_code_guesses() {
     let mut world = World::new().await;
@@ -389,4 +390,88 @@ async fn counter_rollback() {
     // Control: a commit that does not look at what is there.
     let lowered = guess_on_a_lagging_replica(1, |world| Store::over(world).unconditional()).await;
     assert_eq!(lowered, (Some(Reason::WrongCode), 1));
+}
+
+/// An administrator who knows a colleague's password resets them four hundred times and uses up what each reset gives
+/// back: how many wrong codes were compared, and how many codes were sent.
+async fn reset_and_guess(world: &World, grant: &SavedGrant) -> (usize, usize) {
+    let page = world.flow.administration(&world.acme, grant).await.unwrap();
+    let (mut learned, before) = (0, world.outbox.attempts());
+    for _ in 0..400 {
+        let _outcome = page.reset(&world.alice).await.unwrap();
+        let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await else { continue };
+        for _ in 0..6 {
+            let step = world.submit(&challenge.token, &world.wrong_code()).await;
+            learned += usize::from(reason(&step) == Reason::WrongCode);
+        }
+    }
+    (learned, world.outbox.attempts() - before)
+}
+
+/// Attack 66. I-12, I-15, I-26: resets are no supply of guesses and codes. The first two of a month let a locked user
+/// in with full budgets; what is left after further ones is the window, the sends and the times of resets.
+#[tokio::test]
+async fn reset_as_a_refill() {
+    let world = World::new().await;
+    let grant = world.root_grant().await;
+    for _ in 0..2 {
+        let _locked = world.lock_codes("alice").await;
+        assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::CodesLocked);
+        let page = world.flow.administration(&world.acme, &grant).await.unwrap();
+        assert_eq!(page.reset(&world.alice).await.unwrap(), ResetOutcome::Refilled);
+        assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
+        let _done = world.sign_in("alice").await;
+        world.wait_for_the_spacing();
+    }
+    let (learned, sent) = reset_and_guess(&world, &grant).await;
+    // Three budgets of one window are 60 of each, and ten guesses and four codes were used before.
+    assert!(learned <= 60 - 10 && sent <= 60 - 4, "{learned} {sent}");
+    let page = world.flow.administration(&world.acme, &grant).await.unwrap();
+    assert!(matches!(page.reset(&world.alice).await.unwrap(), ResetOutcome::BudgetsKept { .. }));
+    assert_eq!(world.saved_of(&world.alice), ["code_failures", "notices", "resets", "sends"]);
+    assert_eq!(world.record(&world.alice)["code_failures"]["streak"], serde_json::Value::Null);
+    // Control: a store in which a reset leaves nothing.
+    let mut world = World::new().await;
+    let grant = world.root_grant().await;
+    let blank = Store::over(&world).doctored(|before, next| {
+        if before["id"] != next["id"] {
+            for field in ["code_failures", "sends", "resets"] {
+                next.as_object_mut().unwrap().remove(field);
+            }
+        }
+    });
+    broken::over(&mut world, &blank);
+    assert_eq!(reset_and_guess(&world, &grant).await, (2_000, 400));
+}
+
+/// What one recent session makes of a thousand changes of each kind that needs no code: how many notices are sent, and
+/// how many events say that one was not.
+async fn change_a_thousand_times(world: &World) -> (usize, usize) {
+    let grant = world.sign_in("alice").await.grant;
+    let account = world.flow.account(&world.acme, &grant);
+    for _ in 0..1_000 {
+        let _backup = account.new_backup_code().await.unwrap();
+        let _method = account.use_email().await.unwrap();
+    }
+    let held = |kind: &&EventKind| matches!(kind, EventKind::NoticeHeldBack { .. });
+    (world.outbox.notices().len(), world.events.kinds().iter().filter(held).count())
+}
+
+/// Attack 69. I-15: notices are no flood. The first of each kind goes, and nobody hides a change of method behind them.
+#[tokio::test]
+async fn notices_as_a_flood() {
+    let world = World::new().await;
+    assert_eq!(change_a_thousand_times(&world).await, (2, 1_998));
+    world.wait_for_the_spacing();
+    let grant = world.sign_in("alice").await.grant;
+    world.wait_for_the_spacing();
+    let account = world.flow.account(&world.acme, &grant);
+    let setup = account.use_sms(&PhoneNumber::new("+15551234567").unwrap()).await.unwrap();
+    let _method = account.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
+    assert_eq!(world.outbox.held_back(), [0, 0, 999], "she is told at once, and of what was held back");
+    // Control: a store that forgets what was sent.
+    let mut forgetful = World::new().await;
+    let store = Store::over(&forgetful).doctored(|_, next| drop(next.as_object_mut().unwrap().remove("notices")));
+    broken::over(&mut forgetful, &store);
+    assert_eq!(change_a_thousand_times(&forgetful).await, (2_000, 0));
 }

@@ -60,6 +60,8 @@
 //! | `audit_gaps` | an event is emitted twice; a wrong code makes none |
 //! | `policy_toggle_as_wipe` | the generation does not rise; switching off asks for no recent login |
 //! | `weakening_without_a_fresh_factor` | an old session, or one that began with a device, may weaken |
+//! | `reset_as_a_refill` | every reset refills |
+//! | `notices_as_a_flood` | no notice is held back |
 //! | `response_tampering` | a grant is not held against the record's identity |
 //!
 //! `timing_of_the_comparison` is not among them: a comparison by `==`, which leaks, has the same calls and the same effect. Its control is a

@@ -37,6 +37,7 @@ pub const RECENT: u64 = 600;
 pub const WRONG_CODES: u32 = 2;
 pub const SUSPEND: u32 = 4;
 pub const PER_MONTH: u32 = 5;
+pub const REFILLS: u32 = 1;
 pub const LOCK: u64 = 900;
 pub const WRONG_PASSWORDS: u32 = 3;
 pub const PASSWORD_LOCK: u64 = 60;
@@ -163,6 +164,10 @@ pub enum Answer {
     Proving(Method),
     Changed(Method),
     Done,
+    /// Somebody was reset, and whether that refilled their budgets.
+    Reset {
+        refilled: bool,
+    },
     Valid,
     Stale(Staleness),
     Denied(Reason),
@@ -248,6 +253,8 @@ pub struct Factor {
     pub backup: Option<usize>,
     pub sms: bool,
     proof: Option<usize>,
+    /// When resets refilled the budgets.
+    refills: Vec<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -305,6 +312,11 @@ impl Failures {
     fn succeed(&mut self) {
         self.row = 0;
         self.locked_until = 0;
+    }
+
+    /// What no reset clears that refills nothing.
+    fn window(self) -> Self {
+        Self { times: self.times, ..Self::default() }
     }
 
     fn left(&self, now: u64, rule: Rule) -> u32 {
@@ -428,10 +440,7 @@ impl Reference {
                 }
                 Answer::Done
             }
-            Act::Reset(who) => {
-                self.factors.remove(&who);
-                Answer::Done
-            }
+            Act::Reset(who) => self.reset(who),
             Act::Unlock(who) => self.unlock(who),
             Act::Promote(who) => self.change(who, |host| host.administrator = !host.administrator),
             Act::Disable(who) => self.change(who, |host| host.active = !host.active),

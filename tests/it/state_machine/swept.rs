@@ -29,6 +29,11 @@ impl Flaw {
         if of.get("sends").is_some_and(|sends| old(sends.as_array().unwrap().last().unwrap(), DAY)) {
             of.remove("sends");
         }
+        if of.get("resets").is_some_and(|resets| old(resets.as_array().unwrap().last().unwrap(), 30 * DAY)) {
+            of.remove("resets");
+        }
+        // No act shows a notice.
+        of.remove("notices");
         if let Self::Overlooks(field) = self {
             of.remove(field);
         }

@@ -112,7 +112,8 @@ pub fn code(tenant: &str, destination: Destination) -> CodeMessage {
 
 pub fn notice(destination: Destination) -> Notice {
     let (tenant, user) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-    Notice { tenant, user, destination, kind: NoticeKind::Reset, at: OffsetDateTime::UNIX_EPOCH, language: None }
+    let (kind, at) = (NoticeKind::Reset, OffsetDateTime::UNIX_EPOCH);
+    Notice { tenant, user, destination, kind, at, language: None, held_back: 0 }
 }
 
 pub async fn outcome(sender: &impl CodeSender, message: &CodeMessage) -> Result<Accepted, SendErrorKind> {

@@ -54,6 +54,7 @@ pub fn notice() -> Notice {
         kind: NoticeKind::Reset,
         at: OffsetDateTime::from_unix_timestamp(1_795_514_400).unwrap(),
         language: None,
+        held_back: 0,
     }
 }
 

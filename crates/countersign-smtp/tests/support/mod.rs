@@ -62,6 +62,7 @@ pub fn notice_to(address: &str, language: &str) -> Notice {
         kind: NoticeKind::DeviceTrusted { label: DeviceLabel::new("花子のiPhone <b>").unwrap(), dropped: None },
         at: OffsetDateTime::from_unix_timestamp(1_795_514_400).unwrap(),
         language: Some(Language::new(language).unwrap()),
+        held_back: 0,
     }
 }
 

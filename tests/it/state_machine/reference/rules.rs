@@ -4,8 +4,8 @@ use countersign::{Method, Reason, Scope, Staleness};
 
 use super::{
     Act, Answer, CODE_TTL, CODES, DAY, DEVICE_LIFETIME, DEVICES, Device, Door, Factor, Gate, HOUR, How, LOCK,
-    LOGIN_TTL, Login, PASSWORDS, PENDING, Proof, RECENT, Reference, SENDS_PER_DAY, SENDS_PER_HOUR, SENDS_PER_LOGIN,
-    SPACING, Session, To, Typed, WRONG_CODES, Who, Why,
+    LOGIN_TTL, Login, MONTH, PASSWORDS, PENDING, Proof, RECENT, REFILLS, Reference, SENDS_PER_DAY, SENDS_PER_HOUR,
+    SENDS_PER_LOGIN, SPACING, Session, To, Typed, WRONG_CODES, Who, Why,
 };
 
 impl Reference {
@@ -369,6 +369,24 @@ impl Reference {
         self.end_all(who);
         self.factor(who).sms = method == Method::Sms;
         Answer::Changed(method)
+    }
+
+    /// Everything goes, but for the rolling budget and the sends once they were refilled often enough.
+    pub(super) fn reset(&mut self, who: Who) -> Answer {
+        let now = self.now;
+        let before = self.factors.remove(&who).unwrap_or_default();
+        let counted = before.refills.iter().filter(|at| now < **at + MONTH).count();
+        let refilled = counted < REFILLS as usize;
+        let factor = self.factor(who);
+        factor.refills = before.refills;
+        if refilled {
+            factor.refills.push(now);
+        } else {
+            factor.codes = before.codes.window();
+            factor.setups = before.setups.window();
+            factor.sent = before.sent;
+        }
+        Answer::Reset { refilled }
     }
 
     pub(super) fn unlock(&mut self, who: Who) -> Answer {

@@ -1,0 +1,185 @@
+//! Resets: each clears everything, and a few of them in a month refill the budgets too (`I-26`).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::contact::Destination;
+use crate::error::Error;
+use crate::event::{Actor, EventKind, ResetOutcome};
+use crate::ids::RecordId;
+use crate::limits::Limits;
+use crate::machine::failures::Failures;
+use crate::machine::notices::NoticeLog;
+use crate::machine::record::Record;
+use crate::machine::sends::SendLog;
+use crate::machine::{Case, Decision};
+use crate::sender::{NoticeKind, NoticeTopic};
+use crate::user::User;
+
+/// Refills are counted in any window of this length: that of the rolling budget (`I-12`).
+pub(crate) const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Who asks for a reset, and what of the budgets they may refill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refill {
+    /// As often in a month as the builder says.
+    Counted,
+    /// Always: the operator answers for it.
+    Beyond,
+}
+
+/// When resets refilled a user's budgets, oldest first. Resets that kept the budgets are not in it: if
+/// they were, a reset a week would keep them closed for ever.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct ResetLog(Vec<Timestamp>);
+
+impl ResetLog {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none of them could still count.
+    pub(crate) fn is_spent(&self, now: Timestamp) -> bool {
+        self.0.iter().all(|at| at.plus(MONTH) <= now)
+    }
+
+    /// Whether another reset may refill now.
+    fn is_open(&self, now: Timestamp, limits: &Limits) -> bool {
+        let counted = self.0.iter().filter(|at| now < at.plus(MONTH)).count();
+        u32::try_from(counted).is_ok_and(|counted| counted < limits.refills)
+    }
+
+    /// When a reset refills again, if there is such a time.
+    fn opens(&self, limits: &Limits) -> Option<Timestamp> {
+        let last = limits.refills.checked_sub(1)?;
+        self.0.iter().rev().nth(last as usize).map(|at| at.plus(MONTH))
+    }
+
+    fn charge(&mut self, now: Timestamp, limits: &Limits) {
+        self.0.push(now);
+        self.0.sort_unstable();
+        let excess = self.0.len().saturating_sub(limits.refills as usize);
+        self.0.drain(..excess);
+    }
+
+    /// Leaves no refill for a month.
+    fn use_up(&mut self, now: Timestamp, limits: &Limits) {
+        (0..limits.refills).for_each(|_| self.charge(now, limits));
+    }
+
+    /// After the clock went back: what is in the future counts as of now (`I-08`).
+    pub(crate) fn heal(&mut self, now: Timestamp) {
+        for at in &mut self.0 {
+            *at = now.min(*at);
+        }
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        self.0.extend(&other.0);
+        self.0.sort_unstable();
+    }
+}
+
+/// What of a record a reset may have to keep. Everything else goes with every reset.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept {
+    resets: ResetLog,
+    notices: NoticeLog,
+    sends: SendLog,
+    code_failures: Failures,
+    setup_failures: Failures,
+}
+
+impl Kept {
+    fn of(record: &Record) -> Self {
+        Self {
+            resets: record.resets.clone(),
+            notices: record.notices.clone(),
+            sends: record.sends.clone(),
+            code_failures: record.code_failures.window(),
+            setup_failures: record.setup_failures.window(),
+        }
+    }
+
+    /// Adds what a record held before it was removed.
+    fn absorb(&mut self, removed: &Self) {
+        self.resets.absorb(&removed.resets);
+        self.notices.absorb(&removed.notices);
+        self.sends.absorb(&removed.sends);
+        self.code_failures.absorb(&removed.code_failures);
+        self.setup_failures.absorb(&removed.setup_failures);
+    }
+}
+
+impl Case<'_> {
+    /// What a removal of this record would lose although a reset may have to keep it.
+    pub(crate) fn kept(&self) -> Kept {
+        Kept::of(&self.record)
+    }
+
+    /// Clears everything (`I-26`): another record takes the place of this one, with another identity, so
+    /// that whatever was bound to this one is dead. It holds the times of refills and of the last notice of
+    /// a reset; if this reset refills no budget, also the rolling windows, the send log and the times of
+    /// other notices.
+    ///
+    /// `readable` is whether the saved record could be read. If not, its windows are lost, and so that
+    /// damage is no supply of guesses, this reset counts as all refills of a month.
+    pub(crate) fn reset(
+        &mut self,
+        user: &User,
+        refill: Refill,
+        readable: bool,
+        removed: Option<&Kept>,
+        by: Actor,
+    ) -> Result<Decision<ResetOutcome>, Error> {
+        let (limits, now) = (self.limits(), self.now);
+        // An address that was changed just before must not keep its owner from hearing of it (`I-30`).
+        let earlier = self.record.address.clone().filter(|_| self.moved).map(Destination::Email);
+        let places = self.places(user).into_iter().chain(earlier).collect();
+        self.moved = false;
+        let fresh = Record::new(RecordId::from_random(self.draw.bytes()?), now, self.user_epoch);
+        let mut kept = Kept::of(&std::mem::replace(&mut self.record, fresh));
+        if let Some(removed) = removed {
+            kept.absorb(removed);
+        }
+        let outcome = match refill {
+            _ if !readable => {
+                kept.resets.use_up(now, limits);
+                ResetOutcome::RefilledBeyond
+            }
+            _ if kept.resets.is_open(now, limits) => {
+                kept.resets.charge(now, limits);
+                ResetOutcome::Refilled
+            }
+            Refill::Beyond => {
+                kept.resets.charge(now, limits);
+                ResetOutcome::RefilledBeyond
+            }
+            Refill::Counted => {
+                let refills_from = kept.resets.opens(limits).map(Timestamp::to_time);
+                ResetOutcome::BudgetsKept { refills_from }
+            }
+        };
+        let record = &mut self.record;
+        record.resets = kept.resets;
+        record.notices = kept.notices;
+        if let ResetOutcome::BudgetsKept { .. } = outcome {
+            record.sends = kept.sends;
+            record.code_failures = kept.code_failures;
+            record.setup_failures = kept.setup_failures;
+        } else {
+            record.notices.keep_only(NoticeTopic::Reset);
+        }
+        self.changed = true;
+        let mut decision = Decision::new(outcome, EventKind::UserReset { by, outcome });
+        self.tell(&mut decision, places, &NoticeKind::Reset);
+        Ok(decision)
+    }
+}
