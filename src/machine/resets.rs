@@ -141,9 +141,9 @@ impl Case<'_> {
     ) -> Result<Decision<ResetOutcome>, Error> {
         let (limits, now) = (self.limits(), self.now);
         // An address that was changed just before must not keep its owner from hearing of it (`I-30`).
-        let earlier = self.record.address.clone().filter(|_| self.moved).map(Destination::Email);
+        let earlier = self.record.address.clone().filter(|_| self.ties.moved).map(Destination::Email);
         let places = self.places(user).into_iter().chain(earlier).collect();
-        self.moved = false;
+        self.ties.moved = false;
         let fresh = Record::new(RecordId::from_random(self.draw.bytes()?), now, self.user_epoch);
         let mut kept = Kept::of(&std::mem::replace(&mut self.record, fresh));
         if let Some(removed) = removed {
