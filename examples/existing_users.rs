@@ -122,8 +122,7 @@ impl PasswordVerifier for OldAndNew {
         let (salt, _) = rest.split_once('$').ok_or("an old hash has a salt")?;
         let computed = Self::old_hash(salt, attempt.password)?;
         let right: bool = computed.as_bytes().ct_eq(saved.unwrap_or_default().as_bytes()).into();
-        let nobody = PasswordAttempt::new(attempt.tenant, attempt.name, None, attempt.password);
-        let _ = self.0.verify(&nobody).await?;
+        let _ = self.0.verify(&attempt.for_nobody()).await?;
         Ok(if right { Verdict::RightButOutdated } else { Verdict::Wrong })
     }
 

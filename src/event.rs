@@ -164,6 +164,11 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trusted: Option<DeviceId>,
     },
+    /// A signed-in user typed their password once more, and it was right.
+    PasswordConfirmed {
+        /// The login that their session came from.
+        login: LoginId,
+    },
     /// The person gave a login up.
     LoginCancelled {
         /// The login.
@@ -293,6 +298,7 @@ impl EventKind {
             Self::LoginCompleted { .. } => "login_completed",
             Self::LoginCancelled { .. } => "login_cancelled",
             Self::PasswordRehashed { .. } => "password_rehashed",
+            Self::PasswordConfirmed { .. } => "password_confirmed",
             Self::SetupStarted { .. } => "setup_started",
             Self::MethodChanged { .. } => "method_changed",
             Self::DeviceRevoked { .. } => "device_revoked",
@@ -336,6 +342,7 @@ impl EventKind {
             | Self::CodeResent { .. }
             | Self::LoginCancelled { .. }
             | Self::PasswordRehashed { .. }
+            | Self::PasswordConfirmed { .. }
             | Self::SetupStarted { .. }
             | Self::MethodChanged { .. }
             | Self::DeviceRevoked { .. }
@@ -410,6 +417,8 @@ pub enum SecretKind {
     Code,
     /// The backup code.
     BackupCode,
+    /// The password of a signed-in user, typed once more.
+    Password,
     /// A code that proves a number or address.
     SetupCode,
 }

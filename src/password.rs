@@ -73,9 +73,10 @@ impl<T: PasswordVerifier + ?Sized> PasswordVerifier for Arc<T> {
 pub struct PasswordAttempt<'a> {
     /// The tenant.
     pub tenant: &'a TenantId,
-    /// What the person typed as name.
-    pub name: &'a LoginName,
-    /// The user of that name, if there is one.
+    /// What the person typed as name. `None` in a session, where [`user`](Self::user) is known by its grant: a verifier that needs a
+    /// name finds it by that user's id.
+    pub name: Option<&'a LoginName>,
+    /// The user, if there is one.
     pub user: Option<&'a User>,
     /// What the person typed as password.
     pub password: &'a Password,
@@ -89,14 +90,24 @@ impl fmt::Debug for PasswordAttempt<'_> {
 }
 
 impl<'a> PasswordAttempt<'a> {
-    /// For testing a verifier of one's own.
+    /// A password typed beside a name.
     pub const fn new(
         tenant: &'a TenantId,
         name: &'a LoginName,
         user: Option<&'a User>,
         password: &'a Password,
     ) -> Self {
-        Self { tenant, name, user, password }
+        Self { tenant, name: Some(name), user, password }
+    }
+
+    /// The password of a signed-in user, typed once more.
+    pub const fn in_session(tenant: &'a TenantId, user: Option<&'a User>, password: &'a Password) -> Self {
+        Self { tenant, name: None, user, password }
+    }
+
+    /// The same attempt as if nobody had that name: for a verifier that makes up for another's work (`I-17`).
+    pub const fn for_nobody(&self) -> Self {
+        Self { user: None, ..*self }
     }
 }
 

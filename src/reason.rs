@@ -80,6 +80,10 @@ pub enum Reason {
     InvalidCredentials,
     /// So many passwords are being checked that this one was not looked at. Try again after [`Denied::retry_at`]; nothing was charged.
     Busy,
+    /// The password that a signed-in user typed once more is wrong.
+    WrongPassword,
+    /// Too many wrong passwords: passwords of this user are not checked for a time. Only a signed-in user is told.
+    PasswordsLocked,
     /// The login under way is not, or no longer, known: it expired, was cancelled, was ended by a change to the user, or the token is
     /// not one of this tenant's. Start again with the password.
     LoginOver,
@@ -138,6 +142,8 @@ impl Reason {
         match self {
             Self::InvalidCredentials => "invalid_credentials",
             Self::Busy => "busy",
+            Self::WrongPassword => "wrong_password",
+            Self::PasswordsLocked => "passwords_locked",
             Self::LoginOver => "login_over",
             Self::WrongCode => "wrong_code",
             Self::NoLiveCode => "no_live_code",

@@ -6,6 +6,7 @@ mod builder;
 mod driver;
 mod first_step;
 mod operator;
+mod password;
 mod purge;
 mod second_step;
 mod step;

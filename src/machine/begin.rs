@@ -42,6 +42,14 @@ pub(crate) struct Attempt<'a> {
     pub(crate) policy: &'a dyn TwoFactorPolicy,
 }
 
+/// What a password was checked against, some time ago.
+#[derive(Clone, Copy)]
+pub(crate) struct Checked<'a> {
+    pub(crate) hash: Option<&'a PasswordHash>,
+    /// The security stamp that the user had then.
+    pub(crate) stamp: Option<&'a str>,
+}
+
 /// How many re-hashes of one password are remembered; more than can be under way at once.
 const REHASHED: usize = 8;
 
@@ -98,7 +106,8 @@ impl Case<'_> {
         if attempt.user.is_some_and(|user| user.status != UserStatus::Active) {
             self.deactivate();
         }
-        let password = attempt.password.filter(|_| attempt.user.is_some_and(|user| self.still_right(user, attempt)));
+        let checked = Checked { hash: attempt.checked, stamp: attempt.stamp };
+        let password = attempt.password.filter(|_| attempt.user.is_some_and(|user| self.still_right(user, checked)));
         let (user, password) = match (attempt.user, password) {
             _ if !open => return Ok(self.refuse_credentials(by_device, CredentialsCause::PasswordLocked)),
             (None, _) => return Ok(self.refuse_credentials(by_device, CredentialsCause::UnknownUser)),
@@ -128,16 +137,16 @@ impl Case<'_> {
 
     /// Whether a password that was right for the hash that it was checked against is right for the user as they are now (`I-25`): the hash
     /// is the same, or another one of the same password, and so is the security stamp, which stands for a password that is kept elsewhere.
-    fn still_right(&self, user: &User, attempt: &Attempt<'_>) -> bool {
-        if user.security_stamp.as_deref() != attempt.stamp {
+    pub(super) fn still_right(&self, user: &User, checked: Checked<'_>) -> bool {
+        if user.security_stamp.as_deref() != checked.stamp {
             return false;
         }
         let now = user.password_hash.as_ref().map(PasswordHash::expose);
-        if now == attempt.checked.map(PasswordHash::expose) {
+        if now == checked.hash.map(PasswordHash::expose) {
             return true;
         }
         let mut then = user.clone();
-        then.password_hash = attempt.checked.cloned();
+        then.password_hash = checked.hash.cloned();
         self.is_of_this_password(epoch_of(self.rules, self.tenant, &then)) && self.same_password()
     }
 
@@ -163,7 +172,7 @@ impl Case<'_> {
     /// Makes the record belong to the password that the user has now. If that is another than
     /// before, what hung on the earlier one dies (`I-30`), its failures and its lock too: they
     /// counted guesses at a password that nobody can log in with any more.
-    fn adopt_password(&mut self) {
+    pub(super) fn adopt_password(&mut self) {
         if !self.same_password() {
             self.record.password.epoch = self.user_epoch;
             self.record.password.rehashed.clear();

@@ -12,6 +12,7 @@ mod failures;
 #[cfg(test)]
 mod model;
 mod notices;
+mod password;
 mod pending;
 mod record;
 mod resets;
@@ -37,7 +38,7 @@ use crate::store::{Expected, Generation, Saved, Snapshot};
 use crate::user::User;
 
 pub(crate) use access::{Need, interactive, refuse_account};
-pub(crate) use begin::{Attempt, FirstStep, Write};
+pub(crate) use begin::{Attempt, Checked, FirstStep, Write};
 pub(crate) use code::{OutgoingCode, Via};
 pub(crate) use device::TrustRequest;
 pub(crate) use failures::{FailureRule, Gate};

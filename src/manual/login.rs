@@ -28,6 +28,8 @@
 //! |---|---|
 //! | `invalid_credentials` | try again; it does not say what was wrong, and the page must not guess |
 //! | `busy` | try again in a moment: so many passwords are being checked; nothing was looked at or counted |
+//! | `wrong_password` | type the current password again, [`attempts_left`](crate::Denied::attempts_left) times |
+//! | `passwords_locked` | wait: too many wrong passwords, also by others |
 //! | `wrong_code` | try again, [`attempts_left`](crate::Denied::attempts_left) times; with none left, use the backup code or wait |
 //! | `no_live_code` | ask for another code |
 //! | `codes_locked` | use the backup code, or wait |
@@ -54,6 +56,29 @@
 //!
 //! [`Challenge::alternatives`](crate::Challenge::alternatives) says what else there is: the email address where codes go by SMS, the backup code where there is one.
 //! After a login with a code by email, [`Account::use_email`](crate::Account::use_email) makes email the saved method at once.
+//!
+//! # Changing a password
+//!
+//! The password is the application's to save. The flow asks for the current one and hashes the new one, with the verifier, the budget
+//! and the queue that logins have:
+//!
+//! ```
+//! use countersign::{LoginFlow, Password, PasswordHash, Refused, SavedGrant, TenantId};
+//!
+//! async fn change_password(
+//!     flow: &LoginFlow,
+//!     tenant: &TenantId,
+//!     session: &SavedGrant,
+//!     current: &Password,
+//!     new: &Password,
+//! ) -> Result<PasswordHash, Refused> {
+//!     flow.check_password(tenant, session, current).await?; // counted, and locked, as at the login
+//!     flow.hash_password(tenant, new).await // after the application's own rules: its length, a list of known passwords
+//! }
+//! ```
+//!
+//! Save the hash with the user, tell the person, and send them to the login: with another password every session, trusted device and
+//! login under way of this user is over (`I-30`), this session too, and a password lock is lifted.
 //!
 //! # Sessions
 //!

@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use super::{Admission, Busy, PASSWORD_BYTES, PasswordAttempt, PasswordVerifier, Verdict};
 use crate::error::{Error, Fault};
+use crate::ids::LoginName;
 use crate::machine::sha256_tag;
 use crate::secret::{Password, Pepper};
 use crate::user::PasswordHash;
@@ -223,7 +224,8 @@ impl Argon2id {
     /// no two users do (`I-17`).
     fn decoy_salt(&self, attempt: &PasswordAttempt<'_>) -> Result<Salt, NoRandomness> {
         let key = self.decoy_key.as_ref().ok_or(NoRandomness)?;
-        let name = [attempt.tenant.as_str().as_bytes(), attempt.name.as_str().as_bytes()];
+        let name = attempt.name.map(LoginName::as_str).unwrap_or_default();
+        let name = [attempt.tenant.as_str().as_bytes(), name.as_bytes()];
         let mut salt = [0; SALT_BYTES];
         let tag = sha256_tag(key.as_slice(), b"countersign/1/decoy-salt", &name);
         salt.iter_mut().zip(tag).for_each(|(to, from)| *to = from);

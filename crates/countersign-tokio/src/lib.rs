@@ -125,7 +125,7 @@ impl<V> fmt::Debug for BlockingPool<V> {
 /// An attempt that can cross to another thread. Password and hash are wiped when it is dropped.
 struct Owned {
     tenant: TenantId,
-    name: LoginName,
+    name: Option<LoginName>,
     user: Option<User>,
     password: Password,
 }
@@ -134,14 +134,18 @@ impl Owned {
     fn of(attempt: &PasswordAttempt<'_>) -> Self {
         Self {
             tenant: attempt.tenant.clone(),
-            name: attempt.name.clone(),
+            name: attempt.name.cloned(),
             user: attempt.user.cloned(),
             password: copy(attempt.password),
         }
     }
 
     fn borrowed(&self) -> PasswordAttempt<'_> {
-        PasswordAttempt::new(&self.tenant, &self.name, self.user.as_ref(), &self.password)
+        let (tenant, user, password) = (&self.tenant, self.user.as_ref(), &self.password);
+        match &self.name {
+            Some(name) => PasswordAttempt::new(tenant, name, user, password),
+            None => PasswordAttempt::in_session(tenant, user, password),
+        }
     }
 }
 

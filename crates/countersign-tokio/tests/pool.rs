@@ -81,7 +81,7 @@ impl PasswordVerifier for Gate {
     }
 
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
-        let (tenant, name) = (attempt.tenant.as_str(), attempt.name.as_str());
+        let (tenant, name) = (attempt.tenant.as_str(), attempt.name.map_or("nobody", LoginName::as_str));
         let hash = attempt.user.and_then(|user| user.password_hash.as_ref()).map_or("none", PasswordHash::expose);
         self.pass(format!("{tenant} {name} {hash} {}", attempt.password.expose()));
         match attempt.password.expose() {

@@ -1,0 +1,107 @@
+//! Setting a password: hashing a new one, and asking for the current one.
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Fault};
+use crate::event::EventKind;
+use crate::flow::LoginFlow;
+use crate::flow::driver::Subject;
+use crate::grant::SavedGrant;
+use crate::ids::TenantId;
+use crate::input::{Field, bounded};
+use crate::machine::{Checked, refuse_account};
+use crate::password::{self, PASSWORD_BYTES, PasswordAttempt};
+use crate::reason::{Denied, Reason, Refused};
+use crate::secret::Password;
+use crate::user::PasswordHash;
+
+impl LoginFlow {
+    /// Hashes a password that is being set, with the flow's own verifier: what to save as the user's
+    /// [`password_hash`](crate::User::password_hash).
+    ///
+    /// Whether the password is good enough (its length, a list of known ones) is for the application to decide before. The tenant is
+    /// the one that events of a refusal name. It hashes where [`begin`](Self::begin) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Denied`] with [`Reason::Busy`] where the queue is full, or with an invalid password: empty, or over 4,096 bytes.
+    /// [`Refused::Fault`] if the verifier fails, or makes no hashes because its passwords are kept elsewhere.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future has no effect.
+    pub async fn hash_password(&self, tenant: &TenantId, password: &Password) -> Result<PasswordHash, Refused> {
+        let inner = &*self.inner;
+        let refuse = |denied: Denied| {
+            let event = EventKind::StepRefused { login: None, reason: denied.reason().code().into() };
+            inner.emit(tenant, None, Timestamp::now(&*inner.clock)?, event);
+            Err(Refused::Denied(denied))
+        };
+        if let Err(invalid) = bounded(Field::Password, password.expose(), PASSWORD_BYTES) {
+            return refuse(invalid.into());
+        }
+        let _place = match inner.admit()? {
+            Ok(place) => place,
+            Err(busy) => return refuse(busy),
+        };
+        let hash = inner.verifier.hash_password(password).await.map_err(Error::password_verifier)?;
+        hash.ok_or_else(|| Error::password_verifier(Fault::from("this verifier makes no hashes")).into())
+    }
+
+    /// Checks the current password of the user whose session holds this grant, as a change of password asks for it.
+    ///
+    /// It counts in the same budget and meets the same lock as [`begin`](Self::begin) (`I-16`), so that a stolen session is no place to
+    /// guess. A right password ends the row of failures, and changes nothing else. Users who need no second factor may ask, too.
+    ///
+    /// The [manual](crate::manual::login#changing-a-password) shows a whole change of password.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Denied`] with
+    /// - [`Reason::WrongPassword`]: how many more are compared before the lock, and until when, if this one locked;
+    /// - [`Reason::PasswordsLocked`]: nothing was compared or charged;
+    /// - [`Reason::SessionStale`]: log in again;
+    /// - [`Reason::Busy`] or an invalid password: nothing was read.
+    ///
+    /// [`Refused::Fault`] if a plug-in fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before the commit leaves everything as it was, and nobody learns what was found; after it, the attempt is
+    /// charged.
+    pub async fn check_password(
+        &self,
+        tenant: &TenantId,
+        grant: &(impl AsRef<SavedGrant> + ?Sized),
+        password: &Password,
+    ) -> Result<(), Refused> {
+        let (inner, grant) = (&*self.inner, grant.as_ref());
+        let own = grant.tenant() == tenant;
+        let refuse = |denied: Denied| {
+            // Another tenant's user of that id has no part in it (`I-04`).
+            let user = own.then(|| grant.user());
+            inner.emit(tenant, user, Timestamp::now(&*inner.clock)?, refuse_account::<()>(denied).event);
+            Err(Refused::Denied(denied))
+        };
+        if let Err(invalid) = bounded(Field::Password, password.expose(), PASSWORD_BYTES) {
+            return refuse(invalid.into());
+        }
+        if !own {
+            return refuse(Denied::new(Reason::SessionStale));
+        }
+        let place = match inner.admit()? {
+            Ok(place) => place,
+            Err(busy) => return refuse(busy),
+        };
+        let subject = Subject { tenant, user: grant.user() };
+        let user = inner.load_user(tenant, grant.user()).await?;
+        let attempt = PasswordAttempt::in_session(tenant, user.as_ref(), password);
+        let (verified, _outdated) = password::check(&*inner.verifier, &attempt).await?;
+        drop(place);
+        let (hash, stamp) = user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
+        let checked = Checked { hash: hash.as_ref(), stamp: stamp.as_deref() };
+        let committed = inner
+            .step(subject, |case, user| case.confirm_password(&*inner.policy, user, grant, verified.as_ref(), checked))
+            .await?;
+        committed.outcome.map_err(Refused::Denied)
+    }
+}
