@@ -119,7 +119,7 @@ impl PasswordVerifier for OldAndNew {
             Self::old_hash("no salt", attempt.password)?;
             return self.0.verify(attempt).await;
         };
-        let (salt, _) = rest.split_once('$').ok_or("an old hash has a salt")?;
+        let (salt, _) = rest.split_once('$').ok_or_else(|| Fault::new("an old hash has a salt"))?;
         let computed = Self::old_hash(salt, attempt.password)?;
         let right: bool = computed.as_bytes().ct_eq(saved.unwrap_or_default().as_bytes()).into();
         let _ = self.0.verify(&attempt.for_nobody()).await?;

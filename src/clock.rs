@@ -89,7 +89,7 @@ impl Timestamp {
         if (0..=END_OF_TIME).contains(&value) {
             Ok(Self(value))
         } else {
-            Err(Error::clock("the clock is before 1970 or after 9999".into()))
+            Err(Error::clock(Fault::new("the clock is before 1970 or after 9999")))
         }
     }
 

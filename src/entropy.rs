@@ -67,7 +67,7 @@ impl<'a> Draw<'a> {
             drawn
         });
         self.used = end;
-        drawn.ok_or_else(|| Error::entropy("the pool ran out".into()))
+        drawn.ok_or_else(|| Error::entropy(Fault::new("the pool ran out")))
     }
 
     /// The last bytes of a step: where nothing was drawn before, no more than these are asked for.
@@ -83,14 +83,15 @@ impl<'a> Draw<'a> {
     /// A number below `bound`, each equally likely: draws above the largest multiple of `bound` are drawn again.
     pub(crate) fn below(&mut self, bound: u64) -> Result<u64, Error> {
         // 2^64 mod bound, so that `u64::MAX - excess` ends a whole number of ranges.
-        let excess = bound.wrapping_neg().checked_rem(bound).ok_or_else(|| Error::entropy("empty range".into()))?;
+        let excess =
+            bound.wrapping_neg().checked_rem(bound).ok_or_else(|| Error::entropy(Fault::new("empty range")))?;
         for _ in 0..128 {
             let value = u64::from_le_bytes(self.bytes()?);
             if value <= u64::MAX.wrapping_sub(excess) {
-                return value.checked_rem(bound).ok_or_else(|| Error::entropy("empty range".into()));
+                return value.checked_rem(bound).ok_or_else(|| Error::entropy(Fault::new("empty range")));
             }
         }
-        Err(Error::entropy("the generator does not look random".into()))
+        Err(Error::entropy(Fault::new("the generator does not look random")))
     }
 }
 
@@ -102,7 +103,7 @@ mod tests {
 
     impl Entropy for Script {
         fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
-            let mut script = self.0.lock().map_err(|_| "poisoned")?;
+            let mut script = self.0.lock().map_err(|_| Fault::new("poisoned"))?;
             for chunk in bytes.chunks_exact_mut(8) {
                 chunk.copy_from_slice(&script.pop().unwrap_or(7).to_le_bytes());
             }

@@ -11,19 +11,67 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 
 /// What a plug-in answers when it could not do its work.
 ///
-/// Made from any error by `?`, or from a text by `.into()`. It does not implement [`std::error::Error`] itself, which is what
-/// makes that conversion possible; the core wraps it into an [`Error`] that does. It MUST NOT hold a secret: it is logged.
+/// `?` makes one of any error, and makes an error of it again: a function that answers
+/// `Result<_, Box<dyn Error + Send + Sync>>` may call a plug-in and use `?`. From a text, or from an
+/// error that is boxed already, [`new`](Self::new) makes one. It does not implement
+/// [`std::error::Error`] itself, which is what makes the first of these conversions possible; the core
+/// wraps it into an [`Error`] that does, with the cause as its source.
+///
+/// It MUST NOT hold a secret: it is logged.
+///
+/// ```
+/// use countersign::Fault;
+///
+/// fn number(text: &str) -> Result<u32, Fault> {
+///     let number: u32 = text.parse()?;
+///     if number == 0 {
+///         return Err(Fault::new("zero is no number here"));
+///     }
+///     Ok(number)
+/// }
+///
+/// fn double(text: &str) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
+///     Ok(2 * number(text)?)
+/// }
+///
+/// assert_eq!(double("21").unwrap(), 42);
+/// assert!(double("one").unwrap_err().is::<std::num::ParseIntError>());
+/// assert_eq!(double("0").unwrap_err().to_string(), "zero is no number here");
+/// ```
 pub struct Fault(Source);
 
 impl Fault {
     pub(crate) fn into_source(self) -> Source {
         self.0
     }
+
+    /// A fault with this cause: an error, boxed or not, or a text that says what went wrong.
+    pub fn new(cause: impl Into<Box<dyn StdError + Send + Sync + 'static>>) -> Self {
+        Self(cause.into())
+    }
+
+    /// The error that it was made of, to look at it or at what is behind it
+    /// ([`source`](StdError::source)).
+    pub fn cause(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0
+    }
 }
 
-impl<E: Into<Source>> From<E> for Fault {
+impl<E: StdError + Send + Sync + 'static> From<E> for Fault {
     fn from(error: E) -> Self {
-        Self(error.into())
+        Self(Box::new(error))
+    }
+}
+
+impl From<Fault> for Box<dyn StdError + Send + Sync + 'static> {
+    fn from(fault: Fault) -> Self {
+        fault.0
+    }
+}
+
+impl From<Fault> for Box<dyn StdError + 'static> {
+    fn from(fault: Fault) -> Self {
+        fault.0
     }
 }
 
@@ -165,5 +213,36 @@ impl Error {
 
     pub(crate) fn entropy(fault: Fault) -> Self {
         Self::Entropy { source: fault.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fails() -> Result<(), Fault> {
+        let _number: u32 = "x".parse()?;
+        Ok(())
+    }
+
+    /// `?` goes both ways, and the cause is the same one behind each.
+    #[test]
+    fn a_fault_becomes_a_boxed_error_and_keeps_its_cause() {
+        fn shared() -> Result<(), Box<dyn StdError + Send + Sync>> {
+            Ok(fails()?)
+        }
+        fn own() -> Result<(), Box<dyn StdError>> {
+            fails()?;
+            Ok(())
+        }
+        assert!(shared().unwrap_err().is::<std::num::ParseIntError>());
+        assert!(own().unwrap_err().is::<std::num::ParseIntError>());
+        assert!(fails().unwrap_err().cause().is::<std::num::ParseIntError>());
+        // Boxed before, and boxed once.
+        let boxed: Box<dyn StdError + Send + Sync> = Box::new(std::fmt::Error);
+        assert!(Fault::new(boxed).cause().is::<std::fmt::Error>());
+        let error = Error::factor_store(fails().unwrap_err());
+        assert!(error.source().is_some_and(<dyn StdError>::is::<std::num::ParseIntError>));
+        assert_eq!(Fault::new("why").to_string(), "why");
     }
 }

@@ -108,7 +108,7 @@ impl SendBudget for MemoryBudget {
             });
             let new = once().filter(|(_, account)| !kept.contains_key(&account.key)).count();
             if kept.len().saturating_add(new) > self.most_accounts {
-                return Err(Fault::from("send budget has no room for another destination"));
+                return Err(Fault::new("send budget has no room for another destination"));
             }
         }
         for (_, Account { key, limit }) in once() {

@@ -52,7 +52,7 @@ impl Inner {
 
     pub(super) async fn load_user(&self, tenant: &TenantId, id: &UserId) -> Result<Option<User>, Error> {
         match self.users.find_by_id(tenant, id).await.map_err(Error::user_store)? {
-            Some(user) if user.id != *id => Err(Error::user_store(Fault::from("answered with another user"))),
+            Some(user) if user.id != *id => Err(Error::user_store(Fault::new("answered with another user"))),
             user => of_tenant(tenant, user),
         }
     }
@@ -316,7 +316,7 @@ fn issued(code: &OutgoingCode) -> IssuedCode {
 fn of_tenant(tenant: &TenantId, user: Option<User>) -> Result<Option<User>, Error> {
     match user {
         Some(user) if user.tenant != *tenant => {
-            Err(Error::user_store(Fault::from("answered with a user of a tenant that is spelled otherwise")))
+            Err(Error::user_store(Fault::new("answered with a user of a tenant that is spelled otherwise")))
         }
         user => Ok(user),
     }

@@ -217,7 +217,7 @@ struct Broken;
 #[async_trait]
 impl SendBudget for Broken {
     async fn charge(&self, _: &[Account], _: OffsetDateTime) -> Result<Charged, Fault> {
-        Err(Fault::from("no connection"))
+        Err(Fault::new("no connection"))
     }
 }
 
@@ -225,7 +225,7 @@ struct NoClock;
 
 impl Clock for NoClock {
     fn now(&self) -> Result<OffsetDateTime, Fault> {
-        Err(Fault::from("no time"))
+        Err(Fault::new("no time"))
     }
 }
 

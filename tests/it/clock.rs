@@ -52,7 +52,7 @@ impl AnyClock {
 
 impl Clock for AnyClock {
     fn now(&self) -> Result<OffsetDateTime, Fault> {
-        self.0.lock().unwrap().ok_or_else(|| "no time".into())
+        self.0.lock().unwrap().ok_or_else(|| Fault::new("no time"))
     }
 }
 

@@ -166,7 +166,7 @@ fn a_generator_that_fails_at_the_start_is_refused() {
     struct Broken;
     impl countersign::Entropy for Broken {
         fn fill(&self, _: &mut [u8]) -> Result<(), countersign::Fault> {
-            Err("broken".into())
+            Err(countersign::Fault::new("broken"))
         }
     }
     assert_eq!(build(|b| b.entropy(Broken)).err(), Some(ConfigError::NoRandomness));

@@ -21,7 +21,7 @@ struct Kiosks {
 impl TwoFactorPolicy for Kiosks {
     fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
         if self.fails.load(Ordering::SeqCst) {
-            return Err("no directory".into());
+            return Err(Fault::new("no directory"));
         }
         let kiosk = context.user.roles.iter().any(|role| role == "kiosk");
         match StandardPolicy.decide(context)? {

@@ -39,7 +39,7 @@ impl PasswordVerifier for Versioned {
 
     async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
         if self.broken {
-            return Err("no memory for a hash".into());
+            return Err(Fault::new("no memory for a hash"));
         }
         Ok(Some(PasswordHash::new(format!("v{}:{}", self.current.load(Ordering::SeqCst), password.expose()))))
     }
@@ -206,7 +206,7 @@ impl UserStore for NeverSaves {
         _: &PasswordHash,
         _: &PasswordHash,
     ) -> Result<bool, Fault> {
-        Err("the table is read-only".into())
+        Err(Fault::new("the table is read-only"))
     }
 }
 

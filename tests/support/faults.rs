@@ -76,11 +76,11 @@ impl FaultPoint {
         let fails = self.enter(name);
         self.wait().await;
         if fails == Some(When::Before) {
-            return Err("broken before".into());
+            return Err(Fault::new("broken before"));
         }
         let answer = call.await;
         self.wait().await;
-        if fails == Some(When::After) { Err("broken after".into()) } else { answer }
+        if fails == Some(When::After) { Err(Fault::new("broken after")) } else { answer }
     }
 
     async fn wait(&self) {
@@ -91,8 +91,8 @@ impl FaultPoint {
 
     fn sync<T>(&self, name: &'static str, call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
         match self.enter(name) {
-            Some(When::Before) => Err("broken before".into()),
-            Some(When::After) => call().and(Err("broken after".into())),
+            Some(When::Before) => Err(Fault::new("broken before")),
+            Some(When::After) => call().and(Err(Fault::new("broken after"))),
             None => call(),
         }
     }

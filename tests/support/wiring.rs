@@ -51,7 +51,7 @@ impl Wraps for Unsteady {
         match writes {
             Writes::Work => self.inner.commit(tenant, user, expected, next).await,
             Writes::Conflict => Ok(Commit::Conflict),
-            Writes::Fail => Err("the disk is full".into()),
+            Writes::Fail => Err(Fault::new("the disk is full")),
         }
     }
 }

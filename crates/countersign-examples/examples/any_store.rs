@@ -3,12 +3,15 @@
 //! Addresses: `memory:` (the default), `sqlite:path`, `postgres://user@host/database`, `redis://host/`.
 
 use countersign::memory::MemoryUsers;
-use countersign::{Channel, Fault, Login, LoginFlow, LoginName, LoginStep, Scope, TenantId, TrustDevice};
+use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, Scope, TenantId, TrustDevice};
 use countersign_examples::store_at;
 use countersign_testkit::{Outbox, Person, PlainPasswords};
 
+/// Whatever went wrong, for the one who runs this.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 #[tokio::main]
-async fn main() -> Result<(), Fault> {
+async fn main() -> Result<(), Failure> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "memory:".to_owned());
     let factors = store_at(&address).await?;
 

@@ -6,23 +6,24 @@ use std::process::Command;
 use std::sync::Arc;
 
 use countersign::memory::MemoryUsers;
-use countersign::{
-    Channel, FactorStore, Fault, Login, LoginFlow, LoginStep, PendingToken, Scope, TenantId, TrustDevice,
-};
+use countersign::{Channel, FactorStore, Login, LoginFlow, LoginStep, PendingToken, Scope, TenantId, TrustDevice};
 use countersign_examples::store_at;
 use countersign_testkit::{Outbox, Person, PlainPasswords};
+
+/// Whatever went wrong, for the one who runs this.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const TENANT: &str = "two-nodes";
 
 /// What every node of the application has: the same users, the same store, the same configuration.
-fn node(factors: Arc<dyn FactorStore>, outbox: &Outbox, tenant: &TenantId) -> Result<LoginFlow, Fault> {
+fn node(factors: Arc<dyn FactorStore>, outbox: &Outbox, tenant: &TenantId) -> Result<LoginFlow, Failure> {
     let users = MemoryUsers::new();
     Person::named("root").administrator().join(&users, tenant)?;
     Ok(LoginFlow::builder(users, factors, outbox.clone()).password_verifier(PlainPasswords).build()?)
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Fault> {
+async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &*arguments {
         [address] => first(address).await,
@@ -32,7 +33,7 @@ async fn main() -> Result<(), Fault> {
 }
 
 /// The node that the browser reaches first.
-async fn first(address: &str) -> Result<(), Fault> {
+async fn first(address: &str) -> Result<(), Failure> {
     let tenant = TenantId::new(&format!("{TENANT}-{}", std::process::id()))?;
     let outbox = Outbox::new();
     let flow = node(store_at(address).await?, &outbox, &tenant)?;
@@ -59,7 +60,7 @@ async fn first(address: &str) -> Result<(), Fault> {
 }
 
 /// The node that the browser reaches next.
-async fn second(address: &str, tenant: &str, token: &str, code: &str) -> Result<(), Fault> {
+async fn second(address: &str, tenant: &str, token: &str, code: &str) -> Result<(), Failure> {
     let tenant = TenantId::new(tenant)?;
     let flow = node(store_at(address).await?, &Outbox::new(), &tenant)?;
     let step = flow.submit_code(&tenant, &PendingToken::new(token), &code.into(), TrustDevice::No).await?;

@@ -23,6 +23,6 @@ pub async fn store_at(address: &str) -> Result<Arc<dyn FactorStore>, Fault> {
             let options = RedisFactors::options().initialise_if_empty().accept_data_loss_on_restart();
             Arc::new(options.connect(address).await?)
         }
-        _ => return Err("the address is memory:, sqlite:path, postgres://... or redis://...".into()),
+        _ => return Err(Fault::new("the address is memory:, sqlite:path, postgres://... or redis://...")),
     })
 }

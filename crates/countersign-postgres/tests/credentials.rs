@@ -38,7 +38,7 @@ impl Vault {
             vault.asked.fetch_add(1, Ordering::SeqCst);
             let current = vault.current.lock().unwrap().clone();
             async move {
-                match current.ok_or_else(|| Fault::from("sealed"))? {
+                match current.ok_or_else(|| Fault::new("sealed"))? {
                     (Some(role), password) => Ok(Credentials::new(role, password)),
                     (None, password) => Ok(Credentials::password(password)),
                 }

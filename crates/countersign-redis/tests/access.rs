@@ -251,7 +251,7 @@ async fn a_password_that_changes_is_asked_for_at_each_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_do_not_come_are_named() {
     let Some(server) = server(&["--appendonly", "yes"]) else { return };
-    let failing = options().credentials(|| async { Err::<Credentials, _>(Fault::from("the vault is sealed")) });
+    let failing = options().credentials(|| async { Err::<Credentials, _>(Fault::new("the vault is sealed")) });
     let refused = failing.connect(server.url()).await;
     let Err(RedisError::NoCredentials { source }) = refused else { panic!("{refused:?}") };
     assert_eq!(source.to_string(), "the vault is sealed");

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use countersign::budget::SendBudget;
 use countersign::{FactorStore, Fault};
 use countersign_redis::RedisFactors;
-use countersign_testkit::conformance::{Backend, BudgetBackend, HostTransaction};
+use countersign_testkit::conformance::{Backend, BudgetBackend, Hold, HostTransaction, Line};
 use countersign_testkit::servers::Server;
 
 /// The addresses of one cluster for all tests of this file.
@@ -60,6 +60,15 @@ impl Backend for Cluster {
         Ok(None)
     }
 
+    /// A node tells its own address, past any that leads to it. The scripts are those of `conformance.rs`.
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+        Ok(None)
+    }
+
+    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+        Ok(None)
+    }
+
     /// The cluster ends with the process.
     async fn clean_up(&self) -> Result<(), Fault> {
         Ok(())
@@ -77,6 +86,10 @@ mod budget {
     impl BudgetBackend for Budget {
         async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
             Ok(Arc::new(self.0.connect().await?.budget()))
+        }
+
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
+            Ok(None)
         }
 
         /// Counted on one server in `conformance.rs`: the script is the same.

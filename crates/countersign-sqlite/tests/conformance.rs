@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign::{FactorStore, Fault};
 use countersign_sqlite::{Durability, SqliteFactors, SqliteOptions};
-use countersign_testkit::conformance::{Backend, HostTransaction};
+use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -33,6 +33,14 @@ mod memory {
         }
 
         async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+            Ok(None)
+        }
+
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+            Ok(None)
+        }
+
+        async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
             Ok(None)
         }
 
@@ -66,6 +74,10 @@ mod budget {
             Ok(Some(kept.try_into()?))
         }
 
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
+            Ok(None)
+        }
+
         async fn clean_up(&self) -> Result<(), Fault> {
             Ok(())
         }
@@ -90,6 +102,10 @@ mod budget_in_memory {
 
         /// Nothing but the store sees it; a file has the same statements.
         async fn kept(&self) -> Result<Option<u64>, Fault> {
+            Ok(None)
+        }
+
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
             Ok(None)
         }
 
@@ -146,6 +162,14 @@ mod file {
             let rows = format!("SELECT count(*) FROM {}records", self.prefix);
             let _rows: i64 = connection.query_row(&rows, [], |row| row.get(0))?;
             Ok(Some(Box::new(Host(connection))))
+        }
+
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+            Ok(None)
+        }
+
+        async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+            Ok(None)
         }
 
         async fn clean_up(&self) -> Result<(), Fault> {

@@ -82,7 +82,7 @@ impl Mishaps {
         call: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
         match (self.of(method), conflict) {
-            (Mishap::Before, _) => Err(Fault::from("failed on purpose, before doing anything")),
+            (Mishap::Before, _) => Err(Fault::new("failed on purpose, before doing anything")),
             (Mishap::HangsBefore, _) => std::future::pending().await,
             (Mishap::Late(by), _) => {
                 tokio::time::sleep(by).await;
@@ -90,7 +90,7 @@ impl Mishaps {
             }
             (Mishap::After, _) => {
                 let _done = call.await?;
-                Err(Fault::from("failed on purpose, after doing everything"))
+                Err(Fault::new("failed on purpose, after doing everything"))
             }
             (Mishap::HangsAfter, _) => {
                 let _done = call.await?;

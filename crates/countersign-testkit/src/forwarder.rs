@@ -1,19 +1,50 @@
 //! An address in front of servers.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use countersign::Fault;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// An address in front of servers, as a virtual one is: it leads to one of them, then to another, and what is connected can fall silent.
+use crate::conformance::Line;
+
+/// An address in front of servers, as a virtual one is: it leads to one of them, then to another; what is connected can fall silent; and, as a
+/// [`Line`], it loses answers or requests.
 #[derive(Debug)]
 pub struct Forwarder {
     port: u16,
-    target: Arc<AtomicU16>,
-    accepted: Arc<AtomicUsize>,
+    carrier: Arc<Carrier>,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Carrier {
+    target: AtomicU16,
+    accepted: AtomicUsize,
     silence: watch::Sender<()>,
+    /// How often all connections were ended.
+    cut: watch::Sender<u64>,
+    carries: Mutex<Carries>,
+    lost: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Carries {
+    Everything,
+    /// So many answers more, and then none.
+    Answers(u32),
+    /// Nothing to the server.
+    NoRequests,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    ToTheServer,
+    ToTheClient,
 }
 
 impl Forwarder {
@@ -24,21 +55,40 @@ impl Forwarder {
     /// A [`Fault`] if there is no free port.
     pub async fn to(port: u16) -> Result<Self, Fault> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let forwarder = Self {
-            port: listener.local_addr()?.port(),
-            target: Arc::new(AtomicU16::new(port)),
-            accepted: Arc::default(),
+        let carrier = Arc::new(Carrier {
+            target: AtomicU16::new(port),
+            accepted: AtomicUsize::new(0),
             silence: watch::Sender::new(()),
-        };
-        let (target, accepted) = (Arc::clone(&forwarder.target), Arc::clone(&forwarder.accepted));
-        let silence = forwarder.silence.clone();
+            cut: watch::Sender::new(0),
+            carries: Mutex::new(Carries::Everything),
+            lost: AtomicU64::new(0),
+        });
+        let forwarder = Self { port: listener.local_addr()?.port(), carrier: Arc::clone(&carrier) };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                accepted.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(forward(client, target.load(Ordering::SeqCst), silence.subscribe()));
+                carrier.accepted.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(forward(client, Arc::clone(&carrier)));
             }
         });
         Ok(forwarder)
+    }
+
+    /// An address in front of the server of this URL, and the URL with it. `None`: the server is not on the loopback interface of this
+    /// machine, or its port is not named.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] if there is no free port.
+    pub async fn before(url: &str) -> Result<Option<(Self, String)>, Fault> {
+        let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, rest) = rest.split_at(end);
+        let (account, place) = authority.rsplit_once('@').map_or(("", authority), |(account, place)| (account, place));
+        let Some(("127.0.0.1" | "localhost", port)) = place.rsplit_once(':') else { return Ok(None) };
+        let forwarder = Self::to(port.parse()?).await?;
+        let at = if authority.contains('@') { "@" } else { "" };
+        let url = format!("{scheme}://{account}{at}127.0.0.1:{}{rest}", forwarder.port);
+        Ok(Some((forwarder, url)))
     }
 
     /// Its port on the loopback interface.
@@ -48,25 +98,105 @@ impl Forwarder {
 
     /// How many connections were made to it.
     pub fn accepted(&self) -> usize {
-        self.accepted.load(Ordering::SeqCst)
+        self.carrier.accepted.load(Ordering::SeqCst)
     }
 
     /// Connections that are made from now on lead to another port. Those that there are stay where they are.
     pub fn lead_to(&self, port: u16) {
-        self.target.store(port, Ordering::SeqCst);
+        self.carrier.target.store(port, Ordering::SeqCst);
     }
 
     /// On the connections that there are nothing comes through any more, and none of them ends, as when a host loses its power.
     pub fn fall_silent(&self) {
-        self.silence.send_replace(());
+        self.carrier.silence.send_replace(());
     }
 }
 
-async fn forward(mut client: TcpStream, target: u16, mut silenced: watch::Receiver<()>) {
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+#[async_trait]
+impl Line for Forwarder {
+    async fn lose_answers(&self, after: u32) -> Result<(), Fault> {
+        self.carrier.carry(Carries::Answers(after));
+        Ok(())
+    }
+
+    async fn lose_requests(&self) -> Result<(), Fault> {
+        self.carrier.carry(Carries::NoRequests);
+        Ok(())
+    }
+
+    async fn lost(&self) -> Result<u64, Fault> {
+        Ok(self.carrier.lost.load(Ordering::SeqCst))
+    }
+
+    async fn cut(&self) -> Result<(), Fault> {
+        self.carrier.cut.send_modify(|times| *times = times.saturating_add(1));
+        self.carrier.carry(Carries::Everything);
+        Ok(())
+    }
+}
+
+impl Carrier {
+    fn carry(&self, what: Carries) {
+        *self.carries.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    /// Whether what was just read goes on.
+    fn lets_through(&self, way: Way) -> bool {
+        let mut carries = self.carries.lock().unwrap_or_else(PoisonError::into_inner);
+        let through = match (&mut *carries, way) {
+            (Carries::Answers(0), Way::ToTheClient) | (Carries::NoRequests, Way::ToTheServer) => false,
+            (Carries::Answers(left), Way::ToTheClient) => {
+                *left = left.saturating_sub(1);
+                true
+            }
+            _ => true,
+        };
+        if !through {
+            self.lost.fetch_add(1, Ordering::SeqCst);
+        }
+        through
+    }
+}
+
+async fn forward(mut client: TcpStream, carrier: Arc<Carrier>) {
+    let (mut silenced, mut cut) = (carrier.silence.subscribe(), carrier.cut.subscribe());
+    let born = *cut.borrow_and_update();
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", carrier.target.load(Ordering::SeqCst))).await else { return };
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    let both = async {
+        tokio::try_join!(
+            pump(from_client, to_server, &carrier, born, Way::ToTheServer),
+            pump(from_server, to_client, &carrier, born, Way::ToTheClient),
+        )
+    };
     tokio::select! {
-        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+        _ = both => {}
+        _ = cut.changed() => {}
         // Both ends stay open.
         Ok(()) = silenced.changed() => std::future::pending().await,
+    }
+}
+
+/// Carries what comes until that ends, and ends the other side then.
+async fn pump(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    carrier: &Carrier,
+    born: u64,
+    way: Way,
+) -> std::io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        if *carrier.cut.borrow() != born {
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+        if carrier.lets_through(way) {
+            to.write_all(buffer.get(..read).unwrap_or_default()).await?;
+        }
     }
 }

@@ -56,9 +56,9 @@ pub async fn guess_from_two(
     let world = World::with(store, TENANT, |builder| builder)?;
     world.set_scope(Scope::EntireTenant).await?;
     let LoginStep::CodeRequired(challenge) = world.begin("alice").await? else {
-        return Err(Fault::from("no code is required"));
+        return Err(Fault::new("no code is required"));
     };
-    let code = world.outbox.last_code().ok_or("no code was sent")?.code;
+    let code = world.outbox.last_code().ok_or_else(|| Fault::new("no code was sent"))?.code;
     let mut children = Vec::new();
     for _ in 0..2 {
         let mut child = Command::new(std::env::current_exe()?);
@@ -66,7 +66,10 @@ pub async fn guess_from_two(
         child.envs(environment.iter().map(|(name, value)| (*name, value.as_str())));
         child.env(CHILD, format!("{code} {}", challenge.token.expose()));
         let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (stdin, stdout) = (child.stdin.take().ok_or("no pipe")?, child.stdout.take().ok_or("no pipe")?);
+        let (stdin, stdout) = (
+            child.stdin.take().ok_or_else(|| Fault::new("no pipe"))?,
+            child.stdout.take().ok_or_else(|| Fault::new("no pipe"))?,
+        );
         children.push((child, stdin, BufReader::new(stdout).lines()));
     }
     // Each guess of both has read the record; only then does one of them write.
@@ -82,7 +85,7 @@ pub async fn guess_from_two(
         printed.for_each(drop);
         let _status = child.wait()?;
         let numbers: Vec<usize> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-        let [wrong, refused, contended, failed] = numbers[..] else { return Err("not four numbers".into()) };
+        let [wrong, refused, contended, failed] = numbers[..] else { return Err(Fault::new("not four numbers")) };
         for (total, count) in [
             (&mut tally.wrong, wrong),
             (&mut tally.refused, refused),
@@ -95,7 +98,7 @@ pub async fn guess_from_two(
     // The right code does not help any more: what was left of the budget is used up.
     match world.submit(&challenge.token, &code).await? {
         LoginStep::Denied(_) => Ok(tally),
-        step => Err(Fault::from(format!("after all those guesses the code still works: {step:?}"))),
+        step => Err(Fault::new(format!("after all those guesses the code still works: {step:?}"))),
     }
 }
 
@@ -110,7 +113,7 @@ fn said(printed: &mut impl Iterator<Item = std::io::Result<String>>, word: &str)
         earlier.push_str(&line);
         earlier.push('\n');
     }
-    Err(Fault::from(format!("a process did not say {word}: {earlier}")))
+    Err(Fault::new(format!("a process did not say {word}: {earlier}")))
 }
 
 /// What each of the processes does: reads, waits until the other has read too, guesses, and prints what became of it.
@@ -122,7 +125,7 @@ pub async fn guess(store: Arc<dyn FactorStore>) -> Result<(), Fault> {
     let told = std::env::var(CHILD)?;
     let mut told = told.split(' ');
     let (Some(code), Some(token)) = (told.next(), told.next()) else {
-        return Err(Fault::from("not told what to guess"));
+        return Err(Fault::new("not told what to guess"));
     };
     let right: u32 = code.parse()?;
     let gathering =

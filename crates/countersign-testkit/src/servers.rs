@@ -69,7 +69,7 @@ fn given_or_shared(
 /// A [`Fault`] with the same text if `COUNTERSIGN_REQUIRE_SERVERS=1`.
 pub fn skip(why: &str) -> Result<(), Fault> {
     if std::env::var("COUNTERSIGN_REQUIRE_SERVERS").is_ok_and(|value| value == "1") {
-        return Err(Fault::from(format!("COUNTERSIGN_REQUIRE_SERVERS=1, and {why}")));
+        return Err(Fault::new(format!("COUNTERSIGN_REQUIRE_SERVERS=1, and {why}")));
     }
     shout(&format!("NOT TESTED: {why}"));
     Ok(())
@@ -186,7 +186,7 @@ impl Server {
     ///
     /// A [`Fault`] if it does not start.
     pub fn start(&mut self) -> Result<(), Fault> {
-        let [program, arguments @ ..] = &*self.command else { return Err(Fault::from("no command")) };
+        let [program, arguments @ ..] = &*self.command else { return Err(Fault::new("no command")) };
         let log = std::fs::File::create(self.directory.join("log"))?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -198,7 +198,7 @@ impl Server {
             }
             if matches!(process.try_wait(), Ok(Some(_))) || started.elapsed() > START {
                 let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
-                break Err(Fault::from(format!("{program} did not start: {log}")));
+                break Err(Fault::new(format!("{program} did not start: {log}")));
             }
             std::thread::sleep(Duration::from_millis(20));
         };
@@ -311,7 +311,7 @@ pub fn free_port() -> Result<u16, Fault> {
             Err(error) => taken = Some(error),
         }
     }
-    Err(taken.map_or_else(|| Fault::from("no free port"), Fault::from))
+    Err(taken.map_or_else(|| Fault::new("no free port"), Fault::from))
 }
 
 /// A cluster of which each server gets a copy.
@@ -342,11 +342,11 @@ fn template(initdb: &Path, account: Option<&str>) -> Result<PathBuf, Fault> {
 }
 
 fn text(path: &Path) -> Result<String, Fault> {
-    path.to_str().map(str::to_owned).ok_or_else(|| Fault::from("a path is not UTF-8"))
+    path.to_str().map(str::to_owned).ok_or_else(|| Fault::new("a path is not UTF-8"))
 }
 
 fn run_all(command: &[String]) -> Result<(), Fault> {
-    let [program, arguments @ ..] = command else { return Err(Fault::from("no command")) };
+    let [program, arguments @ ..] = command else { return Err(Fault::new("no command")) };
     run(Command::new(program).args(arguments))
 }
 
@@ -355,5 +355,5 @@ fn run(command: &mut Command) -> Result<(), Fault> {
     if output.status.success() {
         return Ok(());
     }
-    Err(Fault::from(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr))))
+    Err(Fault::new(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr))))
 }

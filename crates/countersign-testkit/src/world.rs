@@ -122,14 +122,14 @@ impl World {
         let challenge = match self.begin(name).await? {
             LoginStep::Authenticated(authenticated) => return Ok(authenticated),
             LoginStep::CodeRequired(challenge) => challenge,
-            LoginStep::Denied(denied) => return Err(Fault::from(format!("{name} was refused: {denied}"))),
+            LoginStep::Denied(denied) => return Err(Fault::new(format!("{name} was refused: {denied}"))),
         };
         let user = self.users.find_by_login(&self.tenant, &LoginName::new(name)?).await?;
         let sent = user.and_then(|user| self.outbox.last_code_of(&self.tenant, &user.id));
-        let sent = sent.ok_or_else(|| Fault::from(format!("no code was sent to {name}")))?;
+        let sent = sent.ok_or_else(|| Fault::new(format!("no code was sent to {name}")))?;
         match self.submit(&challenge.token, &sent.code).await? {
             LoginStep::Authenticated(authenticated) => Ok(authenticated),
-            step => Err(Fault::from(format!("{name} was not let in: {step:?}"))),
+            step => Err(Fault::new(format!("{name} was not let in: {step:?}"))),
         }
     }
 }

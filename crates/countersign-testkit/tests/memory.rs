@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::{FactorStore, Fault, LoginName, User, UserStore};
-use countersign_testkit::conformance::{Backend, HostTransaction, UserBackend};
+use countersign::{FactorStore, Fault, LoginName, User, UserId, UserStore};
+use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line, UserBackend};
 
 struct Memory(MemoryFactors);
 
@@ -23,6 +23,14 @@ impl Backend for Memory {
         Ok(None)
     }
 
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+        Ok(None)
+    }
+
+    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+        Ok(None)
+    }
+
     async fn clean_up(&self) -> Result<(), Fault> {
         Ok(())
     }
@@ -36,9 +44,9 @@ impl UserBackend for Users {
         Ok(Arc::new(self.0.clone()))
     }
 
-    async fn insert(&self, name: &LoginName, user: &User) -> Result<(), Fault> {
+    async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, Fault> {
         self.0.insert(name, user.clone());
-        Ok(())
+        Ok(user.id.clone())
     }
 
     async fn update(&self, user: &User) -> Result<(), Fault> {
@@ -70,6 +78,10 @@ mod budget {
     impl BudgetBackend for Memory {
         async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
             Ok(Arc::new(self.0.clone()))
+        }
+
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
+            Ok(None)
         }
 
         async fn kept(&self) -> Result<Option<u64>, Fault> {

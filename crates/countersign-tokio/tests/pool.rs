@@ -86,7 +86,7 @@ impl PasswordVerifier for Gate {
         self.pass(format!("{tenant} {name} {hash} {}", attempt.password.expose()));
         match attempt.password.expose() {
             "right" => Ok(Verdict::Right),
-            "broken" => Err("no hash today".into()),
+            "broken" => Err(Fault::new("no hash today")),
             "panics" => panic!("the password is panics"),
             _ => Ok(Verdict::Wrong),
         }

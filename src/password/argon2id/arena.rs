@@ -88,7 +88,7 @@ impl Arena<'_> {
             self.blocks.resize(size, Block::new());
         }
         self.used = self.used.max(count);
-        self.blocks.get_mut(..count).ok_or_else(|| "arena is too small".into())
+        self.blocks.get_mut(..count).ok_or_else(|| Fault::new("arena is too small"))
     }
 
     /// Block by block as slices of words, which is a plain `memset` behind a barrier: 5 % of a hash, and what a fresh

@@ -19,7 +19,7 @@ impl PasswordVerifier for Telling {
     }
 
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
-        attempt.user.ok_or("nobody")?;
+        attempt.user.ok_or_else(|| Fault::new("nobody"))?;
         PlainPasswords.verify(attempt).await
     }
 

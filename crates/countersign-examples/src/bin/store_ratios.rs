@@ -6,13 +6,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, TenantId, UserId, Version};
+use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
 use countersign_postgres::PostgresFactors;
 use countersign_redis::RedisFactors;
 use countersign_sqlite::{Durability, SqliteFactors};
 use countersign_testkit::servers;
 use rusqlite::Connection;
 use tokio_postgres::{Client, NoTls, Statement};
+
+/// Whatever went wrong, for the one who runs this.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const TURNS: usize = 60;
 const CALLS: u32 = 20;
@@ -30,7 +33,7 @@ struct Subject {
 }
 
 impl Subject {
-    async fn new(store: &dyn FactorStore, user: &str) -> Result<Self, Fault> {
+    async fn new(store: &dyn FactorStore, user: &str) -> Result<Self, Failure> {
         let (tenant, user) = (TenantId::new("acme")?, UserId::new(user)?);
         let settings = version(1);
         if store.settings(&tenant).await?.is_none() {
@@ -47,12 +50,12 @@ impl Subject {
         (version(self.number - 1), saved(self.number))
     }
 
-    async fn load(&self, store: &dyn FactorStore) -> Result<(), Fault> {
+    async fn load(&self, store: &dyn FactorStore) -> Result<(), Failure> {
         store.load(&self.tenant, &self.user).await?.record.ok_or("a record is there")?;
         Ok(())
     }
 
-    async fn commit(&mut self, store: &dyn FactorStore) -> Result<(), Fault> {
+    async fn commit(&mut self, store: &dyn FactorStore) -> Result<(), Failure> {
         let (record, next) = self.turn();
         let expected = Expected { settings: Some(self.settings), record: Some(record) };
         store.commit(&self.tenant, &self.user, &expected, &next).await?.written()
@@ -60,11 +63,11 @@ impl Subject {
 }
 
 trait Written {
-    fn written(self) -> Result<(), Fault>;
+    fn written(self) -> Result<(), Failure>;
 }
 
 impl Written for Commit {
-    fn written(self) -> Result<(), Fault> {
+    fn written(self) -> Result<(), Failure> {
         if self == Self::Written { Ok(()) } else { Err("nobody else writes".into()) }
     }
 }
@@ -78,7 +81,7 @@ fn saved(number: u128) -> Saved {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Fault> {
+async fn main() -> Result<(), Failure> {
     println!("| store | call | through the store | bare statement | ratio |\n|---|---|---|---|---|");
     sqlite_memory().await?;
     for (durability, name) in [(Durability::ProcessCrash, "NORMAL"), (Durability::PowerLoss, "FULL")] {
@@ -116,7 +119,7 @@ const SQLITE_COMMIT: &str = r#"UPDATE countersign_records SET version = ?3, docu
     WHERE tenant = ?1 AND "user" = ?2 AND version = ?5
     AND (SELECT version FROM countersign_settings WHERE tenant = ?1) IS ?6"#;
 
-fn bare_load(connection: &Connection, subject: &Subject) -> Result<(), Fault> {
+fn bare_load(connection: &Connection, subject: &Subject) -> Result<(), Failure> {
     let mut statement = connection.prepare_cached(SQLITE_LOAD)?;
     let _row: (Vec<u8>, u32, String, Vec<u8>, u32, String) = statement
         .query_row([subject.tenant.as_str(), subject.user.as_str()], |row| {
@@ -125,7 +128,7 @@ fn bare_load(connection: &Connection, subject: &Subject) -> Result<(), Fault> {
     Ok(())
 }
 
-fn bare_commit(connection: &Connection, subject: &mut Subject) -> Result<(), Fault> {
+fn bare_commit(connection: &Connection, subject: &mut Subject) -> Result<(), Failure> {
     let (record, next) = subject.turn();
     let changed = connection.prepare_cached(SQLITE_COMMIT)?.execute(rusqlite::params![
         subject.tenant.as_str(),
@@ -139,7 +142,7 @@ fn bare_commit(connection: &Connection, subject: &mut Subject) -> Result<(), Fau
 }
 
 /// A database in memory belongs to one connection, so the bare side has a copy in a file in memory of its own: same tables, same rows.
-async fn sqlite_memory() -> Result<(), Fault> {
+async fn sqlite_memory() -> Result<(), Failure> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("tables.db");
     let template = SqliteFactors::open(&path).await?;
@@ -174,7 +177,7 @@ async fn sqlite_memory() -> Result<(), Fault> {
 }
 
 /// The bare statement twice: on the thread that asks, which then waits for the disk, and moved off the runtime, as every store must.
-async fn sqlite_file(durability: Durability, name: &str) -> Result<(), Fault> {
+async fn sqlite_file(durability: Durability, name: &str) -> Result<(), Failure> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("countersign.db");
     let store = SqliteFactors::options().durability(durability).open(&path).await?;
@@ -225,7 +228,7 @@ struct BarePostgres {
 }
 
 impl BarePostgres {
-    async fn new(url: &str, schema: &str) -> Result<Self, Fault> {
+    async fn new(url: &str, schema: &str) -> Result<Self, Failure> {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
         tokio::spawn(connection);
         let load = client
@@ -251,13 +254,13 @@ impl BarePostgres {
         Ok(Self { client, load, commit, record_only })
     }
 
-    async fn load(&self, subject: &Subject) -> Result<(), Fault> {
+    async fn load(&self, subject: &Subject) -> Result<(), Failure> {
         let row = self.client.query_one(&self.load, &[&subject.tenant.as_str(), &subject.user.as_str()]).await?;
         let _text: String = row.try_get(5)?;
         Ok(())
     }
 
-    async fn commit(&self, subject: &mut Subject, with_settings: bool) -> Result<(), Fault> {
+    async fn commit(&self, subject: &mut Subject, with_settings: bool) -> Result<(), Failure> {
         let (record, next) = subject.turn();
         let (version, record) = (next.version.as_bytes().as_slice(), record.as_bytes().as_slice());
         let (tenant, user, document) = (subject.tenant.as_str(), subject.user.as_str(), next.document.as_str());
@@ -271,7 +274,7 @@ impl BarePostgres {
     }
 }
 
-async fn postgres() -> Result<(), Fault> {
+async fn postgres() -> Result<(), Failure> {
     let Some(url) = servers::postgres_url()? else { return Ok(()) };
     let schema = format!("ratios_{}", std::process::id());
     let store = PostgresFactors::options().schema(&schema).connect(&url).await?;
@@ -303,7 +306,7 @@ async fn postgres() -> Result<(), Fault> {
 }
 
 /// 16 logins at once, each a load and a commit, through the store's pool of 16 and on 16 connections of the driver.
-async fn throughput(url: &str, schema: &str, store: &PostgresFactors) -> Result<(), Fault> {
+async fn throughput(url: &str, schema: &str, store: &PostgresFactors) -> Result<(), Failure> {
     const AT_ONCE: usize = 16;
     const STEPS: u32 = 60;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -323,7 +326,7 @@ async fn throughput(url: &str, schema: &str, store: &PostgresFactors) -> Result<
                     subject.load(&store).await?;
                     subject.commit(&store).await?;
                 }
-                Ok::<_, Fault>(subject)
+                Ok::<_, Failure>(subject)
             }));
         }
         for done in working {
@@ -338,7 +341,7 @@ async fn throughput(url: &str, schema: &str, store: &PostgresFactors) -> Result<
                     bare.load(&subject).await?;
                     bare.commit(&mut subject, true).await?;
                 }
-                Ok::<_, Fault>((subject, bare))
+                Ok::<_, Failure>((subject, bare))
             }));
         }
         for done in working {
@@ -357,7 +360,7 @@ async fn throughput(url: &str, schema: &str, store: &PostgresFactors) -> Result<
     Ok(())
 }
 
-async fn redis() -> Result<(), Fault> {
+async fn redis() -> Result<(), Failure> {
     let Some(url) = servers::redis_url()? else { return Ok(()) };
     let prefix = format!("ratios-{}", std::process::id());
     let options = RedisFactors::options().key_prefix(&prefix).initialise_if_empty().accept_data_loss_on_restart();

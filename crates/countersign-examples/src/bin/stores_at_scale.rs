@@ -9,13 +9,16 @@ use std::time::{Duration, Instant};
 
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::{
-    Channel, Commit, Expected, FactorStore, Fault, Generation, Login, LoginFlow, LoginStep, Saved, Scope, TenantId,
-    UserId, Version,
+    Channel, Commit, Expected, FactorStore, Generation, Login, LoginFlow, LoginStep, Saved, Scope, TenantId, UserId,
+    Version,
 };
 use countersign_postgres::PostgresFactors;
 use countersign_sqlite::SqliteFactors;
 use countersign_testkit::{Outbox, Person, PlainPasswords};
 use tokio_postgres::NoTls;
+
+/// Whatever went wrong, for the one who runs this.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const BATCH: u32 = 5_000;
 
@@ -32,7 +35,7 @@ fn version(number: u128) -> Version {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Fault> {
+async fn main() -> Result<(), Failure> {
     let users: u32 = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse())?;
     println!(
         "| store | users | switching off, median | of 1,000 users | ratio | purge | longest batch | commits of the same tenant without a purge: median, 99 %, 99.9 %, longest | during one | other tenant's records |"
@@ -92,7 +95,7 @@ fn tenants(users: u32) -> [(&'static str, u32); 4] {
     [("large", users), ("small", 1_000), ("other", users / 10), ("flow", users / 5)]
 }
 
-async fn in_memory(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Result<(), Fault> {
+async fn in_memory(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Result<(), Failure> {
     let nothing = Expected { settings: None, record: None };
     for (tenant, number) in tenants(users) {
         let tenant = TenantId::new(tenant)?;
@@ -109,7 +112,7 @@ async fn in_memory(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Resul
     whole_job(name, store).await
 }
 
-async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Result<(), Fault> {
+async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Result<(), Failure> {
     let (large, small, other) = (TenantId::new("large")?, TenantId::new("small")?, TenantId::new("other")?);
     // Turn by turn, so that both meet the same machine.
     let (mut of_large, mut of_small) = (Vec::new(), Vec::new());
@@ -171,7 +174,7 @@ async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Resu
 }
 
 /// The whole job as a host runs it, with its progress noted and counted after each batch.
-async fn whole_job(name: &str, store: Arc<dyn FactorStore>) -> Result<(), Fault> {
+async fn whole_job(name: &str, store: Arc<dyn FactorStore>) -> Result<(), Failure> {
     let (tenant, users) = (TenantId::new("flow")?, MemoryUsers::new());
     Person::named("root").administrator().join(&users, &tenant)?;
     let outbox = Outbox::new();
@@ -205,7 +208,7 @@ async fn whole_job(name: &str, store: Arc<dyn FactorStore>) -> Result<(), Fault>
 struct Writer {
     enough: Arc<AtomicBool>,
     purging: Arc<AtomicBool>,
-    working: tokio::task::JoinHandle<Result<Waits, Fault>>,
+    working: tokio::task::JoinHandle<Result<Waits, Failure>>,
 }
 
 /// How long the commits took.
@@ -216,7 +219,7 @@ struct Waits {
 }
 
 impl Writer {
-    fn start(store: Arc<dyn FactorStore>, tenant: &TenantId, settings: Option<Version>) -> Result<Self, Fault> {
+    fn start(store: Arc<dyn FactorStore>, tenant: &TenantId, settings: Option<Version>) -> Result<Self, Failure> {
         let (tenant, user) = (tenant.clone(), UserId::new("busy")?);
         let (enough, purging) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let working = {
@@ -250,7 +253,7 @@ impl Writer {
         Ok(Self { enough, purging, working })
     }
 
-    async fn stop(self) -> Result<Waits, Fault> {
+    async fn stop(self) -> Result<Waits, Failure> {
         self.enough.store(true, Ordering::SeqCst);
         self.working.await?
     }

@@ -35,7 +35,7 @@ impl Bouncer {
         let started = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             if started.elapsed() > Duration::from_secs(10) {
-                return Err("PgBouncer did not start".into());
+                return Err(Fault::new("PgBouncer did not start"));
             }
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use countersign::budget::SendBudget;
 use countersign::{FactorStore, Fault, Generation, Saved, Version};
 use countersign_postgres::{PostgresFactors, PostgresOptions};
-use countersign_testkit::conformance::{Backend, BudgetBackend, HostTransaction};
+use countersign_testkit::Forwarder;
+use countersign_testkit::conformance::{Backend, BudgetBackend, Hold, HostTransaction, Line};
 use countersign_testkit::servers::{Server, skip};
 use tokio_postgres::{Client, NoTls};
 
@@ -89,13 +90,32 @@ impl Backend for Schema {
         Ok(Arc::new(self.options().connect(&self.store_url).await?))
     }
 
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+        let Some((line, url)) = Forwarder::before(&self.store_url).await? else { return Ok(None) };
+        Ok(Some((Arc::new(self.options().connections(1).connect(&url).await?), Box::new(line))))
+    }
+
+    /// A trigger waits, before each row is written, for a lock that a session of the test has.
+    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+        let (holder, name) = (self.client().await?, &self.name);
+        let hold = format!(
+            "CREATE OR REPLACE FUNCTION \"{name}\".hold() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_advisory_xact_lock_shared(hashtext('{name}')); RETURN NEW; END $$;
+            CREATE OR REPLACE TRIGGER hold BEFORE INSERT OR UPDATE ON \"{name}\".records
+            FOR EACH ROW EXECUTE FUNCTION \"{name}\".hold();
+            SELECT pg_advisory_lock(hashtext('{name}'))"
+        );
+        holder.batch_execute(&hold).await?;
+        Ok(Some(Box::new(Held { holder, name: name.clone() })))
+    }
+
     /// Ends all connections that stores have, as a restart does. A restart itself is in `tests/restarts.rs`.
     async fn interrupt(&self) -> Result<bool, Fault> {
         let ended = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
             WHERE application_name = $1";
         let ended: i64 = self.client().await?.query_one(ended, &[&self.name]).await?.try_get(0)?;
         if ended == 0 {
-            return Err("no connection of a store was there to be ended".into());
+            return Err(Fault::new("no connection of a store was there to be ended"));
         }
         Ok(true)
     }
@@ -109,6 +129,25 @@ impl Backend for Schema {
     async fn clean_up(&self) -> Result<(), Fault> {
         let drop = format!("SET client_min_messages = error; DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.name);
         Ok(self.client().await?.batch_execute(&drop).await?)
+    }
+}
+
+struct Held {
+    holder: Client,
+    name: String,
+}
+
+#[async_trait]
+impl Hold for Held {
+    async fn waiting(&self) -> Result<u64, Fault> {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+            AND objid::bigint = hashtext($1)::bigint & 4294967295";
+        let waiting: i64 = self.holder.query_one(waiting, &[&self.name]).await?.try_get(0)?;
+        Ok(waiting.try_into()?)
+    }
+
+    async fn release(self: Box<Self>) -> Result<(), Fault> {
+        Ok(self.holder.batch_execute(&format!("SELECT pg_advisory_unlock(hashtext('{}'))", self.name)).await?)
     }
 }
 
@@ -128,6 +167,11 @@ pub struct Budget(pub Schema);
 impl BudgetBackend for Budget {
     async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
         Ok(Arc::new(self.0.options().connect(&self.0.store_url).await?.budget()))
+    }
+
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
+        let Some((line, url)) = Forwarder::before(&self.0.store_url).await? else { return Ok(None) };
+        Ok(Some((Arc::new(self.0.options().connections(1).connect(&url).await?.budget()), Box::new(line))))
     }
 
     async fn kept(&self) -> Result<Option<u64>, Fault> {

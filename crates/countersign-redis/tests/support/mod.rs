@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use countersign::budget::SendBudget;
 use countersign::{FactorStore, Fault};
 use countersign_redis::{RedisFactors, RedisOptions};
-use countersign_testkit::conformance::{Backend, BudgetBackend, HostTransaction};
+use countersign_testkit::Forwarder;
+use countersign_testkit::conformance::{Backend, BudgetBackend, Hold, HostTransaction, Line};
 use redis::aio::MultiplexedConnection;
 
 pub struct Keys {
@@ -34,18 +35,32 @@ impl Keys {
     pub async fn client(&self) -> Result<MultiplexedConnection, Fault> {
         Ok(redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?)
     }
+
+    /// The server's address with an account of this test's own, so that it can end its own connections and no others.
+    async fn own_url(&self) -> Result<String, Fault> {
+        let mut client = self.client().await?;
+        let rules = ["SETUSER", &self.prefix, "on", ">secret", "~*", "&*", "+@all"];
+        redis::cmd("ACL").arg(&rules).exec_async(&mut client).await?;
+        let (scheme, place) = self.url.split_once("://").ok_or_else(|| Fault::new("no address"))?;
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        Ok(format!("{scheme}://{}:secret@{place}", self.prefix))
+    }
 }
 
 #[async_trait]
 impl Backend for Keys {
     async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
-        // An account of their own, so that one test can end its own connections and no others.
-        let mut client = self.client().await?;
-        let rules = ["SETUSER", &self.prefix, "on", ">secret", "~*", "&*", "+@all"];
-        redis::cmd("ACL").arg(&rules).exec_async(&mut client).await?;
-        let (scheme, place) = self.url.split_once("://").ok_or("no address")?;
-        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
-        Ok(Arc::new(self.options().connect(&format!("{scheme}://{}:secret@{place}", self.prefix)).await?))
+        Ok(Arc::new(self.options().connect(&self.own_url().await?).await?))
+    }
+
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+        let Some((line, url)) = Forwarder::before(&self.own_url().await?).await? else { return Ok(None) };
+        Ok(Some((Arc::new(self.options().connect(&url).await?), Box::new(line))))
+    }
+
+    /// Nothing comes between a comparison and its write within a script.
+    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+        Ok(None)
     }
 
     /// Ends all connections of this test's stores, as a restart does. A restart itself is in `tests/losses.rs`.
@@ -91,6 +106,11 @@ pub struct Budget(pub Keys);
 impl BudgetBackend for Budget {
     async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
         Ok(Arc::new(self.0.options().connect(&self.0.url).await?.budget()))
+    }
+
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
+        let Some((line, url)) = Forwarder::before(&self.0.url).await? else { return Ok(None) };
+        Ok(Some((Arc::new(self.0.options().connect(&url).await?.budget()), Box::new(line))))
     }
 
     async fn kept(&self) -> Result<Option<u64>, Fault> {

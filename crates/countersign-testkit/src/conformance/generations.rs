@@ -39,7 +39,8 @@ pub async fn changed_settings_end_commits_that_expected_others(backend: &dyn Bac
 /// The [`Breach`] that was found.
 pub async fn first_settings_end_commits_that_expected_none(backend: &dyn Backend) -> Result<(), Breach> {
     let (handles, barrier) = handles(backend, HANDLES).await?;
-    for round in 0..ROUNDS {
+    // There is nothing to lock where there is no row, so that a store which goes wrong does it here.
+    for round in 0..ROUNDS.saturating_mul(2) {
         storm(&handles, &barrier, &tenant(&format!("acme-{round}"))?, None).await?;
     }
     Ok(())

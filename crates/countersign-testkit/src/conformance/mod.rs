@@ -5,6 +5,7 @@
 //! and [`send_budget_conformance`](crate::send_budget_conformance). The stores of this project run the same list, unchanged. What a
 //! [`Backend`] says that it does not have is not checked: connections that could be interrupted, transactions of the application. That the checks bite is tested too: for each there is a store that is broken in one way only, and fails it.
 
+mod answers;
 mod bounds;
 mod budgets;
 mod conditions;
@@ -47,8 +48,46 @@ pub trait Backend: Send + Sync + 'static {
     /// `None`: the application has no transactions there.
     async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault>;
 
+    /// Opens another handle, and answers it with the [`Line`] between it and its saved state, so that a check can lose what is
+    /// answered on it. A [`Forwarder`](crate::Forwarder) in front of a server is such a line.
+    ///
+    /// `None`: there is no connection on which an answer could get lost.
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault>;
+
+    /// Holds up each write of a record that has compared its conditions and is not done yet, as a slow disk does, until the [`Hold`]
+    /// is released. In SQL that is a trigger before the write, which waits for a lock that the check holds.
+    ///
+    /// `None`: nothing can come between a comparison and its write, or it can't be held up there.
+    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault>;
+
     /// Deletes what the check left. Called once, when the check is over.
     async fn clean_up(&self) -> Result<(), Fault>;
+}
+
+/// What lies between a handle and its saved state, and can be disturbed.
+#[async_trait]
+pub trait Line: Send + Sync {
+    /// Carries so many answers more. Those after them get lost; what was asked for is done all the same.
+    async fn lose_answers(&self, after: u32) -> Result<(), Fault>;
+
+    /// Loses what is asked for from now on.
+    async fn lose_requests(&self) -> Result<(), Fault>;
+
+    /// How much got lost so far.
+    async fn lost(&self) -> Result<u64, Fault>;
+
+    /// Ends the connections that there are. Those that are made from now on are sound.
+    async fn cut(&self) -> Result<(), Fault>;
+}
+
+/// Writes that are held up by [`Backend::hold_writes`].
+#[async_trait]
+pub trait Hold: Send + Sync {
+    /// How many of them there are now.
+    async fn waiting(&self) -> Result<u64, Fault>;
+
+    /// Lets them go on, and all later ones pass.
+    async fn release(self: Box<Self>) -> Result<(), Fault>;
 }
 
 /// A transaction of the application that is going to be rolled back.
@@ -64,8 +103,15 @@ pub trait UserBackend: Send + Sync + 'static {
     /// Another handle onto the same users.
     async fn open(&self) -> Result<Arc<dyn UserStore>, Fault>;
 
-    /// Adds a user, to the tenant that the user names, under this login name.
-    async fn insert(&self, name: &LoginName, user: &User) -> Result<(), Fault>;
+    /// Makes a tenant if there is none of this name, and answers its id: the name itself where the application's tenants are called by
+    /// names, and otherwise whatever the application assigned.
+    async fn add_tenant(&self, name: &TenantId) -> Result<TenantId, Fault> {
+        Ok(name.clone())
+    }
+
+    /// Adds a user, to the tenant that the user names, under this login name, and answers the id under which the user is saved:
+    /// [`User::id`] where ids can be chosen, and otherwise the one that the application assigned, such as a number or a UUID.
+    async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, Fault>;
 
     /// Replaces everything known of a user, as the application does when an administrator disables or promotes one.
     async fn update(&self, user: &User) -> Result<(), Fault>;
@@ -90,6 +136,9 @@ pub trait UserBackend: Send + Sync + 'static {
 pub trait BudgetBackend: Send + Sync + 'static {
     /// Another handle onto the same counts, with connections of its own: what a second node of the application has.
     async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault>;
+
+    /// Opens another handle, with the [`Line`] between it and its counts, as [`Backend::open_on_a_line`].
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault>;
 
     /// On how many accounts something is kept, whether or not it still counts. `None`: only the budget itself can see that.
     async fn kept(&self) -> Result<Option<u64>, Fault>;
@@ -143,6 +192,9 @@ pub(crate) use ensure;
 
 /// The checks of a [`FactorStore`].
 pub mod factors {
+    pub use super::answers::{
+        a_held_commit_and_a_change_of_settings_exclude_each_other, a_lost_answer_is_no_verdict, a_write_is_sent_once,
+    };
     pub use super::bounds::{
         documents_are_kept_byte_for_byte, documents_may_be_as_large_as_the_limit, ids_may_be_as_long_as_allowed,
         numbers_may_be_as_large_as_their_type,
@@ -164,7 +216,7 @@ pub mod factors {
     };
     pub use super::saved::{
         nothing_saved_is_none, removing_is_exact, settings_are_read_back, settings_may_keep_their_version,
-        what_is_committed_is_read_back,
+        what_is_committed_is_read_back, what_is_there_may_be_written_again,
     };
     pub use super::sweeps::{
         a_conditional_removal_and_commits_exclude_each_other, a_conditional_removal_is_exact,
@@ -176,8 +228,9 @@ pub mod factors {
 /// The checks of a [`UserStore`].
 pub mod user_checks {
     pub use super::users::{
-        a_hash_is_replaced_only_if_it_is_current, changed_users_are_seen_at_once, of_many_replacements_one_wins,
-        similar_ids_are_different_users, unknown_users_are_none, users_are_found_in_their_tenant_only,
+        a_hash_is_replaced_only_if_it_is_current, another_spelling_is_nobody, changed_users_are_seen_at_once,
+        of_many_replacements_one_wins, similar_ids_are_different_users, unknown_users_are_none,
+        users_are_found_in_their_tenant_only,
     };
 }
 
@@ -186,10 +239,11 @@ pub mod budget_checks {
     pub use super::budgets::{
         a_clock_that_goes_back_frees_nothing, a_count_stays_for_a_whole_period,
         a_dropped_charge_is_made_on_all_or_none, a_limit_is_reached_and_not_passed, a_limit_of_zero_allows_nothing,
-        a_refused_charge_is_made_on_none, a_window_slides, an_account_named_twice_is_charged_once,
-        charges_in_any_order_are_each_all_or_nothing, no_account_is_no_limit, numbers_may_be_as_large_as_allowed,
-        of_many_charges_as_many_as_the_limit_succeed, only_the_callers_clock_counts, retry_after_is_the_truth,
-        similar_accounts_are_different_accounts, the_first_exhausted_account_is_named, what_has_left_is_removed,
+        a_lost_answer_is_no_charge, a_refused_charge_is_made_on_none, a_window_slides,
+        an_account_named_twice_is_charged_once, charges_in_any_order_are_each_all_or_nothing, no_account_is_no_limit,
+        numbers_may_be_as_large_as_allowed, of_many_charges_as_many_as_the_limit_succeed,
+        only_the_callers_clock_counts, retry_after_is_the_truth, similar_accounts_are_different_accounts,
+        the_first_exhausted_account_is_named, what_has_left_is_removed,
     };
 }
 
@@ -201,7 +255,7 @@ pub mod budget_checks {
 /// ```
 /// # use std::sync::Arc;
 /// use countersign::{FactorStore, Fault, memory::MemoryFactors};
-/// use countersign_testkit::conformance::{Backend, HostTransaction};
+/// use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
 ///
 /// struct Memory(MemoryFactors);
 ///
@@ -216,6 +270,14 @@ pub mod budget_checks {
 ///     }
 ///
 ///     async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+///         Ok(None)
+///     }
+///
+///     async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+///         Ok(None)
+///     }
+///
+///     async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
 ///         Ok(None)
 ///     }
 ///
@@ -235,6 +297,7 @@ macro_rules! factor_store_conformance {
             what_is_committed_is_read_back,
             settings_are_read_back,
             settings_may_keep_their_version,
+            what_is_there_may_be_written_again,
             removing_is_exact,
             documents_are_kept_byte_for_byte,
             documents_may_be_as_large_as_the_limit,
@@ -256,6 +319,7 @@ macro_rules! factor_store_conformance {
             a_listing_goes_on_while_records_go,
             changed_settings_end_commits_that_expected_others,
             first_settings_end_commits_that_expected_none,
+            a_held_commit_and_a_change_of_settings_exclude_each_other,
             a_purge_deletes_earlier_generations_only,
             a_purge_of_many_batches_ends_complete,
             a_purge_never_takes_a_later_record,
@@ -265,6 +329,8 @@ macro_rules! factor_store_conformance {
             acknowledged_writes_are_seen_at_once,
             a_dropped_call_writes_all_or_nothing,
             a_dropped_removal_removes_all_or_nothing,
+            a_lost_answer_is_no_verdict,
+            a_write_is_sent_once,
             comes_back_after_an_interruption,
             outlives_a_rollback_of_the_application,
         }
@@ -278,6 +344,7 @@ macro_rules! user_store_conformance {
         $crate::conformance_tests! { run_users, user_checks, $backend,
             users_are_found_in_their_tenant_only,
             similar_ids_are_different_users,
+            another_spelling_is_nobody,
             unknown_users_are_none,
             a_hash_is_replaced_only_if_it_is_current,
             of_many_replacements_one_wins,
@@ -309,6 +376,7 @@ macro_rules! send_budget_conformance {
             of_many_charges_as_many_as_the_limit_succeed,
             charges_in_any_order_are_each_all_or_nothing,
             a_dropped_charge_is_made_on_all_or_none,
+            a_lost_answer_is_no_charge,
         }
     };
 }

@@ -94,6 +94,28 @@ pub async fn settings_may_keep_their_version(backend: &dyn Backend) -> Result<()
     write(&*store, &acme, &alice, expecting(Some(&before), None), &note(1, "record")?).await
 }
 
+/// What is there may be written again as it is, in records and in settings: it is written, though nothing changes by it.
+///
+/// Some databases count the rows that changed, and not those that their conditions matched.
+///
+/// # Errors
+///
+/// The [`Breach`] that was found.
+pub async fn what_is_there_may_be_written_again(backend: &dyn Backend) -> Result<(), Breach> {
+    let store = backend.open().await?;
+    let (acme, alice) = (tenant("acme")?, user("alice")?);
+    let (settings, record) = (note(1, "settings")?, note(1, "record")?);
+    write(&*store, &acme, &alice, expecting(None, None), &record).await?;
+    write(&*store, &acme, &alice, expecting(None, Some(&record)), &record).await?;
+    set(&*store, &acme, None, &settings).await?;
+    set(&*store, &acme, Some(&settings), &settings).await?;
+    write(&*store, &acme, &alice, expecting(Some(&settings), Some(&record)), &record).await?;
+    must_be(&*store, &acme, &alice, Some(&record)).await?;
+    let read = store.settings(&acme).await?;
+    ensure!(read.as_ref() == Some(&settings), "settings that were written again are {read:?}");
+    Ok(())
+}
+
 /// `remove` deletes one record, says whether there was one, and leaves settings and every other record alone.
 ///
 /// # Errors

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use countersign::Fault;
 use countersign::budget::{Account, Charged, SendBudget};
-use countersign_testkit::conformance::{Breach, BudgetBackend, budget_checks, run_budgets};
+use countersign_testkit::conformance::{Breach, BudgetBackend, Line, budget_checks, run_budgets};
 use time::OffsetDateTime;
+
+use crate::line::{Then, Wire};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -34,6 +36,8 @@ enum Flaw {
     KeepsRefused,
     ChecksThenCharges,
     ChargesInHalves,
+    TakesLostForCharged,
+    SendsAgain,
 }
 
 /// By account: how long a slot counts, and what was counted in each.
@@ -233,6 +237,21 @@ impl SendBudget for Toy {
     }
 }
 
+/// A toy at the end of a line.
+struct OnALine(Toy, Wire);
+
+#[async_trait]
+impl SendBudget for OnALine {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+        let then = match self.0.flaw {
+            Flaw::TakesLostForCharged => Then::Says(Charged::Yes),
+            Flaw::SendsAgain => Then::Repeats,
+            _ => Then::Fails,
+        };
+        self.1.call(|| self.0.charge(accounts, now), then).await
+    }
+}
+
 fn milliseconds(now: OffsetDateTime) -> u64 {
     u64::try_from(now.unix_timestamp()).unwrap_or(0) * 1_000
 }
@@ -246,6 +265,11 @@ fn forever() -> (u64, BTreeMap<u64, u32>) {
 impl BudgetBackend for Toy {
     async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
         Ok(Arc::new(Self { own: Arc::default(), ..self.clone() }))
+    }
+
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
+        let wire = Wire::default();
+        Ok(Some((Arc::new(OnALine(self.clone(), wire.clone())), Box::new(wire))))
     }
 
     async fn kept(&self) -> Result<Option<u64>, Fault> {
@@ -300,12 +324,16 @@ bites! {
     of_many_charges_as_many_as_the_limit_succeed: ChecksThenCharges, CountsForItself;
     charges_in_any_order_are_each_all_or_nothing: ChecksThenCharges, ChargesOneByOne;
     a_dropped_charge_is_made_on_all_or_none: ChargesInHalves;
+    a_lost_answer_is_no_charge: TakesLostForCharged, SendsAgain;
 }
 
 /// The list above and the suite are the same list: each check has a budget that is broken in one way, and fails it (`I-15`).
 #[test]
 fn every_check_of_budgets_is_known_to_bite() {
     assert_eq!(crate::suite("run_budgets, budget_checks, $backend,"), BITING);
+    // The example of the manual is put to all of them.
+    let manual = include_str!("../../src/manual/writing_a_send_budget.md");
+    assert_eq!(crate::tried(manual), BITING);
 }
 
 /// Without a flaw the toy passes, so that it is the flaws that are found.

@@ -2,6 +2,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod budgets;
+mod line;
 mod toy;
 mod users;
 
@@ -39,6 +40,7 @@ bites! {
     what_is_committed_is_read_back: KeepsFirstGeneration;
     settings_are_read_back: KeepsFirstSettings;
     settings_may_keep_their_version: RefusesUnchangedVersion;
+    what_is_there_may_be_written_again: CountsChangedRows;
     removing_is_exact: RemovesPrefixes;
     documents_are_kept_byte_for_byte: NormalisesDocuments, EmptiesUnknownFormats;
     documents_may_be_as_large_as_the_limit: ShortensDocuments;
@@ -60,6 +62,7 @@ bites! {
     a_listing_goes_on_while_records_go: ListsByPosition;
     changed_settings_end_commits_that_expected_others: IgnoresSettings, ChecksSettingsFirst;
     first_settings_end_commits_that_expected_none: NoneMeansAny, ChecksSettingsFirst, LocksNothingWithoutSettings;
+    a_held_commit_and_a_change_of_settings_exclude_each_other: LocksNothingWithoutSettings, ChecksSettingsFirst;
     a_purge_deletes_earlier_generations_only: PurgesInclusively, PurgesTooMuch;
     a_purge_of_many_batches_ends_complete: CountsDoubly, EndsBatchesEarly;
     a_purge_never_takes_a_later_record: PurgesByKey;
@@ -69,6 +72,8 @@ bites! {
     acknowledged_writes_are_seen_at_once: Caches;
     a_dropped_call_writes_all_or_nothing: WritesInHalves;
     a_dropped_removal_removes_all_or_nothing: RemovesInHalves;
+    a_lost_answer_is_no_verdict: TakesLostForWritten, TakesLostForConflict, SendsAgain;
+    a_write_is_sent_once: SendsAgain, SendsAgainAndLooks;
     comes_back_after_an_interruption: DiesWithItsConnection, ForgetsOnRestart;
     outlives_a_rollback_of_the_application: JoinsHostTransaction;
 }
@@ -84,15 +89,18 @@ fn names(list: &'static str, separator: char) -> Vec<&'static str> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
+/// The checks that the example of a page of the manual is put to.
+fn tried(page: &'static str) -> Vec<&'static str> {
+    names(page.split("all! {\n").nth(1).and_then(|rest| rest.split('}').next()).unwrap(), '\n')
+}
+
 /// The list above and the suite are the same list.
 /// `I-39`: the suite that a store must pass has a broken store for each of its checks.
 #[test]
 fn every_check_of_the_suite_is_known_to_bite() {
     assert_eq!(suite("run, factors, $backend,"), BITING);
     // The example of the manual is put to all of them.
-    let manual = include_str!("../../src/manual/writing_a_store.md");
-    let tried = manual.split("all! {\n").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
-    assert_eq!(names(tried, '\n'), BITING);
+    assert_eq!(tried(include_str!("../../src/manual/writing_a_store.md")), BITING);
 }
 
 /// Without a flaw the toy passes, so that it is the flaws that are found.

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
-use countersign_testkit::conformance::{Backend, HostTransaction};
+use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
+
+use crate::line::{OnALine, Wire};
 
 /// What is wrong with a toy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,11 @@ pub(crate) enum Flaw {
     ListsByPosition,
     ListsInTheOrderOfALocale,
     ListsTooMany,
+    CountsChangedRows,
+    TakesLostForWritten,
+    TakesLostForConflict,
+    SendsAgain,
+    SendsAgainAndLooks,
 }
 
 /// Tenant and user, or a tenant alone with an empty user.
@@ -95,8 +102,9 @@ struct Tables {
     marks: BTreeMap<(Mark, Key), u32>,
     /// What is forced once has been forced.
     met: bool,
-    /// The check holds up what has compared and has not written yet.
+    /// The check holds up what has compared and has not written yet: so many by now.
     writes_are_held: bool,
+    held: u64,
 }
 
 #[derive(Debug, Default)]
@@ -117,20 +125,50 @@ impl Toys {
     pub(crate) fn with(flaw: Flaw) -> Self {
         Self { flaw, shared: Arc::default() }
     }
-}
 
-#[async_trait]
-impl Backend for Toys {
-    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
-        self.shared.handles.fetch_add(1, Ordering::SeqCst);
-        Ok(Arc::new(Toy {
+    fn toy(&self) -> Toy {
+        Toy {
             flaw: self.flaw,
             shared: Arc::clone(&self.shared),
             cache: Mutex::default(),
             begun: Mutex::default(),
             born: self.shared.restarts.load(Ordering::SeqCst),
             met: AtomicBool::new(false),
-        }))
+        }
+    }
+}
+
+/// Commits that are held until this is released.
+struct Held(Arc<Shared>);
+
+#[async_trait]
+impl Hold for Held {
+    async fn waiting(&self) -> Result<u64, Fault> {
+        Ok(self.0.tables().held)
+    }
+
+    async fn release(self: Box<Self>) -> Result<(), Fault> {
+        self.0.tables().writes_are_held = false;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Backend for Toys {
+    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+        self.shared.handles.fetch_add(1, Ordering::SeqCst);
+        Ok(Arc::new(self.toy()))
+    }
+
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+        let wire = Wire::default();
+        let store = OnALine { toy: self.toy(), flaw: self.flaw, wire: wire.clone() };
+        Ok(Some((Arc::new(store), Box::new(wire))))
+    }
+
+    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+        self.shared.tables().writes_are_held = true;
+        Ok(Some(Box::new(Held(Arc::clone(&self.shared)))))
     }
 
     async fn interrupt(&self) -> Result<bool, Fault> {
@@ -209,6 +247,20 @@ impl Shared {
         .await;
     }
 
+    /// Where a write is held that the check holds up.
+    async fn held(&self) {
+        let held = {
+            let mut tables = self.tables();
+            let held = tables.writes_are_held;
+            tables.held += u64::from(held);
+            held
+        };
+        if held {
+            self.until("the end of the hold", |tables| !tables.writes_are_held).await;
+            self.tables().held -= 1;
+        }
+    }
+
     /// Whether this is the first call that asks.
     fn first(&self) -> bool {
         !std::mem::replace(&mut self.tables().met, true)
@@ -220,7 +272,7 @@ impl Shared {
     }
 }
 
-struct Toy {
+pub(crate) struct Toy {
     flaw: Flaw,
     shared: Arc<Shared>,
     cache: Mutex<BTreeMap<Key, Snapshot>>,
@@ -245,7 +297,7 @@ impl Toy {
         let restarted = self.shared.restarts.load(Ordering::SeqCst) != self.born;
         let first = restarted && !self.met.swap(true, Ordering::SeqCst);
         if first || (restarted && self.is(Flaw::DiesWithItsConnection)) {
-            return Err("connection lost".into());
+            return Err(Fault::new("connection lost"));
         }
         Ok(())
     }
@@ -388,7 +440,7 @@ impl Toy {
             };
             self.shared.until("a change of settings, and a look at what was written before it", over).await;
         }
-        self.shared.until("the end of the hold", |tables| !tables.writes_are_held).await;
+        self.shared.held().await;
         true
     }
 }
@@ -471,8 +523,13 @@ impl FactorStore for Toy {
             self.shared.until("another user's commit", known).await;
             return Ok(Commit::Conflict);
         }
+        // Before it compares: what comes first is seen.
+        self.shared.held().await;
         let halves = {
             let mut tables = self.shared.tables();
+            if self.is(Flaw::CountsChangedRows) && tables.records.get(&key) == Some(next) {
+                return Ok(Commit::Conflict);
+            }
             if !self.holds(&tables, tenant, &key, expected) {
                 let said = if self.is(Flaw::SaysWrittenAnyway) { Commit::Written } else { Commit::Conflict };
                 return Ok(said);
@@ -532,6 +589,9 @@ impl FactorStore for Toy {
         let mut tables = self.shared.tables();
         let unchanged = self.is(Flaw::RefusesUnchangedVersion) && expected == Some(next.version);
         if !checks_first && (found(&tables) != expected || unchanged) {
+            return Ok(Commit::Conflict);
+        }
+        if self.is(Flaw::CountsChangedRows) && tables.settings.get(&name) == Some(next) {
             return Ok(Commit::Conflict);
         }
         if self.is(Flaw::KeepsFirstSettings) && expected.is_some() {

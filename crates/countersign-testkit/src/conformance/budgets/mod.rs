@@ -15,7 +15,7 @@ pub use self::limits::{
     similar_accounts_are_different_accounts, the_first_exhausted_account_is_named,
 };
 pub use self::races::{
-    a_dropped_charge_is_made_on_all_or_none, charges_in_any_order_are_each_all_or_nothing,
+    a_dropped_charge_is_made_on_all_or_none, a_lost_answer_is_no_charge, charges_in_any_order_are_each_all_or_nothing,
     of_many_charges_as_many_as_the_limit_succeed,
 };
 pub use self::times::{

@@ -8,6 +8,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::{account, charge, counted, moment};
+use crate::conformance::answers::{Loss, end, lost};
 use crate::conformance::desk::HANDLES;
 use crate::conformance::faults::Point;
 use crate::conformance::{Breach, BudgetBackend, ensure};
@@ -110,9 +111,49 @@ pub async fn a_dropped_charge_is_made_on_all_or_none(backend: &dyn BudgetBackend
             return Ok(());
         }
         ensure!(
-            started.elapsed() < Duration::from_secs(5),
+            started.elapsed() < Duration::from_secs(30),
             "charges were dropped, and on three accounts count {found:?}"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// When the answer to a charge gets lost, it is not said to be made where it was not, and not made twice.
+///
+/// # Errors
+///
+/// The [`Breach`] that was found.
+pub async fn a_lost_answer_is_no_charge(backend: &dyn BudgetBackend) -> Result<(), Breach> {
+    let (sound, now) = (backend.open().await?, moment(Duration::ZERO)?);
+    for (number, loss) in Loss::all().enumerate() {
+        let Some((budget, line)) = backend.open_on_a_line().await? else { return Ok(()) };
+        // The connection is there, and whatever a budget asks once is known.
+        charge(&*budget, &[account(&format!("warm:{number}"), 9)], now).await?;
+        let list = [account(&format!("to:{number}"), 9), account(&format!("tenant:{number}"), 9)];
+        loss.begin(&*line).await?;
+        let charged = {
+            let list = list.clone();
+            tokio::spawn(async move { budget.charge(&list, now).await })
+        };
+        let disturbed = lost(&*line, &charged).await?;
+        line.cut().await?;
+        let said = end(charged).await?;
+        for account in &list {
+            let found = counted(&*sound, &account.key, now).await?;
+            let holds = match &said {
+                Ok(Charged::Yes) => found == 1,
+                Ok(_) => false,
+                Err(_) => found <= 1,
+            };
+            ensure!(
+                holds,
+                "a charge answered {said:?} where {loss:?} got lost, and {found} count on {:?}",
+                account.key
+            );
+        }
+        if !disturbed {
+            break;
+        }
+    }
+    Ok(())
 }
