@@ -44,7 +44,7 @@ impl LoginFlow {
             Err(busy) => return refuse(busy),
         };
         let hash = inner.verifier.hash_password(password).await.map_err(Error::password_verifier)?;
-        hash.ok_or_else(|| Error::password_verifier(Fault::from("this verifier makes no hashes")).into())
+        hash.ok_or_else(|| Error::password_verifier(Fault::new("this verifier makes no hashes")).into())
     }
 
     /// Checks the current password of the user whose session holds this grant, as a change of password asks for it.
