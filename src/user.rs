@@ -14,6 +14,15 @@ use crate::ids::{Language, LoginName, TenantId, UserId};
 ///
 /// # Contract
 ///
+/// - Tenants and ids match only if every byte does (`I-04`). `ACME` is not `acme`, and an id with an
+///   invisible character in it is another id. MySQL, MariaDB, SQL Server and `citext` fold case by default,
+///   and collations of ICU pass over U+200D and U+00AD: give the two columns a binary collation
+///   (`utf8mb4_bin`, `Latin1_General_100_BIN2_UTF8`, `COLLATE "C"`), or compare what was found. An id that is
+///   read as a number or as a UUID first must be spelled as it is printed: `01` is not user 1. *Under
+///   another spelling of a tenant no settings are saved, so that the password alone would let people in;
+///   and each spelling of an id would have a budget of guesses of its own.* The flow takes an answer whose
+///   tenant or id is not the one that it asked for as a fault. It can't do that where the argument is
+///   answered in place of what the row has.
 /// - Every look-up is within one tenant (`I-04`). A user of another tenant MUST NOT be found: that would be a login across tenants.
 /// - No look-up may be answered from a cache that outlives a change of status, role or password: an old answer lets a disabled user
 ///   in or keeps a promotion from taking effect (`I-25`, `I-28`).
