@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
-use crate::input::{Field, InvalidInput, Problem, printable};
+mod domain;
+
+use crate::input::{Field, InvalidInput, Problem, bounded, printable};
+use crate::unicode::{is_mark, is_visible};
 
 /// A phone number in E.164 form: `+`, a digit from 1 to 9, then 6 to 14 digits.
 ///
@@ -71,35 +74,51 @@ fn calling_code_digits(digits: &str) -> usize {
     }
 }
 
-/// An email address: `local@domain`, at most 254 bytes, with nothing in it that could break out of a header.
+/// An email address, in the one form in which it is sent: `local@domain`.
 ///
-/// The local part and the domain may be internationalised (RFC 6531); quoted local parts, comments and address literals are
-/// refused. `Debug` shows the masked form.
+/// Only what can be sent and read is accepted. Lengths are measured as sent: 64 octets for the local part,
+/// 63 for a label and 253 for the domain in their ASCII form (`xn--`), 254 for the address. Local part and
+/// domain may be internationalised (RFC 6531), with visible characters only: none that Unicode has not
+/// assigned, none for private use, none that is shown as nothing. A domain that IDNA would map to
+/// another spelling is refused.
+///
+/// Comments, address literals and quoted local parts are refused, with one exception: addresses of
+/// Japanese carriers whose dots stand where RFC 5322 has none, `hanako..y@docomo.example` and
+/// `hanako.y.@docomo.example`. Both spellings, plain and quoted, are the same address, and
+/// [`expose`](Self::expose) gives it as mail servers take it: `"hanako..y"@docomo.example`.
+///
+/// `Debug` shows the masked form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EmailAddress(Zeroizing<String>);
 
 impl EmailAddress {
+    /// An address as a person or the application's table spells it.
+    ///
     /// # Errors
     ///
-    /// [`InvalidInput`] if the text is not such an address.
+    /// [`InvalidInput`] if the text is not such an address, with [`Problem::TooLong`] for what is too long
+    /// as sent, and [`Problem::ForbiddenCharacter`] for a character that nobody can send or see.
     pub fn new(text: &str) -> Result<Self, InvalidInput> {
-        printable(Field::EmailAddress, text, 254)?;
-        let malformed = InvalidInput::new(Field::EmailAddress, Problem::Malformed);
-        let (local, domain) = text.split_once('@').ok_or(malformed)?;
-        let atoms = |part: &str, refused: &[char]| {
-            part.split('.').all(|atom| !atom.is_empty())
-                && !part.chars().any(|c| c.is_whitespace() || refused.contains(&c))
-        };
-        let local_ok =
-            local.len() <= 64 && atoms(local, &['@', '"', '\\', '(', ')', '<', '>', '[', ']', ',', ';', ':']);
-        let domain_ok =
-            domain.split('.').all(|label| !label.starts_with('-') && !label.ends_with('-') && label.len() <= 63)
-                && atoms(domain, &[])
-                && domain.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '.' || !c.is_ascii());
-        if local_ok && domain_ok { Ok(Self(Zeroizing::new(text.to_owned()))) } else { Err(malformed) }
+        bounded(Field::EmailAddress, text, ADDRESS_BYTES)?;
+        let invalid = |problem| InvalidInput::new(Field::EmailAddress, problem);
+        if !text.chars().all(|c| c == ' ' || is_visible(c)) {
+            return Err(invalid(Problem::ForbiddenCharacter));
+        }
+        let (local, domain) = text.split_once('@').ok_or(invalid(Problem::Malformed))?;
+        let local = local_as_sent(local).map_err(invalid)?;
+        let domain_octets = domain::octets(domain).map_err(invalid)?;
+        if local.len().saturating_add(1).saturating_add(domain_octets) > ADDRESS_OCTETS {
+            return Err(invalid(Problem::TooLong(ADDRESS_OCTETS)));
+        }
+        let mut address =
+            Zeroizing::new(String::with_capacity(local.len().saturating_add(domain.len()).saturating_add(1)));
+        for part in [&*local, "@", domain] {
+            address.push_str(part);
+        }
+        Ok(Self(address))
     }
 
-    /// The address in clear, for the sender.
+    /// The address in clear, as it is sent but for the domain, which may need its ASCII form: for the sender.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -107,12 +126,35 @@ impl EmailAddress {
     /// The first character of the local part, unless that is all or half of it, and the domain: `a***@example.com`.
     pub fn masked(&self) -> MaskedDestination {
         let (local, domain) = self.0.split_once('@').unwrap_or_default();
-        let mut characters = local.chars();
+        let mut characters = local.trim_matches('"').trim_start_matches('.').chars();
         match (characters.next(), characters.count()) {
             (Some(first), 2..) => MaskedDestination(format!("{first}***@{domain}")),
             _ => MaskedDestination(format!("***@{domain}")),
         }
     }
+}
+
+/// The longest text that is looked at. What is short enough as sent is shorter.
+const ADDRESS_BYTES: usize = 1024;
+/// The longest address (RFC 5321, section 4.5.3.1.3: 256 with the angle brackets), and its local part.
+const ADDRESS_OCTETS: usize = 254;
+const LOCAL_OCTETS: usize = 64;
+
+/// The local part as it is sent: in quotes where its dots ask for them, and nothing else in it does.
+fn local_as_sent(local: &str) -> Result<Zeroizing<String>, Problem> {
+    let quoted = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let plain = quoted.unwrap_or(local);
+    let refused = ['@', '"', '\\', '(', ')', '<', '>', '[', ']', ',', ';', ':', ' '];
+    let starts_with_mark = plain.chars().next().is_none_or(is_mark);
+    if starts_with_mark || plain.contains(refused) || plain.chars().all(|c| c == '.') {
+        return Err(Problem::Malformed);
+    }
+    let dots_misplaced = plain.split('.').any(str::is_empty);
+    if quoted.is_some() && !dots_misplaced {
+        return Err(Problem::Malformed);
+    }
+    let sent = Zeroizing::new(if dots_misplaced { format!("\"{plain}\"") } else { plain.to_owned() });
+    if sent.len() > LOCAL_OCTETS { Err(Problem::TooLong(LOCAL_OCTETS)) } else { Ok(sent) }
 }
 
 macro_rules! masked_debug {
@@ -278,9 +320,16 @@ mod tests {
             "a@b@c",
             "a@example.com\r\nBcc: x@y",
             "\"a\"@example.com",
+            "\"a b\"@example.com",
+            "\"a..b\\\"\"@example.com",
+            "\"a..b@example.com",
+            "a..b\"@example.com",
+            "\"\"@example.com",
+            "\"..\"@example.com",
+            "..@example.com",
+            "a..b(c)@example.com",
             "a@[127.0.0.1]",
             "a@example..com",
-            ".a@example.com",
             "a@-example.com",
             "a@exa mple.com",
             "a@example.com,b@example.com",
@@ -289,5 +338,134 @@ mod tests {
             assert!(EmailAddress::new(bad).is_err(), "{bad:?}");
         }
         assert!(EmailAddress::new(&format!("{}@example.com", "a".repeat(65))).is_err());
+    }
+
+    fn problem(text: &str) -> Option<Problem> {
+        EmailAddress::new(text).err().map(InvalidInput::problem)
+    }
+
+    /// The octets count that go over the wire, not those of the spelling.
+    #[test]
+    fn an_address_is_measured_as_it_is_sent() {
+        let hiragana = "はひふへほまみむめもやゆよらりるれろわをんあ";
+        assert_eq!(hiragana.chars().count(), 22);
+        assert_eq!(problem(&format!("a@{hiragana}.jp")), None, "an a-label of less than 63 octets, and 66 in utf-8");
+        let label = |n| "あ".repeat(n);
+        assert_eq!(problem(&format!("a@{}.jp", label(57))), None);
+        assert_eq!(problem(&format!("a@{}.jp", label(58))), Some(Problem::TooLong(63)));
+        assert_eq!(problem(&format!("a@{}.jp", "a".repeat(64))), Some(Problem::TooLong(63)));
+        // 57 times あ is 63 octets as sent: 63 + 1 + 63 + 1 + 63 + 1 + 59 = 251, with `a@` and `aa@` before it.
+        let domain = |last| format!("{0}.{0}.{0}.{1}", label(57), "a".repeat(last));
+        assert_eq!(problem(&format!("a@{}", domain(60))), None);
+        assert_eq!(problem(&format!("a@{}", domain(61))), Some(Problem::TooLong(254)));
+        assert_eq!(problem(&format!("a@{}", domain(62))), Some(Problem::TooLong(253)));
+        assert_eq!(problem(&format!("{}@{}", "a".repeat(2), domain(59))), None);
+        assert_eq!(problem(&format!("{}@{}", "a".repeat(3), domain(59))), Some(Problem::TooLong(254)));
+        assert_eq!(problem(&format!("{}@example.jp", "花".repeat(21))), None, "63 octets");
+        assert_eq!(problem(&format!("{}@example.jp", "花".repeat(22))), Some(Problem::TooLong(64)));
+        // The quotes are sent too.
+        assert_eq!(problem(&format!("a..{}@example.jp", "b".repeat(59))), None);
+        assert_eq!(problem(&format!("a..{}@example.jp", "b".repeat(60))), Some(Problem::TooLong(64)));
+        assert_eq!(problem(&"a".repeat(1 << 20)), Some(Problem::TooLong(1024)));
+    }
+
+    /// `I-33`: nothing that nobody can send or see, wherever it stands.
+    #[test]
+    fn what_can_not_be_sent_or_seen_is_refused() {
+        for c in [
+            '\u{200B}',
+            '\u{AD}',
+            '\u{3164}',
+            '\u{115F}',
+            '\u{FFA0}',
+            '\u{2060}',
+            '\u{FE0F}',
+            '\u{E0041}',
+            '\u{200D}',
+            '\u{180E}',
+            '\u{2800}',
+            '\u{E000}',
+            '\u{F8FF}',
+            '\u{F0000}',
+            '\u{378}',
+            '\u{E0FFF}',
+            '\u{FFFD}',
+            '\u{FFFC}',
+            '\u{FFFE}',
+            '\u{FDD0}',
+            '\u{10FFFF}',
+            '\u{2028}',
+            '\u{202E}',
+            '\u{3000}',
+            '\u{A0}',
+            '\0',
+            '\t',
+            '\r',
+            '\n',
+            '\u{7F}',
+            '\u{85}',
+            '\u{FFF9}',
+            '\u{61C}',
+            '\u{FEFF}',
+        ] {
+            for text in [
+                format!("al{c}ice@example.com"),
+                format!("{c}a@example.com"),
+                format!("a{c}@example.com"),
+                format!("a@ex{c}ample.com"),
+            ] {
+                assert_eq!(problem(&text), Some(Problem::ForbiddenCharacter), "{text:?} {c:?}");
+            }
+        }
+        // Domains that IDNA would map to another spelling, dots in disguise, and labels that it refuses.
+        for text in [
+            "a@例え。jp",
+            "a@例え．jp",
+            "a@例え｡jp",
+            "a@ｅxample.com",
+            "a@ﬁsh.example",
+            "a@\u{212a}elvin.example",
+            "a@İ.example",
+            "a@xn--r8jz45g\u{301}.jp",
+            "a@e\u{301}cole.example",
+            "a@\u{301}a.example",
+            "a@ab--ü.example",
+            "a@أa.example",
+            "a@1.אב",
+            "\u{301}a@example.com",
+        ] {
+            assert_eq!(problem(text), Some(Problem::Malformed), "{text:?}");
+        }
+        for text in [
+            "花子@例え.jp",
+            "josé@ÉCOLE.example",
+            "a@faß.de",
+            "a@☕.example",
+            "ab@مثال.إختبار",
+            "a@x・y.jp",
+            "用户@例子.广告",
+            "a@i❤.ws",
+        ] {
+            assert_eq!(problem(text), None, "{text:?}");
+        }
+    }
+
+    /// Real addresses of Japanese carriers: both spellings are one address, which is sent in quotes.
+    #[test]
+    fn misplaced_dots_are_quoted_and_nothing_else_is() {
+        for (plain, quoted) in [
+            ("hanako..y@docomo.example", "\"hanako..y\"@docomo.example"),
+            ("hanako.y.@docomo.example", "\"hanako.y.\"@docomo.example"),
+            ("hanako...y..@docomo.example", "\"hanako...y..\"@docomo.example"),
+            (".hanako@docomo.example", "\".hanako\"@docomo.example"),
+        ] {
+            let (one, other) = (EmailAddress::new(plain).unwrap(), EmailAddress::new(quoted).unwrap());
+            assert!(one == other);
+            assert_eq!((one.expose(), other.expose()), (quoted, quoted));
+            assert_eq!(one.masked().as_str(), "h***@docomo.example");
+        }
+        assert_eq!(EmailAddress::new("hanako.y@docomo.example").unwrap().expose(), "hanako.y@docomo.example");
+        assert_eq!(EmailAddress::new("a..@docomo.example").unwrap().masked().as_str(), "a***@docomo.example");
+        assert_eq!(EmailAddress::new("..a@docomo.example").unwrap().masked().as_str(), "***@docomo.example");
     }
 }

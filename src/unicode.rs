@@ -1,4 +1,6 @@
-//! Characters that a reader does not see.
+//! Characters that a reader sees, and does not see.
+
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
 /// Whether a character has the Unicode property `Default_Ignorable_Code_Point`: it is shown as
 /// nothing, so that two spellings with and without it look alike.
@@ -28,4 +30,36 @@ pub(crate) const fn is_default_ignorable(c: char) -> bool {
 /// Whether a character is never assigned: `U+FFFE`, `U+FDD0` and their like.
 pub(crate) const fn is_noncharacter(c: char) -> bool {
     matches!(c, '\u{FDD0}'..='\u{FDEF}') || (c as u32) & 0xFFFE == 0xFFFE
+}
+
+/// Whether a reader sees a character, in a name or an address: assigned, not for private use, no control,
+/// no space, and not shown as nothing.
+pub(crate) fn is_visible(c: char) -> bool {
+    // Assigned symbols that are blank, or stand for what could not be shown.
+    let blank =
+        matches!(c, '\u{2800}' | '\u{FFFC}' | '\u{FFFD}' | '\u{13441}' | '\u{13442}' | '\u{16FE4}' | '\u{1D159}');
+    !blank
+        && !is_default_ignorable(c)
+        && !matches!(c.general_category_group(), GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator)
+}
+
+/// Whether a character is a mark that is shown on the one before it.
+pub(crate) fn is_mark(c: char) -> bool {
+    c.general_category_group() == GeneralCategoryGroup::Mark
+}
+
+/// Whether a mark takes no place of its own.
+pub(crate) fn is_nonspacing_mark(c: char) -> bool {
+    matches!(c.general_category(), GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark)
+}
+
+/// Whether a character is a letter of a word: none that modifies another, and no number.
+pub(crate) fn is_letter(c: char) -> bool {
+    use GeneralCategory::{LowercaseLetter, OtherLetter, TitlecaseLetter, UppercaseLetter};
+    matches!(c.general_category(), LowercaseLetter | OtherLetter | TitlecaseLetter | UppercaseLetter)
+}
+
+/// Whether a character is a capital, also where this Rust knows no small letter for it yet.
+pub(crate) fn is_capital(c: char) -> bool {
+    matches!(c.general_category(), GeneralCategory::UppercaseLetter | GeneralCategory::TitlecaseLetter)
 }

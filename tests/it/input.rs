@@ -66,7 +66,7 @@ fn numbers_and_addresses_are_canonical() {
     refused(PhoneNumber::new(""), Field::PhoneNumber, Problem::Empty, "");
     refused(PhoneNumber::new(&"+1".repeat(9)), Field::PhoneNumber, Problem::TooLong(16), "+1+1+1");
     refused(EmailAddress::new(""), Field::EmailAddress, Problem::Empty, "");
-    let long = format!("{}@{}", "a".repeat(64), "b.".repeat(100));
+    let long = format!("{}@{}", "a".repeat(64), "b.".repeat(95) + "b");
     refused(EmailAddress::new(&long), Field::EmailAddress, Problem::TooLong(254), &long);
     for c in FORBIDDEN {
         let number = format!("+1555{c}1234");

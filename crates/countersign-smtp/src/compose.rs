@@ -3,6 +3,7 @@
 use countersign::message::EmailText;
 use countersign::{Entropy, SystemEntropy};
 use lettre::Message;
+use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 
@@ -13,7 +14,10 @@ use crate::failure::{Phase, SmtpCause, SmtpFailure};
 pub(crate) fn compose(from: &Mailbox, to: &WireAddress, text: &EmailText) -> Result<Vec<u8>, SmtpFailure> {
     let id = format!("<{}@{}>", random_hex()?, from.email.domain());
     let parts = MultiPart::alternative_plain_html(text.expose_text().to_owned(), text.expose_html().to_owned());
+    // Not for the wire: without it the library reads the addresses back out of the headers, and can't read all.
+    let envelope = Envelope::new(Some(from.email.clone()), vec![to.address.clone()]);
     let message = Message::builder()
+        .envelope(envelope.map_err(|_| SmtpFailure::new(Phase::Preparation, SmtpCause::Compose))?)
         .from(from.clone())
         .to(Mailbox::new(None, to.address.clone()))
         .subject(text.subject())
@@ -76,6 +80,8 @@ mod tests {
             let bytes = compose(&from, &wire, &messages.code_email(&message(&to))).unwrap();
             let text = String::from_utf8(bytes).unwrap();
             let (head, _) = text.split_once("\r\n\r\n").unwrap();
+            let folded = head.replace("\r\n ", " ");
+            prop_assert!(folded.lines().any(|line| line == format!("To: {}", wire.address)), "{}", head);
             let names: Vec<&str> = head
                 .split("\r\n")
                 .filter(|line| !line.starts_with([' ', '\t']))

@@ -155,3 +155,21 @@ async fn the_text_ends_once() {
     let expected = ["EHLO tests.example", "MAIL FROM:<no-reply@example.com>", "RCPT TO:<alice@example.com>", "DATA"];
     assert_eq!(commands, expected);
 }
+
+/// I-33: addresses of Japanese carriers, whose dots stand where none belong, go over the wire in quotes.
+#[tokio::test]
+async fn misplaced_dots_are_in_quotes_at_rcpt_and_in_the_header() {
+    let server = Loopback::start(Play::new(|_| None), Mode::Plain).await;
+    let sender = server.sender();
+    for given in ["hanako..y@docomo.example", "\"hanako..y\"@docomo.example", "hanako.y.@docomo.example"] {
+        sender.send_code(&code_to(given, "ja")).await.unwrap();
+    }
+    let heard = server.play.heard();
+    let (twice, once) = ("\"hanako..y\"@docomo.example", "\"hanako.y.\"@docomo.example");
+    let recipients = heard.commands.iter().filter_map(|(_, command)| command.strip_prefix("RCPT TO:"));
+    assert!(recipients.eq([format!("<{twice}>"), format!("<{twice}>"), format!("<{once}>")]));
+    for ((_, text), to) in heard.texts.iter().zip([twice, twice, once]) {
+        let text = std::str::from_utf8(text).unwrap();
+        assert!(text.contains(&format!("\r\nTo: {to}\r\n")), "{text}");
+    }
+}
