@@ -106,6 +106,7 @@ impl<'a> PasswordAttempt<'a> {
     }
 
     /// The same attempt as if nobody had that name: for a verifier that makes up for another's work (`I-17`).
+    #[must_use]
     pub const fn for_nobody(&self) -> Self {
         Self { user: None, ..*self }
     }

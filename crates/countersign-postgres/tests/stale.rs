@@ -5,7 +5,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, EventKind, Expected, FactorStore, Fault, Generation, LoginStep, Scope, TenantId, UserId};
+use countersign::{
+    Channel, Commit, EventKind, Expected, FactorStore, Fault, Generation, LoginStep, Scope, TenantId, UserId,
+};
 use countersign_postgres::{PostgresError, PostgresFactors};
 use countersign_testkit::World;
 use countersign_testkit::servers::{Server, skip};
@@ -72,7 +74,7 @@ async fn a_pooler_that_switches_to_a_standby_lets_nobody_in_without_a_code() {
         for name in ["root", "alice", "bob"] {
             from_a_standby(&world.begin(name).await);
         }
-        from_a_standby(&world.flow.revalidate(&world.tenant, &before).await);
+        from_a_standby(&world.flow.revalidate(&world.tenant, &before, Channel::Web).await);
     }
     // Nothing else is decided on it either.
     from_a_standby(&world.flow.account(&world.tenant, &before).overview().await);
@@ -84,7 +86,7 @@ async fn a_pooler_that_switches_to_a_standby_lets_nobody_in_without_a_code() {
     from_a_standby(&operator.status(&world.tenant, &alice).await);
     from_a_standby(&operator.purge_progress(&world.tenant).await);
     from_a_standby(&operator.forget(&world.tenant, &alice).await);
-    from_a_standby(&world.flow.sweep(&world.tenant, Duration::from_secs(60), None, 10).await);
+    from_a_standby(&world.flow.sweep(&world.tenant, None, 10).await);
     from_a_standby(&world.flow.purge(&world.tenant, 10).await);
     from_a_standby(&PostgresFactors::connect(&bouncer.url("app")).await);
     assert!(!world.events.kinds().iter().any(|kind| matches!(kind, EventKind::LoginCompleted { .. })));

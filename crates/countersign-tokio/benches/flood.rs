@@ -142,8 +142,8 @@ async fn log_in_again_and_again(
                 let until = denied.retry_at().expect("a time to wait") - time::OffsetDateTime::now_utc();
                 tokio::time::sleep(until.max(time::Duration::ZERO).unsigned_abs()).await;
             }
-            step => {
-                assert!(matches!(step, LoginStep::Authenticated(_)), "{step:?}");
+            other => {
+                assert!(matches!(other, LoginStep::Authenticated(_)), "{other:?}");
                 counts[0].fetch_add(1, SeqCst);
                 // A client's next request comes over the network; a loop that is never pending would keep its worker for ever.
                 tokio::task::yield_now().await;
@@ -201,7 +201,7 @@ fn main() {
         users.insert(&LoginName::new(&name).expect("a name"), user);
     }
     for clients in CLIENTS {
-        let bare = (bare() + bare()) / 2.0;
+        let bare = f64::midpoint(bare(), bare());
         println!(
             "{clients} clients, {WORKERS} workers, {bare:.1} bare hashes/s; another task waits (median, 98 %, 99 %):"
         );
