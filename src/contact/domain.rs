@@ -107,9 +107,8 @@ fn punycode_octets(label: &[char]) -> Option<usize> {
     let mut octets = if basic == 0 { 0 } else { basic.checked_add(1)? };
     let mut handled = u32::try_from(basic).ok()?;
     let (mut n, mut delta, mut bias, mut first) = (0x80_u32, 0_u32, 72_u32, true);
-    loop {
-        // The code points from the smallest on: each delta says how far it is to the next place.
-        let Some(next) = label.iter().map(|c| u32::from(*c)).filter(|c| *c >= n).min() else { break };
+    // The code points from the smallest on: each delta says how far it is to the next place.
+    while let Some(next) = label.iter().map(|c| u32::from(*c)).filter(|c| *c >= n).min() {
         delta = delta.checked_add(next.checked_sub(n)?.checked_mul(handled.checked_add(1)?)?)?;
         for c in label.iter().map(|c| u32::from(*c)) {
             if c < next {
