@@ -63,7 +63,7 @@ pub struct CodeMessage {
     pub reference: Reference,
     /// How long the code lives, counted from when it was made.
     pub valid_for: Duration,
-    /// When it stops working.
+    /// When it stops working, by the user's clock ([`User::utc_offset`](crate::User::utc_offset)), or in UTC.
     pub expires_at: OffsetDateTime,
     /// The user's language.
     pub language: Option<Language>,
@@ -224,7 +224,8 @@ pub struct Notice {
     pub destination: Destination,
     /// What happened.
     pub kind: NoticeKind,
-    /// When it happened.
+    /// When it happened, by the user's clock ([`User::utc_offset`](crate::User::utc_offset)), or in UTC. Other times in
+    /// `kind` are given in the same way.
     pub at: OffsetDateTime,
     /// The user's language.
     pub language: Option<Language>,
@@ -284,6 +285,20 @@ impl NoticeKind {
             Self::DeviceTrusted { .. } => NoticeTopic::DeviceTrusted,
             Self::Locked { until: Some(_) } => NoticeTopic::Locked,
             Self::Locked { until: None } => NoticeTopic::Suspended,
+        }
+    }
+
+    /// The same with its times changed.
+    pub(crate) fn map_times(self, change: impl Fn(OffsetDateTime) -> OffsetDateTime) -> Self {
+        match self {
+            Self::Locked { until } => Self::Locked { until: until.map(change) },
+            // None of these has a time.
+            Self::MethodChanged { .. }
+            | Self::Reset
+            | Self::BackupCodeUsed
+            | Self::BackupCodeMade
+            | Self::AddressChanged
+            | Self::DeviceTrusted { .. } => self,
         }
     }
 }

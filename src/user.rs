@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use time::{OffsetDateTime, UtcOffset};
 use zeroize::Zeroizing;
 
 use crate::contact::EmailAddress;
@@ -98,6 +99,10 @@ pub struct User {
     pub password_hash: Option<PasswordHash>,
     /// The language of messages to this user.
     pub language: Option<Language>,
+    /// How far this user's clock is from UTC at this moment. Messages say times by it, such as `19:00 (UTC+9)`; without one they say them
+    /// in UTC. An application that knows the time zone looks the offset up each time it reads the user: it changes with
+    /// daylight saving time.
+    pub utc_offset: Option<UtcOffset>,
     /// Any text that the application changes whenever trusted devices, sessions and logins under way of this user must end: when it
     /// disables and re-enables the account, or when a password changes that is checked elsewhere (LDAP). Compared, never interpreted.
     pub security_stamp: Option<String>,
@@ -115,8 +120,16 @@ impl User {
             email: None,
             password_hash: None,
             language: None,
+            utc_offset: None,
             security_stamp: None,
         }
+    }
+}
+
+impl User {
+    /// A moment as this user's clock shows it, or in UTC.
+    pub(crate) fn local(&self, at: OffsetDateTime) -> OffsetDateTime {
+        self.utc_offset.and_then(|offset| at.checked_to_offset(offset)).unwrap_or(at)
     }
 }
 
@@ -131,6 +144,7 @@ impl fmt::Debug for User {
             .field("roles", &self.roles)
             .field("email", &self.email)
             .field("language", &self.language)
+            .field("utc_offset", &self.utc_offset)
             .finish_non_exhaustive()
     }
 }

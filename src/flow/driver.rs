@@ -187,8 +187,8 @@ impl Inner {
             tenant: subject.tenant.clone(),
             user: subject.user.clone(),
             destination,
-            kind,
-            at: at.to_time(),
+            kind: kind.map_times(|time| user.local(time)),
+            at: user.local(at.to_time()),
             language: user.language.clone(),
             held_back,
         };
@@ -266,7 +266,7 @@ impl Inner {
             code: crate::secret::Code::new(code.code.expose()),
             reference: code.reference,
             valid_for: self.rules.limits.code_ttl,
-            expires_at: code.expires.to_time(),
+            expires_at: user.local(code.expires.to_time()),
             language: user.language.clone(),
         };
         match self.sender.send_code(&message).await {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset};
 
 use super::check::{self, BadText};
 use super::{CodeFacts, NoticeFacts, Wording};
@@ -238,9 +238,10 @@ fn fit_to_be_sent(say: impl Fn(bool) -> Option<Result<Segments, BadText>>) -> Re
     Ok(())
 }
 
-/// 28 September 2026, 23:59: as long as a date can be.
+/// 28 September 2026, 23:59 by a clock that is 12 hours and 45 minutes ahead: as long as a date can be.
 fn late() -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(1_790_639_940).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    let utc = OffsetDateTime::from_unix_timestamp(1_790_639_940).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    UtcOffset::from_hms(12, 45, 0).map_or(utc, |offset| utc.replace_offset(offset))
 }
 
 /// One notice of each kind. The `match` makes sure that a new kind is added here too.

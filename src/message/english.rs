@@ -174,9 +174,10 @@ impl English {
                 format!("{application}: a new device can log in without a code. Not you? Change your password now.")
             }
             NoticeKind::Locked { until: Some(until) } => {
-                let Moment { month, day, time, .. } = Moment::of(*until);
+                let Moment { month, day, .. } = Moment::of(*until);
+                let time = time_of_day(*until);
                 format!(
-                    "{application}: too many wrong codes. Locked until {day} {month}, {time} UTC. Not you? Change your password now."
+                    "{application}: too many wrong codes. Locked until {day} {month}, {time}. Not you? Change your password now."
                 )
             }
             NoticeKind::Locked { until: None } => format!(
@@ -242,6 +243,12 @@ const fn by(method: Method) -> &'static str {
 }
 
 fn date(at: OffsetDateTime) -> String {
-    let Moment { year, month, day, time } = Moment::of(at);
-    format!("{day} {month} {year}, {time} UTC")
+    let Moment { year, month, day, .. } = Moment::of(at);
+    format!("{day} {month} {year}, {}", time_of_day(at))
+}
+
+fn time_of_day(at: OffsetDateTime) -> String {
+    let moment = Moment::of(at);
+    let Moment { time, zone, .. } = &moment;
+    if moment.is_utc() { format!("{time} UTC") } else { format!("{time} ({zone})") }
 }

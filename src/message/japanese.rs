@@ -153,11 +153,14 @@ impl Wording for Japanese {
             NoticeKind::DeviceTrusted { .. } => {
                 format!("{application}: コード不要の端末が追加されました。覚えがなければパスワード変更を")
             }
+            NoticeKind::Locked { until: Some(_) } if facts.short => {
+                format!("{application}: コードの誤入力が続いたためロック中。覚えがなければパスワード変更を")
+            }
             NoticeKind::Locked { until: Some(until) } => {
-                let Moment { month, day, time, .. } = Moment::of(*until);
+                let Moment { month, day, time, zone, .. } = Moment::of(*until);
                 let month = u8::from(month);
                 format!(
-                    "{application}: コード誤入力により{month}月{day}日{time}(UTC)までロック。覚えがなければパスワード変更を"
+                    "{application}: コード誤入力により{month}月{day}日{time}({zone})までロック。覚えがなければパスワード変更を"
                 )
             }
             NoticeKind::Locked { until: None } => {
@@ -197,6 +200,6 @@ const fn by(method: Method) -> &'static str {
 }
 
 fn date(at: OffsetDateTime) -> String {
-    let Moment { year, month, day, time } = Moment::of(at);
-    format!("{year}年{}月{day}日 {time}（UTC）", u8::from(month))
+    let Moment { year, month, day, time, zone } = Moment::of(at);
+    format!("{year}年{}月{day}日 {time}（{zone}）", u8::from(month))
 }

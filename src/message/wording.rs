@@ -97,7 +97,7 @@ pub struct NoticeFacts<'a> {
     pub tenant: &'a TenantId,
     /// What happened.
     pub kind: &'a NoticeKind,
-    /// When.
+    /// When, by the user's clock, or in UTC: print its offset beside it. Times in `kind` are given in the same way.
     pub at: OffsetDateTime,
     /// What may be shown of a trusted device's name. Use this and not the label in `kind`: it is chosen by whoever logged in.
     pub device: Option<&'a str>,
@@ -124,18 +124,36 @@ impl Life {
     }
 }
 
-/// A time in UTC, in the parts that a text needs.
+/// A time in the parts that a text needs.
 pub(super) struct Moment {
     pub(super) year: i32,
     pub(super) month: time::Month,
     pub(super) day: u8,
     pub(super) time: String,
+    /// `UTC`, `UTC+9` or `UTC-9:30`.
+    pub(super) zone: String,
 }
 
 impl Moment {
     pub(super) fn of(at: OffsetDateTime) -> Self {
-        let at = at.checked_to_offset(UtcOffset::UTC).unwrap_or(at);
+        let (hours, minutes, seconds) = at.offset().as_hms();
+        // No zone of today differs from UTC by seconds.
+        let at = match UtcOffset::from_hms(hours, minutes, 0) {
+            Ok(offset) if seconds != 0 => at.checked_to_offset(offset).unwrap_or(at),
+            _ => at,
+        };
         let (year, month, day) = at.to_calendar_date();
-        Self { year, month, day, time: format!("{:02}:{:02}", at.hour(), at.minute()) }
+        let sign = if hours < 0 || minutes < 0 { '-' } else { '+' };
+        let zone = match (hours.unsigned_abs(), minutes.unsigned_abs()) {
+            (0, 0) => "UTC".to_owned(),
+            (hours, 0) => format!("UTC{sign}{hours}"),
+            (hours, minutes) => format!("UTC{sign}{hours}:{minutes:02}"),
+        };
+        Self { year, month, day, time: format!("{:02}:{:02}", at.hour(), at.minute()), zone }
+    }
+
+    /// Whether the time is in UTC.
+    pub(super) fn is_utc(&self) -> bool {
+        self.zone == "UTC"
     }
 }

@@ -15,7 +15,7 @@ use countersign::{
     UserId,
 };
 use proptest::prelude::*;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset};
 
 /// 24 November 2026, 10:00 UTC.
 const AT: i64 = 1_795_514_400;
@@ -145,10 +145,9 @@ fn a_notice_says_how_many_were_held_back() {
         }
     }
     // With the longest name that a Japanese notice takes, there is no room for the number.
-    let most = (1..40).rfind(|most| Messages::builder("あ".repeat(*most)).build().is_ok()).unwrap();
-    let messages = Messages::builder("あ".repeat(most)).build().unwrap();
-    let until = OffsetDateTime::from_unix_timestamp(AT).unwrap();
-    let longest = Notice { held_back: 999, ..notice(NoticeKind::Locked { until: Some(until) }, Some("ja")) };
+    let most = (1..80).rfind(|most| Messages::builder("a".repeat(*most)).build().is_ok()).unwrap();
+    let messages = Messages::builder("a".repeat(most)).build().unwrap();
+    let longest = Notice { held_back: 999, ..notice(NoticeKind::Locked { until: None }, Some("ja")) };
     let sms = messages.notice_sms(&longest);
     assert!(sms.segments().is_one() && !sms.expose().contains("ほか"), "{}", sms.expose());
     assert!(messages.notice_email(&longest).expose_text().contains("999件以上省略"));
@@ -185,6 +184,91 @@ fn a_code_stands_in_the_body_and_never_in_the_subject() {
             assert_eq!(sms.expose().matches("836194").count(), 2, "in the text and in the last line");
             assert!(sms.expose().contains("BKTR"));
         }
+    }
+}
+
+#[test]
+fn a_time_is_said_by_the_users_clock_and_with_its_distance_from_utc() {
+    let until = OffsetDateTime::from_unix_timestamp(AT + 900).unwrap();
+    for (offset, english, sms, japanese, japanese_sms) in [
+        (
+            (0, 0, 0),
+            "24 November 2026, 10:00 UTC",
+            "24 November, 10:15 UTC",
+            "2026年11月24日 10:00（UTC）",
+            "11月24日10:15(UTC)",
+        ),
+        (
+            (9, 0, 0),
+            "24 November 2026, 19:00 (UTC+9)",
+            "24 November, 19:15 (UTC+9)",
+            "2026年11月24日 19:00（UTC+9）",
+            "11月24日19:15(UTC+9)",
+        ),
+        (
+            (-9, -30, 0),
+            "24 November 2026, 00:30 (UTC-9:30)",
+            "24 November, 00:45 (UTC-9:30)",
+            "2026年11月24日 00:30（UTC-9:30）",
+            "11月24日00:45(UTC-9:30)",
+        ),
+        (
+            (14, 0, 0),
+            "25 November 2026, 00:00 (UTC+14)",
+            "25 November, 00:15 (UTC+14)",
+            "2026年11月25日 00:00（UTC+14）",
+            "11月25日00:15(UTC+14)",
+        ),
+        (
+            (0, -30, 0),
+            "24 November 2026, 09:30 (UTC-0:30)",
+            "24 November, 09:45 (UTC-0:30)",
+            "2026年11月24日 09:30（UTC-0:30）",
+            "11月24日09:45(UTC-0:30)",
+        ),
+        // Seconds are left out of both.
+        (
+            (-5, -30, -59),
+            "24 November 2026, 04:30 (UTC-5:30)",
+            "24 November, 04:45 (UTC-5:30)",
+            "2026年11月24日 04:30（UTC-5:30）",
+            "11月24日04:45(UTC-5:30)",
+        ),
+    ] {
+        let (hours, minutes, seconds) = offset;
+        let offset = UtcOffset::from_hms(hours, minutes, seconds).unwrap();
+        let locked = |language| {
+            let mut notice = notice(NoticeKind::Locked { until: Some(until.to_offset(offset)) }, Some(language));
+            notice.at = notice.at.to_offset(offset);
+            notice
+        };
+        let email = messages().notice_email(&locked("en"));
+        assert!(email.expose_text().contains(&format!("When: {english}.")), "{}", email.expose_text());
+        assert!(
+            email.expose_text().contains(&format!("until {}", english.replace(":00", ":15").replace(":30 ", ":45 ")))
+        );
+        let text = messages().notice_sms(&locked("en"));
+        assert!(
+            text.expose().contains(&format!("until {sms}. Not you?")) && text.segments().is_one(),
+            "{}",
+            text.expose()
+        );
+        let email = messages().notice_email(&locked("ja"));
+        assert!(email.expose_text().contains(&format!("日時: {japanese}\n")), "{}", email.expose_text());
+        let text = messages().notice_sms(&locked("ja"));
+        assert!(text.expose().contains(japanese_sms) && text.segments().is_one(), "{}", text.expose());
+    }
+}
+
+/// The short text leaves the time out, so that a long name and a far zone fit into one SMS.
+#[test]
+fn a_far_zone_and_a_long_name_fit_into_one_sms() {
+    let offset = UtcOffset::from_hms(12, 45, 0).unwrap();
+    let until = OffsetDateTime::from_unix_timestamp(AT).unwrap().to_offset(offset);
+    for name in ["会計システム", "Example", "Example Accounting Service"] {
+        let messages = Messages::builder(name).build().unwrap();
+        let text = messages.notice_sms(&notice(NoticeKind::Locked { until: Some(until) }, Some("ja")));
+        assert!(text.segments().is_one() && text.expose().starts_with(name), "{}", text.expose());
     }
 }
 

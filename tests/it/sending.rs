@@ -4,14 +4,17 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::steps::other_than;
 use crate::support::wiring::Answering;
 use crate::support::*;
 use async_trait::async_trait;
 use countersign::memory::MemoryUsers;
 use countersign::{
-    Accepted, Basis, Causes, Challenge, Channel, Delivery, Destination, EventKind, Fault, LoginName, Method,
-    PasswordHash, Purpose, Reason, ResendTo, SendError, SendErrorKind, TenantId, User, UserId, UserStore,
+    Accepted, Basis, Causes, Challenge, Channel, CodeMessage, CodeSender, Delivery, Destination, EventKind, Fault,
+    LoginName, Method, Notice, NoticeKind, PasswordHash, Purpose, Reason, ResendTo, SendError, SendErrorKind, TenantId,
+    User, UserId, UserStore,
 };
+use time::{OffsetDateTime, UtcOffset};
 
 const NUMBER: &str = "+15551234567";
 
@@ -340,4 +343,54 @@ async fn a_user_without_any_destination_is_refused_by_name() {
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::NoDestination);
     assert_eq!(reason(&world.try_begin("alice", "wrong").await), Reason::InvalidCredentials);
     assert_eq!(world.outbox.attempts(), 0);
+}
+
+/// Keeps the times of what it is given, and the code.
+#[derive(Clone, Default)]
+struct Times(Arc<Mutex<Vec<OffsetDateTime>>>, Arc<Mutex<String>>);
+
+#[async_trait]
+impl CodeSender for Times {
+    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+        self.0.lock().unwrap().push(message.expires_at);
+        message.code.expose().clone_into(&mut self.1.lock().unwrap());
+        Ok(Accepted::Sent)
+    }
+
+    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+        self.0.lock().unwrap().push(notice.at);
+        if let NoticeKind::Locked { until } = notice.kind {
+            self.0.lock().unwrap().extend(until);
+        }
+        Ok(Accepted::Sent)
+    }
+}
+
+/// A message has its times by the user's clock; what is decided and what is told to the host stays in UTC.
+#[tokio::test]
+async fn a_message_has_its_times_by_the_users_clock() {
+    let japan = UtcOffset::from_hms(9, 0, 0).unwrap();
+    for (known, offset) in [(Some(japan), japan), (None, UtcOffset::UTC)] {
+        let mut world = World::new().await;
+        let times = Times::default();
+        world.rewire(world.users.clone(), world.factors.clone(), times.clone(), |builder| builder);
+        world.change(&world.alice, |user| user.utc_offset = known);
+        world.events.clear();
+        let page = world.begin("alice").await;
+        let begun = world.now();
+        for _ in 0..5 {
+            let wrong = other_than(&times.1.lock().unwrap());
+            let _ = world.submit(&page.token, &wrong).await;
+        }
+        let times = times.0.lock().unwrap().clone();
+        let [expires, at, until] = times[..] else { panic!("a code, and a notice of the lock: {times:?}") };
+        assert!([expires, at, until].iter().all(|time| time.offset() == offset), "{times:?}");
+        assert_eq!((expires, at), (begun + 3 * MINUTE, begun), "the same moments as ever");
+        assert!(world.events.all().iter().all(|event| event.at.offset() == UtcOffset::UTC));
+        let locked = world.events.all().iter().find_map(|event| match event.kind {
+            EventKind::SecretWrong { locked_until, .. } => locked_until,
+            _ => None,
+        });
+        assert_eq!((locked, locked.map(OffsetDateTime::offset)), (Some(until), Some(UtcOffset::UTC)));
+    }
 }

@@ -6,6 +6,7 @@ use countersign::{
     Admission, Busy, EmailAddress, Fault, InvalidInput, Language, LoginName, Password, PasswordAttempt, PasswordHash,
     PasswordVerifier, TenantId, User, UserId, UserStatus, Verdict,
 };
+use time::UtcOffset;
 
 /// A user to be: active, with the address `NAME@example.com` and the password that [`PlainPasswords`] compares.
 ///
@@ -30,6 +31,7 @@ pub struct Person {
     disabled: bool,
     roles: Vec<String>,
     language: Option<String>,
+    utc_offset: Option<UtcOffset>,
     security_stamp: Option<String>,
 }
 
@@ -50,6 +52,7 @@ impl Person {
             disabled: false,
             roles: Vec::new(),
             language: None,
+            utc_offset: None,
             security_stamp: None,
         }
     }
@@ -65,6 +68,13 @@ impl Person {
     #[must_use]
     pub fn language(mut self, language: impl Into<String>) -> Self {
         self.language = Some(language.into());
+        self
+    }
+
+    /// Whose clock is so far from UTC.
+    #[must_use]
+    pub const fn utc_offset(mut self, offset: UtcOffset) -> Self {
+        self.utc_offset = Some(offset);
         self
     }
 
@@ -129,6 +139,7 @@ impl Person {
         user.system_administrator = self.administrator;
         user.roles = self.roles;
         user.language = self.language.as_deref().map(Language::new).transpose()?;
+        user.utc_offset = self.utc_offset;
         user.security_stamp = self.security_stamp;
         user.status = if self.disabled { UserStatus::Disabled } else { UserStatus::Active };
         Ok(user)

@@ -269,14 +269,15 @@ fn a_seed_repeats_its_sequence() {
 #[tokio::test]
 async fn a_tenant_and_its_people_are_as_they_were_built() {
     let users = MemoryUsers::new();
-    let carol =
-        Person::named("carol").id("c-1").language("ja").security_stamp("s-1").role("auditor").email("c@x.example");
+    let nine = time::UtcOffset::from_hms(9, 0, 0).unwrap();
+    let carol = Person::named("carol").id("c-1").language("ja").utc_offset(nine).security_stamp("s-1");
+    let carol = carol.role("auditor").email("c@x.example");
     let dave = Person::named("dave").without_email().disabled().password("another").administrator();
     let globex = Tenancy::named("globex").person(carol).person(dave).join(&users).unwrap();
     let carol = users.find_by_login(&globex, &LoginName::new("carol").unwrap()).await.unwrap().unwrap();
     assert_eq!((carol.id.as_str(), carol.security_stamp.as_deref()), ("c-1", Some("s-1")));
     assert_eq!((carol.language.unwrap().as_str(), &*carol.roles), ("ja", &["auditor".to_owned()][..]));
-    assert_eq!(carol.email.unwrap().expose(), "c@x.example");
+    assert_eq!((carol.email.unwrap().expose(), carol.utc_offset), ("c@x.example", Some(nine)));
     assert!(!carol.system_administrator && carol.password_hash.unwrap().expose() == Person::PASSWORD);
     let dave = users.find_by_id(&globex, &UserId::new("dave").unwrap()).await.unwrap().unwrap();
     assert!(dave.email.is_none() && dave.system_administrator && dave.status != countersign::UserStatus::Active);
