@@ -152,27 +152,33 @@ pub(crate) fn checkpoint(connection: &Connection, wanted: &Receiver<()>) {
 /// From how many pages on the log is emptied, and from how many on also where much is still to be copied: 16 and 64 MB with the usual pages.
 const LOG_PAGES: [i64; 2] = [4_000, 16_000];
 
-/// How many pages are little: they are copied in a few milliseconds.
-const FEW_PAGES: i64 = 1_000;
+/// How often it copies in a row while others write, before it leaves the rest to the next time.
+const COPIES: u32 = 3;
 
 /// How long it waits for a writer to be done, and holds up the writers for readers.
 const SHORTLY: Duration = Duration::from_millis(10);
 
 /// Copies, and answers how many pages of the log were copied. `before`: how many it were the last time.
 ///
-/// While others write without a pause there is no moment at which all of the log is copied, and it would grow for ever. So it is emptied when it is
-/// large, which holds up the writers until the rest is copied. Where somebody still reads what is old, that is not waited for.
+/// A log that was copied as a whole is emptied when it is large: that holds up the writers for no wait for the disk. While others write without
+/// a pause there is no moment at which all of it is copied, and it would grow for ever; so it is emptied all the same when it is very large, and
+/// the writers wait until the rest is copied. Where somebody still reads what is old, that is not waited for.
 fn copy(connection: &Connection, before: i64) -> rusqlite::Result<i64> {
     let checkpoint = |sql| connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
-    let (pages, copied) = checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
     let [large, too_large] = LOG_PAGES;
-    let little_is_left = pages.saturating_sub(copied) < FEW_PAGES;
-    if pages < large || !(little_is_left || pages >= too_large) {
+    let (mut pages, mut copied) = checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
+    for _ in 1..COPIES {
+        if pages < large || copied == pages {
+            break;
+        }
+        // Less is left each time, unless there is such a reader.
+        (pages, copied) = checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
+    }
+    if pages < large || !(copied == pages || pages >= too_large) {
         return Ok(copied);
     }
-    // Nothing more could be copied: there is such a reader.
-    let waits = little_is_left || copied != before;
-    connection.busy_timeout(if waits { SHORTLY } else { Duration::ZERO })?;
+    let progresses = copied == pages || copied != before;
+    connection.busy_timeout(if progresses { SHORTLY } else { Duration::ZERO })?;
     let emptied = checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
     connection.busy_timeout(Duration::ZERO)?;
     emptied.map(|(_, copied)| copied)
@@ -230,7 +236,7 @@ impl Writer {
     /// Writes when it is this handle's turn. All that it waits for shares one time-out.
     fn in_turn<T>(&self, write: impl FnOnce() -> Result<T, SqliteError>) -> Result<T, SqliteError> {
         let _patience = patience::shared();
-        let _turn = self.turns.wait(|| is_free(&self.connection))?;
+        let _turn = self.turns.wait(|| is_free(&self.connection));
         // What would be written to a file that is not at its path any more is not written. What was written while it went away may be lost.
         self.place.check()?;
         let written = write();

@@ -13,6 +13,7 @@
 //! on these files, and SQLite's own lock is taken all the same.
 
 use std::cell::Cell;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -43,16 +44,17 @@ impl Turns {
     /// Waits until this handle may ask SQLite for its lock. `free` says whether nobody has it.
     ///
     /// The patience of this thread has begun before. At most half of it is spent here: whatever keeps
-    /// the others, the other half is for SQLite's lock.
-    pub(crate) fn wait(&self, free: impl Fn() -> bool) -> Result<Turn<'_>, SqliteError> {
+    /// the others, the other half is for SQLite's lock. Where the rooms can't be used, as on a file
+    /// system without such locks, nobody waits.
+    pub(crate) fn wait(&self, free: impl Fn() -> bool) -> Turn<'_> {
         if self.ignored_until.get().is_some_and(|until| Instant::now() < until) {
-            return Ok(Turn(None));
+            return Turn(None);
         }
-        self.wait_in(self.rooms.enter()?, free)
+        self.rooms.enter().and_then(|room| self.wait_in(room, free)).unwrap_or(Turn(None))
     }
 
     /// The same in a room that was entered before.
-    fn wait_in(&self, room: Room, free: impl Fn() -> bool) -> Result<Turn<'_>, SqliteError> {
+    fn wait_in(&self, room: Room, free: impl Fn() -> bool) -> io::Result<Turn<'_>> {
         let turn = Turn(Some((self, room)));
         let (mut seen, mut since) = (None, Instant::now());
         while !self.rooms.may_go(room)? {
@@ -222,6 +224,7 @@ mod rooms {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
             Err(error) => Err(error),
         }
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use countersign::{Commit, FactorStore, Generation};
 use countersign_sqlite::{Durability, SqliteError, SqliteFactors};
 use rusqlite::Connection;
@@ -19,7 +21,8 @@ fn names(directory: &tempfile::TempDir) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_beside_writers_is_of_one_moment() {
     let (directory, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let options = SqliteFactors::options().durability(Durability::ProcessCrash);
+    // However slow the disk is, nobody is told to come back later.
+    let options = SqliteFactors::options().durability(Durability::ProcessCrash).busy_timeout(Duration::from_secs(600));
     let path = directory.path().join("countersign.db");
     let store = options.clone().open(&path).await.unwrap();
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE people AS SELECT 'alice' AS name").unwrap();

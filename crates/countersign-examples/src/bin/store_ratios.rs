@@ -360,6 +360,12 @@ async fn throughput(url: &str, schema: &str, store: &PostgresFactors) -> Result<
     Ok(())
 }
 
+/// A script of the store that looks whether the store is there, and asks neither for the server's role nor for the name of its call.
+fn bare_script(text: &str) -> redis::Script {
+    let (flags, body) = text.split_once('\n').unwrap_or((text, ""));
+    redis::Script::new(&format!("{flags}\nif redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end\n{body}"))
+}
+
 async fn redis() -> Result<(), Failure> {
     let Some(url) = servers::redis_url()? else { return Ok(()) };
     let prefix = format!("ratios-{}", std::process::id());
@@ -367,8 +373,8 @@ async fn redis() -> Result<(), Failure> {
     let store = options.connect(&url).await?;
     let mut subject = Subject::new(&store, "ours").await?;
     let mut bare = redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await?;
-    let load = redis::Script::new(include_str!("../../../countersign-redis/src/scripts/load.lua"));
-    let commit = redis::Script::new(include_str!("../../../countersign-redis/src/scripts/commit.lua"));
+    let load = bare_script(include_str!("../../../countersign-redis/src/scripts/load.lua"));
+    let commit = bare_script(include_str!("../../../countersign-redis/src/scripts/commit.lua"));
     let key = |name: &str| format!("{prefix}:bare:{name}");
     for (name, field) in [("s", 1_u128), ("r", 1)] {
         redis::cmd("HSET")
