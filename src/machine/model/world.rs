@@ -97,7 +97,7 @@ impl Names {
     /// The user as the host's table has one at this moment.
     pub(super) fn person(&self, subject: Subject, host: Host) -> User {
         let id = self.user(subject.person).clone();
-        let email = EmailAddress::new(&format!("{id}@{}.example", self.tenant(subject.tenant))).unwrap();
+        let email = EmailAddress::new(&format!("{id}@example.com")).unwrap();
         let mut user = User::new(self.tenant(subject.tenant).clone(), id);
         user.status = if host.active { UserStatus::Active } else { UserStatus::Disabled };
         user.system_administrator = host.administrator;
