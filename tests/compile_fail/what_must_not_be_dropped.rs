@@ -2,7 +2,7 @@
 #![deny(unused_must_use)]
 
 use countersign::budget::Charged;
-use countersign::{
+use countersign::{Channel, 
     Account, Authenticated, BackupCode, Challenge, Commit, Delivery, Denied, DeviceToken, Grant, LoginFlow, LoginStep,
     MethodChange, PendingToken, PhoneNumber, Refused, Requirement, SavedGrant, SetupChallenge, SetupToken,
     SweepProgress, TenantId, Verdict,
