@@ -230,7 +230,6 @@ async fn what_can_not_be_a_code_is_refused_before_anything_is_read() {
         &format!("{code}0"),
         &format!("0{code}"),
         &format!("{code}\0"),
-        &format!("{code}\n"),
         &format!("+{}", &code[1..]),
         &format!("{}.", &code[..5]),
         "0x1234",
