@@ -221,7 +221,7 @@ async fn what_can_not_be_a_code_is_refused_before_anything_is_read() {
     let before = world.row(&world.alice);
     let arabic: String = code.chars().map(|c| char::from_u32(u32::from(c) - 0x30 + 0x0660).unwrap()).collect();
     let mathematical: String = code.chars().map(|c| char::from_u32(u32::from(c) - 0x30 + 0x1D7CE).unwrap()).collect();
-    let (megabyte, padded) = ("1".repeat(1 << 20), format!("{code}{}", " ".repeat(200)));
+    let (megabyte, padded) = ("1".repeat(1 << 20), format!("{code}{}", " ".repeat(600)));
     let odd = [
         "",
         " ",
@@ -249,7 +249,7 @@ async fn what_can_not_be_a_code_is_refused_before_anything_is_read() {
         assert_eq!(input.field(), Field::Code);
         let expected = match typed.len() {
             0 => Problem::Empty,
-            129.. => Problem::TooLong(128),
+            513.. => Problem::TooLong(512),
             _ => Problem::Malformed,
         };
         assert_eq!(input.problem(), expected);
