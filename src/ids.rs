@@ -1,4 +1,4 @@
-//! Names of things: tenants, users, logins, records and devices.
+//! Names of things: tenants, users, logins, records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -152,21 +152,6 @@ impl Language {
         if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return Err(InvalidInput::new(Field::Language, Problem::Malformed));
         }
-        Ok(Self(text.into()))
-    }
-}
-
-text_id! {
-    /// What a user calls a trusted device: 1 to 100 bytes of printable text.
-    DeviceLabel, Field::DeviceLabel, 100
-}
-
-impl DeviceLabel {
-    /// # Errors
-    ///
-    /// [`InvalidInput`] if it is empty, longer than 100 bytes, or holds a control character.
-    pub fn new(text: &str) -> Result<Self, InvalidInput> {
-        printable(Field::DeviceLabel, text, 100)?;
         Ok(Self(text.into()))
     }
 }

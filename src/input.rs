@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::unicode::is_visible;
+
 /// A value that was refused before anything was read, counted or saved.
 ///
 /// Carries which field and what is wrong with it, never the value itself.
@@ -44,8 +46,6 @@ pub enum Field {
     Code,
     /// The backup code that a person types.
     BackupCode,
-    /// The name of a trusted device.
-    DeviceLabel,
     /// A [`PhoneNumber`](crate::PhoneNumber).
     PhoneNumber,
     /// An [`EmailAddress`](crate::EmailAddress).
@@ -68,7 +68,6 @@ impl Field {
             Self::Password => "invalid_password",
             Self::Code => "invalid_code",
             Self::BackupCode => "invalid_backup_code",
-            Self::DeviceLabel => "invalid_device_label",
             Self::PhoneNumber => "invalid_phone_number",
             Self::EmailAddress => "invalid_email_address",
             Self::Pepper => "invalid_pepper",
@@ -87,7 +86,6 @@ impl std::fmt::Display for Field {
             Self::Password => "password",
             Self::Code => "code",
             Self::BackupCode => "backup code",
-            Self::DeviceLabel => "device label",
             Self::PhoneNumber => "phone number",
             Self::EmailAddress => "email address",
             Self::Pepper => "pepper",
@@ -107,7 +105,11 @@ pub enum Problem {
     /// More bytes were given than this many.
     #[error("is longer than {0} bytes")]
     TooLong(usize),
-    /// It has a control character, a line separator or a character that changes the direction of text.
+    /// More characters were given than this many.
+    #[error("is longer than {0} characters")]
+    TooManyCharacters(usize),
+    /// It has a control character, a line separator or a character that changes the direction of text; in what
+    /// people read, also any other character that they cannot see.
     #[error("has a character that is not allowed in it")]
     ForbiddenCharacter,
     /// It does not have the form that such a value has.
@@ -127,6 +129,21 @@ pub(crate) fn printable(field: Field, text: &str, most: usize) -> Result<(), Inv
     Ok(())
 }
 
+/// Checks text that people read: visible characters and spaces between them, and not too many characters.
+pub(crate) fn visible(field: Field, text: &str, most: usize) -> Result<(), InvalidInput> {
+    if text.trim().is_empty() {
+        return Err(InvalidInput::new(field, Problem::Empty));
+    }
+    // A character has at least one byte and at most four.
+    if text.len() > most.saturating_mul(4) || text.chars().count() > most {
+        return Err(InvalidInput::new(field, Problem::TooManyCharacters(most)));
+    }
+    if !text.chars().all(|c| c == ' ' || is_visible(c)) {
+        return Err(InvalidInput::new(field, Problem::ForbiddenCharacter));
+    }
+    Ok(())
+}
+
 /// Checks the length only: a password may hold any character (SP 800-63B-4, 3.1.1.2).
 pub(crate) fn bounded(field: Field, text: &str, most: usize) -> Result<(), InvalidInput> {
     if text.is_empty() {
@@ -139,7 +156,7 @@ pub(crate) fn bounded(field: Field, text: &str, most: usize) -> Result<(), Inval
 }
 
 /// Control characters, line and paragraph separators, and the marks that reorder what a reader sees.
-fn is_unprintable(c: char) -> bool {
+pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }

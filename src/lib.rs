@@ -16,6 +16,7 @@ mod input;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod label;
 mod limits;
 mod machine;
 pub mod manual;
@@ -44,8 +45,9 @@ pub use flow::{
     SweepCursor, SweepProgress, TrustDevice, VouchedLogin,
 };
 pub use grant::{Basis, Grant, RevalidateError, SavedGrant, Staleness};
-pub use ids::{DeviceId, DeviceLabel, Language, LoginId, LoginName, MalformedId, RecordId, TenantId, UserId, Version};
+pub use ids::{DeviceId, Language, LoginId, LoginName, MalformedId, RecordId, TenantId, UserId, Version};
 pub use input::{Field, InvalidInput, Problem};
+pub use label::DeviceLabel;
 pub use overview::{LockState, Overview, TrustedDevice};
 pub use password::{
     Admission, Argon2id, Argon2idBuilder, Argon2idError, Busy, PasswordAttempt, PasswordVerifier, Verdict,

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::contact::{MaskedDestination, Method};
-use crate::ids::{DeviceId, DeviceLabel};
+use crate::ids::DeviceId;
+use crate::label::DeviceLabel;
 
 /// One user's second factor at a glance. It holds no secret, and destinations are masked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,8 @@ use time::OffsetDateTime;
 
 use crate::causes::Causes;
 use crate::contact::{Destination, Method};
-use crate::ids::{DeviceLabel, Language, LoginId, TenantId, UserId};
+use crate::ids::{Language, LoginId, TenantId, UserId};
+use crate::label::DeviceLabel;
 use crate::secret::Code;
 
 /// Delivers codes and notices.

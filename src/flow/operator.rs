@@ -7,7 +7,7 @@ use crate::flow::administration::Current;
 use crate::flow::driver::ATTEMPTS;
 use crate::flow::{LoginFlow, PurgeProgress};
 use crate::ids::{TenantId, UserId};
-use crate::input::{Field, InvalidInput, printable};
+use crate::input::{Field, InvalidInput, visible};
 use crate::machine::{Refill, Settings};
 use crate::overview::Overview;
 use crate::policy::Scope;
@@ -28,14 +28,14 @@ pub struct Operator<'a> {
 }
 
 impl LoginFlow {
-    /// The break-glass handle, for this reason: 1 to 200 bytes of printable text, such as a ticket number.
+    /// The break-glass handle, for this reason: 1 to 200 visible characters and spaces, such as a ticket number.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`] if the reason is empty, longer, or holds a control character.
+    /// [`InvalidInput`] if the reason is blank, longer, or holds a character that a reader cannot see.
     pub fn operator(&self, reason: &str) -> Result<Operator<'_>, InvalidInput> {
-        printable(Field::OperatorReason, reason, 200)?;
-        Ok(Operator { flow: self, reason: reason.to_owned() })
+        visible(Field::OperatorReason, reason, 200)?;
+        Ok(Operator { flow: self, reason: reason.trim().to_owned() })
     }
 }
 

@@ -6,7 +6,8 @@ use crate::flow::LoginFlow;
 use crate::flow::driver::{Committed, Subject};
 use crate::flow::step::{LoginStep, ResendTo, TrustDevice};
 use crate::grant::{Grant, RevalidateError, SavedGrant, Staleness};
-use crate::ids::{DeviceLabel, TenantId, UserId};
+use crate::ids::{TenantId, UserId};
+use crate::label::DeviceLabel;
 use crate::machine::{TokenKind, TokenSecret, TrustRequest, Via, read_backup_code, read_code, read_token};
 use crate::policy::Channel;
 use crate::reason::{Denied, Reason};
@@ -49,13 +50,11 @@ impl LoginFlow {
             (Some(_), None) => {
                 return self.inner.refuse_input(tenant, Denied::new(Reason::TrustedDevicesOff));
             }
-            (Some(label), Some(limits)) => match DeviceLabel::new(label) {
-                Ok(label) => {
-                    let earlier = token_before.and_then(|token| read_token(TokenKind::Device, token.expose()));
-                    Some(TrustRequest { label, limits, earlier: earlier.map(|(secret, _)| secret) })
-                }
-                Err(invalid) => return self.inner.refuse_input(tenant, invalid),
-            },
+            (Some(name), Some(limits)) => {
+                let earlier = token_before.and_then(|token| read_token(TokenKind::Device, token.expose()));
+                let earlier = earlier.map(|(secret, _)| secret);
+                Some(TrustRequest { label: DeviceLabel::new(name), limits, earlier })
+            }
         };
         let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
         let subject = Subject { tenant, user: &user };

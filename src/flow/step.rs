@@ -189,7 +189,8 @@ pub enum TrustDevice<'a> {
     /// It is not.
     #[default]
     No,
-    /// It is, under this name of 1 to 100 bytes. The person must have asked for it.
+    /// It is, under this name, of which [`DeviceLabel`](crate::DeviceLabel) keeps the visible part. The person
+    /// must have asked for it.
     ///
     /// Where the user has as many devices as they may, the one that was not used for longest is dropped,
     /// and the notice says so. A user with neither password hash nor security stamp gets no trusted

@@ -2,7 +2,8 @@
 
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::ids::{DeviceId, DeviceLabel};
+use crate::ids::DeviceId;
+use crate::label::DeviceLabel;
 use crate::limits::DeviceLimits;
 use crate::machine::Case;
 use crate::machine::code::CodeVerified;

@@ -2,7 +2,7 @@
 
 use super::text::{Block, EmailWords};
 use super::wording::CODE;
-use crate::input::{Field, printable};
+use crate::input::is_unprintable;
 
 /// What is wrong with a name or a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -107,8 +107,7 @@ fn lines(text: &str, most: usize) -> Result<(), BadText> {
     if text.len() > most {
         return Err(BadText::TooLong(most));
     }
-    let unprintable = |line: &str| !line.is_empty() && printable(Field::DeviceLabel, line, usize::MAX).is_err();
-    if text.split('\n').any(unprintable) {
+    if text.chars().any(|c| c != '\n' && is_unprintable(c)) {
         return Err(BadText::ForbiddenCharacter);
     }
     if text.trim() == text { Ok(()) } else { Err(BadText::Untrimmed) }
@@ -189,7 +188,71 @@ pub(super) fn device_name(label: &str) -> Option<String> {
     let name: Vec<&str> = kept.split_whitespace().collect();
     let name: String = name.join(" ").chars().take(MOST).collect();
     let name = name.trim();
-    (!name.is_empty() && longest_number(name) <= DIGITS_IN_A_NOTICE && !is_link(name)).then(|| name.to_owned())
+    (!name.is_empty() && !could_be_called(name) && !is_link(name)).then(|| name.to_owned())
+}
+
+/// Whether a name has a number to call, in whatever digits: as people write a phone number, nothing but a
+/// letter ends it.
+fn could_be_called(name: &str) -> bool {
+    let (mut longest, mut run) = (0_usize, 0_usize);
+    for c in name.chars() {
+        if c.is_numeric() || is_numeral_of_words(c) {
+            run = run.saturating_add(1);
+            longest = longest.max(run);
+        } else if c.is_alphabetic() {
+            run = 0;
+        }
+    }
+    longest > DIGITS_IN_A_NOTICE
+}
+
+/// The letters that stand for a digit where a number is read out: Chinese and Japanese ones, and Korean ones.
+const fn is_numeral_of_words(c: char) -> bool {
+    matches!(
+        c,
+        '一' | '二'
+            | '三'
+            | '四'
+            | '五'
+            | '六'
+            | '七'
+            | '八'
+            | '九'
+            | '零'
+            | '壱'
+            | '壹'
+            | '弌'
+            | '弐'
+            | '貳'
+            | '贰'
+            | '参'
+            | '參'
+            | '叁'
+            | '弎'
+            | '肆'
+            | '伍'
+            | '陸'
+            | '陆'
+            | '漆'
+            | '柒'
+            | '捌'
+            | '玖'
+            | '幺'
+            | '両'
+            | '两'
+            | '공'
+            | '영'
+            | '일'
+            | '이'
+            | '삼'
+            | '사'
+            | '오'
+            | '육'
+            | '륙'
+            | '칠'
+            | '팔'
+            | '구'
+    )
 }
 
 #[cfg(test)]
@@ -266,6 +329,22 @@ mod tests {
         assert_eq!(shown("mail me@evil.example").as_deref(), Some("mail me evil example"));
         assert_eq!(shown("call 555 123 4567"), None);
         assert_eq!(shown("code 123456"), None);
+        for (called, number) in [
+            ("kanji", "電話〇九〇一二三四五六七八"),
+            ("formal kanji", "零玖零壱弐参肆伍陸漆捌"),
+            ("hangul", "공일공일이삼사오육칠팔"),
+            ("full width", "０９０−１２３４−５６７８"),
+            ("in brackets", "(090)(1234)+5678"),
+            ("in circles", "①②③④⑤⑥⑦"),
+            ("in an ideograph's circle", "㊀㊁㊂㊃㊄㊅"),
+            ("mixed", "０九0 一２3四"),
+            ("Arabic", "٠٩٠١٢٣٤٥"),
+        ] {
+            assert_eq!(shown(number), None, "{called}");
+        }
+        for name in ["三四郎の電話", "이삼이의 전화", "五十嵐 一二三", "Galaxy S24 512"] {
+            assert_eq!(shown(name).as_deref(), Some(name));
+        }
         assert_eq!(shown("<b>{code}</b>").as_deref(), Some("b code b"));
         assert_eq!(shown("://"), None);
         assert_eq!(device_name(&"x".repeat(100)).map(|name| name.len()), Some(40));

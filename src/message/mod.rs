@@ -201,7 +201,7 @@ fn bind(template: &str, code: &str, host: Option<&str>) -> Zeroizing<String> {
 
 fn shown_device(kind: &NoticeKind) -> Option<String> {
     match kind {
-        NoticeKind::DeviceTrusted { label, .. } => check::device_name(label.as_str()),
+        NoticeKind::DeviceTrusted { label, .. } if !label.is_unnamed() => check::device_name(label.as_str()),
         _ => None,
     }
 }

@@ -39,7 +39,7 @@ async fn every_use_is_an_event_with_its_reason() {
 
 /// I-33: the reason ends in a log.
 #[tokio::test]
-async fn a_reason_is_short_and_printable() {
+async fn a_reason_is_short_and_visible() {
     let world = World::off();
     for bad in ["", "two\nlines", "bell\u{7}", "\u{202E}", &"x".repeat(201)] {
         assert!(world.flow.operator(bad).is_err());

@@ -9,7 +9,8 @@ use crate::contact::{Method, PhoneNumber};
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
 use crate::grant::{Basis, Grant, SavedGrant};
-use crate::ids::{DeviceId, DeviceLabel, LoginId, Version};
+use crate::ids::{DeviceId, LoginId, Version};
+use crate::label::DeviceLabel;
 use crate::machine::{
     Attempt, Case, Decision, Need, Next, Refill, SetupTarget, StartedSetup, TokenKind, TokenSecret, TrustRequest, Via,
     read_backup_code, refuse_account, write_token,
@@ -321,7 +322,7 @@ impl Focus {
             Step::Code { slot, typed, trust, .. } => {
                 let typed = self.typed(world, slot, typed).unwrap();
                 let trust = trust.then(|| TrustRequest {
-                    label: DeviceLabel::new("laptop").unwrap(),
+                    label: DeviceLabel::new("laptop"),
                     limits: self.rules.limits.devices.unwrap(),
                     earlier: None,
                 });

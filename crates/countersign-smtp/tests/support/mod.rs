@@ -59,7 +59,7 @@ pub fn notice_to(address: &str, language: &str) -> Notice {
         tenant: TenantId::new("acme").unwrap(),
         user: UserId::new("alice").unwrap(),
         destination: Destination::Email(email(address)),
-        kind: NoticeKind::DeviceTrusted { label: DeviceLabel::new("花子のiPhone <b>").unwrap(), dropped: None },
+        kind: NoticeKind::DeviceTrusted { label: DeviceLabel::new("花子のiPhone <b>"), dropped: None },
         at: OffsetDateTime::from_unix_timestamp(1_795_514_400).unwrap(),
         language: Some(Language::new(language).unwrap()),
         held_back: 0,
