@@ -125,6 +125,7 @@ async fn no_step_of_any_page_prints_a_secret() {
             "login_cancelled",
             "login_completed",
             "method_changed",
+            "password_confirmed",
             "password_rehashed",
             "purge_finished",
             "records_swept",

@@ -140,7 +140,7 @@ pub(super) enum Came {
 }
 
 /// Every operation, and what it comes to on a fresh stage.
-pub(super) const OPERATIONS: [(&str, Came); 42] = [
+pub(super) const OPERATIONS: [(&str, Came); 46] = [
     ("begin", Came::Asked),
     ("begin with a wrong password", Came::Refused("invalid_credentials")),
     ("begin with an unknown name", Came::Refused("invalid_credentials")),
@@ -183,6 +183,10 @@ pub(super) const OPERATIONS: [(&str, Came); 42] = [
     ("operator gives a long reason", Came::Refused("invalid_operator_reason")),
     ("purge", Came::Done),
     ("sweep", Came::Done),
+    ("check the password", Came::Done),
+    ("check a wrong password", Came::Refused("wrong_password")),
+    ("hash a password", Came::Done),
+    ("hash what is no password", Came::Refused("invalid_password")),
 ];
 
 impl Stage {
@@ -317,6 +321,12 @@ impl Stage {
         let account = flow.account(&acme, &grant);
         let token = SetupToken::new(&*self.setup_token);
         match operation {
+            "check the password" => self.note_refusal(&flow.check_password(&acme, &grant, &CANARY.into()).await),
+            "check a wrong password" => self.note_refusal(&flow.check_password(&acme, &grant, &TYPED.into()).await),
+            "hash a password" => self.note_refusal(&flow.hash_password(&acme, &CANARY.into()).await),
+            "hash what is no password" => {
+                self.note_refusal(&flow.hash_password(&acme, &TYPED.repeat(300).into()).await)
+            }
             "revalidate" => self.note_fault(&flow.revalidate(&acme, &grant, Channel::Web).await),
             "overview" => {
                 let overview = account.overview().await;

@@ -106,7 +106,7 @@ pub enum Does {
 }
 
 /// Every operation, by number.
-pub const OPERATIONS: [(&str, Does); 39] = [
+pub const OPERATIONS: [(&str, Does); 42] = [
     ("begin", Does::Clears),
     ("begin with a wrong password", Does::Nothing),
     ("begin in a tenant that does not use it", Does::LetsIn),
@@ -146,6 +146,9 @@ pub const OPERATIONS: [(&str, Does); 39] = [
     ("switch off", Does::SwitchesOff),
     ("purge", Does::SwitchesOff),
     ("sweep", Does::Nothing),
+    ("check the password", Does::Clears),
+    ("check a wrong password", Does::Nothing),
+    ("hash a password", Does::Nothing),
 ];
 
 pub async fn operate(stage: &Stage, number: usize) -> Came {
@@ -212,6 +215,12 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
             flow.purge(acme, 100).await.map_or(Came::Fault, |_| Came::SomethingElse)
         }
         38 => flow.sweep(acme, None, 100).await.map_or(Came::Fault, |_| Came::SomethingElse),
+        39 => other(&flow.check_password(acme, &stage.grant, &right).await),
+        40 => match flow.check_password(acme, &stage.grant, &wrong).await {
+            Err(Refused::Denied(denied)) if denied.reason() == countersign::Reason::WrongPassword => Came::SomethingElse,
+            answer => other(&answer),
+        },
+        41 => other(&flow.hash_password(acme, &right).await),
         _ => {
             world.change(&world.bob, |user| {
                 user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}")));
