@@ -106,7 +106,7 @@ impl EmailAddress {
         }
         let (local, domain) = text.split_once('@').ok_or(invalid(Problem::Malformed))?;
         let local = local_as_sent(local).map_err(invalid)?;
-        let domain_octets = domain::octets(domain).map_err(invalid)?;
+        let domain_octets = domain::as_sent(domain).map_err(invalid)?.len();
         if local.len().saturating_add(1).saturating_add(domain_octets) > ADDRESS_OCTETS {
             return Err(invalid(Problem::TooLong(ADDRESS_OCTETS)));
         }
@@ -121,6 +121,13 @@ impl EmailAddress {
     /// The address in clear, as it is sent but for the domain, which may need its ASCII form: for the sender.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The local part, and the domain in the form that all its spellings share: ASCII, in lower case.
+    pub(crate) fn parts(&self) -> (&str, Zeroizing<String>) {
+        let (local, domain) = self.0.split_once('@').unwrap_or_default();
+        // Whatever `new` takes has such a form.
+        (local, domain::as_sent(domain).unwrap_or_default())
     }
 
     /// The first character of the local part, unless that is all or half of it, and the domain: `a***@example.com`.

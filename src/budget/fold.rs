@@ -14,13 +14,13 @@ pub(super) fn folded(to: &Destination) -> Zeroizing<String> {
     }
 }
 
-/// Without case, without a tag, without what nobody sees.
+/// Without case, without a tag, without what nobody sees, and with the domain as it is sent.
 fn folded_address(address: &EmailAddress) -> Zeroizing<String> {
-    let text = Zeroizing::new(visible(address.expose()));
-    let (local, domain) = text.rsplit_once('@').unwrap_or((&text, ""));
+    let (local, domain) = address.parts();
+    let local = Zeroizing::new(visible(local));
     let local = local.trim_matches('"');
     let untagged = local.split('+').next().filter(|untagged| !untagged.is_empty()).unwrap_or(local);
-    Zeroizing::new(format!("{untagged}@{domain}"))
+    Zeroizing::new(format!("{untagged}@{}", *domain))
 }
 
 /// Compatibility forms, such as full-width letters, are one; so are upper and lower case.
@@ -83,11 +83,7 @@ mod tests {
         assert_eq!(address("ａlice@example.com"), "alice@example.com");
         assert_eq!(address("al\u{212a}@example.com"), "alk@example.com");
         for hidden in ['\u{ad}', '\u{200b}', '\u{2060}', '\u{3164}', '\u{e0041}', '\u{fe0f}'] {
-            assert_eq!(
-                visible(&format!("al{hidden}ice@ex{hidden}ample.com{hidden}")),
-                "alice@example.com",
-                "{hidden:?}"
-            );
+            assert_eq!(visible(&format!("al{hidden}ice{hidden}")), "alice", "{hidden:?}");
         }
         // What begins with a plus sign has no tag, or is nothing else.
         assert_eq!(address("+1@example.com"), "+1@example.com");
@@ -95,6 +91,30 @@ mod tests {
         for other in ["a.lice@example.com", "alice-1@example.com", "alice@mail.example.com", "alicé@example.com"] {
             assert_ne!(address(other), "alice@example.com", "{other}");
         }
+    }
+
+    /// `I-15`: a domain with and without `xn--`, in any case.
+    #[test]
+    fn an_address_has_its_domain_as_it_is_sent() {
+        for (key, spellings) in [
+            (
+                "user@xn--bcher-kva.example",
+                [
+                    "user@bücher.example",
+                    "User@BÜCHER.Example",
+                    "user@XN--BCHER-KVA.example",
+                    "user+1@xn--Bcher-kva.example",
+                ],
+            ),
+            ("花子@xn--r8jz45g.jp", ["花子@例え.jp", "花子@例え.JP", "花子@xn--r8jz45g.jp", "花子+x@Xn--R8jz45G.Jp"]),
+            ("a@xn--fa-hia.de", ["a@faß.de", "A@FAẞ.de", "a@xn--fa-hia.de", "a@xn--FA-HIA.DE"]),
+        ] {
+            for text in spellings {
+                assert_eq!(address(text), key, "{text}");
+            }
+        }
+        // Another mailbox: `ß` is sent as `ß`, and `ss` is another domain.
+        assert_eq!(address("a@fass.de"), "a@fass.de");
     }
 
     #[test]

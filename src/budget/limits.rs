@@ -132,13 +132,16 @@ impl SendLimits {
 
     /// Replaces the limits on one address or number, whoever it belongs to: two users with one number share them.
     ///
-    /// Spellings that reach one mailbox or phone share them too. Of an address, case, a tag (`alice+1@`), invisible characters and
-    /// compatibility forms such as full-width letters do not count. Of a number, zeros after the calling code do not count where
-    /// the country's plan has none there (`+44 0 7911`), nor does a trunk prefix such as Russia's 8 or Mexico's former 1.
+    /// Spellings that reach one mailbox or phone share them too. Of an address, case, a tag (`alice+1@`),
+    /// invisible characters and compatibility forms such as full-width letters do not count, and its domain
+    /// counts in the form in which it is sent: `bücher.example` and `xn--bcher-kva.example` are one. Of a
+    /// number, zeros after the calling code do not count where the country's plan has none there
+    /// (`+44 0 7911`), nor does a trunk prefix such as Russia's 8 or Mexico's former 1.
     ///
-    /// Not folded, since only the provider of the mailbox or the network knows: dots in the local part (Gmail ignores them), tags after
-    /// another sign (`alice-1@`), several names of one mail domain, aliases and forwarding, carrier selection codes, zeros where
-    /// numbers may begin with one (Italy), and several numbers of one phone.
+    /// Not folded, since only the provider of the mailbox or the network knows: dots in the local part (Gmail
+    /// ignores them), tags after another sign (`alice-1@`), several names of one mail domain, domains that
+    /// only older software takes for one (`faß.de` and `fass.de`), aliases and forwarding, carrier selection
+    /// codes, zeros where numbers may begin with one (Italy), and several numbers of one phone.
     pub fn per_destination(mut self, limits: impl Into<Vec<Limit>>) -> Self {
         self.destination.clear();
         limits.into().into_iter().for_each(|limit| add(&mut self.destination, limit));

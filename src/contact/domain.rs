@@ -1,10 +1,14 @@
-//! Domains of email addresses: which can be sent to, and how long they are as sent.
+//! Domains of email addresses: which can be sent to, and how they are sent.
 //!
 //! A domain is sent in its ASCII form (RFC 5890): each label that is not ASCII becomes `xn--` and its
-//! Punycode. This module measures that form without making it. It takes only labels that the mapping of
-//! UTS 46 leaves as they are but for their case, so that no mail goes to another spelling's owner.
+//! Punycode. This module makes that form, to measure it and to have one spelling for all. It takes only
+//! labels that the mapping of UTS 46 leaves as they are but for their case, so that no mail goes to another
+//! spelling's owner.
+
+use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization as _;
+use zeroize::Zeroizing;
 
 use crate::input::Problem;
 use crate::unicode::{is_capital, is_letter, is_mark, is_nonspacing_mark, is_visible};
@@ -14,33 +18,33 @@ const LABEL_OCTETS: usize = 63;
 /// The longest domain (RFC 1035, section 2.3.4: 255 with the octets that say the lengths).
 const DOMAIN_OCTETS: usize = 253;
 
-/// How many octets a domain has as it is sent.
-pub(super) fn octets(domain: &str) -> Result<usize, Problem> {
+/// The domain as it is sent, in lower case: one form for all its spellings, with and without `xn--`.
+pub(crate) fn as_sent(domain: &str) -> Result<Zeroizing<String>, Problem> {
     let right_to_left = domain.chars().any(is_right_to_left);
-    let mut octets = 0_usize;
-    for label in domain.split('.') {
+    let mut sent = Zeroizing::new(String::with_capacity(DOMAIN_OCTETS));
+    for (position, label) in domain.split('.').enumerate() {
         if right_to_left && !keeps_its_order(label) {
             return Err(Problem::Malformed);
         }
-        let length = label_octets(label)?;
-        if length > LABEL_OCTETS {
+        let label = label_as_sent(label)?;
+        if label.len() > LABEL_OCTETS {
             return Err(Problem::TooLong(LABEL_OCTETS));
         }
-        octets = octets.saturating_add(length).saturating_add(1);
+        sent.push_str(if position == 0 { "" } else { "." });
+        sent.push_str(&label);
     }
-    // The dots stand between the labels.
-    let octets = octets.saturating_sub(1);
-    if octets > DOMAIN_OCTETS { Err(Problem::TooLong(DOMAIN_OCTETS)) } else { Ok(octets) }
+    sent.make_ascii_lowercase();
+    if sent.len() > DOMAIN_OCTETS { Err(Problem::TooLong(DOMAIN_OCTETS)) } else { Ok(sent) }
 }
 
-fn label_octets(label: &str) -> Result<usize, Problem> {
+fn label_as_sent(label: &str) -> Result<Cow<'_, str>, Problem> {
     let ascii = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let well_formed = !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
     if !well_formed || !label.chars().all(|c| ascii(c) || !c.is_ascii()) {
         return Err(Problem::Malformed);
     }
     if label.is_ascii() {
-        return Ok(label.len());
+        return Ok(Cow::Borrowed(label));
     }
     let label: Vec<char> = label.chars().flat_map(lower).collect();
     let reserved = label.get(2..4) == Some(&['-', '-']);
@@ -49,8 +53,7 @@ fn label_octets(label: &str) -> Result<usize, Problem> {
     if reserved || decomposes || label.first().is_none_or(|c| is_mark(*c)) || !label.iter().all(sent) {
         return Err(Problem::Malformed);
     }
-    let length = punycode_octets(&label).and_then(|octets| octets.checked_add("xn--".len()));
-    length.ok_or(Problem::TooLong(LABEL_OCTETS))
+    punycode(&label).map(Cow::Owned).ok_or(Problem::TooLong(LABEL_OCTETS))
 }
 
 /// Lower case, except where that would turn a letter into an ASCII one, as it does the Kelvin sign.
@@ -101,11 +104,14 @@ const fn is_right_to_left(c: char) -> bool {
     )
 }
 
-/// How many characters the Punycode of a label has (RFC 3492, section 6.3). `None` if it is far too long.
-fn punycode_octets(label: &[char]) -> Option<usize> {
-    let basic = label.iter().filter(|c| c.is_ascii()).count();
-    let mut octets = if basic == 0 { 0 } else { basic.checked_add(1)? };
-    let mut handled = u32::try_from(basic).ok()?;
+/// `xn--` and the Punycode of a label (RFC 3492, section 6.3). `None` if it is far too long.
+fn punycode(label: &[char]) -> Option<String> {
+    let mut sent = String::from("xn--");
+    sent.extend(label.iter().filter(|c| c.is_ascii()));
+    let mut handled = u32::try_from(label.iter().filter(|c| c.is_ascii()).count()).ok()?;
+    if handled > 0 {
+        sent.push('-');
+    }
     let (mut n, mut delta, mut bias, mut first) = (0x80_u32, 0_u32, 72_u32, true);
     // The code points from the smallest on: each delta says how far it is to the next place.
     while let Some(next) = label.iter().map(|c| u32::from(*c)).filter(|c| *c >= n).min() {
@@ -114,7 +120,7 @@ fn punycode_octets(label: &[char]) -> Option<usize> {
             if c < next {
                 delta = delta.checked_add(1)?;
             } else if c == next {
-                octets = octets.checked_add(digits(delta, bias))?;
+                sent.extend(digits(delta, bias));
                 handled = handled.checked_add(1)?;
                 bias = adapted(delta, handled, first)?;
                 (delta, first) = (0, false);
@@ -122,7 +128,7 @@ fn punycode_octets(label: &[char]) -> Option<usize> {
         }
         (n, delta) = (next.checked_add(1)?, delta.checked_add(1)?);
     }
-    Some(octets)
+    Some(sent)
 }
 
 // The parameters of RFC 3492, section 5.
@@ -132,16 +138,24 @@ const T_MAX: u32 = 26;
 const SKEW: u32 = 38;
 const DAMP: u32 = 700;
 
-/// How many digits a delta takes (RFC 3492, section 6.3, the inner loop).
-fn digits(mut delta: u32, bias: u32) -> usize {
-    let mut digits = 1_usize;
+/// The digits of a delta (RFC 3492, section 6.3, the inner loop).
+fn digits(mut delta: u32, bias: u32) -> Vec<char> {
+    let mut digits = Vec::new();
     for k in (BASE..).step_by(36) {
         let threshold = k.saturating_sub(bias).clamp(T_MIN, T_MAX);
+        let base = BASE.saturating_sub(threshold);
         let Some(rest) = delta.checked_sub(threshold) else { break };
-        delta = rest.checked_div(BASE.saturating_sub(threshold)).unwrap_or_default();
-        digits = digits.saturating_add(1);
+        digits.push(rest.checked_rem(base).unwrap_or_default().saturating_add(threshold));
+        delta = rest.checked_div(base).unwrap_or_default();
     }
-    digits
+    digits.push(delta);
+    digits.into_iter().filter_map(digit).collect()
+}
+
+/// `a` to `z`, then `0` to `9`.
+fn digit(value: u32) -> Option<char> {
+    let letters = u32::from(b'z' - b'a').saturating_add(1);
+    char::from_digit(value.checked_sub(letters).unwrap_or(value.saturating_add(10)), BASE)
 }
 
 /// RFC 3492, section 6.1.
@@ -162,8 +176,12 @@ mod tests {
 
     use super::*;
 
+    fn octets(domain: &str) -> Result<usize, Problem> {
+        as_sent(domain).map(|sent| sent.len())
+    }
+
     /// The domain as a mail server gets it, if IDNA leaves it as it is but for its case.
-    fn as_sent(domain: &str) -> Option<String> {
+    fn by_idna(domain: &str) -> Option<String> {
         let ascii = idna::domain_to_ascii_strict(domain).ok()?;
         let (back, checked) = idna::domain_to_unicode(&ascii);
         checked.ok()?;
@@ -185,7 +203,7 @@ mod tests {
         }
         let label = |n| "あ".repeat(n);
         assert_eq!(octets(&label(57)), Ok(63));
-        assert_eq!(as_sent(&label(57)).unwrap().len(), 63);
+        assert_eq!(by_idna(&label(57)).unwrap().len(), 63);
         assert_eq!(octets(&label(58)), Err(Problem::TooLong(63)));
         assert_eq!(octets(&"a".repeat(63)), Ok(63));
         assert_eq!(octets(&"a".repeat(64)), Err(Problem::TooLong(63)));
@@ -194,8 +212,8 @@ mod tests {
         assert_eq!(octets(&format!("{long}.{}", "a".repeat(62))), Err(Problem::TooLong(253)));
     }
 
-    /// `I-33`: each character, alone and beside letters of both directions. What is accepted can be sent, and has
-    /// that length.
+    /// `I-33`, `I-15`: each character, alone and beside letters of both directions. What is accepted can be sent,
+    /// and in that form.
     #[test]
     fn whatever_is_accepted_can_be_sent() {
         let (mut accepted, mut only_sent) = (0_u32, Vec::new());
@@ -208,12 +226,14 @@ mod tests {
             for domain in
                 [format!("{c}.jp"), format!("a{c}b.jp"), format!("あ{c}.jp"), format!("א{c}ב.jp"), format!("{c}a.א")]
             {
-                match octets(&domain) {
-                    Ok(octets) => {
+                match as_sent(&domain) {
+                    Ok(sent) => {
                         any = true;
-                        assert_eq!(as_sent(&domain).map(|ascii| ascii.len()), Some(octets), "{domain} {c:?}");
+                        assert_eq!(by_idna(&domain).as_ref(), Some(&*sent), "{domain} {c:?}");
+                        // The form that is sent is a spelling too, and has the same one.
+                        assert_eq!(as_sent(&sent), Ok(sent), "{domain} {c:?}");
                     }
-                    Err(_) => could |= as_sent(&domain).is_some(),
+                    Err(_) => could |= by_idna(&domain).is_some(),
                 }
             }
             accepted += u32::from(any);
@@ -229,13 +249,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_accepted_has_the_length_that_is_sent(
+        fn whatever_is_accepted_has_the_form_that_is_sent(
             domain in "([a-zA-Z0-9À-ɏа-я㐀-鿿ぁ-ヺー々가-힣ก-๛אבגדابتث０-９-]{1,20}\\.){1,3}[a-zあ-んא]{1,4}",
         ) {
-            if let Ok(octets) = octets(&domain) {
+            if let Ok(sent) = as_sent(&domain) {
                 // Labels in ASCII alone are sent as they are, whatever IDNA says of them.
                 if !domain.is_ascii() {
-                    prop_assert_eq!(as_sent(&domain).map(|ascii| ascii.len()), Some(octets));
+                    prop_assert_eq!(by_idna(&domain), Some(sent.to_string()));
                 }
             }
         }

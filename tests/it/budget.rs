@@ -199,6 +199,41 @@ async fn all_spellings_of_a_destination_share_its_limits() {
     assert_eq!(rig.outbox.last().to, email("Bob+home@example.com"));
 }
 
+/// I-15, attack 71: a domain and its ASCII form are one, in any case. Each spelling is tried after each other one.
+#[tokio::test]
+async fn all_spellings_of_a_domain_share_its_limits() {
+    let spellings = [
+        "user@bücher.example",
+        "User@BÜCHER.Example",
+        "user@xn--bcher-kva.example",
+        "user@XN--BCHER-KVA.EXAMPLE",
+        "user+x@xn--Bcher-Kva.example",
+    ];
+    for first in spellings {
+        for second in spellings {
+            let rig = rig(SendLimits::new().per_destination([Limit::new(1, HOUR)]));
+            assert_eq!(rig.send("acme", &email(first)).await, Ok(Accepted::Sent));
+            retry_after(rig.send("acme", &email(second)).await);
+            assert_eq!(
+                (rig.outbox.attempts(), rig.refused_by()),
+                (1, vec![LimitKind::Destination]),
+                "{first} {second}"
+            );
+            assert_eq!(rig.outbox.last().to, email(first), "it goes to the spelling that it is addressed to");
+            // Other mailboxes: another name, another domain, and one that only looks alike.
+            for other in ["other@bücher.example", "user@bucher.example", "user@xn--bcher-kva.test"] {
+                assert_eq!(rig.send("acme", &email(other)).await, Ok(Accepted::Sent), "{other}");
+            }
+        }
+    }
+    // Spellings that IDNA would map to one of these have no key, since they are no addresses.
+    for refused in
+        ["user@bu\u{308}cher.example", "user@bücher．example", "user@bücher。example", "user@ｂücher.example"]
+    {
+        assert!(EmailAddress::new(refused).is_err(), "{refused}");
+    }
+}
+
 /// I-15: a zero in a number does not get around the prefixes.
 #[tokio::test]
 async fn a_number_in_another_spelling_begins_as_it_does_in_its_own() {
