@@ -19,6 +19,7 @@ use crate::sender::{NoticeKind, Purpose, Reference};
 ///
 /// | setting | default |
 /// |---|---|
+/// | [`application`](Self::application) | the name that the builder was made with |
 /// | [`origin_host`](Self::origin_host) | none: a code by SMS is not bound to a web origin |
 /// | [`language`](Self::language) | English and Japanese |
 /// | [`default_language`](Self::default_language) | `en` |
@@ -92,6 +93,13 @@ impl MessagesBuilder {
             code_digits: 6,
             several_sms: false,
         }
+    }
+
+    /// Replaces the application's name, so that one configured builder can be cloned for each tenant
+    /// ([`TenantMessages`](super::TenantMessages)).
+    pub fn application(mut self, name: impl Into<String>) -> Self {
+        self.application = name.into();
+        self
     }
 
     /// The host of the web origin on which codes are entered, such as `login.example.com`: a code by SMS then ends with

@@ -16,12 +16,20 @@
 //! let messages = Messages::builder("Example").origin_host("login.example.com").build()?;
 //! # Ok::<(), countersign::message::MessagesError>(())
 //! ```
+//!
+//! # A name for each tenant
+//!
+//! Where each tenant has a name and a web origin of its own, give the sender a [`TenantMessages`], or any
+//! other [`MessageSource`]. One sender then serves all tenants: each message, its last line in an SMS and
+//! the name beside the sender's address come from the tenant of the message. A tenant without messages gets
+//! none, never those of another: the delivery fails for good, and its event says `tenant has no messages`.
 
 mod builder;
 mod check;
 mod english;
 mod japanese;
 mod segments;
+mod source;
 mod text;
 mod wording;
 
@@ -35,6 +43,7 @@ pub use self::check::BadText;
 pub use self::english::English;
 pub use self::japanese::Japanese;
 pub use self::segments::{Segments, SmsEncoding};
+pub use self::source::{MessageSource, NoMessages, TenantMessages, messages_of};
 pub use self::text::{EmailText, EmailWords, SmsText};
 pub use self::wording::{CODE, CodeFacts, NoticeFacts, Wording};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::message::{Messages, SmsText};
+use countersign::message::{MessageSource, SmsText, messages_of};
 use countersign::{Accepted, CodeMessage, CodeSender, Destination, MessageId, Notice, PhoneNumber, SendError};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -62,6 +62,8 @@ impl fmt::Debug for Sms<'_> {
 ///
 /// | what happened | error |
 /// |---|---|
+/// | the tenant has no messages | permanent |
+/// | its messages could not be looked up | transient |
 /// | not a phone number; refused: bad number, opted out, region, sender, credentials, balance; a redirect | permanent |
 /// | the provider says to slow down | throttled |
 /// | no connection to the provider | transient |
@@ -70,12 +72,18 @@ impl fmt::Debug for Sms<'_> {
 pub struct SmsSender {
     provider: Arc<dyn Provider>,
     http: Arc<dyn Http>,
-    messages: Arc<Messages>,
+    messages: Arc<dyn MessageSource>,
 }
 
 impl SmsSender {
-    /// A sender that writes as this provider wants it.
-    pub fn new(provider: impl Provider + 'static, http: impl Http + 'static, messages: Messages) -> Self {
+    /// A sender that writes as this provider wants it, with one [`Messages`](countersign::message::Messages)
+    /// for all tenants or with each tenant's own ([`TenantMessages`](countersign::message::TenantMessages)).
+    /// The number or name that a message comes from ([`Origin`]) is the provider's, and the same for all.
+    pub fn new(
+        provider: impl Provider + 'static,
+        http: impl Http + 'static,
+        messages: impl MessageSource + 'static,
+    ) -> Self {
         Self { provider: Arc::new(provider), http: Arc::new(http), messages: Arc::new(messages) }
     }
 
@@ -90,12 +98,14 @@ impl SmsSender {
 #[async_trait]
 impl CodeSender for SmsSender {
     async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
-        let (to, text) = (number(&message.destination)?, &self.messages.code_sms(message));
+        let to = number(&message.destination)?;
+        let text = &messages_of(&*self.messages, &message.tenant).await?.code_sms(message);
         self.send(Sms { to, text, valid_for: Some(message.valid_for), id: Some(message.id()) }).await
     }
 
     async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
-        let (to, text) = (number(&notice.destination)?, &self.messages.notice_sms(notice));
+        let to = number(&notice.destination)?;
+        let text = &messages_of(&*self.messages, &notice.tenant).await?.notice_sms(notice);
         self.send(Sms { to, text, valid_for: None, id: None }).await
     }
 }

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use countersign::{CodeSender, ManualClock};
+use countersign::message::{Messages, TenantMessages};
+use countersign::{CodeMessage, CodeSender, ManualClock, Notice, SendErrorKind, TenantId};
 use countersign_sms::{
-    AwsCredentials, Http, HttpError, HttpRequest, HttpResponse, Origin, Provider, SmsConfigError, SmsSecret, Sns,
-    Twilio,
+    AwsCredentials, Http, HttpError, HttpRequest, HttpResponse, Origin, Provider, SmsConfigError, SmsSecret, SmsSender,
+    Sns, Twilio, Vonage,
 };
 use support::*;
 
@@ -93,6 +94,51 @@ async fn vonage_gets_json_with_the_number_as_it_wants_it() {
     let reported = request(vonage("https://x.example").reports_to("https://app.example/sms").unwrap(), false).await;
     let body: serde_json::Value = serde_json::from_str(&reported.body).unwrap();
     assert_eq!(body["webhook_url"], "https://app.example/sms");
+}
+
+/// I-04, I-33: through one sender, each tenant's SMS has its own name and binds the code to its own origin. A
+/// tenant without messages gets none: no request is made, and the cause is what the operator sees.
+#[tokio::test]
+async fn each_tenants_sms_has_its_own_name_and_origin_and_no_other() {
+    let base = Messages::builder("Platform");
+    let of = |name: &str, host: &str| base.clone().application(name).origin_host(host).build().unwrap();
+    let tenant = |id: &str| TenantId::new(id).unwrap();
+    let messages = TenantMessages::new()
+        .tenant(tenant("acme"), of("Acme Books", "login.acme.example"))
+        .tenant(tenant("bolt"), of("Bolt Bank", "bolt.example.org"));
+    let spy = Spy::default();
+    let provider = Vonage::new("abcd1234", SmsSecret::new("vonage-secret"), Origin::name("Codes").unwrap()).unwrap();
+    let sender = SmsSender::new(provider, spy.clone(), messages);
+    let text = || {
+        let request = spy.0.lock().unwrap().take().unwrap();
+        serde_json::from_str::<serde_json::Value>(&request.body).unwrap()["text"].as_str().unwrap().to_owned()
+    };
+    for _ in 0..2 {
+        for (id, name, host, others) in [
+            ("acme", "Acme Books", "login.acme.example", ["Bolt", "bolt", "Platform"]),
+            ("bolt", "Bolt Bank", "bolt.example.org", ["Acme", "acme", "Platform"]),
+        ] {
+            let _ = sender.send_code(&CodeMessage { tenant: tenant(id), ..code() }).await;
+            let code = text();
+            assert!(code.contains(name) && code.ends_with(&format!("\n@{host} #{CODE}")), "{code}");
+            let _ = sender.notify(&Notice { tenant: tenant(id), ..notice() }).await;
+            let notice = text();
+            assert!(notice.contains(name), "{notice}");
+            let read = code + &notice;
+            assert!(!others.iter().any(|other| read.contains(other)), "{read}");
+        }
+    }
+    for id in ["other", "ACME"] {
+        let refused = [
+            sender.send_code(&CodeMessage { tenant: tenant(id), ..code() }).await.unwrap_err(),
+            sender.notify(&Notice { tenant: tenant(id), ..notice() }).await.unwrap_err(),
+        ];
+        for error in refused {
+            assert_eq!(error.kind(), SendErrorKind::Permanent);
+            assert_eq!(code().causes(&error).to_string(), "tenant has no messages");
+        }
+        assert!(spy.0.lock().unwrap().is_none(), "nothing was sent");
+    }
 }
 
 #[tokio::test]

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign::EmailAddress;
-use countersign::message::Messages;
-use lettre::message::Mailbox;
+use countersign::message::MessageSource;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -14,7 +13,7 @@ use crate::address::on_the_wire;
 use crate::auth::Credentials;
 use crate::dial::Tcp;
 use crate::pool::Pool;
-use crate::sender::SmtpSender;
+use crate::sender::{From, SmtpSender};
 use crate::session::{Security, Server};
 use crate::tls::{Roots, Tls};
 
@@ -72,7 +71,7 @@ pub enum ConfigError {
 /// | [`connections`](Self::connections) | 8 at once, kept open for the next message |
 /// | [`idle_after`](Self::idle_after) | a connection is not used again after 30 s without a message |
 /// | [`probe_timeout`](Self::probe_timeout) | an idle connection has 1 s to answer before a new one replaces it |
-/// | [`from_name`](Self::from_name) | the application's name |
+/// | [`from_name`](Self::from_name) | the application's name, tenant by tenant |
 /// | [`hello_name`](Self::hello_name) | this machine's name |
 #[must_use]
 pub struct SmtpBuilder {
@@ -152,7 +151,8 @@ impl SmtpBuilder {
         self
     }
 
-    /// The longest that one message may take, with waiting for a connection, connecting and logging in. The person waits for it.
+    /// The longest that one message may take, with looking up the tenant's messages, waiting for a connection,
+    /// connecting and logging in. The person waits for it.
     pub const fn time_budget(mut self, budget: Duration) -> Self {
         self.time_budget = budget;
         self
@@ -181,7 +181,7 @@ impl SmtpBuilder {
         self
     }
 
-    /// The name beside the sender's address.
+    /// The name beside the sender's address, for all tenants.
     pub fn from_name(mut self, name: impl Into<String>) -> Self {
         self.from_name = Some(name.into());
         self
@@ -193,12 +193,13 @@ impl SmtpBuilder {
         self
     }
 
-    /// Builds the sender. Nothing is connected yet.
+    /// Builds the sender, with one [`Messages`](countersign::message::Messages) for all tenants or with each
+    /// tenant's own ([`TenantMessages`](countersign::message::TenantMessages)). Nothing is connected yet.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] says what to change.
-    pub fn build(self, from: &EmailAddress, messages: Messages) -> Result<SmtpSender, ConfigError> {
+    pub fn build(self, from: &EmailAddress, messages: impl MessageSource + 'static) -> Result<SmtpSender, ConfigError> {
         let host_ok =
             !self.host.is_empty() && self.host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:".contains(&b));
         if !host_ok || !self.hello_name.as_deref().is_none_or(is_hello) {
@@ -217,8 +218,7 @@ impl SmtpBuilder {
             return Err(ConfigError::CredentialsWithoutTls);
         }
         let wire = on_the_wire(from).filter(|wire| !wire.needs_utf8).ok_or(ConfigError::From)?;
-        let name = self.from_name.clone().unwrap_or_else(|| messages.application().to_owned());
-        if name.chars().any(char::is_control) {
+        if self.from_name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
             return Err(ConfigError::From);
         }
         let security = match self.tls {
@@ -234,7 +234,8 @@ impl SmtpBuilder {
             hello: self.hello_name.or_else(this_machine),
         };
         let pool = Pool::new(server, self.connections, self.idle_after, self.probe_timeout);
-        Ok(SmtpSender::new(pool, Mailbox::new(Some(name), wire.address), Arc::new(messages), self.time_budget))
+        let from = From { address: wire.address, name: self.from_name };
+        Ok(SmtpSender::new(pool, from, Arc::new(messages), self.time_budget))
     }
 
     fn tls(&self) -> Result<Tls, ConfigError> {

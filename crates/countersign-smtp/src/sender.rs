@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::message::{EmailText, Messages};
-use countersign::{Accepted, CodeMessage, CodeSender, Destination, EmailAddress, Notice, SendError};
+use countersign::message::{EmailText, MessageSource, Messages, NoMessages, messages_of};
+use countersign::{Accepted, CodeMessage, CodeSender, Destination, EmailAddress, Notice, SendError, TenantId};
+use lettre::Address;
 use lettre::message::Mailbox;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::address::on_the_wire;
@@ -22,6 +23,8 @@ use crate::session::Outgoing;
 ///
 /// | what happened | error |
 /// |---|---|
+/// | the tenant has no messages | permanent |
+/// | its messages could not be looked up, or not within the time budget | transient |
 /// | no email address; an address that can't be written, or needs `SMTPUTF8`; a 5xx answer; no `STARTTLS`; login refused | permanent |
 /// | a 4xx answer; no connection; TLS or certificate not accepted; connection lost or silent before the text | transient |
 /// | all connections busy for the whole time budget | throttled |
@@ -34,9 +37,23 @@ use crate::session::Outgoing;
 #[derive(Clone)]
 pub struct SmtpSender {
     pool: Arc<Pool>,
-    from: Mailbox,
-    messages: Arc<Messages>,
+    from: From,
+    messages: Arc<dyn MessageSource>,
     time_budget: Duration,
+}
+
+/// The sender's address, and the name beside it: without one it is the application's, tenant by tenant.
+#[derive(Clone)]
+pub(crate) struct From {
+    pub(crate) address: Address,
+    pub(crate) name: Option<String>,
+}
+
+impl From {
+    fn mailbox(&self, messages: &Messages) -> Mailbox {
+        let name = self.name.as_deref().unwrap_or_else(|| messages.application());
+        Mailbox::new(Some(name.to_owned()), self.address.clone())
+    }
 }
 
 impl SmtpSender {
@@ -55,17 +72,25 @@ impl SmtpSender {
         SmtpBuilder::unencrypted(port)
     }
 
-    pub(crate) fn new(pool: Pool, from: Mailbox, messages: Arc<Messages>, time_budget: Duration) -> Self {
+    pub(crate) fn new(pool: Pool, from: From, messages: Arc<dyn MessageSource>, time_budget: Duration) -> Self {
         Self { pool: Arc::new(pool), from, messages, time_budget }
     }
 
-    async fn send(&self, to: &EmailAddress, text: &EmailText) -> Result<Accepted, SendError> {
-        // The deadline counts from here, so that composing is inside it.
+    async fn send(
+        &self,
+        tenant: &TenantId,
+        to: &Destination,
+        text: impl FnOnce(&Messages) -> EmailText + Send,
+    ) -> Result<Accepted, SendError> {
+        // The deadline counts from here, so that looking the messages up and composing are inside it.
         let now = Instant::now();
         let deadline = now.checked_add(self.time_budget).unwrap_or(now);
-        let to = on_the_wire(to).ok_or(SmtpFailure::new(Phase::Preparation, SmtpCause::Address))?;
-        let bytes = Zeroizing::new(compose(&self.from, &to, text)?);
-        let message = Outgoing { from: &self.from.email, to: &to, text: &bytes };
+        let to = on_the_wire(email(to)?).ok_or(SmtpFailure::new(Phase::Preparation, SmtpCause::Address))?;
+        let found = timeout_at(deadline, messages_of(&*self.messages, tenant)).await;
+        let messages = found.unwrap_or(Err(NoMessages::TimedOut))?;
+        let from = self.from.mailbox(&messages);
+        let bytes = Zeroizing::new(compose(&from, &to, &text(&messages))?);
+        let message = Outgoing { from: &from.email, to: &to, text: &bytes };
         self.pool.send(&message, deadline).await?;
         Ok(Accepted::Sent)
     }
@@ -74,13 +99,11 @@ impl SmtpSender {
 #[async_trait]
 impl CodeSender for SmtpSender {
     async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
-        let to = email(&message.destination)?;
-        self.send(to, &self.messages.code_email(message)).await
+        self.send(&message.tenant, &message.destination, |messages| messages.code_email(message)).await
     }
 
     async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
-        let to = email(&notice.destination)?;
-        self.send(to, &self.messages.notice_email(notice)).await
+        self.send(&notice.tenant, &notice.destination, |messages| messages.notice_email(notice)).await
     }
 }
 
