@@ -3,6 +3,7 @@
 use super::text::{Block, EmailWords};
 use super::wording::CODE;
 use crate::input::is_unprintable;
+use crate::unicode::is_visible;
 
 /// What is wrong with a name or a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -11,10 +12,11 @@ pub enum BadText {
     /// There is none.
     #[error("is empty")]
     Empty,
-    /// It is longer than this many bytes.
-    #[error("is longer than {0} bytes")]
+    /// It is longer than this many characters.
+    #[error("is longer than {0} characters")]
     TooLong(usize),
-    /// It has a line break, another control character, or a mark that changes the direction of text.
+    /// It has a line break, another control character, or a mark that changes the direction of text; a name, also a
+    /// character that a reader can't see.
     #[error("has a line break or another character that is not allowed in it")]
     ForbiddenCharacter,
     /// It begins or ends with a space.
@@ -46,8 +48,33 @@ const DIGITS_IN_A_NOTICE: usize = 5;
 
 /// The application's name stands in headers, in the one SMS and beside the code.
 pub(super) fn name(text: &str) -> Result<(), BadText> {
-    one_line(text, 80)?;
+    check_shown_name(text)?;
     words(text, DIGITS_BESIDE_A_CODE)
+}
+
+/// Checks a name that people see beside a message, such as the one beside a sender's address: 1 to 80
+/// characters that a reader can see, or spaces, none of them first or last.
+///
+/// An application's name is checked so by [`MessagesBuilder::build`](super::MessagesBuilder::build), and for
+/// links and numbers too.
+///
+/// # Errors
+///
+/// [`BadText`]: [`Empty`](BadText::Empty) also for spaces alone, and
+/// [`ForbiddenCharacter`](BadText::ForbiddenCharacter) for controls, invisible characters (`U+200B`, variation
+/// selectors), marks that change the direction of text, and what is unassigned or for private use.
+///
+/// ```
+/// use countersign::message::{BadText, check_shown_name};
+///
+/// assert_eq!(check_shown_name("Example Security"), Ok(()));
+/// assert_eq!(check_shown_name("Example\u{200b}"), Err(BadText::ForbiddenCharacter));
+/// ```
+pub fn check_shown_name(name: &str) -> Result<(), BadText> {
+    one_line(name, 80)?;
+    // The ideographic space is the ordinary one in Japanese names.
+    let shown = |c| matches!(c, ' ' | '\u{3000}') || is_visible(c);
+    if name.chars().all(shown) { Ok(()) } else { Err(BadText::ForbiddenCharacter) }
 }
 
 pub(super) fn code_email(words: &EmailWords) -> Result<(), BadText> {
@@ -104,7 +131,7 @@ fn lines(text: &str, most: usize) -> Result<(), BadText> {
     if text.trim().is_empty() {
         return Err(BadText::Empty);
     }
-    if text.len() > most {
+    if text.chars().count() > most {
         return Err(BadText::TooLong(most));
     }
     if text.chars().any(|c| c != '\n' && is_unprintable(c)) {
@@ -287,7 +314,68 @@ mod tests {
         ] {
             assert_eq!(name(bad), Err(why), "{bad:?}");
         }
-        assert_eq!(name(&"x".repeat(81)), Err(BadText::TooLong(80)));
+        for long in ["x", "会", "é", "𠮷"] {
+            assert_eq!(name(&long.repeat(80)), Ok(()), "{long}");
+            assert_eq!(name(&long.repeat(81)), Err(BadText::TooLong(80)), "{long}");
+        }
+    }
+
+    /// `I-33`: no name looks like another one, or like none.
+    #[test]
+    fn names_with_characters_that_nobody_sees_are_refused() {
+        for good in ["株式会社　例", "Café", "نمونه", "Exa-mple ☕", "🐟"] {
+            assert_eq!((check_shown_name(good), name(good)), (Ok(()), Ok(())), "{good:?}");
+        }
+        for hidden in [
+            '\u{ad}',
+            '\u{34f}',
+            '\u{115f}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{2060}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{e0041}',
+            '\u{e000}',
+            '\u{f8ff}',
+            '\u{f0000}',
+            '\u{fdd0}',
+            '\u{fffe}',
+            '\u{10ffff}',
+            '\u{378}',
+            '\u{fffd}',
+            '\u{fffc}',
+            '\u{200e}',
+            '\u{202e}',
+            '\u{2066}',
+            '\u{61c}',
+            '\u{2028}',
+            '\u{a0}',
+            '\u{2003}',
+            '\0',
+            '\t',
+            '\n',
+            '\r',
+            '\u{7f}',
+            '\u{85}',
+        ] {
+            let bad = format!("Exam{hidden}ple");
+            assert_eq!(check_shown_name(&bad), Err(BadText::ForbiddenCharacter), "{hidden:?}");
+            assert_eq!(name(&bad), Err(BadText::ForbiddenCharacter), "{hidden:?}");
+            for bad in [format!("Example{hidden}"), format!("{hidden}Example"), hidden.to_string()] {
+                assert!(name(&bad).is_err() && check_shown_name(&bad).is_err(), "{hidden:?}");
+            }
+        }
+        for blank in ["", " ", "\u{3000}", " \u{3000} "] {
+            assert_eq!(check_shown_name(blank), Err(BadText::Empty), "{blank:?}");
+        }
+        for untrimmed in [" x", "x ", "\u{3000}x"] {
+            assert_eq!(check_shown_name(untrimmed), Err(BadText::Untrimmed), "{untrimmed:?}");
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use self::builder::{MessagesBuilder, MessagesError, Part};
-pub use self::check::BadText;
+pub use self::check::{BadText, check_shown_name};
 pub use self::english::English;
 pub use self::japanese::Japanese;
 pub use self::segments::{Segments, SmsEncoding};
@@ -70,7 +70,8 @@ struct Spoken {
 }
 
 impl Messages {
-    /// Starts with the name of the application as people know it: up to 80 bytes, one line, no link, no number over three digits.
+    /// Starts with the name of the application as people know it: up to 80 characters, all of them visible or
+    /// spaces, no link, no number over three digits.
     pub fn builder(application: impl Into<String>) -> MessagesBuilder {
         MessagesBuilder::new(application.into())
     }
@@ -195,7 +196,9 @@ const ENGLISH: &str = "en";
 /// Puts the code into the text, and the line below it that binds it to the web origin. Written once, so that no copy of the code is left
 /// behind by a text that grows.
 fn bind(template: &str, code: &str, host: Option<&str>) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(2048));
+    let host_line = host.map_or(0, |host| host.len().saturating_add(code.len()).saturating_add("\n@ #".len()));
+    let room = template.len().saturating_add(code.len()).saturating_add(host_line);
+    let mut text = Zeroizing::new(String::with_capacity(room));
     let (before, after) = template.split_once(CODE).unwrap_or((template, ""));
     for part in [before, code, after] {
         text.push_str(part);

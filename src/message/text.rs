@@ -97,10 +97,25 @@ impl EmailWords {
         self
     }
 
+    /// How many bytes text and HTML have at most: a text that grows leaves a copy of the code behind.
+    fn room(&self, language: &str, code: &str) -> (usize, usize) {
+        let lengths = self.blocks.iter().map(|block| match block {
+            Block::Paragraph(paragraph) => paragraph.len(),
+            Block::Code => code.len(),
+        });
+        let words: usize = lengths.sum();
+        // Line breaks, and the tags around each block and around all.
+        let around = |each: usize| self.blocks.len().saturating_mul(each);
+        let escaped = words.saturating_add(self.subject.len()).saturating_add(language.len());
+        let html = escaped.saturating_mul(LONGEST_ESCAPE).saturating_add(around(100)).saturating_add(300);
+        (words.saturating_add(around(2)), html)
+    }
+
     /// Puts the code in.
     pub(super) fn render(&self, language: &str, code: &str) -> EmailText {
-        let mut text = Zeroizing::new(String::with_capacity(1024));
-        let mut html = Zeroizing::new(String::with_capacity(2048));
+        let (text_room, html_room) = self.room(language, code);
+        let mut text = Zeroizing::new(String::with_capacity(text_room));
+        let mut html = Zeroizing::new(String::with_capacity(html_room));
         html.push_str("<!DOCTYPE html>\n<html lang=\"");
         escape(language, &mut html);
         html.push_str(
@@ -132,6 +147,9 @@ impl EmailWords {
     }
 }
 
+/// How many bytes [`escape`] makes of one, at most.
+const LONGEST_ESCAPE: usize = "&quot;".len();
+
 fn escape(text: &str, html: &mut String) {
     for c in text.chars() {
         match c {
@@ -141,6 +159,27 @@ fn escape(text: &str, html: &mut String) {
             '"' => html.push_str("&quot;"),
             '\'' => html.push_str("&#39;"),
             c => html.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `I-22`: a text that grew would leave a copy of the code where it was.
+    #[test]
+    fn no_text_grows_while_the_code_is_put_in() {
+        for paragraph in ["x", "\"", "会", "<&>'\""] {
+            for (count, length) in [(0, 0), (1, 1), (1, 4000), (30, 1), (30, 100)] {
+                let mut words = EmailWords::new(paragraph.repeat(80)).code();
+                for _ in 0..count {
+                    words = words.paragraph(paragraph.repeat(length));
+                }
+                let (text, html) = words.room("zh-Hant-TW", "836194");
+                let email = words.render("zh-Hant-TW", "836194");
+                assert!(email.text.len() <= text && email.html.len() <= html, "{count} {length} {paragraph}");
+            }
         }
     }
 }

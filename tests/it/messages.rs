@@ -380,6 +380,13 @@ fn a_wording_that_misleads_later_is_replaced_by_english() {
 fn names_and_hosts_that_would_mislead_are_refused() {
     let refused = |name: &str| Messages::builder(name).build().unwrap_err();
     assert_eq!(refused("Exam\nple"), MessagesError::Application(BadText::ForbiddenCharacter));
+    for hidden in ["Exam\u{200b}ple", "Example\u{ad}", "\u{3164}", "Example\u{e0041}", "Example\u{fdd0}", "\u{e000}"] {
+        assert_eq!(refused(hidden), MessagesError::Application(BadText::ForbiddenCharacter), "{hidden:?}");
+    }
+    assert_eq!(refused(&"会".repeat(81)), MessagesError::Application(BadText::TooLong(80)));
+    let long = Messages::builder("会".repeat(80)).origin_host("login.example.com").allow_several_sms().build().unwrap();
+    let sms = long.code_sms(&code("123456", Purpose::Login, None));
+    assert!(sms.expose().ends_with("@login.example.com #123456") && sms.expose().contains(&"会".repeat(80)));
     assert_eq!(refused("Bank 123456"), MessagesError::Application(BadText::Number));
     assert_eq!(refused("Example@home"), MessagesError::Application(BadText::Sigil));
     for host in ["https://example.com", "example.com/login", "Example.com", "exa mple.com", "例え.jp", "example.com\n"]

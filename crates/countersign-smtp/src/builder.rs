@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign::EmailAddress;
-use countersign::message::MessageSource;
+use countersign::message::{BadText, MessageSource, check_shown_name};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -47,6 +47,9 @@ pub enum ConfigError {
     /// The sender's address must be ASCII, apart from its domain.
     #[error("sender address can not be written in ascii")]
     From,
+    /// The name beside the sender's address.
+    #[error("sender name {0}")]
+    FromName(BadText),
     /// Credentials without TLS.
     #[error("credentials need tls")]
     CredentialsWithoutTls,
@@ -181,7 +184,8 @@ impl SmtpBuilder {
         self
     }
 
-    /// The name beside the sender's address, for all tenants.
+    /// The name beside the sender's address, for all tenants: 1 to 80 characters that a reader can see, or
+    /// spaces, none of them first or last.
     pub fn from_name(mut self, name: impl Into<String>) -> Self {
         self.from_name = Some(name.into());
         self
@@ -218,9 +222,7 @@ impl SmtpBuilder {
             return Err(ConfigError::CredentialsWithoutTls);
         }
         let wire = on_the_wire(from).filter(|wire| !wire.needs_utf8).ok_or(ConfigError::From)?;
-        if self.from_name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
-            return Err(ConfigError::From);
-        }
+        self.from_name.as_deref().map_or(Ok(()), check_shown_name).map_err(ConfigError::FromName)?;
         let security = match self.tls {
             When::FromTheStart => Security::Wrapped(self.tls()?),
             When::Upgraded => Security::StartTls(self.tls()?),

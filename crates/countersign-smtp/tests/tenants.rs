@@ -6,9 +6,9 @@ mod support;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::message::{MessageSource, Messages, TenantMessages};
+use countersign::message::{BadText, MessageSource, Messages, TenantMessages};
 use countersign::{Accepted, CodeMessage, CodeSender, Fault, Notice, SendError, SendErrorKind, TenantId};
-use countersign_smtp::{SmtpBuilder, SmtpSender};
+use countersign_smtp::{ConfigError, SmtpBuilder, SmtpSender};
 use support::loopback::{Loopback, Mode};
 use support::play::Play;
 use support::*;
@@ -85,6 +85,44 @@ async fn a_name_that_is_set_stands_in_the_mail_of_every_tenant() {
         assert!(mail.contains("From: \"Platform Security\" <no-reply@example.com>\r\n"), "{mail}");
         assert!(mail.contains(own), "{mail}");
     }
+}
+
+/// I-33: a name that nobody sees, or that looks like another one, is no name to send under.
+#[test]
+fn a_name_that_can_not_be_read_is_refused() {
+    let built = |name: &str| {
+        let builder = SmtpSender::dangerously_unencrypted_on_loopback(1025).from_name(name);
+        builder.build(&email("no-reply@example.com"), two_tenants()).map(|_| ())
+    };
+    for good in ["Example", "Booking.com", "Tom & \"Jerry\", <Ltd>", "株式会社　例", "Bank 1234"] {
+        assert_eq!(built(good), Ok(()), "{good}");
+    }
+    assert_eq!(built(&"会".repeat(80)), Ok(()), "characters count, not bytes");
+    for (bad, problem) in [
+        ("", BadText::Empty),
+        ("  ", BadText::Empty),
+        ("\u{3000}", BadText::Empty),
+        (" Example", BadText::Untrimmed),
+        ("Example ", BadText::Untrimmed),
+        ("Exam\nple", BadText::ForbiddenCharacter),
+        ("Exam\r\nBcc: x", BadText::ForbiddenCharacter),
+        ("Exam\tple", BadText::ForbiddenCharacter),
+        ("Exam\0ple", BadText::ForbiddenCharacter),
+        ("Exam\u{2028}ple", BadText::ForbiddenCharacter),
+        ("Exam\u{202e}ple", BadText::ForbiddenCharacter),
+        ("Exam\u{200e}ple", BadText::ForbiddenCharacter),
+        ("Exam\u{200b}ple", BadText::ForbiddenCharacter),
+        ("Exam\u{ad}ple", BadText::ForbiddenCharacter),
+        ("\u{3164}", BadText::ForbiddenCharacter),
+        ("\u{200b}\u{200b}", BadText::ForbiddenCharacter),
+        ("Example\u{e0041}", BadText::ForbiddenCharacter),
+        ("Example\u{fdd0}", BadText::ForbiddenCharacter),
+        ("Example\u{f8ff}", BadText::ForbiddenCharacter),
+    ] {
+        assert_eq!(built(bad), Err(ConfigError::FromName(problem)), "{bad:?}");
+    }
+    assert_eq!(built(&"x".repeat(81)), Err(ConfigError::FromName(BadText::TooLong(80))));
+    assert_eq!(built("").unwrap_err().to_string(), "sender name is empty");
 }
 
 #[track_caller]
