@@ -13,8 +13,10 @@ use crate::error::{Error, Fault};
 ///
 /// # Contract
 ///
-/// All nodes that share a store MUST agree to within a few seconds. A clock that runs ahead shortens codes and locks, a clock that
-/// runs behind prolongs them; one that goes backwards by more than five seconds ends the logins that are under way (`I-08`).
+/// All nodes that share a store MUST agree to within
+/// [`clock_tolerance`](crate::LoginFlowBuilder::clock_tolerance). A clock that runs ahead shortens codes
+/// and locks, a clock that runs behind prolongs them; one that goes backwards by more than the tolerance
+/// ends the pending logins (`I-08`).
 /// `now` is called once a step, and MUST NOT block.
 pub trait Clock: Send + Sync {
     /// The time now.

@@ -1,3 +1,6 @@
+// Of two definitions of a link the first one counts: these lead to pages of the documentation, those of
+// the README to files of the repository.
+#![doc = include_str!("manual/links.md")]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 

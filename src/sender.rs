@@ -266,8 +266,7 @@ pub enum NoticeKind {
         /// The device that is no longer trusted, because there are only so many.
         dropped: Option<DeviceLabel>,
     },
-    /// Too many wrong codes or backup codes were entered, after the right password. Locks of backup codes, which last a minute, are told the
-    /// first, second, fourth, eighth and so on time (`I-15`).
+    /// Too many wrong codes were entered, after the right password.
     Locked {
         /// When codes are accepted again. `None`: not before an administrator resets the user.
         until: Option<OffsetDateTime>,

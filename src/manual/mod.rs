@@ -1,7 +1,36 @@
 //! The manual: how the pieces work together. Documentation only, no code.
 //!
-//! - [`login`]: a login step by step, and what a page shows at each.
-//! - [`storage`]: what is saved, in which form, and what a copy of it is worth.
+//! Start with [`host_checklist`]. Then, by question:
+//!
+//! - [`login`]: what does each page show, and what does each refusal mean?
+//! - [`settings`]: what are the defaults, the bounds and the arithmetic behind them?
+//! - [`storage`]: what is saved, in which form, and what is a copy of it worth?
+//! - [`operating`]: what do I watch, and how do I help a user who lost a phone?
+//! - [`testing`]: how do I test my login page?
 
-pub mod login;
-pub mod storage;
+// In the repository the links of these pages lead to its files. `links.md` comes first and leads them
+// to the documentation instead: of two definitions of a link, the first one counts.
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("host_checklist.md")]
+pub mod host_checklist {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("login.md")]
+pub mod login {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("settings.md")]
+pub mod settings {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("storage.md")]
+pub mod storage {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("operating.md")]
+pub mod operating {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("testing.md")]
+pub mod testing {}
