@@ -1,4 +1,5 @@
-//! What the documents say of the tests: that they are there, and that none of the catalogue is left out.
+//! What can be checked of the documents: the tests that they name exist, no attack of the catalogue is
+//! left out, links lead somewhere, and pages stay short and readable.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::collections::BTreeSet;
@@ -48,7 +49,7 @@ fn missing(document: &str) -> Vec<String> {
 
 #[test]
 fn every_test_that_a_document_names_is_there() {
-    for (path, at_least) in [("SECURITY.md", 45), ("docs/standards.md", 90)] {
+    for (path, at_least) in [("docs/attacks.md", 70), ("docs/standards.md", 90)] {
         let document = read(path).unwrap();
         assert_eq!(missing(&document), Vec::<String>::new(), "{path}");
         assert!(named_in(&document).len() >= at_least, "{path}: {}", named_in(&document).len());
@@ -59,19 +60,33 @@ fn every_test_that_a_document_names_is_there() {
     assert_eq!(missing(invented), found);
 }
 
-/// The numbers of the catalogue, as SECURITY.md has them: some were given up, and stay unused.
-const CLASSES: [u32; 53] = [
+/// The numbers of the catalogue, as docs/attacks.md has them: some were given up, and stay unused.
+const CLASSES: [u32; 58] = [
     1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 18, 19, 20, 21, 23, 25, 26, 29, 30, 32, 33, 34, 35, 36, 38, 40, 42, 43,
-    44, 45, 46, 47, 48, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 60, 62, 63, 65, 66, 69, 71,
+    44, 45, 46, 47, 48, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 60, 62, 63, 65, 66, 67, 68, 69, 70, 71, 72, 73,
 ];
+
+/// Classes whose test is not among those of `tests/it/attacks`.
+const TESTED_ELSEWHERE: [u32; 5] = [67, 68, 70, 72, 73];
+
+/// Out of reach of any one-time code.
+const OUT_OF_REACH: u32 = 63;
 
 #[test]
 fn every_class_of_attack_has_its_row_and_every_test_of_the_catalogue_is_in_one() {
-    let security = read("SECURITY.md").unwrap();
-    let rows: Vec<u32> =
-        security.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok()).collect();
+    let attacks = read("docs/attacks.md").unwrap();
+    let row = |line: &str| line.strip_prefix("| ")?.split(' ').next()?.parse::<u32>().ok();
+    let rows: Vec<u32> = attacks.lines().filter_map(row).collect();
     assert_eq!(rows, CLASSES);
-    let named = named_in(&security);
+    let mut in_catalogue = 0;
+    for (line, class) in attacks.lines().filter_map(|line| Some((line, row(line)?))) {
+        let tests = named_in(line);
+        assert_eq!(tests.len(), usize::from(class != OUT_OF_REACH), "{line}");
+        let elsewhere = tests.iter().all(|(file, _)| !file.starts_with("tests/it/attacks/"));
+        assert_eq!(elsewhere, class == OUT_OF_REACH || TESTED_ELSEWHERE.contains(&class), "{line}");
+        in_catalogue += usize::from(!elsewhere);
+    }
+    let named = named_in(&attacks);
     let mut tests = 0;
     for module in ["guessing", "codes", "binding", "bypass", "lifecycle", "disclosure", "robustness"] {
         let path = format!("tests/it/attacks/{module}.rs");
@@ -80,7 +95,7 @@ fn every_class_of_attack_has_its_row_and_every_test_of_the_catalogue_is_in_one()
             tests += 1;
         }
     }
-    assert_eq!(tests, CLASSES.len() - 1, "63 is out of reach of any code");
+    assert_eq!(tests, in_catalogue);
 }
 
 /// Email is no second factor under NIST SP 800-63B-4, and SMS a restricted one: the front page says so and claims nothing.
@@ -96,6 +111,133 @@ fn the_front_page_claims_no_standard() {
         for (at, _) in lower.match_indices("aal2") {
             let before = &lower[at.saturating_sub(80)..at];
             assert!(before.contains("not"), "{path}: {before}aal2");
+        }
+    }
+}
+
+/// The documents that a reader meets first have an end.
+#[test]
+fn the_front_documents_are_short() {
+    for (path, kilobytes) in [("ARCHITECTURE.md", 8), ("SECURITY.md", 10)] {
+        let bytes = read(path).unwrap().len();
+        assert!(bytes <= kilobytes * 1024, "{path} has {bytes} bytes, and at most {kilobytes} KB");
+    }
+}
+
+/// Documents that people read, and not tables of results.
+const PAGES: [&str; 11] = [
+    "ARCHITECTURE.md",
+    "SECURITY.md",
+    "docs/attacks.md",
+    "docs/decisions.md",
+    "docs/invariants.md",
+    "src/manual/host_checklist.md",
+    "src/manual/login.md",
+    "src/manual/operating.md",
+    "src/manual/settings.md",
+    "src/manual/storage.md",
+    "src/manual/testing.md",
+];
+
+const COLUMNS: usize = 100;
+const CELL: usize = 120;
+
+/// Lines that are too long to read, and cells of tables that are too long for a table. A line that can't
+/// be broken may be longer: one word, after the mark of an item or by itself, or a link.
+fn unreadable(document: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in document.lines() {
+        if line.starts_with('|') {
+            found.extend(
+                line.trim_matches('|')
+                    .split('|')
+                    .map(str::trim)
+                    .filter(|cell| cell.chars().count() > CELL)
+                    .map(str::to_owned),
+            );
+        } else if line.chars().count() > COLUMNS {
+            let one_word = line.trim_start_matches(['-', ' ']).split_whitespace().count() == 1;
+            let definition = line.starts_with('[') && line.contains("]: ");
+            if !one_word && !definition {
+                found.push(line.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn lines_and_cells_are_short_enough_to_read() {
+    for path in PAGES {
+        assert_eq!(unreadable(&read(path).unwrap()), Vec::<String>::new(), "{path}");
+    }
+    // Control: a line, an item and a cell that are too long, beside what may be.
+    let words = "word ".repeat(21);
+    let word = "w".repeat(121);
+    let document = format!("{words}\n- {words}\n| {word} | short |\n- `{word}`\n[a]: {word}\nshort");
+    assert_eq!(unreadable(&document).len(), 3, "{:?}", unreadable(&document));
+}
+
+/// The anchor that GitHub and rustdoc give to a heading.
+fn anchor(heading: &str) -> String {
+    let kept = |c: char| c.is_alphanumeric() || c == '-' || c == '_' || c == ' ';
+    heading.to_lowercase().chars().filter(|&c| kept(c)).collect::<String>().replace(' ', "-")
+}
+
+/// Links to files of the repository that lead nowhere: no such file, or no such heading in it.
+fn dead_links(path: &str, document: &str) -> Vec<String> {
+    let inline = document.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    let defined = document.lines().filter(|line| line.starts_with('[')).filter_map(|line| line.split_once("]: "));
+    let mut dead = Vec::new();
+    for target in inline.chain(defined.map(|(_, target)| target)) {
+        if target.contains("://") {
+            continue;
+        }
+        let (file, fragment) = target.split_once('#').map_or((target, None), |(file, part)| (file, Some(part)));
+        let folder = Path::new(path).parent().unwrap();
+        let file = if file.is_empty() { Path::new(path).to_owned() } else { folder.join(file) };
+        let found = Path::new(env!("CARGO_MANIFEST_DIR")).join(&file);
+        let there = match fragment {
+            None => found.exists(),
+            Some(fragment) => std::fs::read_to_string(found).is_ok_and(|text| {
+                text.lines()
+                    .filter(|line| line.starts_with('#'))
+                    .any(|line| anchor(line.trim_matches(['#', ' '])) == fragment)
+            }),
+        };
+        if !there {
+            dead.push(target.to_owned());
+        }
+    }
+    dead
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for path in PAGES.into_iter().chain(["CHANGELOG.md", "docs/evidence.md", "benches/README.md"]) {
+        assert_eq!(dead_links(path, &read(path).unwrap()), Vec::<String>::new(), "{path}");
+    }
+    // Control: no such file, no such heading, and links that are good.
+    let document = "[a](none.md) [b](attacks.md#none) [c](attacks.md) [d](https://example.com/x)\n[e]: invariants.md#i-01\n[f]: x.md";
+    assert_eq!(dead_links("docs/attacks.md", document), ["none.md", "attacks.md#none", "x.md"]);
+}
+
+/// Every number of an invariant that a page links to is defined in it, and leads to that invariant.
+#[test]
+fn numbers_of_invariants_are_links() {
+    let invariants = read("docs/invariants.md").unwrap();
+    let numbers: Vec<&str> = invariants.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let expected: Vec<String> = (1..=40).map(|number| format!("I-{number:02}")).collect();
+    assert_eq!(numbers, expected);
+    for path in PAGES {
+        let page = read(path).unwrap();
+        for (at, _) in page.match_indices("[I-") {
+            let number = &page[at + 1..at + 5];
+            let rest = &page[at + 6..];
+            let anchor = format!("invariants.md#{}", number.to_lowercase());
+            let linked = rest.starts_with('(') || rest.starts_with(": ") || page.contains(&format!("\n[{number}]: "));
+            assert!(linked, "{path}: {number} is no link");
+            assert!(page.contains(&anchor), "{path}: {number} leads elsewhere");
         }
     }
 }

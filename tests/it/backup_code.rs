@@ -168,8 +168,8 @@ async fn wrong_backup_codes_end_in_their_own_login_and_lock_nothing_else() {
     let _done = authenticated(world.submit(&challenge.token, &sent).await);
 }
 
-/// I-14: an attacker who knows the password tries five wrong backup codes a minute for a day. The
-/// owner's right one works at every minute of it, also while codes are locked or suspended.
+/// I-14, attack 67: an attacker who knows the password tries five wrong backup codes a minute for a
+/// day. The owner's right one works at every minute of it, also while codes are locked or suspended.
 #[tokio::test]
 async fn the_right_backup_code_works_at_every_minute_of_an_attacked_day() {
     let world = World::new().await;

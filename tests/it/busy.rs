@@ -61,8 +61,9 @@ fn outdated() -> PasswordHash {
     PasswordHash::new(format!("outdated:{PASSWORD}"))
 }
 
-/// I-17, I-38, I-40: whoever finds the queue full gets one answer, whatever name and password they gave, before anything is looked up;
-/// nothing is charged, saved or sent, and it is one event.
+/// I-17, I-38, I-40, attack 68: everyone who finds the queue full gets the same answer, whatever name
+/// and password they gave, before anything is looked up. Nothing is charged, saved or sent, and it is
+/// one event.
 #[tokio::test]
 async fn a_full_queue_says_nothing_of_anybody() {
     let places = Places::new(1);

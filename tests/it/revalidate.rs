@@ -294,8 +294,8 @@ fn the_code_of_a_staleness_is_its_serialised_form() {
     }
 }
 
-/// I-35: the channel is the request's. A session of a program that needed no second factor is no session
-/// of a person at a browser.
+/// I-35, attack 70: the channel is the request's. A session of a program that needed no second factor
+/// is no session of a person at a browser.
 #[tokio::test]
 async fn a_programs_session_does_not_hold_on_the_web() {
     let world = World::new().await;

@@ -462,8 +462,8 @@ async fn a_suspended_user_comes_in_by_a_trusted_device() {
     assert_eq!(world.saved_wrong_codes(&world.alice), 5);
 }
 
-/// I-30: another registered address ends trusted devices and logins under way, and the earlier place is
-/// notified. Another spelling of the same address ends nothing.
+/// I-30, attack 72: another registered address ends trusted devices and logins under way, and the
+/// earlier place is notified. Another spelling of the same address ends nothing.
 #[tokio::test]
 async fn a_changed_address_ends_devices_and_logins_and_notifies_the_earlier_place() {
     let address = |text: &str| Some(EmailAddress::new(text).unwrap());

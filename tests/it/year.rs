@@ -16,8 +16,8 @@ use time::OffsetDateTime;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAYS: u64 = 365;
-/// What SECURITY.md promises with the defaults. Wrong codes in any 30 days, whatever succeeds in between; resets that refill them in any 30 days, and
-/// what both make of a year; wrong codes in a row, after which only a reset helps; wrong codes, backup codes and passwords before a lock; sends in any
+/// What SECURITY.md and the manual's page on settings promise with the defaults. Wrong codes in any 30
+/// days, whatever succeeds in between; resets that refill them in any 30 days, and what both make of a year; wrong codes in a row, after which only a reset helps; wrong codes, backup codes and passwords before a lock; sends in any
 /// 24 hours.
 const ROLLING: usize = 20;
 const REFILLS: usize = 2;
@@ -399,7 +399,7 @@ async fn a_year_of_attacks_stays_within_what_is_promised() {
 const PEOPLE: u64 = 5;
 
 impl Year {
-    /// The most that SECURITY.md promises of what this attacker does in the year, and why.
+    /// The most that is promised of what this attacker does in the year, and why.
     fn promised(&self, who: &str) -> (u64, String) {
         let windows = DAYS.div_ceil(30);
         match who {

@@ -50,9 +50,9 @@ fn from_a_standby<T: std::fmt::Debug, E: std::fmt::Debug>(answer: &Result<T, E>)
     assert!(answer.starts_with("Err(") && answer.contains("Standby"), "{answer}");
 }
 
-/// I-01, I-23, I-28, I-39: the administrator's choice is acknowledged, the pooler switches to a standby
-/// that does not show it yet, and nobody comes in without a code: neither by a login, nor by a session of
-/// before.
+/// I-01, I-23, I-28, I-39, attack 73: the administrator's choice is acknowledged, the pooler switches
+/// to a standby that does not show it yet, and nobody comes in without a code: neither by a login, nor
+/// by a session of before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_that_switches_to_a_standby_lets_nobody_in_without_a_code() {
     let Some((primary, standby)) = replicated().await else { return };

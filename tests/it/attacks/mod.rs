@@ -1,4 +1,5 @@
-//! The attack catalogue: what has gone wrong in other systems, one test for each class. SECURITY.md has the table of classes, invariants and tests.
+//! The attack catalogue: what has gone wrong in other systems, one test for each class. docs/attacks.md
+//! has the table of classes, invariants and tests.
 //!
 //! A test drives the attack against the flow, looks at what is saved and how often plug-ins were called, and has a control in itself: the same
 //! attack against a plug-in with the flaw of the real cases ([`broken`]), a configuration or a host with it, or the same check on what it must
