@@ -118,18 +118,20 @@ fn the_front_page_claims_no_standard() {
 /// The documents that a reader meets first have an end.
 #[test]
 fn the_front_documents_are_short() {
-    for (path, kilobytes) in [("ARCHITECTURE.md", 8), ("SECURITY.md", 10)] {
+    for (path, kilobytes) in [("README.md", 8), ("ARCHITECTURE.md", 8), ("SECURITY.md", 10)] {
         let bytes = read(path).unwrap().len();
         assert!(bytes <= kilobytes * 1024, "{path} has {bytes} bytes, and at most {kilobytes} KB");
     }
 }
 
 /// Documents that people read, and not tables of results.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 16] = [
+    "README.md",
     "ARCHITECTURE.md",
     "SECURITY.md",
     "CONTRIBUTING.md",
     "docs/attacks.md",
+    "docs/comparison.md",
     "docs/decisions.md",
     "docs/glossary.md",
     "docs/invariants.md",
@@ -222,7 +224,58 @@ fn links_lead_somewhere() {
     }
     // Control: no such file, no such heading, and links that are good.
     let document = "[a](none.md) [b](attacks.md#none) [c](attacks.md) [d](https://example.com/x)\n[e]: invariants.md#i-01\n[f]: x.md";
-    assert_eq!(dead_links("docs/attacks.md", document), ["none.md", "attacks.md#none", "x.md"]);
+    assert_eq!(dead_links("docs/glossary.md", document), ["none.md", "attacks.md#none", "x.md"]);
+}
+
+/// The pages that are documentation of the crate too, and so read in two places.
+const DOCUMENTATION: [&str; 13] = [
+    "README.md",
+    "SECURITY.md",
+    "docs/attacks.md",
+    "docs/comparison.md",
+    "docs/glossary.md",
+    "docs/invariants.md",
+    "docs/standards.md",
+    "src/manual/host_checklist.md",
+    "src/manual/login.md",
+    "src/manual/operating.md",
+    "src/manual/settings.md",
+    "src/manual/storage.md",
+    "src/manual/testing.md",
+];
+
+/// Links of a page that would lead to a file where there is only documentation.
+fn lead_to_files_only(document: &str, links: &BTreeSet<&str>) -> Vec<String> {
+    let inline =
+        document.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned());
+    let undefined = defined(document).filter(|label| !links.contains(label)).map(str::to_owned);
+    inline.filter(|target| !target.contains("://")).chain(undefined).collect()
+}
+
+/// The labels that a document defines.
+fn defined(document: &str) -> impl Iterator<Item = &str> {
+    document.lines().filter_map(|line| Some(line.strip_prefix('[')?.split_once("]: ")?.0))
+}
+
+/// A link works in both places if the page defines it for the repository, and `links.md`, which stands
+/// before the page in the documentation, for the documentation. rustdoc checks that what it says there exists.
+#[test]
+fn links_lead_somewhere_in_the_documentation_too() {
+    let definitions = read("src/manual/links.md").unwrap();
+    let links: BTreeSet<&str> = defined(&definitions).collect();
+    let modules = read("src/manual/mod.rs").unwrap() + &read("src/lib.rs").unwrap();
+    for path in DOCUMENTATION {
+        assert_eq!(lead_to_files_only(&read(path).unwrap(), &links), Vec::<String>::new(), "{path}");
+        let name = Path::new(path).file_name().unwrap().to_str().unwrap();
+        let include = modules.split("include_str!(\"").find(|rest| rest.split('"').next().unwrap().ends_with(name));
+        assert!(include.is_some(), "{path} is not included");
+    }
+    let included = modules.matches("include_str!(").count();
+    assert_eq!(modules.matches("links.md\")]").count(), DOCUMENTATION.len());
+    assert_eq!(included, 2 * DOCUMENTATION.len());
+    // Control: a link to a file beside the text, and a definition that the documentation has not.
+    let document = "[a](SECURITY.md) [b] [security] [c](https://example.com)\n\n[b]: x.md\n[security]: SECURITY.md";
+    assert_eq!(lead_to_files_only(document, &links), ["SECURITY.md", "b"]);
 }
 
 /// Every number of an invariant that a page links to is defined in it, and leads to that invariant.

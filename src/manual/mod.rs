@@ -7,6 +7,15 @@
 //! - [`storage`]: what is saved, in which form, and what is a copy of it worth?
 //! - [`operating`]: what do I watch, and how do I help a user who lost a phone?
 //! - [`testing`]: how do I test my login page?
+//!
+//! Pages of the repository, to read here:
+//!
+//! - [`security`]: what is promised at each boundary, and what is not.
+//! - [`invariants`]: the 40 invariants, each with its tests.
+//! - [`attacks`]: known attacks, each with its test.
+//! - [`standards`]: NIST, OWASP and the RFCs, line by line.
+//! - [`comparison`]: countersign beside other systems.
+//! - [`glossary`]: one word for one thing.
 
 // In the repository the links of these pages lead to its files. `links.md` comes first and leads them
 // to the documentation instead: of two definitions of a link, the first one counts.
@@ -34,3 +43,27 @@ pub mod operating {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("../../SECURITY.md")]
+pub mod security {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("../../docs/invariants.md")]
+pub mod invariants {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("../../docs/attacks.md")]
+pub mod attacks {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("../../docs/standards.md")]
+pub mod standards {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("../../docs/comparison.md")]
+pub mod comparison {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("../../docs/glossary.md")]
+pub mod glossary {}
