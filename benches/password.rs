@@ -1,4 +1,4 @@
-//! What [`Argon2id::verify`] adds to the bare argon2 call with the same backend, against targets P1 and P2.
+//! What [`Argon2id::verify`] adds to the bare argon2 call with the same backend, against the targets of benches/README.md.
 //!
 //! Every ratio is taken pair by pair in one run, the two calls of a pair in alternating order, and reported as the median
 //! with its quartiles. Nothing is asserted: times belong to a machine. "Warm" is a call whose memory the allocator had
@@ -122,7 +122,7 @@ fn pairs(temperature: &str, target: &str) {
 
 fn main() {
     if std::env::var_os(COLD).is_some() {
-        return pairs("cold", "(P2: at most 0.65x)");
+        return pairs("cold", "(target: at most 0.65x)");
     }
     // Under `cargo test`, each routine runs once and nothing is measured.
     let measured = std::env::args().any(|argument| argument == "--bench");
@@ -137,7 +137,7 @@ fn main() {
     criterion.final_summary();
 
     if measured {
-        pairs("warm", "(P1: at most 1.05x; P2: at most 1.0x)");
+        pairs("warm", "(target: at most 1.0x)");
         let child = std::env::current_exe()
             .and_then(|program| Command::new(program).env(COLD, "1").env("MALLOC_MMAP_THRESHOLD_", "131072").status());
         if !child.is_ok_and(|status| status.success()) {

@@ -1,4 +1,4 @@
-//! What a step costs: the machine alone against a floor without a store (target P3), and whole steps on the in-memory store.
+//! What a step costs: the machine alone against a floor without a store (target: at most 1.5x), and whole steps on the in-memory store.
 //!
 //! The floors do what cannot be left out: for a code, one 40-byte draw from the operating system, a uniform code, a token, one HMAC and the
 //! clock; for its check, decoding the token, one HMAC, a constant-time comparison and the clock. Ratios are taken pair by pair in one run.
@@ -176,8 +176,8 @@ fn ratios() {
             timed(|| ours.iter_mut().for_each(|waiting| assert!(black_box(waiting.verify().expect("a verdict"))))),
         ));
     }
-    report("machine: issue a code / floor", "(P3: at most 1.5x)", &issue);
-    report("machine: verify a code / floor", "(P3: at most 1.5x)", &verify);
+    report("machine: issue a code / floor", "(target: at most 1.5x)", &issue);
+    report("machine: verify a code / floor", "(target: at most 1.5x)", &verify);
 
     let mut whole = Whole::new();
     let (mut begins, mut verifies) = (Vec::new(), Vec::new());
@@ -189,7 +189,7 @@ fn ratios() {
     }
     let (begin, verify) = (median(begins), median(verifies));
     println!(
-        "in memory: begin {begin:.0} ns + verify {verify:.0} ns = {:.2} us   (P3: at most 5 us)",
+        "in memory: begin {begin:.0} ns + verify {verify:.0} ns = {:.2} us   (target: at most 5 us)",
         (begin + verify) / 1e3
     );
 }

@@ -207,7 +207,7 @@ fn the_golden_record_holds_everything() {
     }
 }
 
-/// P8: what a login that waits adds to its record.
+/// What a pending login adds to its record.
 #[tokio::test]
 async fn a_login_under_way_adds_at_most_a_kibibyte() {
     let (world, _, _) = full().await;

@@ -1,4 +1,4 @@
-//! What a store adds to the bare statement of its driver (P5): both in turns, in one run, as a ratio of medians.
+//! What a store adds to the bare statement of its driver (target: at most 1.15): both in turns, in one run, as a ratio of medians.
 //!
 //! `scripts/store_ratios` runs it. It prints rows of a table in Markdown, and asserts nothing on time.
 #![allow(clippy::arithmetic_side_effects, clippy::cast_precision_loss)]

@@ -259,7 +259,7 @@ impl Writer {
     }
 }
 
-/// What P7 allows.
+/// The longest that a purge may hold a commit up.
 const ALLOWED: Duration = Duration::from_millis(25);
 
 /// Median, 99th and 99.9th percentile, longest, and how many took longer than what is allowed.
