@@ -60,6 +60,42 @@ fn every_test_that_a_document_names_is_there() {
     assert_eq!(missing(invented), found);
 }
 
+/// The items of a list, each with its continuation lines.
+fn items(document: &str) -> Vec<String> {
+    let mut items: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in document.lines() {
+        if line.starts_with("- ") {
+            items.push(line.to_owned());
+            inside = true;
+        } else if let Some(last) = items.last_mut().filter(|_| inside && line.starts_with("  ")) {
+            last.push_str(line);
+        } else {
+            inside = false;
+        }
+    }
+    items
+}
+
+/// Lines that are said to be met, with neither a test nor a word on what else shows it.
+fn unproved(document: &str) -> Vec<String> {
+    let shown =
+        |item: &str| !named_in(item).is_empty() || ["read, not tested", "see there"].iter().any(|by| item.contains(by));
+    items(document).into_iter().filter(|item| item.contains("**Met**") && !shown(item)).collect()
+}
+
+#[test]
+fn what_is_said_to_be_met_names_its_test() {
+    let standards = read("docs/standards.md").unwrap();
+    assert_eq!(unproved(&standards), Vec::<String>::new());
+    let answered = items(&standards).iter().filter(|item| item.contains("**Met**")).count();
+    assert!(answered >= 70, "{answered}");
+    // Control: one with a test, one that was read, one without anything, and one that is not met.
+    let invented =
+        "- a. **Met**:\n  `tests/it/code.rs::x`.\n- b. **Met** (read, not tested).\n- c. **Met**.\n- d. **Not met**.";
+    assert_eq!(unproved(invented), ["- c. **Met**."]);
+}
+
 /// The numbers of the catalogue, as docs/attacks.md has them: some were given up, and stay unused.
 const CLASSES: [u32; 58] = [
     1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 18, 19, 20, 21, 23, 25, 26, 29, 30, 32, 33, 34, 35, 36, 38, 40, 42, 43,
@@ -122,6 +158,9 @@ fn the_front_documents_are_short() {
         let bytes = read(path).unwrap().len();
         assert!(bytes <= kilobytes * 1024, "{path} has {bytes} bytes, and at most {kilobytes} KB");
     }
+    let readme = read("README.md").unwrap();
+    let program = readme.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(program.lines().count() <= 60, "the program has {} lines", program.lines().count());
 }
 
 /// Documents that people read, and not tables of results.
@@ -287,6 +326,7 @@ fn numbers_of_invariants_are_links() {
     assert_eq!(numbers, expected);
     for path in PAGES {
         let page = read(path).unwrap();
+        assert!(!page.contains("`I-"), "{path} has a number that is no link");
         for (at, _) in page.match_indices("[I-") {
             let number = &page[at + 1..at + 5];
             let rest = &page[at + 6..];
