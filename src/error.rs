@@ -146,6 +146,13 @@ pub enum Error {
     /// A saved value needs a [`Pepper`](crate::Pepper) whose key id is not configured.
     #[error("saved value needs a pepper that is not configured")]
     UnknownPepper,
+    /// No settings are saved for this tenant, and the flow requires them
+    /// ([`require_known_tenants`](crate::LoginFlowBuilder::require_known_tenants)). The tenant was never set
+    /// up, its id is spelled otherwise than when it was, or the store is not the one that it should be.
+    ///
+    /// It says the same for every user and every password. Nothing was counted, saved or sent.
+    #[error("no settings are saved for this tenant")]
+    UnknownTenant,
     /// Other steps for the same user kept winning. Nothing happened; try again.
     #[error("other steps for the same user kept coming first")]
     Contended,

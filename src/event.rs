@@ -215,6 +215,12 @@ pub enum EventKind {
         /// By whom.
         by: Actor,
     },
+    /// Settings were saved for a tenant that had none. Nobody needs the second factor there, as before. Where
+    /// the first settings ask somebody for one, the event is [`ScopeChanged`](Self::ScopeChanged).
+    TenantSetUp {
+        /// By whom.
+        by: Actor,
+    },
     /// Everything saved for a user's second factor was cleared.
     UserReset {
         /// By whom.
@@ -306,6 +312,7 @@ impl EventKind {
             Self::BackupCodeMade => "backup_code_made",
             Self::AccountRefused { .. } => "account_refused",
             Self::ScopeChanged { .. } => "scope_changed",
+            Self::TenantSetUp { .. } => "tenant_set_up",
             Self::UserReset { .. } => "user_reset",
             Self::UserUnlocked { .. } => "user_unlocked",
             Self::UserForgotten { .. } => "user_forgotten",
@@ -351,6 +358,7 @@ impl EventKind {
             | Self::StepRefused { .. }
             | Self::AccountRefused { .. }
             | Self::ScopeChanged { .. }
+            | Self::TenantSetUp { .. }
             | Self::UserForgotten { .. }
             | Self::PurgeFinished
             | Self::RecordsSwept { .. }

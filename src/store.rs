@@ -13,7 +13,7 @@ use crate::ids::{TenantId, UserId, Version};
 ///
 /// # What a store is
 ///
-/// Two tables. One has a row for each tenant that ever changed its settings: `(tenant) -> version, generation, document`. The other has a
+/// Two tables. One has a row for each tenant whose settings were ever saved: `(tenant) -> version, generation, document`. The other has a
 /// row for each user of whom something is saved: `(tenant, user) -> version, generation, document`. Documents are opaque JSON texts of
 /// at most [`MAX_DOCUMENT`] bytes. Versions are compared for equality, generations by size, tenants and users byte by byte. A
 /// store reads no clock and never interprets a document.
@@ -56,7 +56,7 @@ pub trait FactorStore: Send + Sync {
         next: &Saved,
     ) -> Result<Commit, Fault>;
 
-    /// Reads a tenant's settings. `None` if they were never changed.
+    /// Reads a tenant's settings. `None` if none were ever saved.
     async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault>;
 
     /// Writes a tenant's settings only if their version is `expected` (`None`: there are none); otherwise changes nothing and answers
@@ -189,7 +189,7 @@ impl Generation {
 /// What one [`FactorStore::load`] read.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// The tenant's settings, if they were ever changed.
+    /// The tenant's settings, if any were ever saved.
     pub settings: Option<Saved>,
     /// The user's record, if there is one.
     pub record: Option<Saved>,
@@ -219,7 +219,7 @@ impl fmt::Debug for Saved {
 /// What a commit rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The version of the tenant's settings, or `None` if they were never changed.
+    /// The version of the tenant's settings, or `None` if none were ever saved.
     pub settings: Option<Version>,
     /// The version of the user's record, or `None` if there is no row.
     pub record: Option<Version>,

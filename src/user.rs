@@ -23,7 +23,8 @@ use crate::ids::{Language, LoginName, TenantId, UserId};
 ///   another spelling of a tenant no settings are saved, so that the password alone would let people in;
 ///   and each spelling of an id would have a budget of guesses of its own.* The flow takes an answer whose
 ///   tenant or id is not the one that it asked for as a fault. It can't do that where the argument is
-///   answered in place of what the row has.
+///   answered in place of what the row has; only
+///   [`require_known_tenants`](crate::LoginFlowBuilder::require_known_tenants) stops that, for tenants.
 /// - Every look-up is within one tenant (`I-04`). A user of another tenant MUST NOT be found: that would be a login across tenants.
 /// - No look-up may be answered from a cache that outlives a change of status, role or password: an old answer lets a disabled user
 ///   in or keeps a promotion from taking effect (`I-25`, `I-28`).

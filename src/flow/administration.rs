@@ -72,6 +72,7 @@ struct Entitled {
 /// A tenant's settings as they were read.
 pub(super) struct Current {
     pub(super) settings: Settings,
+    /// `None`: the tenant has none, and these are the default ones.
     pub(super) version: Option<Version>,
     pub(super) generation: Generation,
 }
@@ -283,7 +284,13 @@ impl Inner {
     ) -> Result<bool, Error> {
         let Current { settings, version, generation } = current;
         let from = settings.scope;
-        let (settings, generation) = settings.with_scope(scope, generation, at)?;
+        let (settings, generation, event) = if from == scope {
+            // The first settings of a tenant, which say what held without any: nothing ends by them.
+            (settings, generation, EventKind::TenantSetUp { by })
+        } else {
+            let (settings, generation) = settings.with_scope(scope, generation, at)?;
+            (settings, generation, EventKind::ScopeChanged { from, to: scope, by })
+        };
         let next = Saved { version: self.new_version()?, generation, document: settings.encode()? };
         let written = match self.factors.change_settings(tenant, version, &next).await {
             Ok(commit) => commit == Commit::Written,
@@ -294,7 +301,7 @@ impl Inner {
             },
         };
         if written {
-            self.emit(tenant, None, at, EventKind::ScopeChanged { from, to: scope, by });
+            self.emit(tenant, None, at, event);
         }
         Ok(written)
     }

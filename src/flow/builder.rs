@@ -58,6 +58,7 @@ const ONE_IN: u64 = 1_000;
 /// | [`trusted_devices`](Self::trusted_devices) | off |
 /// | [`backup_codes`](Self::backup_codes) | on |
 /// | [`fall_back_to_email`](Self::fall_back_to_email) | off: the person chooses |
+/// | [`require_known_tenants`](Self::require_known_tenants) | off: a tenant without saved settings uses no second factor |
 #[must_use = "a configuration does nothing until it is built"]
 pub struct LoginFlowBuilder {
     users: Arc<dyn UserStore>,
@@ -70,6 +71,7 @@ pub struct LoginFlowBuilder {
     events: Arc<dyn EventSink>,
     pepper: Option<Pepper>,
     previous_peppers: Vec<Pepper>,
+    known_tenants: bool,
     numbers: Numbers,
 }
 
@@ -114,6 +116,7 @@ impl LoginFlowBuilder {
             events: Arc::new(NoEvents),
             pepper: None,
             previous_peppers: Vec::new(),
+            known_tenants: false,
             numbers: Numbers::default(),
         }
     }
@@ -313,6 +316,27 @@ impl LoginFlowBuilder {
         self
     }
 
+    /// Refuses tenants that were never set up: every call that reads the settings of a tenant for which none
+    /// are saved answers [`Error::UnknownTenant`](crate::Error::UnknownTenant).
+    ///
+    /// Without it such a tenant is one that does not use the second factor, so everybody comes in with the
+    /// password alone: also in a tenant whose id is spelled otherwise than when it was set up, and in every
+    /// tenant if the store was lost or replaced by an empty one. With it, all of these are errors.
+    ///
+    /// **Set every tenant up before you switch it on**, also those that do not use the second factor, and
+    /// each new one when you make it: [`Operator::set_scope`](crate::Operator::set_scope) saves settings for a
+    /// tenant that has none, whatever the scope. It is the only call that does. A tenant that switches off
+    /// stays known.
+    ///
+    /// [`LoginFlow::begin`] then reads the settings once more, before it looks anybody up, so that the error
+    /// comes before the password is hashed and alike for every name (`I-17`). Every other call costs what it
+    /// did. The calls that read no settings do what they do without it: [`LoginFlow::hash_password`],
+    /// [`Operator::forget`](crate::Operator::forget), and the refusals of malformed input.
+    pub const fn require_known_tenants(mut self) -> Self {
+        self.known_tenants = true;
+        self
+    }
+
     /// Builds the flow.
     ///
     /// # Errors
@@ -346,6 +370,7 @@ impl LoginFlowBuilder {
                 policy: self.policy,
                 events: self.events,
                 rules: Rules { limits, seal: Seal::new(sha256_tag, self.pepper, self.previous_peppers) },
+                known_tenants: self.known_tenants,
                 phantom_key,
             }),
         })
@@ -354,7 +379,10 @@ impl LoginFlowBuilder {
 
 impl std::fmt::Debug for LoginFlowBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoginFlowBuilder").field("numbers", &self.numbers).finish_non_exhaustive()
+        f.debug_struct("LoginFlowBuilder")
+            .field("numbers", &self.numbers)
+            .field("known_tenants", &self.known_tenants)
+            .finish_non_exhaustive()
     }
 }
 

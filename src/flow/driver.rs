@@ -17,7 +17,7 @@ use crate::machine::{
 use crate::reason::{Denied, Reason};
 use crate::secret::PendingToken;
 use crate::sender::{Accepted, CodeMessage, Notice, Purpose};
-use crate::store::{Commit, Snapshot};
+use crate::store::{Commit, Saved, Snapshot};
 use crate::user::User;
 
 /// How often a step decides before it gives way to the others.
@@ -62,7 +62,15 @@ impl Inner {
     }
 
     pub(super) async fn load_record(&self, subject: Subject<'_>) -> Result<Snapshot, Error> {
-        self.factors.load(subject.tenant, subject.user).await.map_err(Error::factor_store)
+        let snapshot = self.factors.load(subject.tenant, subject.user).await.map_err(Error::factor_store)?;
+        self.known(snapshot.settings.as_ref())?;
+        Ok(snapshot)
+    }
+
+    /// Fails for a tenant without saved settings, where the flow requires them: every way in which a step
+    /// reads settings ends here, but for the one that sets a tenant up.
+    pub(super) fn known(&self, settings: Option<&Saved>) -> Result<(), Error> {
+        if self.known_tenants && settings.is_none() { Err(Error::UnknownTenant) } else { Ok(()) }
     }
 
     /// Reads for a step that commits nothing, and so notices no change that comes in between.

@@ -31,6 +31,7 @@ impl LoginFlow {
     /// # Errors
     ///
     /// [`Error`] if a plug-in fails, a saved document is damaged, or other steps for the same user keep coming first. Nobody is let in.
+    /// [`Error::UnknownTenant`] comes before anybody is looked up or a password is hashed, alike for every name.
     ///
     /// # Cancel safety
     ///
@@ -49,6 +50,10 @@ impl LoginFlow {
             Ok(place) => place,
             Err(busy) => return inner.refuse_input(login.tenant, busy),
         };
+        // Before anybody is looked up, too: where ids are compared loosely, a look-up fails for names that exist.
+        if inner.known_tenants {
+            inner.settings(login.tenant).await?;
+        }
         let user = inner.load_user_by_login(login.tenant, &name).await?;
         let attempt = PasswordAttempt::new(login.tenant, &name, user.as_ref(), login.password);
         let (password, outdated) = password::check(&*inner.verifier, &attempt).await?;

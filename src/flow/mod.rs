@@ -47,7 +47,8 @@ pub use sweep::{SweepCursor, SweepProgress};
 /// # Cost
 ///
 /// A step makes one [`UserStore`] look-up together with one [`FactorStore::load`], and at most one [`FactorStore::commit`]; a first step looks the
-/// name up and hashes the password before. When another step for the same user comes first, all but that is repeated, at most 16 times.
+/// name up and hashes the password before, and reads the tenant's settings before that where
+/// [`require_known_tenants`](LoginFlowBuilder::require_known_tenants) is set. When another step for the same user comes first, all but that is repeated, at most 16 times.
 ///
 /// # Cancel safety
 ///
@@ -69,6 +70,8 @@ struct Inner {
     policy: Arc<dyn TwoFactorPolicy>,
     events: Arc<dyn EventSink>,
     rules: Rules,
+    /// Whether a tenant without saved settings is [`Error::UnknownTenant`](crate::Error::UnknownTenant).
+    known_tenants: bool,
     /// Spreads unknown names over the phantom records, in a way that nobody outside can foresee (`I-17`).
     phantom_key: [u8; 32],
 }

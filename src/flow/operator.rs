@@ -12,7 +12,7 @@ use crate::machine::{Refill, Settings};
 use crate::overview::Overview;
 use crate::policy::Scope;
 use crate::reason::Refused;
-use crate::store::Generation;
+use crate::store::{Generation, Saved};
 
 /// For a support tool or a command line of the host: a tenant whose only administrator is locked out, a user who is to be forgotten.
 ///
@@ -42,11 +42,14 @@ impl LoginFlow {
 impl Operator<'_> {
     /// Clears everything that is saved for one user's second factor, as
     /// [`Administration::reset`](crate::Administration::reset), within the same number of refills. Of a user
-    /// who does not exist it deletes what there is, and saves nothing.
+    /// who does not exist, in this tenant or because no such tenant exists, it deletes what there is, and
+    /// saves nothing; the event and the answer are those of any reset.
     ///
     /// # Errors
     ///
-    /// [`Refused::Fault`] if a plug-in failed.
+    /// [`Refused::Fault`] if a plug-in failed, and nothing is deleted; so also with
+    /// [`Error::UnknownTenant`] where the tenant must be known and is not, and where the users table finds
+    /// the user under another spelling of the tenant or the id.
     pub async fn reset(&self, tenant: &TenantId, user: &UserId) -> Result<ResetOutcome, Refused> {
         self.flow.inner.reset(tenant, user, Refill::Counted, self.actor()).await
     }
@@ -86,6 +89,10 @@ impl Operator<'_> {
 
     /// Deletes what is saved of a user whom the application has deleted, and says whether there was anything. Nobody is told.
     ///
+    /// It looks nobody up and reads no settings, so it works for a user and a tenant that are gone, and in a
+    /// tenant that was never set up: `false`, and the event. It deletes what is saved under exactly these
+    /// ids, byte by byte, and never settings.
+    ///
     /// Delete the user first. A step that has read them just before, and is about to write, can still save a record. It lets nobody in; call this
     /// again after the longest login (`login_ttl`) to have that gone too.
     ///
@@ -106,11 +113,20 @@ impl Operator<'_> {
     ///
     /// [`Error`] if the store failed.
     pub async fn scope(&self, tenant: &TenantId) -> Result<Scope, Error> {
-        Ok(self.current(tenant).await?.settings.scope)
+        Ok(current(self.flow.inner.settings(tenant).await?).settings.scope)
     }
 
     /// Says who needs the second factor in a tenant from now on, and answers who did before, as
     /// [`Administration::set_scope`](crate::Administration::set_scope).
+    ///
+    /// **It also sets a tenant up**: where no settings are saved for this tenant, it saves them, also if the
+    /// scope is [`Scope::DoNotUse`]. Nothing is deleted by that, and no session or login ends; the event is
+    /// [`EventKind::TenantSetUp`]. From then on the tenant is known
+    /// ([`require_known_tenants`](crate::LoginFlowBuilder::require_known_tenants)), and stays so when it
+    /// switches off. No administrator of a tenant that must be known and is not can do this from inside.
+    ///
+    /// Nothing tells whether the tenant exists in the application: take its id from the application's own
+    /// table, byte for byte. Settings under another spelling are another tenant's.
     ///
     /// # Errors
     ///
@@ -118,10 +134,11 @@ impl Operator<'_> {
     pub async fn set_scope(&self, tenant: &TenantId, scope: Scope) -> Result<Scope, Error> {
         let inner = &self.flow.inner;
         for _ in 0..ATTEMPTS {
-            let current = self.current(tenant).await?;
+            let current = current(inner.settings_if_any(tenant).await?);
             let before = current.settings.scope;
             let at = Timestamp::now(&*inner.clock)?;
-            if before == scope || inner.change_scope(tenant, current, scope, self.actor(), at).await? {
+            let in_force = before == scope && current.version.is_some();
+            if in_force || inner.change_scope(tenant, current, scope, self.actor(), at).await? {
                 return Ok(before);
             }
         }
@@ -134,18 +151,19 @@ impl Operator<'_> {
     ///
     /// [`Error`] if the store failed.
     pub async fn purge_progress(&self, tenant: &TenantId) -> Result<Option<PurgeProgress>, Error> {
-        let Current { settings, generation, .. } = self.current(tenant).await?;
+        let Current { settings, generation, .. } = current(self.flow.inner.settings(tenant).await?);
         self.flow.inner.purge_progress(tenant, &settings, generation).await
-    }
-
-    async fn current(&self, tenant: &TenantId) -> Result<Current, Error> {
-        Ok(match self.flow.inner.settings(tenant).await? {
-            Some((saved, settings)) => Current { settings, version: Some(saved.version), generation: saved.generation },
-            None => Current { settings: Settings::default(), version: None, generation: Generation::default() },
-        })
     }
 
     fn actor(&self) -> Actor {
         Actor::Operator { reason: self.reason.clone() }
+    }
+}
+
+/// A tenant without saved settings has the default ones.
+fn current(saved: Option<(Saved, Settings)>) -> Current {
+    match saved {
+        Some((saved, settings)) => Current { settings, version: Some(saved.version), generation: saved.generation },
+        None => Current { settings: Settings::default(), version: None, generation: Generation::default() },
     }
 }

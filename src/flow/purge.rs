@@ -117,6 +117,13 @@ impl Inner {
     }
 
     pub(super) async fn settings(&self, tenant: &TenantId) -> Result<Option<(Saved, Settings)>, Error> {
+        let settings = self.settings_if_any(tenant).await?;
+        self.known(settings.as_ref().map(|(saved, _)| saved))?;
+        Ok(settings)
+    }
+
+    /// The same, whether or not a tenant must have some: for the call that sets tenants up.
+    pub(super) async fn settings_if_any(&self, tenant: &TenantId) -> Result<Option<(Saved, Settings)>, Error> {
         let Some(saved) = self.factors.settings(tenant).await.map_err(Error::factor_store)? else { return Ok(None) };
         let settings = Settings::read(Some(&saved))?;
         Ok(Some((saved, settings)))

@@ -122,7 +122,8 @@ impl LoginFlow {
     ///
     /// # Errors
     ///
-    /// [`Error`] if a store or the clock fails.
+    /// [`Error`] if a store or the clock fails; also [`Error::UnknownTenant`], since nothing is written to a
+    /// tenant that must be known and is not. No step completes a login there, and it ends by its time.
     ///
     /// # Cancel safety
     ///

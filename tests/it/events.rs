@@ -234,9 +234,10 @@ async fn each_administrative_operation_is_exactly_one_event() {
     assert_eq!(take(&world), ["user_forgotten"]);
     let operator = world.flow.operator("T-1").unwrap();
     operator.set_scope(&world.acme, Scope::EntireTenant).await.unwrap();
+    operator.set_scope(&tenant("new"), Scope::DoNotUse).await.unwrap();
     operator.unlock(&world.acme, &world.alice).await.unwrap();
     operator.reset(&world.acme, &world.alice).await.unwrap();
-    assert_eq!(take(&world), ["scope_changed", "user_unlocked", "user_reset"]);
+    assert_eq!(take(&world), ["scope_changed", "tenant_set_up", "user_unlocked", "user_reset"]);
     let _ = world.begin("alice").await;
     take(&world);
     world.clock.advance(40 * DAY);
@@ -284,6 +285,7 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::AccountRefused { reason: "not_in_use".into() },
         EventKind::ScopeChanged { from: Scope::DoNotUse, to: Scope::EntireTenant, by: administrator.clone() },
         EventKind::ScopeChanged { from: Scope::EntireTenant, to: Scope::DoNotUse, by: administrator.clone() },
+        EventKind::TenantSetUp { by: operator.clone() },
         EventKind::UserReset { by: operator.clone(), outcome: ResetOutcome::Refilled },
         EventKind::UserReset { by: operator.clone(), outcome: ResetOutcome::RefilledBeyond },
         EventKind::UserReset { by: operator.clone(), outcome: ResetOutcome::BudgetsKept { refills_from: None } },

@@ -27,6 +27,7 @@ mod first_step;
 mod format;
 mod guards;
 mod input;
+mod known_tenants;
 mod login;
 mod messages;
 mod notices;

@@ -330,6 +330,7 @@ impl EventSink for Events {
 }
 
 pub mod counting;
+pub mod entries;
 pub mod faults;
 pub mod interject;
 pub mod leaks;
