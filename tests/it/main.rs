@@ -41,6 +41,7 @@ mod reset;
 mod revalidate;
 mod scope;
 mod sending;
+mod spelling;
 mod standards;
 mod state_machine;
 mod sweep;

@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use countersign::memory::MemoryUsers;
 use countersign::{
-    Administration, Channel, Destination, DeviceToken, EmailAddress, FactorStore, Fault, LoginName, LoginStep,
-    PasswordHash, Reason, Refused, RevalidateError, Saved, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, User,
-    UserId, UserStore,
+    Administration, Channel, Destination, DeviceToken, EmailAddress, FactorStore, Fault, LoginFlowBuilder, LoginName,
+    LoginStep, PasswordHash, Reason, Refused, RevalidateError, Saved, SavedGrant, Scope, SetupToken, TenantId,
+    TrustDevice, User, UserId, UserStore,
 };
 
 use crate::attacks::broken::{self, Constant, Mixed, Nowhere, Store};
+use crate::support::loose::Collation;
 use crate::support::steps::refusal;
 use crate::support::wrapped::Wrapped;
 use crate::support::*;
@@ -332,4 +333,51 @@ async fn response_tampering() {
     (forged["channel"], forged["basis"]) = ("web".into(), serde_json::json!({ "kind": "backup_code" }));
     let forged = serde_json::from_value::<SavedGrant>(forged).unwrap();
     assert!(world.flow.revalidate(&world.acme, &forged, Channel::Web).await.is_ok());
+}
+
+/// Wrong passwords for alice under each spelling of her tenant, and then the right one: how many were
+/// compared, and under how many spellings the password alone let in.
+async fn guess_under_each_spelling(world: &World, spellings: &[TenantId]) -> (usize, usize) {
+    world.calls.clear();
+    for tenant in spellings {
+        for _ in 0..10 {
+            let step = world.begin_as(tenant, "alice", "wrong", Channel::Web, None).await;
+            assert!(!matches!(step, Ok(LoginStep::Authenticated(_) | LoginStep::CodeRequired(_))));
+        }
+    }
+    let compared = world.calls.of("verify");
+    world.clock.advance(MINUTE);
+    let mut let_in = 0;
+    for tenant in spellings {
+        let step = world.begin_as(tenant, "alice", PASSWORD, Channel::Web, None).await;
+        let_in += usize::from(matches!(step, Ok(LoginStep::Authenticated(_))));
+    }
+    (compared, let_in)
+}
+
+/// Attack 64. I-04, I-16: the users table takes sixteen spellings of a tenant for one; the store knows one of them.
+#[tokio::test]
+async fn tenant_by_another_spelling() {
+    let letters = |case: u32| -> String {
+        let upper = |(at, letter): (usize, char)| {
+            if case & (1 << at) == 0 { letter } else { letter.to_ascii_uppercase() }
+        };
+        "acme".chars().enumerate().map(upper).collect()
+    };
+    let spellings: Vec<TenantId> = (0..16).map(|case| tenant(&letters(case))).collect();
+    let records = |world: &World| spellings.iter().map(|tenant| world.factors.records(tenant)).sum::<usize>();
+    for known in [false, true] {
+        let configure = |b: LoginFlowBuilder| if known { b.require_known_tenants() } else { b };
+        let mut world = World::new().await;
+        world.over_a_loose_table(Collation::AsciiCase, false, configure);
+        // Ten guesses at her password, as without any spelling.
+        assert_eq!(guess_under_each_spelling(&world, &spellings).await, (10, 0));
+        assert_eq!((records(&world), world.outbox.codes().len()), (1, 1), "alice's, and her code");
+        // Control: a table that answers what was asked for in place of what it has, so that nothing can be compared.
+        let mut world = World::new().await;
+        world.over_a_loose_table(Collation::AsciiCase, true, configure);
+        let expected = if known { (10, 0) } else { (160, 15) };
+        assert_eq!(guess_under_each_spelling(&world, &spellings).await, expected);
+        assert_eq!(records(&world), if known { 1 } else { 16 });
+    }
 }

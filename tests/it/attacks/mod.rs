@@ -63,6 +63,7 @@
 //! | `weakening_without_a_fresh_factor` | an old session, or one that began with a device, may weaken |
 //! | `reset_as_a_refill` | every reset refills |
 //! | `notices_as_a_flood` | no notice is held back |
+//! | `tenant_by_another_spelling` | the tenant of what the users table answers is not compared |
 //! | `response_tampering` | a grant is not held against the record's identity |
 //!
 //! `timing_of_the_comparison` is not among them: a comparison by `==`, which leaks, has the same calls and the same effect. Its control is a
