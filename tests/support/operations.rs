@@ -217,7 +217,9 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
         38 => flow.sweep(acme, None, 100).await.map_or(Came::Fault, |_| Came::SomethingElse),
         39 => other(&flow.check_password(acme, &stage.grant, &right).await),
         40 => match flow.check_password(acme, &stage.grant, &wrong).await {
-            Err(Refused::Denied(denied)) if denied.reason() == countersign::Reason::WrongPassword => Came::SomethingElse,
+            Err(Refused::Denied(denied)) if denied.reason() == countersign::Reason::WrongPassword => {
+                Came::SomethingElse
+            }
             answer => other(&answer),
         },
         41 => other(&flow.hash_password(acme, &right).await),
