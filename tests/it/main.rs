@@ -29,6 +29,7 @@ mod guards;
 mod input;
 mod known_tenants;
 mod login;
+mod loose;
 mod messages;
 mod notices;
 mod operator;

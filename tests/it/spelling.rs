@@ -1,8 +1,8 @@
 //! A users table that compares tenants and ids loosely: nobody is let in, counted or written to under another spelling.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use crate::loose::Collation;
 use crate::support::entries::{Came, Hands, all_came, state};
-use crate::support::loose::Collation;
 use crate::support::*;
 use countersign::{Error, FactorStore, LoginFlowBuilder, LoginName, Reason, Scope, Staleness, TenantId};
 

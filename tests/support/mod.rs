@@ -334,7 +334,6 @@ pub mod entries;
 pub mod faults;
 pub mod interject;
 pub mod leaks;
-pub mod loose;
 pub mod operations;
 pub mod outbox;
 pub mod steps;

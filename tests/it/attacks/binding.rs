@@ -10,7 +10,7 @@ use countersign::{
 };
 
 use crate::attacks::broken::{self, Constant, Mixed, Nowhere, Store};
-use crate::support::loose::Collation;
+use crate::loose::Collation;
 use crate::support::steps::refusal;
 use crate::support::wrapped::Wrapped;
 use crate::support::*;

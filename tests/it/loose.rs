@@ -1,8 +1,19 @@
 //! A users table that compares tenants and ids loosely, as many databases do unless they are told otherwise.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
+use async_trait::async_trait;
+use countersign::memory::MemoryUsers;
+use countersign::{Fault, LoginFlowBuilder, LoginName, PasswordHash, TenantId, User, UserId, UserStore};
 use unicode_normalization::UnicodeNormalization;
 
-use super::*;
+use crate::support::*;
 
 /// What a table takes for the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
