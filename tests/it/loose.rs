@@ -90,7 +90,7 @@ impl Loose {
 
     fn stored_id(&self, user: &UserId) -> UserId {
         let same = |stored: &&str| self.collation.takes_for_one(stored, user.as_str());
-        ["root", "alice", "bob"].into_iter().find(|stored| same(&stored)).map_or_else(|| user.clone(), user_id)
+        ["root", "alice", "bob"].into_iter().find(same).map_or_else(|| user.clone(), user_id)
     }
 
     fn answer(&self, found: Option<User>, tenant: &TenantId, id: Option<&UserId>) -> Option<User> {
