@@ -68,13 +68,16 @@ async fn prepare_on(client: &Client, options: &PostgresOptions) -> Result<(), Po
         }
     }
     let schema = &options.schema;
-    match version(client, schema).await? {
-        Some(VERSION) => return Ok(()),
+    match version(client, schema).await {
+        Ok(Some(VERSION)) => return Ok(()),
         // A mistyped name leads to an empty schema, and there no tenant has a second factor.
-        None if !options.create_if_missing => {
+        Ok(None) if !options.create_if_missing => {
             return Err(PostgresError::MissingTable { schema: schema.clone(), table: MARK });
         }
-        _ => {}
+        // Another node may have migrated them between the look at the tables and the one at their version.
+        // Nobody does so while the lock is held.
+        Ok(_) | Err(PostgresError::MissingTable { .. }) => {}
+        Err(error) => return Err(error),
     }
     client
         .batch_execute(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"))

@@ -69,6 +69,16 @@ pub fn number(row: &Saved) -> u32 {
     u32::from_be_bytes(row.version.as_bytes()[..4].try_into().unwrap())
 }
 
+/// All of these; or, where the test is one of many runs (`scripts/stress`), one of them, and the next one in
+/// the next run.
+pub fn variants<T, const N: usize>(all: [T; N]) -> Vec<T> {
+    let mut all: Vec<T> = all.into();
+    match std::env::var("COUNTERSIGN_STRESS_RUN") {
+        Ok(run) => vec![all.swap_remove(run.parse::<usize>().unwrap() % N)],
+        Err(_) => all,
+    }
+}
+
 /// A server of one test's own.
 pub fn server(settings: &[&str]) -> Option<Server> {
     let server = Server::postgres(settings).unwrap();
