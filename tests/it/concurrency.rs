@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::support::steps::{flow_over, other_than};
@@ -16,7 +17,17 @@ use countersign::{
 use tokio::sync::Barrier;
 
 const TASKS: usize = 64;
-const ROUNDS: u64 = 12;
+
+/// A dozen; or, as one of many runs (`scripts/stress`), one that no other run has.
+fn seeds() -> Range<u64> {
+    match std::env::var("COUNTERSIGN_STRESS_RUN") {
+        Ok(run) => {
+            let run = run.parse().unwrap();
+            run..run + 1
+        }
+        Err(_) => 0..12,
+    }
+}
 
 /// Lets the other tasks run between a load and what follows, so that their steps overlap.
 #[derive(Clone)]
@@ -118,7 +129,7 @@ async fn submit_backup(flow: LoginFlow, tenant: TenantId, token: String, code: S
 /// I-09, attack 4: of any number of parallel guesses only as many are learned as the budget allows, and each is counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_wrong_codes_are_learned_than_are_charged() {
-    for seed in 0..ROUNDS {
+    for seed in seeds() {
         let world = overlapping(seed).await;
         let token = world.begin("alice").await.token.expose().to_owned();
         let right: u32 = world.outbox.last_code().parse().unwrap();
@@ -138,7 +149,7 @@ async fn no_more_wrong_codes_are_learned_than_are_charged() {
 /// I-05, attack 5.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_right_code_makes_one_grant() {
-    for seed in 0..ROUNDS {
+    for seed in seeds() {
         let world = overlapping(seed).await;
         let token = world.begin("alice").await.token.expose().to_owned();
         let code = world.outbox.last_code();
@@ -151,7 +162,7 @@ async fn one_right_code_makes_one_grant() {
 /// I-05, I-31, attack 6: one use, one successor, and it is the one that was shown.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_backup_code_makes_one_grant_and_one_successor() {
-    for seed in 0..ROUNDS {
+    for seed in seeds() {
         let world = overlapping(seed).await;
         let code = world.make_backup_code("alice").await;
         // From four logins that wait at the same time.
@@ -180,7 +191,7 @@ async fn one_backup_code_makes_one_grant_and_one_successor() {
 /// I-15: the sender is called once within the spacing, however many ask.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn resends_at_the_same_moment_send_one_code() {
-    for seed in 0..ROUNDS {
+    for seed in seeds() {
         let world = overlapping(seed).await;
         let token = world.begin("alice").await.token.expose().to_owned();
         for expected in 2..=5 {
@@ -205,7 +216,7 @@ async fn resends_at_the_same_moment_send_one_code() {
 /// I-15, I-40: first steps at the same moment: two codes, and a bounded number of logins that wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn first_steps_at_the_same_moment_send_two_codes() {
-    for seed in 0..ROUNDS {
+    for seed in seeds() {
         let world = overlapping(seed).await;
         let answers = at_once(|_| {
             let (flow, tenant) = (world.flow.clone(), world.acme.clone());
@@ -230,7 +241,7 @@ async fn begin(flow: &LoginFlow, tenant: &TenantId, password: &str) -> Result<Lo
 /// I-13, I-16: wrong passwords at the same moment: as many are charged as were answered before the lock, and the lock holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_passwords_are_charged_up_to_the_lock() {
-    for seed in 0..ROUNDS {
+    for seed in seeds() {
         let world = overlapping(seed).await;
         let answers = at_once(|_| {
             let (flow, tenant) = (world.flow.clone(), world.acme.clone());
@@ -248,7 +259,7 @@ async fn wrong_passwords_are_charged_up_to_the_lock() {
 /// I-10, I-32: codes that prove a number, guessed in parallel.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_wrong_setup_codes_are_learned_than_are_charged() {
-    for seed in 0..ROUNDS {
+    for seed in seeds() {
         let world = overlapping(seed).await;
         let grant = world.sign_in("alice").await.grant.into_saved();
         world.wait_for_the_spacing();
@@ -277,7 +288,7 @@ async fn no_more_wrong_setup_codes_are_learned_than_are_charged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_right_setup_code_makes_one_change() {
-    for seed in 0..ROUNDS {
+    for seed in seeds() {
         let world = overlapping(seed).await;
         let grant = world.sign_in("alice").await.grant.into_saved();
         world.wait_for_the_spacing();
@@ -296,7 +307,7 @@ async fn one_right_setup_code_makes_one_change() {
 /// I-26: a reset in the middle of guesses, resends and completions: whatever was there before is of no use after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_reset_comes_back() {
-    for seed in 0..ROUNDS {
+    for seed in seeds() {
         let world = overlapping(seed).await;
         let backup = world.make_backup_code("alice").await;
         world.choose_sms("alice", "+819012345634").await;
@@ -340,7 +351,7 @@ async fn nothing_that_was_reset_comes_back() {
 /// I-05: of a right and 63 wrong codes at once, at most one grant; with one, the row of failures begins anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_code_among_wrong_ones_gives_no_extra_guesses() {
-    for seed in 0..ROUNDS {
+    for seed in seeds() {
         let world = overlapping(seed).await;
         let token = world.begin("alice").await.token.expose().to_owned();
         let (code, wrong) = (world.outbox.last_code(), world.wrong_code());

@@ -10,13 +10,13 @@ use countersign::{Commit, Expected, FactorStore, Fault, Generation, TenantId, Us
 use countersign_postgres::PostgresFactors;
 use countersign_testkit::servers::Server;
 use support::proxy::Proxy;
-use support::{connect, row, server};
+use support::{connect, row, server, variants};
 use time::OffsetDateTime;
 
 async fn proxied(prepared: bool) -> Option<(Server, Proxy, PostgresFactors)> {
     let server = server(&[])?;
     let proxy = Proxy::to(server.port()).await;
-    let options = PostgresFactors::options().connections(1).prepared_statements(prepared);
+    let options = support::options().connections(1).prepared_statements(prepared);
     let store = options.connect(&proxy.url()).await.unwrap();
     Some((server, proxy, store))
 }
@@ -29,7 +29,7 @@ fn misplaced<T: std::fmt::Debug>(answer: &Result<T, Fault>) -> bool {
 /// another user's record, and a commit is neither taken for written nor for a conflict by it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_given_twice_is_a_fault() {
-    for prepared in [true, false] {
+    for prepared in variants([true, false]) {
         let Some((_server, proxy, store)) = proxied(prepared).await else { return };
         let acme = TenantId::new("acme").unwrap();
         let [alice, bob, carol] = ["alice", "bob", "carol"].map(|user| UserId::new(user).unwrap());
@@ -122,7 +122,7 @@ async fn an_answer_that_is_given_twice_is_a_fault() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_wrote_something_else_is_a_fault() {
     let Some(server) = server(&[]) else { return };
-    let store = PostgresFactors::options().connections(1).connect(server.url()).await.unwrap();
+    let store = support::options().connections(1).connect(server.url()).await.unwrap();
     let other = "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN NEW.version := '\\x00000000000000000000000000000000'; RETURN NEW; END $$;
         CREATE TRIGGER other BEFORE INSERT OR UPDATE ON countersign.records FOR EACH ROW EXECUTE FUNCTION other()";

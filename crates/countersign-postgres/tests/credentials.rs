@@ -34,7 +34,7 @@ impl Vault {
 
     fn options(&self) -> PostgresOptions {
         let vault = self.clone();
-        PostgresFactors::options().connections(1).credentials_from(move || {
+        support::options().connections(1).credentials_from(move || {
             vault.asked.fetch_add(1, Ordering::SeqCst);
             let current = vault.current.lock().unwrap().clone();
             async move {
@@ -117,7 +117,7 @@ async fn without_credentials_there_is_no_connection() {
         "{refused:?}"
     );
     // One that never answers.
-    let silent = PostgresFactors::options().connect_timeout(Duration::from_millis(200));
+    let silent = support::options().connect_timeout(Duration::from_millis(200));
     let silent = silent.credentials_from(|| async { std::future::pending().await });
     assert!(matches!(silent.connect(&url).await, Err(PostgresError::Unavailable { .. })));
 }
@@ -127,7 +127,7 @@ async fn without_credentials_there_is_no_connection() {
 fn no_secret_is_printed() {
     let credentials = format!("{:?} {:?}", Credentials::new("app", "a secret"), Credentials::password("a secret"));
     assert!(credentials.contains("app") && !credentials.contains("secret"), "{credentials}");
-    let options = PostgresFactors::options().tls_client_pem("certificate", "a secret");
+    let options = support::options().tls_client_pem("certificate", "a secret");
     let options = options.credentials_from(|| async { Ok(Credentials::password("a secret")) });
     let printed = format!("{options:?}");
     let bytes = format!("{:?}", b"a secret");

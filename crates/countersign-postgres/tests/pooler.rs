@@ -43,7 +43,7 @@ fn bounced() -> Option<(Bouncer, Server)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_defaults_work_behind_a_pooler_in_transaction_mode() {
     let Some((bouncer, server)) = bounced() else { return };
-    let store = PostgresFactors::options().connections(1).connect(&bouncer.url("app")).await.unwrap();
+    let store = support::options().connections(1).connect(&bouncer.url("app")).await.unwrap();
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     let mut expected = Expected { settings: None, record: None };
     let mut hosts = Vec::new();
@@ -68,7 +68,7 @@ async fn the_defaults_work_behind_a_pooler_in_transaction_mode() {
 #[tokio::test(flavor = "multi_thread")]
 async fn prepared_statements_behind_a_pooler_in_transaction_mode_fail_by_name() {
     let Some((bouncer, _server)) = bounced() else { return };
-    let options = PostgresFactors::options().connections(1).prepared_statements(true);
+    let options = support::options().connections(1).prepared_statements(true);
     let store = options.connect(&bouncer.url("app")).await.unwrap();
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     store.load(&acme, &alice).await.unwrap();
@@ -83,7 +83,7 @@ async fn prepared_statements_behind_a_pooler_in_transaction_mode_fail_by_name() 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_pooler_statements_are_prepared() {
     let Some(server) = server(&["log_statement=all", "log_line_prefix=logged "]) else { return };
-    let store = PostgresFactors::options().connections(1).connect(server.url()).await.unwrap();
+    let store = support::options().connections(1).connect(server.url()).await.unwrap();
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     for _ in 0..3 {
         store.load(&acme, &alice).await.unwrap();

@@ -24,7 +24,7 @@ fn fill(records: i64) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_reads_each_record_twice_while_an_old_snapshot_is_open() {
     let Some(server) = server(&["autovacuum=off"]) else { return };
-    let store = PostgresFactors::options().connections(1).connect(server.url()).await.unwrap();
+    let store = support::options().connections(1).connect(server.url()).await.unwrap();
     connect(server.url()).await.unwrap().batch_execute(&fill(RECORDS)).await.unwrap();
     let report = connect(server.url()).await.unwrap();
     report
@@ -47,7 +47,7 @@ async fn a_purge_reads_each_record_twice_while_an_old_snapshot_is_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_leaves_half_of_the_time_to_others() {
     let Some(server) = server(&["log_min_duration_statement=0", "log_line_prefix=logged "]) else { return };
-    let store = PostgresFactors::options().connections(1).connect(server.url()).await.unwrap();
+    let store = support::options().connections(1).connect(server.url()).await.unwrap();
     let client = connect(server.url()).await.unwrap();
     client.batch_execute(&fill(2_100)).await.unwrap();
     // As on a slow disk.
@@ -78,7 +78,7 @@ async fn a_purge_leaves_half_of_the_time_to_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_goes_past_nothing() {
     let Some(server) = server(&[]) else { return };
-    let store = PostgresFactors::options().connections(1).connect(server.url()).await.unwrap();
+    let store = support::options().connections(1).connect(server.url()).await.unwrap();
     let (host, watch) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
     host.batch_execute(&fill(1_000)).await.unwrap();
     host.batch_execute("UPDATE countersign.records SET generation = 0").await.unwrap();

@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_crashes() {
     let Some(mut server) = server(&[]) else { return };
-    let store = PostgresFactors::options().connections(8).connect(server.url()).await.unwrap();
+    let store = support::options().connections(8).connect(server.url()).await.unwrap();
     let acme = TenantId::new("acme").unwrap();
     let mut kept = [0_u32; 8];
     for round in 0..4 {
@@ -100,7 +100,7 @@ async fn a_server_that_may_forget_is_refused_unless_that_is_accepted() {
             matches!(refused, Err(PostgresError::NotDurable { setting: found }) if found == setting),
             "{setting}: {refused:?}"
         );
-        PostgresFactors::options().accept_data_loss_on_crash().connect(server.url()).await.unwrap();
+        support::options().accept_data_loss_on_crash().connect(server.url()).await.unwrap();
     }
 }
 
@@ -109,7 +109,7 @@ async fn a_server_that_may_forget_is_refused_unless_that_is_accepted() {
 async fn a_server_that_does_not_answer_is_a_fault_in_time() {
     let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("postgres://nobody@127.0.0.1:{}/nothing", silent.local_addr().unwrap().port());
-    let connecting = PostgresFactors::options().connect_timeout(Duration::from_millis(300)).connect(&url);
+    let connecting = support::options().connect_timeout(Duration::from_millis(300)).connect(&url);
     let refused = tokio::time::timeout(Duration::from_secs(60), connecting).await.unwrap();
     assert!(matches!(refused, Err(PostgresError::Unavailable { .. })), "{refused:?}");
 }
@@ -119,7 +119,7 @@ async fn a_server_that_does_not_answer_is_a_fault_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stricter_default_isolation_makes_conflicts_and_no_faults() {
     let Some(server) = server(&["default_transaction_isolation=serializable"]) else { return };
-    let store = PostgresFactors::options().connections(8).connect(server.url()).await.unwrap();
+    let store = support::options().connections(8).connect(server.url()).await.unwrap();
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     let racing: Vec<_> = (1..=8_u32)
         .map(|writer| {
@@ -158,7 +158,7 @@ async fn a_stricter_default_isolation_leaves_no_row_that_was_to_be_deleted() {
     let all = [("repeatable read", false), ("serializable", false), ("repeatable read", true), ("serializable", true)];
     for (isolation, purges) in variants(all) {
         let Some(server) = server(&[&format!("default_transaction_isolation={isolation}")]) else { return };
-        let store = PostgresFactors::options().connections(2).connect(server.url()).await.unwrap();
+        let store = support::options().connections(2).connect(server.url()).await.unwrap();
         let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
         let nothing = Expected { settings: None, record: None };
         assert_eq!(store.commit(&acme, &alice, &nothing, &row(1)).await.unwrap(), Commit::Written);
@@ -189,7 +189,7 @@ async fn a_stricter_default_isolation_leaves_no_row_that_was_to_be_deleted() {
 async fn a_stricter_default_isolation_lets_no_charge_past_a_limit() {
     for isolation in variants(["repeatable read", "serializable"]) {
         let Some(server) = server(&[&format!("default_transaction_isolation={isolation}")]) else { return };
-        let budget = PostgresFactors::options().connections(8).connect(server.url()).await.unwrap().budget();
+        let budget = support::options().connections(8).connect(server.url()).await.unwrap().budget();
         let barrier = std::sync::Arc::new(tokio::sync::Barrier::new(40));
         let racing: Vec<_> = (0..40_u64)
             .map(|number| {

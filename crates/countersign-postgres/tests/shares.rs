@@ -28,7 +28,7 @@ fn alice() -> UserId {
 
 /// Nothing ends by a time-out: who waits, waits until the test lets them go.
 fn patient() -> PostgresOptions {
-    PostgresFactors::options().wait_timeout(FOR_LONG).statement_timeout(FOR_LONG)
+    support::options().wait_timeout(FOR_LONG).statement_timeout(FOR_LONG)
 }
 
 async fn waiting(observer: &Client) -> i64 {
@@ -137,7 +137,7 @@ async fn many_charges_of_one_account_stop_no_tenant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_is_waited_for_less_long_than_a_connection() {
     let Some(server) = server(&[]) else { return };
-    let options = PostgresFactors::options().connections(2).wait_timeout(Duration::from_secs(5));
+    let options = support::options().connections(2).wait_timeout(Duration::from_secs(5));
     let store = options.statement_timeout(FOR_LONG).connect(server.url()).await.unwrap();
     let (acme, globex, initech) = (tenant("acme"), tenant("globex"), tenant("initech"));
     for tenant in [&acme, &globex] {
@@ -166,7 +166,7 @@ async fn a_lock_is_waited_for_less_long_than_a_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_waits_for_a_lock_gives_up_in_time() {
     let Some(server) = server(&[]) else { return };
-    let options = PostgresFactors::options().connections(32).wait_timeout(Duration::from_secs(1));
+    let options = support::options().connections(32).wait_timeout(Duration::from_secs(1));
     let store = options.statement_timeout(Duration::from_secs(60)).connect(server.url()).await.unwrap();
     let budget = store.budget();
     let account = || [Account::new("country:44", Limit::new(10, Duration::from_secs(60)))];

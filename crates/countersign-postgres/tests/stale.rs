@@ -14,7 +14,7 @@ use countersign_testkit::servers::{Server, skip};
 use support::bouncer::Bouncer;
 use support::proxy::Proxy;
 use support::standby::Standby;
-use support::{connect, row, server};
+use support::{connect, row, server, variants};
 
 async fn replicated() -> Option<(Server, Standby)> {
     let primary = server(&["synchronous_standby_names=*", "synchronous_commit=on"])?;
@@ -57,7 +57,7 @@ fn from_a_standby<T: std::fmt::Debug, E: std::fmt::Debug>(answer: &Result<T, E>)
 async fn a_pooler_that_switches_to_a_standby_lets_nobody_in_without_a_code() {
     let Some((primary, standby)) = replicated().await else { return };
     let Some(bouncer) = Bouncer::before(&primary).unwrap() else { return };
-    let store = PostgresFactors::options().connections(4).connect(&bouncer.url("app")).await.unwrap();
+    let store = support::options().connections(4).connect(&bouncer.url("app")).await.unwrap();
     let world = World::on(store.clone()).unwrap();
     let before = world.sign_in("alice").await.unwrap().grant.into_saved();
     let root = world.sign_in("root").await.unwrap().grant.into_saved();
@@ -103,11 +103,11 @@ async fn a_pooler_that_switches_to_a_standby_lets_nobody_in_without_a_code() {
 /// is a fault, and the writes are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_only_reads_is_a_fault_behind_a_pooler_that_splits_reads_from_writes() {
-    for prepared in [true, false] {
+    for prepared in variants([true, false]) {
         let Some((primary, standby)) = replicated().await else { return };
         PostgresFactors::connect(primary.url()).await.unwrap();
         pause(&primary, &standby).await;
-        let options = || PostgresFactors::options().connections(1).prepared_statements(prepared);
+        let options = || support::options().connections(1).prepared_statements(prepared);
         let proxy = Proxy::splitting(primary.port(), standby.port()).await;
         // What is looked at when the store connects is a read.
         from_a_standby(&options().connect(&proxy.url()).await);

@@ -19,7 +19,9 @@ const YOUNG: Duration = Duration::from_millis(150);
 async fn behind(flaw: Flaw) -> Option<(Server, Mixer, RedisFactors)> {
     let server = server(&["--appendonly", "yes"])?;
     let mixer = Mixer::before(server.port(), flaw).await;
-    let store = options().initialise_if_empty().connect(&mixer.url).await.unwrap();
+    // A call whose answer is lost ends by it.
+    let store = options().response_timeout(Duration::from_secs(3)).initialise_if_empty();
+    let store = store.connect(&mixer.url).await.unwrap();
     for number in 0..CALLS {
         assert_eq!(call(&store, number).await, "Ok");
     }

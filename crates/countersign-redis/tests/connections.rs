@@ -84,7 +84,7 @@ async fn a_demoted_server_is_left_for_the_one_that_leads() {
             Ok(found) => break found,
             Err(said) => {
                 assert_eq!(said, "ReadOnly");
-                assert!(switched.elapsed() < Duration::from_secs(10), "the store stays with the replica");
+                assert!(switched.elapsed() < Duration::from_secs(60), "the store stays with the replica");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
@@ -150,7 +150,7 @@ async fn a_replica_that_takes_writes_is_refused() {
     replicate(&replica, &["NO", "ONE"]).await;
     let started = Instant::now();
     while record(&behind).await.is_err() {
-        assert!(started.elapsed() < Duration::from_secs(10));
+        assert!(started.elapsed() < Duration::from_secs(60));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(store);

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 
 use countersign::{Accepted, CodeSender, SendErrorKind};
 use countersign_smtp::{Phase, SmtpCause};
-use support::loopback::{Loopback, MODES, Mode};
+use support::loopback::{Loopback, Mode, modes};
 use support::play::{Act, At, Play, Step, say};
 use support::*;
 
@@ -47,7 +47,7 @@ fn second_message(step: Step, act: Act) -> Play {
 
 #[tokio::test]
 async fn an_answer_about_a_used_connection_does_not_fail_the_message() {
-    for mode in MODES {
+    for mode in modes() {
         for step in OFFERING {
             for act in endings(mode) {
                 let server = Loopback::start(second_message(step, act.clone()), mode).await;
@@ -70,7 +70,7 @@ async fn an_answer_about_a_used_connection_does_not_fail_the_message() {
 /// The control to the test above: without the answer, one connection serves both.
 #[tokio::test]
 async fn a_used_connection_that_works_is_used_again() {
-    for mode in MODES {
+    for mode in modes() {
         let server = Loopback::start(Play::new(|_| None), mode).await;
         let sender = server.sender();
         for _ in 0..3 {
@@ -139,7 +139,7 @@ async fn nothing_is_sent_again_after_the_final_dot() {
         (say("550\r\n"), SendErrorKind::Permanent, refused(550)),
         (say("554\r\n"), SendErrorKind::Permanent, refused(554)),
     ] {
-        for mode in MODES {
+        for mode in modes() {
             for used in [false, true] {
                 let acted = act.clone();
                 let moment = move |at: At| at.step == Step::Dot && at.message == usize::from(used);

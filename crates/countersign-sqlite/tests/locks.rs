@@ -42,8 +42,10 @@ fn locked(path: &Path) -> Connection {
 /// One time-out for the write that came first, and one for what arrived behind it; not one for each.
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_that_wait_for_a_lock_together_fail_together() {
+    // Long beside what anything else takes on a busy machine: that is what is compared below.
+    const LONG: Duration = Duration::from_secs(1);
     let (_directory, path) = file();
-    let store = SqliteFactors::options().busy_timeout(TIMEOUT).open(&path).await.unwrap();
+    let store = SqliteFactors::options().busy_timeout(LONG).open(&path).await.unwrap();
     assert_eq!(add(&store, 100).await.unwrap(), Commit::Written);
     let host = locked(&path);
     let started = Instant::now();
@@ -58,7 +60,7 @@ async fn writes_that_wait_for_a_lock_together_fail_together() {
         assert_eq!(told, "Err(Busy)");
     }
     let waited = started.elapsed();
-    assert!(waited >= TIMEOUT && waited < TIMEOUT * 20, "40 calls took {waited:?}");
+    assert!(waited >= LONG && waited < LONG * 20, "40 calls took {waited:?}");
     drop(host);
     assert_eq!(store.count(&acme(), Generation::new(1)).await.unwrap(), 1, "a call that failed has done something");
     assert_eq!(add(&store, 0).await.unwrap(), Commit::Written);
@@ -93,11 +95,11 @@ async fn opening_waits_for_whoever_makes_the_file() {
     let (_directory, path) = file();
     let host = locked(&path);
     let started = Instant::now();
+    // The lock is held until it has ended.
     let refused = SqliteFactors::options().busy_timeout(TIMEOUT).open(&path).await;
     assert!(matches!(refused, Err(SqliteError::Busy)), "{refused:?}");
-    let waited = started.elapsed();
-    assert!(waited >= TIMEOUT && waited < TIMEOUT * 20, "{waited:?}");
-    let patient = SqliteFactors::options().busy_timeout(Duration::from_secs(30));
+    assert!(started.elapsed() >= TIMEOUT);
+    let patient = SqliteFactors::options().busy_timeout(Duration::from_secs(600));
     let opening = tokio::spawn(patient.open(path));
     tokio::time::sleep(TIMEOUT).await;
     assert!(!opening.is_finished());
@@ -113,7 +115,7 @@ async fn any_number_of_stores_can_make_the_same_file_at_once() {
         for _ in 0..8 {
             let path = path.clone();
             stores
-                .spawn(async move { SqliteFactors::options().busy_timeout(Duration::from_secs(30)).open(path).await });
+                .spawn(async move { SqliteFactors::options().busy_timeout(Duration::from_secs(600)).open(path).await });
         }
         for opened in stores.join_all().await {
             assert!(opened.is_ok(), "round {round}: {opened:?}");
@@ -125,22 +127,20 @@ async fn any_number_of_stores_can_make_the_same_file_at_once() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_write_that_waits_leaves_the_runtime_its_thread() {
     let (_directory, path) = file();
-    let store = SqliteFactors::options().busy_timeout(TIMEOUT).open(&path).await.unwrap();
+    let store = SqliteFactors::options().busy_timeout(Duration::from_secs(60)).open(&path).await.unwrap();
     let host = locked(&path);
-    let mut ticks = 0;
+    let mut write = Box::pin(add(&store, 1));
     let ticking = async {
         let mut timer = tokio::time::interval(TIMEOUT / 30);
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        for _ in 0..30 {
             timer.tick().await;
-            ticks += 1;
         }
     };
-    let told = tokio::select! {
-        told = add(&store, 1) => format!("{told:?}"),
-        () = ticking => unreachable!(),
-    };
-    assert_eq!(told, "Err(Busy)");
-    assert!(ticks >= 5, "{ticks} ticks of 30");
+    tokio::select! {
+        biased;
+        told = &mut write => panic!("nobody let it write: {told:?}"),
+        () = ticking => {}
+    }
     drop(host);
+    assert_eq!(write.await.unwrap(), Commit::Written);
 }

@@ -335,7 +335,8 @@ fn template(initdb: &Path, account: Option<&str>) -> Result<PathBuf, Fault> {
     let cluster = directory.join("cluster");
     let mut command = as_account(account, initdb);
     command.extend(["-D".into(), text(&cluster)?, "-U".into(), "countersign".into()]);
-    command.extend(["-A", "trust", "-E", "UTF8", "--locale=C", "-N"].map(str::to_owned));
+    // A log in small files: each server gets a copy.
+    command.extend(["-A", "trust", "-E", "UTF8", "--locale=C", "-N", "--wal-segsize=1"].map(str::to_owned));
     run_all(&command)?;
     *made = Some((cluster.clone(), guard));
     Ok(cluster)

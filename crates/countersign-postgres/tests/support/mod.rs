@@ -8,6 +8,7 @@ pub mod standby;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::budget::SendBudget;
@@ -45,7 +46,7 @@ impl Schema {
     }
 
     pub fn options(&self) -> PostgresOptions {
-        let options = PostgresFactors::options().schema(&self.name).connections(2);
+        let options = options().schema(&self.name).connections(2);
         match self.prepared {
             Some(prepared) => options.prepared_statements(prepared),
             None => options,
@@ -55,6 +56,11 @@ impl Schema {
     pub async fn client(&self) -> Result<Client, Fault> {
         connect(&self.url).await
     }
+}
+
+/// On a busy machine nothing ends by a time-out for connections. A test in which something must sets its own.
+pub fn options() -> PostgresOptions {
+    PostgresFactors::options().connect_timeout(Duration::from_secs(60)).wait_timeout(Duration::from_secs(60))
 }
 
 /// A record or settings whose version is this number.

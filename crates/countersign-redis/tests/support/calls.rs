@@ -9,8 +9,9 @@ use countersign_testkit::servers::{Server, skip};
 use redis::aio::MultiplexedConnection;
 use time::OffsetDateTime;
 
+/// Nothing ends by a time-out on a busy machine. A test in which something must sets its own.
 pub fn options() -> RedisOptions {
-    RedisFactors::options().response_timeout(Duration::from_secs(2))
+    RedisFactors::options().connect_timeout(Duration::from_secs(30)).response_timeout(Duration::from_secs(30))
 }
 
 pub fn server(arguments: &[&str]) -> Option<Server> {

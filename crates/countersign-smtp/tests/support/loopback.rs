@@ -22,6 +22,16 @@ pub enum Mode {
 
 pub const MODES: [Mode; 3] = [Mode::Plain, Mode::StartTls, Mode::Wrapped];
 
+/// All of them; or, where the test is one of many runs (`scripts/stress`), one of them, and the next one in
+/// the next run.
+#[allow(dead_code)]
+pub fn modes() -> Vec<Mode> {
+    match std::env::var("COUNTERSIGN_STRESS_RUN") {
+        Ok(run) => vec![MODES[run.parse::<usize>().unwrap() % MODES.len()]],
+        Err(_) => MODES.to_vec(),
+    }
+}
+
 /// The server.
 pub struct Loopback {
     pub play: Play,

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use countersign_testkit::processes::CHILD;
 use rand::rngs::StdRng;
@@ -127,15 +127,18 @@ fn a_handle_that_does_nothing_is_passed_by() {
         let _patience = patience::shared();
         stopped.wait(|| false)
     };
-    for (timeout, free, at_least, at_most) in [
-        (Duration::from_secs(60), true, STILL, Duration::from_secs(25)),
-        // It is not waited for again at once.
-        (Duration::from_secs(60), true, Duration::ZERO, STILL),
-    ] {
-        patience::set(timeout);
+    {
         let (_patience, started) = (patience::shared(), Instant::now());
-        drop(waits.wait(|| free));
-        assert!((at_least..at_most).contains(&started.elapsed()), "{:?}", started.elapsed());
+        let turn = waits.wait(|| true);
+        assert!(turn.0.is_none() && started.elapsed() >= STILL, "half of the time-out was used up");
+    }
+    {
+        // It is not waited for again immediately, however long the machine was busy with something else.
+        assert!(waits.ignored_until.get().is_some());
+        waits.ignored_until.set(Instant::now().checked_add(Duration::from_secs(3_600)));
+        let (_patience, looked) = (patience::shared(), Cell::new(false));
+        let turn = waits.wait(|| looked.replace(true));
+        assert!(turn.0.is_none() && !looked.get());
     }
     let waits = Turns::at(&path).unwrap();
     patience::set(Duration::from_millis(400));
@@ -147,34 +150,38 @@ fn a_handle_that_does_nothing_is_passed_by() {
 
 const PROCESSES: usize = 4;
 
-/// Each process goes on until all of them have made so many: so none is ever alone.
-const COMMITS: u32 = 150;
+/// Each process goes on until all of them have made so many: so none is ever alone. One of many runs
+/// needs fewer.
+fn commits() -> u32 {
+    if std::env::var("COUNTERSIGN_STRESS_RUN").is_ok() { 25 } else { 150 }
+}
 
 /// A commit that does not wait for the disk: only whose turn it is counts here.
 fn options() -> SqliteOptions {
     SqliteFactors::options().durability(Durability::ProcessCrash)
 }
 
-fn now() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
-}
-
-/// One of the processes: commits without a pause, and says of each commit when it had come and when
-/// the commit was done.
+/// One of the processes: commits without a pause, and says of each commit how many there were when it
+/// had come, and how many with it.
 fn write_without_a_pause(number: &str, path: &str) {
     patience::set(Duration::from_secs(600));
     let Opened { connection, turns, .. } = schema::open(path.as_ref(), &options()).unwrap();
     println!("READY");
     std::io::stdin().read_line(&mut String::new()).unwrap();
     let mut times = Vec::new();
-    let fewest = || connection.query_row("SELECT min(number) FROM commits", [], |row| row.get::<_, u32>(0)).unwrap();
-    while fewest() < COMMITS {
+    let ask = |what: &str| {
+        connection.query_row(&format!("SELECT {what}(number) FROM commits"), [], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    while ask("min") < commits() {
         let _patience = patience::shared();
         let room = turns.rooms.enter().unwrap();
-        let came = now();
+        let came = ask("sum");
         let turn = turns.wait_in(room, || false).unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
         connection.execute("UPDATE commits SET number = number + 1 WHERE process = ?1", [number]).unwrap();
-        times.push((came, now()));
+        let done = ask("sum");
+        connection.execute_batch("COMMIT").unwrap();
+        times.push((came, done));
         drop(turn);
     }
     for (came, done) in times {
@@ -213,33 +220,28 @@ fn each_of_four_processes_gets_its_turn_under_load() {
     for (_, stdin, _) in &mut children {
         stdin.write_all(b"GO\n").unwrap();
     }
-    let mut commits = Vec::new();
-    for (number, (child, _, lines)) in children.iter_mut().enumerate() {
+    let mut overtaken = Vec::new();
+    for (child, _, lines) in &mut children {
         for line in lines {
             let line = line.unwrap();
             let Some((came, done)) = line.split_once("COMMIT ").and_then(|(_, times)| times.split_once(' ')) else {
                 continue;
             };
-            commits.push((done.parse::<u128>().unwrap(), came.parse::<u128>().unwrap(), number));
+            // Its own is the last of these.
+            overtaken.push(done.parse::<usize>().unwrap() - came.parse::<usize>().unwrap() - 1);
         }
         assert!(child.wait().unwrap().success());
     }
-    commits.sort_unstable();
-    let mut overtaken: Vec<_> = commits
-        .iter()
-        .enumerate()
-        .map(|(at, (_, came, own))| {
-            let meanwhile = commits[..at].iter().rev().take_while(|(done, ..)| done > came);
-            meanwhile.filter(|(.., number)| number != own).count()
-        })
-        .collect();
     overtaken.sort_unstable();
     let number: i64 = connection.query_row("SELECT sum(number) FROM commits", [], |row| row.get(0)).unwrap();
     let number = usize::try_from(number).unwrap();
     assert_eq!(number, overtaken.len());
     let (median, most) = (overtaken[number / 2], overtaken[number - 1]);
     println!("{number} commits: median {median}, most {most}");
-    assert!(number >= 600 && most > 0, "the processes came one after the other: this shows nothing");
+    assert!(
+        number >= PROCESSES * commits() as usize && most > 0,
+        "the processes came one after the other: this shows nothing"
+    );
     assert!(most <= 2 * (PROCESSES - 1), "{most} of {number}");
 }
 

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use countersign::{Commit, Expected, FactorStore, Saved, TenantId, UserId};
 use tokio::task::JoinSet;
 
-use crate::conformance::desk::{HANDLES, expecting, handles, must_be, new_version, note, row, set, write};
+use crate::conformance::desk::{HANDLES, expecting, handles, must_be, new_version, note, rounds, row, set, write};
 use crate::conformance::{Backend, Breach, ensure, tenant, user};
 
 /// How often the handles meet at the barrier.
-const ROUNDS: usize = 20;
+const ROUNDS: u32 = 20;
 
 /// A commit or change whose expectation does not hold in any one of its parts changes nothing.
 ///
@@ -73,7 +73,7 @@ pub async fn a_conflict_changes_nothing(backend: &dyn Backend) -> Result<(), Bre
 /// The [`Breach`] that was found.
 pub async fn of_many_first_commits_one_wins(backend: &dyn Backend) -> Result<(), Breach> {
     let (handles, barrier) = handles(backend, HANDLES).await?;
-    for round in 0..ROUNDS {
+    for round in rounds(ROUNDS) {
         let (acme, alice) = (tenant(&format!("acme-{}", round % 2))?, user(&format!("alice-{round}"))?);
         race_commits(&handles, &barrier, &acme, &alice, expecting(None, None)).await?;
     }
@@ -93,7 +93,7 @@ pub async fn of_many_commits_one_wins(backend: &dyn Backend) -> Result<(), Breac
     set(&*store, &acme, None, &settings).await?;
     let mut record = note(0, "first")?;
     write(&*store, &acme, &alice, expecting(Some(&settings), None), &record).await?;
-    for _ in 0..ROUNDS {
+    for _ in rounds(ROUNDS) {
         let expected = expecting(Some(&settings), Some(&record));
         record = race_commits(&handles, &barrier, &acme, &alice, expected).await?;
     }
@@ -144,7 +144,7 @@ async fn one_winner(mut racing: JoinSet<(Result<Commit, countersign::Fault>, Sav
 /// The [`Breach`] that was found.
 pub async fn of_many_first_settings_one_wins(backend: &dyn Backend) -> Result<(), Breach> {
     let (handles, barrier) = handles(backend, HANDLES).await?;
-    for round in 0..ROUNDS {
+    for round in rounds(ROUNDS) {
         let acme = tenant(&format!("acme-{round}"))?;
         if round % 2 == 1 {
             // A tenant that has records already.
@@ -166,7 +166,7 @@ pub async fn of_many_changes_of_settings_one_wins(backend: &dyn Backend) -> Resu
     let acme = tenant("acme")?;
     let mut settings = note(0, "settings")?;
     set(&*backend.open().await?, &acme, None, &settings).await?;
-    for _ in 0..ROUNDS {
+    for _ in rounds(ROUNDS) {
         settings = race_settings(&handles, &barrier, &acme, Some(&settings)).await?;
     }
     Ok(())
@@ -204,7 +204,7 @@ async fn race_settings(
 /// The [`Breach`] that was found.
 pub async fn users_of_a_new_tenant_do_not_conflict(backend: &dyn Backend) -> Result<(), Breach> {
     let (handles, barrier) = handles(backend, HANDLES).await?;
-    for round in 0..ROUNDS {
+    for round in rounds(ROUNDS) {
         let acme = tenant(&format!("acme-{round}"))?;
         let mut racing = JoinSet::new();
         for (number, handle) in handles.iter().enumerate() {
@@ -307,7 +307,7 @@ pub async fn a_removed_version_stays_dead(backend: &dyn Backend) -> Result<(), B
 pub async fn a_remove_and_a_commit_exclude_each_other(backend: &dyn Backend) -> Result<(), Breach> {
     let (handles, barrier) = handles(backend, HANDLES).await?;
     let acme = tenant("acme")?;
-    for round in 0..ROUNDS {
+    for round in rounds(ROUNDS) {
         let alice = user(&format!("alice-{round}"))?;
         let record = note(0, "before")?;
         write(&*backend.open().await?, &acme, &alice, expecting(None, None), &record).await?;

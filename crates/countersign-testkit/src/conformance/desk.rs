@@ -12,6 +12,14 @@ use crate::conformance::{Backend, Breach, ensure};
 /// How many handles act at once in the checks of concurrency.
 pub(super) const HANDLES: usize = 8;
 
+/// The numbers of so many rounds. Where a check is one of many runs, a tenth of them, and others in the
+/// next run.
+pub(super) fn rounds(many: u32) -> impl Iterator<Item = u32> {
+    let run = std::env::var("COUNTERSIGN_STRESS_RUN").ok().and_then(|run| run.parse::<u32>().ok());
+    let (first, step) = run.map_or((0, 1), |run| (run.checked_rem(many.min(10)).unwrap_or(0), 10));
+    (first..many).step_by(step)
+}
+
 /// A version that was never used.
 pub(super) fn new_version() -> Result<Version, Breach> {
     let mut bytes = [0; 16];

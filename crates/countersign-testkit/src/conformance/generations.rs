@@ -7,10 +7,10 @@ use countersign::{Commit, FactorStore, Generation, Saved, TenantId, UserId};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::conformance::desk::{HANDLES, expecting, handles, must_be, note, set, write};
+use crate::conformance::desk::{HANDLES, expecting, handles, must_be, note, rounds, set, write};
 use crate::conformance::{Backend, Breach, ensure, tenant, user};
 
-const ROUNDS: usize = 12;
+const ROUNDS: u32 = 12;
 
 /// How many users each handle commits for while the settings change.
 const USERS: usize = 6;
@@ -23,7 +23,7 @@ const USERS: usize = 6;
 /// The [`Breach`] that was found.
 pub async fn changed_settings_end_commits_that_expected_others(backend: &dyn Backend) -> Result<(), Breach> {
     let (handles, barrier) = handles(backend, HANDLES).await?;
-    for round in 0..ROUNDS {
+    for round in rounds(ROUNDS) {
         let acme = tenant(&format!("acme-{round}"))?;
         let first = note(0, "in use")?;
         set(&**handles.first().ok_or_else(|| Breach::found("no handle"))?, &acme, None, &first).await?;
@@ -40,7 +40,7 @@ pub async fn changed_settings_end_commits_that_expected_others(backend: &dyn Bac
 pub async fn first_settings_end_commits_that_expected_none(backend: &dyn Backend) -> Result<(), Breach> {
     let (handles, barrier) = handles(backend, HANDLES).await?;
     // There is nothing to lock where there is no row, so that a store which goes wrong does it here.
-    for round in 0..ROUNDS.saturating_mul(2) {
+    for round in rounds(ROUNDS.saturating_mul(2)) {
         storm(&handles, &barrier, &tenant(&format!("acme-{round}"))?, None).await?;
     }
     Ok(())
@@ -217,7 +217,7 @@ pub async fn a_purge_of_many_batches_ends_complete(backend: &dyn Backend) -> Res
 /// The [`Breach`] that was found.
 pub async fn a_purge_never_takes_a_later_record(backend: &dyn Backend) -> Result<(), Breach> {
     let (purger, store) = (backend.open().await?, backend.open().await?);
-    for round in 0..ROUNDS {
+    for round in rounds(ROUNDS) {
         let acme = tenant(&format!("acme-{round}"))?;
         let mut earlier = Vec::new();
         for number in 0..30 {
@@ -262,7 +262,7 @@ pub async fn a_purge_never_takes_a_later_record(backend: &dyn Backend) -> Result
 pub async fn nothing_earlier_appears_after_a_purge(backend: &dyn Backend) -> Result<(), Breach> {
     let store = backend.open().await?;
     let (handles, barrier) = handles(backend, HANDLES).await?;
-    for round in 0..ROUNDS {
+    for round in rounds(ROUNDS) {
         let acme = tenant(&format!("acme-{round}"))?;
         let first = note(0, "in use")?;
         set(&*store, &acme, None, &first).await?;

@@ -4,6 +4,9 @@
 //! test of each: [`factor_store_conformance`](crate::factor_store_conformance), [`user_store_conformance`](crate::user_store_conformance)
 //! and [`send_budget_conformance`](crate::send_budget_conformance). The stores of this project run the same list, unchanged. What a
 //! [`Backend`] says that it does not have is not checked: connections that could be interrupted, transactions of the application. That the checks bite is tested too: for each there is a store that is broken in one way only, and fails it.
+//!
+//! A check that lets calls meet does so in many rounds. With `COUNTERSIGN_STRESS_RUN` set to a number, a
+//! tenth of them is made, and others with the next number: for those who run the suite many times.
 
 mod answers;
 mod bounds;

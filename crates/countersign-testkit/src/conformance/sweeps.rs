@@ -5,11 +5,11 @@ use std::sync::Arc;
 use countersign::{Commit, FactorStore, Generation, Saved, TenantId, UserId};
 use tokio::task::JoinSet;
 
-use crate::conformance::desk::{HANDLES, expecting, handles, must_be, new_version, note, write};
+use crate::conformance::desk::{HANDLES, expecting, handles, must_be, new_version, note, rounds, write};
 use crate::conformance::{Backend, Breach, ensure, tenant};
 
 /// How often the handles meet at the barrier.
-const ROUNDS: usize = 20;
+const ROUNDS: u32 = 20;
 
 /// In the order of their bytes, and in no order that a locale knows. One is the library's own.
 const NAMES: [&str; 13] = ["!", "A", "B", "Z", "a", "a b", "ab", "b", "z", "~phantom~007", "é", "テ", "😀"];
@@ -68,7 +68,7 @@ pub async fn a_conditional_removal_and_commits_exclude_each_other(backend: &dyn 
     let (handles, barrier) = handles(backend, HANDLES).await?;
     let store = backend.open().await?;
     let acme = tenant("acme")?;
-    for round in 0..ROUNDS {
+    for round in rounds(ROUNDS) {
         let alice = user(&format!("alice-{round}"))?;
         let record = note(0, "worth nothing")?;
         write(&*store, &acme, &alice, expecting(None, None), &record).await?;
@@ -80,7 +80,7 @@ pub async fn a_conditional_removal_and_commits_exclude_each_other(backend: &dyn 
             racing.spawn(async move {
                 barrier.wait().await;
                 // Half of them remove, half of them charge: whoever comes to the barrier last goes on first, and is another each round.
-                if number % 2 == round % 2 {
+                if (number % 2 == 0) == (round % 2 == 0) {
                     let removed = handle.remove_if(&acme, &alice, record.version).await?;
                     return Ok::<_, Breach>(removed.then_some(None));
                 }

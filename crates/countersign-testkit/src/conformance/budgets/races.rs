@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{account, charge, counted, moment};
 use crate::conformance::answers::{Loss, end, lost};
-use crate::conformance::desk::HANDLES;
+use crate::conformance::desk::{HANDLES, rounds};
 use crate::conformance::faults::Point;
 use crate::conformance::{Breach, BudgetBackend, ensure};
 
@@ -56,7 +56,7 @@ pub async fn charges_in_any_order_are_each_all_or_nothing(backend: &dyn BudgetBa
     const ORDERS: [[&str; 3]; 6] =
         [["a", "b", "c"], ["a", "c", "b"], ["b", "a", "c"], ["b", "c", "a"], ["c", "a", "b"], ["c", "b", "a"]];
     let now = moment(Duration::ZERO)?;
-    for round in 0..4 {
+    for round in rounds(4) {
         let barrier = Arc::new(Barrier::new(ORDERS.len().saturating_mul(EACH)));
         let mut charges = JoinSet::new();
         for order in ORDERS {
