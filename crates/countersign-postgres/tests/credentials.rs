@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use countersign::{FactorStore, Fault, TenantId, UserId};
-use countersign_postgres::{Credentials, PostgresError, PostgresFactors, PostgresOptions};
+use countersign_postgres::{Credentials, PostgresError, PostgresOptions};
 use countersign_testkit::servers::Server;
 use support::{connect, server};
 use tokio_postgres::Client;

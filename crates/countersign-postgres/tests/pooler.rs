@@ -6,7 +6,6 @@ mod support;
 use std::sync::Mutex;
 
 use countersign::{Commit, Expected, FactorStore, Fault, TenantId, UserId};
-use countersign_postgres::PostgresFactors;
 use countersign_testkit::servers::{Server, skip};
 use support::bouncer::Bouncer;
 use support::{Budget, Schema, connect, row, server};

@@ -6,7 +6,6 @@ mod support;
 use std::time::{Duration, Instant};
 
 use countersign::{FactorStore, Generation, TenantId};
-use countersign_postgres::PostgresFactors;
 use support::{connect, server};
 
 const RECORDS: i64 = 20_000;

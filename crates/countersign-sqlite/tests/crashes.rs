@@ -97,7 +97,7 @@ async fn nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed()
             while pipe.read_line(&mut text).unwrap() > 0 {
                 if text[read..].starts_with("ACCEPTED") {
                     // Nobody counts them any more once it was killed.
-                    drop(accepted_one.send(()));
+                    let _counted = accepted_one.send(());
                 }
                 read = text.len();
             }
