@@ -34,6 +34,8 @@ async fn in_step(replica: &Server, master: &Server) {
         assert!(started.elapsed() < Duration::from_secs(20), "{state}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    // It waits for what came over the same connection.
+    redis::cmd("SET").arg(&["written", "all"]).exec_async(&mut master).await.unwrap();
     let reached: u32 = redis::cmd("WAIT").arg(&[1, 10_000]).query_async(&mut master).await.unwrap();
     assert_eq!(reached, 1);
 }

@@ -11,7 +11,7 @@ use countersign::{Commit, Expected, FactorStore, Saved};
 use countersign_redis::{RedisError, RedisFactors, RedisOptions};
 use countersign_testkit::servers::Server;
 use redis::aio::MultiplexedConnection;
-use support::calls::{CALLS, call, ids, row, server};
+use support::calls::{CALLS, call, client, ids, row, server};
 use support::nodes;
 use tempfile::TempDir;
 
@@ -107,8 +107,7 @@ async fn a_service_is_followed_from_one_server_to_the_next() {
     ) else {
         return;
     };
-    let replica = redis::Client::open(two.url()).unwrap();
-    let mut replica = replica.get_multiplexed_async_connection().await.unwrap();
+    let mut replica = client(&two).await;
     redis::cmd("REPLICAOF").arg("127.0.0.1").arg(one.port()).exec_async(&mut replica).await.unwrap();
     let sentinel = Sentinel::of(&one).await;
     let mut operator = sentinel.client().await;
@@ -129,8 +128,9 @@ async fn a_service_is_followed_from_one_server_to_the_next() {
     assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), Commit::Written);
     let none = Expected { settings: Some(row(1).version), record: None };
     assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), Commit::Written);
-    let master = redis::Client::open(one.url()).unwrap();
-    let mut master = master.get_multiplexed_async_connection().await.unwrap();
+    let mut master = client(&one).await;
+    // It waits for what came over the same connection.
+    redis::cmd("SET").arg(&["written", "all"]).exec_async(&mut master).await.unwrap();
     let reached: u32 = redis::cmd("WAIT").arg(&[1, 20_000]).query_async(&mut master).await.unwrap();
     assert_eq!(reached, 1);
 

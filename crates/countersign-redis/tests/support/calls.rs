@@ -23,7 +23,12 @@ pub fn server(arguments: &[&str]) -> Option<Server> {
 }
 
 pub async fn client(server: &Server) -> MultiplexedConnection {
-    redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+    // The driver's own time-outs are short for a busy machine.
+    let patient = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(60)))
+        .set_response_timeout(Some(Duration::from_secs(60)));
+    let client = redis::Client::open(server.url()).unwrap();
+    client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
 }
 
 pub fn row(number: u8) -> Saved {
