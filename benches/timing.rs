@@ -1,10 +1,10 @@
-//! Whether time tells what an answer does not: two kinds of input at a time, in random order, in many processes.
+//! Whether time tells what an answer does not: two kinds of input at a time, in pairs of random order, in many processes.
 //!
 //! - The second step: wrong codes that have the first five digits of the right one, against wrong codes that have none (`I-20`).
 //! - The first step: unknown names, disabled users and locked passwords, each against a wrong password (`I-17`).
 //!
 //! The unit is the process: where its memory happens to lie makes one kind of input a little faster in all samples of that process,
-//! which many samples of one process take for a leak. So each process gives one number, the difference of the two means, and the
+//! which many samples of one process take for a leak. So each process gives one number, the mean difference of its pairs, and the
 //! t-test asks whether these differ from zero over the processes.
 //!
 //! Each comparison has a negative control that does leak and that the test must flag, or it would be blind. `scripts/timing` runs
@@ -54,23 +54,25 @@ const COMPARISONS: [(&str, bool); 6] = [
     ("a wrong password, and a twentieth less work for unknown", true),
 ];
 
-/// The means of two samples, each of its faster half: the slower one is the machine's doing.
-fn means(samples: &[Vec<f64>; 2]) -> [f64; 2] {
-    samples.each_ref().map(|sample| {
-        let mut sorted = sample.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted.truncate(sorted.len() / 2);
-        sorted.iter().sum::<f64>() / sorted.len() as f64
-    })
+/// What the first kind takes, and how much longer the second one takes than the first beside it: the means of
+/// the middle halves. A machine that is slower for a while slows both of a pair, and what lies far out is the
+/// machine's doing.
+fn base_and_difference([first, second]: &[Vec<f64>; 2]) -> [f64; 2] {
+    [first.clone(), first.iter().zip(second).map(|(first, second)| second - first).collect()].map(middle_half)
+}
+
+fn middle_half(mut sample: Vec<f64>) -> f64 {
+    sample.sort_by(f64::total_cmp);
+    let half = &sample[sample.len() / 4..sample.len() - sample.len() / 4];
+    half.iter().sum::<f64>() / half.len() as f64
 }
 
 /// Prints one comparison over all processes. Says whether it came out as it must.
 fn report(what: &str, processes: &[[f64; 2]], leaks: bool) -> bool {
     let number = processes.len() as f64;
-    let base = processes.iter().map(|[a, _]| a).sum::<f64>() / number;
-    let differences: Vec<f64> = processes.iter().map(|[a, b]| b - a).collect();
-    let mean = differences.iter().sum::<f64>() / number;
-    let variance = differences.iter().map(|it| (it - mean).powi(2)).sum::<f64>() / (number - 1.0);
+    let base = processes.iter().map(|[base, _]| base).sum::<f64>() / number;
+    let mean = processes.iter().map(|[_, difference]| difference).sum::<f64>() / number;
+    let variance = processes.iter().map(|[_, difference]| (difference - mean).powi(2)).sum::<f64>() / (number - 1.0);
     let error = (variance / number).sqrt();
     let t = mean / error;
     let flagged = t.abs() > FLAGGED;
@@ -185,18 +187,17 @@ fn first_steps(seed: u64, flow: &LoginFlow, tenant: &TenantId, kind: &str) -> [V
     let mut dice = StdRng::seed_from_u64(seed);
     let password = Password::new("not the password");
     let mut samples = [Vec::with_capacity(FIRST_STEPS), Vec::with_capacity(FIRST_STEPS)];
-    while samples.iter().any(|sample| sample.len() < FIRST_STEPS) {
-        let class = usize::from(dice.random::<bool>());
-        if samples[class].len() == FIRST_STEPS {
-            continue;
+    for pair in 0..FIRST_STEPS {
+        let first = usize::from(dice.random::<bool>());
+        for class in [first, 1 - first] {
+            let name = format!("{}-{}", [KINDS[0], kind][class], pair % USERS);
+            let login = Login { tenant, name: &name, password: &password, channel: Channel::Web, device: None };
+            let start = Instant::now();
+            let step = block_on(flow.begin(&login));
+            let time = start.elapsed();
+            assert!(matches!(step, Ok(LoginStep::Denied(_))), "{name}");
+            samples[class].push(time.as_nanos() as f64);
         }
-        let name = format!("{}-{}", [KINDS[0], kind][class], samples[class].len() % USERS);
-        let login = Login { tenant, name: &name, password: &password, channel: Channel::Web, device: None };
-        let start = Instant::now();
-        let step = block_on(flow.begin(&login));
-        let time = start.elapsed();
-        assert!(matches!(step, Ok(LoginStep::Denied(_))), "{name}");
-        samples[class].push(time.as_nanos() as f64);
     }
     samples
 }
@@ -249,11 +250,11 @@ impl Town {
     }
 }
 
-/// One process: the two means of each comparison, a line each.
+/// One process: base and difference of each comparison, a line each.
 fn child(seed: u64) {
     let print = |samples: &[Vec<f64>; 2]| {
-        let [a, b] = means(samples);
-        println!("{a} {b}");
+        let [base, difference] = base_and_difference(samples);
+        println!("{base} {difference}");
     };
     print(&codes(seed, false));
     print(&codes(seed, true));
