@@ -55,9 +55,11 @@ async fn full() -> (World, Grant, Value) {
     let wrong = world.wrong_code().into();
     assert!(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &wrong).await.is_err());
     let _ = world.try_begin("alice", "wrong").await;
+    let device = device_token.unwrap();
+    let _ = world.begin_as(&world.acme, "alice", "wrong", Channel::Web, Some(&device)).await.unwrap();
     let secrets = json!({
         "backup": backup,
-        "device": device_token.unwrap().expose(),
+        "device": device.expose(),
         "pending": { "token": token, "code": code },
         "setup": { "token": setup.token.expose(), "code": setup_code },
     });

@@ -23,7 +23,7 @@ const ROLLING: usize = 20;
 const REFILLS: usize = 2;
 const GUESSES_A_YEAR: u64 = 840;
 const SUSPENDED_AFTER: u64 = 30;
-const BACKUP_CODES_A_LOCK: u64 = 5;
+const BACKUP_CODES_A_LOGIN: u64 = 5;
 const PASSWORDS_A_LOCK: u64 = 10;
 const SENDS_A_DAY: u64 = 20;
 /// Ten wrong passwords in each longest lock of 15 minutes.
@@ -133,7 +133,7 @@ impl Year {
         }
         if self.dice.random_range(0..4) == 0 {
             self.backup_visits += 1;
-            for _ in 0..BACKUP_CODES_A_LOCK + 2 {
+            for _ in 0..BACKUP_CODES_A_LOGIN + 2 {
                 let step = self.world.submit_backup(&challenge.token, "0000-0000-0000-0000-0000-0000").await;
                 self.note(BACKUPS, &step);
             }
@@ -326,7 +326,7 @@ async fn a_year_of_attacks_stays_within_what_is_promised() {
                 year.spray(day).await;
             }
             if hour == 9 {
-                // The guesser's wrong backup codes cost a minute's pause.
+                // After the guesser's last wrong backup code.
                 year.world.clock.advance(2 * MINUTE);
                 let (alice, carol) = (year.world.alice.clone(), user_id("carol"));
                 year.comes_in("alice", &alice).await;
@@ -413,7 +413,9 @@ impl Year {
                 (most, format!("{ROLLING} wrong codes in any 30 days, and again after each of {REFILLS} resets"))
             }
             DORMANT => (SUSPENDED_AFTER, format!("{SUSPENDED_AFTER} in a row, then a reset")),
-            BACKUPS => (BACKUP_CODES_A_LOCK * self.backup_visits, format!("{BACKUP_CODES_A_LOCK} a lock, of 112 bits")),
+            BACKUPS => {
+                (BACKUP_CODES_A_LOGIN * self.backup_visits, format!("{BACKUP_CODES_A_LOGIN} a login, of 112 bits"))
+            }
             BOMBER => (SENDS_A_DAY * DAYS, format!("{SENDS_A_DAY} codes in any 24 hours")),
             SPRAYER => (PASSWORDS_A_LOCK * PEOPLE * DAYS, format!("{PASSWORDS_A_LOCK} a lock and person")),
             _ => (0, "nothing".to_owned()),

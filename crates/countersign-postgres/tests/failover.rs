@@ -20,6 +20,8 @@ const WRITERS: usize = 6;
 /// How often each is written at least before the failover, and after it.
 const WRITES: u32 = 20;
 
+const WAITING_FOR_THE_STANDBY: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+
 async fn replicated() -> Option<(Server, Standby)> {
     let primary = server(&["synchronous_standby_names=*", "synchronous_commit=on"])?;
     let Some(standby) = Standby::of(&primary).await else {
@@ -93,11 +95,15 @@ async fn what_was_acknowledged_survives_a_failover_to_a_synchronous_standby() {
         .collect();
     progress.reaches([WRITES; WRITERS]).await;
 
+    let watch = connect(primary.url()).await.unwrap();
     // For a moment the standby receives nothing, so that whatever is acknowledged without it would be lost.
     let receiver = standby.receiver().await.to_string();
     let signal = |signal: &str| assert!(Command::new("kill").args([signal, &receiver]).status().unwrap().success());
     signal("-STOP");
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Until a commit is written on the primary and waits for the standby.
+    while watch.query_one(WAITING_FOR_THE_STANDBY, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     primary.kill().unwrap();
     // Ended before it reads what the primary had sent to it.
     signal("-TERM");
