@@ -47,9 +47,14 @@ struct Threads {
     file: PathBuf,
     options: SqliteOptions,
     place: Arc<Place>,
+    closing: Closing,
     /// Ends when the last thread has ended, each of which holds a sender.
     ended: Mutex<mpsc::Receiver<()>>,
 }
+
+/// Held while a connection closes. Of two that close at the same moment each takes the other one for open,
+/// and SQLite then leaves its log beside the file.
+type Closing = Arc<parking_lot::Mutex<()>>;
 
 /// The queues of the threads, which end with it.
 struct Queues {
@@ -88,13 +93,14 @@ impl Threads {
         }
         let (file, options, place) = (self.file.clone(), self.options.clone(), Arc::clone(&self.place));
         let (alive, _ended) = mpsc::channel(1);
+        let closing = Arc::clone(&self.closing);
         let back_up = move || {
             patience::set(options.busy_timeout);
             let connection = schema::open_reader(&file, &options, &place)?;
             crate::file::back_up(&connection, &to)?;
-            Ok(((), ()))
+            Ok(((), connection))
         };
-        start("countersign-sqlite-backup", alive, back_up, drop).await
+        start("countersign-sqlite-backup", &alive, &closing, back_up, |_| {}).await
     }
 }
 
@@ -134,6 +140,7 @@ impl SqliteFactors {
         let path = file::absolute(path)?;
         let sql = Arc::new(Statements::new(&options.prefix));
         let (alive, ended) = mpsc::channel(1);
+        let closing = Closing::default();
         // Dropped here, it ends the threads that have started.
         let queues = Queues { reads: Queue::new(), lists: Queue::new(), writes: Queue::new() };
         let (checkpoint, wanted) = std::sync::mpsc::sync_channel(1);
@@ -145,7 +152,7 @@ impl SqliteFactors {
                 let writer = Writer::new(schema::open(&path, &options)?, sql, queue, checkpoint);
                 Ok((writer.place(), writer))
             };
-            start("countersign-sqlite-write", alive.clone(), open, Writer::run).await?
+            start("countersign-sqlite-write", &alive, &closing, open, Writer::run).await?
         };
         {
             let (path, options, place) = (path.clone(), options.clone(), Arc::clone(&place));
@@ -156,10 +163,10 @@ impl SqliteFactors {
                 connection.busy_timeout(Duration::ZERO)?;
                 Ok(((), (connection, wanted)))
             };
-            let work = |(connection, wanted): (Connection, std::sync::mpsc::Receiver<()>)| {
-                threads::checkpoint(&connection, &wanted);
+            let work = |(connection, wanted): &mut (Connection, std::sync::mpsc::Receiver<()>)| {
+                threads::checkpoint(connection, wanted);
             };
-            start("countersign-sqlite-checkpoint", alive.clone(), open, work).await?;
+            start("countersign-sqlite-checkpoint", &alive, &closing, open, work).await?;
         }
         let readers = iter::repeat_n(("countersign-sqlite-read", &queues.reads), options.readers);
         for (name, queue) in readers.chain([("countersign-sqlite-list", &queues.lists)]) {
@@ -169,12 +176,13 @@ impl SqliteFactors {
                 patience::set(options.busy_timeout);
                 Ok(((), (schema::open_reader(&path, &options, &place)?, place)))
             };
-            start(name, alive.clone(), open, move |(connection, place): (Connection, Arc<Place>)| {
-                threads::read(&connection, &sql, &place, &queue);
+            start(name, &alive, &closing, open, move |(connection, place): &mut (Connection, Arc<Place>)| {
+                threads::read(connection, &sql, place, &queue);
             })
             .await?;
         }
-        let threads = Threads { queues, file: path, options, place, ended: Mutex::new(ended) };
+        drop(alive);
+        let threads = Threads { queues, file: path, options, place, closing, ended: Mutex::new(ended) };
         Ok(Self { place: Where::File(Arc::new(threads)) })
     }
 
@@ -258,16 +266,21 @@ impl Memory {
 /// Starts a thread that opens what it works on itself, and answers once it has, with what others are to know of it.
 async fn start<K: Send + 'static, T: 'static>(
     name: &str,
-    alive: mpsc::Sender<()>,
+    alive: &mpsc::Sender<()>,
+    closing: &Closing,
     open: impl FnOnce() -> Result<(K, T), SqliteError> + Send + 'static,
-    work: impl FnOnce(T) + Send + 'static,
+    work: impl FnOnce(&mut T) + Send + 'static,
 ) -> Result<K, SqliteError> {
     let (ready, opened) = oneshot::channel();
+    let (alive, closing) = (alive.clone(), Arc::clone(closing));
     std::thread::Builder::new().name(name.to_owned()).spawn(move || match open() {
-        Ok((known, opened)) => {
+        Ok((known, mut opened)) => {
             // If nobody waits any more, the queue is closed and the work ends at once.
             drop(ready.send(Ok(known)));
-            work(opened);
+            work(&mut opened);
+            let turn = closing.lock();
+            drop(opened);
+            drop(turn);
             drop(alive);
         }
         Err(error) => drop(ready.send(Err(error))),

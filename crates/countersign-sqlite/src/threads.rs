@@ -244,7 +244,7 @@ impl Writer {
         written
     }
 
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(&mut self) {
         let _ending = self.queue.ending();
         while let Some(jobs) = self.queue.take(GROUP) {
             self.serve(jobs);
