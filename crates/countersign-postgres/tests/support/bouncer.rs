@@ -22,9 +22,21 @@ impl Bouncer {
     pub fn before(server: &Server) -> Result<Option<Self>, Fault> {
         let found = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
         let Some(program) = found else { return skip("PgBouncer is not installed").map(|()| None) };
-        let port = free_port()?;
-        let configuration = server.directory().join("pgbouncer.ini");
-        std::fs::write(&configuration, ini(port, server.port()))?;
+        // Another test may take the port meanwhile.
+        for _ in 0..4 {
+            if let Some(bouncer) = Self::on(free_port()?, server, program)? {
+                return Ok(Some(bouncer));
+            }
+        }
+        Err(Fault::new("PgBouncer did not start"))
+    }
+
+    /// `None`: it has ended by itself, or does not begin to listen. It writes its own file once it listens, so
+    /// that nobody else who listens there is taken for it.
+    fn on(port: u16, server: &Server, program: &str) -> Result<Option<Self>, Fault> {
+        let configuration = server.directory().join(format!("pgbouncer-{port}.ini"));
+        let listens = configuration.with_extension("pid");
+        std::fs::write(&configuration, ini(&configuration, port, server.port()))?;
         // It refuses to run as root, as the server does. The shell ends it when the pipe ends, and that is when this process does.
         let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
         let account: &[&str] = if root { &["setpriv", "--reuid=postgres", "--clear-groups"] } else { &[] };
@@ -33,9 +45,9 @@ impl Bouncer {
         let guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let bouncer = Self { port, configuration, guard };
         let started = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while !listens.exists() {
             if started.elapsed() > Duration::from_secs(10) {
-                return Err(Fault::new("PgBouncer did not start"));
+                return Ok(None);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -53,7 +65,7 @@ impl Bouncer {
 
     /// Transactions that begin from now on are on another server. Clients notice nothing.
     pub async fn lead_to(&self, server: u16) {
-        std::fs::write(&self.configuration, ini(self.port, server)).unwrap();
+        std::fs::write(&self.configuration, ini(&self.configuration, self.port, server)).unwrap();
         let console = connect(&self.url("pgbouncer")).await.unwrap();
         console.simple_query("RELOAD").await.unwrap();
         console.simple_query("RECONNECT").await.unwrap();
@@ -74,11 +86,14 @@ impl Bouncer {
     }
 }
 
-fn ini(port: u16, server: u16) -> String {
+fn ini(configuration: &Path, port: u16, server: u16) -> String {
+    let pid_file = configuration.with_extension("pid");
+    let pid_file = pid_file.display();
     format!(
         "[databases]\n* = host=127.0.0.1 port={server} dbname=postgres user=countersign\n\
         [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\nadmin_users = countersign\n\
-        pool_mode = transaction\nmax_client_conn = 500\ndefault_pool_size = 6\nserver_idle_timeout = 5\n"
+        pool_mode = transaction\nmax_client_conn = 500\ndefault_pool_size = 6\nserver_idle_timeout = 5\n\
+        pidfile = {pid_file}\n"
     )
 }
 
