@@ -188,7 +188,7 @@ async fn a_change_of_settings_gets_its_turn_among_slow_commits() {
     let acme = TenantId::new("acme").unwrap();
     let settings = row(1);
     assert_eq!(administrator.change_settings(&acme, None, &settings).await.unwrap(), Commit::Written);
-    host.batch_execute(&logged("1.4")).await.unwrap();
+    host.batch_execute(&logged("0.7 + 1.4 * random()")).await.unwrap();
     close_the_gate(&host).await;
     let (stop, conflicts) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let logins = tokio::spawn({
@@ -208,7 +208,10 @@ async fn a_change_of_settings_gets_its_turn_among_slow_commits() {
                         Commit::Conflict => drop(conflicts.fetch_add(1, Ordering::SeqCst)),
                     }
                 });
-                tokio::time::sleep(Duration::from_millis(150)).await;
+                // Ten are under way at every moment: the next one begins when one of them has ended.
+                if commits.len() >= 10 {
+                    commits.join_next().await.unwrap().unwrap();
+                }
             }
             drop(commits.join_all().await);
         }

@@ -386,3 +386,6 @@ impl FactorStore for SqliteFactors {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -372,3 +372,6 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
