@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign::{LoginStep, PendingToken, Reason, Scope};
+use countersign::{Challenge, LoginStep, PendingToken, Reason, Scope};
 use countersign_sqlite::SqliteFactors;
 use countersign_testkit::processes::CHILD;
 use countersign_testkit::{Person, World};
@@ -27,6 +27,8 @@ async fn world(path: &str) -> World {
 /// The process that is killed: logs people in without end, and says of each step what came of it once it has the answer.
 async fn storm(path: &str, crash: &str) {
     let world = Arc::new(world(path).await);
+    // Whatever the moment of the crash is, these wrong codes were counted before it, and nothing came after.
+    drop(try_wrong_codes(&world, &format!("crash{crash}-gives-up")).await);
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
             let (world, crash) = (Arc::clone(&world), crash.to_owned());
@@ -43,7 +45,8 @@ async fn storm(path: &str, crash: &str) {
     }
 }
 
-async fn log_in(world: &World, name: &str) {
+/// Begins a login, and tries two wrong codes. Answers the login and its right code.
+async fn try_wrong_codes(world: &World, name: &str) -> (Challenge, String) {
     let user = Person::named(name).join(&world.users, &world.tenant).unwrap();
     let LoginStep::CodeRequired(challenge) = world.begin(name).await.unwrap() else { panic!("a code is required") };
     let code = world.outbox.last_code_of(&world.tenant, &user).unwrap().code;
@@ -54,10 +57,15 @@ async fn log_in(world: &World, name: &str) {
         };
         println!("WRONG {name} {} {token} {code}", denied.attempts_left().unwrap());
     }
+    (challenge, code)
+}
+
+async fn log_in(world: &World, name: &str) {
+    let (challenge, code) = try_wrong_codes(world, name).await;
     let LoginStep::Authenticated(_) = world.submit(&challenge.token, &code).await.unwrap() else {
         panic!("the right code is accepted")
     };
-    println!("ACCEPTED {name} 0 {token} {code}");
+    println!("ACCEPTED {name} 0 {} {code}", challenge.token.expose());
 }
 
 /// How many records there are, all of which can be read.
@@ -164,5 +172,5 @@ async fn nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed()
     }
     assert!(records > used.len() as u64, "{records} records of {} people", used.len());
     println!("{} crashes, {accepted} accepted codes and {wrong} counters looked at", crashes());
-    assert!(accepted >= 2 * crashes() && wrong > 0, "{accepted} {wrong}");
+    assert!(accepted >= 2 * crashes() && wrong >= crashes(), "{accepted} {wrong}");
 }
