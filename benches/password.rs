@@ -18,7 +18,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use countersign::{Argon2id, LoginName, Password, PasswordAttempt, PasswordVerifier, TenantId, User, UserId, Verdict};
+use countersign::password::{Argon2id, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::user::User;
+use countersign::{LoginName, Password, TenantId, UserId};
 use criterion::Criterion;
 use futures_lite::future::block_on;
 
@@ -37,7 +39,7 @@ struct Login {
 
 impl Login {
     fn new() -> Self {
-        let verifier = Argon2id::builder().at_once(1).build().expect("default parameters");
+        let verifier = Argon2id::builder().max_concurrent(1).build().expect("default parameters");
         let password = Password::new(PASSWORD);
         let (tenant, name) = (TenantId::new("t").expect("an id"), LoginName::new("n").expect("a name"));
         let mut user = User::new(tenant.clone(), UserId::new("u1").expect("an id"));
@@ -47,25 +49,26 @@ impl Login {
 
     /// The same user, whose hash is now cheaper than the current parameters.
     fn after_raising_the_cost(self) -> Self {
-        let verifier = Argon2id::builder().memory_kib(46 * 1024).at_once(1).build().expect("parameters within bounds");
+        let verifier =
+            Argon2id::builder().memory_kib(46 * 1024).max_concurrent(1).build().expect("parameters within bounds");
         Self { verifier, ..self }
     }
 
-    fn verify(&self, user: Option<&User>) -> Verdict {
+    fn verify(&self, user: Option<&User>) -> PasswordCheck {
         let attempt = PasswordAttempt::new(&self.tenant, &self.name, user, &self.password);
         block_on(self.verifier.verify(black_box(&attempt))).expect("a verdict")
     }
 
     fn known(&self) {
-        assert_eq!(self.verify(Some(&self.user)), Verdict::Right);
+        assert_eq!(self.verify(Some(&self.user)), PasswordCheck::Match);
     }
 
     fn outdated(&self) {
-        assert_eq!(self.verify(Some(&self.user)), Verdict::RightButOutdated);
+        assert_eq!(self.verify(Some(&self.user)), PasswordCheck::MatchNeedsRehash);
     }
 
     fn unknown(&self) {
-        assert_eq!(self.verify(None), Verdict::Wrong);
+        assert_eq!(self.verify(None), PasswordCheck::Mismatch);
     }
 }
 

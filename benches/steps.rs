@@ -18,11 +18,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use base64ct::{Base64UrlUnpadded, Encoding};
+use countersign::clock::ManualClock;
+use countersign::contact::EmailAddress;
 use countersign::internals::Machine;
 use countersign::memory::{MemoryFactors, MemoryUsers};
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
+use countersign::user::{PasswordHash, User};
 use countersign::{
-    Accepted, Channel, Code, CodeMessage, CodeSender, EmailAddress, LoginFlow, LoginName, LoginStep, ManualClock,
-    Notice, PasswordHash, PendingToken, Scope, SendError, TenantId, TrustDevice, User, UserId, VouchedLogin,
+    Channel, Code, LoginFlow, LoginName, LoginStep, PendingToken, PreverifiedLogin, Scope, TenantId, TrustDevice,
+    UserId,
 };
 use criterion::{BatchSize, Criterion};
 use futures_lite::future::block_on;
@@ -73,13 +77,13 @@ struct Mailbox(Mutex<String>);
 
 #[async_trait]
 impl CodeSender for Mailbox {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         message.code.expose().clone_into(&mut self.0.lock().expect("no poison"));
-        Ok(Accepted::Sent)
+        Ok(SendStatus::Sent)
     }
 
-    async fn notify(&self, _: &Notice) -> Result<Accepted, SendError> {
-        Ok(Accepted::Sent)
+    async fn notify(&self, _: &Notice) -> Result<SendStatus, SendError> {
+        Ok(SendStatus::Sent)
     }
 }
 
@@ -118,8 +122,8 @@ impl Whole {
     }
 
     fn begin(&self, user: &UserId) -> LoginStep {
-        let login = VouchedLogin { tenant: &self.tenant, user, channel: Channel::Web, device: None };
-        block_on(self.flow.begin_with_vouched_password(&login)).expect("a step")
+        let login = PreverifiedLogin { tenant: &self.tenant, user, channel: Channel::Web, device: None };
+        block_on(self.flow.begin_with_preverified_password(&login)).expect("a step")
     }
 
     /// So that no send budget is met.

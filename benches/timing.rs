@@ -19,13 +19,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use countersign::clock::ManualClock;
+use countersign::error::PluginError;
 use countersign::internals::Machine;
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::{
-    Accepted, Admission, Argon2id, Busy, Channel, CodeMessage, CodeSender, Fault, Login, LoginFlow, LoginName,
-    LoginStep, ManualClock, Notice, Password, PasswordAttempt, PasswordHash, PasswordVerifier, SendError, TenantId,
-    User, UserId, UserStatus, Verdict,
-};
+use countersign::password::{Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
+use countersign::user::{PasswordHash, User, UserStatus};
+use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, Password, TenantId, UserId};
 use futures_lite::future::block_on;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -132,12 +133,12 @@ struct Silent;
 
 #[async_trait]
 impl CodeSender for Silent {
-    async fn send_code(&self, _: &CodeMessage) -> Result<Accepted, SendError> {
-        Ok(Accepted::Sent)
+    async fn send_code(&self, _: &CodeMessage) -> Result<SendStatus, SendError> {
+        Ok(SendStatus::Sent)
     }
 
-    async fn notify(&self, _: &Notice) -> Result<Accepted, SendError> {
-        Ok(Accepted::Sent)
+    async fn notify(&self, _: &Notice) -> Result<SendStatus, SendError> {
+        Ok(SendStatus::Sent)
     }
 }
 
@@ -150,11 +151,11 @@ impl PasswordVerifier for Never {
         Ok(Admission::unbounded())
     }
 
-    async fn verify(&self, _: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
-        Ok(Verdict::Wrong)
+    async fn verify(&self, _: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
+        Ok(PasswordCheck::Mismatch)
     }
 
-    async fn hash_password(&self, _: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, _: &Password) -> Result<Option<PasswordHash>, PluginError> {
         Ok(None)
     }
 }
@@ -171,11 +172,11 @@ impl PasswordVerifier for LessForUnknown {
         self.known.admit()
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         if attempt.user.is_some() { self.known.verify(attempt).await } else { self.unknown.verify(attempt).await }
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         self.known.hash_password(password).await
     }
 }

@@ -11,17 +11,20 @@ use std::borrow::Cow;
 use std::error::Error;
 
 use async_trait::async_trait;
+use countersign::contact::EmailAddress;
+use countersign::error::PluginError;
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::{
-    Accepted, Argon2id, Channel, CodeMessage, CodeSender, EmailAddress, Exemption, Fault, Login, LoginFlow, LoginName,
-    LoginStep, Notice, PolicyContext, Requirement, SendError, StandardPolicy, TenantId, TwoFactorPolicy, User, UserId,
-};
+use countersign::password::Argon2id;
+use countersign::policy::{Exemption, PolicyContext, Requirement, StandardPolicy, TwoFactorPolicy};
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
+use countersign::user::User;
+use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, TenantId, UserId};
 
 /// Required for the role `export`, on every interactive channel; waived for the role `kiosk`, which has no mailbox; else the standard policy.
 struct ExportersToo;
 
 impl TwoFactorPolicy for ExportersToo {
-    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         let has = |role: &str| context.user.roles.iter().any(|held| held == role);
         let standard = StandardPolicy.decide(context)?;
         Ok(match standard {
@@ -54,7 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     {
         let login = Login { tenant: &tenant, name, password: &"a long password".into(), channel, device: None };
         match flow.begin(&login).await? {
-            LoginStep::Authenticated(done) => println!("{name} by {channel:?}: in, {:?}", done.grant.basis()),
+            LoginStep::Authenticated(done) => println!("{name} by {channel:?}: in, {:?}", done.grant.second_factor()),
             LoginStep::CodeRequired(challenge) => {
                 println!("{name} by {channel:?}: a code is asked for, {:?}", challenge.delivery);
             }
@@ -69,13 +72,13 @@ struct Console;
 
 #[async_trait]
 impl CodeSender for Console {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         println!("   [to {}] your code: {}", message.destination.masked(), message.code.expose());
-        Ok(Accepted::Sent)
+        Ok(SendStatus::Sent)
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         println!("   [to {}] {:?}", notice.destination.masked(), notice.kind);
-        Ok(Accepted::Sent)
+        Ok(SendStatus::Sent)
     }
 }

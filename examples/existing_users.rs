@@ -12,12 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use base64ct::{Base64UrlUnpadded, Encoding};
+use countersign::contact::EmailAddress;
+use countersign::error::PluginError;
 use countersign::memory::MemoryFactors;
-use countersign::{
-    Accepted, Admission, Argon2id, Busy, Channel, CodeMessage, CodeSender, EmailAddress, Fault, Login, LoginFlow,
-    LoginName, LoginStep, Notice, Password, PasswordAttempt, PasswordHash, PasswordVerifier, SendError, SendErrorKind,
-    TenantId, User, UserId, UserStatus, UserStore, Verdict,
-};
+use countersign::password::{Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, SendStatus};
+use countersign::user::{PasswordHash, User, UserStatus, UserStore};
+use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, Password, TenantId, UserId};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -47,7 +48,7 @@ impl Table {
 }
 
 impl Row {
-    fn to_user(&self) -> Result<User, Fault> {
+    fn to_user(&self) -> Result<User, PluginError> {
         let mut user = User::new(TenantId::new(&self.company)?, UserId::new(&self.id.to_string())?);
         user.status = if self.locked_by_hr { UserStatus::Disabled } else { UserStatus::Active };
         user.system_administrator = self.is_owner;
@@ -60,11 +61,11 @@ impl Row {
 
 #[async_trait]
 impl UserStore for Table {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         self.find(tenant, |row| row.login.eq_ignore_ascii_case(name.as_str())).map(|row| row.to_user()).transpose()
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         self.find(tenant, |row| row.id.to_string() == user.as_str()).map(|row| row.to_user()).transpose()
     }
 
@@ -75,7 +76,7 @@ impl UserStore for Table {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let row = rows.iter_mut().find(|row| {
             row.company == tenant.as_str() && row.id.to_string() == user.as_str() && row.password == current.expose()
@@ -112,21 +113,21 @@ impl PasswordVerifier for OldAndNew {
         self.0.admit()
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         let saved = attempt.user.and_then(|user| user.password_hash.as_ref()).map(PasswordHash::expose);
         // Everybody costs one old check and one argon2id hash, so that the time does not tell who is there and who has moved on.
         let Some(("old", rest)) = saved.and_then(|saved| saved.split_once('$')) else {
             Self::old_hash("no salt", attempt.password)?;
             return self.0.verify(attempt).await;
         };
-        let (salt, _) = rest.split_once('$').ok_or_else(|| Fault::new("an old hash has a salt"))?;
+        let (salt, _) = rest.split_once('$').ok_or_else(|| PluginError::new("an old hash has a salt"))?;
         let computed = Self::old_hash(salt, attempt.password)?;
         let right: bool = computed.as_bytes().ct_eq(saved.unwrap_or_default().as_bytes()).into();
         let _ = self.0.verify(&attempt.for_nobody()).await?;
-        Ok(if right { Verdict::RightButOutdated } else { Verdict::Wrong })
+        Ok(if right { PasswordCheck::MatchNeedsRehash } else { PasswordCheck::Mismatch })
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         self.0.hash_password(password).await
     }
 }
@@ -169,11 +170,11 @@ struct Nothing;
 
 #[async_trait]
 impl CodeSender for Nothing {
-    async fn send_code(&self, _: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, _: &CodeMessage) -> Result<SendStatus, SendError> {
         Err(SendError::new(SendErrorKind::Permanent))
     }
 
-    async fn notify(&self, _: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, _: &Notice) -> Result<SendStatus, SendError> {
         Err(SendError::new(SendErrorKind::Permanent))
     }
 }

@@ -32,10 +32,10 @@ const WITHHELD: &str = "(withheld: it may repeat a code, an address or a secret)
 /// remark if it repeats the code or the destination of the message, or has in it what could be
 /// an address, a key, a token or a URL with parameters. That is a second line of defence: a sender
 /// MUST NOT put any of these into an error in the first place
-/// ([`SendError::caused_by`](crate::SendError::caused_by)).
+/// ([`SendError::caused_by`](crate::sender::SendError::caused_by)).
 ///
 /// The wording is for people and may change. Decide by
-/// [`SendErrorKind`](crate::SendErrorKind) instead.
+/// [`SendErrorKind`](crate::sender::SendErrorKind) instead.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Causes(Vec<String>);

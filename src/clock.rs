@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, PluginError};
 
 /// Says what time it is. Every decision about expiry, locks and budgets uses this clock and no other.
 ///
@@ -23,12 +23,12 @@ pub trait Clock: Send + Sync {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if the time can't be read. The step then fails with [`Error::Clock`], and nothing is decided.
-    fn now(&self) -> Result<OffsetDateTime, Fault>;
+    /// A [`PluginError`] if the time can't be read. The step then fails with [`Error::Clock`], and nothing is decided.
+    fn now(&self) -> Result<OffsetDateTime, PluginError>;
 }
 
 impl<T: Clock + ?Sized> Clock for Arc<T> {
-    fn now(&self) -> Result<OffsetDateTime, Fault> {
+    fn now(&self) -> Result<OffsetDateTime, PluginError> {
         (**self).now()
     }
 }
@@ -38,7 +38,7 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    fn now(&self) -> Result<OffsetDateTime, Fault> {
+    fn now(&self) -> Result<OffsetDateTime, PluginError> {
         Ok(OffsetDateTime::now_utc())
     }
 }
@@ -65,7 +65,7 @@ impl ManualClock {
 }
 
 impl Clock for ManualClock {
-    fn now(&self) -> Result<OffsetDateTime, Fault> {
+    fn now(&self) -> Result<OffsetDateTime, PluginError> {
         let nanoseconds = i128::from(self.0.load(Ordering::SeqCst)).saturating_mul(1_000_000);
         Ok(OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)?)
     }
@@ -91,7 +91,7 @@ impl Timestamp {
         if (0..=END_OF_TIME).contains(&value) {
             Ok(Self(value))
         } else {
-            Err(Error::clock(Fault::new("the clock is before 1970 or after 9999")))
+            Err(Error::clock(PluginError::new("the clock is before 1970 or after 9999")))
         }
     }
 

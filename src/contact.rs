@@ -42,7 +42,7 @@ impl PhoneNumber {
     /// The country calling code, without the plus sign: what limits on sending are set by.
     ///
     /// ```
-    /// # use countersign::PhoneNumber;
+    /// # use countersign::contact::PhoneNumber;
     /// assert_eq!(PhoneNumber::new("+819012345634")?.calling_code(), "81");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -6,7 +6,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, PluginError};
 
 /// Where codes, tokens and identities come from.
 ///
@@ -19,12 +19,12 @@ pub trait Entropy: Send + Sync {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if the generator fails. Whatever was written by then is not used.
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault>;
+    /// A [`PluginError`] if the generator fails. Whatever was written by then is not used.
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), PluginError>;
 }
 
 impl<T: Entropy + ?Sized> Entropy for Arc<T> {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), PluginError> {
         (**self).fill(bytes)
     }
 }
@@ -34,7 +34,7 @@ impl<T: Entropy + ?Sized> Entropy for Arc<T> {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), PluginError> {
         Ok(SysRng.try_fill_bytes(bytes)?)
     }
 }
@@ -67,7 +67,7 @@ impl<'a> Draw<'a> {
             drawn
         });
         self.used = end;
-        drawn.ok_or_else(|| Error::entropy(Fault::new("the pool ran out")))
+        drawn.ok_or_else(|| Error::entropy(PluginError::new("the pool ran out")))
     }
 
     /// The last bytes of a step: where nothing was drawn before, no more than these are asked for.
@@ -84,14 +84,14 @@ impl<'a> Draw<'a> {
     pub(crate) fn below(&mut self, bound: u64) -> Result<u64, Error> {
         // 2^64 mod bound, so that `u64::MAX - excess` ends a whole number of ranges.
         let excess =
-            bound.wrapping_neg().checked_rem(bound).ok_or_else(|| Error::entropy(Fault::new("empty range")))?;
+            bound.wrapping_neg().checked_rem(bound).ok_or_else(|| Error::entropy(PluginError::new("empty range")))?;
         for _ in 0..128 {
             let value = u64::from_le_bytes(self.bytes()?);
             if value <= u64::MAX.wrapping_sub(excess) {
-                return value.checked_rem(bound).ok_or_else(|| Error::entropy(Fault::new("empty range")));
+                return value.checked_rem(bound).ok_or_else(|| Error::entropy(PluginError::new("empty range")));
             }
         }
-        Err(Error::entropy(Fault::new("the generator does not look random")))
+        Err(Error::entropy(PluginError::new("the generator does not look random")))
     }
 }
 
@@ -102,8 +102,8 @@ mod tests {
     struct Script(std::sync::Mutex<Vec<u64>>);
 
     impl Entropy for Script {
-        fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
-            let mut script = self.0.lock().map_err(|_| Fault::new("poisoned"))?;
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), PluginError> {
+            let mut script = self.0.lock().map_err(|_| PluginError::new("poisoned"))?;
             for chunk in bytes.chunks_exact_mut(8) {
                 chunk.copy_from_slice(&script.pop().unwrap_or(7).to_le_bytes());
             }
@@ -134,7 +134,7 @@ mod tests {
     fn a_step_reads_the_generator_once() {
         struct Counting(std::sync::atomic::AtomicUsize);
         impl Entropy for Counting {
-            fn fill(&self, _: &mut [u8]) -> Result<(), Fault> {
+            fn fill(&self, _: &mut [u8]) -> Result<(), PluginError> {
                 self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                 Ok(())
             }

@@ -20,12 +20,12 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 /// It MUST NOT hold a secret: it is logged.
 ///
 /// ```
-/// use countersign::Fault;
+/// use countersign::error::PluginError;
 ///
-/// fn number(text: &str) -> Result<u32, Fault> {
+/// fn number(text: &str) -> Result<u32, PluginError> {
 ///     let number: u32 = text.parse()?;
 ///     if number == 0 {
-///         return Err(Fault::new("zero is no number here"));
+///         return Err(PluginError::new("zero is no number here"));
 ///     }
 ///     Ok(number)
 /// }
@@ -38,9 +38,9 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 /// assert!(double("one").unwrap_err().is::<std::num::ParseIntError>());
 /// assert_eq!(double("0").unwrap_err().to_string(), "zero is no number here");
 /// ```
-pub struct Fault(Source);
+pub struct PluginError(Source);
 
-impl Fault {
+impl PluginError {
     pub(crate) fn into_source(self) -> Source {
         self.0
     }
@@ -57,31 +57,31 @@ impl Fault {
     }
 }
 
-impl<E: StdError + Send + Sync + 'static> From<E> for Fault {
+impl<E: StdError + Send + Sync + 'static> From<E> for PluginError {
     fn from(error: E) -> Self {
         Self(Box::new(error))
     }
 }
 
-impl From<Fault> for Box<dyn StdError + Send + Sync + 'static> {
-    fn from(fault: Fault) -> Self {
+impl From<PluginError> for Box<dyn StdError + Send + Sync + 'static> {
+    fn from(fault: PluginError) -> Self {
         fault.0
     }
 }
 
-impl From<Fault> for Box<dyn StdError + 'static> {
-    fn from(fault: Fault) -> Self {
+impl From<PluginError> for Box<dyn StdError + 'static> {
+    fn from(fault: PluginError) -> Self {
         fault.0
     }
 }
 
-impl fmt::Debug for Fault {
+impl fmt::Debug for PluginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for PluginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
@@ -94,37 +94,37 @@ impl fmt::Display for Fault {
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum Error {
-    /// The [`FactorStore`](crate::FactorStore) failed.
+    /// The [`FactorStore`](crate::store::FactorStore) failed.
     #[error("factor store failed")]
     FactorStore {
         /// What it said.
         source: Source,
     },
-    /// The [`UserStore`](crate::UserStore) failed.
+    /// The [`UserStore`](crate::user::UserStore) failed.
     #[error("user store failed")]
     UserStore {
         /// What it said.
         source: Source,
     },
-    /// The [`TwoFactorPolicy`](crate::TwoFactorPolicy) failed.
+    /// The [`TwoFactorPolicy`](crate::policy::TwoFactorPolicy) failed.
     #[error("two-factor policy failed")]
     Policy {
         /// What it said.
         source: Source,
     },
-    /// The [`PasswordVerifier`](crate::PasswordVerifier) failed.
+    /// The [`PasswordVerifier`](crate::password::PasswordVerifier) failed.
     #[error("password verifier failed")]
     PasswordVerifier {
         /// What it said.
         source: Source,
     },
-    /// The [`Clock`](crate::Clock) failed, or is before 1970 or after 9999.
+    /// The [`Clock`](crate::clock::Clock) failed, or is before 1970 or after 9999.
     #[error("clock can not be used")]
     Clock {
         /// What it said.
         source: Source,
     },
-    /// The [`Entropy`](crate::Entropy) source failed.
+    /// The [`Entropy`](crate::entropy::Entropy) source failed.
     #[error("random generator failed")]
     Entropy {
         /// What it said.
@@ -182,7 +182,7 @@ impl Error {
     /// `factor store failed: no connection: connection refused`.
     ///
     /// [`Display`](fmt::Display) says only what broke, so that printers of error chains do not say the
-    /// rest twice. Here is the whole chain, with the bounds of [`Causes`](crate::Causes): at most 12
+    /// rest twice. Here is the whole chain, with the bounds of [`Causes`]: at most 12
     /// texts of at most 160 printable characters each, and a remark in place of a text that has in it what
     /// could be an address, a key, a token or a URL with parameters. The wording may change.
     ///
@@ -198,27 +198,27 @@ impl Error {
         if causes.is_empty() { self.to_string() } else { format!("{self}: {causes}") }
     }
 
-    pub(crate) fn factor_store(fault: Fault) -> Self {
+    pub(crate) fn factor_store(fault: PluginError) -> Self {
         Self::FactorStore { source: fault.0 }
     }
 
-    pub(crate) fn user_store(fault: Fault) -> Self {
+    pub(crate) fn user_store(fault: PluginError) -> Self {
         Self::UserStore { source: fault.0 }
     }
 
-    pub(crate) fn policy(fault: Fault) -> Self {
+    pub(crate) fn policy(fault: PluginError) -> Self {
         Self::Policy { source: fault.0 }
     }
 
-    pub(crate) fn password_verifier(fault: Fault) -> Self {
+    pub(crate) fn password_verifier(fault: PluginError) -> Self {
         Self::PasswordVerifier { source: fault.0 }
     }
 
-    pub(crate) fn clock(fault: Fault) -> Self {
+    pub(crate) fn clock(fault: PluginError) -> Self {
         Self::Clock { source: fault.0 }
     }
 
-    pub(crate) fn entropy(fault: Fault) -> Self {
+    pub(crate) fn entropy(fault: PluginError) -> Self {
         Self::Entropy { source: fault.0 }
     }
 }
@@ -227,7 +227,7 @@ impl Error {
 mod tests {
     use super::*;
 
-    fn fails() -> Result<(), Fault> {
+    fn fails() -> Result<(), PluginError> {
         let _number: u32 = "x".parse()?;
         Ok(())
     }
@@ -247,9 +247,9 @@ mod tests {
         assert!(fails().unwrap_err().cause().is::<std::num::ParseIntError>());
         // Boxed before, and boxed once.
         let boxed: Box<dyn StdError + Send + Sync> = Box::new(std::fmt::Error);
-        assert!(Fault::new(boxed).cause().is::<std::fmt::Error>());
+        assert!(PluginError::new(boxed).cause().is::<std::fmt::Error>());
         let error = Error::factor_store(fails().unwrap_err());
         assert!(error.source().is_some_and(<dyn StdError>::is::<std::num::ParseIntError>));
-        assert_eq!(Fault::new("why").to_string(), "why");
+        assert_eq!(PluginError::new("why").to_string(), "why");
     }
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::causes::Causes;
 use crate::contact::Method;
-use crate::grant::Basis;
+use crate::grant::SecondFactor;
 use crate::ids::{DeviceId, LoginId, TenantId, UserId};
 use crate::policy::Scope;
 use crate::sender::{NoticeTopic, SendErrorKind};
+
+pub use crate::causes::Causes;
 
 /// Receives one [`Event`] for each change of state and each refusal, after it is saved.
 ///
@@ -159,7 +160,7 @@ pub enum EventKind {
         /// The login.
         login: LoginId,
         /// What stood beside the password.
-        basis: Basis,
+        basis: SecondFactor,
         /// The device that was registered with it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trusted: Option<DeviceId>,
@@ -281,7 +282,7 @@ pub enum ResetOutcome {
     RefilledBeyond,
     /// They stay as they were, because resets have refilled them as often in 30 days as they may. If the
     /// user has used them up, they can log in again when the budgets have room, or after
-    /// [`Operator::reset_and_refill`](crate::Operator::reset_and_refill).
+    /// [`Operator::reset_and_refill`](crate::operator::Operator::reset_and_refill).
     BudgetsKept {
         /// When the next reset refills them. `None`: no reset does, by the configuration.
         #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
@@ -329,7 +330,7 @@ impl EventKind {
         match self {
             Self::ScopeChanged { from, to, .. } if to.asks_fewer_than(*from) => Severity::Alert,
             Self::UserReset { outcome: ResetOutcome::RefilledBeyond, .. } => Severity::Alert,
-            Self::LoginCompleted { basis: Basis::BackupCode, .. }
+            Self::LoginCompleted { basis: SecondFactor::BackupCode, .. }
             | Self::LoginRefused { .. }
             | Self::DeliveryFailed { .. }
             | Self::PasswordRehashed { saved: false }

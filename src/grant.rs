@@ -74,7 +74,7 @@ pub struct SavedGrant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     record: Option<RecordId>,
     epoch: Epoch,
-    basis: Basis,
+    basis: SecondFactor,
 }
 
 impl SavedGrant {
@@ -104,7 +104,7 @@ impl SavedGrant {
     }
 
     /// What stood beside the password.
-    pub const fn basis(&self) -> &Basis {
+    pub const fn second_factor(&self) -> &SecondFactor {
         &self.basis
     }
 
@@ -114,20 +114,20 @@ impl SavedGrant {
     /// authentication of its own (NIST SP 800-63B-4, 5.1).
     pub const fn amr(&self) -> &'static [&'static str] {
         match self.basis {
-            Basis::Code { method: Method::Email } | Basis::BackupCode => &["pwd", "otp", "mfa"],
-            Basis::Code { method: Method::Sms } => &["pwd", "otp", "sms", "mfa"],
-            Basis::TrustedDevice { .. } | Basis::Exempt { .. } => &["pwd"],
+            SecondFactor::Code { method: Method::Email } | SecondFactor::BackupCode => &["pwd", "otp", "mfa"],
+            SecondFactor::Code { method: Method::Sms } => &["pwd", "otp", "sms", "mfa"],
+            SecondFactor::TrustedDevice { .. } | SecondFactor::Exempt { .. } => &["pwd"],
         }
     }
 
     /// Whether more than a password stood for this login: a code or backup code, or a device that was registered after a code.
     pub const fn is_beyond_password(&self) -> bool {
-        !matches!(self.basis, Basis::Exempt { .. })
+        !matches!(self.basis, SecondFactor::Exempt { .. })
     }
 
     /// Whether a code or backup code was verified in this very login: what `mfa` in [`amr`](Self::amr) says.
     pub const fn has_second_factor(&self) -> bool {
-        matches!(self.basis, Basis::Code { .. } | Basis::BackupCode)
+        matches!(self.basis, SecondFactor::Code { .. } | SecondFactor::BackupCode)
     }
 
     pub(crate) const fn record(&self) -> Option<RecordId> {
@@ -149,7 +149,7 @@ impl AsRef<Self> for SavedGrant {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Basis {
+pub enum SecondFactor {
     /// A code that was sent by this method.
     Code {
         /// How the code travelled.
@@ -183,7 +183,7 @@ pub enum RevalidateError {
     /// A plug-in failed, so nobody knows. Refuse the request and keep the session: it may hold again
     /// with the next one.
     #[error("session could not be checked")]
-    Fault(#[from] crate::Error),
+    Failed(#[from] crate::Error),
 }
 
 impl RevalidateError {
@@ -191,7 +191,7 @@ impl RevalidateError {
     pub const fn staleness(&self) -> Option<Staleness> {
         match self {
             Self::Stale(staleness) => Some(*staleness),
-            Self::Fault(_) => None,
+            Self::Failed(_) => None,
         }
     }
 }

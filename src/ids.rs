@@ -99,7 +99,7 @@ impl UserId {
         Ok(Self(text.into()))
     }
 
-    /// An id as a [`FactorStore`](crate::FactorStore) saved it: for stores, in [`users`](crate::FactorStore::users). It takes also the library's
+    /// An id as a [`FactorStore`](crate::store::FactorStore) saved it: for stores, in [`users`](crate::store::FactorStore::users). It takes also the library's
     /// own ids, which [`new`](Self::new) refuses; never give it what comes from outside.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl UserId {
 text_id! {
     /// The name under which a person logs in: 1 to 256 bytes of printable text.
     ///
-    /// Whether case matters is for the [`UserStore`](crate::UserStore) to say.
+    /// Whether case matters is for the [`UserStore`](crate::user::UserStore) to say.
     LoginName, Field::LoginName, 256
 }
 

@@ -46,15 +46,15 @@ pub enum Field {
     Code,
     /// The backup code that a person types.
     BackupCode,
-    /// A [`PhoneNumber`](crate::PhoneNumber).
+    /// A [`PhoneNumber`](crate::contact::PhoneNumber).
     PhoneNumber,
-    /// An [`EmailAddress`](crate::EmailAddress).
+    /// An [`EmailAddress`](crate::contact::EmailAddress).
     EmailAddress,
     /// The key id of a [`Pepper`](crate::Pepper), or its key.
     Pepper,
     /// The reason that an operator gives.
     OperatorReason,
-    /// A [`Language`](crate::Language) tag.
+    /// A [`Language`](crate::user::Language) tag.
     Language,
 }
 

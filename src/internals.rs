@@ -3,14 +3,14 @@
 use crate::clock::{SystemClock, Timestamp};
 use crate::contact::EmailAddress;
 use crate::entropy::SystemEntropy;
-use crate::error::{Error, Fault};
+use crate::error::{Error, PluginError};
 use crate::flow::LoginFlowBuilder;
 use crate::ids::{TenantId, UserId, Version};
-use crate::machine::{Attempt, Case, Next, Rules, Seal, Settings, TokenSecret, sha256_tag};
+use crate::machine::{Attempt, Draft, Next, Rules, Seal, Settings, TokenSecret, sha256_tag};
 use crate::password::PasswordVerified;
 use crate::policy::{Channel, Scope, StandardPolicy};
 use crate::secret::Code;
-use crate::store::{Generation, Saved, Snapshot};
+use crate::store::{Generation, Snapshot, StoredRow};
 use crate::user::{PasswordHash, User};
 
 /// One user of one tenant that requires codes, and the machine's rules with their defaults.
@@ -25,7 +25,7 @@ pub struct Machine {
 /// A login that waits for its code, as the machine has it in memory.
 pub struct Waiting<'a> {
     machine: &'a Machine,
-    case: Box<Case<'a>>,
+    draft: Box<Draft<'a>>,
     token: TokenSecret,
     code: Code,
 }
@@ -42,7 +42,7 @@ impl Machine {
     /// # Errors
     ///
     /// None that could happen.
-    pub fn new() -> Result<Self, Fault> {
+    pub fn new() -> Result<Self, PluginError> {
         let tenant = TenantId::new("acme")?;
         let mut user = User::new(tenant.clone(), UserId::new("0a1b2c3d-0000-4000-8000-000000000001")?);
         user.email = Some(EmailAddress::new("alice@example.com")?);
@@ -50,7 +50,7 @@ impl Machine {
             Some(PasswordHash::new(format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", "a".repeat(22), "b".repeat(43))));
         let mut settings = Settings::default();
         settings.scope = Scope::EntireTenant;
-        let saved = Saved {
+        let saved = StoredRow {
             version: Version::from_bytes([1; 16]),
             generation: Generation::default(),
             document: settings.encode()?,
@@ -70,7 +70,7 @@ impl Machine {
     /// If the clock or the generator fails.
     pub fn issue(&self) -> Result<Waiting<'_>, Error> {
         let now = Timestamp::now(&SystemClock)?;
-        let mut case = Case::open(
+        let mut draft = Draft::open(
             &self.rules,
             &SystemEntropy,
             &self.tenant,
@@ -79,9 +79,9 @@ impl Machine {
             &self.snapshot,
             now,
         )?;
-        let decision = case.begin(&Attempt {
+        let decision = draft.begin(&Attempt {
             user: Some(&self.user),
-            password: Some(&PasswordVerified::vouched()),
+            password: Some(&PasswordVerified::preverified()),
             checked: self.user.password_hash.as_ref(),
             stamp: self.user.security_stamp.as_deref(),
             channel: Channel::Web,
@@ -91,7 +91,7 @@ impl Machine {
         })?;
         match decision.outcome.next {
             Next::Open(open) => match open.code {
-                Ok(outgoing) => Ok(Waiting { machine: self, case, token: open.token, code: outgoing.code }),
+                Ok(outgoing) => Ok(Waiting { machine: self, draft, token: open.token, code: outgoing.code }),
                 Err(_) => Err(Error::Contended),
             },
             Next::Complete(_) | Next::Denied(_) => Err(Error::Contended),
@@ -107,7 +107,7 @@ impl Waiting<'_> {
     /// If the clock fails.
     pub fn verify(&mut self) -> Result<bool, Error> {
         let _ = Timestamp::now(&SystemClock)?;
-        let decision = self.case.submit_code(&self.token, self.code.expose(), None, Some(&self.machine.user))?;
+        let decision = self.draft.submit_code(&self.token, self.code.expose(), None, Some(&self.machine.user))?;
         Ok(matches!(decision.outcome, Next::Complete(_)))
     }
 
@@ -122,7 +122,7 @@ impl Waiting<'_> {
     ///
     /// If the record can't take it.
     pub fn submit(&mut self, typed: &str) -> Result<bool, Error> {
-        let decision = self.case.submit_code(&self.token, typed, None, Some(&self.machine.user))?;
+        let decision = self.draft.submit_code(&self.token, typed, None, Some(&self.machine.user))?;
         Ok(matches!(decision.outcome, Next::Complete(_)))
     }
 
@@ -132,6 +132,6 @@ impl Waiting<'_> {
     ///
     /// If the generator fails.
     pub fn encode(&mut self) -> Result<usize, Error> {
-        Ok(self.case.prepare_commit()?.1.document.len())
+        Ok(self.draft.prepare_commit()?.1.document.len())
     }
 }

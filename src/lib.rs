@@ -6,16 +6,16 @@
 
 pub mod budget;
 mod causes;
-mod clock;
+pub mod clock;
 mod codec;
-mod contact;
-mod entropy;
-mod error;
-mod event;
+pub mod contact;
+pub mod entropy;
+pub mod error;
+pub mod event;
 mod flow;
-mod grant;
-mod ids;
-mod input;
+pub mod grant;
+pub mod ids;
+pub mod input;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
@@ -25,42 +25,35 @@ mod machine;
 pub mod manual;
 pub mod memory;
 pub mod message;
-mod overview;
-mod password;
-mod policy;
+pub mod operator;
+pub mod password;
+pub mod policy;
 mod reason;
 mod secret;
-mod sender;
-mod store;
+pub mod sender;
+pub mod status;
+pub mod store;
 mod sync;
 mod unicode;
-mod user;
+pub mod user;
 
-pub use causes::Causes;
-pub use clock::{Clock, ManualClock, SystemClock};
-pub use contact::{Destination, EmailAddress, MaskedDestination, Method, PhoneNumber};
-pub use entropy::{Entropy, SystemEntropy};
-pub use error::{Document, Error, Fault};
-pub use event::{Actor, CredentialsCause, Event, EventKind, EventSink, NoEvents, ResetOutcome, SecretKind, Severity};
+// What a login page touches. Everything else is in the module of its role.
+#[doc(inline)]
+pub use contact::Method;
+#[doc(inline)]
+pub use error::Error;
 pub use flow::{
-    Account, Administration, Alternatives, Authenticated, Challenge, ConfigError, Delivery, IssuedCode, Login,
-    LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, Operator, PurgeProgress, ResendTo, SetupChallenge,
-    SweepCursor, SweepProgress, TrustDevice, VouchedLogin,
+    Account, Administration, Alternatives, Authenticated, Challenge, ConfigError, DeliveryStatus, IssuedCode, Login,
+    LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, PreverifiedLogin, ResendTo, SetupChallenge, TrustDevice,
 };
-pub use grant::{Basis, Grant, RevalidateError, SavedGrant, Staleness};
-pub use ids::{DeviceId, Language, LoginId, LoginName, MalformedId, RecordId, TenantId, UserId, Version};
-pub use input::{Field, InvalidInput, Problem};
+#[doc(inline)]
+pub use grant::{Grant, RevalidateError, SavedGrant, SecondFactor};
+#[doc(inline)]
+pub use ids::{LoginName, TenantId, UserId};
 pub use label::DeviceLabel;
-pub use overview::{LockState, Overview, TrustedDevice};
-pub use password::{
-    Admission, Argon2id, Argon2idBuilder, Argon2idError, Busy, PasswordAttempt, PasswordVerifier, Verdict,
-};
-pub use policy::{Channel, Exemption, PolicyContext, Requirement, Scope, StandardPolicy, TwoFactorPolicy};
-pub use reason::{Denied, Reason, Refused};
+#[doc(inline)]
+pub use policy::{Channel, Scope};
+pub use reason::{Denied, OperationError, Reason};
 pub use secret::{BackupCode, Code, DeviceToken, Password, PendingToken, Pepper, SetupToken};
-pub use sender::{
-    Accepted, CodeMessage, CodeSender, DeliveryReport, MessageId, Notice, NoticeKind, NoticeTopic, Purpose, Reference,
-    SendError, SendErrorKind,
-};
-pub use store::{Commit, Expected, FactorStore, Generation, MAX_DOCUMENT, Saved, Snapshot};
-pub use user::{PasswordHash, User, UserStatus, UserStore};
+#[doc(inline)]
+pub use status::FactorStatus;

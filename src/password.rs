@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, PluginError};
 use crate::ids::{LoginName, TenantId};
 use crate::machine::Pending;
 use crate::secret::Password;
@@ -25,7 +25,7 @@ pub(crate) const PASSWORD_BYTES: usize = 4096;
 /// # Contract
 ///
 /// - **The same work for everybody** (`I-17`). Without a user, and with a user who has no password, it MUST do what it does for a wrong password, and
-///   answer [`Verdict::Wrong`]. *A quick exit tells strangers which names exist.*
+///   answer [`PasswordCheck::Mismatch`]. *A quick exit tells strangers which names exist.*
 /// - The whole password counts: no trimming, no truncation. *A cut password is weaker than its owner thinks.*
 /// - Bounded work, whatever is stored, and a bounded number of concurrent and of waiting checks (`I-37`, `I-40`).
 /// - An error is for what is broken, such as a damaged hash. It fails the step; it never lets anybody in (`I-23`).
@@ -45,11 +45,11 @@ pub trait PasswordVerifier: Send + Sync {
     fn admit(&self) -> Result<Admission, Busy>;
 
     /// Checks one password.
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault>;
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError>;
 
     /// Hashes a password under the current parameters: one that is being set, or one that was just found right after
-    /// [`Verdict::RightButOutdated`]. `None` if this verifier's passwords are not kept as hashes with the users.
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault>;
+    /// [`PasswordCheck::MatchNeedsRehash`]. `None` if this verifier's passwords are not kept as hashes with the users.
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError>;
 }
 
 #[async_trait]
@@ -58,11 +58,11 @@ impl<T: PasswordVerifier + ?Sized> PasswordVerifier for Arc<T> {
         (**self).admit()
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         (**self).verify(attempt).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         (**self).hash_password(password).await
     }
 }
@@ -115,13 +115,13 @@ impl<'a> PasswordAttempt<'a> {
 /// What a verifier found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "it says whether the password is right"]
-pub enum Verdict {
+pub enum PasswordCheck {
     /// Wrong, or there is nothing to check against.
-    Wrong,
+    Mismatch,
     /// Right.
-    Right,
+    Match,
     /// Right, and saved under parameters that are out of date: [`PasswordVerifier::hash_password`] makes a better one.
-    RightButOutdated,
+    MatchNeedsRehash,
 }
 
 /// The first factor was checked and was right, in this step or at the first step of this login (`I-01`).
@@ -133,8 +133,8 @@ impl PasswordVerified {
         same_password.then_some(Self(()))
     }
 
-    /// By the application, which says so by calling [`LoginFlow::begin_with_vouched_password`](crate::LoginFlow::begin_with_vouched_password).
-    pub(crate) const fn vouched() -> Self {
+    /// By the application, which says so by calling [`LoginFlow::begin_with_preverified_password`](crate::LoginFlow::begin_with_preverified_password).
+    pub(crate) const fn preverified() -> Self {
         Self(())
     }
 }
@@ -145,8 +145,8 @@ pub(crate) async fn check(
     attempt: &PasswordAttempt<'_>,
 ) -> Result<(Option<PasswordVerified>, bool), Error> {
     Ok(match verifier.verify(attempt).await.map_err(Error::password_verifier)? {
-        Verdict::Wrong => (None, false),
-        Verdict::Right => (Some(PasswordVerified(())), false),
-        Verdict::RightButOutdated => (Some(PasswordVerified(())), true),
+        PasswordCheck::Mismatch => (None, false),
+        PasswordCheck::Match => (Some(PasswordVerified(())), false),
+        PasswordCheck::MatchNeedsRehash => (Some(PasswordVerified(())), true),
     })
 }

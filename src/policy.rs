@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::error::Fault;
+use crate::error::PluginError;
 use crate::ids::TenantId;
 use crate::user::User;
 
@@ -64,7 +64,7 @@ pub enum Channel {
 pub(crate) fn read_channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Channel, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "snake_case")]
-    enum Saved {
+    enum StoredRow {
         Web,
         Mobile,
         SingleSignOn,
@@ -72,12 +72,12 @@ pub(crate) fn read_channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result
         Api,
     }
 
-    Ok(match Saved::deserialize(deserializer)? {
-        Saved::Web => Channel::Web,
-        Saved::Mobile => Channel::Mobile,
-        Saved::SingleSignOn => Channel::SingleSignOn,
-        Saved::Integration => Channel::ExemptIntegration,
-        Saved::Api => Channel::ExemptApi,
+    Ok(match StoredRow::deserialize(deserializer)? {
+        StoredRow::Web => Channel::Web,
+        StoredRow::Mobile => Channel::Mobile,
+        StoredRow::SingleSignOn => Channel::SingleSignOn,
+        StoredRow::Integration => Channel::ExemptIntegration,
+        StoredRow::Api => Channel::ExemptApi,
     })
 }
 
@@ -121,12 +121,12 @@ pub trait TwoFactorPolicy: Send + Sync {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if it can't be decided. The login then fails; it is never taken for "not needed" (`I-23`).
-    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault>;
+    /// A [`PluginError`] if it can't be decided. The login then fails; it is never taken for "not needed" (`I-23`).
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError>;
 }
 
 impl<T: TwoFactorPolicy + ?Sized> TwoFactorPolicy for Arc<T> {
-    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         (**self).decide(context)
     }
 }
@@ -165,7 +165,7 @@ pub enum Exemption {
 pub struct StandardPolicy;
 
 impl TwoFactorPolicy for StandardPolicy {
-    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         let by_channel = match context.channel {
             Channel::Web | Channel::Mobile => None,
             Channel::SingleSignOn => Some(Exemption::SingleSignOn),

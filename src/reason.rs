@@ -187,55 +187,55 @@ impl Serialize for Reason {
 /// Why an account or administration operation did not happen: refused, or something broke.
 #[derive(Debug)]
 #[must_use = "nothing was done: show the reason, or report the fault"]
-pub enum Refused {
+pub enum OperationError {
     /// Refused, with a reason to show.
     Denied(Denied),
     /// Something broke.
-    Fault(crate::Error),
+    Failed(crate::Error),
 }
 
-impl Refused {
+impl OperationError {
     /// The refusal, if it is one.
     pub const fn denied(&self) -> Option<&Denied> {
         match self {
             Self::Denied(denied) => Some(denied),
-            Self::Fault(_) => None,
+            Self::Failed(_) => None,
         }
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for OperationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied(denied) => write!(f, "refused: {denied}"),
-            Self::Fault(_) => f.write_str("operation failed"),
+            Self::Failed(_) => f.write_str("operation failed"),
         }
     }
 }
 
-impl std::error::Error for Refused {
+impl std::error::Error for OperationError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Denied(_) => None,
-            Self::Fault(error) => Some(error),
+            Self::Failed(error) => Some(error),
         }
     }
 }
 
-impl From<Denied> for Refused {
+impl From<Denied> for OperationError {
     fn from(denied: Denied) -> Self {
         Self::Denied(denied)
     }
 }
 
-impl From<InvalidInput> for Refused {
+impl From<InvalidInput> for OperationError {
     fn from(input: InvalidInput) -> Self {
         Self::Denied(input.into())
     }
 }
 
-impl From<crate::Error> for Refused {
+impl From<crate::Error> for OperationError {
     fn from(error: crate::Error) -> Self {
-        Self::Fault(error)
+        Self::Failed(error)
     }
 }

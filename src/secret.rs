@@ -53,7 +53,7 @@ secret_text! {
 }
 
 secret_text! {
-    /// A one-time code: on its way to the [`CodeSender`](crate::CodeSender), or as a person typed it.
+    /// A one-time code: on its way to the [`CodeSender`](crate::sender::CodeSender), or as a person typed it.
     ///
     /// Full-width digits are understood when it is submitted; white space, hyphens and invisible characters
     /// are ignored.

@@ -23,24 +23,24 @@ use crate::secret::Code;
 /// - Never sends twice for one call where the first attempt was perhaps delivered. *People are then asked for the wrong code.*
 /// - Never writes the code, the destination or a provider's text that repeats them into a log or an error (`I-22`).
 /// - Names the cause of a failure ([`SendError::caused_by`]). *Without it the operator learns that codes do not arrive, and not why.*
-/// - Answers in bounded time: the person waits for it. A sender that hands over to a queue answers [`Accepted::Queued`].
+/// - Answers in bounded time: the person waits for it. A sender that hands over to a queue answers [`SendStatus::Queued`].
 /// - Cancellation: a dropped future may or may not have sent. The send is charged either way (`I-15`).
 #[async_trait]
 pub trait CodeSender: Send + Sync {
     /// Sends one code. Called after the code was saved and the send was charged, at most once for each.
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError>;
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError>;
 
     /// Tells a person of a change to their second factor. A failure is an event and does not undo the change.
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError>;
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError>;
 }
 
 #[async_trait]
 impl<T: CodeSender + ?Sized> CodeSender for Arc<T> {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         (**self).send_code(message).await
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         (**self).notify(notice).await
     }
 }
@@ -64,7 +64,7 @@ pub struct CodeMessage {
     pub reference: Reference,
     /// How long the code lives, counted from when it was made.
     pub valid_for: Duration,
-    /// When it stops working, by the user's clock ([`User::utc_offset`](crate::User::utc_offset)), or in UTC.
+    /// When it stops working, by the user's clock ([`User::utc_offset`](crate::user::User::utc_offset)), or in UTC.
     pub expires_at: OffsetDateTime,
     /// The user's language.
     pub language: Option<Language>,
@@ -225,7 +225,7 @@ pub struct Notice {
     pub destination: Destination,
     /// What happened.
     pub kind: NoticeKind,
-    /// When it happened, by the user's clock ([`User::utc_offset`](crate::User::utc_offset)), or in UTC. Other times in
+    /// When it happened, by the user's clock ([`User::utc_offset`](crate::user::User::utc_offset)), or in UTC. Other times in
     /// `kind` are given in the same way.
     pub at: OffsetDateTime,
     /// The user's language.
@@ -330,7 +330,7 @@ pub enum NoticeTopic {
 /// What a sender did with a message that it took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Accepted {
+pub enum SendStatus {
     /// The provider or mail server has taken it.
     Sent,
     /// It is queued: nobody knows yet whether it will be taken.
@@ -355,8 +355,8 @@ impl SendError {
     }
 
     /// Names the error that caused it. It MUST NOT repeat the destination, the code or a credential: what it and its
-    /// sources print is logged. The flow puts it into [`EventKind::DeliveryFailed`](crate::EventKind::DeliveryFailed) and
-    /// [`EventKind::NoticeFailed`](crate::EventKind::NoticeFailed), as [`Causes`].
+    /// sources print is logged. The flow puts it into [`EventKind::DeliveryFailed`](crate::event::EventKind::DeliveryFailed) and
+    /// [`EventKind::NoticeFailed`](crate::event::EventKind::NoticeFailed), as [`Causes`].
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Fault;
-use crate::ids::{TenantId, UserId, Version};
+use crate::error::PluginError;
+use crate::ids::{TenantId, UserId};
+
+pub use crate::ids::Version;
 
 /// Where countersign saves what it knows of users and tenants.
 ///
@@ -29,19 +31,19 @@ use crate::ids::{TenantId, UserId, Version};
 /// - **Every call is within one tenant** (`I-04`). *A breach mixes the users of two customers.*
 /// - **Cancellation.** A dropped future has written everything of its call or nothing. Which one need not be known. Only a dropped
 ///   [`purge`](Self::purge) may have deleted a part of its batch.
-/// - **Faults.** When it is not known whether a write happened, answer an error, never [`Commit::Written`]. *A breach completes logins that
+/// - **Faults.** When it is not known whether a write happened, answer an error, never [`CommitOutcome::Written`]. *A breach completes logins that
 ///   were not charged.*
 #[async_trait]
 pub trait FactorStore: Send + Sync {
     /// Reads a tenant's settings and one user's record in a single step: both as of the same instant.
     ///
     /// A tenant or user of whom nothing is saved is `None`, not an error. The record is returned whatever its generation.
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault>;
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError>;
 
     /// Writes a user's record if nothing that the decision rests on has changed.
     ///
     /// Writes `next` only if the tenant's settings have the version `expected.settings` *and* the user's record has the version
-    /// `expected.record` (`None`: there is no such row). Otherwise changes nothing and answers [`Commit::Conflict`].
+    /// `expected.record` (`None`: there is no such row). Otherwise changes nothing and answers [`CommitOutcome::Conflict`].
     ///
     /// The core gives every write a version that was never used. A store need not check that: it compares with `expected` alone, and writes
     /// `next` also where it carries the version that is there.
@@ -52,21 +54,21 @@ pub trait FactorStore: Send + Sync {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault>;
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError>;
 
     /// Reads a tenant's settings. `None` if none were ever saved.
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault>;
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError>;
 
     /// Writes a tenant's settings only if their version is `expected` (`None`: there are none); otherwise changes nothing and answers
-    /// [`Commit::Conflict`]. A tenant's settings are never deleted. As in [`commit`](Self::commit), `next` may carry the version that is there.
+    /// [`CommitOutcome::Conflict`]. A tenant's settings are never deleted. As in [`commit`](Self::commit), `next` may carry the version that is there.
     async fn change_settings(
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault>;
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError>;
 
     /// Deletes at most `at_most` records of this tenant whose generation is lower than `below`, and answers how many it deleted.
     ///
@@ -75,21 +77,21 @@ pub trait FactorStore: Send + Sync {
     ///
     /// A batch need not be one transaction, and should not be a long one: others wait for it. So a future that is dropped, or answers an error,
     /// may have deleted a part of its batch, which nobody counts. Each record is deleted as a whole or not at all.
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault>;
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError>;
 
     /// How many records of this tenant have a generation lower than `below`. May take as long as counting them takes: it is asked
     /// by an administrator's page and at the end of a purge, never by a login.
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault>;
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError>;
 
     /// Deletes one user's record, and says whether there was one. Whoever loaded it before can't commit any more.
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault>;
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError>;
 
     /// Deletes one user's record only if it still has this version, and says whether it did. Compares and deletes as one step, as
     /// [`commit`](Self::commit) compares and writes.
     ///
     /// *A breach deletes what was committed between the look and the deletion: a wrong guess that was charged (`I-09`, `I-10`), a device, a
     /// backup code.*
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault>;
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError>;
 
     /// The users of this tenant whose record has exactly this generation: at most `at_most`, in the order of the bytes of their ids, from the first
     /// one after `after` on. `after` need not have a record (any more).
@@ -103,12 +105,12 @@ pub trait FactorStore: Send + Sync {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault>;
+    ) -> Result<Vec<UserId>, PluginError>;
 }
 
 #[async_trait]
 impl<T: FactorStore + ?Sized> FactorStore for Arc<T> {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         (**self).load(tenant, user).await
     }
 
@@ -116,13 +118,13 @@ impl<T: FactorStore + ?Sized> FactorStore for Arc<T> {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         (**self).commit(tenant, user, expected, next).await
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
         (**self).settings(tenant).await
     }
 
@@ -130,24 +132,24 @@ impl<T: FactorStore + ?Sized> FactorStore for Arc<T> {
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         (**self).change_settings(tenant, expected, next).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         (**self).purge(tenant, below, at_most).await
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         (**self).count(tenant, below).await
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         (**self).remove(tenant, user).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         (**self).remove_if(tenant, user, version).await
     }
 
@@ -157,7 +159,7 @@ impl<T: FactorStore + ?Sized> FactorStore for Arc<T> {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
+    ) -> Result<Vec<UserId>, PluginError> {
         (**self).users(tenant, generation, after, at_most).await
     }
 }
@@ -190,14 +192,14 @@ impl Generation {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// The tenant's settings, if any were ever saved.
-    pub settings: Option<Saved>,
+    pub settings: Option<StoredRow>,
     /// The user's record, if there is one.
-    pub record: Option<Saved>,
+    pub record: Option<StoredRow>,
 }
 
 /// A saved row: a user's record or a tenant's settings.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Saved {
+pub struct StoredRow {
     /// The version that the next conditional write must expect.
     pub version: Version,
     /// A record's generation is that of the settings it was written under; a tenant's settings carry the current one.
@@ -206,9 +208,9 @@ pub struct Saved {
     pub document: String,
 }
 
-impl fmt::Debug for Saved {
+impl fmt::Debug for StoredRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Saved")
+        f.debug_struct("StoredRow")
             .field("version", &self.version)
             .field("generation", &self.generation)
             .field("document", &format_args!("{} bytes, redacted", self.document.len()))
@@ -218,7 +220,7 @@ impl fmt::Debug for Saved {
 
 /// What a commit rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
+pub struct ExpectedVersions {
     /// The version of the tenant's settings, or `None` if none were ever saved.
     pub settings: Option<Version>,
     /// The version of the user's record, or `None` if there is no row.
@@ -228,7 +230,7 @@ pub struct Expected {
 /// How a conditional write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "after a `Conflict` nothing was written"]
-pub enum Commit {
+pub enum CommitOutcome {
     /// It is written, and stays.
     Written,
     /// Something it rests on has changed; nothing was written.

@@ -8,8 +8,10 @@ use time::{OffsetDateTime, UtcOffset};
 use zeroize::Zeroizing;
 
 use crate::contact::EmailAddress;
-use crate::error::Fault;
-use crate::ids::{Language, LoginName, TenantId, UserId};
+use crate::error::PluginError;
+use crate::ids::{LoginName, TenantId, UserId};
+
+pub use crate::ids::Language;
 
 /// The application's own users table.
 ///
@@ -36,10 +38,10 @@ pub trait UserStore: Send + Sync {
     ///
     /// Whether names match by case or Unicode form is decided here. A look-alike name that finds somebody else's account is harmless
     /// as far as codes go: they are sent to what [`User::email`] holds, never to what was typed (`I-33`).
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault>;
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError>;
 
     /// The user with this id, in this tenant.
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault>;
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError>;
 
     /// Replaces the saved password hash by one of the same password under newer parameters.
     ///
@@ -51,16 +53,16 @@ pub trait UserStore: Send + Sync {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault>;
+    ) -> Result<bool, PluginError>;
 }
 
 #[async_trait]
 impl<T: UserStore + ?Sized> UserStore for Arc<T> {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         (**self).find_by_login(tenant, name).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         (**self).find_by_id(tenant, user).await
     }
 
@@ -70,7 +72,7 @@ impl<T: UserStore + ?Sized> UserStore for Arc<T> {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         (**self).replace_password_hash(tenant, user, current, next).await
     }
 }
@@ -90,7 +92,7 @@ pub struct User {
     pub status: UserStatus,
     /// Whether this user has the tenant's *built-in* system-administrator role. A custom role with the same rights is not it.
     pub system_administrator: bool,
-    /// Other roles, for an application's own [`TwoFactorPolicy`](crate::TwoFactorPolicy). The standard policy does not look at them.
+    /// Other roles, for an application's own [`TwoFactorPolicy`](crate::policy::TwoFactorPolicy). The standard policy does not look at them.
     pub roles: Vec<String>,
     /// The registered email address. Without one, and without a proved phone number, no code can be sent. An address in the table that is no
     /// address is `None`, not an error: an error here would tell which names exist.

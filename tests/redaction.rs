@@ -12,11 +12,17 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use countersign::Pepper;
+use countersign::contact::{EmailAddress, PhoneNumber};
+use countersign::event::Event;
+use countersign::password::PasswordAttempt;
+use countersign::policy::StandardPolicy;
+use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, SendError, SendStatus};
+use countersign::store::FactorStore;
+use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
-    Accepted, BackupCode, Channel, Code, CodeMessage, CodeSender, EmailAddress, Error, Event, FactorStore, Login,
-    LoginFlow, LoginFlowBuilder, LoginName, LoginStep, MethodChange, Notice, NoticeKind, Password, PasswordAttempt,
-    PasswordHash, PendingToken, Pepper, PhoneNumber, Refused, ResendTo, SavedGrant, Scope, SendError, SetupToken,
-    StandardPolicy, TrustDevice, User, UserStore, VouchedLogin,
+    BackupCode, Channel, Code, Error, Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep, MethodChange,
+    OperationError, Password, PendingToken, PreverifiedLogin, ResendTo, SavedGrant, Scope, SetupToken, TrustDevice,
 };
 use futures_lite::FutureExt;
 use serde_json::Value;
@@ -151,20 +157,20 @@ async fn what_plug_ins_are_given_prints_no_secret() {
 
     #[async_trait]
     impl CodeSender for Printing {
-        async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+        async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
             let mut seen = self.0.lock().unwrap();
             seen.0.debug(message);
             seen.0.debug(&message.duplicate());
             seen.0.secret(message.code.expose());
             seen.1 += 1;
-            Ok(Accepted::Queued)
+            Ok(SendStatus::Queued)
         }
 
-        async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+        async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
             let mut seen = self.0.lock().unwrap();
             seen.0.debug(notice);
             seen.1 += 1;
-            Ok(Accepted::Queued)
+            Ok(SendStatus::Queued)
         }
     }
 

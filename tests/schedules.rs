@@ -13,11 +13,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign::budget::{Budgeted, Limit, MemoryBudget, SendLimits};
+use countersign::clock::Clock as _;
+use countersign::contact::{Destination, EmailAddress};
+use countersign::error::PluginError;
 use countersign::memory::MemoryFactors;
+use countersign::sender::{CodeMessage, CodeSender as _, Purpose};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, StoredRow};
 use countersign::{
-    Channel, Clock as _, Code, CodeMessage, CodeSender as _, Commit, Destination, EmailAddress, Error, Expected,
-    FactorStore, Fault, Login, LoginFlow, LoginStep, Purpose, Reason, ResendTo, Saved, Scope, TenantId, TrustDevice,
-    UserId,
+    Channel, Code, Error, Login, LoginFlow, LoginStep, Reason, ResendTo, Scope, TenantId, TrustDevice, UserId,
 };
 use shuttle::future::{block_on, spawn};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
@@ -53,7 +56,7 @@ fn run<F: Future<Output = ()> + Send + 'static>(
 }
 
 /// Everybody's steps at once; their answers in the order in which they were named.
-async fn at_once<T: Send + 'static>(steps: Vec<impl Future<Output = T> + Send + 'static>) -> Vec<T> {
+async fn max_concurrent<T: Send + 'static>(steps: Vec<impl Future<Output = T> + Send + 'static>) -> Vec<T> {
     let tasks: Vec<_> = steps.into_iter().map(spawn).collect();
     let mut answers = Vec::with_capacity(tasks.len());
     for task in tasks {
@@ -89,7 +92,7 @@ async fn four_guesses<S: FactorStore + 'static>(store: impl FnOnce(MemoryFactors
     let token = world.begin("alice").await.token.expose().to_owned();
     let wrong = other_than(&world.outbox.last_code());
     let guesses = (0..4).map(|_| submit(world.flow.clone(), world.acme.clone(), token.clone(), wrong.clone()));
-    let answers = at_once(guesses.collect()).await;
+    let answers = max_concurrent(guesses.collect()).await;
     assert_eq!(granted(&answers), 0);
     assert_eq!(learned(&answers), world.saved_wrong_codes(&world.alice));
 }
@@ -110,7 +113,7 @@ fn one_right_code_makes_one_grant() {
         let wrong = other_than(&code);
         let typed = [&code, &wrong, &code, &wrong];
         let steps = typed.map(|typed| submit(world.flow.clone(), world.acme.clone(), token.clone(), typed.clone()));
-        let answers = at_once(steps.into()).await;
+        let answers = max_concurrent(steps.into()).await;
         assert_eq!(granted(&answers), 1);
         assert_eq!(world.saved_wrong_codes(&world.alice), 0);
         let recent = world.record(&world.alice)["code_failures"]["recent"].as_array().map_or(0, Vec::len);
@@ -132,7 +135,7 @@ fn one_backup_code_makes_one_grant_and_its_successor_works() {
             let token = world.begin("alice").await.token;
             steps.push(async move { flow.submit_backup_code(&tenant, &token, &code.as_str().into()).await });
         }
-        let mut answers = at_once(steps).await;
+        let mut answers = max_concurrent(steps).await;
         assert_eq!(granted(&answers), 1);
         let winner = answers.iter().position(|answer| matches!(answer, Ok(LoginStep::Authenticated(_)))).unwrap();
         let successor = authenticated(answers.swap_remove(winner).unwrap()).backup_code.unwrap();
@@ -155,7 +158,7 @@ fn resends_and_a_code_at_once() {
             async move { flow.resend(&tenant, &token.into(), ResendTo::Same).await }
         };
         let code = spawn(submit(world.flow.clone(), world.acme.clone(), token.clone(), first.clone()));
-        let resends = at_once(vec![resend(), resend()]).await;
+        let resends = max_concurrent(vec![resend(), resend()]).await;
         let by_code = code.await.unwrap();
         let sent = resends.iter().filter(|answer| matches!(answer, Ok(LoginStep::CodeRequired(_)))).count();
         assert!(sent <= 1);
@@ -176,7 +179,7 @@ fn first_steps_at_once_send_at_most_two_codes() {
     schedules(|| async {
         let world = World::new().await;
         let step = || begin(world.flow.clone(), world.acme.clone(), "alice");
-        let answers = at_once(vec![step(), step(), step()]).await;
+        let answers = max_concurrent(vec![step(), step(), step()]).await;
         assert_eq!(granted(&answers), 0);
         assert_eq!(world.outbox.attempts(), 2);
         assert_eq!(world.record(&world.alice)["pending"].as_array().unwrap().len(), 3);
@@ -248,7 +251,7 @@ fn no_more_is_sent_than_a_shared_limit_allows() {
             let message = message(&world);
             async move { sender.send_code(&message).await.is_ok() }
         };
-        let sent = at_once(vec![send(), send(), send(), send()]).await;
+        let sent = max_concurrent(vec![send(), send(), send(), send()]).await;
         assert_eq!((sent.iter().filter(|sent| **sent).count(), world.outbox.attempts()), (2, 2));
     });
 }
@@ -298,23 +301,23 @@ impl Wraps for ChecksThenActs {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let found = self.0.load(tenant, user).await?;
-        let found = Expected {
+        let found = ExpectedVersions {
             settings: found.settings.map(|saved| saved.version),
             record: found.record.map(|saved| saved.version),
         };
         if found != *expected {
-            return Ok(Commit::Conflict);
+            return Ok(CommitOutcome::Conflict);
         }
         // Whatever is there by now is overwritten.
         loop {
             let now = self.0.load(tenant, user).await?.record.map(|saved| saved.version);
-            let expected = Expected { settings: expected.settings, record: now };
-            if self.0.commit(tenant, user, &expected, next).await? == Commit::Written {
-                return Ok(Commit::Written);
+            let expected = ExpectedVersions { settings: expected.settings, record: now };
+            if self.0.commit(tenant, user, &expected, next).await? == CommitOutcome::Written {
+                return Ok(CommitOutcome::Written);
             }
         }
     }

@@ -14,10 +14,14 @@ mod terminal;
 use std::error::Error;
 use std::time::Duration;
 
+use countersign::clock::ManualClock;
+use countersign::contact::EmailAddress;
 use countersign::memory::{MemoryFactors, MemoryUsers};
+use countersign::password::Argon2id;
+use countersign::user::User;
 use countersign::{
-    Argon2id, Authenticated, Channel, Delivery, DeviceToken, EmailAddress, Login, LoginFlow, LoginName, LoginStep,
-    ManualClock, Scope, TenantId, TrustDevice, User, UserId,
+    Authenticated, Channel, DeliveryStatus, DeviceToken, Login, LoginFlow, LoginName, LoginStep, Scope, TenantId,
+    TrustDevice, UserId,
 };
 use terminal::{PrintingSender, Terminal};
 
@@ -118,10 +122,10 @@ async fn sign_in_at_the_prompt(app: &App) -> Result<Authenticated, Box<dyn Error
                 LoginStep::Authenticated(done) => return Ok(done),
                 LoginStep::CodeRequired(challenge) => {
                     app.terminal.say(&match &challenge.delivery {
-                        Delivery::Sent(code) | Delivery::Queued(code) => {
+                        DeliveryStatus::Sent(code) | DeliveryStatus::Queued(code) => {
                             format!("A code went to {} (message {}).", code.destination, code.reference)
                         }
-                        Delivery::PerhapsSent(code) => {
+                        DeliveryStatus::PerhapsSent(code) => {
                             format!("If a message reaches {}, it is {}.", code.destination, code.reference)
                         }
                         other => format!("No code was sent: {other:?}."),

@@ -2,8 +2,9 @@
 
 use std::error::Error;
 
+use countersign::contact::PhoneNumber;
 use countersign::{
-    Basis, Challenge, Channel, LoginStep, PhoneNumber, Reason, ResendTo, RevalidateError, Scope, TrustDevice, UserId,
+    Challenge, Channel, LoginStep, Reason, ResendTo, RevalidateError, Scope, SecondFactor, TrustDevice, UserId,
 };
 
 use crate::{App, PASSWORD};
@@ -141,9 +142,9 @@ async fn trusted_device(app: &App) -> Shown {
     let LoginStep::Authenticated(next) = app.begin("alice", PASSWORD, Some(&device)).await? else {
         return Err("a trusted device should need no code".into());
     };
-    app.terminal.say(&format!("The next login from it needs the password only: {:?}", next.grant.basis()));
+    app.terminal.say(&format!("The next login from it needs the password only: {:?}", next.grant.second_factor()));
     let account = app.flow.account(&app.tenant, &done.grant);
-    for trusted in account.overview().await?.devices {
+    for trusted in account.status().await?.devices {
         app.terminal.say(&format!(
             "On her page: {}, until {}. She deletes it.",
             trusted.label,
@@ -166,7 +167,7 @@ async fn reset(app: &App) -> Shown {
     administration.reset(&UserId::new("alice")?).await?;
     match app.flow.revalidate(&app.tenant, &session, Channel::Web).await {
         Err(RevalidateError::Stale(why)) => app.terminal.say(&format!("Alice's session is over: {why}")),
-        Err(RevalidateError::Fault(error)) => return Err(error.into()),
+        Err(RevalidateError::Failed(error)) => return Err(error.into()),
         other => return Err(format!("a reset should end the session: {other:?}").into()),
     }
     let challenge = begin(app, "alice").await?;
@@ -175,7 +176,7 @@ async fn reset(app: &App) -> Shown {
         "She starts from nothing: the code goes to {}, and there is no backup code ({}).",
         sent.destination, challenge.alternatives.backup_code
     ));
-    match app.flow.account(&app.tenant, &session).overview().await {
+    match app.flow.account(&app.tenant, &session).status().await {
         Err(refused) if refused.denied().is_some_and(|denied| denied.reason() == Reason::SessionStale) => Ok(()),
         other => Err(format!("the old session should be refused: {other:?}").into()),
     }
@@ -185,10 +186,10 @@ async fn administrators_only(app: &App) -> Shown {
     let root = app.sign_in("root").await?.grant;
     app.flow.administration(&app.tenant, &root).await?.set_scope(Scope::SystemAdministratorsOnly).await?;
     let alice = app.sign_in("alice").await?.grant;
-    app.terminal.say(&format!("Alice: {:?}", alice.basis()));
+    app.terminal.say(&format!("Alice: {:?}", alice.second_factor()));
     app.wait(30);
     let root = app.sign_in("root").await?.grant;
-    app.terminal.say(&format!("Root: {:?}", root.basis()));
+    app.terminal.say(&format!("Root: {:?}", root.second_factor()));
     app.flow.administration(&app.tenant, &root).await?.set_scope(Scope::EntireTenant).await?;
     Ok(())
 }
@@ -205,7 +206,7 @@ async fn off_clears_all(app: &App) -> Shown {
         }
     }
     let alice = app.sign_in("alice").await?.grant;
-    if !matches!(alice.basis(), Basis::Exempt { .. }) {
+    if !matches!(alice.second_factor(), SecondFactor::Exempt { .. }) {
         return Err("nobody should need a code any more".into());
     }
     app.terminal.say("Alice is in with her password alone. Root switches it on again; everybody starts from nothing.");

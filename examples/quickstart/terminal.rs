@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use countersign::contact::Destination;
 use countersign::message::{Messages, MessagesError};
-use countersign::{Accepted, CodeMessage, CodeSender, Destination, Notice, Purpose, SendError};
+use countersign::sender::{CodeMessage, CodeSender, Notice, Purpose, SendError, SendStatus};
 
 /// Asks a person, or, unattended, plays the person.
 pub(crate) struct Terminal {
@@ -68,7 +69,7 @@ impl PrintingSender {
 
 #[async_trait]
 impl CodeSender for PrintingSender {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         let code = message.code.expose();
         let purpose = if message.purpose == Purpose::Login { "sign in" } else { "confirm this address" };
         let minutes = message.valid_for.as_secs() / 60;
@@ -80,15 +81,15 @@ impl CodeSender for PrintingSender {
             ),
         );
         code.clone_into(&mut self.last_code.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(Accepted::Sent)
+        Ok(SendStatus::Sent)
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         match &notice.destination {
             Destination::Sms(_) => print_message(&notice.destination, self.messages.notice_sms(notice).expose()),
             _ => print_message(&notice.destination, self.messages.notice_email(notice).subject()),
         }
-        Ok(Accepted::Sent)
+        Ok(SendStatus::Sent)
     }
 }
 

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use countersign::memory::MemoryFactors;
-use countersign::{
-    BackupCode, Channel, Clock as _, Code, DeviceToken, Error, Grant, Login, LoginStep, MethodChange, PasswordHash,
-    PendingToken, PhoneNumber, Reason, Refused, ResendTo, SavedGrant, Scope, SetupToken, TrustDevice, UserId,
-    UserStatus,
-};
+use countersign::{BackupCode, Channel, Code, DeviceToken, Error, Grant, Login, LoginStep, MethodChange, PendingToken, Reason, OperationError, ResendTo, SavedGrant, Scope, SetupToken, TrustDevice, UserId};
+use countersign::clock::Clock as _;
+use countersign::contact::PhoneNumber;
+use countersign::user::{PasswordHash, UserStatus};
 use countersign_testkit::{Person, SeededEntropy, World};
 use futures_lite::future::block_on;
 use time::OffsetDateTime;
@@ -335,22 +334,22 @@ impl Play {
         }
     }
 
-    fn user(&self, who: Who) -> countersign::User {
-        use countersign::UserStore as _;
+    fn user(&self, who: Who) -> countersign::user::User {
+        use countersign::user::UserStore as _;
         block_on(self.world.users.find_by_id(&self.world.tenant, &id(who))).unwrap().unwrap()
     }
 
-    fn change(&self, who: Who, change: impl FnOnce(&mut countersign::User)) {
+    fn change(&self, who: Who, change: impl FnOnce(&mut countersign::user::User)) {
         self.world.users.change(&self.world.tenant, &id(who), change).unwrap();
     }
 }
 
 /// The answer, if it is none of the refusals. A fault is a finding: nothing here is broken.
-fn answered<T>(answer: Result<T, Refused>) -> Option<T> {
+fn answered<T>(answer: Result<T, OperationError>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer),
-        Err(Refused::Denied(_)) => None,
-        Err(Refused::Fault(fault)) => panic!("{}", shown(&fault)),
+        Err(OperationError::Denied(_)) => None,
+        Err(OperationError::Failed(fault)) => panic!("{}", shown(&fault)),
     }
 }
 

@@ -6,11 +6,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::OnceLock;
 
 use countersign::memory::MemoryFactors;
-use countersign::{
-    Argon2id, BackupCode, Channel, Code, DeviceToken, EmailAddress, Expected, FactorStore as _, Login, LoginName,
-    LoginStep, Password, PasswordAttempt, PasswordHash, PasswordVerifier as _, PendingToken, PhoneNumber, ResendTo,
-    RevalidateError, Saved, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, User, UserId, Verdict,
-};
+use countersign::{BackupCode, Channel, Code, DeviceToken, Login, LoginName, LoginStep, Password, PendingToken, ResendTo, RevalidateError, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, UserId};
+use countersign::contact::{EmailAddress, PhoneNumber};
+use countersign::password::{Argon2id, PasswordAttempt, PasswordVerifier as _, PasswordCheck};
+use countersign::store::{ExpectedVersions, FactorStore as _, StoredRow};
+use countersign::user::{PasswordHash, User};
 use countersign_testkit::{Person, SeededEntropy, World};
 use futures_lite::future::block_on;
 
@@ -141,11 +141,11 @@ pub fn record(data: &[u8]) {
     let (flow, tenant) = (&w.world.flow, &w.world.tenant);
     block_on(async {
         let found = w.factors.load(tenant, &w.alice).await.unwrap();
-        let expected = Expected {
+        let expected = ExpectedVersions {
             settings: found.settings.as_ref().map(|saved| saved.version),
             record: found.record.as_ref().map(|saved| saved.version),
         };
-        let next = Saved { document: document.to_owned(), ..found.record.unwrap() };
+        let next = StoredRow { document: document.to_owned(), ..found.record.unwrap() };
         let _ = w.factors.commit(tenant, &w.alice, &expected, &next).await.unwrap();
         if let Ok(step) = w.world.begin("alice").await {
             assert!(!matches!(step, LoginStep::Authenticated(_)), "{document}");
@@ -170,7 +170,7 @@ pub fn settings(data: &[u8]) {
     let (flow, tenant) = (&w.world.flow, &w.world.tenant);
     block_on(async {
         let found = w.factors.settings(tenant).await.unwrap().unwrap();
-        let next = Saved { document: document.to_owned(), ..found.clone() };
+        let next = StoredRow { document: document.to_owned(), ..found.clone() };
         let _ = w.factors.change_settings(tenant, Some(found.version), &next).await.unwrap();
         let read = flow.operator("T-1").unwrap().scope(tenant).await;
         let step = w.world.begin("alice").await;
@@ -224,7 +224,7 @@ pub fn password_hash(data: &[u8]) {
     let password = Password::new("a password that was never hashed");
     let attempt = PasswordAttempt::new(&tenant, &name, Some(&user), &password);
     if let Ok(verdict) = block_on(verifier.verify(&attempt)) {
-        assert_eq!(verdict, Verdict::Wrong, "{text}");
+        assert_eq!(verdict, PasswordCheck::Mismatch, "{text}");
     }
 }
 

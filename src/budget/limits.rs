@@ -81,8 +81,8 @@ pub struct BadPrefix;
 /// | [`per_destination`](Self::per_destination) | 10 an hour and 30 a day |
 /// | [`per_tenant`](Self::per_tenant) | none |
 /// | [`per_calling_code`](Self::per_calling_code) | none |
-/// | [`only_calling_codes`](Self::only_calling_codes) | every country: **name those that your users live in** |
-/// | [`never_prefixes`](Self::never_prefixes) | none |
+/// | [`allow_calling_codes`](Self::allow_calling_codes) | every country: **name those that your users live in** |
+/// | [`deny_prefixes`](Self::deny_prefixes) | none |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SendLimits {
@@ -165,7 +165,7 @@ impl SendLimits {
     /// # Errors
     ///
     /// [`BadPrefix`] if one of them is not 1 to 7 digits.
-    pub fn only_calling_codes(mut self, codes: &[&str]) -> Result<Self, BadPrefix> {
+    pub fn allow_calling_codes(mut self, codes: &[&str]) -> Result<Self, BadPrefix> {
         self.only = Some(prefixes(codes)?);
         Ok(self)
     }
@@ -176,7 +176,7 @@ impl SendLimits {
     /// # Errors
     ///
     /// [`BadPrefix`] if one of them is not 1 to 7 digits.
-    pub fn never_prefixes(mut self, beginnings: &[&str]) -> Result<Self, BadPrefix> {
+    pub fn deny_prefixes(mut self, beginnings: &[&str]) -> Result<Self, BadPrefix> {
         self.never = prefixes(beginnings)?;
         Ok(self)
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::{Account, Charged, Limit, SendBudget};
-use crate::error::Fault;
+use crate::error::PluginError;
 use crate::sync::Mutex;
 
 /// A budget in this process's memory. Clones share it. Several processes have several budgets: divide the limits by their number, or use a
@@ -81,7 +81,7 @@ impl Slots {
 
 #[async_trait]
 impl SendBudget for MemoryBudget {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
         let mut kept = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let milliseconds = |limit: &Limit| limit.slot(now).now;
         for (position, Account { key, limit }) in accounts.iter().enumerate() {
@@ -108,7 +108,7 @@ impl SendBudget for MemoryBudget {
             });
             let new = once().filter(|(_, account)| !kept.contains_key(&account.key)).count();
             if kept.len().saturating_add(new) > self.most_accounts {
-                return Err(Fault::new("send budget has no room for another destination"));
+                return Err(PluginError::new("send budget has no room for another destination"));
             }
         }
         for (_, Account { key, limit }) in once() {

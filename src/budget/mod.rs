@@ -6,17 +6,18 @@
 //! ```
 //! use std::time::Duration;
 //! use countersign::budget::{Budgeted, Limit, MemoryBudget, SendLimits};
-//! # use countersign::{Accepted, CodeMessage, CodeSender, Notice, SendError};
+//! # use countersign::sender::SendStatus;
+//! # use countersign::sender::{CodeMessage, CodeSender, Notice, SendError};
 //! # struct Sms;
 //! # #[async_trait::async_trait]
 //! # impl CodeSender for Sms {
-//! #     async fn send_code(&self, _: &CodeMessage) -> Result<Accepted, SendError> { Ok(Accepted::Sent) }
-//! #     async fn notify(&self, _: &Notice) -> Result<Accepted, SendError> { Ok(Accepted::Sent) }
+//! #     async fn send_code(&self, _: &CodeMessage) -> Result<SendStatus, SendError> { Ok(SendStatus::Sent) }
+//! #     async fn notify(&self, _: &Notice) -> Result<SendStatus, SendError> { Ok(SendStatus::Sent) }
 //! # }
 //!
 //! let hour = Duration::from_secs(60 * 60);
 //! let limits = SendLimits::new()
-//!     .only_calling_codes(&["81", "1"])?
+//!     .allow_calling_codes(&["81", "1"])?
 //!     .per_tenant(Limit::new(500, hour))
 //!     .per_calling_code(Limit::new(2_000, hour));
 //! let sender = Budgeted::new(Sms, MemoryBudget::new(), limits);
@@ -40,7 +41,7 @@ pub use self::limits::{BadPrefix, Limit, LimitKind, SendLimits, Slot};
 pub use self::memory::MemoryBudget;
 pub use self::sender::{BudgetObserver, Budgeted, SendRefusal};
 
-use crate::error::Fault;
+use crate::error::PluginError;
 
 /// Counts messages.
 ///
@@ -65,12 +66,12 @@ use crate::error::Fault;
 #[async_trait]
 pub trait SendBudget: Send + Sync {
     /// Charges one message on each of these accounts, if all of them allow it.
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault>;
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError>;
 }
 
 #[async_trait]
 impl<T: SendBudget + ?Sized> SendBudget for Arc<T> {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
         (**self).charge(accounts, now).await
     }
 }

@@ -13,7 +13,7 @@ use super::{Charged, LimitKind, SendBudget, SendLimits};
 use crate::clock::{Clock, SystemClock};
 use crate::contact::{Destination, Method};
 use crate::ids::{TenantId, UserId};
-use crate::sender::{Accepted, CodeMessage, CodeSender, Notice, SendError, SendErrorKind};
+use crate::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, SendStatus};
 
 /// A sender whose messages are charged first, and refused where a limit is reached.
 ///
@@ -154,12 +154,12 @@ impl<S: CodeSender> Budgeted<S> {
 
 #[async_trait]
 impl<S: CodeSender> CodeSender for Budgeted<S> {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         self.charge("code", &message.tenant, &message.user, &message.destination).await?;
         self.sender.send_code(message).await
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         self.charge("notice", &notice.tenant, &notice.user, &notice.destination).await?;
         self.sender.notify(notice).await
     }

@@ -4,18 +4,18 @@ use crate::clock::Timestamp;
 use crate::contact::{Method, PhoneNumber};
 use crate::error::Error;
 use crate::flow::driver::Subject;
-use crate::flow::step::{Delivery, MethodChange, SetupChallenge};
+use crate::flow::step::{DeliveryStatus, MethodChange, SetupChallenge};
 use crate::flow::{Inner, LoginFlow};
 use crate::grant::SavedGrant;
 use crate::ids::{DeviceId, TenantId};
 use crate::machine::{
-    Case, Confirmed, Decision, Need, SetupTarget, StartedSetup, TokenKind, TokenSecret, read_code, read_token,
+    Confirmed, Decision, Draft, Need, SetupTarget, StartedSetup, TokenKind, TokenSecret, read_code, read_token,
     refuse_account, write_token,
 };
-use crate::overview::Overview;
-use crate::reason::{Denied, Reason, Refused};
+use crate::reason::{Denied, OperationError, Reason};
 use crate::secret::{BackupCode, Code, SetupToken};
 use crate::sender::Purpose;
+use crate::status::FactorStatus;
 use crate::user::User;
 
 /// What one user may do about their own second factor, under the grant of their session.
@@ -26,7 +26,7 @@ use crate::user::User;
 ///
 /// # Errors
 ///
-/// Every method answers [`Refused::Denied`] with a reason to show, or [`Refused::Fault`] if a plug-in failed; in both cases nothing changed.
+/// Every method answers [`OperationError::Denied`] with a reason to show, or [`OperationError::Failed`] if a plug-in failed; in both cases nothing changed.
 ///
 /// # Cancel safety
 ///
@@ -55,20 +55,20 @@ impl Account<'_> {
     /// # Errors
     ///
     /// See [`Account`].
-    pub async fn overview(&self) -> Result<Overview, Refused> {
+    pub async fn status(&self) -> Result<FactorStatus, OperationError> {
         self.same_tenant()?;
         let inner = self.inner();
         let loaded = inner.load_to_read(self.subject()).await?;
-        let case = inner.open(self.subject(), &loaded)?;
-        if let Err(denied) = case.authorize(&*inner.policy, loaded.user.as_ref(), self.grant, Need::View)? {
+        let draft = inner.open(self.subject(), &loaded)?;
+        if let Err(denied) = draft.authorize(&*inner.policy, loaded.user.as_ref(), self.grant, Need::View)? {
             if denied.reason() != Reason::NotInUse {
                 let event = refuse_account::<()>(denied).event;
-                inner.emit(self.tenant, loaded.user.as_ref().map(|user| &user.id), case.now(), event);
+                inner.emit(self.tenant, loaded.user.as_ref().map(|user| &user.id), draft.now(), event);
             }
             return Err(denied.into());
         }
         match &loaded.user {
-            Some(user) => Ok(case.overview(user)),
+            Some(user) => Ok(draft.status(user)),
             None => Err(Denied::new(Reason::SessionStale).into()),
         }
     }
@@ -79,7 +79,7 @@ impl Account<'_> {
     /// # Errors
     ///
     /// See [`Account`]; also [`Reason::SendLimit`] while no code may be sent, and the locks of wrong codes.
-    pub async fn use_sms(&self, number: &PhoneNumber) -> Result<SetupChallenge, Refused> {
+    pub async fn use_sms(&self, number: &PhoneNumber) -> Result<SetupChallenge, OperationError> {
         match self.start(SetupTarget::Sms(number.clone())).await? {
             MethodChange::Prove(challenge) => Ok(challenge),
             MethodChange::Done(_) => Err(Denied::new(Reason::SetupOver).into()),
@@ -92,7 +92,7 @@ impl Account<'_> {
     /// # Errors
     ///
     /// As [`use_sms`](Self::use_sms); also [`Reason::NoDestination`] without a registered address.
-    pub async fn use_email(&self) -> Result<MethodChange, Refused> {
+    pub async fn use_email(&self) -> Result<MethodChange, OperationError> {
         self.start(SetupTarget::Email).await
     }
 
@@ -102,7 +102,7 @@ impl Account<'_> {
     /// # Errors
     ///
     /// See [`Account`]; [`Reason::WrongCode`] with the number of tries left, [`Reason::SetupOver`] if nothing is being proved under this token.
-    pub async fn confirm_method(&self, token: &SetupToken, code: &Code) -> Result<Method, Refused> {
+    pub async fn confirm_method(&self, token: &SetupToken, code: &Code) -> Result<Method, OperationError> {
         let typed = match read_code(code.expose(), self.inner().rules.limits.digits) {
             Ok(typed) => typed,
             Err(invalid) => return self.refuse(invalid.into()),
@@ -111,7 +111,7 @@ impl Account<'_> {
             return self.refuse(Denied::new(Reason::SetupOver));
         };
         let Confirmed(method) =
-            self.change(|case, user, grant| case.confirm_setup(&secret, &typed, user, grant)).await?;
+            self.change(|draft, user, grant| draft.confirm_setup(&secret, &typed, user, grant)).await?;
         Ok(method)
     }
 
@@ -120,8 +120,8 @@ impl Account<'_> {
     /// # Errors
     ///
     /// See [`Account`]; [`Reason::NotFound`] if there is no such device.
-    pub async fn revoke_device(&self, device: DeviceId) -> Result<(), Refused> {
-        self.change(|case, _, _| Ok(case.revoke_device(device))).await
+    pub async fn revoke_device(&self, device: DeviceId) -> Result<(), OperationError> {
+        self.change(|draft, _, _| Ok(draft.revoke_device(device))).await
     }
 
     /// Deletes all trusted devices, and answers how many there were.
@@ -129,8 +129,8 @@ impl Account<'_> {
     /// # Errors
     ///
     /// See [`Account`].
-    pub async fn revoke_devices(&self) -> Result<u32, Refused> {
-        self.change(|case, _, _| Ok(case.revoke_devices())).await
+    pub async fn revoke_devices(&self) -> Result<u32, OperationError> {
+        self.change(|draft, _, _| Ok(draft.revoke_devices())).await
     }
 
     /// Makes the backup code, to be shown now and never again. An earlier one is dead (`I-31`).
@@ -138,13 +138,14 @@ impl Account<'_> {
     /// # Errors
     ///
     /// See [`Account`]; [`Reason::BackupCodesOff`] if the application has switched them off.
-    pub async fn new_backup_code(&self) -> Result<BackupCode, Refused> {
-        self.change(|case, user, _| case.new_backup_code(user)).await
+    pub async fn new_backup_code(&self) -> Result<BackupCode, OperationError> {
+        self.change(|draft, user, _| draft.new_backup_code(user)).await
     }
 
-    async fn start(&self, target: SetupTarget) -> Result<MethodChange, Refused> {
+    async fn start(&self, target: SetupTarget) -> Result<MethodChange, OperationError> {
         let inner = self.inner();
-        let started = self.change_with_user(|case, user, grant| case.start_setup(target.clone(), user, grant)).await?;
+        let started =
+            self.change_with_user(|draft, user, grant| draft.start_setup(target.clone(), user, grant)).await?;
         let (started, user, at) = started;
         match started {
             StartedSetup::Done(method) => Ok(MethodChange::Done(method)),
@@ -155,7 +156,7 @@ impl Account<'_> {
         }
     }
 
-    fn page(&self, token: &TokenSecret, delivery: Delivery) -> SetupChallenge {
+    fn page(&self, token: &TokenSecret, delivery: DeliveryStatus) -> SetupChallenge {
         SetupChallenge {
             token: SetupToken::new(write_token(TokenKind::Setup, token, None)),
             delivery,
@@ -165,23 +166,23 @@ impl Account<'_> {
 
     async fn change<T: Send>(
         &self,
-        decide: impl FnMut(&mut Case<'_>, &User, &SavedGrant) -> Result<Decision<Result<T, Denied>>, Error> + Send,
-    ) -> Result<T, Refused> {
+        decide: impl FnMut(&mut Draft<'_>, &User, &SavedGrant) -> Result<Decision<Result<T, Denied>>, Error> + Send,
+    ) -> Result<T, OperationError> {
         self.change_with_user(decide).await.map(|(outcome, _, _)| outcome)
     }
 
     /// One change: authorised and decided against the same record, in the same commit.
     async fn change_with_user<T: Send>(
         &self,
-        mut decide: impl FnMut(&mut Case<'_>, &User, &SavedGrant) -> Result<Decision<Result<T, Denied>>, Error> + Send,
-    ) -> Result<(T, User, Timestamp), Refused> {
+        mut decide: impl FnMut(&mut Draft<'_>, &User, &SavedGrant) -> Result<Decision<Result<T, Denied>>, Error> + Send,
+    ) -> Result<(T, User, Timestamp), OperationError> {
         self.same_tenant()?;
         let inner = self.inner();
         let committed = inner
-            .step(self.subject(), |case, user| {
-                let allowed = case.authorize(&*inner.policy, user, self.grant, Need::Change)?;
+            .step(self.subject(), |draft, user| {
+                let allowed = draft.authorize(&*inner.policy, user, self.grant, Need::Change)?;
                 match (allowed, user) {
-                    (Ok(()), Some(user)) => decide(case, user, self.grant),
+                    (Ok(()), Some(user)) => decide(draft, user, self.grant),
                     (Ok(()), None) => Ok(refuse_account(Denied::new(Reason::SessionStale))),
                     (Err(denied), _) => Ok(refuse_account(denied)),
                 }
@@ -193,7 +194,7 @@ impl Account<'_> {
         }
     }
 
-    fn refuse<T>(&self, denied: Denied) -> Result<T, Refused> {
+    fn refuse<T>(&self, denied: Denied) -> Result<T, OperationError> {
         let at = Timestamp::now(&*self.inner().clock)?;
         // Another tenant's user of that id has no part in it (`I-04`).
         let user = (self.grant.tenant() == self.tenant).then(|| self.grant.user());
@@ -210,7 +211,7 @@ impl Account<'_> {
     }
 
     /// A session of another tenant is no session of this one (`I-03`).
-    fn same_tenant(&self) -> Result<(), Refused> {
+    fn same_tenant(&self) -> Result<(), OperationError> {
         if self.grant.tenant() == self.tenant { Ok(()) } else { self.refuse(Denied::new(Reason::SessionStale)) }
     }
 }

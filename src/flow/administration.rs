@@ -7,11 +7,11 @@ use crate::flow::driver::{ATTEMPTS, Subject};
 use crate::flow::{Inner, LoginFlow, PurgeProgress};
 use crate::grant::SavedGrant;
 use crate::ids::{TenantId, UserId, Version};
-use crate::machine::{Case, Decision, Kept, Refill, Settings, Write, interactive};
-use crate::overview::Overview;
+use crate::machine::{Decision, Draft, Kept, Refill, Settings, Write, interactive};
 use crate::policy::{Requirement, Scope};
-use crate::reason::{Denied, Reason, Refused};
-use crate::store::{Commit, Generation, Saved};
+use crate::reason::{Denied, OperationError, Reason};
+use crate::status::FactorStatus;
+use crate::store::{CommitOutcome, Generation, StoredRow};
 
 /// What a system administrator may do in their own tenant, and nowhere else: there is no way to name another tenant through it (`I-34`).
 ///
@@ -34,7 +34,7 @@ use crate::store::{Commit, Generation, Saved};
 ///
 /// # Errors
 ///
-/// Every method answers [`Refused::Denied`] with a reason, or [`Refused::Fault`] if a plug-in failed.
+/// Every method answers [`OperationError::Denied`] with a reason, or [`OperationError::Failed`] if a plug-in failed.
 ///
 /// # Cancel safety
 ///
@@ -87,7 +87,7 @@ impl LoginFlow {
         &'a self,
         tenant: &'a TenantId,
         grant: &'a (impl AsRef<SavedGrant> + ?Sized),
-    ) -> Result<Administration<'a>, Refused> {
+    ) -> Result<Administration<'a>, OperationError> {
         let administration = Administration { flow: self, tenant, grant: grant.as_ref() };
         administration.entitled().await?;
         Ok(administration)
@@ -105,7 +105,7 @@ impl Administration<'_> {
     /// # Errors
     ///
     /// See [`Administration`].
-    pub async fn scope(&self) -> Result<Scope, Refused> {
+    pub async fn scope(&self) -> Result<Scope, OperationError> {
         Ok(self.entitled().await?.current.settings.scope)
     }
 
@@ -124,7 +124,7 @@ impl Administration<'_> {
     /// the acting user would need a code that can go nowhere. From fewest to most people:
     /// [`Scope::DoNotUse`], [`Scope::SystemAdministratorsOnly`], [`Scope::EntireTenant`]; a scope under which
     /// the policy no longer asks the acting user counts as asking fewer, wherever it stands in that order.
-    pub async fn set_scope(&self, scope: Scope) -> Result<Scope, Refused> {
+    pub async fn set_scope(&self, scope: Scope) -> Result<Scope, OperationError> {
         for _ in 0..ATTEMPTS {
             let entitled = self.entitled_to(Some(scope)).await?;
             let before = entitled.current.settings.scope;
@@ -159,7 +159,7 @@ impl Administration<'_> {
     /// # Errors
     ///
     /// See [`Administration`]; [`Reason::ReauthenticationRequired`] without a recent login.
-    pub async fn reset(&self, user: &UserId) -> Result<ResetOutcome, Refused> {
+    pub async fn reset(&self, user: &UserId) -> Result<ResetOutcome, OperationError> {
         self.entitled_over(user).await?;
         self.inner().reset(self.tenant(), user, Refill::Counted, self.actor()).await
     }
@@ -170,7 +170,7 @@ impl Administration<'_> {
     /// # Errors
     ///
     /// See [`Administration`]; [`Reason::ReauthenticationRequired`] without a recent login.
-    pub async fn unlock(&self, user: &UserId) -> Result<(), Refused> {
+    pub async fn unlock(&self, user: &UserId) -> Result<(), OperationError> {
         self.entitled_over(user).await?;
         self.inner().unlock(self.tenant(), user, self.actor()).await
     }
@@ -180,9 +180,9 @@ impl Administration<'_> {
     /// # Errors
     ///
     /// See [`Administration`].
-    pub async fn status(&self, user: &UserId) -> Result<Overview, Refused> {
+    pub async fn status(&self, user: &UserId) -> Result<FactorStatus, OperationError> {
         let at = self.entitled().await?.at;
-        match self.inner().overview(self.tenant(), user).await? {
+        match self.inner().status(self.tenant(), user).await? {
             Some(overview) => Ok(overview),
             None => Err(self.refuse(Reason::NotFound, at)),
         }
@@ -193,13 +193,13 @@ impl Administration<'_> {
     /// # Errors
     ///
     /// See [`Administration`].
-    pub async fn purge_progress(&self) -> Result<Option<PurgeProgress>, Refused> {
+    pub async fn purge_progress(&self) -> Result<Option<PurgeProgress>, OperationError> {
         let Current { settings, generation, .. } = self.entitled().await?.current;
         Ok(self.inner().purge_progress(self.tenant(), &settings, generation).await?)
     }
 
     /// Whether the acting user may weaken the protection of this user of the tenant.
-    async fn entitled_over(&self, user: &UserId) -> Result<(), Refused> {
+    async fn entitled_over(&self, user: &UserId) -> Result<(), OperationError> {
         let Entitled { at, may_weaken, .. } = self.entitled().await?;
         if user == self.grant.user() {
             return Err(self.refuse(Reason::OwnAccount, at));
@@ -213,45 +213,45 @@ impl Administration<'_> {
         Ok(())
     }
 
-    async fn entitled(&self) -> Result<Entitled, Refused> {
+    async fn entitled(&self) -> Result<Entitled, OperationError> {
         self.entitled_to(None).await
     }
 
     /// Holds the acting user against the tenant as it is now.
-    async fn entitled_to(&self, scope: Option<Scope>) -> Result<Entitled, Refused> {
+    async fn entitled_to(&self, scope: Option<Scope>) -> Result<Entitled, OperationError> {
         let inner = self.inner();
         let subject = Subject { tenant: self.tenant(), user: self.grant.user() };
         let loaded = inner.load_to_read(subject).await?;
-        let case = inner.open(subject, &loaded)?;
+        let draft = inner.open(subject, &loaded)?;
         let channel = interactive(self.grant.channel());
-        let standing = case.standing(&*inner.policy, loaded.user.as_ref(), self.grant, channel)?;
+        let standing = draft.standing(&*inner.policy, loaded.user.as_ref(), self.grant, channel)?;
         let administrator = loaded.user.as_ref().filter(|user| user.system_administrator);
         let (Ok(requirement), Some(user), true) = (standing, administrator, self.grant.tenant() == self.tenant) else {
-            return Err(self.refuse(Reason::NotFound, case.now()));
+            return Err(self.refuse(Reason::NotFound, draft.now()));
         };
         let required = requirement == Requirement::Required;
         let (weakens, locked_out) = match scope {
             Some(scope) => {
-                let still_required = case.would_be_required(&*inner.policy, user, scope, channel)?;
-                let weakens = scope.asks_fewer_than(case.settings().scope) || (required && !still_required);
-                (weakens, still_required && case.is_out_of_reach(user))
+                let still_required = draft.would_be_required(&*inner.policy, user, scope, channel)?;
+                let weakens = scope.asks_fewer_than(draft.settings().scope) || (required && !still_required);
+                (weakens, still_required && draft.is_out_of_reach(user))
             }
             None => (false, false),
         };
         Ok(Entitled {
-            at: case.now(),
-            may_weaken: case.may_weaken(self.grant, &requirement),
+            at: draft.now(),
+            may_weaken: draft.may_weaken(self.grant, &requirement),
             weakens,
             locked_out,
             current: Current {
-                settings: case.settings().clone(),
-                version: case.settings_version(),
-                generation: case.generation(),
+                settings: draft.settings().clone(),
+                version: draft.settings_version(),
+                generation: draft.generation(),
             },
         })
     }
 
-    fn refuse(&self, reason: Reason, at: Timestamp) -> Refused {
+    fn refuse(&self, reason: Reason, at: Timestamp) -> OperationError {
         let event = EventKind::AdministrationRefused { by: self.actor(), reason: reason.code().into() };
         self.inner().emit(self.tenant(), None, at, event);
         Denied::new(reason).into()
@@ -291,9 +291,9 @@ impl Inner {
             let (settings, generation) = settings.with_scope(scope, generation, at)?;
             (settings, generation, EventKind::ScopeChanged { from, to: scope, by })
         };
-        let next = Saved { version: self.new_version()?, generation, document: settings.encode()? };
+        let next = StoredRow { version: self.new_version()?, generation, document: settings.encode()? };
         let written = match self.factors.change_settings(tenant, version, &next).await {
-            Ok(commit) => commit == Commit::Written,
+            Ok(commit) => commit == CommitOutcome::Written,
             // Perhaps it is written all the same; then this is the change, and its event must not be missing.
             Err(fault) => match self.factors.settings(tenant).await {
                 Ok(Some(saved)) if saved.version == next.version => true,
@@ -318,7 +318,7 @@ impl Inner {
         user: &UserId,
         refill: Refill,
         by: Actor,
-    ) -> Result<ResetOutcome, Refused> {
+    ) -> Result<ResetOutcome, OperationError> {
         let subject = Subject { tenant, user };
         let mut kept = None;
         for _ in 0..RESET_ATTEMPTS {
@@ -357,29 +357,29 @@ impl Inner {
             return Ok(Tried::Done(outcome));
         };
         let now = Timestamp::now(&*self.clock)?;
-        let (mut case, readable) =
-            Case::open_to_reset(&self.rules, &*self.entropy, tenant, user, known, &loaded.snapshot, now)?;
-        let seen = case.kept();
-        let decision = case.reset(known, refill, readable, removed, by.clone())?;
-        match self.commit(subject, case, Write::IfChanged).await? {
+        let (mut draft, readable) =
+            Draft::open_to_reset(&self.rules, &*self.entropy, tenant, user, known, &loaded.snapshot, now)?;
+        let seen = draft.kept();
+        let decision = draft.reset(known, refill, readable, removed, by.clone())?;
+        match self.commit(subject, draft, Write::IfChanged).await? {
             Some(at) => Ok(Tried::Done(self.act(subject, decision, loaded.user, at).await.outcome)),
             None => Ok(Tried::Conflict(seen)),
         }
     }
 
-    pub(super) async fn unlock(&self, tenant: &TenantId, user: &UserId, by: Actor) -> Result<(), Refused> {
+    pub(super) async fn unlock(&self, tenant: &TenantId, user: &UserId, by: Actor) -> Result<(), OperationError> {
         let subject = Subject { tenant, user };
         let committed = self
-            .step(subject, |case, known| {
+            .step(subject, |draft, known| {
                 let refused =
                     |reason: Reason| EventKind::AdministrationRefused { by: by.clone(), reason: reason.code().into() };
                 if known.is_none() {
                     return Ok(Decision::new(Err(Denied::new(Reason::NotFound)), refused(Reason::NotFound)));
                 }
-                let unlocked = case.unlock();
+                let unlocked = draft.unlock();
                 // What could be lifted is, even if that is not enough.
                 let event = match &unlocked {
-                    Err(denied) if !case.changed() => refused(denied.reason()),
+                    Err(denied) if !draft.changed() => refused(denied.reason()),
                     Ok(()) | Err(_) => EventKind::UserUnlocked { by: by.clone() },
                 };
                 Ok(Decision::new(unlocked, event))
@@ -389,10 +389,10 @@ impl Inner {
     }
 
     /// `None`: there is no such user.
-    pub(super) async fn overview(&self, tenant: &TenantId, user: &UserId) -> Result<Option<Overview>, Error> {
+    pub(super) async fn status(&self, tenant: &TenantId, user: &UserId) -> Result<Option<FactorStatus>, Error> {
         let subject = Subject { tenant, user };
         let loaded = self.load_to_read(subject).await?;
-        let case = self.open(subject, &loaded)?;
-        Ok(loaded.user.as_ref().map(|user| case.overview(user)))
+        let draft = self.open(subject, &loaded)?;
+        Ok(loaded.user.as_ref().map(|user| draft.status(user)))
     }
 }

@@ -41,9 +41,9 @@ const ONE_IN: u64 = 1_000;
 /// | [`code_ttl`](Self::code_ttl) | 3 minutes |
 /// | [`login_ttl`](Self::login_ttl) | 10 minutes |
 /// | [`pending_logins`](Self::pending_logins) | 4 |
-/// | [`wrong_codes`](Self::wrong_codes) | 5, then locked |
-/// | [`lock`](Self::lock) | 15 minutes, doubling up to a day |
-/// | [`wrong_codes_per_month`](Self::wrong_codes_per_month) | 20 in 30 days |
+/// | [`max_wrong_codes`](Self::max_wrong_codes) | 5, then locked |
+/// | [`lockout`](Self::lockout) | 15 minutes, doubling up to a day |
+/// | [`rolling_wrong_code_limit`](Self::rolling_wrong_code_limit) | 20 in 30 days |
 /// | [`refills_per_month`](Self::refills_per_month) | 2 resets in 30 days refill the budgets |
 /// | [`suspend_after`](Self::suspend_after) | 30 wrong codes in a row |
 /// | [`wrong_passwords`](Self::wrong_passwords) | 10, then locked |
@@ -82,10 +82,10 @@ struct Numbers {
     code_ttl: Duration,
     login_ttl: Duration,
     pending_logins: u32,
-    wrong_codes: u32,
-    lock: Duration,
-    longest_lock: Duration,
-    wrong_codes_per_month: u32,
+    max_wrong_codes: u32,
+    lockout: Duration,
+    max_lockout: Duration,
+    rolling_wrong_code_limit: u32,
     refills_per_month: u32,
     suspend_after: u32,
     wrong_passwords: u32,
@@ -195,34 +195,34 @@ impl LoginFlowBuilder {
 
     /// After how many wrong codes a user is locked, and how many one login takes: 1 to 20. Wrong codes that should prove a number are
     /// counted apart, up to the same number; one login takes as many wrong backup codes (`I-10`, `I-14`).
-    pub const fn wrong_codes(mut self, number: u32) -> Self {
-        self.numbers.wrong_codes = number;
+    pub const fn max_wrong_codes(mut self, number: u32) -> Self {
+        self.numbers.max_wrong_codes = number;
         self
     }
 
     /// How long the first lock lasts, at least a minute, and the longest, at most 30 days. Each lock lasts twice as long as the one before.
-    pub const fn lock(mut self, first: Duration, longest: Duration) -> Self {
-        self.numbers.lock = first;
-        self.numbers.longest_lock = longest;
+    pub const fn lockout(mut self, first: Duration, max: Duration) -> Self {
+        self.numbers.lockout = first;
+        self.numbers.max_lockout = max;
         self
     }
 
-    /// How many wrong codes are compared in any 30 days, whatever succeeds in between (`I-12`): from [`wrong_codes`](Self::wrong_codes) to 100.
-    pub const fn wrong_codes_per_month(mut self, number: u32) -> Self {
-        self.numbers.wrong_codes_per_month = number;
+    /// How many wrong codes are compared in any 30 days, whatever succeeds in between (`I-12`): from [`max_wrong_codes`](Self::max_wrong_codes) to 100.
+    pub const fn rolling_wrong_code_limit(mut self, number: u32) -> Self {
+        self.numbers.rolling_wrong_code_limit = number;
         self
     }
 
     /// How many resets in any 30 days also refill the budgets of wrong codes and of messages (`I-26`): 0 to
     /// 10. Further ones clear everything else. Each refill is another round of guesses for an administrator
     /// who knows a colleague's password, so the arithmetic of [`build`](Self::build) counts them: the more
-    /// refills, the fewer [`wrong_codes_per_month`](Self::wrong_codes_per_month).
+    /// refills, the fewer [`rolling_wrong_code_limit`](Self::rolling_wrong_code_limit).
     pub const fn refills_per_month(mut self, number: u32) -> Self {
         self.numbers.refills_per_month = number;
         self
     }
 
-    /// After how many wrong codes in a row only an administrator's reset helps (`I-11`): from [`wrong_codes`](Self::wrong_codes) to 100.
+    /// After how many wrong codes in a row only an administrator's reset helps (`I-11`): from [`max_wrong_codes`](Self::max_wrong_codes) to 100.
     pub const fn suspend_after(mut self, number: u32) -> Self {
         self.numbers.suspend_after = number;
         self
@@ -324,14 +324,14 @@ impl LoginFlowBuilder {
     /// tenant if the store was lost or replaced by an empty one. With it, all of these are errors.
     ///
     /// **Set every tenant up before you switch it on**, also those that do not use the second factor, and
-    /// each new one when you make it: [`Operator::set_scope`](crate::Operator::set_scope) saves settings for a
+    /// each new one when you make it: [`Operator::set_scope`](crate::operator::Operator::set_scope) saves settings for a
     /// tenant that has none, whatever the scope. It is the only call that does. A tenant that switches off
     /// stays known.
     ///
     /// [`LoginFlow::begin`] then reads the settings once more, before it looks anybody up, so that the error
     /// comes before the password is hashed and alike for every name (`I-17`). Every other call costs what it
     /// did. The calls that read no settings do what they do without it: [`LoginFlow::hash_password`],
-    /// [`Operator::forget`](crate::Operator::forget), and the refusals of malformed input.
+    /// [`Operator::forget`](crate::operator::Operator::forget), and the refusals of malformed input.
     pub const fn require_known_tenants(mut self) -> Self {
         self.known_tenants = true;
         self
@@ -393,10 +393,10 @@ impl Default for Numbers {
             code_ttl: minutes(3),
             login_ttl: minutes(10),
             pending_logins: 4,
-            wrong_codes: 5,
-            lock: minutes(15),
-            longest_lock: days(1),
-            wrong_codes_per_month: 20,
+            max_wrong_codes: 5,
+            lockout: minutes(15),
+            max_lockout: days(1),
+            rolling_wrong_code_limit: 20,
             refills_per_month: 2,
             suspend_after: 30,
             wrong_passwords: 10,
@@ -422,12 +422,12 @@ impl Numbers {
         time("code_ttl", self.code_ttl, seconds(30), seconds(600))?;
         time("login_ttl", self.login_ttl, self.code_ttl, minutes(60))?;
         count("pending_logins", self.pending_logins, 2, 16)?;
-        count("wrong_codes", self.wrong_codes, 1, 20)?;
-        time("lock", self.lock, minutes(1), days(30))?;
-        time("lock", self.longest_lock, self.lock, days(30))?;
-        count("wrong_codes_per_month", self.wrong_codes_per_month, self.wrong_codes, 100)?;
+        count("max_wrong_codes", self.max_wrong_codes, 1, 20)?;
+        time("lockout", self.lockout, minutes(1), days(30))?;
+        time("lockout", self.max_lockout, self.lockout, days(30))?;
+        count("rolling_wrong_code_limit", self.rolling_wrong_code_limit, self.max_wrong_codes, 100)?;
         count("refills_per_month", self.refills_per_month, 0, 10)?;
-        count("suspend_after", self.suspend_after, self.wrong_codes, 100)?;
+        count("suspend_after", self.suspend_after, self.max_wrong_codes, 100)?;
         count("wrong_passwords", self.wrong_passwords, 3, 100)?;
         time("password_lock", self.password_lock, seconds(1), minutes(60))?;
         time("password_lock", self.longest_password_lock, self.password_lock, minutes(60))?;
@@ -448,11 +448,11 @@ impl Numbers {
             login_ttl: self.login_ttl,
             pending: self.pending_logins as usize,
             codes: FailureRule {
-                lock_after: self.wrong_codes,
-                lock: self.lock,
-                lock_at_most: self.longest_lock,
+                lock_after: self.max_wrong_codes,
+                lock: self.lockout,
+                lock_at_most: self.max_lockout,
                 suspend_after: Some(self.suspend_after),
-                rolling: Some((self.wrong_codes_per_month, MONTH)),
+                rolling: Some((self.rolling_wrong_code_limit, MONTH)),
             },
             passwords: FailureRule {
                 lock_after: self.wrong_passwords,
@@ -486,7 +486,7 @@ impl Numbers {
     /// refill: 365 days touch at most 14 windows of 30 days.
     fn guessing(&self, codes: u64) -> Result<(), ConfigError> {
         let rounds = u64::from(self.refills_per_month).saturating_add(1);
-        let guesses_per_year = u64::from(self.wrong_codes_per_month).saturating_mul(14).saturating_mul(rounds);
+        let guesses_per_year = u64::from(self.rolling_wrong_code_limit).saturating_mul(14).saturating_mul(rounds);
         if guesses_per_year.saturating_mul(ONE_IN) > codes {
             return Err(ConfigError::GuessingTooLikely { guesses_per_year, codes });
         }
@@ -533,7 +533,7 @@ pub enum ConfigError {
     /// Too many guesses for so few codes.
     #[error(
         "an attacker who knows a password may try {guesses_per_year} of {codes} codes a year, more than 1 in 1000: raise `code_digits`, or \
-         lower `wrong_codes_per_month` or `refills_per_month`"
+         lower `rolling_wrong_code_limit` or `refills_per_month`"
     )]
     GuessingTooLikely {
         /// How many wrong codes are compared in a year at most, with every refill that resets may make.

@@ -5,19 +5,19 @@ use futures_lite::future::try_zip;
 use crate::clock::Timestamp;
 use crate::contact::Destination;
 use crate::entropy::Draw;
-use crate::error::{Error, Fault};
+use crate::error::{Error, PluginError};
 use crate::event::{Event, EventKind};
 use crate::flow::Inner;
-use crate::flow::step::{Alternatives, Authenticated, Challenge, Delivery, IssuedCode, LoginStep};
+use crate::flow::step::{Alternatives, Authenticated, Challenge, DeliveryStatus, IssuedCode, LoginStep};
 use crate::grant::Grant;
 use crate::ids::{LoginName, TenantId, UserId, Version};
 use crate::machine::{
-    Case, Decision, Next, OpenLogin, OutgoingCode, OutgoingNotice, TokenKind, Via, Write, write_token,
+    Decision, Draft, Next, OpenLogin, OutgoingCode, OutgoingNotice, TokenKind, Via, Write, write_token,
 };
 use crate::reason::{Denied, Reason};
 use crate::secret::PendingToken;
-use crate::sender::{Accepted, CodeMessage, Notice, Purpose};
-use crate::store::{Commit, Saved, Snapshot};
+use crate::sender::{CodeMessage, Notice, Purpose, SendStatus};
+use crate::store::{CommitOutcome, Snapshot, StoredRow};
 use crate::user::User;
 
 /// How often a step decides before it gives way to the others.
@@ -52,7 +52,7 @@ impl Inner {
 
     pub(super) async fn load_user(&self, tenant: &TenantId, id: &UserId) -> Result<Option<User>, Error> {
         match self.users.find_by_id(tenant, id).await.map_err(Error::user_store)? {
-            Some(user) if user.id != *id => Err(Error::user_store(Fault::new("answered with another user"))),
+            Some(user) if user.id != *id => Err(Error::user_store(PluginError::new("answered with another user"))),
             user => of_tenant(tenant, user),
         }
     }
@@ -69,7 +69,7 @@ impl Inner {
 
     /// Fails for a tenant without saved settings, where the flow requires them: every way in which a step
     /// reads settings ends here, but for the one that sets a tenant up.
-    pub(super) fn known(&self, settings: Option<&Saved>) -> Result<(), Error> {
+    pub(super) fn known(&self, settings: Option<&StoredRow>) -> Result<(), Error> {
         if self.known_tenants && settings.is_none() { Err(Error::UnknownTenant) } else { Ok(()) }
     }
 
@@ -92,9 +92,9 @@ impl Inner {
         Ok(Loaded { user, snapshot })
     }
 
-    pub(super) fn open<'a>(&'a self, subject: Subject<'a>, loaded: &Loaded) -> Result<Box<Case<'a>>, Error> {
+    pub(super) fn open<'a>(&'a self, subject: Subject<'a>, loaded: &Loaded) -> Result<Box<Draft<'a>>, Error> {
         let now = Timestamp::now(&*self.clock)?;
-        Case::open(
+        Draft::open(
             &self.rules,
             &*self.entropy,
             subject.tenant,
@@ -109,47 +109,47 @@ impl Inner {
     pub(super) async fn step<T>(
         &self,
         subject: Subject<'_>,
-        mut decide: impl FnMut(&mut Case<'_>, Option<&User>) -> Result<Decision<T>, Error> + Send,
+        mut decide: impl FnMut(&mut Draft<'_>, Option<&User>) -> Result<Decision<T>, Error> + Send,
     ) -> Result<Committed<T>, Error> {
         let mut in_order = false;
         for _ in 0..ATTEMPTS {
             let loaded = if in_order { self.load_in_order(subject).await? } else { self.load(subject).await? };
-            let mut case = self.open(subject, &loaded)?;
-            let decision = decide(&mut case, loaded.user.as_ref())?;
+            let mut draft = self.open(subject, &loaded)?;
+            let decision = decide(&mut draft, loaded.user.as_ref())?;
             // What commits nothing does not notice that a re-hash came in between; see `load_to_read`.
-            if !in_order && loaded.user.is_some() && !case.changed() && !case.same_password() {
+            if !in_order && loaded.user.is_some() && !draft.changed() && !draft.same_password() {
                 in_order = true;
                 continue;
             }
-            if let Some(at) = self.commit(subject, case, Write::IfChanged).await? {
+            if let Some(at) = self.commit(subject, draft, Write::IfChanged).await? {
                 return Ok(self.act(subject, decision, loaded.user, at).await);
             }
         }
         Err(Error::Contended)
     }
 
-    /// Writes what a case has become, if that is needed. `None`: something else came first, and nothing was written.
+    /// Writes what a draft has become, if that is needed. `None`: something else came first, and nothing was written.
     pub(super) async fn commit(
         &self,
         subject: Subject<'_>,
-        mut case: Box<Case<'_>>,
+        mut draft: Box<Draft<'_>>,
         write: Write,
     ) -> Result<Option<Timestamp>, Error> {
-        let at = case.now();
-        let changed = case.changed();
+        let at = draft.now();
+        let changed = draft.changed();
         if !changed && write == Write::IfChanged {
             return Ok(Some(at));
         }
-        let (mut expected, next) = case.prepare_commit()?;
-        drop(case);
-        let in_vain = !changed && write == Write::InVain;
+        let (mut expected, next) = draft.prepare_commit()?;
+        drop(draft);
+        let in_vain = !changed && write == Write::Decoy;
         if in_vain {
             // The version that would be written is one that no row has: the same call, and nothing to conflict with for anybody else.
             expected.record = Some(next.version);
         }
         match self.factors.commit(subject.tenant, subject.user, &expected, &next).await.map_err(Error::factor_store)? {
-            Commit::Conflict if !in_vain => Ok(None),
-            Commit::Written | Commit::Conflict => Ok(Some(at)),
+            CommitOutcome::Conflict if !in_vain => Ok(None),
+            CommitOutcome::Written | CommitOutcome::Conflict => Ok(Some(at)),
         }
     }
 
@@ -235,11 +235,11 @@ impl Inner {
         if self.rules.limits.fall_back_to_email
             && user.email.is_some()
             && open.code.as_ref().is_ok_and(|code| matches!(code.destination, Destination::Sms(_)))
-            && matches!(delivery, Delivery::Failed { .. })
+            && matches!(delivery, DeliveryStatus::Failed { .. })
         {
             let token = open.token.clone();
             // If this breaks, the login that was begun stands all the same, with its failed delivery.
-            if let Ok(again) = self.step(subject, |case, user| case.resend(&token, Via::FallBack, user)).await
+            if let Ok(again) = self.step(subject, |draft, user| draft.resend(&token, Via::FallBack, user)).await
                 && let (Next::Open(fallen_back), Some(user)) = (again.outcome, again.user)
             {
                 delivery = self.deliver_login_code(subject, &user, &fallen_back, again.at).await;
@@ -249,10 +249,16 @@ impl Inner {
         LoginStep::CodeRequired(Box::new(self.page(subject, *open, delivery)))
     }
 
-    async fn deliver_login_code(&self, subject: Subject<'_>, user: &User, open: &OpenLogin, at: Timestamp) -> Delivery {
+    async fn deliver_login_code(
+        &self,
+        subject: Subject<'_>,
+        user: &User,
+        open: &OpenLogin,
+        at: Timestamp,
+    ) -> DeliveryStatus {
         match &open.code {
             Ok(code) => self.deliver(subject, user, code, Purpose::Login, at).await,
-            Err(denied) => Delivery::NotMade { denied: *denied },
+            Err(denied) => DeliveryStatus::NotMade { denied: *denied },
         }
     }
 
@@ -264,7 +270,7 @@ impl Inner {
         code: &OutgoingCode,
         purpose: Purpose,
         at: Timestamp,
-    ) -> Delivery {
+    ) -> DeliveryStatus {
         let message = CodeMessage {
             tenant: subject.tenant.clone(),
             user: subject.user.clone(),
@@ -278,8 +284,8 @@ impl Inner {
             language: user.language.clone(),
         };
         match self.sender.send_code(&message).await {
-            Ok(Accepted::Sent) => Delivery::Sent(issued(code)),
-            Ok(Accepted::Queued) => Delivery::Queued(issued(code)),
+            Ok(SendStatus::Sent) => DeliveryStatus::Sent(issued(code)),
+            Ok(SendStatus::Queued) => DeliveryStatus::Queued(issued(code)),
             Err(error) => {
                 let kind = error.kind();
                 let (login, method, causes) = (code.login, code.destination.method(), message.causes(&error));
@@ -287,15 +293,15 @@ impl Inner {
                 self.emit(subject.tenant, Some(subject.user), at, failed);
                 if kind.surely_not_sent() {
                     let destination = code.destination.masked();
-                    Delivery::Failed { method: code.destination.method(), destination, error: kind }
+                    DeliveryStatus::Failed { method: code.destination.method(), destination, error: kind }
                 } else {
-                    Delivery::PerhapsSent(issued(code))
+                    DeliveryStatus::PerhapsSent(issued(code))
                 }
             }
         }
     }
 
-    fn page(&self, subject: Subject<'_>, open: OpenLogin, delivery: Delivery) -> Challenge {
+    fn page(&self, subject: Subject<'_>, open: OpenLogin, delivery: DeliveryStatus) -> Challenge {
         Challenge {
             token: PendingToken::new(write_token(TokenKind::Pending, &open.token, Some(subject.user))),
             login: open.login,
@@ -324,7 +330,7 @@ fn issued(code: &OutgoingCode) -> IssuedCode {
 fn of_tenant(tenant: &TenantId, user: Option<User>) -> Result<Option<User>, Error> {
     match user {
         Some(user) if user.tenant != *tenant => {
-            Err(Error::user_store(Fault::new("answered with a user of a tenant that is spelled otherwise")))
+            Err(Error::user_store(PluginError::new("answered with a user of a tenant that is spelled otherwise")))
         }
         user => Ok(user),
     }

@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::flow::driver::{ATTEMPTS, Committed, Loaded, Subject};
-use crate::flow::step::{Login, LoginStep, VouchedLogin};
+use crate::flow::step::{Login, LoginStep, PreverifiedLogin};
 use crate::flow::{Inner, LoginFlow};
 use crate::ids::{LoginName, TenantId, UserId};
 use crate::input::{Field, bounded};
@@ -18,7 +18,7 @@ use crate::user::{PasswordHash, User, UserStatus};
 impl LoginFlow {
     /// The first step: checks name and password, and asks the policy what else is needed.
     ///
-    /// **The default verifier hashes on the calling thread**, which a hash keeps busy for 10 to 30 ms: [`Argon2id`](crate::Argon2id)
+    /// **The default verifier hashes on the calling thread**, which a hash keeps busy for 10 to 30 ms: [`Argon2id`](crate::password::Argon2id)
     /// says how many threads it takes, and `BlockingPool` of the crate `countersign-tokio` takes none of the runtime's.
     ///
     /// Where more first steps wait for a hash than the verifier has room for, this one is refused with
@@ -73,7 +73,7 @@ impl LoginFlow {
     /// The first step of an application that has *just checked the password itself*, for this user and this login.
     ///
     /// countersign takes its word for it: whoever reaches this call needs only the second factor. For passwords in LDAP or in another
-    /// hash, prefer a [`PasswordVerifier`](crate::PasswordVerifier) of your own and [`begin`](Self::begin), which count failures and
+    /// hash, prefer a [`PasswordVerifier`](crate::password::PasswordVerifier) of your own and [`begin`](Self::begin), which count failures and
     /// answer alike for unknown names. A password lock holds here too (`I-16`).
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl LoginFlow {
     /// # Cancel safety
     ///
     /// As [`begin`](Self::begin).
-    pub async fn begin_with_vouched_password(&self, login: &VouchedLogin<'_>) -> Result<LoginStep, Error> {
+    pub async fn begin_with_preverified_password(&self, login: &PreverifiedLogin<'_>) -> Result<LoginStep, Error> {
         let inner = &*self.inner;
         let user = inner.load_user(login.tenant, login.user).await?;
         inner
@@ -92,7 +92,7 @@ impl LoginFlow {
                 channel: login.channel,
                 device: login.device,
                 unknown: login.user.as_str(),
-                password: Some(PasswordVerified::vouched()),
+                password: Some(PasswordVerified::preverified()),
                 rehash: None,
                 user,
             })
@@ -140,8 +140,8 @@ impl Inner {
                 loaded = self.load(Subject { tenant, user: &id }).await?;
             }
             let subject = Subject { tenant, user: &id };
-            let mut case = self.open(subject, &loaded)?;
-            let decision = case.begin(&Attempt {
+            let mut draft = self.open(subject, &loaded)?;
+            let decision = draft.begin(&Attempt {
                 user: loaded.user.as_ref(),
                 password: password.as_ref(),
                 checked: checked.as_ref(),
@@ -152,7 +152,7 @@ impl Inner {
                 policy: &*self.policy,
             })?;
             let write = decision.outcome.write;
-            if let Some(at) = self.commit(subject, case, write).await? {
+            if let Some(at) = self.commit(subject, draft, write).await? {
                 if let (Some(rehashed), Some(user), Write::IfChanged) = (&rehashed, &loaded.user, write) {
                     self.save_rehashed(subject, user, rehashed, at).await;
                 }

@@ -31,8 +31,8 @@ pub use builder::{ConfigError, LoginFlowBuilder};
 pub use operator::Operator;
 pub use purge::PurgeProgress;
 pub use step::{
-    Alternatives, Authenticated, Challenge, Delivery, IssuedCode, Login, LoginStep, MethodChange, ResendTo,
-    SetupChallenge, TrustDevice, VouchedLogin,
+    Alternatives, Authenticated, Challenge, DeliveryStatus, IssuedCode, Login, LoginStep, MethodChange,
+    PreverifiedLogin, ResendTo, SetupChallenge, TrustDevice,
 };
 pub use sweep::{SweepCursor, SweepProgress};
 

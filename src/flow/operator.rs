@@ -9,10 +9,10 @@ use crate::flow::{LoginFlow, PurgeProgress};
 use crate::ids::{TenantId, UserId};
 use crate::input::{Field, InvalidInput, visible};
 use crate::machine::{Refill, Settings};
-use crate::overview::Overview;
 use crate::policy::Scope;
-use crate::reason::Refused;
-use crate::store::{Generation, Saved};
+use crate::reason::OperationError;
+use crate::status::FactorStatus;
+use crate::store::{Generation, StoredRow};
 
 /// For a support tool or a command line of the host: a tenant whose only administrator is locked out, a user who is to be forgotten.
 ///
@@ -47,10 +47,10 @@ impl Operator<'_> {
     ///
     /// # Errors
     ///
-    /// [`Refused::Fault`] if a plug-in failed, and nothing is deleted; so also with
+    /// [`OperationError::Failed`] if a plug-in failed, and nothing is deleted; so also with
     /// [`Error::UnknownTenant`] where the tenant must be known and is not, and where the users table finds
     /// the user under another spelling of the tenant or the id.
-    pub async fn reset(&self, tenant: &TenantId, user: &UserId) -> Result<ResetOutcome, Refused> {
+    pub async fn reset(&self, tenant: &TenantId, user: &UserId) -> Result<ResetOutcome, OperationError> {
         self.flow.inner.reset(tenant, user, Refill::Counted, self.actor()).await
     }
 
@@ -64,8 +64,8 @@ impl Operator<'_> {
     ///
     /// # Errors
     ///
-    /// [`Refused::Fault`] if a plug-in failed.
-    pub async fn reset_and_refill(&self, tenant: &TenantId, user: &UserId) -> Result<ResetOutcome, Refused> {
+    /// [`OperationError::Failed`] if a plug-in failed.
+    pub async fn reset_and_refill(&self, tenant: &TenantId, user: &UserId) -> Result<ResetOutcome, OperationError> {
         self.flow.inner.reset(tenant, user, Refill::Beyond, self.actor()).await
     }
 
@@ -73,8 +73,8 @@ impl Operator<'_> {
     ///
     /// # Errors
     ///
-    /// [`Refused::Denied`] if there is no such user or only a reset helps; [`Refused::Fault`] if a plug-in failed.
-    pub async fn unlock(&self, tenant: &TenantId, user: &UserId) -> Result<(), Refused> {
+    /// [`OperationError::Denied`] if there is no such user or only a reset helps; [`OperationError::Failed`] if a plug-in failed.
+    pub async fn unlock(&self, tenant: &TenantId, user: &UserId) -> Result<(), OperationError> {
         self.flow.inner.unlock(tenant, user, self.actor()).await
     }
 
@@ -83,8 +83,8 @@ impl Operator<'_> {
     /// # Errors
     ///
     /// [`Error`] if a plug-in failed.
-    pub async fn status(&self, tenant: &TenantId, user: &UserId) -> Result<Option<Overview>, Error> {
-        self.flow.inner.overview(tenant, user).await
+    pub async fn status(&self, tenant: &TenantId, user: &UserId) -> Result<Option<FactorStatus>, Error> {
+        self.flow.inner.status(tenant, user).await
     }
 
     /// Deletes what is saved of a user whom the application has deleted, and says whether there was anything. Nobody is told.
@@ -161,7 +161,7 @@ impl Operator<'_> {
 }
 
 /// A tenant without saved settings has the default ones.
-fn current(saved: Option<(Saved, Settings)>) -> Current {
+fn current(saved: Option<(StoredRow, Settings)>) -> Current {
     match saved {
         Some((saved, settings)) => Current { settings, version: Some(saved.version), generation: saved.generation },
         None => Current { settings: Settings::default(), version: None, generation: Generation::default() },

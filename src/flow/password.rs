@@ -1,7 +1,7 @@
 //! Setting a password: hashing a new one, and asking for the current one.
 
 use crate::clock::Timestamp;
-use crate::error::{Error, Fault};
+use crate::error::{Error, PluginError};
 use crate::event::EventKind;
 use crate::flow::LoginFlow;
 use crate::flow::driver::Subject;
@@ -10,31 +10,31 @@ use crate::ids::TenantId;
 use crate::input::{Field, bounded};
 use crate::machine::{Checked, refuse_account};
 use crate::password::{self, PASSWORD_BYTES, PasswordAttempt};
-use crate::reason::{Denied, Reason, Refused};
+use crate::reason::{Denied, OperationError, Reason};
 use crate::secret::Password;
 use crate::user::PasswordHash;
 
 impl LoginFlow {
     /// Hashes a password that is being set, with the flow's own verifier: what to save as the user's
-    /// [`password_hash`](crate::User::password_hash).
+    /// [`password_hash`](crate::user::User::password_hash).
     ///
     /// Whether the password is good enough (its length, a list of known ones) is for the application to decide before. The tenant is
     /// the one that events of a refusal name. It hashes where [`begin`](Self::begin) does.
     ///
     /// # Errors
     ///
-    /// [`Refused::Denied`] with [`Reason::Busy`] where the queue is full, or with an invalid password: empty, or over 4,096 bytes.
-    /// [`Refused::Fault`] if the verifier fails, or makes no hashes because its passwords are kept elsewhere.
+    /// [`OperationError::Denied`] with [`Reason::Busy`] where the queue is full, or with an invalid password: empty, or over 4,096 bytes.
+    /// [`OperationError::Failed`] if the verifier fails, or makes no hashes because its passwords are kept elsewhere.
     ///
     /// # Cancel safety
     ///
     /// A dropped future has no effect.
-    pub async fn hash_password(&self, tenant: &TenantId, password: &Password) -> Result<PasswordHash, Refused> {
+    pub async fn hash_password(&self, tenant: &TenantId, password: &Password) -> Result<PasswordHash, OperationError> {
         let inner = &*self.inner;
         let refuse = |denied: Denied| {
             let event = EventKind::StepRefused { login: None, reason: denied.reason().code().into() };
             inner.emit(tenant, None, Timestamp::now(&*inner.clock)?, event);
-            Err(Refused::Denied(denied))
+            Err(OperationError::Denied(denied))
         };
         if let Err(invalid) = bounded(Field::Password, password.expose(), PASSWORD_BYTES) {
             return refuse(invalid.into());
@@ -44,7 +44,7 @@ impl LoginFlow {
             Err(busy) => return refuse(busy),
         };
         let hash = inner.verifier.hash_password(password).await.map_err(Error::password_verifier)?;
-        hash.ok_or_else(|| Error::password_verifier(Fault::new("this verifier makes no hashes")).into())
+        hash.ok_or_else(|| Error::password_verifier(PluginError::new("this verifier makes no hashes")).into())
     }
 
     /// Checks the current password of the user whose session holds this grant, as a change of password asks for it.
@@ -56,13 +56,13 @@ impl LoginFlow {
     ///
     /// # Errors
     ///
-    /// [`Refused::Denied`] with
+    /// [`OperationError::Denied`] with
     /// - [`Reason::WrongPassword`]: how many more are compared before the lock, and until when, if this one locked;
     /// - [`Reason::PasswordsLocked`]: nothing was compared or charged;
     /// - [`Reason::SessionStale`]: log in again;
     /// - [`Reason::Busy`] or an invalid password: nothing was read.
     ///
-    /// [`Refused::Fault`] if a plug-in fails.
+    /// [`OperationError::Failed`] if a plug-in fails.
     ///
     /// # Cancel safety
     ///
@@ -73,14 +73,14 @@ impl LoginFlow {
         tenant: &TenantId,
         grant: &(impl AsRef<SavedGrant> + ?Sized),
         password: &Password,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), OperationError> {
         let (inner, grant) = (&*self.inner, grant.as_ref());
         let own = grant.tenant() == tenant;
         let refuse = |denied: Denied| {
             // Another tenant's user of that id has no part in it (`I-04`).
             let user = own.then(|| grant.user());
             inner.emit(tenant, user, Timestamp::now(&*inner.clock)?, refuse_account::<()>(denied).event);
-            Err(Refused::Denied(denied))
+            Err(OperationError::Denied(denied))
         };
         if let Err(invalid) = bounded(Field::Password, password.expose(), PASSWORD_BYTES) {
             return refuse(invalid.into());
@@ -100,8 +100,10 @@ impl LoginFlow {
         let (hash, stamp) = user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
         let checked = Checked { hash: hash.as_ref(), stamp: stamp.as_deref() };
         let committed = inner
-            .step(subject, |case, user| case.confirm_password(&*inner.policy, user, grant, verified.as_ref(), checked))
+            .step(subject, |draft, user| {
+                draft.confirm_password(&*inner.policy, user, grant, verified.as_ref(), checked)
+            })
             .await?;
-        committed.outcome.map_err(Refused::Denied)
+        committed.outcome.map_err(OperationError::Denied)
     }
 }

@@ -10,7 +10,7 @@ use crate::flow::driver::ATTEMPTS;
 use crate::flow::{Inner, LoginFlow};
 use crate::ids::TenantId;
 use crate::machine::{Clearing, Settings};
-use crate::store::{Commit, Generation, Saved};
+use crate::store::{CommitOutcome, Generation, StoredRow};
 
 /// The largest batch: what a store deletes without holding up others for long.
 const LARGEST_BATCH: u32 = 5_000;
@@ -39,7 +39,7 @@ impl LoginFlow {
     /// [`PurgeProgress::finished_at`] is set; it can be stopped and resumed at any point, and run on several nodes at once.
     ///
     /// Each batch is noted in the tenant's settings, so that steps of its users that are under way at that moment decide once more. Where
-    /// [`PurgeProgress::remaining`] is not counted, [`Operator::purge_progress`](crate::Operator::purge_progress) counts it.
+    /// [`PurgeProgress::remaining`] is not counted, [`Operator::purge_progress`](crate::operator::Operator::purge_progress) counts it.
     ///
     /// `None`: the tenant never switched off.
     ///
@@ -91,10 +91,10 @@ impl Inner {
             }
             let noted = progress(clearing, remaining);
             // A version of its own, as for every write: without it two purges, or a purge and a change of scope, would undo each other's note.
-            let next = Saved { version: self.new_version()?, generation, document: settings.encode()? };
+            let next = StoredRow { version: self.new_version()?, generation, document: settings.encode()? };
             let written =
                 self.factors.change_settings(tenant, Some(saved.version), &next).await.map_err(Error::factor_store)?;
-            if written == Commit::Written {
+            if written == CommitOutcome::Written {
                 if ends_here {
                     self.emit(tenant, None, at, EventKind::PurgeFinished);
                 }
@@ -116,14 +116,14 @@ impl Inner {
         Ok(Some(progress(clearing, Some(remaining))))
     }
 
-    pub(super) async fn settings(&self, tenant: &TenantId) -> Result<Option<(Saved, Settings)>, Error> {
+    pub(super) async fn settings(&self, tenant: &TenantId) -> Result<Option<(StoredRow, Settings)>, Error> {
         let settings = self.settings_if_any(tenant).await?;
         self.known(settings.as_ref().map(|(saved, _)| saved))?;
         Ok(settings)
     }
 
     /// The same, whether or not a tenant must have some: for the call that sets tenants up.
-    pub(super) async fn settings_if_any(&self, tenant: &TenantId) -> Result<Option<(Saved, Settings)>, Error> {
+    pub(super) async fn settings_if_any(&self, tenant: &TenantId) -> Result<Option<(StoredRow, Settings)>, Error> {
         let Some(saved) = self.factors.settings(tenant).await.map_err(Error::factor_store)? else { return Ok(None) };
         let settings = Settings::read(Some(&saved))?;
         Ok(Some((saved, settings)))

@@ -59,7 +59,7 @@ impl LoginFlow {
         let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
         let subject = Subject { tenant, user: &user };
         let committed =
-            self.inner.step(subject, |case, user| case.submit_code(&secret, &typed, trust.as_ref(), user)).await?;
+            self.inner.step(subject, |draft, user| draft.submit_code(&secret, &typed, trust.as_ref(), user)).await?;
         Ok(self.inner.answer(subject, committed).await)
     }
 
@@ -90,7 +90,7 @@ impl LoginFlow {
         };
         let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
         let subject = Subject { tenant, user: &user };
-        let committed = self.inner.step(subject, |case, user| case.submit_backup_code(&secret, &typed, user)).await?;
+        let committed = self.inner.step(subject, |draft, user| draft.submit_backup_code(&secret, &typed, user)).await?;
         Ok(self.inner.answer(subject, committed).await)
     }
 
@@ -101,7 +101,7 @@ impl LoginFlow {
     /// # Errors
     ///
     /// [`Error`] if a plug-in other than the sender fails. A failed delivery is
-    /// [`Delivery::Failed`](crate::Delivery::Failed) or [`Delivery::PerhapsSent`](crate::Delivery::PerhapsSent).
+    /// [`DeliveryStatus::Failed`](crate::DeliveryStatus::Failed) or [`DeliveryStatus::PerhapsSent`](crate::DeliveryStatus::PerhapsSent).
     ///
     /// # Cancel safety
     ///
@@ -114,7 +114,7 @@ impl LoginFlow {
         };
         let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
         let subject = Subject { tenant, user: &user };
-        let committed = self.inner.step(subject, |case, user| case.resend(&secret, via, user)).await?;
+        let committed = self.inner.step(subject, |draft, user| draft.resend(&secret, via, user)).await?;
         Ok(self.inner.answer(subject, committed).await)
     }
 
@@ -132,7 +132,7 @@ impl LoginFlow {
         let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant).map(|_| ()) };
         let subject = Subject { tenant, user: &user };
         let Committed { outcome: (), .. } =
-            self.inner.step(subject, |case, user| Ok(case.cancel(&secret, user))).await?;
+            self.inner.step(subject, |draft, user| Ok(draft.cancel(&secret, user))).await?;
         Ok(())
     }
 
@@ -151,7 +151,7 @@ impl LoginFlow {
     /// # Errors
     ///
     /// [`RevalidateError::Stale`] if the grant no longer holds: end the session.
-    /// [`RevalidateError::Fault`] if a plug-in fails: refuse the request and keep the session.
+    /// [`RevalidateError::Failed`] if a plug-in fails: refuse the request and keep the session.
     ///
     /// # Cancel safety
     ///
@@ -168,8 +168,8 @@ impl LoginFlow {
         }
         let subject = Subject { tenant, user: grant.user() };
         let loaded = self.inner.load_to_read(subject).await?;
-        let case = self.inner.open(subject, &loaded)?;
-        let _requirement = case.standing(&*self.inner.policy, loaded.user.as_ref(), grant, channel)??;
+        let draft = self.inner.open(subject, &loaded)?;
+        let _requirement = draft.standing(&*self.inner.policy, loaded.user.as_ref(), grant, channel)??;
         Ok(Grant::revalidated(grant.clone()))
     }
 

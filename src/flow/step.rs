@@ -37,7 +37,7 @@ impl fmt::Debug for Login<'_> {
 
 /// A first step whose password the application has just checked itself.
 #[derive(Clone, Copy, Debug)]
-pub struct VouchedLogin<'a> {
+pub struct PreverifiedLogin<'a> {
     /// The tenant, from the host's routing.
     pub tenant: &'a TenantId,
     /// The user whose password was right.
@@ -94,7 +94,7 @@ pub struct Challenge {
     /// The login, for audit logs.
     pub login: LoginId,
     /// Whether a code is on its way, and which.
-    pub delivery: Delivery,
+    pub delivery: DeliveryStatus,
     /// How many digits a code has.
     pub digits: u8,
     /// How many wrong codes are accepted before the user is locked.
@@ -147,7 +147,7 @@ pub struct Alternatives {
 #[serde(tag = "state", rename_all = "snake_case")]
 #[must_use = "without it the page can not say whether a code was sent, and where to"]
 #[non_exhaustive]
-pub enum Delivery {
+pub enum DeliveryStatus {
     /// The provider or mail server has taken it.
     Sent(IssuedCode),
     /// It is queued; nobody knows yet whether it will be taken.
@@ -172,7 +172,7 @@ pub enum Delivery {
     },
 }
 
-impl Delivery {
+impl DeliveryStatus {
     /// The code that was sent or queued in this step. `None` if that failed, if nobody knows
     /// ([`PerhapsSent`](Self::PerhapsSent)), or if no code was made.
     pub const fn sent(&self) -> Option<&IssuedCode> {
@@ -228,7 +228,7 @@ pub struct SetupChallenge {
     #[serde(skip)]
     pub token: SetupToken,
     /// Whether the code that proves it is on its way.
-    pub delivery: Delivery,
+    pub delivery: DeliveryStatus,
     /// How many digits it has.
     pub digits: u8,
 }

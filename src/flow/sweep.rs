@@ -8,7 +8,7 @@ use crate::event::EventKind;
 use crate::flow::driver::Subject;
 use crate::flow::{Inner, LoginFlow};
 use crate::ids::{TenantId, UserId};
-use crate::machine::{Worth, worth};
+use crate::machine::{Retention, worth};
 
 /// The largest batch.
 const LARGEST_BATCH: u32 = 5_000;
@@ -54,7 +54,7 @@ impl LoginFlow {
     /// written, because the grants of sessions are bound to it. What `revalidate` takes for a session that
     /// can still live, and what a sweep keeps for one, is the same time.
     ///
-    /// Cost: one [`FactorStore::users`](crate::FactorStore::users), and for each record one load, and one conditional deletion if it goes.
+    /// Cost: one [`FactorStore::users`](crate::store::FactorStore::users), and for each record one load, and one conditional deletion if it goes.
     /// No lock is held over any of it.
     ///
     /// # Errors
@@ -117,13 +117,13 @@ impl Inner {
     async fn sweep_one(&self, subject: Subject<'_>, at: Timestamp) -> Result<Swept, Error> {
         let snapshot = self.load_record(subject).await?;
         match worth(&self.rules.limits, &snapshot, at, self.rules.limits.session_lifetime) {
-            Worth::Nothing(version) => {
+            Retention::Nothing(version) => {
                 let removed = self.factors.remove_if(subject.tenant, subject.user, version).await;
                 // Written meanwhile: then it is worth something again.
                 Ok(if removed.map_err(Error::factor_store)? { Swept::Removed } else { Swept::Kept })
             }
-            Worth::Something | Worth::Absent => Ok(Swept::Kept),
-            Worth::Unreadable => Ok(Swept::Unreadable),
+            Retention::Something | Retention::Absent => Ok(Swept::Kept),
+            Retention::Unreadable => Ok(Swept::Unreadable),
         }
     }
 }

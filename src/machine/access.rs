@@ -5,15 +5,15 @@ use crate::contact::{Destination, Method};
 use crate::error::Error;
 use crate::event::EventKind;
 
-use crate::grant::{Basis, SavedGrant, Staleness};
+use crate::grant::{SavedGrant, SecondFactor, Staleness};
 use crate::ids::DeviceId;
 use crate::machine::failures::Failures;
-use crate::machine::{Case, Decision, FailureRule, Gate};
-use crate::overview::{LockState, Overview, TrustedDevice};
+use crate::machine::{Decision, Draft, FailureRule, Gate};
 use crate::policy::{Channel, PolicyContext, Requirement, Scope, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};
 use crate::secret::BackupCode;
 use crate::sender::NoticeKind;
+use crate::status::{FactorStatus, LockState, TrustedDevice};
 use crate::user::{User, UserStatus};
 
 /// What an operation needs of a grant beyond that it holds.
@@ -25,7 +25,7 @@ pub(crate) enum Need {
     Change,
 }
 
-impl Case<'_> {
+impl Draft<'_> {
     /// Holds a grant against the user, the policy and the record as they are now. Says whether the policy requires a second factor.
     pub(crate) fn standing(
         &self,
@@ -51,13 +51,13 @@ impl Case<'_> {
         let requirement = policy.decide(&context).map_err(Error::policy)?;
         if requirement == Requirement::Required {
             let same_record = self.existed && grant.record() == Some(self.record.id);
-            match grant.basis() {
-                Basis::Exempt { .. } => return Ok(Err(Staleness::SecondFactorRequired)),
+            match grant.second_factor() {
+                SecondFactor::Exempt { .. } => return Ok(Err(Staleness::SecondFactorRequired)),
                 _ if !same_record => return Ok(Err(Staleness::Reset)),
-                Basis::TrustedDevice { device } if !self.has_device(*device) => {
+                SecondFactor::TrustedDevice { device } if !self.has_device(*device) => {
                     return Ok(Err(Staleness::DeviceRevoked));
                 }
-                Basis::TrustedDevice { .. } | Basis::Code { .. } | Basis::BackupCode => {}
+                SecondFactor::TrustedDevice { .. } | SecondFactor::Code { .. } | SecondFactor::BackupCode => {}
             }
         }
         Ok(Ok(requirement))
@@ -126,7 +126,7 @@ impl Case<'_> {
     }
 
     /// What the account page and the administrator's page show.
-    pub(crate) fn overview(&self, user: &User) -> Overview {
+    pub(crate) fn status(&self, user: &User) -> FactorStatus {
         let limits = self.limits();
         let state = |gate: Gate| match gate {
             Gate::Open => LockState::Open,
@@ -134,7 +134,7 @@ impl Case<'_> {
             Gate::Suspended => LockState::Suspended,
         };
         let lock = |failures: &Failures, rule: &FailureRule| state(failures.gate(self.now, rule));
-        Overview {
+        FactorStatus {
             method: self.record.method(),
             email: self.destination(user, Method::Email).map(|destination| destination.masked()),
             phone: self.destination(user, Method::Sms).map(|destination| destination.masked()),

@@ -5,12 +5,12 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::event::{EventKind, SecretKind};
 use crate::machine::code::wrong;
-use crate::machine::pending::{Completion, Next, SecondFactor};
+use crate::machine::entry::{BACKUP_SYMBOLS, CROCKFORD, grouped};
+use crate::machine::pending::{Completion, FactorProof, Next};
 use crate::machine::record::{Backup, Pending};
 use crate::machine::seal::{Label, Tag};
 use crate::machine::token::TokenSecret;
-use crate::machine::typing::{BACKUP_SYMBOLS, CROCKFORD, grouped};
-use crate::machine::{Case, Decision, Gate};
+use crate::machine::{Decision, Draft, Gate};
 use crate::reason::{Denied, Reason};
 use crate::secret::BackupCode;
 use crate::sender::NoticeKind;
@@ -19,7 +19,7 @@ use crate::user::User;
 /// The backup code was compared, was right, and is gone from the record.
 pub(crate) struct BackupCodeVerified(());
 
-impl Case<'_> {
+impl Draft<'_> {
     /// Whether the user has a backup code. Nothing locks it: it cannot be guessed (`I-11`, `I-14`).
     pub(super) fn backup_code_usable(&self) -> bool {
         self.limits().backup_enabled && self.record.backup.is_some()
@@ -86,7 +86,7 @@ impl Case<'_> {
         let verified = BackupCodeVerified(());
         let successor = self.make_backup_code()?;
         let evidence =
-            self.complete(&password, user, pending.login, pending.channel, SecondFactor::BackupCode(verified));
+            self.complete(&password, user, pending.login, pending.channel, FactorProof::BackupCode(verified));
         let event = EventKind::LoginCompleted { login: pending.login, basis: evidence.basis.clone(), trusted: None };
         let completion = Completion { evidence, device: None, backup_code: Some(successor) };
         let mut decision = Decision::new(Next::Complete(Box::new(completion)), event);

@@ -5,10 +5,10 @@ use crate::error::Error;
 use crate::event::{CredentialsCause, EventKind};
 use crate::ids::LoginId;
 use crate::machine::failures::Failures;
-use crate::machine::pending::{Completion, Next, SecondFactor};
+use crate::machine::pending::{Completion, FactorProof, Next};
 use crate::machine::record::Pending;
 use crate::machine::seal::Label;
-use crate::machine::{Case, Decision, Gate, epoch_of};
+use crate::machine::{Decision, Draft, Gate, epoch_of};
 use crate::password::PasswordVerified;
 use crate::policy::{Channel, Exemption, PolicyContext, Requirement, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};
@@ -27,7 +27,7 @@ impl PolicyExempt {
 
 /// One attempt at the first step.
 pub(crate) struct Attempt<'a> {
-    /// `None`: nobody of that name. The case is then opened on a phantom record.
+    /// `None`: nobody of that name. The draft is then opened on a phantom record.
     pub(crate) user: Option<&'a User>,
     /// `None`: the password is wrong.
     pub(crate) password: Option<&'a PasswordVerified>,
@@ -67,10 +67,10 @@ pub(crate) enum Write {
     /// It writes all the same: refused credentials cost the same, whatever the cause (`I-17`).
     Always,
     /// It makes a commit that can't succeed: the same call, without getting in the way of a step of the owner's (`I-13`).
-    InVain,
+    Decoy,
 }
 
-impl Case<'_> {
+impl Draft<'_> {
     /// Whether a right password counts at the moment, beside this device token.
     pub(crate) fn password_open(&self, device: Option<&DeviceToken>) -> bool {
         self.password_gate(self.counts_by_device(device)) == Gate::Open
@@ -123,7 +123,7 @@ impl Case<'_> {
         let decision = match attempt.policy.decide(&context).map_err(Error::policy)? {
             Requirement::Exempt(exemption) => {
                 let login = LoginId::from_random(self.draw.bytes()?);
-                self.completed(password, user, login, attempt.channel, SecondFactor::Exempt(PolicyExempt(exemption)))
+                self.completed(password, user, login, attempt.channel, FactorProof::Exempt(PolicyExempt(exemption)))
             }
             Requirement::Required => {
                 let earlier = self.adopt_address(user);
@@ -156,7 +156,7 @@ impl Case<'_> {
         // A lock is not prolonged by trying: whoever is locked out gets in when it ends (`I-13`).
         if cause == CredentialsCause::PasswordLocked {
             let event = EventKind::CredentialsRefused { cause, locked_until: None };
-            return Decision::new(FirstStep { next: denied, write: Write::InVain }, event);
+            return Decision::new(FirstStep { next: denied, write: Write::Decoy }, event);
         }
         let (now, rule) = (self.now, &self.limits().passwords);
         let failures = self.password_failures(by_device);
@@ -225,7 +225,7 @@ impl Case<'_> {
         let codes = self.codes_open();
         if let Some(trusted) = attempt.device.and_then(|token| self.check_device(token)) {
             let login = LoginId::from_random(self.draw.bytes()?);
-            return Ok(self.completed(password, user, login, attempt.channel, SecondFactor::Device(trusted)));
+            return Ok(self.completed(password, user, login, attempt.channel, FactorProof::Device(trusted)));
         }
         let method = self.record.method();
         let destination = self.destination(user, method).or_else(|| self.contact(user));
@@ -289,7 +289,7 @@ impl Case<'_> {
         user: &User,
         login: LoginId,
         channel: Channel,
-        second: SecondFactor,
+        second: FactorProof,
     ) -> Decision<Next> {
         let evidence = self.complete(password, user, login, channel, second);
         let event = EventKind::LoginCompleted { login, basis: evidence.basis.clone(), trusted: None };

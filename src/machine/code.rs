@@ -8,11 +8,11 @@ use crate::error::Error;
 use crate::event::{EventKind, SecretKind};
 use crate::ids::LoginId;
 use crate::machine::device::TrustRequest;
-use crate::machine::pending::{Completion, Next, Refusal, SecondFactor};
+use crate::machine::pending::{Completion, FactorProof, Next, Refusal};
 use crate::machine::record::{LiveCode, Pending};
 use crate::machine::seal::{Label, Tag};
 use crate::machine::token::TokenSecret;
-use crate::machine::{Case, Decision, Gate};
+use crate::machine::{Decision, Draft, Gate};
 use crate::reason::{Denied, Reason};
 use crate::secret::Code;
 use crate::sender::{NoticeKind, Reference};
@@ -55,7 +55,7 @@ struct CodeFor<'a> {
     destination: &'a Destination,
 }
 
-impl Case<'_> {
+impl Draft<'_> {
     /// Makes the one live code of a login and charges the send (`I-06`, `I-15`).
     pub(super) fn issue(
         &mut self,
@@ -169,7 +169,7 @@ impl Case<'_> {
         let verified = CodeVerified { method: destination.method() };
         let trust = trust.filter(|_| self.may_trust());
         let registered = trust.map(|request| self.trust_device(&verified, request)).transpose()?;
-        let evidence = self.complete(&password, user, pending.login, pending.channel, SecondFactor::Code(verified));
+        let evidence = self.complete(&password, user, pending.login, pending.channel, FactorProof::Code(verified));
         let trusted = registered.as_ref().map(|registered| registered.id);
         let event = EventKind::LoginCompleted { login: pending.login, basis: evidence.basis.clone(), trusted };
         let (device, dropped) =

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::ids::DeviceId;
 use crate::label::DeviceLabel;
 use crate::limits::DeviceLimits;
-use crate::machine::Case;
+use crate::machine::Draft;
 use crate::machine::code::CodeVerified;
 use crate::machine::record::Device;
 use crate::machine::seal::{Label, Tag};
@@ -38,7 +38,7 @@ pub(super) struct Registered {
     pub(super) dropped: Option<DeviceLabel>,
 }
 
-impl Case<'_> {
+impl Draft<'_> {
     /// Registers the device that has just given a right code. It takes the place of its own earlier entry.
     /// Where the list is full, the one that was not used for longest goes.
     pub(super) fn trust_device(&mut self, _fresh: &CodeVerified, request: &TrustRequest) -> Result<Registered, Error> {

@@ -148,7 +148,7 @@ impl Failures {
     }
 
     /// After the clock went back to `now`: what is in the future counts as of now, so that no lock outlasts its length (`I-08`).
-    pub(crate) fn heal(&mut self, now: Timestamp, rule: &FailureRule) {
+    pub(crate) fn clamp_to(&mut self, now: Timestamp, rule: &FailureRule) {
         for at in &mut self.recent {
             *at = now.min(*at);
         }
@@ -236,7 +236,7 @@ mod tests {
         for _ in 0..5 {
             failures.charge(at(1_000_000), &rule);
         }
-        failures.heal(at(10), &rule);
+        failures.clamp_to(at(10), &rule);
         assert_eq!(failures.gate(at(10), &rule), Gate::LockedUntil(at(25)));
         // A lock that is over is not lifted, and its record not written.
         assert!(!failures.clone().unlock(at(25)));

@@ -1,6 +1,6 @@
 //! Every decision, pure and synchronous: `(record, policy, input, now, randomness) -> (next record, effects, outcome)`.
 //!
-//! Nothing in here reads a clock, touches the network or logs. A step opens a [`Case`] from what one load returned, decides, and hands a
+//! Nothing in here reads a clock, touches the network or logs. A step opens a [`Draft`] from what one load returned, decides, and hands a
 //! [`Decision`] to the driver, which shows nothing of it to anybody before its commit has succeeded (`I-09`).
 
 mod access;
@@ -8,6 +8,7 @@ mod backup;
 mod begin;
 mod code;
 mod device;
+mod entry;
 mod failures;
 #[cfg(test)]
 mod model;
@@ -22,7 +23,6 @@ mod sends;
 mod settings;
 mod setup;
 mod token;
-mod typing;
 
 use zeroize::Zeroizing;
 
@@ -34,25 +34,25 @@ use crate::event::EventKind;
 use crate::ids::{RecordId, TenantId, UserId, Version};
 use crate::limits::Limits;
 use crate::sender::NoticeTopic;
-use crate::store::{Expected, Generation, Saved, Snapshot};
+use crate::store::{ExpectedVersions, Generation, Snapshot, StoredRow};
 use crate::user::User;
 
 pub(crate) use access::{Need, interactive, refuse_account};
 pub(crate) use begin::{Attempt, Checked, FirstStep, Write};
 pub(crate) use code::{OutgoingCode, Via};
 pub(crate) use device::TrustRequest;
+pub(crate) use entry::{backup_code as read_backup_code, code as read_code};
 pub(crate) use failures::{FailureRule, Gate};
 pub(crate) use notices::OutgoingNotice;
 pub(crate) use pending::{Evidence, Next, OpenLogin};
 pub(crate) use record::{Epoch, Pending};
 pub(crate) use resets::{Kept, MONTH, Refill};
-pub(crate) use retention::{Worth, worth};
+pub(crate) use retention::{Retention, worth};
 pub(crate) use seal::{Seal, sha256_tag};
 pub(crate) use sends::SendRule;
 pub(crate) use settings::{Clearing, Settings};
 pub(crate) use setup::{Confirmed, SetupTarget, StartedSetup};
 pub(crate) use token::{TokenKind, TokenSecret, read as read_token, write as write_token};
-pub(crate) use typing::{backup_code as read_backup_code, code as read_code};
 
 use record::Record;
 
@@ -64,13 +64,13 @@ pub(crate) struct Rules {
 }
 
 /// One step's view of one user: what was loaded, the time, and the randomness of the step.
-pub(crate) struct Case<'a> {
+pub(crate) struct Draft<'a> {
     rules: &'a Rules,
     tenant: &'a TenantId,
     user_id: &'a UserId,
     settings: Settings,
     generation: Generation,
-    expected: Expected,
+    expected: ExpectedVersions,
     /// The record as it will be written. A user of whom nothing is saved has an empty one.
     record: Record,
     /// Whether the record was there before this step, in this generation.
@@ -113,7 +113,7 @@ impl<T> Decision<T> {
     }
 }
 
-impl<'a> Case<'a> {
+impl<'a> Draft<'a> {
     /// Reads what was loaded. A record of an earlier generation counts as absent, from the instant at which the generation rose (`I-27`).
     pub(crate) fn open(
         rules: &'a Rules,
@@ -144,8 +144,8 @@ impl<'a> Case<'a> {
         let readable = record.is_ok();
         let read = (settings, record.unwrap_or_default());
         let draw = Draw::new(entropy);
-        let case = Self::of_what_was_read(rules, draw, (tenant, user_id), Some(user), snapshot, read, now)?;
-        Ok((case, readable))
+        let draft = Self::of_what_was_read(rules, draw, (tenant, user_id), Some(user), snapshot, read, now)?;
+        Ok((draft, readable))
     }
 
     fn of_what_was_read(
@@ -166,11 +166,11 @@ impl<'a> Case<'a> {
             Some(record) => record,
             None => Record::new(RecordId::from_random(draw.bytes()?), now, user_epoch),
         };
-        let expected = Expected {
+        let expected = ExpectedVersions {
             settings: snapshot.settings.as_ref().map(|saved| saved.version),
             record: snapshot.record.as_ref().map(|saved| saved.version),
         };
-        let mut case = Box::new(Self {
+        let mut draft = Box::new(Self {
             rules,
             tenant,
             user_id,
@@ -188,9 +188,9 @@ impl<'a> Case<'a> {
             draw,
             changed: false,
         });
-        case.ties.moved = user.is_some_and(|user| case.record.was_elsewhere(user));
-        case.observe();
-        Ok(case)
+        draft.ties.moved = user.is_some_and(|user| draft.record.was_elsewhere(user));
+        draft.observe();
+        Ok(draft)
     }
 
     /// Brings the record to the present: what has expired goes, and a clock that went back ends what it could revive (`I-08`).
@@ -201,33 +201,33 @@ impl<'a> Case<'a> {
             record.pending.clear();
             record.setup = None;
             record.devices.retain(|device| device.registered <= *now);
-            record.code_failures.heal(*now, &limits.codes);
-            record.setup_failures.heal(*now, &limits.codes);
-            record.password.failures.heal(*now, &limits.passwords);
-            record.password.device_failures.heal(*now, &limits.passwords);
-            record.sends.heal(*now);
-            record.resets.heal(*now);
-            record.notices.heal(*now);
+            record.code_failures.clamp_to(*now, &limits.codes);
+            record.setup_failures.clamp_to(*now, &limits.codes);
+            record.password.failures.clamp_to(*now, &limits.passwords);
+            record.password.device_failures.clamp_to(*now, &limits.passwords);
+            record.sends.clamp_to(*now);
+            record.resets.clamp_to(*now);
+            record.notices.clamp_to(*now);
             self.changed = true;
         } else {
             *now = record.seen.max(*now);
         }
         record.seen = *now;
         // What was seen expired is written, so that no clock that goes back afterwards revives it.
-        let before = record.perishable();
+        let before = record.expiring_entries();
         record.pending.retain(|pending| now.is_within(pending.begun, limits.login_ttl));
         for pending in &mut record.pending {
             pending.code.take_if(|code| !now.is_within(code.issued, limits.code_ttl));
         }
         record.setup.take_if(|setup| !now.is_within(setup.code.issued, limits.code_ttl));
         record.devices.retain(|device| *now < device.expires);
-        self.changed |= record.perishable() != before;
+        self.changed |= record.expiring_entries() != before;
     }
 
-    /// The document to write if the driver commits this case, and what the commit rests on.
-    pub(crate) fn prepare_commit(&mut self) -> Result<(Expected, Saved), Error> {
+    /// The document to write if the driver commits this draft, and what the commit rests on.
+    pub(crate) fn prepare_commit(&mut self) -> Result<(ExpectedVersions, StoredRow), Error> {
         let version = Version::from_random(self.draw.last()?);
-        Ok((self.expected, Saved { version, generation: self.generation, document: self.record.encode()? }))
+        Ok((self.expected, StoredRow { version, generation: self.generation, document: self.record.encode()? }))
     }
 
     pub(crate) const fn changed(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Model checking of the machine itself: every interleaving of a small world, up to a depth, against the invariants.
 //!
-//! Nothing is told again here. The checker drives the real [`Case`](super::Case) through the real documents and a store that
-//! writes as the contract of [`FactorStore`](crate::FactorStore) says; only the hash and the randomness are stand-ins, through the seams
+//! Nothing is told again here. The checker drives the real [`Draft`](super::Draft) through the real documents and a store that
+//! writes as the contract of [`FactorStore`](crate::store::FactorStore) says; only the hash and the randomness are stand-ins, through the seams
 //! that the machine has for them. Beside the world runs a ledger: a plain account, from the outside, of what was guessed, sent, granted and
 //! taken away. Each claim compares the two, and is named after its invariant.
 //!
@@ -9,7 +9,7 @@
 //! - `step`: one step, decided by the machine.
 //! - `drive`: load, decide, commit, answer; now, later, or never.
 //! - `judge`, `ledger`: what must hold, from the outside.
-//! - `focus`: one alphabet of actions, its first states and its depth, as a model for the checker.
+//! - `scenario`: one alphabet of actions, its first states and its depth, as a model for the checker.
 //! - `sound`, `sweeps`: the models; `broken`: drivers with one fault each, which the checker must catch.
 //!
 //! `COUNTERSIGN_MODEL_DEPTH=n` goes n actions deeper than the ordinary test run; use `--release` with it. Two more are 4.5 million worlds,
@@ -17,9 +17,9 @@
 
 mod broken;
 mod drive;
-mod focus;
 mod judge;
 mod ledger;
+mod scenario;
 mod sound;
 mod stand_ins;
 mod step;

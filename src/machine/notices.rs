@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::contact::Destination;
 use crate::machine::failures::is_zero;
 use crate::machine::resets::MONTH;
-use crate::machine::{Case, Decision};
+use crate::machine::{Decision, Draft};
 use crate::sender::{NoticeKind, NoticeTopic};
 use crate::user::User;
 
@@ -94,7 +94,7 @@ impl NoticeLog {
     }
 
     /// After the clock went back: what is in the future counts as of now (`I-08`).
-    pub(crate) fn heal(&mut self, now: Timestamp) {
+    pub(crate) fn clamp_to(&mut self, now: Timestamp) {
         for notified in &mut self.0 {
             notified.sent = now.min(notified.sent);
         }
@@ -113,7 +113,7 @@ impl NoticeLog {
     }
 }
 
-impl Case<'_> {
+impl Draft<'_> {
     /// Notifies the person where they can be reached, if the budget of this kind allows.
     pub(super) fn notify<T>(&mut self, decision: &mut Decision<T>, user: &User, kind: &NoticeKind) {
         self.tell(decision, self.contact(user).into_iter().collect(), kind);

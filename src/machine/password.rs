@@ -5,13 +5,13 @@ use crate::event::{EventKind, SecretKind};
 use crate::grant::SavedGrant;
 use crate::machine::access::{interactive, refuse_account};
 use crate::machine::begin::Checked;
-use crate::machine::{Case, Decision, Gate};
+use crate::machine::{Decision, Draft, Gate};
 use crate::password::PasswordVerified;
 use crate::policy::TwoFactorPolicy;
 use crate::reason::{Denied, Reason};
 use crate::user::User;
 
-impl Case<'_> {
+impl Draft<'_> {
     /// Decides on a password that was checked for whoever holds this grant: the same budget and the same lock as at a first step
     /// (`I-16`). Nothing is charged while passwords are locked, and nothing to a session that does not hold.
     pub(crate) fn confirm_password(

@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::contact::{MaskedDestination, Method};
 use crate::event::EventKind;
-use crate::grant::Basis;
+use crate::grant::SecondFactor;
 use crate::ids::{LoginId, RecordId, TenantId, UserId};
 use crate::machine::backup::BackupCodeVerified;
 use crate::machine::begin::PolicyExempt;
@@ -12,7 +12,7 @@ use crate::machine::device::DeviceTrusted;
 use crate::machine::record::{Epoch, Pending};
 use crate::machine::seal::Label;
 use crate::machine::token::TokenSecret;
-use crate::machine::{Case, Decision, Gate};
+use crate::machine::{Decision, Draft, Gate};
 use crate::password::PasswordVerified;
 use crate::policy::Channel;
 use crate::reason::{Denied, Reason};
@@ -47,7 +47,7 @@ pub(crate) struct OpenLogin {
     pub(crate) backup_code: bool,
 }
 
-/// Both factors of one login. Only [`Case::complete`] makes one, from the evidence of each (`I-01`).
+/// Both factors of one login. Only [`Draft::complete`] makes one, from the evidence of each (`I-01`).
 pub(crate) struct Evidence {
     pub(crate) login: LoginId,
     pub(crate) tenant: TenantId,
@@ -56,7 +56,7 @@ pub(crate) struct Evidence {
     pub(crate) at: Timestamp,
     pub(crate) record: Option<RecordId>,
     pub(crate) epoch: Epoch,
-    pub(crate) basis: Basis,
+    pub(crate) basis: SecondFactor,
     /// Keeps every other module from writing this struct down.
     _made_by: Complete,
 }
@@ -64,14 +64,14 @@ pub(crate) struct Evidence {
 struct Complete;
 
 /// What stood beside the password. Each variant holds a value that only the module of its check can make.
-pub(crate) enum SecondFactor {
+pub(crate) enum FactorProof {
     Code(CodeVerified),
     BackupCode(BackupCodeVerified),
     Device(DeviceTrusted),
     Exempt(PolicyExempt),
 }
 
-impl Case<'_> {
+impl Draft<'_> {
     /// Ends a login well. The pending login must be gone from the record by now.
     pub(super) fn complete(
         &self,
@@ -79,13 +79,13 @@ impl Case<'_> {
         user: &User,
         login: LoginId,
         channel: Channel,
-        second: SecondFactor,
+        second: FactorProof,
     ) -> Evidence {
         let basis = match second {
-            SecondFactor::Code(code) => Basis::Code { method: code.method() },
-            SecondFactor::BackupCode(_) => Basis::BackupCode,
-            SecondFactor::Device(device) => Basis::TrustedDevice { device: device.id() },
-            SecondFactor::Exempt(exempt) => Basis::Exempt { exemption: exempt.into_reason() },
+            FactorProof::Code(code) => SecondFactor::Code { method: code.method() },
+            FactorProof::BackupCode(_) => SecondFactor::BackupCode,
+            FactorProof::Device(device) => SecondFactor::TrustedDevice { device: device.id() },
+            FactorProof::Exempt(exempt) => SecondFactor::Exempt { exemption: exempt.into_reason() },
         };
         Evidence {
             login,
@@ -94,7 +94,7 @@ impl Case<'_> {
             channel,
             at: self.now,
             // An exemption rests on no record: there may be none, and nothing asks which it was.
-            record: (!matches!(basis, Basis::Exempt { .. })).then_some(self.record.id),
+            record: (!matches!(basis, SecondFactor::Exempt { .. })).then_some(self.record.id),
             epoch: self.epoch(),
             basis,
             _made_by: Complete,

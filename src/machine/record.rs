@@ -243,14 +243,14 @@ impl Record {
         if self.sms.is_some() { Method::Sms } else { Method::Email }
     }
 
-    /// Whether the user's registered address is another than the one that was last used, in more than case.
+    /// Whether the user's registered address is another than the one that was last used, in more than draft.
     pub(crate) fn was_elsewhere(&self, user: &User) -> bool {
         let folded = |address: &EmailAddress| address.expose().to_lowercase();
         self.address.as_ref().is_some_and(|known| user.email.as_ref().map(folded) != Some(folded(known)))
     }
 
     /// How many things there are in it that end by themselves.
-    pub(crate) fn perishable(&self) -> usize {
+    pub(crate) fn expiring_entries(&self) -> usize {
         let codes = self.pending.iter().filter(|pending| pending.code.is_some()).count();
         [self.pending.len(), codes, self.devices.len(), usize::from(self.setup.is_some())]
             .into_iter()

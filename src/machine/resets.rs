@@ -14,7 +14,7 @@ use crate::machine::failures::Failures;
 use crate::machine::notices::NoticeLog;
 use crate::machine::record::Record;
 use crate::machine::sends::SendLog;
-use crate::machine::{Case, Decision};
+use crate::machine::{Decision, Draft};
 use crate::sender::{NoticeKind, NoticeTopic};
 use crate::user::User;
 
@@ -75,7 +75,7 @@ impl ResetLog {
     }
 
     /// After the clock went back: what is in the future counts as of now (`I-08`).
-    pub(crate) fn heal(&mut self, now: Timestamp) {
+    pub(crate) fn clamp_to(&mut self, now: Timestamp) {
         for at in &mut self.0 {
             *at = now.min(*at);
         }
@@ -118,7 +118,7 @@ impl Kept {
     }
 }
 
-impl Case<'_> {
+impl Draft<'_> {
     /// What a removal of this record would lose although a reset may have to keep it.
     pub(crate) fn kept(&self) -> Kept {
         Kept::of(&self.record)

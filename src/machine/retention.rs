@@ -21,7 +21,7 @@ use crate::store::Snapshot;
 
 /// What a sweep finds in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Worth {
+pub(crate) enum Retention {
     /// Something that a later step could rest on.
     Something,
     /// Nothing, as of this version.
@@ -33,18 +33,18 @@ pub(crate) enum Worth {
 }
 
 /// Looks at what one load returned. No session of the application is older than `longest_session`.
-pub(crate) fn worth(limits: &Limits, snapshot: &Snapshot, now: Timestamp, longest_session: Duration) -> Worth {
+pub(crate) fn worth(limits: &Limits, snapshot: &Snapshot, now: Timestamp, longest_session: Duration) -> Retention {
     let generation = snapshot.settings.as_ref().map(|saved| saved.generation).unwrap_or_default();
     let Some(saved) = snapshot.record.as_ref().filter(|saved| saved.generation >= generation) else {
-        return Worth::Absent;
+        return Retention::Absent;
     };
     match Record::decode(&saved.document) {
-        Ok(_) if saved.generation > generation => Worth::Unreadable,
+        Ok(_) if saved.generation > generation => Retention::Unreadable,
         Ok(record) if record.is_idle(now, longest_session) && record.is_spent(limits, now) => {
-            Worth::Nothing(saved.version)
+            Retention::Nothing(saved.version)
         }
-        Ok(_) => Worth::Something,
-        Err(_) => Worth::Unreadable,
+        Ok(_) => Retention::Something,
+        Err(_) => Retention::Unreadable,
     }
 }
 
@@ -96,7 +96,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Generation, Saved};
+    use crate::store::{Generation, StoredRow};
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     const SESSION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -112,19 +112,19 @@ mod tests {
     }
 
     /// What is found of a record that was written at second 1,000 and has these fields besides.
-    fn found(fields: &str, now: u64, longest_session: Duration) -> Worth {
+    fn found(fields: &str, now: u64, longest_session: Duration) -> Retention {
         let (password, fields) = match fields.strip_prefix("password:") {
             Some(password) => (format!(r#"{{"epoch":"{ID}",{password}}}"#), String::new()),
             None if fields.is_empty() => (format!(r#"{{"epoch":"{ID}"}}"#), String::new()),
             None => (format!(r#"{{"epoch":"{ID}"}}"#), format!(",{fields}")),
         };
         let document = format!(r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{password}{fields}}}"#);
-        let saved = Saved { version: Version::from_bytes([7; 16]), generation: Generation::default(), document };
+        let saved = StoredRow { version: Version::from_bytes([7; 16]), generation: Generation::default(), document };
         let snapshot = Snapshot { settings: None, record: Some(saved) };
         worth(&limits(), &snapshot, at(now), longest_session)
     }
 
-    const NOTHING: Worth = Worth::Nothing(Version::from_bytes([7; 16]));
+    const NOTHING: Retention = Retention::Nothing(Version::from_bytes([7; 16]));
 
     /// Each field by itself keeps a record until the second at which it stops to count, or for ever.
     #[test]
@@ -159,10 +159,10 @@ mod tests {
         ];
         for (fields, until) in cases {
             let Some(until) = until else {
-                assert_eq!(found(fields, 4_000_000_000, Duration::ZERO), Worth::Something, "{fields}");
+                assert_eq!(found(fields, 4_000_000_000, Duration::ZERO), Retention::Something, "{fields}");
                 continue;
             };
-            assert_eq!(found(fields, until - 1, Duration::ZERO), Worth::Something, "{fields}");
+            assert_eq!(found(fields, until - 1, Duration::ZERO), Retention::Something, "{fields}");
             assert_eq!(found(fields, until, Duration::ZERO), NOTHING, "{fields}");
         }
     }
@@ -170,34 +170,34 @@ mod tests {
     #[test]
     fn sessions_keep_a_record_that_holds_nothing() {
         let over = 1_000 + SESSION.as_secs();
-        assert_eq!(found("", over - 1, SESSION), Worth::Something);
+        assert_eq!(found("", over - 1, SESSION), Retention::Something);
         assert_eq!(found("", over, SESSION), NOTHING);
-        assert_eq!(found("", over, Duration::MAX), Worth::Something);
+        assert_eq!(found("", over, Duration::MAX), Retention::Something);
     }
 
     /// A window that another configuration counted in is not known any more: what is in it stays (I-12).
     #[test]
     fn failures_in_an_unknown_window_are_kept() {
         let password = r#"password:"failures":{"recent":[1000000]}"#;
-        assert_eq!(found(password, 4_000_000_000, Duration::ZERO), Worth::Something);
+        assert_eq!(found(password, 4_000_000_000, Duration::ZERO), Retention::Something);
     }
 
     /// I-37: what can't be read is not taken for nothing.
     #[test]
     fn an_unknown_field_makes_a_record_unreadable() {
-        assert_eq!(found(r#""passkeys":[]"#, 4_000_000_000, Duration::ZERO), Worth::Unreadable);
+        assert_eq!(found(r#""passkeys":[]"#, 4_000_000_000, Duration::ZERO), Retention::Unreadable);
     }
 
     /// I-37: a record of a generation that the tenant has not reached is left as it is.
     #[test]
     fn only_a_record_of_the_tenants_generation_is_looked_into() {
         let document = format!(r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{{"epoch":"{ID}"}}}}"#);
-        let of = |generation| Saved {
+        let of = |generation| StoredRow {
             version: Version::from_bytes([7; 16]),
             generation: Generation::new(generation),
             document: document.clone(),
         };
-        for (generation, expected) in [(0, Worth::Absent), (1, NOTHING), (2, Worth::Unreadable)] {
+        for (generation, expected) in [(0, Retention::Absent), (1, NOTHING), (2, Retention::Unreadable)] {
             let snapshot = Snapshot { settings: Some(of(1)), record: Some(of(generation)) };
             assert_eq!(worth(&limits(), &snapshot, at(4_000_000_000), Duration::ZERO), expected, "{generation}");
         }
@@ -205,6 +205,6 @@ mod tests {
 
     #[test]
     fn no_record_is_no_record() {
-        assert_eq!(worth(&limits(), &Snapshot::default(), at(1), Duration::ZERO), Worth::Absent);
+        assert_eq!(worth(&limits(), &Snapshot::default(), at(1), Duration::ZERO), Retention::Absent);
     }
 }

@@ -84,7 +84,7 @@ impl SendLog {
     }
 
     /// After the clock went back: what is in the future counts as of now (`I-08`).
-    pub(crate) fn heal(&mut self, now: Timestamp) {
+    pub(crate) fn clamp_to(&mut self, now: Timestamp) {
         for at in &mut self.0 {
             *at = now.min(*at);
         }

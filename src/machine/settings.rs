@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::error::{Document, Error};
 use crate::machine::record::decode;
 use crate::policy::Scope;
-use crate::store::{Generation, Saved};
+use crate::store::{Generation, StoredRow};
 
 const FORMAT: u32 = 1;
 
@@ -60,7 +60,7 @@ impl Settings {
     }
 
     /// A tenant without saved settings has the default ones.
-    pub(crate) fn read(saved: Option<&Saved>) -> Result<Self, Error> {
+    pub(crate) fn read(saved: Option<&StoredRow>) -> Result<Self, Error> {
         let Some(saved) = saved else { return Ok(Self::default()) };
         decode(Document::Settings, FORMAT, &saved.document, |settings: &Self| settings.format)
     }

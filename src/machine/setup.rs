@@ -3,13 +3,13 @@
 use crate::contact::{Destination, Method, PhoneNumber};
 use crate::error::Error;
 use crate::event::{EventKind, SecretKind};
-use crate::grant::{Basis, SavedGrant};
+use crate::grant::{SavedGrant, SecondFactor};
 use crate::machine::access::refuse_account;
 use crate::machine::code::{OutgoingCode, wrong};
 use crate::machine::record::{Number, Setup, SetupNumber};
 use crate::machine::seal::Label;
 use crate::machine::token::TokenSecret;
-use crate::machine::{Case, Decision, Gate};
+use crate::machine::{Decision, Draft, Gate};
 use crate::reason::{Denied, Reason};
 use crate::sender::NoticeKind;
 use crate::user::User;
@@ -33,7 +33,7 @@ pub(crate) enum StartedSetup {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Confirmed(pub(crate) Method);
 
-impl Case<'_> {
+impl Draft<'_> {
     pub(crate) fn start_setup(
         &mut self,
         target: SetupTarget,
@@ -45,7 +45,7 @@ impl Case<'_> {
             SetupTarget::Sms(number) => Some(Destination::Sms(number.clone())),
         };
         let Some(destination) = destination else { return Ok(refuse_account(Denied::new(Reason::NoDestination))) };
-        if let (SetupTarget::Email, Basis::Code { method: Method::Email }) = (&target, grant.basis()) {
+        if let (SetupTarget::Email, SecondFactor::Code { method: Method::Email }) = (&target, grant.second_factor()) {
             return Ok(self
                 .change_method(None, user)
                 .map(|done| done.map(|Confirmed(method)| StartedSetup::Done(method))));

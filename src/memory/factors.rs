@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::error::Fault;
+use crate::error::PluginError;
 use crate::ids::{TenantId, UserId, Version};
-use crate::store::{Commit, Expected, FactorStore, Generation, Saved, Snapshot};
+use crate::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow};
 use crate::sync::{Mutex, MutexGuard, RwLock};
 
 /// Countersign's saved state in this process's memory. Clones share it.
@@ -23,15 +23,15 @@ pub struct MemoryFactors {
 
 #[derive(Debug, Default)]
 struct Tenant {
-    settings: Option<Saved>,
-    records: BTreeMap<UserId, Saved>,
+    settings: Option<StoredRow>,
+    records: BTreeMap<UserId, StoredRow>,
     /// Whose records there are of each generation, by the bytes of the ids: what a purge deletes, a page counts and a sweep lists is found without
     /// looking at anything else.
     generations: BTreeMap<Generation, BTreeSet<UserId>>,
 }
 
 impl Tenant {
-    fn insert(&mut self, user: &UserId, next: Saved) {
+    fn insert(&mut self, user: &UserId, next: StoredRow) {
         let generation = next.generation;
         let before = self.records.insert(user.clone(), next).map(|before| before.generation);
         if before != Some(generation) {
@@ -40,7 +40,7 @@ impl Tenant {
         }
     }
 
-    fn remove(&mut self, user: &UserId) -> Option<Saved> {
+    fn remove(&mut self, user: &UserId) -> Option<StoredRow> {
         let before = self.records.remove(user);
         self.unlist(user, before.as_ref().map(|before| before.generation));
         before
@@ -73,7 +73,7 @@ impl MemoryFactors {
     }
 
     /// One user's record as it is stored, whatever its generation; for tests that look at what is stored.
-    pub fn record(&self, tenant: &TenantId, user: &UserId) -> Option<Saved> {
+    pub fn record(&self, tenant: &TenantId, user: &UserId) -> Option<StoredRow> {
         lock(&*self.tenant(tenant)?).records.get(user).cloned()
     }
 
@@ -95,13 +95,13 @@ fn lock(tenant: &Mutex<Tenant>) -> MutexGuard<'_, Tenant> {
     tenant.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn version(saved: Option<&Saved>) -> Option<Version> {
+fn version(saved: Option<&StoredRow>) -> Option<Version> {
     saved.map(|saved| saved.version)
 }
 
 #[async_trait]
 impl FactorStore for MemoryFactors {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(Snapshot::default()) };
         let tenant = lock(&tenant);
         Ok(Snapshot { settings: tenant.settings.clone(), record: tenant.records.get(user).cloned() })
@@ -111,20 +111,21 @@ impl FactorStore for MemoryFactors {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let tenant = self.tenant_or_new(tenant);
         let mut tenant = lock(&tenant);
-        let found = Expected { settings: version(tenant.settings.as_ref()), record: version(tenant.records.get(user)) };
+        let found =
+            ExpectedVersions { settings: version(tenant.settings.as_ref()), record: version(tenant.records.get(user)) };
         if found != *expected {
-            return Ok(Commit::Conflict);
+            return Ok(CommitOutcome::Conflict);
         }
         tenant.insert(user, next.clone());
-        Ok(Commit::Written)
+        Ok(CommitOutcome::Written)
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
         Ok(self.tenant(tenant).and_then(|tenant| lock(&tenant).settings.clone()))
     }
 
@@ -132,18 +133,18 @@ impl FactorStore for MemoryFactors {
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let tenant = self.tenant_or_new(tenant);
         let mut tenant = lock(&tenant);
         if version(tenant.settings.as_ref()) != expected {
-            return Ok(Commit::Conflict);
+            return Ok(CommitOutcome::Conflict);
         }
         tenant.settings = Some(next.clone());
-        Ok(Commit::Written)
+        Ok(CommitOutcome::Written)
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(0) };
         let mut deleted = Vec::new();
         let mut tenant = lock(&tenant);
@@ -157,17 +158,17 @@ impl FactorStore for MemoryFactors {
         Ok(u64::try_from(deleted.len())?)
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(0) };
         let earlier: usize = lock(&tenant).generations.range(..below).map(|(_, users)| users.len()).sum();
         Ok(u64::try_from(earlier)?)
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         Ok(self.tenant(tenant).is_some_and(|tenant| lock(&tenant).remove(user).is_some()))
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, expected: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, expected: Version) -> Result<bool, PluginError> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(false) };
         let mut tenant = lock(&tenant);
         let holds = version(tenant.records.get(user)) == Some(expected);
@@ -183,7 +184,7 @@ impl FactorStore for MemoryFactors {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
+    ) -> Result<Vec<UserId>, PluginError> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(Vec::new()) };
         let tenant = lock(&tenant);
         let Some(users) = tenant.generations.get(&generation) else { return Ok(Vec::new()) };
@@ -218,9 +219,10 @@ mod tests {
                 0 | 1 => {
                     let mut version = [0; 16];
                     version[..4].copy_from_slice(&step.to_be_bytes());
-                    let next = Saved { version: Version::from_bytes(version), generation, document: "{}".to_owned() };
-                    let expected = Expected { settings: None, record: found };
-                    assert_eq!(block_on(store.commit(&acme, &user, &expected, &next)).unwrap(), Commit::Written);
+                    let next =
+                        StoredRow { version: Version::from_bytes(version), generation, document: "{}".to_owned() };
+                    let expected = ExpectedVersions { settings: None, record: found };
+                    assert_eq!(block_on(store.commit(&acme, &user, &expected, &next)).unwrap(), CommitOutcome::Written);
                 }
                 2 if step % 2 == 0 => assert_eq!(block_on(store.remove(&acme, &user)).unwrap(), found.is_some()),
                 2 => {

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::error::Fault;
+use crate::error::PluginError;
 use crate::ids::{LoginName, TenantId, UserId};
 use crate::sync::RwLock;
 use crate::user::{PasswordHash, User, UserStore};
@@ -71,11 +71,11 @@ impl MemoryUsers {
 
 #[async_trait]
 impl UserStore for MemoryUsers {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         Ok(self.find(tenant, |tenant| tenant.by_id.get(tenant.by_name.get(name)?)))
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         Ok(self.find(tenant, |tenant| tenant.by_id.get(user)))
     }
 
@@ -85,7 +85,7 @@ impl UserStore for MemoryUsers {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         let user = tenants.get_mut(tenant).and_then(|tenant| tenant.by_id.get_mut(user));
         let Some(saved) = user.and_then(|user| user.password_hash.as_mut()) else { return Ok(false) };

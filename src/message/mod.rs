@@ -52,7 +52,7 @@ use crate::sender::{CodeMessage, Notice, NoticeKind};
 
 /// Renders messages. Cheap to clone.
 ///
-/// The language is the user's ([`User::language`](crate::User::language)), found as RFC 4647 looks languages up: `ja-JP` is served by
+/// The language is the user's ([`User::language`](crate::user::User::language)), found as RFC 4647 looks languages up: `ja-JP` is served by
 /// `ja`. A user without a language, or with one that nobody has words for, gets the default language.
 #[derive(Clone)]
 pub struct Messages {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use super::Messages;
-use crate::error::Fault;
+use crate::error::PluginError;
 use crate::ids::TenantId;
 use crate::sender::{SendError, SendErrorKind};
 
@@ -18,7 +18,8 @@ use crate::sender::{SendError, SendErrorKind};
 ///
 /// ```
 /// use countersign::message::{MessageSource, Messages, MessagesBuilder};
-/// use countersign::{Fault, TenantId};
+/// use countersign::TenantId;
+/// use countersign::error::PluginError;
 /// # struct Pool;
 /// # impl Pool {
 /// #     async fn name_of(&self, tenant: &TenantId) -> Result<Option<String>, std::io::Error> {
@@ -34,7 +35,7 @@ use crate::sender::{SendError, SendErrorKind};
 ///
 /// #[async_trait::async_trait]
 /// impl MessageSource for FromTable {
-///     async fn messages(&self, tenant: &TenantId) -> Result<Option<Messages>, Fault> {
+///     async fn messages(&self, tenant: &TenantId) -> Result<Option<Messages>, PluginError> {
 ///         let Some(name) = self.pool.name_of(tenant).await? else { return Ok(None) };
 ///         Ok(Some(self.words.clone().application(name).build()?))
 ///     }
@@ -53,16 +54,16 @@ use crate::sender::{SendError, SendErrorKind};
 ///   somebody else looks like fraud, and its last line lets phones offer the code on the wrong site.*
 /// - Compares tenants byte for byte, as the stores do.
 /// - Answers in bounded time: a login waits for it.
-/// - A failed lookup is a [`Fault`] without secrets: it is logged.
+/// - A failed lookup is a [`PluginError`] without secrets: it is logged.
 #[async_trait]
 pub trait MessageSource: Send + Sync {
     /// The messages of this tenant, or `None` if it has none.
-    async fn messages(&self, tenant: &TenantId) -> Result<Option<Messages>, Fault>;
+    async fn messages(&self, tenant: &TenantId) -> Result<Option<Messages>, PluginError>;
 }
 
 #[async_trait]
 impl<T: MessageSource + ?Sized> MessageSource for Arc<T> {
-    async fn messages(&self, tenant: &TenantId) -> Result<Option<Messages>, Fault> {
+    async fn messages(&self, tenant: &TenantId) -> Result<Option<Messages>, PluginError> {
         (**self).messages(tenant).await
     }
 }
@@ -70,7 +71,7 @@ impl<T: MessageSource + ?Sized> MessageSource for Arc<T> {
 /// The same messages for all tenants.
 #[async_trait]
 impl MessageSource for Messages {
-    async fn messages(&self, _: &TenantId) -> Result<Option<Messages>, Fault> {
+    async fn messages(&self, _: &TenantId) -> Result<Option<Messages>, PluginError> {
         Ok(Some(self.clone()))
     }
 }
@@ -122,7 +123,7 @@ impl TenantMessages {
 
 #[async_trait]
 impl MessageSource for TenantMessages {
-    async fn messages(&self, tenant: &TenantId) -> Result<Option<Messages>, Fault> {
+    async fn messages(&self, tenant: &TenantId) -> Result<Option<Messages>, PluginError> {
         Ok(self.tenants.get(tenant).or(self.fallback.as_ref()).cloned())
     }
 }
@@ -160,7 +161,7 @@ impl From<NoMessages> for SendError {
 ///
 /// ```
 /// use countersign::message::{MessageSource, messages_of};
-/// use countersign::{CodeMessage, SendError};
+/// use countersign::sender::{CodeMessage, SendError};
 ///
 /// async fn worded(source: &dyn MessageSource, message: &CodeMessage) -> Result<String, SendError> {
 ///     let messages = messages_of(source, &message.tenant).await?;

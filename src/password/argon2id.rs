@@ -20,8 +20,8 @@ use thiserror::Error;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use zeroize::Zeroizing;
 
-use super::{Admission, Busy, PASSWORD_BYTES, PasswordAttempt, PasswordVerifier, Verdict};
-use crate::error::{Error, Fault};
+use super::{Admission, Busy, PASSWORD_BYTES, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use crate::error::{Error, PluginError};
 use crate::ids::LoginName;
 use crate::machine::sha256_tag;
 use crate::secret::{Password, Pepper};
@@ -85,9 +85,9 @@ const DECOY_OUTPUT: [u8; OUTPUT_BYTES] = [0; OUTPUT_BYTES];
 ///
 /// # Memory
 ///
-/// At most [`at_once`](Argon2idBuilder::at_once) hashes run at a time; more wait, in no particular order, without
+/// At most [`max_concurrent`](Argon2idBuilder::max_concurrent) hashes run at a time; more wait, in no particular order, without
 /// blocking a thread. Each has an arena of `memory_kib` that is kept for the next one and wiped when the hash is done:
-/// from what is left in it, a guess is tested at next to no cost. So the process holds up to `at_once * memory_kib`
+/// from what is left in it, a guess is tested at next to no cost. So the process holds up to `max_concurrent * memory_kib`
 /// once it has been busy. Only a saved hash that needs more than `memory_kib` gets more, for that one check, up to
 /// 256 MiB.
 ///
@@ -118,7 +118,7 @@ pub struct Argon2id {
     previous: Vec<Pepper>,
     /// Gives each name without a saved hash a salt of its own. `None`: the operating system gave no randomness.
     decoy_key: Option<Zeroizing<[u8; 32]>>,
-    at_once: usize,
+    max_concurrent: usize,
     queue: usize,
     /// Those who wait and those whose hash runs.
     places: Arc<Semaphore>,
@@ -133,8 +133,8 @@ impl Argon2id {
 
     /// 19 MiB, 2 passes, 1 lane, no pepper, and as many concurrent hashes as there are processors but one, at least one.
     pub fn new() -> Self {
-        let at_once = builder::default_at_once();
-        Self::assemble(Cost::DEFAULT, None, Vec::new(), at_once, builder::default_queue(at_once))
+        let max_concurrent = builder::default_at_once();
+        Self::assemble(Cost::DEFAULT, None, Vec::new(), max_concurrent, builder::default_queue(max_concurrent))
     }
 
     /// For other parameters.
@@ -142,7 +142,13 @@ impl Argon2id {
         Argon2idBuilder::new()
     }
 
-    fn assemble(cost: Cost, pepper: Option<Pepper>, previous: Vec<Pepper>, at_once: usize, queue: usize) -> Self {
+    fn assemble(
+        cost: Cost,
+        pepper: Option<Pepper>,
+        previous: Vec<Pepper>,
+        max_concurrent: usize,
+        queue: usize,
+    ) -> Self {
         let of = |pepper: &Pepper| Some(Zeroizing::new(sha256_tag(pepper.key(), b"countersign/1/decoy-key", &[])));
         let decoy_key = pepper.as_ref().map_or_else(random_key, of);
         Self {
@@ -150,17 +156,17 @@ impl Argon2id {
             pepper,
             previous,
             decoy_key,
-            at_once,
+            max_concurrent,
             queue,
-            places: Arc::new(Semaphore::new(at_once.saturating_add(queue))),
-            turns: Semaphore::new(at_once),
+            places: Arc::new(Semaphore::new(max_concurrent.saturating_add(queue))),
+            turns: Semaphore::new(max_concurrent),
             pace: Pace::new(),
-            arenas: Arenas::new(at_once, cost.arena_blocks()),
+            arenas: Arenas::new(max_concurrent, cost.arena_blocks()),
         }
     }
 
     /// Hashes a password that is being set, under the current parameters and with a fresh salt from the operating
-    /// system: a PHC string for [`User::password_hash`](crate::User::password_hash).
+    /// system: a PHC string for [`User::password_hash`](crate::user::User::password_hash).
     ///
     /// Whether the password is good enough (its length, a list of known ones) is for the application to decide before.
     /// Blocks and can be cancelled as described at [`Argon2id`]. It waits for its turn however many do; requests of
@@ -174,7 +180,7 @@ impl Argon2id {
         self.fresh_hash(password).await.map_err(Error::password_verifier)
     }
 
-    async fn fresh_hash(&self, password: &Password) -> Result<PasswordHash, Fault> {
+    async fn fresh_hash(&self, password: &Password) -> Result<PasswordHash, PluginError> {
         bounded(password)?;
         let _turn = self.turns.acquire().await;
 
@@ -194,7 +200,7 @@ impl Argon2id {
         saved: &Saved,
         key: Option<&[u8]>,
         decoy_salt: &Salt,
-    ) -> Result<Verdict, Fault> {
+    ) -> Result<PasswordCheck, PluginError> {
         let mut output = Zeroizing::new(vec![0; saved.output.len()]);
         arena.hash(saved.cost, Input { password, salt: &saved.salt, key }, &mut output)?;
         if let Some(filler) = self.cost.missing_after(saved.cost) {
@@ -202,9 +208,9 @@ impl Argon2id {
             arena.hash(filler, Input { password, salt: decoy_salt, key }, unused.as_mut_slice())?;
         }
         if !bool::from(output.ct_eq(&saved.output)) {
-            return Ok(Verdict::Wrong);
+            return Ok(PasswordCheck::Mismatch);
         }
-        Ok(if self.is_outdated(saved) { Verdict::RightButOutdated } else { Verdict::Right })
+        Ok(if self.is_outdated(saved) { PasswordCheck::MatchNeedsRehash } else { PasswordCheck::Match })
     }
 
     /// What a name without a usable saved hash is checked against, by the same call as everybody's (`I-17`).
@@ -214,7 +220,7 @@ impl Argon2id {
     }
 
     /// A saved hash within the bounds, and the key that it was made with.
-    fn read(&self, hash: &PasswordHash) -> Result<(Saved, Option<&[u8]>), Fault> {
+    fn read(&self, hash: &PasswordHash) -> Result<(Saved, Option<&[u8]>), PluginError> {
         let saved = phc::read(hash)?;
         let key = self.key_of(&saved)?;
         Ok((saved, key))
@@ -262,11 +268,13 @@ impl PasswordVerifier for Argon2id {
     fn admit(&self) -> Result<Admission, Busy> {
         match self.places.try_acquire_arc() {
             Some(place) => Ok(Admission::holding(place)),
-            None => Err(Busy::new(self.pace.time_for(self.at_once.saturating_add(self.queue), self.at_once))),
+            None => {
+                Err(Busy::new(self.pace.time_for(self.max_concurrent.saturating_add(self.queue), self.max_concurrent)))
+            }
         }
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         bounded(attempt.password)?;
         let _turn = self.turns.acquire().await;
         let _timed = self.pace.start();
@@ -279,7 +287,7 @@ impl PasswordVerifier for Argon2id {
         let (saved, key, answer) = match hash.map(|hash| self.read(hash)) {
             Some(Ok((saved, key))) => (saved, key, None),
             Some(Err(fault)) => (self.dummy(&decoy_salt), self.current_key(), Some(Err(fault))),
-            None => (self.dummy(&decoy_salt), self.current_key(), Some(Ok(Verdict::Wrong))),
+            None => (self.dummy(&decoy_salt), self.current_key(), Some(Ok(PasswordCheck::Mismatch))),
         };
         // The only call, for known and unknown names and for hashes that can't be used: the same work at the same depth of
         // the stack, and no answer before it (I-17).
@@ -287,7 +295,7 @@ impl PasswordVerifier for Argon2id {
         answer.unwrap_or(Ok(verdict))
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         self.fresh_hash(password).await.map(Some)
     }
 }
@@ -297,7 +305,7 @@ impl fmt::Debug for Argon2id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Argon2id")
             .field("cost", &self.cost)
-            .field("at_once", &self.at_once)
+            .field("max_concurrent", &self.max_concurrent)
             .field("queue", &self.queue)
             .finish_non_exhaustive()
     }

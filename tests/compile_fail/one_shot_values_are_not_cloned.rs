@@ -1,8 +1,7 @@
 //! What is handed out once stays one value.
-use countersign::{
-    Authenticated, BackupCode, Challenge, Code, CodeMessage, DeviceToken, Password, PendingToken, Pepper,
-    SetupChallenge, SetupToken,
-};
+use countersign::{Authenticated, BackupCode, Challenge, Code, DeviceToken, Password, PendingToken, SetupChallenge, SetupToken};
+use countersign::Pepper;
+use countersign::sender::CodeMessage;
 
 fn twice<T: Clone>() {}
 

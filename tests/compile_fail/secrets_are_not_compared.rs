@@ -1,5 +1,7 @@
 //! I-20: no secret is compared in variable time.
-use countersign::{BackupCode, Code, DeviceToken, Password, PasswordHash, PendingToken, Pepper, SetupToken};
+use countersign::{BackupCode, Code, DeviceToken, Password, PendingToken, SetupToken};
+use countersign::Pepper;
+use countersign::user::PasswordHash;
 
 fn compare<T: PartialEq>() {}
 

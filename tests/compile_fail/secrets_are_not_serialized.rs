@@ -1,7 +1,8 @@
 //! I-22: no secret is written by serde, and neither is a whole address or number.
-use countersign::{
-    BackupCode, Code, DeviceToken, EmailAddress, Password, PasswordHash, PendingToken, Pepper, PhoneNumber, SetupToken,
-};
+use countersign::{BackupCode, Code, DeviceToken, Password, PendingToken, SetupToken};
+use countersign::contact::{EmailAddress, PhoneNumber};
+use countersign::Pepper;
+use countersign::user::PasswordHash;
 use serde::Serialize;
 
 fn write<T: Serialize>() {}

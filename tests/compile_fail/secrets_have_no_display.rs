@@ -1,5 +1,7 @@
 //! I-22: a secret is printed by asking for it in clear, and in no other way.
-use countersign::{BackupCode, Code, DeviceToken, Password, PasswordHash, PendingToken, Pepper, SetupToken};
+use countersign::{BackupCode, Code, DeviceToken, Password, PendingToken, SetupToken};
+use countersign::Pepper;
+use countersign::user::PasswordHash;
 use std::fmt::Display;
 
 fn print<T: Display>() {}

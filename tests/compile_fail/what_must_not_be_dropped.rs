@@ -2,17 +2,18 @@
 #![deny(unused_must_use)]
 
 use countersign::budget::Charged;
-use countersign::{Channel, 
-    Account, Authenticated, BackupCode, Challenge, Commit, Delivery, Denied, DeviceToken, Grant, LoginFlow, LoginStep,
-    MethodChange, PendingToken, PhoneNumber, Refused, Requirement, SavedGrant, SetupChallenge, SetupToken,
-    SweepProgress, TenantId, Verdict,
-};
+use countersign::{Channel, Account, Authenticated, BackupCode, Challenge, DeliveryStatus, Denied, DeviceToken, Grant, LoginFlow, LoginStep, MethodChange, PendingToken, OperationError, SavedGrant, SetupChallenge, SetupToken, TenantId};
+use countersign::contact::PhoneNumber;
+use countersign::operator::SweepProgress;
+use countersign::password::PasswordCheck;
+use countersign::policy::Requirement;
+use countersign::store::CommitOutcome;
 
 async fn guard(flow: &LoginFlow, tenant: &TenantId, session: &SavedGrant) {
     flow.revalidate(tenant, session, Channel::Web).await;
 }
 
-async fn account_page(account: Account<'_>, number: &PhoneNumber) -> Result<(), Refused> {
+async fn account_page(account: Account<'_>, number: &PhoneNumber) -> Result<(), OperationError> {
     account.new_backup_code().await?;
     account.use_email().await?;
     account.use_sms(number).await?;
@@ -28,7 +29,7 @@ fn main() {
     some::<Authenticated>();
     some::<Grant>();
     some::<Challenge>();
-    some::<Delivery>();
+    some::<DeliveryStatus>();
     some::<PendingToken>();
     some::<SetupChallenge>();
     some::<SetupToken>();
@@ -36,10 +37,10 @@ fn main() {
     some::<BackupCode>();
     some::<DeviceToken>();
     some::<Denied>();
-    some::<Refused>();
+    some::<OperationError>();
     some::<SweepProgress>();
     some::<Requirement>();
-    some::<Verdict>();
-    some::<Commit>();
+    some::<PasswordCheck>();
+    some::<CommitOutcome>();
     some::<Charged>();
 }

@@ -12,9 +12,12 @@ use std::time::Duration;
 
 use crate::support::steps::{other_than, refusal};
 use crate::support::*;
+use countersign::contact::{Destination, PhoneNumber};
+use countersign::sender::{NoticeKind, Purpose, SendErrorKind};
+use countersign::status::LockState;
 use countersign::{
-    Basis, Channel, Code, Delivery, Destination, LockState, LoginStep, Method, MethodChange, NoticeKind, Overview,
-    PhoneNumber, Purpose, Reason, ResendTo, Scope, SendErrorKind, SetupChallenge, SetupToken,
+    Channel, Code, DeliveryStatus, FactorStatus, LoginStep, Method, MethodChange, Reason, ResendTo, Scope,
+    SecondFactor, SetupChallenge, SetupToken,
 };
 
 const NUMBER: &str = "+819012345634";
@@ -32,15 +35,15 @@ async fn proving(world: &World, text: &str) -> (countersign::Grant, SetupChallen
     (grant, setup)
 }
 
-async fn overview(world: &World, grant: &countersign::Grant) -> Overview {
-    world.flow.account(&world.acme, grant).overview().await.unwrap()
+async fn status(world: &World, grant: &countersign::Grant) -> FactorStatus {
+    world.flow.account(&world.acme, grant).status().await.unwrap()
 }
 
 #[tokio::test]
 async fn the_overview_shows_what_is_saved_masked() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     let fresh = world.sign_in("alice").await.grant;
-    let empty = overview(&world, &fresh).await;
+    let empty = status(&world, &fresh).await;
     assert_eq!((empty.method, empty.phone.clone()), (Method::Email, None));
     assert_eq!(empty.email.unwrap().as_str(), "a***@example.com");
     assert!(empty.devices.is_empty() && empty.backup_code_made_at.is_none());
@@ -52,8 +55,8 @@ async fn the_overview_shows_what_is_saved_masked() {
     let device = world.sign_in_and_trust("alice", "laptop").await;
     world.wait_for_the_spacing();
     let _ = world.lock_codes("alice").await;
-    let now = countersign::Clock::now(&world.clock).unwrap();
-    let full = overview(&world, &device.grant).await;
+    let now = countersign::clock::Clock::now(&world.clock).unwrap();
+    let full = status(&world, &device.grant).await;
     assert_eq!((full.method, full.phone.unwrap().as_str()), (Method::Sms, "+81 *** **34"));
     assert_eq!(full.devices.len(), 1);
     assert!(full.backup_code_made_at.is_some());
@@ -61,7 +64,7 @@ async fn the_overview_shows_what_is_saved_masked() {
     // Looking needs no recent login, and writes nothing.
     world.clock.advance(DAY);
     world.calls.clear();
-    overview(&world, &device.grant).await;
+    status(&world, &device.grant).await;
     assert_eq!(world.calls.take_sorted(), ["find_by_id", "load"]);
 }
 
@@ -74,9 +77,9 @@ async fn codes_go_by_sms_after_the_number_is_proved() {
     assert_eq!((sent.to, sent.purpose), (Destination::Sms(number(NUMBER)), Purpose::MethodSetup));
     assert_eq!(setup.delivery.sent().unwrap().destination.as_str(), "+81 *** **34");
     assert_eq!(setup.delivery.sent().unwrap().reference.as_str(), sent.reference);
-    assert!(matches!(setup.delivery, Delivery::Sent(_)));
+    assert!(matches!(setup.delivery, DeliveryStatus::Sent(_)));
     assert_eq!(setup.digits, 6);
-    assert_eq!(overview(&world, &grant).await.method, Method::Email, "not before it is proved");
+    assert_eq!(status(&world, &grant).await.method, Method::Email, "not before it is proved");
     let code = Code::new(&*sent.code);
     assert_eq!(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap(), Method::Sms);
     let [(Destination::Email(_), NoticeKind::MethodChanged { to: Method::Sms })] = &world.outbox.notices()[..] else {
@@ -93,7 +96,7 @@ async fn codes_go_by_sms_after_the_number_is_proved() {
     assert_eq!(world.outbox.last().to, Destination::Sms(number(NUMBER)));
     assert_eq!(challenge.alternatives.email.as_ref().unwrap().as_str(), "a***@example.com");
     let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
-    assert_eq!(done.grant.basis(), &Basis::Code { method: Method::Sms });
+    assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Sms });
     assert_eq!(done.grant.amr(), ["pwd", "otp", "sms", "mfa"]);
 }
 
@@ -129,7 +132,8 @@ async fn wrong_setup_codes_are_counted_apart_from_login_codes() {
     let wrong: Code = other_than(&right).into();
     let account = world.flow.account(&world.acme, &grant);
     for left in [4, 3, 2, 1, 0] {
-        let Err(countersign::Refused::Denied(denied)) = account.confirm_method(&setup.token, &wrong).await else {
+        let Err(countersign::OperationError::Denied(denied)) = account.confirm_method(&setup.token, &wrong).await
+        else {
             panic!()
         };
         assert_eq!((denied.reason(), denied.attempts_left()), (Reason::WrongCode, Some(left)));
@@ -197,7 +201,7 @@ async fn changes_need_a_recent_login_with_a_fresh_second_factor() {
     let sends = world.outbox.attempts();
     for grant in [&trusted.grant, &by_device.grant] {
         let account = world.flow.account(&world.acme, grant);
-        let device = overview(&world, grant).await.devices[0].id;
+        let device = status(&world, grant).await.devices[0].id;
         assert_eq!(refusal(account.use_sms(&number(NUMBER)).await), Reason::ReauthenticationRequired);
         assert_eq!(refusal(account.use_email().await), Reason::ReauthenticationRequired);
         assert_eq!(refusal(account.new_backup_code().await), Reason::ReauthenticationRequired);
@@ -221,8 +225,8 @@ async fn back_to_email_at_once_after_a_code_by_email() {
     world.wait_for_the_spacing();
     let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap();
     let grant = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
-    assert_eq!(grant.basis(), &Basis::Code { method: Method::Email });
-    assert_eq!(overview(&world, &grant).await.method, Method::Sms, "for this login, not as the saved method");
+    assert_eq!(grant.second_factor(), &SecondFactor::Code { method: Method::Email });
+    assert_eq!(status(&world, &grant).await.method, Method::Sms, "for this login, not as the saved method");
     world.outbox.clear();
     let MethodChange::Done(Method::Email) = world.flow.account(&world.acme, &grant).use_email().await.unwrap() else {
         panic!()
@@ -232,7 +236,7 @@ async fn back_to_email_at_once_after_a_code_by_email() {
     let told: Vec<Destination> = world.outbox.notices().into_iter().map(|(to, _)| to).collect();
     assert!(matches!(told[..], [Destination::Email(_), Destination::Sms(_)]));
     assert!(world.record(&world.alice)["sms"].is_null());
-    let now = overview(&world, &grant).await;
+    let now = status(&world, &grant).await;
     assert_eq!((now.method, now.phone), (Method::Email, None));
 }
 
@@ -265,7 +269,7 @@ async fn back_to_email_with_a_code_after_any_other_login() {
         let MethodChange::Prove(setup) = world.flow.account(&world.acme, grant).use_email().await.unwrap() else {
             panic!()
         };
-        assert_eq!(overview(&world, grant).await.method, Method::Sms);
+        assert_eq!(status(&world, grant).await.method, Method::Sms);
         let sent = world.outbox.last();
         assert!(matches!((sent.to, sent.purpose), (Destination::Email(_), Purpose::MethodSetup)));
         if grant == &by_sms {
@@ -276,7 +280,7 @@ async fn back_to_email_with_a_code_after_any_other_login() {
             );
         }
     }
-    assert_eq!(overview(&world, &by_sms).await.method, Method::Email);
+    assert_eq!(status(&world, &by_sms).await.method, Method::Email);
     world.change(&world.alice, |user| user.email = None);
     world.wait_for_the_spacing();
     assert_eq!(refusal(world.flow.account(&world.acme, &by_backup).use_email().await), Reason::NoDestination);
@@ -294,13 +298,13 @@ async fn an_address_that_changes_meanwhile_is_not_proved() {
     };
     let code: Code = world.outbox.last_code().into();
     world.change(&world.alice, |user| {
-        user.email = Some(countersign::EmailAddress::new("new@example.com").unwrap());
+        user.email = Some(countersign::contact::EmailAddress::new("new@example.com").unwrap());
     });
     assert_eq!(
         refusal(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await),
         Reason::WrongCode
     );
-    assert_eq!(overview(&world, &grant).await.method, Method::Sms);
+    assert_eq!(status(&world, &grant).await.method, Method::Sms);
 }
 
 /// I-32: while a new number is being proved, codes go to the one in use, and both places hear of the change.
@@ -389,7 +393,7 @@ async fn nothing_is_set_up_where_it_is_not_in_use() {
     world.set_scope(Scope::SystemAdministratorsOnly).await;
     let exempt = world.sign_in("alice").await.grant;
     for grant in [&exempt, &before] {
-        assert_eq!(refusal(world.flow.account(&world.acme, grant).overview().await), Reason::NotInUse);
+        assert_eq!(refusal(world.flow.account(&world.acme, grant).status().await), Reason::NotInUse);
         assert_eq!(refusal(world.flow.account(&world.acme, grant).use_sms(&number(NUMBER)).await), Reason::NotInUse);
         assert_eq!(refusal(world.flow.account(&world.acme, grant).new_backup_code().await), Reason::NotInUse);
     }
@@ -408,7 +412,7 @@ async fn a_session_that_no_longer_holds_changes_nothing() {
     world.wait_for_the_spacing();
     world.set_scope(Scope::EntireTenant).await;
     let stale = |result| assert_eq!(refusal(result), Reason::SessionStale);
-    stale(world.flow.account(&world.acme, &exempt).overview().await.map(|_| ()));
+    stale(world.flow.account(&world.acme, &exempt).status().await.map(|_| ()));
     let api = world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap();
     stale(world.flow.account(&world.acme, &authenticated(api).grant).new_backup_code().await.map(|_| ()));
 
@@ -418,15 +422,15 @@ async fn a_session_that_no_longer_holds_changes_nothing() {
     stale(world.flow.account(&world.acme, &grant).new_backup_code().await.map(|_| ()));
     world.wait_for_the_spacing();
     let grant = world.sign_in("alice").await.grant;
-    world.change(&world.alice, |user| user.status = countersign::UserStatus::Disabled);
+    world.change(&world.alice, |user| user.status = countersign::user::UserStatus::Disabled);
     stale(world.flow.account(&world.acme, &grant).new_backup_code().await.map(|_| ()));
     world.change(&world.alice, |user| {
-        user.status = countersign::UserStatus::Active;
+        user.status = countersign::user::UserStatus::Active;
         user.security_stamp = Some("2".into());
     });
     stale(world.flow.account(&world.acme, &grant).use_sms(&number(NUMBER)).await.map(|_| ()));
     assert!(world.users.remove(&world.acme, &world.alice));
-    stale(world.flow.account(&world.acme, &grant).overview().await.map(|_| ()));
+    stale(world.flow.account(&world.acme, &grant).status().await.map(|_| ()));
 }
 
 /// I-11: a suspended user proves no method.
@@ -457,9 +461,9 @@ fn setup_token() -> SetupToken {
     SetupToken::new(format!("css1.{}", "A".repeat(43)))
 }
 
-fn reason_of(delivery: &Delivery) -> Reason {
+fn reason_of(delivery: &DeliveryStatus) -> Reason {
     match delivery {
-        Delivery::NotMade { denied } => denied.reason(),
+        DeliveryStatus::NotMade { denied } => denied.reason(),
         other => panic!("no code was made, not {other:?}"),
     }
 }

@@ -13,10 +13,13 @@ use std::time::Duration;
 use crate::support::interject::Interject;
 use crate::support::steps::{flow_over, refusal};
 use crate::support::*;
-use countersign::{
-    Actor, Channel, Destination, EventKind, LockState, LoginFlow, NoticeKind, Reason, ResetOutcome, SavedGrant, Scope,
-    Staleness, TenantId, UserStatus,
-};
+use countersign::contact::Destination;
+use countersign::event::{Actor, EventKind, ResetOutcome};
+use countersign::grant::Staleness;
+use countersign::sender::NoticeKind;
+use countersign::status::LockState;
+use countersign::user::UserStatus;
+use countersign::{Channel, LoginFlow, Reason, SavedGrant, Scope, TenantId};
 
 const WRONG: &str = "0000-0000-0000-0000-0000-0000";
 
@@ -312,7 +315,7 @@ async fn unlocking_lifts_locks_and_leaves_the_counters() {
     // The next lock is the second one, and lasts twice as long.
     world.wait_for_the_spacing();
     let challenge = world.lock_codes("alice").await;
-    let now = countersign::Clock::now(&world.clock).unwrap();
+    let now = countersign::clock::Clock::now(&world.clock).unwrap();
     let refused = denied(&world.submit(&challenge.token, "123456").await);
     assert_eq!((refused.reason(), refused.retry_at()), (Reason::CodesLocked, Some(now + 30 * MINUTE)));
     let _done = authenticated(world.submit_backup(&challenge.token, &backup).await);
@@ -334,7 +337,7 @@ async fn a_suspended_user_needs_a_reset() {
     administration.reset(&world.alice).await.unwrap();
     let _ = world.begin("alice").await;
 
-    let world = World::with(|b| b.wrong_codes_per_month(5)).await;
+    let world = World::with(|b| b.rolling_wrong_code_limit(5)).await;
     let _ = world.lock_codes("alice").await;
     let grant = world.root_grant().await;
     let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
@@ -362,7 +365,7 @@ trait SettingsOf {
 
 impl SettingsOf for countersign::memory::MemoryFactors {
     async fn settings_scope(&self, tenant: &TenantId) -> String {
-        let saved = countersign::FactorStore::settings(self, tenant).await.unwrap().unwrap();
+        let saved = countersign::store::FactorStore::settings(self, tenant).await.unwrap().unwrap();
         let json: serde_json::Value = serde_json::from_str(&saved.document).unwrap();
         json["scope"].as_str().unwrap().to_owned()
     }

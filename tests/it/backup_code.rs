@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use crate::support::steps::{other_than, refusal};
 use crate::support::*;
-use countersign::{
-    Basis, Channel, Delivery, Destination, Error, EventKind, LoginStep, NoticeKind, NoticeTopic, Pepper, Reason,
-    TrustDevice,
-};
+use countersign::Pepper;
+use countersign::contact::Destination;
+use countersign::event::EventKind;
+use countersign::sender::{NoticeKind, NoticeTopic};
+use countersign::{Channel, DeliveryStatus, Error, LoginStep, Reason, SecondFactor, TrustDevice};
 
 const WRONG: &str = "0000-0000-0000-0000-0000-0000";
 
@@ -32,7 +33,7 @@ async fn a_backup_code_completes_a_login_and_is_replaced_by_its_successor() {
     let challenge = world.begin("alice").await;
     assert!(challenge.alternatives.backup_code);
     let done = authenticated(world.submit_backup(&challenge.token, &first).await);
-    assert_eq!(done.grant.basis(), &Basis::BackupCode);
+    assert_eq!(done.grant.second_factor(), &SecondFactor::BackupCode);
     assert_eq!(done.grant.amr(), ["pwd", "otp", "mfa"]);
     assert!(done.device_token.is_none());
     assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
@@ -121,7 +122,7 @@ async fn it_works_while_codes_are_locked() {
 
     let challenge = world.begin("alice").await;
     assert!(challenge.delivery.sent().is_none());
-    let Delivery::NotMade { denied } = challenge.delivery else { panic!() };
+    let DeliveryStatus::NotMade { denied } = challenge.delivery else { panic!() };
     assert_eq!(denied.reason(), Reason::CodesLocked);
     assert_eq!(challenge.attempts_left, 0);
     assert_eq!(world.outbox.attempts(), sends, "nothing is sent to a locked user");
@@ -205,7 +206,7 @@ async fn a_suspended_second_factor_takes_the_backup_code() {
     world.clock.advance(365 * DAY);
     let sends = world.outbox.attempts();
     let challenge = world.begin("alice").await;
-    let Delivery::NotMade { denied } = challenge.delivery else { panic!() };
+    let DeliveryStatus::NotMade { denied } = challenge.delivery else { panic!() };
     assert_eq!(denied.reason(), Reason::Suspended);
     assert!(challenge.alternatives.backup_code);
     assert_eq!(world.outbox.attempts(), sends, "nothing is sent to a suspended user");
@@ -368,14 +369,14 @@ async fn it_needs_a_login_whose_password_was_right_and_still_is() {
     let code = world.make_backup_code("alice").await;
     assert_eq!(reason(&world.submit_backup(&"csp1.AAAA".into(), &code).await), Reason::LoginOver);
     let challenge = world.begin("alice").await;
-    world.change(&world.alice, |user| user.password_hash = Some(countersign::PasswordHash::new("another")));
+    world.change(&world.alice, |user| user.password_hash = Some(countersign::user::PasswordHash::new("another")));
     assert_eq!(reason(&world.submit_backup(&challenge.token, &code).await), Reason::LoginOver);
     assert!(!world.record(&world.alice)["backup"].is_null(), "it outlives the password change, unused");
     let challenge = crate::support::challenge(world.try_begin("alice", "another").await);
     let _done = authenticated(world.submit_backup(&challenge.token, &code).await);
 
     let challenge = crate::support::challenge(world.try_begin("alice", "another").await);
-    world.change(&world.alice, |user| user.status = countersign::UserStatus::Disabled);
+    world.change(&world.alice, |user| user.status = countersign::user::UserStatus::Disabled);
     assert_eq!(reason(&world.submit_backup(&challenge.token, &code).await), Reason::LoginOver);
 }
 
@@ -401,7 +402,7 @@ async fn it_helps_a_user_who_has_no_address_any_more() {
     let code = world.make_backup_code("alice").await;
     world.change(&world.alice, |user| user.email = None);
     let challenge = world.begin("alice").await;
-    let Delivery::NotMade { denied } = challenge.delivery else { panic!() };
+    let DeliveryStatus::NotMade { denied } = challenge.delivery else { panic!() };
     assert_eq!(denied.reason(), Reason::NoDestination);
     let _done = authenticated(world.submit_backup(&challenge.token, &code).await);
     world.change(&world.bob, |user| user.email = None);

@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use countersign::budget::{
     Account, BadPrefix, Budgeted, Charged, Limit, LimitKind, MemoryBudget, SendBudget, SendLimits, SendRefusal,
 };
+use countersign::clock::{Clock, ManualClock};
+use countersign::contact::{Destination, EmailAddress, PhoneNumber};
+use countersign::error::PluginError;
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::{
-    Accepted, Clock, Code, CodeMessage, CodeSender, Delivery, Destination, EmailAddress, Fault, LoginFlow, LoginName,
-    LoginStep, ManualClock, Method, Notice, NoticeKind, PhoneNumber, Purpose, ResendTo, Scope, SendError,
-    SendErrorKind, TenantId, UserId,
-};
+use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus};
+use countersign::{Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, Method, ResendTo, Scope, TenantId, UserId};
 use proptest::prelude::*;
 use time::OffsetDateTime;
 
@@ -73,7 +73,7 @@ fn rig(limits: SendLimits) -> Rig {
 }
 
 impl Rig {
-    async fn send(&self, tenant: &str, to: &Destination) -> Result<Accepted, SendErrorKind> {
+    async fn send(&self, tenant: &str, to: &Destination) -> Result<SendStatus, SendErrorKind> {
         self.sender.send_code(&code(tenant, to.clone())).await.map_err(|error| error.kind())
     }
 
@@ -84,7 +84,7 @@ impl Rig {
 }
 
 #[track_caller]
-fn retry_after(result: Result<Accepted, SendErrorKind>) -> Duration {
+fn retry_after(result: Result<SendStatus, SendErrorKind>) -> Duration {
     match result {
         Err(SendErrorKind::Throttled { retry_after: Some(after) }) => after,
         other => panic!("throttled, not {other:?}"),
@@ -96,14 +96,14 @@ async fn a_destination_gets_so_many_messages_whoever_asks() {
     let rig = rig(SendLimits::new().per_destination([Limit::new(3, HOUR)]));
     let (victim, other) = (sms("+819012345634"), sms("+819012345635"));
     for tenant in ["acme", "other", "acme"] {
-        assert_eq!(rig.send(tenant, &victim).await, Ok(Accepted::Sent));
+        assert_eq!(rig.send(tenant, &victim).await, Ok(SendStatus::Sent));
     }
     let wait = retry_after(rig.send("third", &victim).await);
     assert!(wait > Duration::ZERO && wait <= HOUR + Duration::from_secs(60), "{wait:?}");
-    assert_eq!(rig.send("third", &other).await, Ok(Accepted::Sent));
+    assert_eq!(rig.send("third", &other).await, Ok(SendStatus::Sent));
     assert_eq!(rig.outbox.attempts(), 4, "the sender was not asked for the refused one");
     rig.clock.advance(wait);
-    assert_eq!(rig.send("acme", &victim).await, Ok(Accepted::Sent));
+    assert_eq!(rig.send("acme", &victim).await, Ok(SendStatus::Sent));
     assert_eq!(rig.refused_by(), [LimitKind::Destination]);
 }
 
@@ -131,18 +131,18 @@ async fn a_tenant_and_a_country_have_limits_of_their_own() {
 #[tokio::test]
 async fn numbers_of_other_countries_are_never_sent_to() {
     let rig =
-        rig(SendLimits::new().only_calling_codes(&["81", "1"]).unwrap().never_prefixes(&["1876", "8190999"]).unwrap());
+        rig(SendLimits::new().allow_calling_codes(&["81", "1"]).unwrap().deny_prefixes(&["1876", "8190999"]).unwrap());
     for number in ["+819012345634", "+15551234567"] {
-        assert_eq!(rig.send("acme", &sms(number)).await, Ok(Accepted::Sent), "{number}");
+        assert_eq!(rig.send("acme", &sms(number)).await, Ok(SendStatus::Sent), "{number}");
     }
     for number in ["+447700900000", "+18765551234", "+819099912345", "+821012345678"] {
         assert_eq!(rig.send("acme", &sms(number)).await, Err(SendErrorKind::Permanent), "{number}");
     }
-    assert_eq!(rig.send("acme", &email("a@example.com")).await, Ok(Accepted::Sent));
+    assert_eq!(rig.send("acme", &email("a@example.com")).await, Ok(SendStatus::Sent));
     assert_eq!(rig.outbox.attempts(), 3);
     assert_eq!(rig.refused_by(), [LimitKind::Prefix; 4]);
     for bad in ["", "+81", "081", "12345678", "8l", "８１"] {
-        assert_eq!(SendLimits::new().only_calling_codes(&[bad]).unwrap_err(), BadPrefix, "{bad}");
+        assert_eq!(SendLimits::new().allow_calling_codes(&[bad]).unwrap_err(), BadPrefix, "{bad}");
     }
 }
 
@@ -186,16 +186,16 @@ async fn all_spellings_of_a_destination_share_its_limits() {
         ),
     ] {
         let (first, rest) = spellings.split_first().unwrap();
-        assert_eq!(rig.send("acme", first).await, Ok(Accepted::Sent));
+        assert_eq!(rig.send("acme", first).await, Ok(SendStatus::Sent));
         for spelling in rest {
             retry_after(rig.send("acme", spelling).await);
         }
         for other in &others {
-            assert_eq!(rig.send("acme", other).await, Ok(Accepted::Sent), "{other:?}");
+            assert_eq!(rig.send("acme", other).await, Ok(SendStatus::Sent), "{other:?}");
         }
     }
     // What is sent goes where it is addressed to.
-    assert_eq!(rig.send("acme", &email("Bob+home@example.com")).await, Ok(Accepted::Sent));
+    assert_eq!(rig.send("acme", &email("Bob+home@example.com")).await, Ok(SendStatus::Sent));
     assert_eq!(rig.outbox.last().to, email("Bob+home@example.com"));
 }
 
@@ -212,7 +212,7 @@ async fn all_spellings_of_a_domain_share_its_limits() {
     for first in spellings {
         for second in spellings {
             let rig = rig(SendLimits::new().per_destination([Limit::new(1, HOUR)]));
-            assert_eq!(rig.send("acme", &email(first)).await, Ok(Accepted::Sent));
+            assert_eq!(rig.send("acme", &email(first)).await, Ok(SendStatus::Sent));
             retry_after(rig.send("acme", &email(second)).await);
             assert_eq!(
                 (rig.outbox.attempts(), rig.refused_by()),
@@ -222,7 +222,7 @@ async fn all_spellings_of_a_domain_share_its_limits() {
             assert_eq!(rig.outbox.last().to, email(first), "it goes to the spelling that it is addressed to");
             // Other mailboxes: another name, another domain, and one that only looks alike.
             for other in ["other@bücher.example", "user@bucher.example", "user@xn--bcher-kva.test"] {
-                assert_eq!(rig.send("acme", &email(other)).await, Ok(Accepted::Sent), "{other}");
+                assert_eq!(rig.send("acme", &email(other)).await, Ok(SendStatus::Sent), "{other}");
             }
         }
     }
@@ -237,13 +237,13 @@ async fn all_spellings_of_a_domain_share_its_limits() {
 /// I-15: a zero in a number does not get around the prefixes.
 #[tokio::test]
 async fn a_number_in_another_spelling_begins_as_it_does_in_its_own() {
-    let limits = SendLimits::new().only_calling_codes(&["1", "447"]).unwrap().never_prefixes(&["1876"]).unwrap();
+    let limits = SendLimits::new().allow_calling_codes(&["1", "447"]).unwrap().deny_prefixes(&["1876"]).unwrap();
     let rig = rig(limits);
     for number in ["+18765550123", "+108765550123", "+118765550123", "+442079460000", "+4402079460000"] {
         assert_eq!(rig.send("acme", &sms(number)).await, Err(SendErrorKind::Permanent), "{number}");
     }
     for number in ["+12025550123", "+447911123456", "+4407911123456"] {
-        assert_eq!(rig.send("acme", &sms(number)).await, Ok(Accepted::Sent), "{number}");
+        assert_eq!(rig.send("acme", &sms(number)).await, Ok(SendStatus::Sent), "{number}");
     }
 }
 
@@ -251,16 +251,16 @@ struct Broken;
 
 #[async_trait]
 impl SendBudget for Broken {
-    async fn charge(&self, _: &[Account], _: OffsetDateTime) -> Result<Charged, Fault> {
-        Err(Fault::new("no connection"))
+    async fn charge(&self, _: &[Account], _: OffsetDateTime) -> Result<Charged, PluginError> {
+        Err(PluginError::new("no connection"))
     }
 }
 
 struct NoClock;
 
 impl Clock for NoClock {
-    fn now(&self) -> Result<OffsetDateTime, Fault> {
-        Err(Fault::new("no time"))
+    fn now(&self) -> Result<OffsetDateTime, PluginError> {
+        Err(PluginError::new("no time"))
     }
 }
 
@@ -396,17 +396,17 @@ async fn a_login_goes_on_by_email_where_the_number_is_not_sent_to() {
     open.account(grant.tenant(), &grant).confirm_method(&setup.token, &Code::new(outbox.last_code())).await.unwrap();
     clock.advance(Duration::from_secs(60));
 
-    let strict = flow(SendLimits::new().only_calling_codes(&["81"]).unwrap());
+    let strict = flow(SendLimits::new().allow_calling_codes(&["81"]).unwrap());
     outbox.clear();
     events.clear();
     let stuck = challenge(begin(&strict, "alice").await);
     let told = events.all().iter().map(ToString::to_string).collect::<String>();
     assert!(told.contains("numbers with this prefix are not sent to"), "{told}");
-    assert!(matches!(stuck.delivery, Delivery::Failed { error: SendErrorKind::Permanent, .. }));
+    assert!(matches!(stuck.delivery, DeliveryStatus::Failed { error: SendErrorKind::Permanent, .. }));
     assert_eq!(outbox.attempts(), 0);
     clock.advance(Duration::from_secs(60));
     let by_email = challenge(strict.resend(&acme, &stuck.token, ResendTo::Email).await.unwrap());
-    assert!(matches!(by_email.delivery, Delivery::Sent(_)));
+    assert!(matches!(by_email.delivery, DeliveryStatus::Sent(_)));
     let _ = submit(&strict, &by_email.token).await;
     assert_eq!(user_id("alice"), outbox.last().user);
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use crate::support::faults::{FaultPoint, Faulty, When, poll_then_drop};
 use crate::support::*;
 use async_trait::async_trait;
-use countersign::{
-    Admission, Argon2id, Busy, Channel, EventKind, Fault, LoginName, LoginStep, Password, PasswordAttempt,
-    PasswordHash, PasswordVerifier, Reason, UserStatus, Verdict, VouchedLogin,
-};
+use countersign::error::PluginError;
+use countersign::event::EventKind;
+use countersign::password::{Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::user::{PasswordHash, UserStatus};
+use countersign::{Channel, LoginName, LoginStep, Password, PreverifiedLogin, Reason};
 
 const WAIT: Duration = Duration::from_millis(700);
 
@@ -48,11 +49,11 @@ impl PasswordVerifier for Places {
         }
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         PlainPasswords.verify(attempt).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         PlainPasswords.hash_password(password).await
     }
 }
@@ -125,8 +126,8 @@ async fn who_needs_no_hash_needs_no_place() {
     for (name, password) in [("", PASSWORD), ("alice", "")] {
         assert!(matches!(reason(&world.try_begin(name, password).await), Reason::InvalidInput(_)), "{name:?}");
     }
-    let vouched = VouchedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
-    let step = world.flow.begin_with_vouched_password(&vouched).await.unwrap();
+    let vouched = PreverifiedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
+    let step = world.flow.begin_with_preverified_password(&vouched).await.unwrap();
     let _ = authenticated(world.submit(&challenge(step).token, &world.outbox.last_code()).await);
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::Busy, "control");
 }
@@ -188,7 +189,7 @@ async fn a_place_is_held_until_the_last_hash_and_no_longer() {
 /// The default verifier's own queue: a place is one of those that wait or hash.
 #[tokio::test]
 async fn the_default_verifier_refuses_whoever_its_queue_has_no_place_for() {
-    let verifier = Arc::new(Argon2id::builder().at_once(1).queue(1).build().unwrap());
+    let verifier = Arc::new(Argon2id::builder().max_concurrent(1).queue(1).build().unwrap());
     let world = World::with(|builder| builder.password_verifier(PlainPasswords)).await;
     let flow = countersign::LoginFlow::builder(world.users.clone(), world.factors.clone(), world.outbox.clone())
         .clock(world.clock.clone())

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::support::leaks::Leaks;
 use crate::support::*;
 use async_trait::async_trait;
-use countersign::{
-    Accepted, Causes, CodeMessage, CodeSender, Destination, EmailAddress, Event, EventKind, Method, Notice,
-    PhoneNumber, SendError, SendErrorKind,
-};
+use countersign::Method;
+use countersign::contact::{Destination, EmailAddress, PhoneNumber};
+use countersign::event::{Causes, Event, EventKind};
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, SendStatus};
 use proptest::prelude::*;
 
 const NUMBER: &str = "+819012345634";
@@ -75,11 +75,11 @@ impl Blaming {
 
 #[async_trait]
 impl CodeSender for Blaming {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         Err((self.0)(&message.destination, message.code.expose()))
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         Err((self.0)(&notice.destination, "000000"))
     }
 }

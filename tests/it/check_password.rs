@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign::{
-    Admission, Argon2id, Busy, Channel, Denied, EventKind, Fault, Grant, LoginStep, Password, PasswordAttempt,
-    PasswordHash, PasswordVerifier, Reason, Refused, RevalidateError, SecretKind, Staleness, UserStatus, Verdict,
-};
+use countersign::error::PluginError;
+use countersign::event::{EventKind, SecretKind};
+use countersign::grant::Staleness;
+use countersign::password::{Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::user::{PasswordHash, UserStatus};
+use countersign::{Channel, Denied, Grant, LoginStep, OperationError, Password, Reason, RevalidateError};
 
 use crate::support::*;
 
@@ -16,8 +18,8 @@ const WRONG: &str = "wrong horse";
 async fn check(world: &World, grant: &Grant, password: &str) -> Result<(), Denied> {
     match world.flow.check_password(&world.acme, grant, &password.into()).await {
         Ok(()) => Ok(()),
-        Err(Refused::Denied(denied)) => Err(denied),
-        Err(Refused::Fault(error)) => panic!("{error}"),
+        Err(OperationError::Denied(denied)) => Err(denied),
+        Err(OperationError::Failed(error)) => panic!("{error}"),
     }
 }
 
@@ -78,14 +80,14 @@ impl PasswordVerifier for Gathering {
         Ok(Admission::unbounded())
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         if attempt.name.is_none() {
             self.0.wait().await;
         }
         PlainPasswords.verify(attempt).await
     }
 
-    async fn hash_password(&self, _: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, _: &Password) -> Result<Option<PasswordHash>, PluginError> {
         Ok(None)
     }
 }
@@ -105,8 +107,8 @@ async fn no_more_wrong_passwords_are_learned_than_are_charged() {
     let mut learned = 0;
     for guess in guesses {
         match guess.await.unwrap() {
-            Err(Refused::Denied(denied)) if denied.reason() == Reason::WrongPassword => learned += 1,
-            Err(Refused::Denied(denied)) => assert_eq!(denied.reason(), Reason::PasswordsLocked),
+            Err(OperationError::Denied(denied)) if denied.reason() == Reason::WrongPassword => learned += 1,
+            Err(OperationError::Denied(denied)) => assert_eq!(denied.reason(), Reason::PasswordsLocked),
             other => panic!("{other:?}"),
         }
     }
@@ -121,7 +123,7 @@ async fn a_session_that_does_not_hold_checks_nothing() {
     world.calls.clear();
     let password = PASSWORD.into();
     let elsewhere = world.flow.check_password(&world.other, &grant, &password).await;
-    assert!(matches!(elsewhere, Err(Refused::Denied(denied)) if denied.reason() == Reason::SessionStale));
+    assert!(matches!(elsewhere, Err(OperationError::Denied(denied)) if denied.reason() == Reason::SessionStale));
     assert!(world.calls.all().is_empty());
     assert_eq!(world.events.all().last().unwrap().user, None);
 
@@ -157,7 +159,7 @@ async fn a_new_password_that_nothing_was_saved_of_is_locked_too() {
 /// the earlier one are over, and the new one logs in.
 #[tokio::test]
 async fn a_password_is_changed_with_the_flows_own_verifier() {
-    let verifier = Arc::new(Argon2id::builder().at_once(1).queue(0).build().unwrap());
+    let verifier = Arc::new(Argon2id::builder().max_concurrent(1).queue(0).build().unwrap());
     let first = verifier.hash(&PASSWORD.into()).await.unwrap();
     let world = World::off_with(|builder| builder.password_verifier(Arc::clone(&verifier)));
     world.change(&world.alice, |user| user.password_hash = Some(first.clone()));
@@ -177,7 +179,7 @@ async fn a_password_is_changed_with_the_flows_own_verifier() {
 /// I-40: both have their place in the queue, and are refused unread without one, or with what can't be a password.
 #[tokio::test]
 async fn a_full_queue_refuses_both_unread() {
-    let verifier = Arc::new(Argon2id::builder().at_once(1).queue(0).build().unwrap());
+    let verifier = Arc::new(Argon2id::builder().max_concurrent(1).queue(0).build().unwrap());
     let world = World::off_with(|builder| builder.password_verifier(PlainPasswords));
     let grant = world.sign_in("alice").await.grant;
     let flow = countersign::LoginFlow::builder(world.users.clone(), world.factors.clone(), world.outbox.clone())
@@ -207,5 +209,5 @@ async fn a_full_queue_refuses_both_unread() {
     let elsewhere = Gathering(Arc::new(tokio::sync::Barrier::new(1)));
     let elsewhere = World::off_with(|builder| builder.password_verifier(elsewhere));
     let fault = elsewhere.flow.hash_password(&elsewhere.acme, &PASSWORD.into()).await.unwrap_err();
-    assert!(matches!(fault, Refused::Fault(countersign::Error::PasswordVerifier { .. })), "{fault:?}");
+    assert!(matches!(fault, OperationError::Failed(countersign::Error::PasswordVerifier { .. })), "{fault:?}");
 }

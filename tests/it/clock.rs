@@ -13,9 +13,13 @@ use std::time::Duration;
 
 use crate::support::steps::{other_than, refusal};
 use crate::support::*;
+use countersign::clock::Clock;
+use countersign::contact::PhoneNumber;
+use countersign::error::PluginError;
+use countersign::grant::Staleness;
+use countersign::status::LockState;
 use countersign::{
-    Channel, Clock, Delivery, Error, Fault, LockState, LoginStep, PhoneNumber, Reason, Refused, ResendTo,
-    RevalidateError, Scope, Staleness, TrustDevice,
+    Channel, DeliveryStatus, Error, LoginStep, OperationError, Reason, ResendTo, RevalidateError, Scope, TrustDevice,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -51,8 +55,8 @@ impl AnyClock {
 }
 
 impl Clock for AnyClock {
-    fn now(&self) -> Result<OffsetDateTime, Fault> {
-        self.0.lock().unwrap().ok_or_else(|| Fault::new("no time"))
+    fn now(&self) -> Result<OffsetDateTime, PluginError> {
+        self.0.lock().unwrap().ok_or_else(|| PluginError::new("no time"))
     }
 }
 
@@ -106,13 +110,19 @@ async fn a_clock_that_cannot_be_used_decides_nothing() {
         is_fault(flow.resend(&world.acme, &token, ResendTo::Same).await);
         assert!(matches!(flow.cancel(&world.acme, &token).await, Err(Error::Clock { .. })));
         let revalidated = flow.revalidate(&world.acme, &grant, Channel::Web).await;
-        assert!(matches!(revalidated, Err(RevalidateError::Fault(Error::Clock { .. }))));
-        assert!(matches!(flow.account(&world.acme, &grant).overview().await, Err(Refused::Fault(Error::Clock { .. }))));
-        assert!(matches!(flow.administration(&world.acme, &grant).await, Err(Refused::Fault(Error::Clock { .. }))));
+        assert!(matches!(revalidated, Err(RevalidateError::Failed(Error::Clock { .. }))));
+        assert!(matches!(
+            flow.account(&world.acme, &grant).status().await,
+            Err(OperationError::Failed(Error::Clock { .. }))
+        ));
+        assert!(matches!(
+            flow.administration(&world.acme, &grant).await,
+            Err(OperationError::Failed(Error::Clock { .. }))
+        ));
         let operator = flow.operator("T-1").unwrap();
         let alice = &world.alice;
-        assert!(matches!(operator.reset(&world.acme, alice).await, Err(Refused::Fault(Error::Clock { .. }))));
-        assert!(matches!(operator.unlock(&world.acme, alice).await, Err(Refused::Fault(Error::Clock { .. }))));
+        assert!(matches!(operator.reset(&world.acme, alice).await, Err(OperationError::Failed(Error::Clock { .. }))));
+        assert!(matches!(operator.unlock(&world.acme, alice).await, Err(OperationError::Failed(Error::Clock { .. }))));
         assert!(matches!(operator.forget(&world.acme, alice).await, Err(Error::Clock { .. })));
     }
     assert_eq!((world.factors.record(&world.acme, &world.alice), world.outbox.attempts()), before);
@@ -206,7 +216,7 @@ async fn a_large_step_back_ends_logins_and_lets_new_ones_begin() {
         let challenge = world.begin("alice").await;
         assert!(challenge.delivery.sent().is_some());
         let third = world.begin("alice").await;
-        let Delivery::NotMade { denied } = third.delivery else { panic!("the sends before count as of now") };
+        let DeliveryStatus::NotMade { denied } = third.delivery else { panic!("the sends before count as of now") };
         assert!(denied.retry_at().unwrap() <= clock.time() + 30 * SECOND);
         clock.forward(30 * SECOND);
         let again = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
@@ -276,7 +286,7 @@ async fn a_step_back_leaves_a_lock_and_its_length() {
 async fn a_step_back_forgets_no_budget_and_prolongs_none() {
     let clock = AnyClock::new();
     let world =
-        World::off_with(|b| b.clock(clock.clone()).wrong_codes_per_month(5).sends_per_hour(2).sends_per_login(2));
+        World::off_with(|b| b.clock(clock.clone()).rolling_wrong_code_limit(5).sends_per_hour(2).sends_per_login(2));
     world.set_scope(Scope::EntireTenant).await;
     let challenge = world.lock_codes("alice").await;
     clock.back(365 * DAY);
@@ -290,7 +300,7 @@ async fn a_step_back_forgets_no_budget_and_prolongs_none() {
     let _ = world.flow.resend(&world.acme, &first.token, ResendTo::Same).await.unwrap();
     clock.back(DAY);
     let challenge = world.begin("bob").await;
-    let Delivery::NotMade { denied } = challenge.delivery else { panic!() };
+    let DeliveryStatus::NotMade { denied } = challenge.delivery else { panic!() };
     assert!(denied.retry_at().unwrap() <= clock.time() + 60 * MINUTE);
     clock.forward(60 * MINUTE);
     let _ = world.begin("bob").await;

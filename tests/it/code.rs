@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use crate::support::*;
-use countersign::{
-    Code, DeviceToken, EmailAddress, Field, LoginStep, PhoneNumber, Problem, Purpose, Reason, Scope, SetupToken,
-    TrustDevice,
-};
+use countersign::contact::{EmailAddress, PhoneNumber};
+use countersign::input::{Field, Problem};
+use countersign::sender::Purpose;
+use countersign::{Code, DeviceToken, LoginStep, Reason, Scope, SetupToken, TrustDevice};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -93,7 +93,7 @@ async fn a_second_window_keeps_its_own_code() {
 #[tokio::test]
 async fn a_code_of_another_login_user_tenant_or_purpose_fits_nowhere() {
     let long = 10 * MINUTE;
-    let world = World::with(|builder| builder.wrong_codes(20).code_ttl(long).login_ttl(2 * long)).await;
+    let world = World::with(|builder| builder.max_wrong_codes(20).code_ttl(long).login_ttl(2 * long)).await;
     world.set_other_scope(Scope::EntireTenant).await;
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();

@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::support::wiring::{Unsteady, Writes};
 use crate::support::wrapped::Wrapped;
 use crate::support::*;
-use countersign::{
-    Code, Error, EventKind, LockState, NoticeKind, PendingToken, Reason, ResendTo, SecretKind, TrustDevice,
-};
+use countersign::event::{EventKind, SecretKind};
+use countersign::sender::NoticeKind;
+use countersign::status::LockState;
+use countersign::{Code, Error, PendingToken, Reason, ResendTo, TrustDevice};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -63,7 +64,7 @@ async fn wrong_codes_stay_counted_through_a_change_of_address_and_method() {
 /// I-09: after so many wrong codes, in however many logins, nothing is compared until the lock ends, and it ends exactly then.
 #[tokio::test]
 async fn wrong_codes_lock_the_user_over_all_logins_until_the_exact_end() {
-    let world = World::with(|builder| builder.lock(MINUTE, 4 * MINUTE)).await;
+    let world = World::with(|builder| builder.lockout(MINUTE, 4 * MINUTE)).await;
     let first = world.begin("alice").await;
     world.wait_for_the_spacing();
     let second = world.begin("alice").await;
@@ -105,7 +106,12 @@ async fn wrong_codes_lock_the_user_over_all_logins_until_the_exact_end() {
 #[tokio::test]
 async fn code_locks_double_up_to_the_longest() {
     let world = World::with(|builder| {
-        builder.code_digits(8).wrong_codes(2).lock(MINUTE, 4 * MINUTE).wrong_codes_per_month(100).suspend_after(100)
+        builder
+            .code_digits(8)
+            .max_wrong_codes(2)
+            .lockout(MINUTE, 4 * MINUTE)
+            .rolling_wrong_code_limit(100)
+            .suspend_after(100)
     })
     .await;
     for minutes in [1_u32, 2, 4, 4, 4] {
@@ -123,7 +129,7 @@ async fn code_locks_double_up_to_the_longest() {
 /// One login takes so many wrong codes and no more, even if the lock ends before the login does.
 #[tokio::test]
 async fn a_login_that_used_up_its_guesses_gets_no_more_after_the_lock() {
-    let world = World::with(|builder| builder.lock(MINUTE, MINUTE)).await;
+    let world = World::with(|builder| builder.lockout(MINUTE, MINUTE)).await;
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();
     assert_eq!(reason(&world.fail_codes(&challenge.token, 5).await), Reason::WrongCode);
@@ -138,7 +144,7 @@ async fn a_login_that_used_up_its_guesses_gets_no_more_after_the_lock() {
 /// I-11: after so many wrong codes in a row neither waiting nor unlocking helps, only a reset.
 #[tokio::test]
 async fn a_suspended_second_factor_is_not_revived_by_waiting() {
-    let world = World::with(|builder| builder.wrong_codes(3).suspend_after(6).lock(MINUTE, MINUTE)).await;
+    let world = World::with(|builder| builder.max_wrong_codes(3).suspend_after(6).lockout(MINUTE, MINUTE)).await;
     let first = world.begin("alice").await;
     world.fail_codes(&first.token, 3).await.denied().unwrap();
     world.clock.advance(MINUTE);

@@ -27,7 +27,7 @@ async fn no_code_and_no_token_is_saved_in_clear() {
     let trusted = world.sign_in_and_trust("alice", "laptop").await;
     world.wait_for_the_spacing();
     let backup = world.flow.account(&world.acme, &trusted.grant).new_backup_code().await.unwrap();
-    let number = countersign::PhoneNumber::new("+15551234567").unwrap();
+    let number = countersign::contact::PhoneNumber::new("+15551234567").unwrap();
     let setup = world.flow.account(&world.acme, &trusted.grant).use_sms(&number).await.unwrap();
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;

@@ -4,13 +4,16 @@
 use crate::support::wiring::Unsteady;
 use crate::support::wrapped::Wrapped;
 use crate::support::*;
+use countersign::contact::PhoneNumber;
+use countersign::grant::Staleness;
+use countersign::user::{PasswordHash, UserStatus};
 use countersign::{
-    Basis, Channel, Code, DeviceToken, LoginStep, Method, PasswordHash, PendingToken, PhoneNumber, Reason, ResendTo,
-    Scope, SetupToken, Staleness, TrustDevice, UserStatus,
+    Channel, Code, DeviceToken, LoginStep, Method, PendingToken, Reason, ResendTo, Scope, SecondFactor, SetupToken,
+    TrustDevice,
 };
 use futures_lite::future::block_on;
 
-type Change = fn(&mut countersign::User);
+type Change = fn(&mut countersign::user::User);
 
 const ENDINGS: [(&str, Change); 4] = [
     ("disabled", |user| user.status = UserStatus::Disabled),
@@ -123,7 +126,7 @@ async fn a_change_of_scope_applies_to_logins_under_way() {
         (SystemAdministratorsOnly, vec![DoNotUse, SystemAdministratorsOnly], false),
     ] {
         let world = World::off();
-        let second = |user: &mut countersign::User| user.system_administrator = true;
+        let second = |user: &mut countersign::user::User| user.system_administrator = true;
         world.change(&world.alice, second);
         let off = world.root_grant().await;
         world.flow.administration(&world.acme, &off).await.unwrap().set_scope(from).await.unwrap();
@@ -137,7 +140,7 @@ async fn a_change_of_scope_applies_to_logins_under_way() {
         let expected = (!goes_on).then_some(Reason::LoginOver);
         assert_eq!(step.denied().map(countersign::Denied::reason), expected, "{from:?} {through:?}");
         if let LoginStep::Authenticated(done) = step {
-            assert_eq!(done.grant.basis(), &Basis::Code { method: Method::Email });
+            assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
             assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
         }
     }
@@ -284,14 +287,14 @@ async fn a_grant_says_how_it_came_about_and_leaves_a_dead_token() {
     assert_eq!(trusted.grant.amr(), ["pwd", "otp", "mfa"]);
     assert_eq!(trusted.grant.at(), world.now());
     let by_device = authenticated(world.begin_with_device("alice", &trusted.device_token.unwrap()).await);
-    assert!(matches!(by_device.grant.basis(), Basis::TrustedDevice { .. }));
+    assert!(matches!(by_device.grant.second_factor(), SecondFactor::TrustedDevice { .. }));
     assert_eq!(by_device.grant.amr(), ["pwd"]);
     assert!(by_device.grant.is_beyond_password() && !by_device.grant.has_second_factor());
     let backup = world.flow.account(&world.acme, &trusted.grant).new_backup_code().await.unwrap();
 
     let challenge = world.begin("alice").await;
     let by_backup = authenticated(world.submit_backup(&challenge.token, backup.expose()).await);
-    assert_eq!(by_backup.grant.basis(), &Basis::BackupCode);
+    assert_eq!(by_backup.grant.second_factor(), &SecondFactor::BackupCode);
     assert_eq!(by_backup.grant.amr(), ["pwd", "otp", "mfa"]);
     assert_eq!(by_backup.grant.login(), challenge.login);
     let successor = by_backup.backup_code.unwrap();
@@ -301,5 +304,5 @@ async fn a_grant_says_how_it_came_about_and_leaves_a_dead_token() {
     world.choose_sms("alice", "+15551234567").await;
     let by_sms = world.sign_in("alice").await;
     assert_eq!(by_sms.grant.amr(), ["pwd", "otp", "sms", "mfa"]);
-    assert_eq!(by_sms.grant.basis(), &Basis::Code { method: Method::Sms });
+    assert_eq!(by_sms.grant.second_factor(), &SecondFactor::Code { method: Method::Sms });
 }

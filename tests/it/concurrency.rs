@@ -9,10 +9,12 @@ use crate::support::steps::{flow_over, other_than};
 use crate::support::wrapped::{Wrapped, Wraps};
 use crate::support::*;
 use async_trait::async_trait;
+use countersign::contact::PhoneNumber;
+use countersign::error::PluginError;
 use countersign::memory::MemoryFactors;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Snapshot, StoredRow, Version};
 use countersign::{
-    Channel, Code, Commit, Error, Expected, FactorStore, Fault, Login, LoginFlow, LoginStep, PhoneNumber, Reason,
-    Refused, ResendTo, Saved, Snapshot, TenantId, TrustDevice, UserId, Version,
+    Channel, Code, Error, Login, LoginFlow, LoginStep, OperationError, Reason, ResendTo, TenantId, TrustDevice, UserId,
 };
 use tokio::sync::Barrier;
 
@@ -41,7 +43,7 @@ impl Wraps for Overlapping {
         &self.0
     }
 
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         let snapshot = self.0.load(tenant, user).await;
         tokio::task::yield_now().await;
         snapshot
@@ -51,15 +53,15 @@ impl Wraps for Overlapping {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let committed = self.0.commit(tenant, user, expected, next).await;
         tokio::task::yield_now().await;
         committed
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         let removed = self.0.remove_if(tenant, user, version).await;
         tokio::task::yield_now().await;
         removed
@@ -75,7 +77,9 @@ async fn overlapping(seed: u64) -> World {
 }
 
 /// Runs one step in each task, all from the same moment on. The number of the task is given to it.
-async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(step: impl Fn(usize) -> F) -> Vec<T> {
+async fn max_concurrent<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    step: impl Fn(usize) -> F,
+) -> Vec<T> {
     let barrier = Arc::new(Barrier::new(TASKS));
     let tasks: Vec<_> = (0..TASKS)
         .map(|number| {
@@ -134,7 +138,7 @@ async fn no_more_wrong_codes_are_learned_than_are_charged() {
         let token = world.begin("alice").await.token.expose().to_owned();
         let right: u32 = world.outbox.last_code().parse().unwrap();
         let told = told(
-            at_once(|number| {
+            max_concurrent(|number| {
                 let guess = format!("{:06}", (right as usize + 1 + number) % 1_000_000);
                 submit(world.flow.clone(), world.acme.clone(), token.clone(), guess)
             })
@@ -153,7 +157,8 @@ async fn one_right_code_makes_one_grant() {
         let world = overlapping(seed).await;
         let token = world.begin("alice").await.token.expose().to_owned();
         let code = world.outbox.last_code();
-        let told = told(at_once(|_| submit(world.flow.clone(), world.acme.clone(), token.clone(), code.clone())).await);
+        let told =
+            told(max_concurrent(|_| submit(world.flow.clone(), world.acme.clone(), token.clone(), code.clone())).await);
         assert_eq!((told.granted, told.wrong), (1, 0), "seed {seed}");
         assert!(world.record(&world.alice)["pending"].is_null());
     }
@@ -171,7 +176,7 @@ async fn one_backup_code_makes_one_grant_and_one_successor() {
             tokens.push(world.begin("alice").await.token.expose().to_owned());
             world.wait_for_the_spacing();
         }
-        let mut answers = at_once(|number| {
+        let mut answers = max_concurrent(|number| {
             submit_backup(world.flow.clone(), world.acme.clone(), tokens[number % 4].clone(), code.clone())
         })
         .await;
@@ -196,7 +201,7 @@ async fn resends_at_the_same_moment_send_one_code() {
         let token = world.begin("alice").await.token.expose().to_owned();
         for expected in 2..=5 {
             world.wait_for_the_spacing();
-            let answers = at_once(|_| {
+            let answers = max_concurrent(|_| {
                 let (flow, tenant, token) = (world.flow.clone(), world.acme.clone(), token.clone());
                 async move { flow.resend(&tenant, &token.into(), ResendTo::Same).await }
             })
@@ -218,7 +223,7 @@ async fn resends_at_the_same_moment_send_one_code() {
 async fn first_steps_at_the_same_moment_send_two_codes() {
     for seed in seeds() {
         let world = overlapping(seed).await;
-        let answers = at_once(|_| {
+        let answers = max_concurrent(|_| {
             let (flow, tenant) = (world.flow.clone(), world.acme.clone());
             async move { begin(&flow, &tenant, PASSWORD).await }
         })
@@ -243,7 +248,7 @@ async fn begin(flow: &LoginFlow, tenant: &TenantId, password: &str) -> Result<Lo
 async fn wrong_passwords_are_charged_up_to_the_lock() {
     for seed in seeds() {
         let world = overlapping(seed).await;
-        let answers = at_once(|_| {
+        let answers = max_concurrent(|_| {
             let (flow, tenant) = (world.flow.clone(), world.acme.clone());
             async move { begin(&flow, &tenant, "wrong").await }
         })
@@ -267,7 +272,7 @@ async fn no_more_wrong_setup_codes_are_learned_than_are_charged() {
         let setup = world.flow.account(grant.tenant(), &grant).use_sms(&number).await.unwrap();
         let token = setup.token.expose().to_owned();
         let wrong = other_than(&world.outbox.last_code());
-        let answers = at_once(|_| {
+        let answers = max_concurrent(|_| {
             let (flow, grant, token, wrong) = (world.flow.clone(), grant.clone(), token.clone(), wrong.clone());
             async move { flow.account(grant.tenant(), &grant).confirm_method(&token.into(), &Code::new(wrong)).await }
         })
@@ -275,8 +280,8 @@ async fn no_more_wrong_setup_codes_are_learned_than_are_charged() {
         let mut learned = 0;
         for answer in answers {
             match answer {
-                Err(Refused::Denied(denied)) if denied.reason() == Reason::WrongCode => learned += 1,
-                Err(Refused::Denied(_) | Refused::Fault(Error::Contended)) => {}
+                Err(OperationError::Denied(denied)) if denied.reason() == Reason::WrongCode => learned += 1,
+                Err(OperationError::Denied(_) | OperationError::Failed(Error::Contended)) => {}
                 other => panic!("seed {seed}: {other:?}"),
             }
         }
@@ -295,7 +300,7 @@ async fn one_right_setup_code_makes_one_change() {
         let number = PhoneNumber::new("+819012345634").unwrap();
         let setup = world.flow.account(grant.tenant(), &grant).use_sms(&number).await.unwrap();
         let (token, code) = (setup.token.expose().to_owned(), world.outbox.last_code());
-        let answers = at_once(|_| {
+        let answers = max_concurrent(|_| {
             let (flow, grant, token, code) = (world.flow.clone(), grant.clone(), token.clone(), code.clone());
             async move { flow.account(grant.tenant(), &grant).confirm_method(&token.into(), &Code::new(code)).await }
         })
@@ -315,7 +320,7 @@ async fn nothing_that_was_reset_comes_back() {
         let token = world.begin("alice").await.token.expose().to_owned();
         let (code, wrong) = (world.outbox.last_code(), world.wrong_code());
         let at = usize::try_from(seed * 7).unwrap() % TASKS;
-        at_once(|number| {
+        max_concurrent(|number| {
             let (flow, tenant, user) = (world.flow.clone(), world.acme.clone(), world.alice.clone());
             let (token, code, wrong, backup) = (token.clone(), code.clone(), wrong.clone(), backup.clone());
             async move {
@@ -356,7 +361,7 @@ async fn a_right_code_among_wrong_ones_gives_no_extra_guesses() {
         let token = world.begin("alice").await.token.expose().to_owned();
         let (code, wrong) = (world.outbox.last_code(), world.wrong_code());
         let told = told(
-            at_once(|number| {
+            max_concurrent(|number| {
                 let typed = if number == 17 { code.clone() } else { wrong.clone() };
                 submit(world.flow.clone(), world.acme.clone(), token.clone(), typed)
             })

@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use crate::support::steps::refusal;
 use crate::support::*;
+use countersign::Pepper;
+use countersign::contact::PhoneNumber;
+use countersign::sender::SendErrorKind;
 use countersign::{
-    ConfigError, Delivery, Denied, LoginFlow, LoginFlowBuilder, LoginStep, Method, Pepper, PhoneNumber, Reason,
-    ResendTo, SendErrorKind, TrustDevice,
+    ConfigError, DeliveryStatus, Denied, LoginFlow, LoginFlowBuilder, LoginStep, Method, Reason, ResendTo, TrustDevice,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -60,12 +62,12 @@ fn each_count_is_refused_outside_its_bounds_by_its_name() {
     }
     assert_eq!(refused(|b| b.pending_logins(0)), "pending_logins");
     for (number, ok) in [(0, false), (1, true), (20, true), (21, false)] {
-        assert_eq!(build(|b| b.wrong_codes(number)).is_ok(), ok);
+        assert_eq!(build(|b| b.max_wrong_codes(number)).is_ok(), ok);
     }
-    assert_eq!(refused(|b| b.wrong_codes(21)), "wrong_codes");
-    assert_eq!(refused(|b| b.wrong_codes_per_month(4)), "wrong_codes_per_month");
-    assert_eq!(refused(|b| b.wrong_codes_per_month(101).code_digits(8)), "wrong_codes_per_month");
-    assert!(build(|b| b.wrong_codes_per_month(5)).is_ok());
+    assert_eq!(refused(|b| b.max_wrong_codes(21)), "wrong_codes");
+    assert_eq!(refused(|b| b.rolling_wrong_code_limit(4)), "rolling_wrong_code_limit");
+    assert_eq!(refused(|b| b.rolling_wrong_code_limit(101).code_digits(8)), "rolling_wrong_code_limit");
+    assert!(build(|b| b.rolling_wrong_code_limit(5)).is_ok());
     assert_eq!(refused(|b| b.refills_per_month(11).code_digits(8)), "refills_per_month");
     assert!(build(|b| b.refills_per_month(10).code_digits(8)).is_ok());
     // I-11: at most 100, and not less than what locks.
@@ -103,10 +105,10 @@ fn each_time_is_refused_outside_its_bounds_by_its_name() {
     assert_eq!(refused(|b| b.code_ttl(Duration::MAX)), "code_ttl");
     assert_eq!(refused(|b| b.login_ttl(179 * SECOND)), "login_ttl");
     assert_eq!(refused(|b| b.login_ttl(HOUR + MILLISECOND)), "login_ttl");
-    assert_eq!(refused(|b| b.lock(59 * SECOND, HOUR)), "lock");
-    assert_eq!(refused(|b| b.lock(HOUR, HOUR - MILLISECOND)), "lock");
-    assert_eq!(refused(|b| b.lock(HOUR, 30 * DAY + MILLISECOND)), "lock");
-    assert!(build(|b| b.lock(MINUTE, MINUTE)).is_ok());
+    assert_eq!(refused(|b| b.lockout(59 * SECOND, HOUR)), "lock");
+    assert_eq!(refused(|b| b.lockout(HOUR, HOUR - MILLISECOND)), "lock");
+    assert_eq!(refused(|b| b.lockout(HOUR, 30 * DAY + MILLISECOND)), "lock");
+    assert!(build(|b| b.lockout(MINUTE, MINUTE)).is_ok());
     // I-13: anybody can cause it, so it is short.
     assert_eq!(refused(|b| b.password_lock(Duration::ZERO, MINUTE)), "password_lock");
     assert_eq!(refused(|b| b.password_lock(MINUTE, HOUR + MILLISECOND)), "password_lock");
@@ -129,15 +131,15 @@ fn each_time_is_refused_outside_its_bounds_by_its_name() {
 fn a_configuration_in_which_guessing_is_too_likely_is_refused() {
     let too_likely = |guesses_per_year| Some(ConfigError::GuessingTooLikely { guesses_per_year, codes: 1_000_000 });
     for (refills, most) in [(0, 71), (1, 35), (2, 23), (3, 17), (10, 6)] {
-        let with = |month: u32| build(move |b| b.refills_per_month(refills).wrong_codes_per_month(month));
+        let with = |month: u32| build(move |b| b.refills_per_month(refills).rolling_wrong_code_limit(month));
         assert!(with(most).is_ok(), "{refills} refills");
         let guesses = u64::from(most + 1) * 14 * u64::from(refills + 1);
         assert_eq!(with(most + 1).err(), too_likely(guesses), "{refills} refills");
         assert!(guesses > 1_000);
     }
-    assert!(build(|b| b.wrong_codes_per_month(100).code_digits(7)).is_ok());
+    assert!(build(|b| b.rolling_wrong_code_limit(100).code_digits(7)).is_ok());
     let said = too_likely(1_008).unwrap().to_string();
-    for setting in ["`code_digits`", "`wrong_codes_per_month`", "`refills_per_month`"] {
+    for setting in ["`code_digits`", "`rolling_wrong_code_limit`", "`refills_per_month`"] {
         assert!(said.contains(setting), "{said}");
     }
     // The default: 20 in 30 days, two refills: 840 guesses a year, 1 in 1,190.
@@ -164,9 +166,9 @@ fn two_peppers_of_one_name_are_refused() {
 #[test]
 fn a_generator_that_fails_at_the_start_is_refused() {
     struct Broken;
-    impl countersign::Entropy for Broken {
-        fn fill(&self, _: &mut [u8]) -> Result<(), countersign::Fault> {
-            Err(countersign::Fault::new("broken"))
+    impl countersign::entropy::Entropy for Broken {
+        fn fill(&self, _: &mut [u8]) -> Result<(), countersign::error::PluginError> {
+            Err(countersign::error::PluginError::new("broken"))
         }
     }
     assert_eq!(build(|b| b.entropy(Broken)).err(), Some(ConfigError::NoRandomness));
@@ -176,7 +178,7 @@ fn a_generator_that_fails_at_the_start_is_refused() {
 async fn by_default_a_code_has_six_digits_and_lives_three_minutes_in_a_login_of_ten() {
     let world = World::new().await;
     let challenge = world.begin("alice").await;
-    let now = countersign::Clock::now(&world.clock).unwrap();
+    let now = countersign::clock::Clock::now(&world.clock).unwrap();
     assert_eq!((challenge.digits, world.outbox.last_code().len()), (6, 6));
     assert_eq!(challenge.delivery.sent().unwrap().expires_at - now, 3 * MINUTE);
     assert_eq!(challenge.login_expires_at - now, 10 * MINUTE);
@@ -192,7 +194,7 @@ async fn by_default_a_code_has_six_digits_and_lives_three_minutes_in_a_login_of_
 #[tokio::test]
 async fn by_default_five_wrong_codes_lock_for_a_quarter_of_an_hour_and_doubling_up_to_a_day() {
     // Without the suspension at 30 and the monthly budget, the doubling goes on to its end.
-    let world = World::with(|b| b.suspend_after(100).wrong_codes_per_month(100).code_digits(7)).await;
+    let world = World::with(|b| b.suspend_after(100).rolling_wrong_code_limit(100).code_digits(7)).await;
     for minutes in [15, 30, 60, 120, 240, 480, 960, 1440, 1440] {
         let challenge = world.begin("alice").await;
         assert_eq!(challenge.attempts_left, 5);
@@ -200,7 +202,7 @@ async fn by_default_five_wrong_codes_lock_for_a_quarter_of_an_hour_and_doubling_
         for _ in 0..5 {
             last = Some(denied(&world.submit(&challenge.token, &world.wrong_code7()).await));
         }
-        let now = countersign::Clock::now(&world.clock).unwrap();
+        let now = countersign::clock::Clock::now(&world.clock).unwrap();
         assert_eq!(last.unwrap().retry_at().unwrap() - now, minutes * MINUTE);
         world.clock.advance(minutes * MINUTE);
     }
@@ -220,7 +222,7 @@ impl SevenDigits for World {
 #[tokio::test]
 async fn by_default_20_wrong_codes_in_30_days_and_30_in_a_row_are_the_end() {
     let world = World::new().await;
-    let began = countersign::Clock::now(&world.clock).unwrap();
+    let began = countersign::clock::Clock::now(&world.clock).unwrap();
     for _ in 0..20 {
         let challenge = world.begin("alice").await;
         let _ = world.submit(&challenge.token, &world.wrong_code()).await;
@@ -280,10 +282,10 @@ async fn by_default_four_logins_wait_at_once() {
 #[tokio::test]
 async fn by_default_codes_are_sent_5_times_a_login_10_times_an_hour_and_20_times_a_day() {
     let world = World::with(|b| b.login_ttl(HOUR)).await;
-    let began = countersign::Clock::now(&world.clock).unwrap();
+    let began = countersign::clock::Clock::now(&world.clock).unwrap();
     let limit = |step: &LoginStep| match step {
         LoginStep::CodeRequired(challenge) => match challenge.delivery {
-            Delivery::NotMade { denied } => Some(denied),
+            DeliveryStatus::NotMade { denied } => Some(denied),
             _ => None,
         },
         LoginStep::Denied(denied) => Some(*denied),
@@ -339,8 +341,8 @@ async fn by_default_the_person_chooses_email_when_an_sms_fails() {
         let before = world.charged_sends(&world.alice);
         let challenge = world.begin("alice").await;
         match &challenge.delivery {
-            Delivery::Sent(code) => assert!(on && code.method == Method::Email),
-            Delivery::Failed { method, error, .. } => {
+            DeliveryStatus::Sent(code) => assert!(on && code.method == Method::Email),
+            DeliveryStatus::Failed { method, error, .. } => {
                 assert!(!on);
                 assert_eq!((*method, *error), (Method::Sms, SendErrorKind::Permanent));
             }

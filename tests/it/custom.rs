@@ -5,11 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::*;
-use countersign::{
-    Basis, Channel, Clock, CodeSender, Entropy, Error, EventSink, Exemption, FactorStore, Fault, LoginFlow, LoginStep,
-    PasswordVerifier, PolicyContext, Reason, Refused, Requirement, RevalidateError, Scope, Staleness, StandardPolicy,
-    TwoFactorPolicy, UserStore,
-};
+use countersign::clock::Clock;
+use countersign::entropy::Entropy;
+use countersign::error::PluginError;
+use countersign::event::EventSink;
+use countersign::grant::Staleness;
+use countersign::password::PasswordVerifier;
+use countersign::policy::{Exemption, PolicyContext, Requirement, StandardPolicy, TwoFactorPolicy};
+use countersign::sender::CodeSender;
+use countersign::store::FactorStore;
+use countersign::user::UserStore;
+use countersign::{Channel, Error, LoginFlow, LoginStep, OperationError, Reason, RevalidateError, Scope, SecondFactor};
 
 /// People with the role `kiosk` need no second factor; for the rest the standard policy decides. It can be made stricter, or to fail.
 #[derive(Clone, Default)]
@@ -19,9 +25,9 @@ struct Kiosks {
 }
 
 impl TwoFactorPolicy for Kiosks {
-    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         if self.fails.load(Ordering::SeqCst) {
-            return Err(Fault::new("no directory"));
+            return Err(PluginError::new("no directory"));
         }
         let kiosk = context.user.roles.iter().any(|role| role == "kiosk");
         match StandardPolicy.decide(context)? {
@@ -45,7 +51,7 @@ async fn world() -> (World, Kiosks) {
 async fn an_own_exemption_is_named_in_the_grant() {
     let (world, policy) = world().await;
     let done = world.sign_in("alice").await;
-    assert_eq!(done.grant.basis(), &Basis::Exempt { exemption: Exemption::Application("kiosk".into()) });
+    assert_eq!(done.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::Application("kiosk".into()) });
     assert_eq!((done.grant.amr(), done.grant.has_second_factor()), (&["pwd"][..], false));
     let json = serde_json::to_string(&done.grant).unwrap();
     assert_eq!(&serde_json::from_str::<countersign::SavedGrant>(&json).unwrap(), &*done.grant);
@@ -70,11 +76,14 @@ async fn a_policy_that_fails_fails_closed() {
         assert!(matches!(step, Err(Error::Policy { .. })));
     }
     let revalidated = world.flow.revalidate(&world.acme, &session, Channel::Web).await;
-    assert!(matches!(revalidated, Err(RevalidateError::Fault(Error::Policy { .. }))));
+    assert!(matches!(revalidated, Err(RevalidateError::Failed(Error::Policy { .. }))));
     let account = world.flow.account(&world.acme, &session);
-    assert!(matches!(account.overview().await, Err(Refused::Fault(Error::Policy { .. }))));
-    assert!(matches!(account.new_backup_code().await, Err(Refused::Fault(Error::Policy { .. }))));
-    assert!(matches!(world.flow.administration(&world.acme, &root).await, Err(Refused::Fault(Error::Policy { .. }))));
+    assert!(matches!(account.status().await, Err(OperationError::Failed(Error::Policy { .. }))));
+    assert!(matches!(account.new_backup_code().await, Err(OperationError::Failed(Error::Policy { .. }))));
+    assert!(matches!(
+        world.flow.administration(&world.acme, &root).await,
+        Err(OperationError::Failed(Error::Policy { .. }))
+    ));
     assert!(world.record(&world.bob)["backup"].is_null());
     policy.fails.store(false, Ordering::SeqCst);
     let _done = world.sign_in("alice").await;
@@ -85,7 +94,7 @@ async fn a_policy_that_fails_fails_closed() {
 async fn a_required_factor_on_a_channel_without_a_person_refuses_the_login() {
     struct Always;
     impl TwoFactorPolicy for Always {
-        fn decide(&self, _: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+        fn decide(&self, _: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
             Ok(Requirement::Required)
         }
     }
@@ -107,7 +116,7 @@ async fn a_policy_sees_tenant_scope_user_and_channel() {
     #[derive(Clone, Default)]
     struct Recording(Arc<std::sync::Mutex<Vec<String>>>);
     impl TwoFactorPolicy for Recording {
-        fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+        fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
             let PolicyContext { tenant, scope, user, channel, .. } = context;
             self.0.lock().unwrap().push(format!("{tenant} {scope:?} {} {channel:?}", user.id));
             StandardPolicy.decide(context)
@@ -152,7 +161,7 @@ async fn every_plug_in_may_be_an_arc_of_its_trait() {
     world.make_backup_code("alice").await;
     world.reset(&world.alice).await;
     world.change(&world.alice, |user| {
-        user.password_hash = Some(countersign::PasswordHash::new(format!("outdated:{PASSWORD}")));
+        user.password_hash = Some(countersign::user::PasswordHash::new(format!("outdated:{PASSWORD}")));
     });
     let _done = world.sign_in("alice").await;
     world.clock.advance(MINUTE);

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use crate::support::steps::refusal;
 use crate::support::*;
-use countersign::{
-    Actor, Basis, Causes, Channel, CredentialsCause, DeviceId, Event, EventKind, Exemption, LoginId, LoginStep, Method,
-    MethodChange, NoticeTopic, PasswordHash, PhoneNumber, Reason, ResendTo, ResetOutcome, Scope, SecretKind,
-    SendErrorKind, Severity, TrustDevice, UserStatus,
-};
+use countersign::contact::PhoneNumber;
+use countersign::event::{Actor, Causes, CredentialsCause, Event, EventKind, ResetOutcome, SecretKind, Severity};
+use countersign::ids::{DeviceId, LoginId};
+use countersign::policy::Exemption;
+use countersign::sender::{NoticeTopic, SendErrorKind};
+use countersign::user::{PasswordHash, UserStatus};
+use countersign::{Channel, LoginStep, Method, MethodChange, Reason, ResendTo, Scope, SecondFactor, TrustDevice};
 
 const NUMBER: &str = "+819012345634";
 const WRONG_BACKUP: &str = "0000-0000-0000-0000-0000-0000";
@@ -94,7 +96,8 @@ async fn each_entry_of_a_backup_code_is_exactly_one_event() {
     ));
     assert_eq!(event.user.as_ref(), Some(&world.alice));
     let done = authenticated(world.submit_backup(&challenge.token, &backup).await);
-    let completed = EventKind::LoginCompleted { login: challenge.login, basis: Basis::BackupCode, trusted: None };
+    let completed =
+        EventKind::LoginCompleted { login: challenge.login, basis: SecondFactor::BackupCode, trusted: None };
     assert_eq!(world.only_event().kind, completed);
     let _ = world.submit_backup(&challenge.token, done.backup_code.unwrap().expose()).await;
     assert_eq!(take(&world), ["step_refused"], "that login is over");
@@ -137,7 +140,7 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
     let account = world.flow.account(&world.acme, &grant);
     let number = PhoneNumber::new(NUMBER).unwrap();
     take(&world);
-    account.overview().await.unwrap();
+    account.status().await.unwrap();
     assert_eq!(take(&world), Vec::<String>::new(), "looking is no change");
     let _ = world.begin("alice").await;
     take(&world);
@@ -152,7 +155,7 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
     assert!(account.confirm_method(&setup.token, &"1".into()).await.is_err());
     assert!(account.confirm_method(&"css1.x".into(), &"123456".into()).await.is_err());
     assert_eq!(take(&world), ["account_refused", "account_refused"]);
-    let device = account.overview().await.unwrap().devices[0].id;
+    let device = account.status().await.unwrap().devices[0].id;
     account.revoke_device(device).await.unwrap();
     assert_eq!(take(&world), ["device_revoked"]);
     assert!(account.revoke_device(device).await.is_err());
@@ -182,7 +185,7 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
     world.clock.advance(DAY);
     assert!(account.new_backup_code().await.is_err());
     world.change(&world.alice, |user| user.status = UserStatus::Disabled);
-    assert!(account.overview().await.is_err());
+    assert!(account.status().await.is_err());
     assert_eq!(take(&world), ["account_refused", "account_refused"]);
 }
 
@@ -196,16 +199,16 @@ async fn an_exempt_user_who_looks_at_the_account_page_was_refused_nothing() {
     let account = world.flow.account(&world.acme, &grant);
     take(&world);
     for _ in 0..3 {
-        assert_eq!(refusal(account.overview().await), Reason::NotInUse);
+        assert_eq!(refusal(account.status().await), Reason::NotInUse);
     }
     assert_eq!(take(&world), Vec::<String>::new());
     assert_eq!(refusal(account.new_backup_code().await), Reason::NotInUse);
     assert_eq!(world.only_event().kind, EventKind::AccountRefused { reason: "not_in_use".into() });
     take(&world);
     let elsewhere = world.flow.account(&world.other, &grant);
-    assert_eq!(refusal(elsewhere.overview().await), Reason::SessionStale);
+    assert_eq!(refusal(elsewhere.status().await), Reason::SessionStale);
     world.change(&world.alice, |user| user.status = UserStatus::Disabled);
-    assert_eq!(refusal(account.overview().await), Reason::SessionStale);
+    assert_eq!(refusal(account.status().await), Reason::SessionStale);
     assert_eq!(take(&world), ["account_refused", "account_refused"]);
 }
 
@@ -256,7 +259,7 @@ async fn an_event_names_tenant_and_user_and_never_what_strangers_typed() {
     assert!(!format!("{stranger} {stranger:?}").contains("my-password-by-mistake"));
     assert!(!format!("{stranger:?}").contains("phantom"));
     assert_eq!(known.user.as_ref(), Some(&world.alice));
-    assert_eq!(known.at, countersign::Clock::now(&world.clock).unwrap());
+    assert_eq!(known.at, countersign::clock::Clock::now(&world.clock).unwrap());
 }
 
 /// A value of every kind.
@@ -297,9 +300,9 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::AdministrationRefused { by: elsewhere, reason: "not_found".into() },
         EventKind::PurgeFinished,
         EventKind::RecordsSwept { removed: 3 },
-        EventKind::LoginCompleted { login, basis: Basis::BackupCode, trusted: None },
-        EventKind::LoginCompleted { login, basis: Basis::Code { method: Method::Sms }, trusted: Some(device) },
-        EventKind::LoginCompleted { login, basis: Basis::TrustedDevice { device }, trusted: None },
+        EventKind::LoginCompleted { login, basis: SecondFactor::BackupCode, trusted: None },
+        EventKind::LoginCompleted { login, basis: SecondFactor::Code { method: Method::Sms }, trusted: Some(device) },
+        EventKind::LoginCompleted { login, basis: SecondFactor::TrustedDevice { device }, trusted: None },
     ];
     for exemption in [
         Exemption::ScopeOff,
@@ -309,7 +312,7 @@ fn every_kind() -> Vec<EventKind> {
         Exemption::Integration,
         Exemption::Application("kiosk".into()),
     ] {
-        kinds.push(EventKind::LoginCompleted { login, basis: Basis::Exempt { exemption }, trusted: None });
+        kinds.push(EventKind::LoginCompleted { login, basis: SecondFactor::Exempt { exemption }, trusted: None });
     }
     for cause in [
         CredentialsCause::UnknownUser,
@@ -410,7 +413,7 @@ fn the_severity_of_an_event_says_what_deserves_an_alert() {
         let expected = match &kind {
             // Only a guess that ended in a lock: one mistake is no attack.
             EventKind::SecretWrong { locked_until: None, suspended: false, .. }
-            | EventKind::LoginCompleted { basis: Basis::BackupCode, .. }
+            | EventKind::LoginCompleted { basis: SecondFactor::BackupCode, .. }
             | EventKind::CredentialsRefused { locked_until: Some(_), .. } => Severity::Warning,
             EventKind::SecretWrong { .. }
             | EventKind::ScopeChanged { to: Scope::DoNotUse, .. }

@@ -5,10 +5,11 @@
 use crate::support::faults::{FaultPoint, When, faulty_flow, poll_then_drop};
 use crate::support::operations::{Came, Does, OPERATIONS, Stage, counters, operate, stage, subject};
 use crate::support::*;
-use countersign::{
-    Channel, Error, EventKind, FactorStore, Generation, LoginStep, MethodChange, ResendTo, Scope, SendErrorKind,
-    StandardPolicy, TrustDevice,
-};
+use countersign::event::EventKind;
+use countersign::policy::StandardPolicy;
+use countersign::sender::SendErrorKind;
+use countersign::store::{FactorStore, Generation};
+use countersign::{Channel, Error, LoginStep, MethodChange, ResendTo, Scope, TrustDevice};
 
 /// Calls whose failure is no fault of the step: delivery and notices are data, and the earlier hash still serves.
 const HARMLESS: [&str; 4] = ["send_code", "notify", "hash_password", "replace_password_hash"];

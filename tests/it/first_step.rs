@@ -4,10 +4,14 @@
 use std::time::Duration;
 
 use crate::support::*;
-use countersign::{
-    Basis, Channel, CredentialsCause, EventKind, Exemption, Fault, LockState, LoginName, LoginStep, PasswordHash,
-    Pepper, PolicyContext, Reason, Requirement, Scope, Staleness, TwoFactorPolicy, User, UserStatus, VouchedLogin,
-};
+use countersign::Pepper;
+use countersign::error::PluginError;
+use countersign::event::{CredentialsCause, EventKind};
+use countersign::grant::Staleness;
+use countersign::policy::{Exemption, PolicyContext, Requirement, TwoFactorPolicy};
+use countersign::status::LockState;
+use countersign::user::{PasswordHash, User, UserStatus};
+use countersign::{Channel, LoginName, LoginStep, PreverifiedLogin, Reason, Scope, SecondFactor};
 
 const WRONG: &str = "wrong horse";
 
@@ -25,7 +29,7 @@ const fn way(name: &'static str, password: &'static str, cause: CredentialsCause
 
 /// Users in every state in which nobody comes in.
 async fn populate(world: &World) {
-    let change = |name: &str, change: &dyn Fn(&mut countersign::User)| {
+    let change = |name: &str, change: &dyn Fn(&mut countersign::user::User)| {
         let mut user = person(&world.acme, name);
         change(&mut user);
         world.users.insert(&LoginName::new(name).unwrap(), user);
@@ -349,7 +353,7 @@ async fn logins_that_are_not_interactive_are_exempt_by_name_and_leave_everything
             world.outbox.clear();
             let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap();
             let grant = authenticated(step).grant;
-            assert_eq!(grant.basis(), &Basis::Exempt { exemption });
+            assert_eq!(grant.second_factor(), &SecondFactor::Exempt { exemption });
             assert_eq!(grant.channel(), channel);
             assert_eq!(grant.amr(), ["pwd"]);
             assert!(!grant.has_second_factor());
@@ -375,13 +379,16 @@ async fn all_channels_share_the_password_lock() {
         assert_eq!(reason(&step), Reason::InvalidCredentials, "{channel:?}");
     }
     // The entry point for passwords that the application vouches for is no way around.
-    let vouched = VouchedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
+    let vouched = PreverifiedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
     world.events.clear();
-    assert_eq!(reason(&world.flow.begin_with_vouched_password(&vouched).await.unwrap()), Reason::InvalidCredentials);
+    assert_eq!(
+        reason(&world.flow.begin_with_preverified_password(&vouched).await.unwrap()),
+        Reason::InvalidCredentials
+    );
     let EventKind::CredentialsRefused { cause, .. } = world.only_event().kind else { panic!() };
     assert_eq!(cause, CredentialsCause::PasswordLocked);
     world.clock.advance(MINUTE);
-    let step = world.flow.begin_with_vouched_password(&vouched).await.unwrap();
+    let step = world.flow.begin_with_preverified_password(&vouched).await.unwrap();
     let _ = authenticated(world.submit(&challenge(step).token, &world.outbox.last_code()).await);
 }
 
@@ -394,8 +401,8 @@ async fn a_vouched_password_of_nobody_or_of_a_disabled_user_lets_nobody_in() {
     for user in ["nobody", "bob", "stranger"] {
         world.calls.clear();
         let user = user_id(user);
-        let vouched = VouchedLogin { tenant: &world.acme, user: &user, channel: Channel::Web, device: None };
-        answers.push(denied(&world.flow.begin_with_vouched_password(&vouched).await.unwrap()));
+        let vouched = PreverifiedLogin { tenant: &world.acme, user: &user, channel: Channel::Web, device: None };
+        answers.push(denied(&world.flow.begin_with_preverified_password(&vouched).await.unwrap()));
         assert_eq!(world.calls.all(), ["find_by_id", "find_by_id", "load", "commit"]);
     }
     assert_eq!(answers[0].reason(), Reason::InvalidCredentials);
@@ -406,7 +413,7 @@ async fn a_vouched_password_of_nobody_or_of_a_disabled_user_lets_nobody_in() {
 struct Always;
 
 impl TwoFactorPolicy for Always {
-    fn decide(&self, _: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+    fn decide(&self, _: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         Ok(Requirement::Required)
     }
 }

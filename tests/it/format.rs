@@ -2,9 +2,14 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::support::*;
+use countersign::Pepper;
+use countersign::contact::PhoneNumber;
+use countersign::error::Document;
+use countersign::event::ResetOutcome;
+use countersign::store::{CommitOutcome, FactorStore, Generation, MAX_DOCUMENT, StoredRow};
 use countersign::{
-    Authenticated, Basis, Channel, Commit, Document, Error, FactorStore, Generation, Grant, LoginStep, MAX_DOCUMENT,
-    Method, Pepper, PhoneNumber, Refused, ResetOutcome, RevalidateError, Saved, SavedGrant, Scope, TrustDevice,
+    Authenticated, Channel, Error, Grant, LoginStep, Method, OperationError, RevalidateError, SavedGrant, Scope,
+    SecondFactor, TrustDevice,
 };
 use serde_json::{Value, json};
 
@@ -128,15 +133,15 @@ async fn the_golden_record_still_serves_everything_that_belongs_to_it() {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     assert!(world.flow.revalidate(&world.acme, &grant, Channel::Web).await.is_ok());
     assert_eq!(serde_json::to_value(&grant).unwrap(), serde_json::from_str::<Value>(GRANT).unwrap());
-    let overview = world.flow.account(&world.acme, &grant).overview().await.unwrap();
+    let overview = world.flow.account(&world.acme, &grant).status().await.unwrap();
     assert_eq!(overview.phone.unwrap().as_str(), "+81 *** **34");
     assert_eq!(overview.devices[0].label.as_str(), "Office laptop");
     let device = text(&secrets["device"]).into();
     let by_device = authenticated(world.begin_with_device("alice", &device).await);
-    assert!(matches!(by_device.grant.basis(), Basis::TrustedDevice { .. }));
+    assert!(matches!(by_device.grant.second_factor(), SecondFactor::TrustedDevice { .. }));
     let (token, code) = (text(&secrets["pending"]["token"]), text(&secrets["pending"]["code"]));
     let by_code = authenticated(world.submit(&token.into(), &code).await);
-    assert_eq!(by_code.grant.basis(), &Basis::Code { method: Method::Sms });
+    assert_eq!(by_code.grant.second_factor(), &SecondFactor::Code { method: Method::Sms });
 
     let (world, grant, secrets) = golden().await;
     let (token, code) = (text(&secrets["setup"]["token"]), text(&secrets["setup"]["code"]));
@@ -146,7 +151,7 @@ async fn the_golden_record_still_serves_everything_that_belongs_to_it() {
     world.clock.advance(15 * MINUTE);
     let challenge = world.begin("alice").await;
     let by_backup = authenticated(world.submit_backup(&challenge.token, &text(&secrets["backup"])).await);
-    assert_eq!(by_backup.grant.basis(), &Basis::BackupCode);
+    assert_eq!(by_backup.grant.second_factor(), &SecondFactor::BackupCode);
 }
 
 /// What was saved first is what is saved now, but for fields that were added since and one that is only read.
@@ -313,10 +318,10 @@ async fn a_record_of_another_format_is_an_error_that_names_it() {
                 matches!(error, Error::UnsupportedFormat { document: Document::Record, found, readable: 1 } if *found == format)
             })
             .await;
-            let answer = world.flow.account(&world.acme, &grant).overview().await;
-            assert!(matches!(answer, Err(Refused::Fault(Error::UnsupportedFormat { .. }))));
+            let answer = world.flow.account(&world.acme, &grant).status().await;
+            assert!(matches!(answer, Err(OperationError::Failed(Error::UnsupportedFormat { .. }))));
             let revalidated = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
-            assert!(matches!(revalidated, Err(RevalidateError::Fault(Error::UnsupportedFormat { .. }))));
+            assert!(matches!(revalidated, Err(RevalidateError::Failed(Error::UnsupportedFormat { .. }))));
         }
     }
     // An administrator's reset is the way out.
@@ -403,7 +408,7 @@ async fn absurd_times_in_a_record_are_survived() {
             text = text.replace(&at, &time.to_string());
         }
         world.overwrite(&world.alice, &text).await;
-        let _ = world.flow.account(&world.acme, &grant).overview().await;
+        let _ = world.flow.account(&world.acme, &grant).status().await;
         let _ = world.flow.operator("look").unwrap().status(&world.acme, &world.alice).await;
         let step = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await;
         assert!(!matches!(step, Ok(LoginStep::Authenticated(_))));
@@ -427,13 +432,16 @@ fn numbers_of(value: &Value) -> Vec<String> {
 async fn a_record_of_a_later_generation_than_the_settings_is_damaged() {
     let (world, _, _) = full().await;
     let snapshot = world.factors.load(&world.acme, &world.alice).await.unwrap();
-    let expected = countersign::Expected {
+    let expected = countersign::store::ExpectedVersions {
         settings: snapshot.settings.as_ref().map(|saved| saved.version),
         record: snapshot.record.as_ref().map(|saved| saved.version),
     };
     let record = snapshot.record.unwrap();
-    let next = Saved { generation: Generation::new(1), ..record };
-    assert_eq!(world.factors.commit(&world.acme, &world.alice, &expected, &next).await.unwrap(), Commit::Written);
+    let next = StoredRow { generation: Generation::new(1), ..record };
+    assert_eq!(
+        world.factors.commit(&world.acme, &world.alice, &expected, &next).await.unwrap(),
+        CommitOutcome::Written
+    );
     let step = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await;
     assert!(matches!(step, Err(Error::Corrupt(Document::Record))));
 }
@@ -453,9 +461,9 @@ async fn damaged_settings_let_nobody_in() {
     for (document, other_format) in documents {
         let world = World::new().await;
         let saved = world.factors.settings(&world.acme).await.unwrap().unwrap();
-        let next = Saved { document: document.to_owned(), ..saved.clone() };
+        let next = StoredRow { document: document.to_owned(), ..saved.clone() };
         let written = world.factors.change_settings(&world.acme, Some(saved.version), &next).await.unwrap();
-        assert_eq!(written, Commit::Written);
+        assert_eq!(written, CommitOutcome::Written);
         let error = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await.unwrap_err();
         match error {
             Error::UnsupportedFormat { document: Document::Settings, found: 2, readable: 1 } => assert!(other_format),

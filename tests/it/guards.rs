@@ -6,18 +6,24 @@ use std::time::Duration;
 use crate::support::steps::refusal;
 use crate::support::*;
 use async_trait::async_trait;
+use countersign::error::PluginError;
+use countersign::event::{Actor, EventKind};
+use countersign::grant::Staleness;
 use countersign::memory::MemoryUsers;
+use countersign::password::PasswordAttempt;
+use countersign::policy::{Exemption, PolicyContext, Requirement, StandardPolicy, TwoFactorPolicy};
+use countersign::store::FactorStore;
+use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
-    Actor, Channel, Error, EventKind, Exemption, FactorStore, Fault, Login, LoginName, Password, PasswordAttempt,
-    PasswordHash, PolicyContext, Reason, Refused, Requirement, RevalidateError, SavedGrant, Scope, Staleness,
-    StandardPolicy, TenantId, TrustDevice, TwoFactorPolicy, User, UserId, UserStore,
+    Channel, Error, Login, LoginName, OperationError, Password, Reason, RevalidateError, SavedGrant, Scope, TenantId,
+    TrustDevice, UserId,
 };
 
 /// What an administrator can do that leaves somebody with less protection than before.
 const WEAKENS: [&str; 4] = ["off", "administrators only", "reset", "unlock"];
 
 /// Does one of them, in `acme`, to `bob`.
-async fn weaken(world: &World, grant: &SavedGrant, what: &str) -> Result<(), Refused> {
+async fn weaken(world: &World, grant: &SavedGrant, what: &str) -> Result<(), OperationError> {
     let administration = world.flow.administration(&world.acme, grant).await?;
     match what {
         "off" => administration.set_scope(Scope::DoNotUse).await.map(drop),
@@ -111,7 +117,7 @@ async fn what_strengthens_needs_no_recent_login() {
 struct SparesAdministrators;
 
 impl TwoFactorPolicy for SparesAdministrators {
-    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         match context.scope {
             Scope::EntireTenant if context.user.system_administrator => {
                 Ok(Requirement::Exempt(Exemption::Application("administrator".into())))
@@ -206,7 +212,7 @@ async fn a_session_of_another_tenant_opens_nothing() {
     assert_eq!(elsewhere.staleness(), Some(Staleness::OtherTenant));
     let account = world.flow.account(&world.other, &grant);
     world.events.clear();
-    assert_eq!(refusal(account.overview().await), Reason::SessionStale);
+    assert_eq!(refusal(account.status().await), Reason::SessionStale);
     assert_eq!(refusal(account.new_backup_code().await), Reason::SessionStale);
     let malformed = account.confirm_method(&"".into(), &"what is no code".into()).await;
     assert_eq!(refusal(malformed).code(), "invalid_code");
@@ -299,11 +305,11 @@ struct Confused {
 
 #[async_trait]
 impl UserStore for Confused {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         self.users.find_by_login(tenant, name).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, _: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, _: &UserId) -> Result<Option<User>, PluginError> {
         self.users.find_by_id(tenant, &self.answer).await
     }
 
@@ -313,7 +319,7 @@ impl UserStore for Confused {
         _: &UserId,
         _: &PasswordHash,
         _: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         Ok(false)
     }
 }
@@ -331,7 +337,7 @@ async fn another_user_than_the_one_asked_for_is_a_fault() {
     let submitted = world.flow.submit_code(&world.acme, &token, &code.as_str().into(), TrustDevice::No).await;
     assert!(matches!(submitted, Err(Error::UserStore { .. })), "{submitted:?}");
     let revalidated = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
-    let fault = matches!(revalidated, Err(RevalidateError::Fault(Error::UserStore { .. })));
+    let fault = matches!(revalidated, Err(RevalidateError::Failed(Error::UserStore { .. })));
     assert!(fault, "{revalidated:?}");
     assert_eq!(world.row(&world.alice).unwrap().version, before.version);
 }
@@ -348,6 +354,6 @@ async fn an_event_names_no_user_who_is_not_there() {
     let session = world.sign_in("bob").await.grant;
     world.users.remove(&world.acme, &world.bob);
     world.events.clear();
-    assert_eq!(refusal(world.flow.account(&world.acme, &session).overview().await), Reason::SessionStale);
+    assert_eq!(refusal(world.flow.account(&world.acme, &session).status().await), Reason::SessionStale);
     assert_eq!(world.only_event().user, None);
 }

@@ -2,9 +2,13 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::support::*;
+use countersign::Pepper;
+use countersign::contact::{EmailAddress, PhoneNumber};
+use countersign::event::EventKind;
+use countersign::input::{Field, InvalidInput, Problem};
+use countersign::user::Language;
 use countersign::{
-    BackupCode, Channel, Code, EmailAddress, EventKind, Field, InvalidInput, Language, LoginName, LoginStep, Pepper,
-    PhoneNumber, Problem, Reason, ResendTo, SetupToken, TenantId, TrustDevice, UserId,
+    BackupCode, Channel, Code, LoginName, LoginStep, Reason, ResendTo, SetupToken, TenantId, TrustDevice, UserId,
 };
 
 /// What must not get into a key, a header, a message or a log, in the middle of a value.
@@ -141,7 +145,7 @@ async fn a_first_step_with_bad_input_is_refused_unread() {
 async fn a_password_may_hold_anything_and_all_of_it_counts() {
     for password in [" ", "\0", "\n\n", "a\0b", "\u{202e}ret", "пароль", "🐎🔋", &"x".repeat(4096)] {
         let world = World::off();
-        world.change(&world.alice, |user| user.password_hash = Some(countersign::PasswordHash::new(password)));
+        world.change(&world.alice, |user| user.password_hash = Some(countersign::user::PasswordHash::new(password)));
         assert!(matches!(world.try_begin("alice", password).await, LoginStep::Authenticated(_)), "{password:?}");
         if password.len() < 4096 {
             for near in [format!("{password} "), format!(" {password}"), format!("{password}\0")] {

@@ -3,9 +3,12 @@
 
 use crate::support::entries::{Came, Hands, all_came, state};
 use crate::support::*;
+use countersign::event::{Actor, EventKind};
+use countersign::policy::Exemption;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
+use countersign::user::UserStatus;
 use countersign::{
-    Actor, Basis, Channel, Commit, Error, EventKind, Exemption, Expected, FactorStore, LoginFlowBuilder, LoginStep,
-    Reason, Scope, TenantId, UserStatus, VouchedLogin,
+    Channel, Error, LoginFlowBuilder, LoginStep, PreverifiedLogin, Reason, Scope, SecondFactor, TenantId,
 };
 use futures_lite::future::block_on;
 
@@ -34,8 +37,8 @@ async fn a_tenant_without_settings_is_an_error_at_every_entry_point() {
     // Records that a flow without the option has left there: those of acme, to have something to lose.
     for user in [&world.root, &world.alice] {
         let row = world.row(user).unwrap();
-        let nothing = Expected { settings: None, record: None };
-        assert_eq!(world.factors.commit(&world.other, user, &nothing, &row).await.unwrap(), Commit::Written);
+        let nothing = ExpectedVersions { settings: None, record: None };
+        assert_eq!(world.factors.commit(&world.other, user, &nothing, &row).await.unwrap(), CommitOutcome::Written);
     }
     let before = state(&world, &world.other).await;
     let theirs = hands.in_tenant(&world.other);
@@ -62,7 +65,7 @@ async fn a_tenant_without_settings_is_an_error_at_every_entry_point() {
     let mut world = world;
     world.restarted(|b| b.trusted_devices(30 * DAY, 3));
     let step = begin(&world, &world.other, "bob", PASSWORD).await.unwrap();
-    assert_eq!(authenticated(step).grant.basis(), &Basis::Exempt { exemption: Exemption::ScopeOff });
+    assert_eq!(authenticated(step).grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::ScopeOff });
 }
 
 /// The text of the error has nothing in it, and what is refused before anything is read is refused as ever.
@@ -99,8 +102,8 @@ async fn an_unknown_tenant_says_nothing_of_names() {
         assert_eq!(world.calls.take_sorted(), calls, "{name}");
     }
     let user = &world.alice;
-    let login = VouchedLogin { tenant: &world.acme, user, channel: Channel::SingleSignOn, device: None };
-    let _ = world.flow.begin_with_vouched_password(&login).await.unwrap();
+    let login = PreverifiedLogin { tenant: &world.acme, user, channel: Channel::SingleSignOn, device: None };
+    let _ = world.flow.begin_with_preverified_password(&login).await.unwrap();
     assert_eq!(world.calls.of("settings"), 0, "no other step reads more than it did");
 }
 
@@ -134,7 +137,10 @@ async fn the_operator_sets_a_tenant_up() {
         assert_eq!((world.row(&world.alice), world.row(&world.bob)), rows);
         assert!(world.flow.revalidate(&world.acme, &session, Channel::Web).await.is_ok());
         assert_eq!(world.record(&world.alice)["password"]["failures"]["streak"], 1);
-        assert_eq!(world.sign_in("bob").await.grant.basis(), &Basis::Exempt { exemption: Exemption::ScopeOff });
+        assert_eq!(
+            world.sign_in("bob").await.grant.second_factor(),
+            &SecondFactor::Exempt { exemption: Exemption::ScopeOff }
+        );
         // Once more: in force already.
         world.events.clear();
         world.calls.clear();
@@ -189,7 +195,7 @@ async fn a_tenant_that_switched_off_stays_known() {
         let _ = world.flow.sweep(&world.acme, None, 100).await.unwrap();
         assert_eq!(world.factors.records(&world.acme), 0);
         let done = world.sign_in("alice").await;
-        assert_eq!(done.grant.basis(), &Basis::Exempt { exemption: Exemption::ScopeOff });
+        assert_eq!(done.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::ScopeOff });
         assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
         assert_eq!(hands.administration(&world, &world.acme).await, Came::Done);
         world.set_scope(Scope::EntireTenant).await;
@@ -211,7 +217,7 @@ async fn an_administrator_sets_no_tenant_up() {
     world.events.clear();
     assert!(matches!(
         world.flow.administration(&world.acme, &root).await,
-        Err(countersign::Refused::Fault(Error::UnknownTenant))
+        Err(countersign::OperationError::Failed(Error::UnknownTenant))
     ));
     assert!(world.factors.settings(&world.acme).await.unwrap().is_none());
     assert_eq!(world.events.all(), []);

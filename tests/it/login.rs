@@ -2,7 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::support::*;
-use countersign::{Basis, Channel, Delivery, Exemption, LoginStep, Method, Reason};
+use countersign::policy::Exemption;
+use countersign::{Channel, DeliveryStatus, LoginStep, Method, Reason, SecondFactor};
 
 #[tokio::test]
 async fn a_password_and_the_code_from_the_message_complete_a_login() {
@@ -10,7 +11,7 @@ async fn a_password_and_the_code_from_the_message_complete_a_login() {
     let challenge = world.begin("alice").await;
     let sent = world.outbox.last();
     let code = challenge.delivery.sent().unwrap();
-    assert!(matches!(challenge.delivery, Delivery::Sent(_)));
+    assert!(matches!(challenge.delivery, DeliveryStatus::Sent(_)));
     assert_eq!(code.method, Method::Email);
     assert_eq!(code.destination.as_str(), "a***@example.com");
     assert_eq!(code.reference.as_str(), sent.reference);
@@ -19,7 +20,7 @@ async fn a_password_and_the_code_from_the_message_complete_a_login() {
     let done = authenticated(world.submit(&challenge.token, &sent.code).await);
     assert_eq!(done.grant.user(), &world.alice);
     assert_eq!(done.grant.tenant(), &world.acme);
-    assert_eq!(done.grant.basis(), &Basis::Code { method: Method::Email });
+    assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
     assert_eq!(done.grant.amr(), ["pwd", "otp", "mfa"]);
     assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
     // I-05, I-36: neither the code nor the token serves again.
@@ -31,7 +32,7 @@ async fn a_password_and_the_code_from_the_message_complete_a_login() {
 async fn a_tenant_that_does_not_use_it_lets_people_in_with_the_password() {
     let world = World::off();
     let LoginStep::Authenticated(done) = world.try_begin("alice", PASSWORD).await else { panic!() };
-    assert_eq!(done.grant.basis(), &Basis::Exempt { exemption: Exemption::ScopeOff });
+    assert_eq!(done.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::ScopeOff });
     assert_eq!(done.grant.amr(), ["pwd"]);
     assert_eq!(world.factors.records(&world.acme), 0);
 }

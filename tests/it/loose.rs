@@ -9,8 +9,10 @@
 )]
 
 use async_trait::async_trait;
+use countersign::error::PluginError;
 use countersign::memory::MemoryUsers;
-use countersign::{Fault, LoginFlowBuilder, LoginName, PasswordHash, TenantId, User, UserId, UserStore};
+use countersign::user::{PasswordHash, User, UserStore};
+use countersign::{LoginFlowBuilder, LoginName, TenantId, UserId};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::support::*;
@@ -106,11 +108,11 @@ impl Loose {
 
 #[async_trait]
 impl UserStore for Loose {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         Ok(self.answer(self.users.find_by_login(self.stored(tenant), name).await?, tenant, None))
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         let found = self.users.find_by_id(self.stored(tenant), &self.stored_id(user)).await?;
         Ok(self.answer(found, tenant, Some(user)))
     }
@@ -121,7 +123,7 @@ impl UserStore for Loose {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         self.users.replace_password_hash(self.stored(tenant), &self.stored_id(user), current, next).await
     }
 }

@@ -10,14 +10,16 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::{World, failure, tenant};
 use async_trait::async_trait;
+use countersign::contact::{Destination, EmailAddress};
+use countersign::error::PluginError;
+use countersign::event::EventKind;
 use countersign::message::{
     BadText, CODE, CodeFacts, EmailWords, MessageSource, Messages, MessagesBuilder, MessagesError, NoMessages,
     NoticeFacts, Part, SmsEncoding, TenantMessages, Wording, messages_of,
 };
-use countersign::{
-    Accepted, Code, CodeMessage, CodeSender, Destination, DeviceLabel, EmailAddress, EventKind, Fault, Language,
-    Method, Notice, NoticeKind, Purpose, SendError, SendErrorKind, TenantId, UserId,
-};
+use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus};
+use countersign::user::Language;
+use countersign::{Code, DeviceLabel, Method, TenantId, UserId};
 use proptest::prelude::*;
 use time::{OffsetDateTime, UtcOffset};
 
@@ -508,20 +510,20 @@ impl Worded {
         Self { source: Arc::new(source), sent: Arc::default() }
     }
 
-    async fn keep(&self, tenant: &TenantId, text: impl FnOnce(&Messages) -> String) -> Result<Accepted, SendError> {
+    async fn keep(&self, tenant: &TenantId, text: impl FnOnce(&Messages) -> String) -> Result<SendStatus, SendError> {
         let messages = messages_of(&*self.source, tenant).await?;
         self.sent.lock().unwrap().push(text(&messages));
-        Ok(Accepted::Sent)
+        Ok(SendStatus::Sent)
     }
 }
 
 #[async_trait]
 impl CodeSender for Worded {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         self.keep(&message.tenant, |messages| messages.code_email(message).expose_text().to_owned()).await
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         self.keep(&notice.tenant, |messages| messages.notice_email(notice).expose_text().to_owned()).await
     }
 }
@@ -530,8 +532,8 @@ struct NoTable;
 
 #[async_trait]
 impl MessageSource for NoTable {
-    async fn messages(&self, _: &TenantId) -> Result<Option<Messages>, Fault> {
-        Err(Fault::new("no connection to the table of tenants"))
+    async fn messages(&self, _: &TenantId) -> Result<Option<Messages>, PluginError> {
+        Err(PluginError::new("no connection to the table of tenants"))
     }
 }
 

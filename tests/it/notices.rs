@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use crate::support::*;
-use countersign::{
-    Account, Destination, EventKind, FactorStore, MethodChange, NoticeKind, NoticeTopic, PhoneNumber, Reason,
-    SavedGrant, SendErrorKind,
-};
+use countersign::contact::{Destination, PhoneNumber};
+use countersign::event::EventKind;
+use countersign::sender::{NoticeKind, NoticeTopic, SendErrorKind};
+use countersign::store::FactorStore;
+use countersign::{Account, MethodChange, Reason, SavedGrant};
 use serde_json::{Value, json};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -88,7 +89,7 @@ async fn one_kind_does_not_hold_another_back() {
 /// A lock and a suspension are two things: the one does not hide the other.
 #[tokio::test]
 async fn a_suspension_right_after_a_lock_is_told() {
-    let world = World::with(|b| b.suspend_after(10).lock(MINUTE, MINUTE)).await;
+    let world = World::with(|b| b.suspend_after(10).lockout(MINUTE, MINUTE)).await;
     for _ in 0..2 {
         let _challenge = world.lock_codes("alice").await;
         world.clock.advance(2 * MINUTE);

@@ -4,9 +4,10 @@
 use crate::support::operations::{OPERATIONS, operate, stage};
 use crate::support::steps::refusal;
 use crate::support::*;
-use countersign::{
-    Actor, Channel, EventKind, LockState, LoginStep, NoticeKind, Reason, ResetOutcome, Scope, VouchedLogin,
-};
+use countersign::event::{Actor, EventKind, ResetOutcome};
+use countersign::sender::NoticeKind;
+use countersign::status::LockState;
+use countersign::{Channel, LoginStep, PreverifiedLogin, Reason, Scope};
 use futures_lite::future::block_on;
 
 /// I-38: the reason is in the event.
@@ -103,8 +104,8 @@ async fn whoever_is_forgotten_while_the_password_is_checked_leaves_nothing() {
             let calls = world.calls.clone();
             world.calls.before("find_by_id", move || calls.before("find_by_id", forget));
             let (tenant, user) = (&world.acme, &world.alice);
-            let login = VouchedLogin { tenant, user, channel: Channel::Web, device: None };
-            world.flow.begin_with_vouched_password(&login).await.unwrap()
+            let login = PreverifiedLogin { tenant, user, channel: Channel::Web, device: None };
+            world.flow.begin_with_preverified_password(&login).await.unwrap()
         } else {
             world.calls.before("verify", forget);
             world.try_begin("alice", PASSWORD).await

@@ -2,7 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::support::*;
-use countersign::{Basis, Channel, Exemption, LoginStep, PasswordHash, Reason, Scope, UserStatus, VouchedLogin};
+use countersign::policy::Exemption;
+use countersign::user::{PasswordHash, UserStatus};
+use countersign::{Channel, LoginStep, PreverifiedLogin, Reason, Scope, SecondFactor};
 
 /// A world with trusted devices. `world.calls` says what happens while a password is checked.
 async fn world() -> World {
@@ -67,10 +69,11 @@ async fn a_security_stamp_that_is_changed_during_the_check_lets_nobody_in() {
             } else {
                 world.calls.before("verify", change);
             }
-            let login = VouchedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
+            let login =
+                PreverifiedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
             let begin = async || {
                 if vouched {
-                    world.flow.begin_with_vouched_password(&login).await.unwrap()
+                    world.flow.begin_with_preverified_password(&login).await.unwrap()
                 } else {
                     world.try_begin("alice", PASSWORD).await
                 }
@@ -91,7 +94,7 @@ async fn whoever_is_promoted_during_the_hash_needs_a_code() {
     world.calls.before("verify", move || users.change(&acme, &alice, |user| user.system_administrator = true).unwrap());
     assert!(matches!(world.try_begin("alice", PASSWORD).await, LoginStep::CodeRequired(_)));
     let bob = authenticated(world.try_begin("bob", PASSWORD).await);
-    assert_eq!(bob.grant.basis(), &Basis::Exempt { exemption: Exemption::NotAdministrator });
+    assert_eq!(bob.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::NotAdministrator });
 }
 
 /// I-13: a stranger who keeps trying while passwords are locked writes nothing, so the owner's own step is never in conflict with it.

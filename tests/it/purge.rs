@@ -5,10 +5,11 @@ use crate::support::faults::{FaultPoint, When, faulty_flow, poll_then_drop};
 use crate::support::interject::Interject;
 use crate::support::steps::flow_over;
 use crate::support::*;
-use countersign::{
-    Commit, EventKind, Expected, FactorStore, Generation, LoginFlow, LoginName, PurgeProgress, Saved, Scope,
-    StandardPolicy, TenantId, Version,
-};
+use countersign::event::EventKind;
+use countersign::operator::PurgeProgress;
+use countersign::policy::StandardPolicy;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::{LoginFlow, LoginName, Scope, TenantId};
 
 /// A tenant that was just switched off, with so many records of the time before.
 async fn switched_off(records: usize) -> World {
@@ -51,7 +52,7 @@ async fn there_is_nothing_to_purge_before_the_first_switching_off() {
 #[tokio::test]
 async fn it_goes_in_batches_and_says_how_far_it_is() {
     let world = switched_off(5).await;
-    let at = countersign::Clock::now(&world.clock).unwrap();
+    let at = countersign::clock::Clock::now(&world.clock).unwrap();
     let root = world.root_grant().await;
     let administration = world.flow.administration(&world.acme, &root).await.unwrap();
     let shown = administration.purge_progress().await.unwrap().unwrap();
@@ -98,10 +99,13 @@ async fn it_is_finished_only_when_none_was_left() {
 
 async fn late_row(factors: countersign::memory::MemoryFactors, tenant: TenantId) {
     let settings = factors.settings(&tenant).await.unwrap().map(|saved| saved.version);
-    let saved =
-        Saved { version: Version::from_bytes([9; 16]), generation: Generation::new(0), document: String::from("{}") };
-    let expected = Expected { settings, record: None };
-    assert_eq!(factors.commit(&tenant, &user_id("late"), &expected, &saved).await.unwrap(), Commit::Written);
+    let saved = StoredRow {
+        version: Version::from_bytes([9; 16]),
+        generation: Generation::new(0),
+        document: String::from("{}"),
+    };
+    let expected = ExpectedVersions { settings, record: None };
+    assert_eq!(factors.commit(&tenant, &user_id("late"), &expected, &saved).await.unwrap(), CommitOutcome::Written);
 }
 
 /// The same for a sweep.
@@ -111,10 +115,10 @@ async fn a_batch_has_at_least_one_and_at_most_five_thousand_records() {
     let _ = world.begin("alice").await;
     let next = world.row(&world.alice).unwrap();
     let settings = world.factors.settings(&world.acme).await.unwrap().map(|saved| saved.version);
-    let expected = Expected { settings, record: None };
+    let expected = ExpectedVersions { settings, record: None };
     for number in 1..=5_000 {
         let user = user_id(&format!("user{number}"));
-        assert_eq!(world.factors.commit(&world.acme, &user, &expected, &next).await.unwrap(), Commit::Written);
+        assert_eq!(world.factors.commit(&world.acme, &user, &expected, &next).await.unwrap(), CommitOutcome::Written);
     }
     for (at_most, looked_at) in [(0, 1), (u32::MAX, 5_000)] {
         let swept = world.flow.sweep(&world.acme, None, at_most).await.unwrap();

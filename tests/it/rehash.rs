@@ -6,11 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::*;
 use async_trait::async_trait;
+use countersign::error::PluginError;
+use countersign::event::EventKind;
+use countersign::grant::Staleness;
 use countersign::memory::MemoryUsers;
+use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::user::{PasswordHash, User, UserStatus, UserStore};
 use countersign::{
-    Admission, Basis, Busy, Channel, EventKind, Fault, Login, LoginFlow, LoginName, LoginStep, Password,
-    PasswordAttempt, PasswordHash, PasswordVerifier, Reason, RevalidateError, Staleness, TenantId, TrustDevice, User,
-    UserId, UserStatus, UserStore, Verdict,
+    Channel, Login, LoginFlow, LoginName, LoginStep, Password, Reason, RevalidateError, SecondFactor, TenantId,
+    TrustDevice, UserId,
 };
 use futures_lite::future::block_on;
 
@@ -27,19 +31,21 @@ impl PasswordVerifier for Versioned {
         Ok(Admission::unbounded())
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
-        let Some(hash) = attempt.user.and_then(|user| user.password_hash.as_ref()) else { return Ok(Verdict::Wrong) };
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
+        let Some(hash) = attempt.user.and_then(|user| user.password_hash.as_ref()) else {
+            return Ok(PasswordCheck::Mismatch);
+        };
         let (version, password) = hash.expose().split_once(':').unwrap_or(("v0", hash.expose()));
         Ok(match password == attempt.password.expose() {
-            false => Verdict::Wrong,
-            true if version == format!("v{}", self.current.load(Ordering::SeqCst)) => Verdict::Right,
-            true => Verdict::RightButOutdated,
+            false => PasswordCheck::Mismatch,
+            true if version == format!("v{}", self.current.load(Ordering::SeqCst)) => PasswordCheck::Match,
+            true => PasswordCheck::MatchNeedsRehash,
         })
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         if self.broken {
-            return Err(Fault::new("no memory for a hash"));
+            return Err(PluginError::new("no memory for a hash"));
         }
         Ok(Some(PasswordHash::new(format!("v{}:{}", self.current.load(Ordering::SeqCst), password.expose()))))
     }
@@ -130,7 +136,7 @@ async fn devices_sessions_and_logins_under_way_survive_a_rehash() {
         assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
         assert!(world.flow.revalidate(&world.acme, &trusted.grant, Channel::Web).await.is_ok());
         let LoginStep::Authenticated(again) = world.begin_with_device("alice", &device).await else { panic!() };
-        assert!(matches!(again.grant.basis(), Basis::TrustedDevice { .. }));
+        assert!(matches!(again.grant.second_factor(), SecondFactor::TrustedDevice { .. }));
         world.clock.advance(15 * MINUTE);
     }
     // A password that is really another ends them all.
@@ -191,11 +197,11 @@ struct NeverSaves(countersign::memory::MemoryUsers);
 
 #[async_trait]
 impl UserStore for NeverSaves {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         self.0.find_by_login(tenant, name).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         self.0.find_by_id(tenant, user).await
     }
 
@@ -205,8 +211,8 @@ impl UserStore for NeverSaves {
         _: &UserId,
         _: &PasswordHash,
         _: &PasswordHash,
-    ) -> Result<bool, Fault> {
-        Err(Fault::new("the table is read-only"))
+    ) -> Result<bool, PluginError> {
+        Err(PluginError::new("the table is read-only"))
     }
 }
 
@@ -250,11 +256,11 @@ struct ReadLate {
 
 #[async_trait]
 impl UserStore for ReadLate {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         self.users.find_by_login(tenant, name).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         if self.armed.swap(0, Ordering::SeqCst) == 1 {
             // The record is read first: the other half of the same read goes on.
             futures_lite::future::yield_now().await;
@@ -271,7 +277,7 @@ impl UserStore for ReadLate {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         self.users.replace_password_hash(tenant, user, current, next).await
     }
 }
@@ -297,7 +303,7 @@ async fn a_rehash_at_the_same_moment_ends_no_session() {
     race();
     let _ = world.flow.revalidate(&world.acme, &grant, Channel::Web).await.unwrap();
     race();
-    assert_eq!(world.flow.account(&world.acme, &grant).overview().await.unwrap().devices.len(), 1);
+    assert_eq!(world.flow.account(&world.acme, &grant).status().await.unwrap().devices.len(), 1);
     race();
     let status = world.flow.operator("look").unwrap().status(&world.acme, &world.alice).await.unwrap();
     assert_eq!(status.unwrap().devices.len(), 1);

@@ -4,7 +4,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use countersign::{Document, Error};
+use countersign::Error;
+use countersign::error::Document;
 
 /// One link of a chain.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::support::wiring::Answering;
 use crate::support::*;
-use countersign::{
-    Basis, Delivery, Destination, EventKind, LoginStep, Method, PendingToken, PhoneNumber, Reason, ResendTo,
-    SendErrorKind,
-};
+use countersign::contact::{Destination, PhoneNumber};
+use countersign::event::EventKind;
+use countersign::sender::SendErrorKind;
+use countersign::{DeliveryStatus, LoginStep, Method, PendingToken, Reason, ResendTo, SecondFactor};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -43,16 +43,16 @@ async fn another_code_waits_for_the_spacing() {
     assert_eq!(world.row(&world.alice), before);
     // A second login (a double click, another browser) gets its own code, and both pages work.
     let second = world.begin("alice").await;
-    assert!(matches!(second.delivery, Delivery::Sent(_)));
+    assert!(matches!(second.delivery, DeliveryStatus::Sent(_)));
     let early = world.begin("alice").await;
-    let Delivery::NotMade { denied } = early.delivery else { panic!("{:?}", early.delivery) };
+    let DeliveryStatus::NotMade { denied } = early.delivery else { panic!("{:?}", early.delivery) };
     assert_eq!((denied.reason(), denied.retry_at()), (Reason::SendLimit, Some(opens)));
     assert!(early.delivery.sent().is_none());
     assert_eq!(world.outbox.attempts(), 2);
     world.clock.advance(MILLISECOND);
     // The login that got no code at first gets one now.
     let sent = challenge_of(resend(&world, &early.token, ResendTo::Same).await);
-    assert!(matches!(sent.delivery, Delivery::Sent(_)));
+    assert!(matches!(sent.delivery, DeliveryStatus::Sent(_)));
     assert_eq!(world.outbox.attempts(), 3);
     let _ = authenticated(world.submit(&early.token, &world.outbox.last_code()).await);
 }
@@ -113,12 +113,12 @@ async fn the_caps_of_hour_and_day_survive_new_logins() {
         } else {
             challenge_of(resend(&world, &challenge.token, ResendTo::Same).await)
         };
-        assert!(matches!(challenge.delivery, Delivery::Sent(_)), "{nth}");
+        assert!(matches!(challenge.delivery, DeliveryStatus::Sent(_)), "{nth}");
     }
     assert_eq!(world.outbox.attempts(), 10);
     world.clock.set(start + HOUR - MILLISECOND);
     let waiting = world.begin("alice").await;
-    let Delivery::NotMade { denied } = waiting.delivery else { panic!("{:?}", waiting.delivery) };
+    let DeliveryStatus::NotMade { denied } = waiting.delivery else { panic!("{:?}", waiting.delivery) };
     assert_eq!(denied.retry_at(), Some(start + HOUR));
     assert_eq!(waiting.resend_at, Some(start + HOUR));
     assert_eq!(reason(&resend(&world, &waiting.token, ResendTo::Same).await), Reason::SendLimit);
@@ -127,15 +127,15 @@ async fn the_caps_of_hour_and_day_survive_new_logins() {
     // Ten more make twenty; then it is over for the day.
     while world.outbox.attempts() < 20 {
         world.clock.advance(10 * MINUTE);
-        assert!(matches!(world.begin("alice").await.delivery, Delivery::Sent(_)));
+        assert!(matches!(world.begin("alice").await.delivery, DeliveryStatus::Sent(_)));
     }
     world.clock.set(start + DAY - MILLISECOND);
-    assert!(matches!(world.begin("alice").await.delivery, Delivery::NotMade { .. }));
+    assert!(matches!(world.begin("alice").await.delivery, DeliveryStatus::NotMade { .. }));
     assert_eq!(world.outbox.attempts(), 20);
     world.clock.advance(MILLISECOND);
-    assert!(matches!(world.begin("alice").await.delivery, Delivery::Sent(_)));
+    assert!(matches!(world.begin("alice").await.delivery, DeliveryStatus::Sent(_)));
     assert_eq!(world.outbox.last().to, email(&world));
-    assert!(matches!(world.begin("bob").await.delivery, Delivery::Sent(_)), "a budget is one user's");
+    assert!(matches!(world.begin("bob").await.delivery, DeliveryStatus::Sent(_)), "a budget is one user's");
 }
 
 /// I-15, I-24: the send is saved before the sender is called, and stays saved when it fails.
@@ -149,7 +149,7 @@ async fn a_send_is_charged_before_it_is_made_and_never_refunded() {
         let document = factors.record(&acme, &alice).unwrap().document;
         let record: serde_json::Value = serde_json::from_str(&document).unwrap();
         at_the_sender.lock().unwrap().push(record["sends"].as_array().unwrap().len());
-        Err(countersign::SendError::new(SendErrorKind::Permanent))
+        Err(countersign::sender::SendError::new(SendErrorKind::Permanent))
     });
     world.rewire(world.users.clone(), world.factors.clone(), sender.clone(), |builder| builder);
     let challenge = world.begin("alice").await;
@@ -224,8 +224,8 @@ async fn a_code_can_go_to_the_email_address_for_this_login() {
     let _ = challenge_of(resend(&world, &challenge.token, ResendTo::Same).await);
     assert_eq!(world.outbox.last().to, email(&world));
     let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
-    assert_eq!(done.grant.basis(), &Basis::Code { method: Method::Email });
-    assert_eq!(world.flow.account(&world.acme, &done.grant).overview().await.unwrap().method, Method::Sms);
+    assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
+    assert_eq!(world.flow.account(&world.acme, &done.grant).status().await.unwrap().method, Method::Sms);
     world.wait_for_the_spacing();
     let _ = world.begin("alice").await;
     assert_eq!(world.outbox.last().to, by_sms.to, "the next login goes by SMS again");

@@ -10,12 +10,15 @@ use crate::support::steps::flow_over;
 use crate::support::wrapped::{Wrapped, Wraps};
 use crate::support::*;
 use async_trait::async_trait;
+use countersign::contact::{Destination, EmailAddress};
+use countersign::error::PluginError;
+use countersign::event::{Actor, EventKind, ResetOutcome};
+use countersign::grant::Staleness;
 use countersign::memory::MemoryFactors;
-use countersign::{
-    Actor, Channel, Commit, Destination, EmailAddress, EventKind, Expected, FactorStore, Fault, LockState, LoginStep,
-    NoticeKind, NoticeTopic, Reason, ResetOutcome, RevalidateError, Saved, SavedGrant, Scope, Snapshot, Staleness,
-    TenantId, UserId, Version,
-};
+use countersign::sender::{NoticeKind, NoticeTopic};
+use countersign::status::LockState;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Snapshot, StoredRow, Version};
+use countersign::{Channel, LoginStep, Reason, RevalidateError, SavedGrant, Scope, TenantId, UserId};
 use serde_json::{Value, json};
 
 const NOTHING: [&str; 2] = ["notices", "resets"];
@@ -124,7 +127,7 @@ async fn a_reset_that_keeps_the_budgets_ends_a_suspension() {
 /// I-12: who has used the window up waits for it, whoever resets them; the operator need not.
 #[tokio::test]
 async fn a_used_up_window_outlasts_resets_and_the_operator_refills_it() {
-    let world = World::with(|b| b.wrong_codes_per_month(5)).await;
+    let world = World::with(|b| b.rolling_wrong_code_limit(5)).await;
     for _ in 0..2 {
         assert_eq!(reset(&world).await, ResetOutcome::Refilled);
     }
@@ -223,9 +226,9 @@ async fn damaged_settings_do_not_keep_a_user_from_being_reset() {
     let world = World::new().await;
     let _challenge = world.lock_codes("alice").await;
     let saved = world.factors.settings(&world.acme).await.unwrap().unwrap();
-    let next = Saved { document: "{}".to_owned(), ..saved.clone() };
+    let next = StoredRow { document: "{}".to_owned(), ..saved.clone() };
     let damaged = world.factors.change_settings(&world.acme, Some(saved.version), &next).await.unwrap();
-    assert_eq!(damaged, Commit::Written);
+    assert_eq!(damaged, CommitOutcome::Written);
     assert_eq!(reset(&world).await, ResetOutcome::Refilled);
     assert_eq!(world.saved_of(&world.alice), NOTHING);
     assert_eq!(world.row(&world.alice).unwrap().generation, saved.generation);
@@ -317,14 +320,14 @@ impl Crowded {
         store
     }
 
-    async fn write_first(&self, tenant: &TenantId, user: &UserId) -> Result<(), Fault> {
+    async fn write_first(&self, tenant: &TenantId, user: &UserId) -> Result<(), PluginError> {
         let Snapshot { settings, record } = self.inner.load(tenant, user).await?;
         let Some(record) = record else { return Ok(()) };
         let mut version = *record.version.as_bytes();
         version[0] = version[0].wrapping_add(1);
-        let expected = Expected { settings: settings.map(|saved| saved.version), record: Some(record.version) };
-        let next = Saved { version: Version::from_bytes(version), ..record };
-        assert_eq!(self.inner.commit(tenant, user, &expected, &next).await?, Commit::Written);
+        let expected = ExpectedVersions { settings: settings.map(|saved| saved.version), record: Some(record.version) };
+        let next = StoredRow { version: Version::from_bytes(version), ..record };
+        assert_eq!(self.inner.commit(tenant, user, &expected, &next).await?, CommitOutcome::Written);
         Ok(())
     }
 }
@@ -341,17 +344,17 @@ impl Wraps for Crowded {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         if self.crowd.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
             self.write_first(tenant, user).await?;
-            return Ok(Commit::Conflict);
+            return Ok(CommitOutcome::Conflict);
         }
         self.inner.commit(tenant, user, expected, next).await
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         self.removals.lock().unwrap().push(user.clone());
         if self.ends {
             self.crowd.store(0, Ordering::SeqCst);

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::support::faults::{FaultPoint, When, faulty_flow};
 use crate::support::*;
-use countersign::{
-    Authenticated, Channel, Error, PasswordHash, RevalidateError, SavedGrant, Scope, Staleness, StandardPolicy,
-    UserStatus,
-};
+use countersign::grant::Staleness;
+use countersign::policy::StandardPolicy;
+use countersign::user::{PasswordHash, UserStatus};
+use countersign::{Authenticated, Channel, Error, RevalidateError, SavedGrant, Scope};
 
 /// What a grant is worth now; asking costs one look-up and one load, and changes nothing.
 async fn standing(world: &World, grant: &SavedGrant) -> Option<Staleness> {
@@ -60,7 +60,7 @@ async fn a_user_who_is_disabled_or_gone_has_no_session() {
 /// I-25: sessions of an earlier password end, whatever let them in.
 #[tokio::test]
 async fn a_changed_password_or_stamp_ends_every_session() {
-    let changes: [fn(&mut countersign::User); 3] = [
+    let changes: [fn(&mut countersign::user::User); 3] = [
         |user| user.password_hash = Some(PasswordHash::new("another")),
         |user| user.password_hash = None,
         |user| user.security_stamp = Some(String::new()),
@@ -126,7 +126,7 @@ async fn a_session_without_a_second_factor_ends_when_one_is_required() {
 async fn a_session_of_a_trusted_device_ends_with_the_device() {
     let world = with_devices().await;
     let (by_device, by_code) = trusted(&world).await;
-    let devices = world.flow.account(&world.acme, &by_code.grant).overview().await.unwrap().devices;
+    let devices = world.flow.account(&world.acme, &by_code.grant).status().await.unwrap().devices;
     world.flow.account(&world.acme, &by_code.grant).revoke_device(devices[0].id).await.unwrap();
     assert_eq!(standing(&world, &by_device).await, Some(Staleness::DeviceRevoked));
     assert_eq!(standing(&world, &by_code.grant).await, None, "the login that registered it had a code of its own");
@@ -270,7 +270,7 @@ async fn a_fault_while_asking_refuses_the_request_and_says_that_it_is_none_of_th
         point.arm(call, When::Before);
         let refused = flow.revalidate(&world.acme, &session, Channel::Web).await.unwrap_err();
         assert_eq!(refused.staleness(), None);
-        let RevalidateError::Fault(Error::FactorStore { .. } | Error::UserStore { .. }) = &refused else {
+        let RevalidateError::Failed(Error::FactorStore { .. } | Error::UserStore { .. }) = &refused else {
             panic!("{refused:?}")
         };
         assert!(std::error::Error::source(&refused).is_some());
@@ -327,7 +327,7 @@ async fn a_session_ends_with_its_lifetime() {
     world.clock.advance(Duration::from_millis(1));
     let ended = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
     assert!(matches!(ended, Err(RevalidateError::Stale(Staleness::Expired))), "{ended:?}");
-    let refused = world.flow.account(&world.acme, &grant).overview().await;
+    let refused = world.flow.account(&world.acme, &grant).status().await;
     assert_eq!(crate::support::steps::refusal(refused), countersign::Reason::SessionStale);
 }
 

@@ -6,10 +6,13 @@ use std::time::Duration;
 use crate::support::interject::Interject;
 use crate::support::steps::{flow_over, refusal};
 use crate::support::*;
-use countersign::{
-    Actor, Basis, Channel, Commit, Destination, Document, Error, EventKind, Exemption, FactorStore, Generation,
-    LoginFlow, LoginStep, Method, Reason, SavedGrant, Scope, Staleness,
-};
+use countersign::contact::Destination;
+use countersign::error::Document;
+use countersign::event::{Actor, EventKind};
+use countersign::grant::Staleness;
+use countersign::policy::Exemption;
+use countersign::store::{CommitOutcome, FactorStore, Generation};
+use countersign::{Channel, Error, LoginFlow, LoginStep, Method, Reason, SavedGrant, Scope, SecondFactor};
 
 async fn generation(world: &World) -> u32 {
     world.factors.settings(&world.acme).await.unwrap().map_or(0, |saved| saved.generation.number())
@@ -20,7 +23,7 @@ async fn change_scope(flow: LoginFlow, root: SavedGrant, scope: Scope) {
 }
 
 /// Everything that can be saved of alice.
-struct Saved {
+struct StoredRow {
     backup: String,
     device: countersign::DeviceToken,
     under_way: countersign::PendingToken,
@@ -28,7 +31,7 @@ struct Saved {
     session: countersign::Grant,
 }
 
-async fn everything(world: &World) -> Saved {
+async fn everything(world: &World) -> StoredRow {
     let backup = world.make_backup_code("alice").await;
     world.choose_sms("alice", "+819012345634").await;
     let session = world.sign_in_and_trust("alice", "laptop").await;
@@ -36,11 +39,11 @@ async fn everything(world: &World) -> Saved {
     let under_way = world.begin("alice").await.token;
     let code = world.outbox.last_code();
     let _ = world.submit(&under_way, &world.wrong_code()).await;
-    Saved { backup, device: session.device_token.unwrap(), under_way, code, session: session.grant }
+    StoredRow { backup, device: session.device_token.unwrap(), under_way, code, session: session.grant }
 }
 
 /// Nothing of what was saved is of any use in the tenant as it is now (I-27).
-async fn starts_empty(world: &World, saved: &Saved) {
+async fn starts_empty(world: &World, saved: &StoredRow) {
     assert_eq!(reason(&world.submit(&saved.under_way, &saved.code).await), Reason::LoginOver);
     assert_eq!(reason(&world.submit_backup(&saved.under_way, &saved.backup).await), Reason::LoginOver);
     world.clock.advance(MINUTE);
@@ -76,7 +79,7 @@ async fn administrators_only_means_the_built_in_role() {
     world.set_scope(Scope::SystemAdministratorsOnly).await;
     world.change(&world.alice, |user| user.roles = vec!["system_administrator".into()]);
     let done = world.sign_in("alice").await;
-    assert_eq!(done.grant.basis(), &Basis::Exempt { exemption: Exemption::NotAdministrator });
+    assert_eq!(done.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::NotAdministrator });
     let _ = world.begin("root").await;
     // I-28: the promotion counts at the next login, and for the session that is there.
     world.change(&world.alice, |user| user.system_administrator = true);
@@ -98,7 +101,7 @@ async fn other_channels_are_exempt_in_every_scope() {
         ] {
             let step = world.begin_as(&world.acme, "root", PASSWORD, channel, None).await.unwrap();
             let grant = authenticated(step).grant;
-            assert_eq!(grant.basis(), &Basis::Exempt { exemption });
+            assert_eq!(grant.second_factor(), &SecondFactor::Exempt { exemption });
             assert!(world.flow.revalidate(&world.acme, &grant, channel).await.is_ok());
         }
         world.clock.advance(MINUTE);
@@ -110,9 +113,9 @@ async fn other_channels_are_exempt_in_every_scope() {
 async fn the_last_generation_is_not_followed_by_the_first() {
     let world = World::new().await;
     let before = world.factors.settings(&world.acme).await.unwrap().unwrap();
-    let last = countersign::Saved { generation: Generation::new(u32::MAX), ..before.clone() };
+    let last = countersign::store::StoredRow { generation: Generation::new(u32::MAX), ..before.clone() };
     let written = world.factors.change_settings(&world.acme, Some(before.version), &last).await.unwrap();
-    assert_eq!(written, Commit::Written);
+    assert_eq!(written, CommitOutcome::Written);
     let operator = world.flow.operator("T-3").unwrap();
     world.events.clear();
     let refused = operator.set_scope(&world.acme, Scope::DoNotUse).await;
@@ -180,7 +183,7 @@ async fn a_login_under_way_goes_on_under_a_milder_scope() {
     let code = world.outbox.last_code();
     world.set_scope(Scope::SystemAdministratorsOnly).await;
     let done = authenticated(world.submit(&challenge.token, &code).await);
-    assert_eq!(done.grant.basis(), &Basis::Code { method: Method::Email });
+    assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
 }
 
 /// I-28: a first step that was decided under the earlier scope is decided again before anybody is let in.
@@ -209,7 +212,7 @@ async fn switching_off_makes_everything_saved_useless_at_once() {
     assert_eq!(world.factors.count(&world.acme, Generation::new(1)).await.unwrap(), 2);
     assert_eq!(reason(&world.submit(&saved.under_way, &saved.code).await), Reason::LoginOver);
     let done = authenticated(world.begin_with_device("alice", &saved.device).await);
-    assert_eq!(done.grant.basis(), &Basis::Exempt { exemption: Exemption::ScopeOff });
+    assert_eq!(done.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::ScopeOff });
     let status = world.flow.operator("look").unwrap().status(&world.acme, &world.alice).await.unwrap().unwrap();
     assert!(status.phone.is_none() && status.devices.is_empty() && status.backup_code_made_at.is_none());
     // The administrator who switched it off still has a session, and it is one without a second factor.

@@ -8,11 +8,14 @@ use crate::support::steps::other_than;
 use crate::support::wiring::Answering;
 use crate::support::*;
 use async_trait::async_trait;
+use countersign::contact::Destination;
+use countersign::error::PluginError;
+use countersign::event::{Causes, EventKind};
 use countersign::memory::MemoryUsers;
+use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus};
+use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
-    Accepted, Basis, Causes, Challenge, Channel, CodeMessage, CodeSender, Delivery, Destination, EventKind, Fault,
-    LoginName, Method, Notice, NoticeKind, PasswordHash, Purpose, Reason, ResendTo, SendError, SendErrorKind, TenantId,
-    User, UserId, UserStore,
+    Challenge, Channel, DeliveryStatus, LoginName, Method, Reason, ResendTo, SecondFactor, TenantId, UserId,
 };
 use time::{OffsetDateTime, UtcOffset};
 
@@ -37,7 +40,7 @@ async fn where_configured_a_failed_sms_falls_back_to_email() {
         world.outbox.fail_sms_with(Some(kind));
         world.events.clear();
         let challenge = world.begin("alice").await;
-        assert!(matches!(challenge.delivery, Delivery::Sent(_)));
+        assert!(matches!(challenge.delivery, DeliveryStatus::Sent(_)));
         assert_eq!(challenge.delivery.sent().unwrap().method, Method::Email);
         assert_eq!(challenge.alternatives.sms.as_ref().unwrap().as_str(), "+1 *** **67");
         assert_eq!(world.outbox.attempts() - attempts, 2);
@@ -50,8 +53,8 @@ async fn where_configured_a_failed_sms_falls_back_to_email() {
         ];
         assert_eq!(world.events.kinds(), told);
         let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
-        assert_eq!(done.grant.basis(), &Basis::Code { method: Method::Email });
-        assert_eq!(world.flow.account(&world.acme, &done.grant).overview().await.unwrap().method, Method::Sms);
+        assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
+        assert_eq!(world.flow.account(&world.acme, &done.grant).status().await.unwrap().method, Method::Sms);
     }
 }
 
@@ -63,7 +66,7 @@ async fn a_send_of_which_nobody_knows_does_not_fall_back() {
     let attempts = world.outbox.attempts();
     world.outbox.fail_sms_with(Some(SendErrorKind::Unknown));
     let challenge = world.begin("alice").await;
-    assert!(matches!(&challenge.delivery, Delivery::PerhapsSent(code) if code.method == Method::Sms));
+    assert!(matches!(&challenge.delivery, DeliveryStatus::PerhapsSent(code) if code.method == Method::Sms));
     assert!(challenge.alternatives.email.is_some());
     assert_eq!(world.outbox.attempts() - attempts, 1);
 }
@@ -85,7 +88,7 @@ async fn a_failed_send_is_told_and_leaves_the_login_open() {
         assert_eq!(world.events.kinds()[1], failed);
         world.wait_for_the_spacing();
         let step = world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap();
-        assert!(matches!(crate::support::challenge(step).delivery, Delivery::Sent(_)));
+        assert!(matches!(crate::support::challenge(step).delivery, DeliveryStatus::Sent(_)));
         let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
     }
 }
@@ -137,7 +140,7 @@ async fn the_fallback_stays_within_the_budget_and_is_tried_once() {
     capped.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
     let challenge = capped.begin("alice").await;
     assert_eq!(failure(&challenge.delivery), SendErrorKind::Permanent);
-    assert!(matches!(challenge.delivery, Delivery::Failed { method: Method::Sms, .. }));
+    assert!(matches!(challenge.delivery, DeliveryStatus::Failed { method: Method::Sms, .. }));
     assert_eq!(capped.outbox.attempts() - attempts, 1);
 
     let failing = World::with(|builder| builder.fall_back_to_email(true)).await;
@@ -199,7 +202,7 @@ async fn after_a_fallback_only_the_code_in_the_email_counts() {
     world.choose_sms("alice", NUMBER).await;
     let sender = Answering::with(|message| match message.destination.method() {
         Method::Sms => Err(SendError::new(SendErrorKind::Transient)),
-        _ => Ok(Accepted::Sent),
+        _ => Ok(SendStatus::Sent),
     });
     let handed = sender.clone();
     world.rewire(world.users.clone(), world.factors.clone(), sender, |builder| builder.fall_back_to_email(true));
@@ -213,12 +216,12 @@ async fn after_a_fallback_only_the_code_in_the_email_counts() {
 #[tokio::test]
 async fn a_queued_message_is_told_as_queued() {
     let mut world = World::new().await;
-    let sender = Answering::with(|_| Ok(Accepted::Queued));
+    let sender = Answering::with(|_| Ok(SendStatus::Queued));
     let handed = sender.clone();
     world.rewire(world.users.clone(), world.factors.clone(), sender, |builder| builder);
     world.events.clear();
     let challenge = world.begin("alice").await;
-    assert!(matches!(challenge.delivery, Delivery::Queued(_)));
+    assert!(matches!(challenge.delivery, DeliveryStatus::Queued(_)));
     assert!(matches!(world.only_event().kind, EventKind::CodeRequired { .. }));
     let _ = authenticated(world.submit(&challenge.token, &handed.handed()[0].code).await);
 }
@@ -234,7 +237,7 @@ async fn a_message_carries_what_a_sender_needs() {
         kept.lock().unwrap().extend(text.map(str::to_owned));
         assert_eq!(message.purpose, Purpose::Login);
         assert_eq!(message.valid_for, 3 * MINUTE);
-        Ok(Accepted::Sent)
+        Ok(SendStatus::Sent)
     });
     world.rewire(world.users.clone(), world.factors.clone(), sender, |builder| builder);
     let challenge = world.begin("alice").await;
@@ -299,12 +302,12 @@ struct Folding(MemoryUsers);
 
 #[async_trait]
 impl UserStore for Folding {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         let folded: String = name.as_str().to_lowercase().replace('ı', "i").replace('а', "a");
         self.0.find_by_login(tenant, &LoginName::new(&folded)?).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         self.0.find_by_id(tenant, user).await
     }
 
@@ -314,7 +317,7 @@ impl UserStore for Folding {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         self.0.replace_password_hash(tenant, user, current, next).await
     }
 }
@@ -351,18 +354,18 @@ struct Times(Arc<Mutex<Vec<OffsetDateTime>>>, Arc<Mutex<String>>);
 
 #[async_trait]
 impl CodeSender for Times {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         self.0.lock().unwrap().push(message.expires_at);
         message.code.expose().clone_into(&mut self.1.lock().unwrap());
-        Ok(Accepted::Sent)
+        Ok(SendStatus::Sent)
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         self.0.lock().unwrap().push(notice.at);
         if let NoticeKind::Locked { until } = notice.kind {
             self.0.lock().unwrap().extend(until);
         }
-        Ok(Accepted::Sent)
+        Ok(SendStatus::Sent)
     }
 }
 

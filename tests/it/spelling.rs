@@ -4,7 +4,9 @@
 use crate::loose::Collation;
 use crate::support::entries::{Came, Hands, all_came, state};
 use crate::support::*;
-use countersign::{Error, FactorStore, LoginFlowBuilder, LoginName, Reason, Scope, Staleness, TenantId};
+use countersign::grant::Staleness;
+use countersign::store::FactorStore;
+use countersign::{Error, LoginFlowBuilder, LoginName, Reason, Scope, TenantId};
 
 fn devices(builder: LoginFlowBuilder) -> LoginFlowBuilder {
     builder.trusted_devices(30 * DAY, 3)

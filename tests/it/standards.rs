@@ -4,7 +4,11 @@
 use std::sync::Arc;
 
 use crate::support::*;
-use countersign::{Argon2id, Destination, LoginStep, Method, NoticeKind, PasswordHash, PhoneNumber, Reason, ResendTo};
+use countersign::contact::{Destination, PhoneNumber};
+use countersign::password::Argon2id;
+use countersign::sender::NoticeKind;
+use countersign::user::PasswordHash;
+use countersign::{LoginStep, Method, Reason, ResendTo};
 use futures_lite::future::block_on;
 use proptest::prelude::*;
 
@@ -57,7 +61,7 @@ proptest! {
 /// I-11, NIST SP 800-63B-4, 3.2.2: a hundred wrong codes in a row, and then neither the right one nor ten years help.
 #[tokio::test]
 async fn after_a_hundred_wrong_codes_ten_years_do_not_help() {
-    let world = World::with(|b| b.suspend_after(100).wrong_codes_per_month(71).refills_per_month(0)).await;
+    let world = World::with(|b| b.suspend_after(100).rolling_wrong_code_limit(71).refills_per_month(0)).await;
     let mut wrong = 0;
     while wrong < 100 {
         world.clock.advance(DAY);

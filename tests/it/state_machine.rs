@@ -15,10 +15,12 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use countersign::contact::PhoneNumber;
+use countersign::event::ResetOutcome;
+use countersign::user::UserStatus;
 use countersign::{
-    Basis, Channel, Code, DeviceToken, LoginFlowBuilder, LoginStep, Method, MethodChange, PendingToken, PhoneNumber,
-    Reason, ResendTo, ResetOutcome, SavedGrant, Scope, SetupChallenge, SetupToken, TenantId, TrustDevice, UserId,
-    UserStatus,
+    Channel, Code, DeviceToken, LoginFlowBuilder, LoginStep, Method, MethodChange, PendingToken, Reason, ResendTo,
+    SavedGrant, Scope, SecondFactor, SetupChallenge, SetupToken, TenantId, TrustDevice, UserId,
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
@@ -62,11 +64,11 @@ impl<const FAULT: u8> System<FAULT> {
         let runtime = Builder::new_current_thread().build().unwrap();
         let numbers = |builder: LoginFlowBuilder| {
             builder
-                .wrong_codes(reference::WRONG_CODES)
+                .max_wrong_codes(reference::WRONG_CODES)
                 .suspend_after(reference::SUSPEND)
-                .wrong_codes_per_month(reference::PER_MONTH)
+                .rolling_wrong_code_limit(reference::PER_MONTH)
                 .refills_per_month(reference::REFILLS)
-                .lock(Duration::from_secs(reference::LOCK), DAY)
+                .lockout(Duration::from_secs(reference::LOCK), DAY)
                 .wrong_passwords(reference::WRONG_PASSWORDS)
                 .password_lock(MINUTE, 15 * MINUTE)
                 .pending_logins(2)
@@ -240,7 +242,7 @@ impl<const FAULT: u8> System<FAULT> {
                 let changed = self.world.users.change(tenant, user, |user| {
                     user.system_administrator = host.administrator;
                     user.status = if host.active { UserStatus::Active } else { UserStatus::Disabled };
-                    user.password_hash = Some(countersign::PasswordHash::new(password_of(state, who)));
+                    user.password_hash = Some(countersign::user::PasswordHash::new(password_of(state, who)));
                 });
                 changed.unwrap();
                 Answer::Nothing
@@ -285,11 +287,11 @@ impl<const FAULT: u8> System<FAULT> {
                 Answer::Asked { sent, left: challenge.attempts_left }
             }
             LoginStep::Authenticated(authenticated) => {
-                let how = match authenticated.grant.basis() {
-                    Basis::Code { method } => How::Code(*method),
-                    Basis::BackupCode => How::BackupCode,
-                    Basis::TrustedDevice { .. } => How::Device,
-                    Basis::Exempt { exemption } => How::Exempt(why(exemption)),
+                let how = match authenticated.grant.second_factor() {
+                    SecondFactor::Code { method } => How::Code(*method),
+                    SecondFactor::BackupCode => How::BackupCode,
+                    SecondFactor::TrustedDevice { .. } => How::Device,
+                    SecondFactor::Exempt { exemption } => How::Exempt(why(exemption)),
                     basis => panic!("{basis:?} is no way in"),
                 };
                 self.devices.extend(authenticated.device_token);

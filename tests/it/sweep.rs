@@ -12,10 +12,12 @@ use crate::support::steps::flow_over;
 use crate::support::wrapped::{Wrapped, Wraps};
 use crate::support::*;
 use async_trait::async_trait;
-use countersign::{
-    Channel, Commit, EventKind, Expected, FactorStore, Fault, Generation, LoginFlow, LoginName, LoginStep, Reason,
-    Saved, SavedGrant, Scope, Snapshot, Staleness, SweepCursor, SweepProgress, TenantId, UserId, Version,
-};
+use countersign::error::PluginError;
+use countersign::event::EventKind;
+use countersign::grant::Staleness;
+use countersign::operator::{SweepCursor, SweepProgress};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::{Channel, LoginFlow, LoginName, LoginStep, Reason, SavedGrant, Scope, TenantId, UserId};
 use tokio::sync::Barrier;
 
 /// The longest that a session of the application lives.
@@ -83,7 +85,7 @@ async fn a_record_stays_as_long_as_a_session_can_be_bound_to_it() {
 async fn a_record_that_knows_other_hashes_of_the_password_stays() {
     let world = World::off();
     world.change(&world.alice, |user| {
-        user.password_hash = Some(countersign::PasswordHash::new(format!("outdated:{PASSWORD}")));
+        user.password_hash = Some(countersign::user::PasswordHash::new(format!("outdated:{PASSWORD}")));
     });
     let _ = world.sign_in("alice").await;
     world.clock.advance(2 * SESSION);
@@ -209,9 +211,10 @@ async fn records_of_an_earlier_generation_are_left_to_the_purge() {
     let (factors, acme) = (world.factors.clone(), world.acme.clone());
     store.once("before load", move || async move {
         let before = factors.settings(&acme).await.unwrap().unwrap();
-        let next = Saved { version: Version::from_bytes([9; 16]), generation: Generation::new(1), ..before.clone() };
+        let next =
+            StoredRow { version: Version::from_bytes([9; 16]), generation: Generation::new(1), ..before.clone() };
         let changed = factors.change_settings(&acme, Some(before.version), &next).await.unwrap();
-        assert_eq!(changed, Commit::Written);
+        assert_eq!(changed, CommitOutcome::Written);
     });
     let flow = flow_over(&world, store, |b| b);
     assert_eq!(numbers(&flow.sweep(&world.acme, None, 9).await.unwrap()), (1, 0, 0, true));
@@ -227,9 +230,9 @@ async fn unreadable_records_are_left_and_counted() {
     assert_eq!(numbers(&sweep(&world).await), (3, 1, 2, true));
     assert_eq!(world.factors.records(&world.acme), 2);
     let settings = world.factors.settings(&world.acme).await.unwrap().unwrap();
-    let damaged = Saved { document: "{}".into(), version: Version::from_bytes([8; 16]), ..settings.clone() };
+    let damaged = StoredRow { document: "{}".into(), version: Version::from_bytes([8; 16]), ..settings.clone() };
     let written = world.factors.change_settings(&world.acme, Some(settings.version), &damaged).await.unwrap();
-    assert_eq!(written, Commit::Written);
+    assert_eq!(written, CommitOutcome::Written);
     assert!(world.flow.sweep(&world.acme, None, 9).await.is_err());
 }
 
@@ -254,7 +257,7 @@ async fn it_can_break_or_stop_at_every_call_and_be_resumed() {
             let world = left_alone(2).await;
             let _keeps = world.try_begin("user00", "wrong").await;
             let point = FaultPoint::default();
-            let flow = faulty_flow(&world, &point, countersign::StandardPolicy, |b| b);
+            let flow = faulty_flow(&world, &point, countersign::policy::StandardPolicy, |b| b);
             world.clock.advance(SESSION);
             world.events.clear();
             point.arm(number, when);
@@ -270,7 +273,7 @@ async fn it_can_break_or_stop_at_every_call_and_be_resumed() {
         }
         let world = left_alone(2).await;
         let point = FaultPoint::default();
-        let flow = faulty_flow(&world, &point, countersign::StandardPolicy, |b| b);
+        let flow = faulty_flow(&world, &point, countersign::policy::StandardPolicy, |b| b);
         point.wait_at_each_call();
         let _dropped = poll_then_drop(number, flow.sweep(&world.acme, None, 9));
         point.disarm();
@@ -302,7 +305,7 @@ impl<T: FactorStore> Wraps for Overlapping<T> {
         &self.inner
     }
 
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         let snapshot = self.inner.load(tenant, user).await;
         tokio::task::yield_now().await;
         snapshot
@@ -312,16 +315,16 @@ impl<T: FactorStore> Wraps for Overlapping<T> {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         while self.careless && !self.asked.load(Ordering::SeqCst) {
             tokio::task::yield_now().await;
         }
         self.inner.commit(tenant, user, expected, next).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         if !self.careless {
             return self.inner.remove_if(tenant, user, version).await;
         }
@@ -392,7 +395,7 @@ async fn storm(seed: u64, careless: bool) -> (u64, u64) {
         task.await.unwrap();
     }
     let wrong = |kind: &EventKind| {
-        matches!(kind, EventKind::CredentialsRefused { cause: countersign::CredentialsCause::WrongPassword, .. })
+        matches!(kind, EventKind::CredentialsRefused { cause: countersign::event::CredentialsCause::WrongPassword, .. })
     };
     let charged = world.events.kinds().iter().filter(|kind| wrong(kind)).count() as u64;
     let saved = world.row(&user_id("user00")).map(|_| world.record(&user_id("user00")));

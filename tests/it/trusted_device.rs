@@ -11,10 +11,11 @@
 use std::time::Duration;
 
 use crate::support::*;
-use countersign::{
-    Basis, Channel, Destination, DeviceToken, EmailAddress, LoginStep, NoticeKind, PasswordHash, Reason, Scope,
-    Staleness, TrustDevice, UserStatus, VouchedLogin,
-};
+use countersign::contact::{Destination, EmailAddress};
+use countersign::grant::Staleness;
+use countersign::sender::NoticeKind;
+use countersign::user::{PasswordHash, UserStatus};
+use countersign::{Channel, DeviceToken, LoginStep, PreverifiedLogin, Reason, Scope, SecondFactor, TrustDevice};
 
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -67,9 +68,9 @@ async fn a_trusted_device_skips_the_code_and_nothing_else() {
     world.clock.advance(DAY);
     let sends = world.outbox.attempts();
     let done = authenticated(world.begin_with_device("alice", &token).await);
-    let overview = world.flow.account(&world.acme, &done.grant).overview().await.unwrap();
+    let overview = world.flow.account(&world.acme, &done.grant).status().await.unwrap();
     let [listed] = &overview.devices[..] else { panic!() };
-    assert_eq!(done.grant.basis(), &Basis::TrustedDevice { device: listed.id });
+    assert_eq!(done.grant.second_factor(), &SecondFactor::TrustedDevice { device: listed.id });
     assert_eq!(done.grant.amr(), ["pwd"], "it is no authentication of its own");
     assert_eq!(listed.label.as_str(), "Office laptop");
     assert_eq!(listed.last_used_at - listed.registered_at, DAY);
@@ -164,7 +165,7 @@ async fn a_shorter_configured_lifetime_holds_for_devices_that_were_there_before(
     world.restarted(|b| b.trusted_devices(10 * DAY, 3));
     world.clock.advance(10 * DAY - 31 * MINUTE);
     let grant = authenticated(world.begin_with_device("alice", &token).await).grant;
-    let [listed] = &world.flow.account(&world.acme, &grant).overview().await.unwrap().devices[..] else { panic!() };
+    let [listed] = &world.flow.account(&world.acme, &grant).status().await.unwrap().devices[..] else { panic!() };
     assert_eq!(listed.expires_at - listed.registered_at, 10 * DAY);
     world.clock.advance(31 * MINUTE);
     assert_eq!(
@@ -174,7 +175,7 @@ async fn a_shorter_configured_lifetime_holds_for_devices_that_were_there_before(
     assert!(!is_skipped(&world, &token).await);
     world.wait_for_the_spacing();
     let grant = world.sign_in("alice").await.grant;
-    assert!(world.flow.account(&world.acme, &grant).overview().await.unwrap().devices.is_empty());
+    assert!(world.flow.account(&world.acme, &grant).status().await.unwrap().devices.is_empty());
 }
 
 #[tokio::test]
@@ -189,7 +190,7 @@ async fn switching_the_feature_off_ends_the_trust_of_every_device() {
     );
     let LoginStep::CodeRequired(challenge) = world.begin_with_device("alice", &token).await else { panic!() };
     let grant = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
-    assert!(world.flow.account(&world.acme, &grant).overview().await.unwrap().devices.is_empty());
+    assert!(world.flow.account(&world.acme, &grant).status().await.unwrap().devices.is_empty());
 }
 
 /// I-30.
@@ -269,7 +270,7 @@ async fn switching_the_scope_off_ends_it_and_switching_on_again_does_not_bring_i
     let token = device(&world, "laptop").await;
     world.set_scope(Scope::DoNotUse).await;
     let done = authenticated(world.begin_with_device("alice", &token).await);
-    assert!(matches!(done.grant.basis(), Basis::Exempt { .. }), "it is not even looked at");
+    assert!(matches!(done.grant.second_factor(), SecondFactor::Exempt { .. }), "it is not even looked at");
     world.set_scope(Scope::EntireTenant).await;
     assert!(!is_skipped(&world, &token).await);
 }
@@ -301,7 +302,7 @@ async fn its_owner_revokes_one_or_all() {
     let session = authenticated(world.begin_with_device("alice", &first).await).grant;
     let grant = world.sign_in("alice").await.grant;
     let account = world.flow.account(&world.acme, &grant);
-    let listed = account.overview().await.unwrap().devices;
+    let listed = account.status().await.unwrap().devices;
     assert_eq!(listed.iter().map(|device| device.label.as_str()).collect::<Vec<_>>(), ["first", "second"]);
     account.revoke_device(listed[0].id).await.unwrap();
     assert_eq!(crate::support::steps::refusal(account.revoke_device(listed[0].id).await), Reason::NotFound);
@@ -353,7 +354,7 @@ async fn a_clock_that_goes_back_ends_the_trust_of_devices_from_the_future() {
     let earlier = device(&world, "earlier").await;
     world.clock.advance(60 * MINUTE);
     let later = device(&world, "later").await;
-    let now = countersign::Clock::now(&world.clock).unwrap();
+    let now = countersign::clock::Clock::now(&world.clock).unwrap();
     world.clock.set(now - 30 * MINUTE);
     assert!(!is_skipped(&world, &later).await);
     assert!(is_skipped(&world, &earlier).await);
@@ -507,8 +508,8 @@ async fn a_user_without_an_epoch_gets_no_trusted_device() {
             user.password_hash = None;
             user.security_stamp = stamp.map(str::to_owned);
         });
-        let login = VouchedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
-        let challenge = crate::support::challenge(world.flow.begin_with_vouched_password(&login).await.unwrap());
+        let login = PreverifiedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
+        let challenge = crate::support::challenge(world.flow.begin_with_preverified_password(&login).await.unwrap());
         let code = world.outbox.last_code().into();
         let named = TrustDevice::Named("laptop");
         let done = world.flow.submit_code(&world.acme, &challenge.token, &code, named).await.unwrap();

@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::support::*;
+use countersign::clock::Clock as _;
+use countersign::contact::{Destination, EmailAddress};
+use countersign::event::{CredentialsCause, EventKind, ResetOutcome, SecretKind};
+use countersign::sender::NoticeKind;
 use countersign::{
-    Challenge, Channel, Clock as _, CredentialsCause, Destination, EmailAddress, EventKind, LoginName, LoginStep,
-    NoticeKind, Reason, Refused, ResendTo, ResetOutcome, Scope, SecretKind, TrustDevice, UserId,
+    Challenge, Channel, LoginName, LoginStep, OperationError, Reason, ResendTo, Scope, TrustDevice, UserId,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng, TryRng};
@@ -247,7 +250,7 @@ impl Year {
             LoginStep::Denied(denied) => panic!("{denied}"),
         };
         let refused = self.world.flow.administration(&acme, &grant).await;
-        assert!(matches!(refused, Err(Refused::Denied(denied)) if denied.reason() == Reason::NotFound));
+        assert!(matches!(refused, Err(OperationError::Denied(denied)) if denied.reason() == Reason::NotFound));
         // What they may do, under names that both tenants have.
         let administration = self.world.flow.administration(&other, &grant).await.unwrap();
         administration.reset(&self.world.alice).await.unwrap();
@@ -290,7 +293,7 @@ impl Year {
         self.backups.insert(name, backup);
     }
 
-    fn versions(&self) -> Vec<Option<countersign::Version>> {
+    fn versions(&self) -> Vec<Option<countersign::store::Version>> {
         let of = |user: &UserId| self.world.factors.record(&self.world.acme, user).map(|saved| saved.version);
         vec![of(&self.world.alice), of(&self.world.bob), of(&self.world.root)]
     }
@@ -467,7 +470,7 @@ async fn a_day_of_wrong_passwords_stays_within_what_is_promised() {
 async fn a_guesser_without_a_rolling_budget_gets_more() {
     let mut year = Year::new(1).await;
     // As large as the builder takes it: with ten digits, a hundred guesses a month are safe by arithmetic.
-    year.world.restarted(|b| b.code_digits(10).wrong_codes_per_month(100).suspend_after(100).lock(MINUTE, HOUR));
+    year.world.restarted(|b| b.code_digits(10).rolling_wrong_code_limit(100).suspend_after(100).lockout(MINUTE, HOUR));
     for _ in 0..30 * 24 {
         year.world.clock.advance(HOUR);
         year.guess_ten_digits().await;

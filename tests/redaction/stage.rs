@@ -227,12 +227,12 @@ impl Stage {
         }
     }
 
-    fn note_refusal<T: std::fmt::Debug>(&mut self, answer: &Result<T, Refused>) -> Came {
+    fn note_refusal<T: std::fmt::Debug>(&mut self, answer: &Result<T, OperationError>) -> Came {
         self.note(answer);
         match answer {
             Ok(_) => Came::Done,
-            Err(Refused::Denied(denied)) => Came::Refused(denied.reason().code()),
-            Err(Refused::Fault(_)) => Came::Fault,
+            Err(OperationError::Denied(denied)) => Came::Refused(denied.reason().code()),
+            Err(OperationError::Failed(_)) => Came::Fault,
         }
     }
 
@@ -267,8 +267,8 @@ impl Stage {
                 self.note_step(&flow.begin(&login).await)
             }
             "begin with a vouched password" => {
-                let login = VouchedLogin { tenant: &acme, user: &alice, channel: Channel::Mobile, device: None };
-                self.note_step(&flow.begin_with_vouched_password(&login).await)
+                let login = PreverifiedLogin { tenant: &acme, user: &alice, channel: Channel::Mobile, device: None };
+                self.note_step(&flow.begin_with_preverified_password(&login).await)
             }
             "submit the code" => self.note_step(&flow.submit_code(&acme, &token, &code, TrustDevice::No).await),
             "submit the code and trust" => {
@@ -329,7 +329,7 @@ impl Stage {
             }
             "revalidate" => self.note_fault(&flow.revalidate(&acme, &grant, Channel::Web).await),
             "overview" => {
-                let overview = account.overview().await;
+                let overview = account.status().await;
                 if let Ok(overview) = &overview {
                     self.seen.leaks.value(overview);
                 }
@@ -365,7 +365,7 @@ impl Stage {
                 self.note_refusal(&backup)
             }
             "revoke a device" => {
-                let overview = self.world.flow.account(&acme, &grant).overview().await.unwrap();
+                let overview = self.world.flow.account(&acme, &grant).status().await.unwrap();
                 self.note_refusal(&account.revoke_device(overview.devices[0].id).await)
             }
             "revoke an unknown device" => {

@@ -1,7 +1,9 @@
 //! Every entry point of the library that takes a tenant or a user, with everything that a caller of it may have.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use countersign::{BackupCode, DeviceId, Refused, RevalidateError, SetupToken, Staleness, VouchedLogin};
+use countersign::grant::Staleness;
+use countersign::ids::DeviceId;
+use countersign::{BackupCode, OperationError, PreverifiedLogin, RevalidateError, SetupToken};
 
 use super::*;
 
@@ -52,11 +54,11 @@ fn step(answer: Result<LoginStep, Error>) -> Came {
     }
 }
 
-fn page<T>(answer: Result<T, Refused>) -> Came {
+fn page<T>(answer: Result<T, OperationError>) -> Came {
     match answer {
         Ok(_) => Came::Done,
-        Err(Refused::Denied(denied)) => Came::Refused(denied.reason()),
-        Err(Refused::Fault(error)) => fault(&error),
+        Err(OperationError::Denied(denied)) => Came::Refused(denied.reason()),
+        Err(OperationError::Failed(error)) => fault(&error),
     }
 }
 
@@ -73,7 +75,7 @@ fn session<T>(answer: Result<T, RevalidateError>) -> Came {
     match answer {
         Ok(_) => Came::Done,
         Err(RevalidateError::Stale(why)) => Came::Stale(why),
-        Err(RevalidateError::Fault(error)) => fault(&error),
+        Err(RevalidateError::Failed(error)) => fault(&error),
         Err(_) => Came::OtherFault,
     }
 }
@@ -92,7 +94,7 @@ impl Hands {
         let code = world.outbox.last_code();
         world.wait_for_the_spacing();
         let account = world.flow.account(&world.acme, &grant);
-        let device_id = account.overview().await.unwrap().devices[0].id;
+        let device_id = account.status().await.unwrap().devices[0].id;
         let setup = account.use_sms(&PhoneNumber::new("+819012345634").unwrap()).await.unwrap();
         let setup_code = world.outbox.last_code();
         world.wait_for_the_spacing();
@@ -171,8 +173,8 @@ impl Hands {
             ("vouched by single sign-on", Channel::SingleSignOn),
             ("vouched by API", Channel::ExemptApi),
         ] {
-            let login = VouchedLogin { tenant, user, channel, device: None };
-            answers.push((what, step(flow.begin_with_vouched_password(&login).await)));
+            let login = PreverifiedLogin { tenant, user, channel, device: None };
+            answers.push((what, step(flow.begin_with_preverified_password(&login).await)));
         }
         let token = PendingToken::new(self.token.clone());
         let (code, backup) = (Code::new(self.code.as_str()), BackupCode::new(self.backup.as_str()));
@@ -204,7 +206,7 @@ impl Hands {
             ("revalidate by API", session(flow.revalidate(tenant, grant, Channel::ExemptApi).await)),
             ("check_password", page(flow.check_password(tenant, grant, &PASSWORD.into()).await)),
             ("check a wrong password", page(flow.check_password(tenant, grant, &"wrong".into()).await)),
-            ("overview", page(account.overview().await)),
+            ("overview", page(account.status().await)),
             ("use_sms", page(account.use_sms(&number).await)),
             ("use_email", page(account.use_email().await)),
             ("confirm_method", page(account.confirm_method(&setup, &code).await)),
@@ -254,7 +256,10 @@ impl Hands {
 }
 
 /// Everything that is saved for a tenant, and what was sent: what must not change.
-pub async fn state(world: &World, tenant: &TenantId) -> (Option<Saved>, usize, Vec<Option<Saved>>, usize, usize) {
+pub async fn state(
+    world: &World,
+    tenant: &TenantId,
+) -> (Option<StoredRow>, usize, Vec<Option<StoredRow>>, usize, usize) {
     let settings = world.factors.settings(tenant).await.unwrap();
     let rows = [&world.root, &world.alice, &world.bob].map(|user| world.factors.record(tenant, user));
     let sent = (world.outbox.attempts(), world.outbox.notices().len());

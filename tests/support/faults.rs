@@ -5,7 +5,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use countersign::{Clock, PolicyContext, Requirement, TwoFactorPolicy};
+use countersign::clock::Clock;
+use countersign::policy::{PolicyContext, Requirement, TwoFactorPolicy};
 
 /// Whether a call that fails has had its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,15 +73,19 @@ impl FaultPoint {
         fail.filter(|(fails, _)| *fails == number).map(|(_, when)| when)
     }
 
-    async fn around<T>(&self, name: &'static str, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    async fn around<T>(
+        &self,
+        name: &'static str,
+        call: impl Future<Output = Result<T, PluginError>>,
+    ) -> Result<T, PluginError> {
         let fails = self.enter(name);
         self.wait().await;
         if fails == Some(When::Before) {
-            return Err(Fault::new("broken before"));
+            return Err(PluginError::new("broken before"));
         }
         let answer = call.await;
         self.wait().await;
-        if fails == Some(When::After) { Err(Fault::new("broken after")) } else { answer }
+        if fails == Some(When::After) { Err(PluginError::new("broken after")) } else { answer }
     }
 
     async fn wait(&self) {
@@ -89,10 +94,10 @@ impl FaultPoint {
         }
     }
 
-    fn sync<T>(&self, name: &'static str, call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    fn sync<T>(&self, name: &'static str, call: impl FnOnce() -> Result<T, PluginError>) -> Result<T, PluginError> {
         match self.enter(name) {
-            Some(When::Before) => Err(Fault::new("broken before")),
-            Some(When::After) => call().and(Err(Fault::new("broken after"))),
+            Some(When::Before) => Err(PluginError::new("broken before")),
+            Some(When::After) => call().and(Err(PluginError::new("broken after"))),
             None => call(),
         }
     }
@@ -169,19 +174,19 @@ pub fn faulty_flow(
 }
 
 impl<T: Clock> Clock for Faulty<T> {
-    fn now(&self) -> Result<time::OffsetDateTime, Fault> {
+    fn now(&self) -> Result<time::OffsetDateTime, PluginError> {
         self.point.sync("now", || self.inner.now())
     }
 }
 
 impl<T: Entropy> Entropy for Faulty<T> {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), PluginError> {
         self.point.sync("fill", || self.inner.fill(bytes))
     }
 }
 
 impl<T: TwoFactorPolicy> TwoFactorPolicy for Faulty<T> {
-    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         self.point.sync("decide", || self.inner.decide(context))
     }
 }
@@ -192,33 +197,33 @@ impl<T: PasswordVerifier> PasswordVerifier for Faulty<T> {
         self.inner.admit()
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         self.point.around("verify", self.inner.verify(attempt)).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         self.point.around("hash_password", self.inner.hash_password(password)).await
     }
 }
 
 #[async_trait]
 impl<T: CodeSender> CodeSender for Faulty<T> {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         self.point.send("send_code", self.inner.send_code(message)).await
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         self.point.send("notify", self.inner.notify(notice)).await
     }
 }
 
 #[async_trait]
 impl<T: UserStore> UserStore for Faulty<T> {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         self.point.around("find_by_login", self.inner.find_by_login(tenant, name)).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         self.point.around("find_by_id", self.inner.find_by_id(tenant, user)).await
     }
 
@@ -228,14 +233,14 @@ impl<T: UserStore> UserStore for Faulty<T> {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         self.point.around("replace_password_hash", self.inner.replace_password_hash(tenant, user, current, next)).await
     }
 }
 
 #[async_trait]
 impl<T: FactorStore> FactorStore for Faulty<T> {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         self.point.around("load", self.inner.load(tenant, user)).await
     }
 
@@ -243,13 +248,13 @@ impl<T: FactorStore> FactorStore for Faulty<T> {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         self.point.around("commit", self.inner.commit(tenant, user, expected, next)).await
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
         self.point.around("settings", self.inner.settings(tenant)).await
     }
 
@@ -257,24 +262,24 @@ impl<T: FactorStore> FactorStore for Faulty<T> {
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         self.point.around("change_settings", self.inner.change_settings(tenant, expected, next)).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         self.point.around("purge", self.inner.purge(tenant, below, at_most)).await
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         self.point.around("count", self.inner.count(tenant, below)).await
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         self.point.around("remove", self.inner.remove(tenant, user)).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         self.point.around("remove_if", self.inner.remove_if(tenant, user, version)).await
     }
 
@@ -284,7 +289,7 @@ impl<T: FactorStore> FactorStore for Faulty<T> {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
+    ) -> Result<Vec<UserId>, PluginError> {
         self.point.around("users", self.inner.users(tenant, generation, after, at_most)).await
     }
 }

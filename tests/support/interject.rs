@@ -49,7 +49,7 @@ impl Interject {
 
 #[async_trait]
 impl FactorStore for Interject {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         self.at("before load").await;
         let snapshot = self.inner.load(tenant, user).await;
         self.at("after load").await;
@@ -60,16 +60,16 @@ impl FactorStore for Interject {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         self.at("before commit").await;
         let committed = self.inner.commit(tenant, user, expected, next).await;
         self.at("after commit").await;
         committed
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
         self.inner.settings(tenant).await
     }
 
@@ -77,34 +77,34 @@ impl FactorStore for Interject {
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         self.at("before change_settings").await;
         let changed = self.inner.change_settings(tenant, expected, next).await;
         self.at("after change_settings").await;
         changed
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         self.at("before purge").await;
         let purged = self.inner.purge(tenant, below, at_most).await;
         self.at("after purge").await;
         purged
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         self.at("before count").await;
         self.inner.count(tenant, below).await
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         self.at("before remove").await;
         let removed = self.inner.remove(tenant, user).await;
         self.at("after remove").await;
         removed
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         self.at("before remove_if").await;
         let removed = self.inner.remove_if(tenant, user, version).await;
         self.at("after remove_if").await;
@@ -117,7 +117,7 @@ impl FactorStore for Interject {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
+    ) -> Result<Vec<UserId>, PluginError> {
         self.inner.users(tenant, generation, after, at_most).await
     }
 }

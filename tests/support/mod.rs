@@ -14,14 +14,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use countersign::clock::ManualClock;
+use countersign::contact::{Destination, EmailAddress, PhoneNumber};
+use countersign::entropy::Entropy;
+use countersign::error::PluginError;
+use countersign::event::{Event, EventKind, EventSink};
 use countersign::memory::{MemoryFactors, MemoryUsers};
+use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
-    Accepted, Admission, Authenticated, Busy, Challenge, Channel, Code, CodeMessage, CodeSender, Commit, Delivery,
-    Denied, Destination, DeviceToken, EmailAddress, Entropy, Error, Event, EventKind, EventSink, Expected, FactorStore,
-    Fault, Generation, Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep, ManualClock, Method, MethodChange,
-    Notice, NoticeKind, Password, PasswordAttempt, PasswordHash, PasswordVerifier, PendingToken, PhoneNumber, Purpose,
-    Reason, ResendTo, Saved, SavedGrant, Scope, SendError, SendErrorKind, Snapshot, TenantId, TrustDevice, User,
-    UserId, UserStore, Verdict, Version,
+    Authenticated, Challenge, Channel, Code, DeliveryStatus, Denied, DeviceToken, Error, Login, LoginFlow,
+    LoginFlowBuilder, LoginName, LoginStep, Method, MethodChange, Password, PendingToken, Reason, ResendTo, SavedGrant,
+    Scope, TenantId, TrustDevice, UserId,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -234,10 +240,10 @@ pub fn authenticated(step: LoginStep) -> Authenticated {
 
 /// How the delivery failed. A code that was perhaps sent failed with [`SendErrorKind::Unknown`].
 #[track_caller]
-pub fn failure(delivery: &Delivery) -> SendErrorKind {
+pub fn failure(delivery: &DeliveryStatus) -> SendErrorKind {
     match delivery {
-        Delivery::Failed { error, .. } => *error,
-        Delivery::PerhapsSent(_) => SendErrorKind::Unknown,
+        DeliveryStatus::Failed { error, .. } => *error,
+        DeliveryStatus::PerhapsSent(_) => SendErrorKind::Unknown,
         delivery => panic!("the delivery failed, not {delivery:?}"),
     }
 }
@@ -273,18 +279,18 @@ impl PasswordVerifier for PlainPasswords {
         Ok(Admission::unbounded())
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         let saved = attempt.user.and_then(|user| user.password_hash.as_ref()).map(|hash| hash.expose().to_owned());
         Ok(match saved {
-            Some(saved) if saved == attempt.password.expose() => Verdict::Right,
+            Some(saved) if saved == attempt.password.expose() => PasswordCheck::Match,
             Some(saved) if saved.strip_prefix("outdated:") == Some(attempt.password.expose()) => {
-                Verdict::RightButOutdated
+                PasswordCheck::MatchNeedsRehash
             }
-            _ => Verdict::Wrong,
+            _ => PasswordCheck::Mismatch,
         })
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         Ok(Some(PasswordHash::new(password.expose())))
     }
 }
@@ -299,7 +305,7 @@ impl SeededEntropy {
 }
 
 impl Entropy for SeededEntropy {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), PluginError> {
         self.0.lock().unwrap().fill_bytes(bytes);
         Ok(())
     }

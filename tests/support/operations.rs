@@ -2,7 +2,8 @@
 
 use super::faults::{FaultPoint, faulty_flow};
 use super::*;
-use countersign::{LoginFlow, Refused, RevalidateError, StandardPolicy};
+use countersign::policy::StandardPolicy;
+use countersign::{LoginFlow, OperationError, RevalidateError};
 
 pub const WRONG_BACKUP: &str = "0000-0000-0000-0000-0000-0000";
 pub const BUDGETS: [&str; 2] = ["code_failures", "setup_failures"];
@@ -76,11 +77,11 @@ fn step(answer: &Result<LoginStep, Error>) -> Came {
     }
 }
 
-fn other<T>(answer: &Result<T, Refused>) -> Came {
+fn other<T>(answer: &Result<T, OperationError>) -> Came {
     match answer {
         Ok(_) => Came::SomethingElse,
-        Err(Refused::Denied(_)) => Came::Refused,
-        Err(Refused::Fault(_)) => Came::Fault,
+        Err(OperationError::Denied(_)) => Came::Refused,
+        Err(OperationError::Failed(_)) => Came::Fault,
     }
 }
 
@@ -164,8 +165,8 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
         2 => step(&flow.begin(&login(&world.other, "alice", &right)).await),
         3 => {
             let vouched =
-                countersign::VouchedLogin { tenant: acme, user: &world.alice, channel: Channel::Web, device: None };
-            step(&flow.begin_with_vouched_password(&vouched).await)
+                countersign::PreverifiedLogin { tenant: acme, user: &world.alice, channel: Channel::Web, device: None };
+            step(&flow.begin_with_preverified_password(&vouched).await)
         }
         4 => step(&flow.submit_code(acme, &token, &stage.code.as_str().into(), TrustDevice::No).await),
         5 => {
@@ -178,7 +179,7 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
         9 => step(&flow.resend(acme, &token, ResendTo::Same).await),
         10 => flow.cancel(acme, &token).await.map_or(Came::Fault, |()| Came::SomethingElse),
         11 => match flow.revalidate(&world.acme, &stage.grant, Channel::Web).await {
-            Err(RevalidateError::Fault(_)) => Came::Fault,
+            Err(RevalidateError::Failed(_)) => Came::Fault,
             _ => Came::SomethingElse,
         },
         12 => {
@@ -217,7 +218,7 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
         38 => flow.sweep(acme, None, 100).await.map_or(Came::Fault, |_| Came::SomethingElse),
         39 => other(&flow.check_password(acme, &stage.grant, &right).await),
         40 => match flow.check_password(acme, &stage.grant, &wrong).await {
-            Err(Refused::Denied(denied)) if denied.reason() == countersign::Reason::WrongPassword => {
+            Err(OperationError::Denied(denied)) if denied.reason() == countersign::Reason::WrongPassword => {
                 Came::SomethingElse
             }
             answer => other(&answer),
@@ -242,11 +243,11 @@ async fn switch_off(flow: &LoginFlow, stage: &Stage) -> Came {
 async fn account(stage: &Stage, number: usize) -> Came {
     let account = stage.broken.account(&stage.world.acme, &stage.grant);
     match number {
-        18 => other(&account.overview().await),
+        18 => other(&account.status().await),
         19 => other(&account.use_sms(&PhoneNumber::new("+819012345678").unwrap()).await),
         20 => other(&account.use_email().await),
         21 => {
-            let overview = stage.world.flow.account(&stage.world.acme, &stage.grant).overview().await.unwrap();
+            let overview = stage.world.flow.account(&stage.world.acme, &stage.grant).status().await.unwrap();
             other(&account.revoke_device(overview.devices[0].id).await)
         }
         _ => other(&account.revoke_devices().await),

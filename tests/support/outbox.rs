@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use countersign::{
-    Accepted, CodeMessage, CodeSender, Destination, Notice, NoticeKind, Purpose, SendError, SendErrorKind, TenantId,
-    UserId,
-};
+use countersign::contact::Destination;
+use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus};
+use countersign::{TenantId, UserId};
 
 /// A code as it was sent.
 #[derive(Clone, Debug)]
@@ -76,18 +75,18 @@ impl Outbox {
         self.attempts.store(0, Ordering::SeqCst);
     }
 
-    fn verdict(&self, to: &Destination) -> Result<Accepted, SendError> {
+    fn verdict(&self, to: &Destination) -> Result<SendStatus, SendError> {
         let spared = self.failing_sms_only.load(Ordering::SeqCst) && !matches!(to, Destination::Sms(_));
         match *self.failing.lock().unwrap() {
             Some(kind) if !spared => Err(SendError::new(kind)),
-            _ => Ok(Accepted::Sent),
+            _ => Ok(SendStatus::Sent),
         }
     }
 }
 
 #[async_trait]
 impl CodeSender for Outbox {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         self.attempts.fetch_add(1, Ordering::SeqCst);
         let accepted = self.verdict(&message.destination)?;
         self.codes.lock().unwrap().push(SentCode {
@@ -101,7 +100,7 @@ impl CodeSender for Outbox {
         Ok(accepted)
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         let accepted = self.verdict(&notice.destination)?;
         self.notices.lock().unwrap().push((notice.destination.clone(), notice.kind.clone()));
         self.held_back.lock().unwrap().push(notice.held_back);

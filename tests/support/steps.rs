@@ -1,7 +1,7 @@
 //! Longer ways through the world, and other flows over what it has saved.
 
 use super::*;
-use countersign::{Account, LoginStep, Refused};
+use countersign::{Account, LoginStep, OperationError};
 
 /// Another flow over the world's users, clock, events and outbox, and over this store.
 pub fn flow_over(
@@ -65,11 +65,11 @@ impl World {
         let snapshot = self.factors.load(&self.acme, user).await.unwrap();
         let mut saved = snapshot.record.clone().expect("a record is saved");
         document.clone_into(&mut saved.document);
-        let expected = Expected {
+        let expected = ExpectedVersions {
             settings: snapshot.settings.map(|settings| settings.version),
             record: snapshot.record.map(|record| record.version),
         };
-        assert_eq!(self.factors.commit(&self.acme, user, &expected, &saved).await.unwrap(), Commit::Written);
+        assert_eq!(self.factors.commit(&self.acme, user, &expected, &saved).await.unwrap(), CommitOutcome::Written);
     }
 
     /// How many wrong entries in a row are saved in one budget: `code_failures` or `setup_failures`.
@@ -96,9 +96,9 @@ impl World {
 
 /// Why an account or administration operation was refused.
 #[track_caller]
-pub fn refusal<T: std::fmt::Debug>(result: Result<T, Refused>) -> Reason {
+pub fn refusal<T: std::fmt::Debug>(result: Result<T, OperationError>) -> Reason {
     match result {
-        Err(Refused::Denied(denied)) => denied.reason(),
+        Err(OperationError::Denied(denied)) => denied.reason(),
         other => panic!("the operation is refused, not {other:?}"),
     }
 }

@@ -3,7 +3,7 @@
 use super::wrapped::Wraps;
 use super::*;
 
-type Answer = Arc<dyn Fn(&CodeMessage) -> Result<Accepted, SendError> + Send + Sync>;
+type Answer = Arc<dyn Fn(&CodeMessage) -> Result<SendStatus, SendError> + Send + Sync>;
 
 /// How a store's conditional writes end, whatever is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +43,15 @@ impl Wraps for Unsteady {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         self.calls.note("commit");
         let writes = *self.writes.lock().unwrap();
         match writes {
             Writes::Work => self.inner.commit(tenant, user, expected, next).await,
-            Writes::Conflict => Ok(Commit::Conflict),
-            Writes::Fail => Err(Fault::new("the disk is full")),
+            Writes::Conflict => Ok(CommitOutcome::Conflict),
+            Writes::Fail => Err(PluginError::new("the disk is full")),
         }
     }
 }
@@ -64,7 +64,7 @@ pub struct Answering {
 }
 
 impl Answering {
-    pub fn with(answer: impl Fn(&CodeMessage) -> Result<Accepted, SendError> + Send + Sync + 'static) -> Self {
+    pub fn with(answer: impl Fn(&CodeMessage) -> Result<SendStatus, SendError> + Send + Sync + 'static) -> Self {
         Self { answer: Arc::new(answer), handed: Arc::default() }
     }
 
@@ -75,7 +75,7 @@ impl Answering {
 
 #[async_trait]
 impl CodeSender for Answering {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         self.handed.lock().unwrap().push(SentCode {
             to: message.destination.clone(),
             code: message.code.expose().to_owned(),
@@ -87,8 +87,8 @@ impl CodeSender for Answering {
         (self.answer)(message)
     }
 
-    async fn notify(&self, _: &Notice) -> Result<Accepted, SendError> {
-        Ok(Accepted::Sent)
+    async fn notify(&self, _: &Notice) -> Result<SendStatus, SendError> {
+        Ok(SendStatus::Sent)
     }
 }
 
@@ -129,7 +129,7 @@ impl World {
     }
 
     /// The saved row of a user of `acme`, version and all.
-    pub fn row(&self, user: &UserId) -> Option<Saved> {
+    pub fn row(&self, user: &UserId) -> Option<StoredRow> {
         self.factors.record(&self.acme, user)
     }
 
@@ -142,10 +142,14 @@ impl World {
     pub async fn overwrite_in(&self, tenant: &TenantId, user: &UserId, record: &serde_json::Value) {
         let before = self.factors.load(tenant, user).await.unwrap();
         let saved = before.record.clone().unwrap();
-        let expected = Expected { settings: before.settings.map(|saved| saved.version), record: Some(saved.version) };
-        let next =
-            Saved { version: Version::from_bytes([9; 16]), generation: saved.generation, document: record.to_string() };
-        assert_eq!(self.factors.commit(tenant, user, &expected, &next).await.unwrap(), Commit::Written);
+        let expected =
+            ExpectedVersions { settings: before.settings.map(|saved| saved.version), record: Some(saved.version) };
+        let next = StoredRow {
+            version: Version::from_bytes([9; 16]),
+            generation: saved.generation,
+            document: record.to_string(),
+        };
+        assert_eq!(self.factors.commit(tenant, user, &expected, &next).await.unwrap(), CommitOutcome::Written);
     }
 
     /// The one event since the last time.
@@ -175,6 +179,6 @@ impl World {
 impl World {
     /// The time by the world's clock.
     pub fn now(&self) -> time::OffsetDateTime {
-        countersign::Clock::now(&self.clock).unwrap()
+        countersign::clock::Clock::now(&self.clock).unwrap()
     }
 }

@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use countersign::memory::MemoryUsers;
-use countersign::{Channel, FactorStore, Login, LoginFlow, LoginStep, PendingToken, Scope, TenantId, TrustDevice};
+use countersign::store::FactorStore;
+use countersign::{Channel, Login, LoginFlow, LoginStep, PendingToken, Scope, TenantId, TrustDevice};
 use countersign_examples::store_at;
 use countersign_testkit::{Outbox, Person, PlainPasswords};
 

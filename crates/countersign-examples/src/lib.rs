@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use countersign::error::PluginError;
 use countersign::memory::MemoryFactors;
-use countersign::{FactorStore, Fault};
+use countersign::store::FactorStore;
 use countersign_postgres::PostgresFactors;
 use countersign_redis::RedisFactors;
 use countersign_sqlite::SqliteFactors;
@@ -12,8 +13,8 @@ use countersign_sqlite::SqliteFactors;
 ///
 /// # Errors
 ///
-/// A [`Fault`] if there is none.
-pub async fn store_at(address: &str) -> Result<Arc<dyn FactorStore>, Fault> {
+/// A [`PluginError`] if there is none.
+pub async fn store_at(address: &str) -> Result<Arc<dyn FactorStore>, PluginError> {
     Ok(match address.split_once(':') {
         Some(("memory", "")) => Arc::new(MemoryFactors::new()),
         Some(("sqlite", path)) => Arc::new(SqliteFactors::open(path).await?),
@@ -23,6 +24,6 @@ pub async fn store_at(address: &str) -> Result<Arc<dyn FactorStore>, Fault> {
             let options = RedisFactors::options().initialise_if_empty().accept_data_loss_on_restart();
             Arc::new(options.connect(address).await?)
         }
-        _ => return Err(Fault::new("the address is memory:, sqlite:path, postgres://... or redis://...")),
+        _ => return Err(PluginError::new("the address is memory:, sqlite:path, postgres://... or redis://...")),
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign::{Scope, UserId};
 use countersign_examples::store_at;
-use countersign_testkit::{Person, Tenancy, World, servers};
+use countersign_testkit::{Person, TenantSetup, World, servers};
 
 const PEOPLE: u64 = 40;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -19,7 +19,7 @@ fn name(number: u64) -> String {
 /// a sweep, when none of it matters any more, deletes that too.
 async fn erase(address: &str) {
     let store = store_at(address).await.unwrap();
-    let mut tenancy = Tenancy::named(format!("erasure-{}", std::process::id()));
+    let mut tenancy = TenantSetup::named(format!("erasure-{}", std::process::id()));
     for number in 0..PEOPLE {
         tenancy = tenancy.person(Person::named(name(number)));
     }

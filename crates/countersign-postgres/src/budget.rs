@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::Fault;
 use countersign::budget::{Account, Charged, SendBudget};
+use countersign::error::PluginError;
 use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 
@@ -27,7 +27,7 @@ impl PostgresBudget {
 
 #[async_trait]
 impl SendBudget for PostgresBudget {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
         let Some(first) = accounts.first() else { return Ok(Charged::Yes) };
         let slots: Vec<_> = accounts.iter().map(|account| account.limit.slot(now)).collect();
         let keys: Vec<&str> = accounts.iter().map(|account| account.key.as_str()).collect();

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
-use countersign::Fault;
+use countersign::error::PluginError;
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
@@ -27,7 +27,7 @@ pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// Asked for the credentials of each new connection.
 pub(crate) type Source =
-    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Credentials, Fault>> + Send>> + Send + Sync>;
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Credentials, PluginError>> + Send>> + Send + Sync>;
 
 /// One connection to a server. It is closed when this is dropped, whatever is under way on it.
 pub(crate) struct Connection {

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use countersign::Fault;
+use countersign::error::PluginError;
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
 
@@ -11,7 +11,7 @@ type Source = Box<dyn StdError + Send + Sync>;
 
 /// Why a store could not be opened, or why a call of it failed.
 ///
-/// Calls answer it inside a [`Fault`](countersign::Fault). What PostgreSQL says about the rows concerned is dropped: it may repeat what is in them.
+/// Calls answer it inside a [`PluginError`](countersign::error::PluginError). What PostgreSQL says about the rows concerned is dropped: it may repeat what is in them.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PostgresError {
@@ -158,7 +158,7 @@ impl PostgresError {
         }
     }
 
-    pub(crate) fn credentials(fault: &Fault) -> Self {
+    pub(crate) fn credentials(fault: &PluginError) -> Self {
         Self::Credentials { source: fault.to_string().into() }
     }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign::Fault;
+use countersign::error::PluginError;
 use deadpool::Runtime;
 use deadpool::managed::{Pool as Pools, QueueMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -145,7 +145,7 @@ impl PostgresOptions {
     /// ```
     /// use countersign_postgres::{Credentials, PostgresFactors};
     ///
-    /// # async fn token() -> Result<String, countersign::Fault> { Ok(String::new()) }
+    /// # async fn token() -> Result<String, countersign::error::PluginError> { Ok(String::new()) }
     /// let options = PostgresFactors::options()
     ///     .credentials_from(|| async { Ok(Credentials::password(token().await?)) });
     /// # drop(options);
@@ -153,7 +153,7 @@ impl PostgresOptions {
     pub fn credentials_from<F, A>(mut self, source: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
-        A: Future<Output = Result<Credentials, Fault>> + Send + 'static,
+        A: Future<Output = Result<Credentials, PluginError>> + Send + 'static,
     {
         self.credentials = Some(AskedFor(Arc::new(move || Box::pin(source()))));
         self

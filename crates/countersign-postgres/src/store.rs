@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use deadpool::managed::Timeouts;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql, Type};
@@ -233,11 +235,11 @@ impl PostgresFactors {
         patience: Duration,
         parameters: &[Parameter<'_>],
         next: Version,
-    ) -> Result<Commit, PostgresError> {
+    ) -> Result<CommitOutcome, PostgresError> {
         match self.locking(Whose::Of(tenant), sql, patience, parameters).await {
             Ok(rows) => wrote(first(&rows)?, next),
             // The database's own default isolation is stricter than READ COMMITTED: something came first.
-            Err(error) if error.is_serialization_failure() => Ok(Commit::Conflict),
+            Err(error) if error.is_serialization_failure() => Ok(CommitOutcome::Conflict),
             Err(error) => Err(error),
         }
     }
@@ -250,7 +252,7 @@ impl PostgresFactors {
         sql: &Sql,
         parameters: &[Parameter<'_>],
         next: Version,
-    ) -> Result<Commit, PostgresError> {
+    ) -> Result<CommitOutcome, PostgresError> {
         let Times { statement, lock, .. } = self.inner.times;
         // A commit that waits behind it must not run out of patience before it does.
         let longest = lock.checked_div(4).unwrap_or_default().saturating_mul(3).min(LONGEST_PATIENCE);
@@ -278,18 +280,18 @@ impl PostgresFactors {
         sql: &Sql,
         parameters: &[Parameter<'_>],
         next: Version,
-    ) -> Result<Commit, PostgresError> {
+    ) -> Result<CommitOutcome, PostgresError> {
         for _ in 0..ATTEMPTS {
             let rows = match self.locking(Whose::Of(tenant), sql, self.inner.times.lock, parameters).await {
-                Err(error) if error.is_serialization_failure() => return Ok(Commit::Conflict),
+                Err(error) if error.is_serialization_failure() => return Ok(CommitOutcome::Conflict),
                 answer => answer?,
             };
             let row = first(&rows)?;
-            if wrote(row, next)? == Commit::Written || get(row, 3)? {
+            if wrote(row, next)? == CommitOutcome::Written || get(row, 3)? {
                 return wrote(row, next);
             }
         }
-        Ok(Commit::Conflict)
+        Ok(CommitOutcome::Conflict)
     }
 }
 
@@ -323,20 +325,20 @@ pub(crate) fn get<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, 
 }
 
 /// Whether a write has written this version. It answers none if it has written nothing.
-fn wrote(row: &Row, next: Version) -> Result<Commit, PostgresError> {
+fn wrote(row: &Row, next: Version) -> Result<CommitOutcome, PostgresError> {
     match get::<Option<&[u8]>>(row, 2)? {
-        None => Ok(Commit::Conflict),
-        Some(version) if version == next.as_bytes() => Ok(Commit::Written),
+        None => Ok(CommitOutcome::Conflict),
+        Some(version) if version == next.as_bytes() => Ok(CommitOutcome::Written),
         Some(_) => Err(PostgresError::Misplaced),
     }
 }
 
 /// The three columns of a row, from `first` on. `None`: there is no such row.
-fn saved(row: &Row, first: usize) -> Result<Option<Saved>, PostgresError> {
+fn saved(row: &Row, first: usize) -> Result<Option<StoredRow>, PostgresError> {
     let [version, generation, document] = [first, first.saturating_add(1), first.saturating_add(2)];
     let Some(bytes) = get::<Option<&[u8]>>(row, version)? else { return Ok(None) };
     let generation: i64 = get(row, generation)?;
-    Ok(Some(Saved {
+    Ok(Some(StoredRow {
         version: Version::from_bytes(bytes.try_into().map_err(|_| PostgresError::Damaged)?),
         generation: Generation::new(u32::try_from(generation).map_err(|_| PostgresError::Damaged)?),
         document: get(row, document)?,
@@ -349,7 +351,7 @@ fn number(row: &Row, column: usize) -> Result<u64, PostgresError> {
 
 #[async_trait]
 impl FactorStore for PostgresFactors {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
         let rows = self.read(Whose::Anybody, &self.inner.sql.load, &parameters).await?;
         let row = first(&rows)?;
@@ -360,9 +362,9 @@ impl FactorStore for PostgresFactors {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let (sql, patience) = (&self.inner.sql, self.inner.times.lock);
         let (of, user, document) = (tenant.as_str(), user.as_str(), next.document.as_str());
         let (version, generation) = (next.version.as_bytes().as_slice(), i64::from(next.generation.number()));
@@ -390,7 +392,7 @@ impl FactorStore for PostgresFactors {
         })
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
         let parameters: [Parameter<'_>; 1] = [(&tenant.as_str(), Type::TEXT)];
         let rows = self.read(Whose::Anybody, &self.inner.sql.settings, &parameters).await?;
         Ok(saved(first(&rows)?, 2)?)
@@ -400,8 +402,8 @@ impl FactorStore for PostgresFactors {
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let (of, document) = (tenant.as_str(), next.document.as_str());
         let (version, generation) = (next.version.as_bytes().as_slice(), i64::from(next.generation.number()));
         let expected = expected.as_ref().map(|version| version.as_bytes().as_slice());
@@ -420,7 +422,7 @@ impl FactorStore for PostgresFactors {
         Ok(self.write_in_turn(tenant, sql, &parameters, next.version).await?)
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         let (of, below) = (tenant.as_str(), i64::from(below.number()));
         let mut deleted: u64 = 0;
         // No id is the empty text.
@@ -453,24 +455,24 @@ impl FactorStore for PostgresFactors {
         }
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         let below = i64::from(below.number());
         let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&below, Type::INT8)];
         let rows = self.read(Whose::Of(tenant), &self.inner.sql.count, &parameters).await?;
         Ok(number(first(&rows)?, 2)?)
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
         let rows = self.until_not_undone(Whose::Of(tenant), &self.inner.sql.remove, &parameters).await?;
         Ok(get::<Option<&[u8]>>(first(&rows)?, 2)?.is_some())
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         let (sql, patience) = (&self.inner.sql.remove_if, self.inner.times.lock);
         let (of, user, expected) = (tenant.as_str(), user.as_str(), version.as_bytes().as_slice());
         let parameters: [Parameter<'_>; 3] = [(&of, Type::TEXT), (&user, Type::TEXT), (&expected, Type::BYTEA)];
-        Ok(self.write(tenant, sql, patience, &parameters, version).await? == Commit::Written)
+        Ok(self.write(tenant, sql, patience, &parameters, version).await? == CommitOutcome::Written)
     }
 
     async fn users(
@@ -479,7 +481,7 @@ impl FactorStore for PostgresFactors {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
+    ) -> Result<Vec<UserId>, PluginError> {
         let (of, after) = (tenant.as_str(), after.map_or("", UserId::as_str));
         let (generation, at_most) = (i64::from(generation.number()), i64::from(at_most));
         let parameters: [Parameter<'_>; 4] =

@@ -6,7 +6,9 @@ mod support;
 use std::time::Duration;
 
 use countersign::budget::{Account, Charged, Limit, SendBudget};
-use countersign::{Commit, Expected, FactorStore, Fault, Generation, TenantId, UserId};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation};
+use countersign::{TenantId, UserId};
 use countersign_postgres::PostgresFactors;
 use countersign_testkit::servers::Server;
 use support::proxy::Proxy;
@@ -21,7 +23,7 @@ async fn proxied(prepared: bool) -> Option<(Server, Proxy, PostgresFactors)> {
     Some((server, proxy, store))
 }
 
-fn misplaced<T: std::fmt::Debug>(answer: &Result<T, Fault>) -> bool {
+fn misplaced<T: std::fmt::Debug>(answer: &Result<T, PluginError>) -> bool {
     matches!(answer, Err(fault) if format!("{fault:?}") == "Misplaced")
 }
 
@@ -34,14 +36,16 @@ async fn an_answer_that_is_given_twice_is_a_fault() {
         let acme = TenantId::new("acme").unwrap();
         let [alice, bob, carol] = ["alice", "bob", "carol"].map(|user| UserId::new(user).unwrap());
         let settings = row(9);
-        assert_eq!(store.change_settings(&acme, None, &settings).await.unwrap(), Commit::Written);
-        let expected =
-            |record: Option<u32>| Expected { settings: Some(settings.version), record: record.map(|r| row(r).version) };
+        assert_eq!(store.change_settings(&acme, None, &settings).await.unwrap(), CommitOutcome::Written);
+        let expected = |record: Option<u32>| ExpectedVersions {
+            settings: Some(settings.version),
+            record: record.map(|r| row(r).version),
+        };
         for (user, number) in [(&alice, 1), (&bob, 2)] {
-            assert_eq!(store.commit(&acme, user, &expected(None), &row(number)).await.unwrap(), Commit::Written);
+            assert_eq!(store.commit(&acme, user, &expected(None), &row(number)).await.unwrap(), CommitOutcome::Written);
             assert_eq!(store.load(&acme, user).await.unwrap().record, Some(row(number)));
         }
-        assert_eq!(store.commit(&acme, &alice, &expected(Some(1)), &row(3)).await.unwrap(), Commit::Written);
+        assert_eq!(store.commit(&acme, &alice, &expected(Some(1)), &row(3)).await.unwrap(), CommitOutcome::Written);
 
         // Alice's record is not Bob's.
         proxy.keep();
@@ -52,16 +56,16 @@ async fn an_answer_that_is_given_twice_is_a_fault() {
         assert_eq!(store.load(&acme, &bob).await.unwrap().record, Some(row(2)));
 
         // A commit that conflicts is not taken for written...
-        assert_eq!(store.commit(&acme, &alice, &expected(Some(3)), &row(4)).await.unwrap(), Commit::Written);
+        assert_eq!(store.commit(&acme, &alice, &expected(Some(3)), &row(4)).await.unwrap(), CommitOutcome::Written);
         proxy.keep();
-        assert_eq!(store.commit(&acme, &alice, &expected(Some(4)), &row(5)).await.unwrap(), Commit::Written);
+        assert_eq!(store.commit(&acme, &alice, &expected(Some(4)), &row(5)).await.unwrap(), CommitOutcome::Written);
         proxy.replay();
         assert!(misplaced(&store.commit(&acme, &alice, &expected(Some(4)), &row(6)).await));
         assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(5)));
         // ... and one that is written is not taken for a conflict.
-        assert_eq!(store.commit(&acme, &alice, &expected(Some(4)), &row(7)).await.unwrap(), Commit::Conflict);
+        assert_eq!(store.commit(&acme, &alice, &expected(Some(4)), &row(7)).await.unwrap(), CommitOutcome::Conflict);
         proxy.keep();
-        assert_eq!(store.commit(&acme, &alice, &expected(Some(4)), &row(7)).await.unwrap(), Commit::Conflict);
+        assert_eq!(store.commit(&acme, &alice, &expected(Some(4)), &row(7)).await.unwrap(), CommitOutcome::Conflict);
         proxy.replay();
         assert!(misplaced(&store.commit(&acme, &alice, &expected(Some(5)), &row(7)).await));
         assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(7)));
@@ -84,10 +88,10 @@ async fn an_answer_that_is_given_twice_is_a_fault() {
         proxy.replay();
         assert!(misplaced(&store.settings(&TenantId::new("globex").unwrap()).await));
         let changed = store.change_settings(&acme, Some(settings.version), &row(10)).await.unwrap();
-        assert_eq!(changed, Commit::Written);
+        assert_eq!(changed, CommitOutcome::Written);
         proxy.keep();
         let changed = store.change_settings(&acme, Some(row(10).version), &row(11)).await.unwrap();
-        assert_eq!(changed, Commit::Written);
+        assert_eq!(changed, CommitOutcome::Written);
         proxy.replay();
         assert!(misplaced(&store.change_settings(&acme, Some(row(10).version), &row(12)).await));
         assert_eq!(store.settings(&acme).await.unwrap(), Some(row(11)));
@@ -127,8 +131,8 @@ async fn a_write_that_wrote_something_else_is_a_fault() {
         $$ BEGIN NEW.version := '\\x00000000000000000000000000000000'; RETURN NEW; END $$;
         CREATE TRIGGER other BEFORE INSERT OR UPDATE ON countersign.records FOR EACH ROW EXECUTE FUNCTION other()";
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-    let mut expected = Expected { settings: None, record: None };
-    assert_eq!(store.commit(&acme, &alice, &expected, &row(1)).await.unwrap(), Commit::Written);
+    let mut expected = ExpectedVersions { settings: None, record: None };
+    assert_eq!(store.commit(&acme, &alice, &expected, &row(1)).await.unwrap(), CommitOutcome::Written);
     connect(server.url()).await.unwrap().batch_execute(other).await.unwrap();
     expected.record = Some(row(1).version);
     assert!(misplaced(&store.commit(&acme, &alice, &expected, &row(2)).await));

@@ -8,7 +8,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use countersign::{FactorStore, Fault, TenantId, UserId};
+use countersign::error::PluginError;
+use countersign::store::FactorStore;
+use countersign::{TenantId, UserId};
 use countersign_postgres::{Credentials, PostgresError, PostgresOptions};
 use countersign_testkit::servers::Server;
 use support::{connect, server};
@@ -38,7 +40,7 @@ impl Vault {
             vault.asked.fetch_add(1, Ordering::SeqCst);
             let current = vault.current.lock().unwrap().clone();
             async move {
-                match current.ok_or_else(|| Fault::new("sealed"))? {
+                match current.ok_or_else(|| PluginError::new("sealed"))? {
                     (Some(role), password) => Ok(Credentials::new(role, password)),
                     (None, password) => Ok(Credentials::password(password)),
                 }

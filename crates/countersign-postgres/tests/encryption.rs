@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use countersign::{FactorStore, TenantId};
+use countersign::TenantId;
+use countersign::store::FactorStore;
 use countersign_postgres::{PostgresError, PostgresFactors};
 use countersign_testkit::servers::{Server, skip};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};

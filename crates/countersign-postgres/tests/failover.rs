@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, Expected, FactorStore, TenantId, UserId};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
+use countersign::{TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
 use countersign_testkit::servers::{Server, skip};
 use support::standby::Standby;
@@ -66,8 +67,8 @@ async fn count_up(store: PostgresFactors, acme: TenantId, writer: usize, progres
     let (user, mut reached) = (user(writer), 0);
     while !progress.over.load(SeqCst) {
         let record = (reached > 0).then(|| row(reached).version);
-        let answer = store.commit(&acme, &user, &Expected { settings: None, record }, &row(reached + 1)).await;
-        if matches!(answer, Ok(Commit::Written)) {
+        let answer = store.commit(&acme, &user, &ExpectedVersions { settings: None, record }, &row(reached + 1)).await;
+        if matches!(answer, Ok(CommitOutcome::Written)) {
             reached += 1;
             progress.acknowledged[writer].store(reached, SeqCst);
             continue;
@@ -134,8 +135,8 @@ async fn a_standby_is_never_used() {
     // Named first, it is passed over.
     let store = PostgresFactors::connect(&both(standby.port(), primary.port())).await.unwrap();
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-    let none = Expected { settings: None, record: None };
-    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), Commit::Written);
+    let none = ExpectedVersions { settings: None, record: None };
+    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), CommitOutcome::Written);
     assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(1)));
     // The tables are on the standby too, so that nothing but its state stands in the way.
     let only = PostgresFactors::connect(&standby.url()).await;

@@ -6,7 +6,9 @@ mod support;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
 use countersign_testkit::servers;
 use support::Schema;
@@ -34,7 +36,7 @@ struct Example {
 type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 impl Example {
-    async fn client(&self) -> Result<MutexGuard<'_, Option<Client>>, Fault> {
+    async fn client(&self) -> Result<MutexGuard<'_, Option<Client>>, PluginError> {
         let mut client = self.client.lock().await;
         // Where a call was dropped in a transaction, that transaction ends with the connection.
         if client.as_ref().is_none_or(Client::is_closed) {
@@ -46,45 +48,45 @@ impl Example {
     }
 
     /// How many rows one statement found or wrote.
-    async fn execute(&self, name: &str, parameters: Parameters<'_>) -> Result<u64, Fault> {
+    async fn execute(&self, name: &str, parameters: Parameters<'_>) -> Result<u64, PluginError> {
         let client = self.client().await?;
-        let Some(client) = &*client else { return Err(Fault::new("no connection")) };
+        let Some(client) = &*client else { return Err(PluginError::new("no connection")) };
         Ok(client.execute(sql(name), parameters).await?)
     }
 
-    async fn query(&self, name: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, Fault> {
+    async fn query(&self, name: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, PluginError> {
         let client = self.client().await?;
-        let Some(client) = &*client else { return Err(Fault::new("no connection")) };
+        let Some(client) = &*client else { return Err(PluginError::new("no connection")) };
         Ok(client.query(sql(name), parameters).await?)
     }
 
     /// A transaction of several statements. Each that finds no row ends it as a conflict.
-    async fn transaction(&self, steps: &[(&str, Parameters<'_>)]) -> Result<Commit, Fault> {
+    async fn transaction(&self, steps: &[(&str, Parameters<'_>)]) -> Result<CommitOutcome, PluginError> {
         let mut client = self.client().await?;
-        let Some(open) = client.take() else { return Err(Fault::new("no connection")) };
+        let Some(open) = client.take() else { return Err(PluginError::new("no connection")) };
         open.batch_execute("BEGIN").await?;
         for (name, parameters) in steps {
             let rows = open.execute(sql(name), parameters).await?;
             if rows == 0 && *name != "something to lock" {
                 open.batch_execute("ROLLBACK").await?;
                 *client = Some(open);
-                return Ok(Commit::Conflict);
+                return Ok(CommitOutcome::Conflict);
             }
         }
         open.batch_execute("COMMIT").await?;
         // Only a connection without a transaction is used again.
         *client = Some(open);
-        Ok(Commit::Written)
+        Ok(CommitOutcome::Written)
     }
 }
 
-fn saved(row: &Row, first: usize) -> Result<Option<Saved>, Fault> {
+fn saved(row: &Row, first: usize) -> Result<Option<StoredRow>, PluginError> {
     let Some(version) = row.try_get::<_, Option<Vec<u8>>>(first)? else { return Ok(None) };
-    let version: [u8; 16] = version.try_into().map_err(|_| Fault::new("not 16 bytes"))?;
+    let version: [u8; 16] = version.try_into().map_err(|_| PluginError::new("not 16 bytes"))?;
     let generation: i64 = row.try_get(first + 1)?;
     let document = row.try_get(first + 2)?;
     let generation = Generation::new(generation.try_into()?);
-    Ok(Some(Saved { version: Version::from_bytes(version), generation, document }))
+    Ok(Some(StoredRow { version: Version::from_bytes(version), generation, document }))
 }
 
 fn bytes(version: Option<&Version>) -> Option<Vec<u8>> {
@@ -93,7 +95,7 @@ fn bytes(version: Option<&Version>) -> Option<Vec<u8>> {
 
 #[async_trait]
 impl FactorStore for Example {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         let rows = self.query("load", &[&tenant.as_str(), &user.as_str()]).await?;
         Ok(Snapshot { settings: saved(&rows[0], 0)?, record: saved(&rows[0], 3)? })
     }
@@ -102,9 +104,9 @@ impl FactorStore for Example {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let (tenant, user) = (tenant.as_str(), user.as_str());
         let (settings, record) = (bytes(expected.settings.as_ref()), bytes(expected.record.as_ref()));
         let (version, generation) = (next.version.as_bytes().to_vec(), i64::from(next.generation.number()));
@@ -114,7 +116,7 @@ impl FactorStore for Example {
         self.transaction(&[("something to lock", &[&tenant]), ("lock settings", &[&tenant, &settings]), last]).await
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
         let rows = self.query("load", &[&tenant.as_str(), &""]).await?;
         saved(&rows[0], 0)
     }
@@ -123,29 +125,29 @@ impl FactorStore for Example {
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let (tenant, expected) = (tenant.as_str(), bytes(expected.as_ref()));
         let (version, generation) = (next.version.as_bytes().to_vec(), i64::from(next.generation.number()));
         let change: Parameters<'_> = &[&tenant, &version, &generation, &next.document, &expected];
         self.transaction(&[("something to lock", &[&tenant]), ("change settings", change)]).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         let (below, at_most) = (i64::from(below.number()), i64::from(at_most));
         self.execute("purge", &[&tenant.as_str(), &below, &at_most]).await
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         let rows = self.query("count", &[&tenant.as_str(), &i64::from(below.number())]).await?;
         Ok(rows[0].try_get::<_, i64>(0)?.try_into()?)
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         Ok(self.execute("remove", &[&tenant.as_str(), &user.as_str()]).await? > 0)
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         let version = version.as_bytes().to_vec();
         Ok(self.execute("remove if", &[&tenant.as_str(), &user.as_str(), &version]).await? > 0)
     }
@@ -156,7 +158,7 @@ impl FactorStore for Example {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
+    ) -> Result<Vec<UserId>, PluginError> {
         let (generation, at_most) = (i64::from(generation.number()), i64::from(at_most));
         let after = after.map_or("", UserId::as_str);
         let rows = self.query("users", &[&tenant.as_str(), &generation, &after, &at_most]).await?;
@@ -168,7 +170,7 @@ impl FactorStore for Example {
 struct Tables(Schema);
 
 impl Tables {
-    async fn new(url: &str) -> Result<Self, Fault> {
+    async fn new(url: &str) -> Result<Self, PluginError> {
         let schema = Schema::new(url);
         let name = &schema.name;
         let tables = format!("CREATE SCHEMA \"{name}\"; SET search_path TO \"{name}\"; {}", sql("tables"));
@@ -183,30 +185,30 @@ impl Tables {
 
 #[async_trait]
 impl Backend for Tables {
-    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+    async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError> {
         Ok(Arc::new(self.example(&self.0.store_url)))
     }
 
-    async fn interrupt(&self) -> Result<bool, Fault> {
+    async fn interrupt(&self) -> Result<bool, PluginError> {
         self.0.interrupt().await
     }
 
-    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError> {
         self.0.host_transaction().await
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
         let Some((line, url)) = countersign_testkit::Forwarder::before(&self.0.store_url).await? else {
             return Ok(None);
         };
         Ok(Some((Arc::new(self.example(&url)), Box::new(line))))
     }
 
-    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, PluginError> {
         self.0.hold_writes().await
     }
 
-    async fn clean_up(&self) -> Result<(), Fault> {
+    async fn clean_up(&self) -> Result<(), PluginError> {
         self.0.clean_up().await
     }
 }

@@ -5,13 +5,15 @@ mod support;
 
 use std::sync::Mutex;
 
-use countersign::{Commit, Expected, FactorStore, Fault, TenantId, UserId};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
+use countersign::{TenantId, UserId};
 use countersign_testkit::servers::{Server, skip};
 use support::bouncer::Bouncer;
 use support::{Budget, Schema, connect, row, server};
 
 /// One server with a pooler before it, for the suite.
-fn schema() -> Result<Option<Schema>, Fault> {
+fn schema() -> Result<Option<Schema>, PluginError> {
     static SHARED: Mutex<Option<(Bouncer, Server)>> = Mutex::new(None);
     let mut shared = SHARED.lock().unwrap();
     if shared.is_none() {
@@ -44,10 +46,10 @@ async fn the_defaults_work_behind_a_pooler_in_transaction_mode() {
     let Some((bouncer, server)) = bounced() else { return };
     let store = support::options().connections(1).connect(&bouncer.url("app")).await.unwrap();
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-    let mut expected = Expected { settings: None, record: None };
+    let mut expected = ExpectedVersions { settings: None, record: None };
     let mut hosts = Vec::new();
     for number in 1..=4 {
-        assert_eq!(store.commit(&acme, &alice, &expected, &row(number)).await.unwrap(), Commit::Written);
+        assert_eq!(store.commit(&acme, &alice, &expected, &row(number)).await.unwrap(), CommitOutcome::Written);
         assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(number)));
         expected.record = Some(row(number).version);
         let host = connect(&bouncer.url("app")).await.unwrap();

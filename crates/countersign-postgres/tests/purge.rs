@@ -5,7 +5,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use countersign::{FactorStore, Generation, TenantId};
+use countersign::TenantId;
+use countersign::store::{FactorStore, Generation};
 use support::{connect, server};
 
 const RECORDS: i64 = 20_000;

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use countersign::budget::{Account, Charged, Limit, SendBudget};
-use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow};
+use countersign::{TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
 use support::{connect, number, row, server, variants};
 use time::OffsetDateTime;
@@ -68,18 +69,18 @@ async fn count_until_it_fails(
     let mut reached = from;
     loop {
         let record = (reached > 0).then(|| row(reached).version);
-        match store.commit(&acme, &user, &Expected { settings: None, record }, &row(reached + 1)).await {
-            Ok(Commit::Written) => {
+        match store.commit(&acme, &user, &ExpectedVersions { settings: None, record }, &row(reached + 1)).await {
+            Ok(CommitOutcome::Written) => {
                 reached += 1;
                 written.fetch_add(1, Ordering::SeqCst);
             }
-            Ok(Commit::Conflict) => panic!("nobody else writes"),
+            Ok(CommitOutcome::Conflict) => panic!("nobody else writes"),
             Err(_) => return reached,
         }
     }
 }
 
-async fn patiently(store: &PostgresFactors, acme: &TenantId, user: usize) -> Option<Saved> {
+async fn patiently(store: &PostgresFactors, acme: &TenantId, user: usize) -> Option<StoredRow> {
     let user = UserId::new(&format!("user-{user}")).unwrap();
     let started = Instant::now();
     loop {
@@ -129,8 +130,8 @@ async fn a_stricter_default_isolation_makes_conflicts_and_no_faults() {
                 for round in 0..20 {
                     let before = store.load(&acme, &alice).await.unwrap().record;
                     let next = row(writer * 1_000 + round);
-                    let expected = Expected { settings: None, record: before.as_ref().map(|row| row.version) };
-                    if store.commit(&acme, &alice, &expected, &next).await.unwrap() == Commit::Written {
+                    let expected = ExpectedVersions { settings: None, record: before.as_ref().map(|row| row.version) };
+                    if store.commit(&acme, &alice, &expected, &next).await.unwrap() == CommitOutcome::Written {
                         written.push((before.as_ref().map_or(0, number), number(&next)));
                     }
                 }
@@ -160,8 +161,8 @@ async fn a_stricter_default_isolation_leaves_no_row_that_was_to_be_deleted() {
         let Some(server) = server(&[&format!("default_transaction_isolation={isolation}")]) else { return };
         let store = support::options().connections(2).connect(server.url()).await.unwrap();
         let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-        let nothing = Expected { settings: None, record: None };
-        assert_eq!(store.commit(&acme, &alice, &nothing, &row(1)).await.unwrap(), Commit::Written);
+        let nothing = ExpectedVersions { settings: None, record: None };
+        assert_eq!(store.commit(&acme, &alice, &nothing, &row(1)).await.unwrap(), CommitOutcome::Written);
         let other = connect(server.url()).await.unwrap();
         other.batch_execute("BEGIN; UPDATE countersign.records SET document = '{}'").await.unwrap();
         let deleting = tokio::spawn({
@@ -217,8 +218,8 @@ async fn tables_of_an_earlier_version_are_migrated() {
     let Some(server) = server(&[]) else { return };
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     let store = PostgresFactors::connect(server.url()).await.unwrap();
-    let first = Expected { settings: None, record: None };
-    assert_eq!(store.commit(&acme, &alice, &first, &row(7)).await.unwrap(), Commit::Written);
+    let first = ExpectedVersions { settings: None, record: None };
+    assert_eq!(store.commit(&acme, &alice, &first, &row(7)).await.unwrap(), CommitOutcome::Written);
     let (client, connection) = tokio_postgres::connect(server.url(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     let earlier = "DROP FUNCTION countersign.charge; DROP TABLE countersign.charges;

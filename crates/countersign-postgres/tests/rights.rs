@@ -6,7 +6,8 @@ mod support;
 use std::time::Duration;
 
 use countersign::budget::{Account, Charged, Limit, SendBudget};
-use countersign::{Commit, Expected, FactorStore, Generation, TenantId, UserId};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation};
+use countersign::{TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
 use support::{connect, row, server};
 use time::OffsetDateTime;
@@ -34,17 +35,17 @@ async fn a_role_that_may_make_nothing_uses_tables_that_are_there() {
     let store = PostgresFactors::connect(&as_role("app")).await.unwrap();
     let (acme, alice, bob) =
         (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap(), UserId::new("bob").unwrap());
-    let mut expected = Expected { settings: None, record: None };
-    assert_eq!(store.commit(&acme, &alice, &expected, &row(1)).await.unwrap(), Commit::Written);
+    let mut expected = ExpectedVersions { settings: None, record: None };
+    assert_eq!(store.commit(&acme, &alice, &expected, &row(1)).await.unwrap(), CommitOutcome::Written);
     expected.record = Some(row(1).version);
-    assert_eq!(store.commit(&acme, &alice, &expected, &row(2)).await.unwrap(), Commit::Written);
-    assert_eq!(store.change_settings(&acme, None, &row(3)).await.unwrap(), Commit::Written);
-    assert_eq!(store.change_settings(&acme, Some(row(3).version), &row(4)).await.unwrap(), Commit::Written);
+    assert_eq!(store.commit(&acme, &alice, &expected, &row(2)).await.unwrap(), CommitOutcome::Written);
+    assert_eq!(store.change_settings(&acme, None, &row(3)).await.unwrap(), CommitOutcome::Written);
+    assert_eq!(store.change_settings(&acme, Some(row(3).version), &row(4)).await.unwrap(), CommitOutcome::Written);
     assert_eq!(store.settings(&acme).await.unwrap(), Some(row(4)));
-    let mut expected = Expected { settings: Some(row(4).version), record: None };
-    assert_eq!(store.commit(&acme, &bob, &expected, &row(5)).await.unwrap(), Commit::Written);
+    let mut expected = ExpectedVersions { settings: Some(row(4).version), record: None };
+    assert_eq!(store.commit(&acme, &bob, &expected, &row(5)).await.unwrap(), CommitOutcome::Written);
     expected.record = Some(row(5).version);
-    assert_eq!(store.commit(&acme, &bob, &expected, &row(6)).await.unwrap(), Commit::Written);
+    assert_eq!(store.commit(&acme, &bob, &expected, &row(6)).await.unwrap(), CommitOutcome::Written);
     assert_eq!(store.load(&acme, &bob).await.unwrap().record, Some(row(6)));
     assert_eq!(store.users(&acme, Generation::new(0), None, 10).await.unwrap(), [alice.clone(), bob.clone()]);
     assert_eq!(store.count(&acme, Generation::new(1)).await.unwrap(), 2);

@@ -6,14 +6,16 @@ mod support;
 use std::time::Duration;
 
 use countersign::budget::{Account, Charged, Limit, SendBudget};
-use countersign::{Commit, Expected, FactorStore, Fault, Generation, TenantId, UserId, Version};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Version};
+use countersign::{TenantId, UserId};
 use countersign_postgres::{PostgresBudget, PostgresFactors, PostgresOptions};
 use support::{connect, row, server};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
-const NONE: Expected = Expected { settings: None, record: None };
+const NONE: ExpectedVersions = ExpectedVersions { settings: None, record: None };
 
 /// Longer than any test.
 const FOR_LONG: Duration = Duration::from_secs(3_600);
@@ -54,13 +56,17 @@ async fn all_go_on(store: &PostgresFactors, observer: &Client, name: &str, waiti
     for number in 0..20 {
         let tenant = tenant(&format!("{name}-{number}"));
         assert_eq!(store.load(&tenant, &alice()).await.unwrap().record, None);
-        assert_eq!(store.commit(&tenant, &alice(), &NONE, &row(1)).await.unwrap(), Commit::Written);
+        assert_eq!(store.commit(&tenant, &alice(), &NONE, &row(1)).await.unwrap(), CommitOutcome::Written);
         assert_eq!(store.load(&tenant, &alice()).await.unwrap().record, Some(row(1)));
         assert_eq!(waiting(observer).await, waiting_meanwhile);
     }
 }
 
-fn commits(store: &PostgresFactors, tenant: &TenantId, expected: Expected) -> JoinSet<Result<Commit, Fault>> {
+fn commits(
+    store: &PostgresFactors,
+    tenant: &TenantId,
+    expected: ExpectedVersions,
+) -> JoinSet<Result<CommitOutcome, PluginError>> {
     let mut commits = JoinSet::new();
     for number in 0..32 {
         let (store, tenant) = (store.clone(), tenant.clone());
@@ -69,9 +75,9 @@ fn commits(store: &PostgresFactors, tenant: &TenantId, expected: Expected) -> Jo
     commits
 }
 
-async fn one_wins(commits: JoinSet<Result<Commit, Fault>>) {
-    let answers: Vec<Commit> = commits.join_all().await.into_iter().map(Result::unwrap).collect();
-    assert_eq!(answers.iter().filter(|answer| **answer == Commit::Written).count(), 1);
+async fn one_wins(commits: JoinSet<Result<CommitOutcome, PluginError>>) {
+    let answers: Vec<CommitOutcome> = commits.join_all().await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers.iter().filter(|answer| **answer == CommitOutcome::Written).count(), 1);
 }
 
 /// I-40: one tenant's commits use half of the pool, however many of them wait.
@@ -80,10 +86,10 @@ async fn many_commits_behind_one_records_lock_stop_no_other_tenant() {
     let Some(server) = server(&[]) else { return };
     let store = patient().connections(16).connect(server.url()).await.unwrap();
     let acme = tenant("acme");
-    assert_eq!(store.commit(&acme, &alice(), &NONE, &row(1)).await.unwrap(), Commit::Written);
+    assert_eq!(store.commit(&acme, &alice(), &NONE, &row(1)).await.unwrap(), CommitOutcome::Written);
     let (host, observer) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
     host.batch_execute("BEGIN; SELECT FROM countersign.records FOR UPDATE").await.unwrap();
-    let stuck = commits(&store, &acme, Expected { settings: None, record: Some(row(1).version) });
+    let stuck = commits(&store, &acme, ExpectedVersions { settings: None, record: Some(row(1).version) });
     until_so_many_wait(&observer, 8).await;
     goes_on(&store, &observer, "globex", 8).await;
     // Its own users are still read.
@@ -141,15 +147,15 @@ async fn a_lock_is_waited_for_less_long_than_a_connection() {
     let store = options.statement_timeout(FOR_LONG).connect(server.url()).await.unwrap();
     let (acme, globex, initech) = (tenant("acme"), tenant("globex"), tenant("initech"));
     for tenant in [&acme, &globex] {
-        assert_eq!(store.commit(tenant, &alice(), &NONE, &row(1)).await.unwrap(), Commit::Written);
+        assert_eq!(store.commit(tenant, &alice(), &NONE, &row(1)).await.unwrap(), CommitOutcome::Written);
     }
     let (host, observer) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
     host.batch_execute("BEGIN; SELECT FROM countersign.records FOR UPDATE").await.unwrap();
-    let next = Expected { settings: None, record: Some(row(1).version) };
+    let next = ExpectedVersions { settings: None, record: Some(row(1).version) };
     let mut stuck = JoinSet::new();
     let (first, second) = (store.clone(), store.clone());
     stuck.spawn(async move { first.commit(&acme, &alice(), &next, &row(2)).await });
-    stuck.spawn(async move { second.remove(&globex, &alice()).await.map(|_| Commit::Written) });
+    stuck.spawn(async move { second.remove(&globex, &alice()).await.map(|_| CommitOutcome::Written) });
     until_so_many_wait(&observer, 2).await;
     assert_eq!(store.load(&initech, &alice()).await.unwrap().record, None);
     for answer in stuck.join_all().await {
@@ -172,20 +178,20 @@ async fn whatever_waits_for_a_lock_gives_up_in_time() {
     let account = || [Account::new("country:44", Limit::new(10, Duration::from_secs(60)))];
     assert_eq!(budget.charge(&account(), OffsetDateTime::UNIX_EPOCH).await.unwrap(), Charged::Yes);
     for name in ["a", "b", "c", "d"] {
-        assert_eq!(store.commit(&tenant(name), &alice(), &NONE, &row(1)).await.unwrap(), Commit::Written);
+        assert_eq!(store.commit(&tenant(name), &alice(), &NONE, &row(1)).await.unwrap(), CommitOutcome::Written);
     }
     for name in ["f", "g"] {
-        assert_eq!(store.change_settings(&tenant(name), None, &row(1)).await.unwrap(), Commit::Written);
+        assert_eq!(store.change_settings(&tenant(name), None, &row(1)).await.unwrap(), CommitOutcome::Written);
     }
     let version = row(1).version;
-    let known = Expected { settings: Some(version), record: None };
-    assert_eq!(store.commit(&tenant("g"), &alice(), &known, &row(1)).await.unwrap(), Commit::Written);
+    let known = ExpectedVersions { settings: Some(version), record: None };
+    assert_eq!(store.commit(&tenant("g"), &alice(), &known, &row(1)).await.unwrap(), CommitOutcome::Written);
     let stranger = connect(server.url()).await.unwrap();
     let locks = "BEGIN; SELECT FROM countersign.records FOR UPDATE; SELECT FROM countersign.charges FOR UPDATE;
         SELECT pg_advisory_xact_lock(hashtextextended('countersign.' || name, 0)) FROM unnest('{e,f,g}'::text[]) AS name";
     stranger.batch_execute(locks).await.unwrap();
     let all = known_record(known, version);
-    let locked = |answer: Result<(), Fault>| assert_eq!(format!("{:?}", answer.unwrap_err()), "Locked");
+    let locked = |answer: Result<(), PluginError>| assert_eq!(format!("{:?}", answer.unwrap_err()), "Locked");
     tokio::join!(
         async { locked(store.commit(&tenant("a"), &alice(), &known_record(NONE, version), &row(2)).await.map(drop)) },
         async { locked(store.remove(&tenant("b"), &alice()).await.map(drop)) },
@@ -198,6 +204,6 @@ async fn whatever_waits_for_a_lock_gives_up_in_time() {
     );
 }
 
-fn known_record(expected: Expected, version: Version) -> Expected {
-    Expected { record: Some(version), ..expected }
+fn known_record(expected: ExpectedVersions, version: Version) -> ExpectedVersions {
+    ExpectedVersions { record: Some(version), ..expected }
 }

@@ -5,9 +5,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use countersign::{
-    Channel, Commit, EventKind, Expected, FactorStore, Fault, Generation, LoginStep, Scope, TenantId, UserId,
-};
+use countersign::error::PluginError;
+use countersign::event::EventKind;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation};
+use countersign::{Channel, LoginStep, Scope, TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
 use countersign_testkit::World;
 use countersign_testkit::servers::{Server, skip};
@@ -77,7 +78,7 @@ async fn a_pooler_that_switches_to_a_standby_lets_nobody_in_without_a_code() {
         from_a_standby(&world.flow.revalidate(&world.tenant, &before, Channel::Web).await);
     }
     // Nothing else is decided on it either.
-    from_a_standby(&world.flow.account(&world.tenant, &before).overview().await);
+    from_a_standby(&world.flow.account(&world.tenant, &before).status().await);
     from_a_standby(&world.flow.administration(&world.tenant, &root).await);
     let operator = world.flow.operator("a test").unwrap();
     let alice = UserId::new("alice").unwrap();
@@ -117,13 +118,13 @@ async fn whatever_only_reads_is_a_fault_behind_a_pooler_that_splits_reads_from_w
         let url = format!("postgres://countersign@127.0.0.1:{}/postgres", forwarder.port());
         let store = options().connect(&url).await.unwrap();
         let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-        let nothing = Expected { settings: None, record: None };
-        assert_eq!(store.commit(&acme, &alice, &nothing, &row(1)).await.unwrap(), Commit::Written);
+        let nothing = ExpectedVersions { settings: None, record: None };
+        assert_eq!(store.commit(&acme, &alice, &nothing, &row(1)).await.unwrap(), CommitOutcome::Written);
         forwarder.lead_to(proxy.port());
         connect(primary.url()).await.unwrap().batch_execute(END).await.unwrap();
         // A write does not read first; and what it answers is the primary's.
-        let next = Expected { settings: None, record: Some(row(1).version) };
-        assert_eq!(written(&store, &acme, &alice, &next).await.unwrap(), Commit::Written);
+        let next = ExpectedVersions { settings: None, record: Some(row(1).version) };
+        assert_eq!(written(&store, &acme, &alice, &next).await.unwrap(), CommitOutcome::Written);
         for _ in 0..2 {
             from_a_standby(&store.load(&acme, &alice).await);
             from_a_standby(&store.settings(&acme).await);
@@ -142,8 +143,8 @@ async fn written(
     store: &PostgresFactors,
     tenant: &TenantId,
     user: &UserId,
-    expected: &Expected,
-) -> Result<Commit, Fault> {
+    expected: &ExpectedVersions,
+) -> Result<CommitOutcome, PluginError> {
     match store.commit(tenant, user, expected, &row(2)).await {
         Err(_) => store.commit(tenant, user, expected, &row(2)).await,
         answer => answer,

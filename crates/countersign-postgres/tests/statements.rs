@@ -3,7 +3,8 @@
 
 mod support;
 
-use countersign::{Commit, Expected, FactorStore, Saved, TenantId, UserId};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, StoredRow};
+use countersign::{TenantId, UserId};
 use countersign_postgres::PostgresFactors;
 use support::{row, server};
 
@@ -24,7 +25,7 @@ async fn a_load_and_a_commit_are_one_statement_each() {
         steps(&store, &acme, "alice", None).await;
         let settings = row(7);
         let changed = log().len();
-        assert_eq!(store.change_settings(&acme, None, &settings).await.unwrap(), Commit::Written);
+        assert_eq!(store.change_settings(&acme, None, &settings).await.unwrap(), CommitOutcome::Written);
         let settings_since = log().len();
         steps(&store, &acme, "bob", Some(&settings)).await;
 
@@ -41,15 +42,15 @@ async fn a_load_and_a_commit_are_one_statement_each() {
     }
 }
 
-async fn steps(store: &PostgresFactors, acme: &TenantId, user: &str, settings: Option<&Saved>) {
+async fn steps(store: &PostgresFactors, acme: &TenantId, user: &str, settings: Option<&StoredRow>) {
     let user = UserId::new(user).unwrap();
     for number in 1..=STEPS {
         let found = store.load(acme, &user).await.unwrap();
         assert_eq!(found.settings.as_ref(), settings);
-        let expected = Expected {
+        let expected = ExpectedVersions {
             settings: found.settings.map(|settings| settings.version),
             record: found.record.map(|record| record.version),
         };
-        assert_eq!(store.commit(acme, &user, &expected, &row(number)).await.unwrap(), Commit::Written);
+        assert_eq!(store.commit(acme, &user, &expected, &row(number)).await.unwrap(), CommitOutcome::Written);
     }
 }

@@ -3,7 +3,8 @@
 
 mod support;
 
-use countersign::{Commit, FactorStore, TenantId};
+use countersign::TenantId;
+use countersign::store::{CommitOutcome, FactorStore};
 use countersign_postgres::{PostgresError, PostgresFactors};
 use support::{connect, row, server};
 use tokio_postgres::Client;
@@ -32,7 +33,7 @@ async fn missing_tables_are_an_error_where_none_are_to_be_made() {
 
     let store = PostgresFactors::connect(server.url()).await.unwrap();
     let acme = TenantId::new("acme").unwrap();
-    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), Commit::Written);
+    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), CommitOutcome::Written);
     let made = tables(&client).await;
     missing(options().schema("countersing").connect(server.url()).await, "countersing");
     client.batch_execute("CREATE DATABASE another").await.unwrap();

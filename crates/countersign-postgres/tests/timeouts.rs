@@ -6,7 +6,9 @@ mod support;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, Expected, FactorStore, Fault, TenantId, UserId};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
+use countersign::{TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
 use countersign_testkit::Forwarder;
 use countersign_testkit::servers::{Server, postgres_url};
@@ -14,10 +16,10 @@ use support::{Schema, connect, row, server, variants};
 use tokio_postgres::Client;
 
 const SHORT: Duration = Duration::from_millis(200);
-const NONE: Expected = Expected { settings: None, record: None };
+const NONE: ExpectedVersions = ExpectedVersions { settings: None, record: None };
 
 /// In a tenant of its own: those of one tenant would not get the whole pool.
-async fn first_commit(store: &PostgresFactors, number: u32) -> Result<Commit, Fault> {
+async fn first_commit(store: &PostgresFactors, number: u32) -> Result<CommitOutcome, PluginError> {
     let (tenant, user) = (tenant(number), UserId::new("alice").unwrap());
     store.commit(&tenant, &user, &NONE, &row(1)).await
 }
@@ -36,7 +38,7 @@ fn slow(seconds: u32) -> String {
 }
 
 /// A fault is opaque, and shows the error within.
-fn is(fault: &Fault, error: &PostgresError) -> bool {
+fn is(fault: &PluginError, error: &PostgresError) -> bool {
     format!("{fault:?}").contains(&format!("{error:?}"))
 }
 
@@ -106,7 +108,7 @@ async fn statements_that_ran_out_of_time_are_ended_on_the_server() {
         let kept: i64 = client.query_one("SELECT count(*) FROM countersign.records", &[]).await.unwrap().get(0);
         assert_eq!(kept, 0);
         for number in 0..10 {
-            assert_eq!(first_commit(&store, number).await.unwrap(), Commit::Written);
+            assert_eq!(first_commit(&store, number).await.unwrap(), CommitOutcome::Written);
         }
     }
 }
@@ -122,10 +124,10 @@ async fn a_call_that_is_dropped_holds_up_nobody() {
         let options = options.statement_timeout(Duration::from_secs(120)).wait_timeout(Duration::from_secs(120));
         let store = options.connect(server.url()).await.unwrap();
         let (acme, alice) = (tenant(1), UserId::new("alice").unwrap());
-        assert_eq!(first_commit(&store, 1).await.unwrap(), Commit::Written);
+        assert_eq!(first_commit(&store, 1).await.unwrap(), CommitOutcome::Written);
         let (client, observer) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
         client.batch_execute("BEGIN; SELECT FROM countersign.records FOR UPDATE").await.unwrap();
-        let next = Expected { settings: None, record: Some(row(1).version) };
+        let next = ExpectedVersions { settings: None, record: Some(row(1).version) };
         let second = row(2);
         for _ in 0..2 {
             let mut dropped = Box::pin(store.commit(&acme, &alice, &next, &second));
@@ -146,7 +148,7 @@ async fn a_call_that_is_dropped_holds_up_nobody() {
         }
         client.batch_execute("COMMIT").await.unwrap();
         assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(1)));
-        assert_eq!(store.commit(&acme, &alice, &next, &row(3)).await.unwrap(), Commit::Written);
+        assert_eq!(store.commit(&acme, &alice, &next, &row(3)).await.unwrap(), CommitOutcome::Written);
     }
 }
 
@@ -219,7 +221,7 @@ async fn a_host_that_does_not_answer_leaves_time_for_the_next() {
     };
     let options = support::options().connect_timeout(Duration::from_secs(6));
     let store = options.connect(&url(&server)).await.unwrap();
-    assert_eq!(first_commit(&store, 1).await.unwrap(), Commit::Written);
+    assert_eq!(first_commit(&store, 1).await.unwrap(), CommitOutcome::Written);
 }
 
 /// The host is lost without a word, and its address leads to another: the call that finds out fails, and not one more for each connection of the pool.
@@ -244,13 +246,13 @@ async fn a_silent_host_costs_one_call_and_not_one_for_each_connection() {
     }
     client.batch_execute("COMMIT").await.unwrap();
     for one in waiting {
-        assert_eq!(one.await.unwrap().unwrap(), Commit::Written);
+        assert_eq!(one.await.unwrap().unwrap(), CommitOutcome::Written);
     }
     address.fall_silent();
     let fault = first_commit(&store, 100).await.unwrap_err();
     assert!(is(&fault, &PostgresError::TimedOut), "{fault:?}");
     for user in 101..110 {
-        assert_eq!(first_commit(&store, user).await.unwrap(), Commit::Written);
+        assert_eq!(first_commit(&store, user).await.unwrap(), CommitOutcome::Written);
     }
 }
 

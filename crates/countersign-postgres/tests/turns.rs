@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use countersign::{Commit, Expected, FactorStore, TenantId, UserId, Version};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Version};
+use countersign::{TenantId, UserId};
 use countersign_postgres::PostgresFactors;
 use countersign_testkit::servers::Server;
 use support::{connect, row, server, variants};
@@ -78,7 +79,7 @@ async fn a_change_of_settings_gets_its_turn_among_commits_that_never_pause() {
         let administrator = support::options().connections(1).connect(server.url()).await.unwrap();
         let (host, watch) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
         if let Some(settings) = &settings {
-            assert_eq!(administrator.change_settings(&acme, None, settings).await.unwrap(), Commit::Written);
+            assert_eq!(administrator.change_settings(&acme, None, settings).await.unwrap(), CommitOutcome::Written);
         }
         host.batch_execute(&logged("0.02 + 0.03 * random()")).await.unwrap();
         let expected = settings.as_ref().map(|settings| settings.version);
@@ -107,7 +108,7 @@ async fn a_change_of_settings_gets_its_turn_among_commits_that_never_pause() {
             early = &mut change => panic!("it did not wait for its turn: {early:?}"),
         }
         open_the_gate(&host).await;
-        assert_eq!(change.await.unwrap(), Commit::Written);
+        assert_eq!(change.await.unwrap(), CommitOutcome::Written);
         stop.store(true, Ordering::SeqCst);
         for login in logins {
             login.await.unwrap();
@@ -133,10 +134,10 @@ async fn a_commit_that_is_stuck_does_not_stop_a_tenant_whose_settings_are_change
     let store = patient.connect(server.url()).await.unwrap();
     let (acme, globex) = (TenantId::new("acme").unwrap(), TenantId::new("globex").unwrap());
     let settings = row(1);
-    assert_eq!(store.change_settings(&acme, None, &settings).await.unwrap(), Commit::Written);
-    let first = Expected { settings: Some(settings.version), record: None };
+    assert_eq!(store.change_settings(&acme, None, &settings).await.unwrap(), CommitOutcome::Written);
+    let first = ExpectedVersions { settings: Some(settings.version), record: None };
     let user = |number: u32| UserId::new(&format!("user-{number}")).unwrap();
-    assert_eq!(store.commit(&acme, &user(0), &first, &row(1)).await.unwrap(), Commit::Written);
+    assert_eq!(store.commit(&acme, &user(0), &first, &row(1)).await.unwrap(), CommitOutcome::Written);
 
     let (host, watch) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
     host.batch_execute("BEGIN; SELECT FROM countersign.records FOR UPDATE").await.unwrap();
@@ -148,7 +149,7 @@ async fn a_commit_that_is_stuck_does_not_stop_a_tenant_whose_settings_are_change
     };
     let stuck = tokio::spawn({
         let (store, acme, user) = (store.clone(), acme.clone(), user(0));
-        let expected = Expected { settings: Some(settings.version), record: Some(row(1).version) };
+        let expected = ExpectedVersions { settings: Some(settings.version), record: Some(row(1).version) };
         async move { store.commit(&acme, &user, &expected, &row(2)).await }
     });
     waiting(1).await;
@@ -163,17 +164,17 @@ async fn a_commit_that_is_stuck_does_not_stop_a_tenant_whose_settings_are_change
             tokio::spawn(async move { store.commit(&acme, &user, &first, &row(1)).await })
         })
         .collect();
-    let nothing = Expected { settings: None, record: None };
-    assert_eq!(store.commit(&globex, &user(1), &nothing, &row(1)).await.unwrap(), Commit::Written);
+    let nothing = ExpectedVersions { settings: None, record: None };
+    assert_eq!(store.commit(&globex, &user(1), &nothing, &row(1)).await.unwrap(), CommitOutcome::Written);
     for other in others {
-        assert_eq!(other.await.unwrap().unwrap(), Commit::Written);
+        assert_eq!(other.await.unwrap().unwrap(), CommitOutcome::Written);
     }
     assert!(!stuck.is_finished() && !change.is_finished());
     host.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(stuck.await.unwrap().unwrap(), Commit::Written);
-    assert_eq!(change.await.unwrap().unwrap(), Commit::Written);
+    assert_eq!(stuck.await.unwrap().unwrap(), CommitOutcome::Written);
+    assert_eq!(change.await.unwrap().unwrap(), CommitOutcome::Written);
     assert_eq!(store.settings(&acme).await.unwrap(), Some(row(2)));
-    assert_eq!(store.commit(&acme, &user(41), &first, &row(3)).await.unwrap(), Commit::Conflict);
+    assert_eq!(store.commit(&acme, &user(41), &first, &row(3)).await.unwrap(), CommitOutcome::Conflict);
 }
 
 /// Each commit takes longer than the change waits at first, and they begin without waiting for each other.
@@ -187,14 +188,14 @@ async fn a_change_of_settings_gets_its_turn_among_slow_commits() {
     let (host, watch) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
     let acme = TenantId::new("acme").unwrap();
     let settings = row(1);
-    assert_eq!(administrator.change_settings(&acme, None, &settings).await.unwrap(), Commit::Written);
+    assert_eq!(administrator.change_settings(&acme, None, &settings).await.unwrap(), CommitOutcome::Written);
     host.batch_execute(&logged("0.7 + 1.4 * random()")).await.unwrap();
     close_the_gate(&host).await;
     let (stop, conflicts) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let logins = tokio::spawn({
         let (acme, stop, conflicts) = (acme.clone(), stop.clone(), conflicts.clone());
         async move {
-            let first = Expected { settings: Some(settings.version), record: None };
+            let first = ExpectedVersions { settings: Some(settings.version), record: None };
             let mut commits = tokio::task::JoinSet::new();
             for number in 0.. {
                 if stop.load(Ordering::SeqCst) {
@@ -204,8 +205,8 @@ async fn a_change_of_settings_gets_its_turn_among_slow_commits() {
                 let user = UserId::new(&format!("user-{number}")).unwrap();
                 commits.spawn(async move {
                     match store.commit(&acme, &user, &first, &row(1)).await.unwrap() {
-                        Commit::Written => {}
-                        Commit::Conflict => drop(conflicts.fetch_add(1, Ordering::SeqCst)),
+                        CommitOutcome::Written => {}
+                        CommitOutcome::Conflict => drop(conflicts.fetch_add(1, Ordering::SeqCst)),
                     }
                 });
                 // Ten are under way at every moment: the next one begins when one of them has ended.
@@ -224,7 +225,7 @@ async fn a_change_of_settings_gets_its_turn_among_slow_commits() {
     // The first try ends behind the commits at the gate.
     gives_up_at_most(&server, 1, until_it_gave_up(&server)).await;
     open_the_gate(&host).await;
-    assert_eq!(gives_up_at_most(&server, 8, change).await.unwrap(), Commit::Written);
+    assert_eq!(gives_up_at_most(&server, 8, change).await.unwrap(), CommitOutcome::Written);
     while conflicts.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
@@ -267,13 +268,13 @@ async fn a_change_of_settings_whose_turn_does_not_come_is_refused() {
         let administrator = administrator.connect(server.url()).await.unwrap();
         let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
         if let Some(settings) = &settings {
-            assert_eq!(store.change_settings(&acme, None, settings).await.unwrap(), Commit::Written);
+            assert_eq!(store.change_settings(&acme, None, settings).await.unwrap(), CommitOutcome::Written);
         }
-        let expected = |record: Option<u32>| Expected {
+        let expected = |record: Option<u32>| ExpectedVersions {
             settings: settings.as_ref().map(|settings| settings.version),
             record: record.map(|record| row(record).version),
         };
-        assert_eq!(store.commit(&acme, &alice, &expected(None), &row(1)).await.unwrap(), Commit::Written);
+        assert_eq!(store.commit(&acme, &alice, &expected(None), &row(1)).await.unwrap(), CommitOutcome::Written);
         let host = connect(server.url()).await.unwrap();
         host.batch_execute("BEGIN; SELECT FROM countersign.records FOR UPDATE").await.unwrap();
         let stuck = tokio::spawn({
@@ -291,7 +292,7 @@ async fn a_change_of_settings_whose_turn_does_not_come_is_refused() {
         assert!(format!("{refused:?}").contains("Locked"), "{refused:?}");
         assert_eq!(store.settings(&acme).await.unwrap(), settings);
         host.batch_execute("ROLLBACK").await.unwrap();
-        assert_eq!(stuck.await.unwrap().unwrap(), Commit::Written);
+        assert_eq!(stuck.await.unwrap().unwrap(), CommitOutcome::Written);
         // The same connection has the patience of the call that it is used for, and then none.
         let says = "CREATE FUNCTION says() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE LOG 'lock_timeout is %', current_setting('lock_timeout'); RETURN OLD; END $$;
@@ -314,9 +315,9 @@ async fn commits(
     let mut record = None;
     for number in 1.. {
         let next = row(number);
-        let expected = Expected { settings, record };
+        let expected = ExpectedVersions { settings, record };
         if stop.load(Ordering::SeqCst)
-            || store.commit(&acme, &user, &expected, &next).await.unwrap() == Commit::Conflict
+            || store.commit(&acme, &user, &expected, &next).await.unwrap() == CommitOutcome::Conflict
         {
             return;
         }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::Fault;
 use countersign::budget::{Account, Charged, SendBudget};
+use countersign::error::PluginError;
 use time::OffsetDateTime;
 
 use crate::error::RedisError;
@@ -30,7 +30,7 @@ impl RedisBudget {
 
 #[async_trait]
 impl SendBudget for RedisBudget {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
         let Some(first) = accounts.first() else { return Ok(Charged::Yes) };
         let keys = BudgetKeys::of(self.0.prefix());
         let mut call = self.0.scripts().charge.prepare_invoke();

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign::Fault;
+use countersign::error::PluginError;
 use futures_util::{StreamExt, stream};
 use redis::{ConnectionInfo, ErrorKind};
 use zeroize::Zeroizing;
@@ -36,7 +36,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Credentials, Fault>> + Send>>;
+type Answer = Pin<Box<dyn Future<Output = Result<Credentials, PluginError>> + Send>>;
 
 /// What answers the credentials of each new connection.
 #[derive(Clone)]
@@ -46,7 +46,7 @@ impl Source {
     pub(crate) fn new<F, A>(ask: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
-        A: Future<Output = Result<Credentials, Fault>> + Send + 'static,
+        A: Future<Output = Result<Credentials, PluginError>> + Send + 'static,
     {
         Self(Arc::new(move || Box::pin(ask())))
     }

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 /// Why a store could not be opened, or why a call of it failed.
 ///
-/// Calls answer it inside a [`Fault`](countersign::Fault).
+/// Calls answer it inside a [`PluginError`](countersign::error::PluginError).
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum RedisError {

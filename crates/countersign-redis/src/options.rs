@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign::Fault;
+use countersign::error::PluginError;
 #[cfg(feature = "tls")]
 use zeroize::Zeroizing;
 
@@ -112,7 +112,7 @@ impl RedisOptions {
     pub fn credentials<F, A>(mut self, ask: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
-        A: Future<Output = Result<Credentials, Fault>> + Send + 'static,
+        A: Future<Output = Result<Credentials, PluginError>> + Send + 'static,
     {
         self.credentials = Some(Source::new(ask));
         self

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::{TenantId, UserId};
 
 use crate::budget::RedisBudget;
 use crate::connection::Connection;
@@ -78,10 +80,10 @@ impl fmt::Debug for RedisFactors {
     }
 }
 
-fn saved(fields: Fields) -> Result<Option<Saved>, RedisError> {
+fn saved(fields: Fields) -> Result<Option<StoredRow>, RedisError> {
     match fields {
         (None, None, None) => Ok(None),
-        (Some(version), Some(generation), Some(document)) => Ok(Some(Saved {
+        (Some(version), Some(generation), Some(document)) => Ok(Some(StoredRow {
             version: Version::from_bytes(version.try_into().map_err(|_| RedisError::Damaged)?),
             generation: Generation::new(generation),
             document,
@@ -91,10 +93,10 @@ fn saved(fields: Fields) -> Result<Option<Saved>, RedisError> {
 }
 
 /// What a conditional script answers: how many rows it wrote.
-fn commit(answer: u64) -> Result<Commit, RedisError> {
+fn commit(answer: u64) -> Result<CommitOutcome, RedisError> {
     match answer {
-        0 => Ok(Commit::Conflict),
-        1 => Ok(Commit::Written),
+        0 => Ok(CommitOutcome::Conflict),
+        1 => Ok(CommitOutcome::Written),
         _ => Err(RedisError::Damaged),
     }
 }
@@ -106,7 +108,7 @@ fn expected(version: Option<&Version>) -> &[u8] {
 
 #[async_trait]
 impl FactorStore for RedisFactors {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         let keys = self.keys(tenant);
         let mut call = self.scripts.load.prepare_invoke();
         call.key(keys.marker()).key(keys.settings()).key(keys.record(user)).arg(FORMAT);
@@ -118,9 +120,9 @@ impl FactorStore for RedisFactors {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expectation: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expectation: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let keys = self.keys(tenant);
         let mut call = self.scripts.commit.prepare_invoke();
         call.key(keys.marker()).key(keys.settings()).key(keys.record(user)).key(keys.generations());
@@ -134,7 +136,7 @@ impl FactorStore for RedisFactors {
         Ok(commit(self.connection.run(&mut call).await?)?)
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
         let keys = self.keys(tenant);
         let mut call = self.scripts.settings.prepare_invoke();
         call.key(keys.marker()).key(keys.settings()).arg(FORMAT);
@@ -145,8 +147,8 @@ impl FactorStore for RedisFactors {
         &self,
         tenant: &TenantId,
         expectation: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let keys = self.keys(tenant);
         let mut call = self.scripts.change_settings.prepare_invoke();
         call.key(keys.marker()).key(keys.settings());
@@ -158,7 +160,7 @@ impl FactorStore for RedisFactors {
         Ok(commit(self.connection.run(&mut call).await?)?)
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         let keys = self.keys(tenant);
         let mut deleted: u64 = 0;
         loop {
@@ -175,21 +177,21 @@ impl FactorStore for RedisFactors {
         }
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         let keys = self.keys(tenant);
         let mut call = self.scripts.count.prepare_invoke();
         call.key(keys.marker()).key(keys.generations()).arg(FORMAT).arg(below.number());
         Ok(self.connection.run(&mut call).await?)
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         let keys = self.keys(tenant);
         let mut call = self.scripts.remove.prepare_invoke();
         call.key(keys.marker()).key(keys.record(user)).key(keys.generations()).arg(FORMAT).arg(user.as_str());
         Ok(self.connection.run::<u64>(&mut call).await? > 0)
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         let keys = self.keys(tenant);
         let mut call = self.scripts.remove_if.prepare_invoke();
         call.key(keys.marker()).key(keys.record(user)).key(keys.generations());
@@ -203,7 +205,7 @@ impl FactorStore for RedisFactors {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
+    ) -> Result<Vec<UserId>, PluginError> {
         let keys = self.keys(tenant);
         let mut call = self.scripts.users.prepare_invoke();
         call.key(keys.marker()).key(keys.generations());

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use countersign::budget::{Account, Limit, SendBudget};
-use countersign::{Commit, Expected, FactorStore, Fault, Generation};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation};
 use countersign_redis::{Credentials, RedisError, RedisFactors};
 use countersign_testkit::servers::Server;
 use redis::aio::MultiplexedConnection;
@@ -35,7 +36,7 @@ async fn acl(client: &mut MultiplexedConnection, rules: &str) {
     redis::cmd("ACL").arg("SETUSER").arg(&rules).exec_async(client).await.unwrap();
 }
 
-fn said<T>(answer: Result<T, Fault>) -> String {
+fn said<T>(answer: Result<T, PluginError>) -> String {
     answer.map_or_else(|fault| format!("{fault:?}"), |_| "Ok".to_owned())
 }
 
@@ -108,7 +109,7 @@ async fn the_rights_of_the_readme_are_enough_and_none_is_too_many() {
             all.extend(others.into_iter().chain(writes));
         }
         let (acme, alice) = ids();
-        let expecting = |record| Expected { settings: Some(row(1).version), record };
+        let expecting = |record| ExpectedVersions { settings: Some(row(1).version), record };
         all.push(said(store.commit(&acme, &alice, &expecting(None), &row(1)).await));
         all.push(said(store.users(&acme, Generation::new(0), None, 5).await));
         all.push(said(store.commit(&acme, &alice, &expecting(Some(row(1).version)), &row(2)).await));
@@ -157,7 +158,7 @@ async fn a_mistyped_prefix_or_database_is_no_new_store() {
     let Some(server) = server(&["--appendonly", "yes"]) else { return };
     let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
     let (acme, _) = ids();
-    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), Commit::Written);
+    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), CommitOutcome::Written);
     let mut client = client(&server).await;
     let keys = async |client: &mut MultiplexedConnection| -> String {
         redis::cmd("INFO").arg("keyspace").query_async(client).await.unwrap()
@@ -192,7 +193,7 @@ impl Rotating {
             redis::cmd("CLIENT").arg(&["KILL", "USER", "countersign"]).query_async(&mut self.client).await.unwrap();
     }
 
-    fn answer(&self) -> impl Fn() -> std::future::Ready<Result<Credentials, Fault>> + Send + Sync + 'static {
+    fn answer(&self) -> impl Fn() -> std::future::Ready<Result<Credentials, PluginError>> + Send + Sync + 'static {
         let (password, asked) = (Arc::clone(&self.password), Arc::clone(&self.asked));
         move || {
             asked.fetch_add(1, Ordering::SeqCst);
@@ -251,7 +252,7 @@ async fn a_password_that_changes_is_asked_for_at_each_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_do_not_come_are_named() {
     let Some(server) = server(&["--appendonly", "yes"]) else { return };
-    let failing = options().credentials(|| async { Err::<Credentials, _>(Fault::new("the vault is sealed")) });
+    let failing = options().credentials(|| async { Err::<Credentials, _>(PluginError::new("the vault is sealed")) });
     let refused = failing.connect(server.url()).await;
     let Err(RedisError::NoCredentials { source }) = refused else { panic!("{refused:?}") };
     assert_eq!(source.to_string(), "the vault is sealed");

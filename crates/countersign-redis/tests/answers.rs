@@ -5,7 +5,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, Expected, FactorStore, UserId};
+use countersign::UserId;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
 use countersign_redis::RedisFactors;
 use countersign_testkit::servers::Server;
 use support::calls::{CALLS, call, ids, options, row, server};
@@ -49,12 +50,12 @@ async fn the_answer_of_another_commit_is_a_fault() {
     let Some((_server, mixer, store)) = behind(Flaw::Repeats).await else { return };
     let (acme, alice) = ids();
     let commit = async |record, next| {
-        let expected = Expected { settings: Some(row(1).version), record };
+        let expected = ExpectedVersions { settings: Some(row(1).version), record };
         store.commit(&acme, &alice, &expected, &row(next)).await.map_err(|fault| format!("{fault:?}"))
     };
-    assert_eq!(commit(None, 1).await, Ok(Commit::Written));
+    assert_eq!(commit(None, 1).await, Ok(CommitOutcome::Written));
     mixer.flaw(1);
-    assert_eq!(commit(Some(row(1).version), 2).await, Ok(Commit::Written));
+    assert_eq!(commit(Some(row(1).version), 2).await, Ok(CommitOutcome::Written));
     assert_eq!(mixer.flaws_left(), 0);
     // The answer that comes is that of the commit before: written. This one is refused by the server.
     assert_eq!(commit(Some(row(1).version), 3).await, Err("MixedUp".to_owned()));
@@ -62,7 +63,7 @@ async fn the_answer_of_another_commit_is_a_fault() {
     assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(2)));
     // And a conflict that is another's is none.
     mixer.flaw(1);
-    assert_eq!(commit(None, 4).await, Ok(Commit::Conflict));
+    assert_eq!(commit(None, 4).await, Ok(CommitOutcome::Conflict));
     assert_eq!(commit(Some(row(2).version), 5).await, Err("MixedUp".to_owned()));
     works_again(&store).await;
     assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(5)), "it was written, and nobody was told so");
@@ -73,8 +74,8 @@ async fn the_answer_of_another_commit_is_a_fault() {
 async fn the_record_of_another_user_is_a_fault() {
     let Some((_server, mixer, store)) = behind(Flaw::Repeats).await else { return };
     let (acme, alice) = ids();
-    let none = Expected { settings: Some(row(1).version), record: None };
-    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), Commit::Written);
+    let none = ExpectedVersions { settings: Some(row(1).version), record: None };
+    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), CommitOutcome::Written);
     mixer.flaw(1);
     assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(1)));
     let bob = UserId::new("bob").unwrap();
@@ -103,8 +104,8 @@ async fn no_call_takes_the_answer_of_another() {
 async fn an_answer_in_the_place_of_a_lost_one_is_a_fault() {
     let Some((_server, mixer, store)) = behind(Flaw::Loses).await else { return };
     let (acme, alice) = ids();
-    let none = Expected { settings: Some(row(1).version), record: None };
-    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), Commit::Written);
+    let none = ExpectedVersions { settings: Some(row(1).version), record: None };
+    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), CommitOutcome::Written);
     mixer.flaw(1);
     let bob = UserId::new("bob").unwrap();
     let first = {

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use countersign::budget::SendBudget;
-use countersign::{FactorStore, Fault};
+use countersign::error::PluginError;
+use countersign::store::FactorStore;
 use countersign_redis::RedisFactors;
 use countersign_testkit::conformance::{Backend, BudgetBackend, Hold, HostTransaction, Line};
 use countersign_testkit::servers::Server;
 
 /// The addresses of one cluster for all tests of this file.
-fn cluster() -> Result<Option<Vec<String>>, Fault> {
+fn cluster() -> Result<Option<Vec<String>>, PluginError> {
     static NODES: Mutex<Vec<Server>> = Mutex::new(Vec::new());
     let mut nodes = NODES.lock().unwrap();
     if nodes.is_empty() {
@@ -37,7 +38,7 @@ impl Cluster {
 }
 
 impl Cluster {
-    async fn connect(&self) -> Result<RedisFactors, Fault> {
+    async fn connect(&self) -> Result<RedisFactors, PluginError> {
         let nodes: Vec<_> = self.nodes.iter().map(String::as_str).collect();
         let options = RedisFactors::options().key_prefix(&self.prefix).initialise_if_empty();
         let options = options.dangerously_unencrypted();
@@ -47,30 +48,30 @@ impl Cluster {
 
 #[async_trait]
 impl Backend for Cluster {
-    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+    async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError> {
         Ok(Arc::new(self.connect().await?))
     }
 
     /// In `cluster_changes.rs`, on nodes that no other test uses.
-    async fn interrupt(&self) -> Result<bool, Fault> {
+    async fn interrupt(&self) -> Result<bool, PluginError> {
         Ok(false)
     }
 
-    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError> {
         Ok(None)
     }
 
     /// A node tells its own address, past any that leads to it. The scripts are those of `conformance.rs`.
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
         Ok(None)
     }
 
-    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, PluginError> {
         Ok(None)
     }
 
     /// The cluster ends with the process.
-    async fn clean_up(&self) -> Result<(), Fault> {
+    async fn clean_up(&self) -> Result<(), PluginError> {
         Ok(())
     }
 }
@@ -84,20 +85,20 @@ mod budget {
 
     #[async_trait]
     impl BudgetBackend for Budget {
-        async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
+        async fn open(&self) -> Result<Arc<dyn SendBudget>, PluginError> {
             Ok(Arc::new(self.0.connect().await?.budget()))
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
         /// Counted on one server in `conformance.rs`: the script is the same.
-        async fn kept(&self) -> Result<Option<u64>, Fault> {
+        async fn kept(&self) -> Result<Option<u64>, PluginError> {
             Ok(None)
         }
 
-        async fn clean_up(&self) -> Result<(), Fault> {
+        async fn clean_up(&self) -> Result<(), PluginError> {
             Ok(())
         }
     }

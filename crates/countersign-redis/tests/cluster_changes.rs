@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, TenantId, UserId};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow};
+use countersign::{TenantId, UserId};
 use countersign_redis::{RedisFactors, RedisOptions};
 use countersign_testkit::servers::Server;
 use support::calls::{ids, options, row};
@@ -26,13 +28,13 @@ async fn connect_by(options: RedisOptions, nodes: &[Server]) -> RedisFactors {
 async fn tenants(store: &RedisFactors) -> Vec<TenantId> {
     let tenants: Vec<_> = (0..30).map(|number| TenantId::new(&format!("tenant-{number}")).unwrap()).collect();
     for tenant in &tenants {
-        assert_eq!(store.change_settings(tenant, None, &row(1)).await.unwrap(), Commit::Written);
+        assert_eq!(store.change_settings(tenant, None, &row(1)).await.unwrap(), CommitOutcome::Written);
     }
     tenants
 }
 
 /// What all of them find at once.
-async fn settings_of(store: &RedisFactors, tenants: &[TenantId]) -> Vec<Result<Option<Saved>, Fault>> {
+async fn settings_of(store: &RedisFactors, tenants: &[TenantId]) -> Vec<Result<Option<StoredRow>, PluginError>> {
     let calls: Vec<_> = tenants
         .iter()
         .cloned()
@@ -86,7 +88,7 @@ async fn a_node_that_restarts_is_a_fault_and_then_works_again() {
     }
     for tenant in &tenants {
         let written = store.change_settings(tenant, Some(row(1).version), &row(2)).await.unwrap();
-        assert_eq!(written, Commit::Written);
+        assert_eq!(written, CommitOutcome::Written);
     }
 }
 
@@ -140,10 +142,10 @@ async fn a_slot_that_moves_loses_nothing_and_is_found_again() {
     let Some(nodes) = nodes::start().unwrap() else { return };
     let store = connect(&nodes).await;
     let (acme, alice) = ids();
-    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), Commit::Written);
+    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), CommitOutcome::Written);
     let settings = Some(row(1).version);
-    let none = Expected { settings, record: None };
-    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), Commit::Written);
+    let none = ExpectedVersions { settings, record: None };
+    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), CommitOutcome::Written);
 
     let mut slot = Move::begin(&nodes, &acme);
     let (mut refused, mut written) = (0, 1);
@@ -154,9 +156,9 @@ async fn a_slot_that_moves_loses_nothing_and_is_found_again() {
             Err(_) => refused += 1,
         }
         let record = Some(row(written).version);
-        match store.commit(&acme, &alice, &Expected { settings, record }, &row(written + 1)).await {
+        match store.commit(&acme, &alice, &ExpectedVersions { settings, record }, &row(written + 1)).await {
             Ok(answer) => {
-                assert_eq!(answer, Commit::Written);
+                assert_eq!(answer, CommitOutcome::Written);
                 written += 1;
             }
             Err(_) => refused += 1,
@@ -172,8 +174,8 @@ async fn a_slot_that_moves_loses_nothing_and_is_found_again() {
     assert_eq!((found.settings, found.record), (Some(row(1)), Some(row(written))));
     slot = Move::begin(&nodes, &acme);
     slot.end();
-    let expected = Expected { settings, record: Some(row(written).version) };
-    assert_eq!(store.commit(&acme, &alice, &expected, &row(written + 1)).await.unwrap(), Commit::Written);
+    let expected = ExpectedVersions { settings, record: Some(row(written).version) };
+    assert_eq!(store.commit(&acme, &alice, &expected, &row(written + 1)).await.unwrap(), CommitOutcome::Written);
 }
 
 /// A purge finds the records by their names, which the cluster does not see: it never forgets one that has moved away.
@@ -182,11 +184,11 @@ async fn a_purge_while_a_slot_moves_leaves_no_record_behind() {
     let Some(nodes) = nodes::start().unwrap() else { return };
     let store = connect(&nodes).await;
     let (acme, _) = ids();
-    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), Commit::Written);
+    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), CommitOutcome::Written);
     for number in 0..6 {
         let user = UserId::new(&format!("user-{number}")).unwrap();
-        let none = Expected { settings: Some(row(1).version), record: None };
-        assert_eq!(store.commit(&acme, &user, &none, &row(1)).await.unwrap(), Commit::Written);
+        let none = ExpectedVersions { settings: Some(row(1).version), record: None };
+        assert_eq!(store.commit(&acme, &user, &none, &row(1)).await.unwrap(), CommitOutcome::Written);
     }
     let slot = Move::begin(&nodes, &acme);
     slot.left().iter().filter(|key| key.ends_with("user-2") || key.ends_with("user-4")).for_each(|key| slot.key(key));
@@ -207,7 +209,7 @@ async fn what_was_acknowledged_survives_moves() {
     let Some(nodes) = nodes::start().unwrap() else { return };
     let store = connect(&nodes).await;
     let (acme, alice) = ids();
-    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), Commit::Written);
+    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), CommitOutcome::Written);
     let settings = Some(row(1).version);
     let (done, tried) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let writer = tokio::spawn({
@@ -217,9 +219,9 @@ async fn what_was_acknowledged_survives_moves() {
             let (mut reached, mut failed) = (0_u32, 0);
             while !done.load(Ordering::SeqCst) {
                 let record = (reached > 0).then(|| nth(reached).version);
-                match store.commit(&acme, &alice, &Expected { settings, record }, &nth(reached + 1)).await {
-                    Ok(Commit::Written) => reached += 1,
-                    Ok(Commit::Conflict) => panic!("nobody else writes, and what failed was not executed"),
+                match store.commit(&acme, &alice, &ExpectedVersions { settings, record }, &nth(reached + 1)).await {
+                    Ok(CommitOutcome::Written) => reached += 1,
+                    Ok(CommitOutcome::Conflict) => panic!("nobody else writes, and what failed was not executed"),
                     Err(_) => failed += 1,
                 }
                 tried.fetch_add(1, Ordering::SeqCst);
@@ -249,6 +251,6 @@ async fn what_was_acknowledged_survives_moves() {
 }
 
 /// Another one than those shortly before it.
-fn nth(number: u32) -> Saved {
+fn nth(number: u32) -> StoredRow {
     row(u8::try_from(number % 250).unwrap())
 }

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, Expected, FactorStore, Saved};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, StoredRow};
 use countersign_redis::RedisFactors;
 use countersign_testkit::Forwarder;
 use countersign_testkit::servers::Server;
@@ -42,7 +42,7 @@ async fn in_step(replica: &Server, master: &Server) {
 
 const MASTER: [&str; 4] = ["--appendonly", "yes", "--repl-diskless-sync-delay", "0"];
 
-async fn record(store: &RedisFactors) -> Result<Option<Saved>, String> {
+async fn record(store: &RedisFactors) -> Result<Option<StoredRow>, String> {
     let (acme, alice) = ids();
     store.load(&acme, &alice).await.map(|found| found.record).map_err(|fault| format!("{fault:?}"))
 }
@@ -54,8 +54,8 @@ async fn a_demoted_server_is_left_for_the_one_that_leads() {
     let (address, url) = address_of(&old).await;
     let store = options().initialise_if_empty().connect(&url).await.unwrap();
     let (acme, alice) = ids();
-    let none = Expected { settings: None, record: None };
-    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), Commit::Written);
+    let none = ExpectedVersions { settings: None, record: None };
+    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), CommitOutcome::Written);
     in_step(&new, &old).await;
     replicate(&new, &["NO", "ONE"]).await;
     replicate(&old, &["127.0.0.1", &new.port().to_string()]).await;
@@ -92,8 +92,8 @@ async fn a_demoted_server_is_left_for_the_one_that_leads() {
         }
     };
     assert_eq!(found, Some(row(1)));
-    let seen = Expected { settings: None, record: Some(row(1).version) };
-    assert_eq!(store.commit(&acme, &alice, &seen, &row(2)).await.unwrap(), Commit::Written);
+    let seen = ExpectedVersions { settings: None, record: Some(row(1).version) };
+    assert_eq!(store.commit(&acme, &alice, &seen, &row(2)).await.unwrap(), CommitOutcome::Written);
 }
 
 /// A connection on which nothing comes any more, as when the server's host is gone: the calls on it fail, and the next works.

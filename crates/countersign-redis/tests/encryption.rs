@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use countersign::{FactorStore, TenantId};
+use countersign::TenantId;
+use countersign::store::FactorStore;
 use countersign_redis::{RedisFactors, RedisOptions};
 use countersign_testkit::servers::{Server, free_port, skip};
 use tempfile::TempDir;

@@ -8,7 +8,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use countersign::budget::{Account, Limit, SendBudget};
-use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow};
+use countersign::{TenantId, UserId};
 use countersign_redis::{RedisError, RedisFactors};
 use countersign_testkit::servers::Server;
 use support::calls::{client, every_call, ids, options, row, server};
@@ -41,12 +42,12 @@ async fn a_server_that_lost_everything_is_noticed_at_every_call() {
     assert!(matches!(refused, Err(RedisError::Empty)), "{refused:?}");
     let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), Commit::Written);
+    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), CommitOutcome::Written);
 
     let client = redis::Client::open(server.url()).unwrap();
     let mut client = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("FLUSHALL").exec_async(&mut client).await.unwrap();
-    let none = Expected { settings: None, record: None };
+    let none = ExpectedVersions { settings: None, record: None };
     assert_eq!(refusal(&store, &acme, &alice).await, "Empty");
     assert!(store.commit(&acme, &alice, &none, &row(2)).await.is_err());
     assert!(store.settings(&acme).await.is_err());
@@ -70,7 +71,7 @@ async fn a_restart_with_nothing_kept_is_noticed() {
     let options = || options().accept_data_loss_on_restart();
     let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
     let (acme, alice) = ids();
-    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), Commit::Written);
+    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), CommitOutcome::Written);
     server.stop().unwrap();
     server.start().unwrap();
     let started = Instant::now();
@@ -108,8 +109,8 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
     let mut before = None;
     for number in 1..5 {
         redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut client).await.unwrap();
-        let expected = Expected { settings: None, record: before };
-        assert_eq!(store.commit(&acme, &alice, &expected, &row(number)).await.unwrap(), Commit::Written);
+        let expected = ExpectedVersions { settings: None, record: before };
+        assert_eq!(store.commit(&acme, &alice, &expected, &row(number)).await.unwrap(), CommitOutcome::Written);
         before = Some(row(number).version);
     }
     assert_eq!(store.load(&acme, &alice).await.unwrap().record.unwrap(), row(4));
@@ -125,7 +126,7 @@ async fn a_server_that_does_not_answer_is_a_fault_in_time() {
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     // It does not answer until both calls have ended.
     signal(&server, "-STOP");
-    let none = Expected { settings: None, record: None };
+    let none = ExpectedVersions { settings: None, record: None };
     assert!(in_time(refusal(&store, &acme, &alice)).await.starts_with("Unavailable"));
     assert!(in_time(store.commit(&acme, &alice, &none, &row(1))).await.is_err());
     signal(&server, "-CONT");
@@ -192,12 +193,13 @@ async fn a_restart_from_a_snapshot_is_an_older_store_and_nothing_fails() {
     assert!(matches!(refused, Err(RedisError::NotDurable)), "{refused:?}");
     let store = options().initialise_if_empty().accept_data_loss_on_restart().connect(server.url()).await.unwrap();
     let (acme, user) = (TenantId::new("acme").unwrap(), UserId::new("user-1").unwrap());
-    let commit =
-        async |settings, record, next| store.commit(&acme, &user, &Expected { settings, record }, &next).await.unwrap();
-    assert_eq!(commit(None, None, row(1)).await, Commit::Written);
+    let commit = async |settings, record, next| {
+        store.commit(&acme, &user, &ExpectedVersions { settings, record }, &next).await.unwrap()
+    };
+    assert_eq!(commit(None, None, row(1)).await, CommitOutcome::Written);
     redis::cmd("SAVE").exec_async(&mut client(&server).await).await.unwrap();
-    assert_eq!(commit(None, Some(row(1).version), row(2)).await, Commit::Written);
-    assert_eq!(store.change_settings(&acme, None, &row(3)).await.unwrap(), Commit::Written);
+    assert_eq!(commit(None, Some(row(1).version), row(2)).await, CommitOutcome::Written);
+    assert_eq!(store.change_settings(&acme, None, &row(3)).await.unwrap(), CommitOutcome::Written);
     server.kill().unwrap();
     server.start().unwrap();
     assert_eq!(patiently(&store, &acme, 1).await, Some(row(1)), "what was used works again");
@@ -235,8 +237,8 @@ async fn a_full_server_writes_nothing_and_loses_nothing() {
     let (acme, alice) = ids();
     let bob = UserId::new("bob").unwrap();
     for user in [&alice, &bob] {
-        let none = Expected { settings: None, record: None };
-        assert_eq!(store.commit(&acme, user, &none, &row(1)).await.unwrap(), Commit::Written);
+        let none = ExpectedVersions { settings: None, record: None };
+        assert_eq!(store.commit(&acme, user, &none, &row(1)).await.unwrap(), CommitOutcome::Written);
     }
     let mut client = client(&server).await;
     redis::cmd("CONFIG").arg(&["SET", "maxmemory", "1"]).exec_async(&mut client).await.unwrap();
@@ -246,8 +248,8 @@ async fn a_full_server_writes_nothing_and_loses_nothing() {
     assert!(store.remove(&acme, &bob).await.unwrap());
     assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(1)));
     redis::cmd("CONFIG").arg(&["SET", "maxmemory", "0"]).exec_async(&mut client).await.unwrap();
-    let seen = Expected { settings: None, record: Some(row(1).version) };
-    assert_eq!(store.commit(&acme, &alice, &seen, &row(2)).await.unwrap(), Commit::Written);
+    let seen = ExpectedVersions { settings: None, record: Some(row(1).version) };
+    assert_eq!(store.commit(&acme, &alice, &seen, &row(2)).await.unwrap(), CommitOutcome::Written);
 }
 
 /// A lock, a device, a tenant's settings and what a budget has counted do not go away by themselves.
@@ -260,8 +262,8 @@ async fn no_key_expires() {
     every_call(&store).await;
     let mut client = client(&server).await;
     let (acme, alice) = ids();
-    let expected = Expected { settings: Some(row(1).version), record: None };
-    assert_eq!(store.commit(&acme, &alice, &expected, &row(1)).await.unwrap(), Commit::Written);
+    let expected = ExpectedVersions { settings: Some(row(1).version), record: None };
+    assert_eq!(store.commit(&acme, &alice, &expected, &row(1)).await.unwrap(), CommitOutcome::Written);
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut client).await.unwrap();
     for part in ["}:m", "}:s:", "}:g:", "}:r:", "}:b:", "}:bl"] {
         assert!(keys.iter().any(|key| key.contains(part)), "{part} was never written");
@@ -277,9 +279,9 @@ async fn count_until_it_fails(store: RedisFactors, acme: TenantId, user: usize, 
     let mut reached = from;
     while reached < 250 {
         let record = (reached > 0).then(|| row(reached).version);
-        match store.commit(&acme, &user, &Expected { settings: None, record }, &row(reached + 1)).await {
-            Ok(Commit::Written) => reached += 1,
-            Ok(Commit::Conflict) => panic!("nobody else writes"),
+        match store.commit(&acme, &user, &ExpectedVersions { settings: None, record }, &row(reached + 1)).await {
+            Ok(CommitOutcome::Written) => reached += 1,
+            Ok(CommitOutcome::Conflict) => panic!("nobody else writes"),
             Err(_) => break,
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -287,7 +289,7 @@ async fn count_until_it_fails(store: RedisFactors, acme: TenantId, user: usize, 
     reached
 }
 
-async fn patiently(store: &RedisFactors, acme: &TenantId, user: usize) -> Option<Saved> {
+async fn patiently(store: &RedisFactors, acme: &TenantId, user: usize) -> Option<StoredRow> {
     let user = UserId::new(&format!("user-{user}")).unwrap();
     let started = Instant::now();
     loop {

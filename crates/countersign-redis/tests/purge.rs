@@ -3,7 +3,8 @@
 
 mod support;
 
-use countersign::{Commit, Expected, FactorStore, Generation, TenantId, UserId};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation};
+use countersign::{TenantId, UserId};
 use support::calls::{client, options, row, server};
 
 /// I-27: Redis does nothing else while a script runs, so a purge is cut into scripts of 500 records.
@@ -11,10 +12,10 @@ use support::calls::{client, options, row, server};
 async fn a_purge_is_cut_into_scripts() {
     let Some(server) = server(&["--appendonly", "yes"]) else { return };
     let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
-    let (acme, none) = (TenantId::new("acme").unwrap(), Expected { settings: None, record: None });
+    let (acme, none) = (TenantId::new("acme").unwrap(), ExpectedVersions { settings: None, record: None });
     for number in 0..2_100 {
         let user = UserId::new(&format!("user-{number}")).unwrap();
-        assert_eq!(store.commit(&acme, &user, &none, &row(1)).await.unwrap(), Commit::Written);
+        assert_eq!(store.commit(&acme, &user, &none, &row(1)).await.unwrap(), CommitOutcome::Written);
     }
     let mut client = client(&server).await;
     let mut scripts = async || -> u64 {

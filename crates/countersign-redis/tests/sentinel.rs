@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, Expected, FactorStore, Saved};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, StoredRow};
 use countersign_redis::{RedisError, RedisFactors, RedisOptions};
 use countersign_testkit::servers::Server;
 use redis::aio::MultiplexedConnection;
@@ -93,7 +93,7 @@ async fn a_service_whose_sentinels_do_not_know_it_is_refused() {
 }
 
 /// What the server itself has.
-async fn record_on(server: &Server) -> Option<Saved> {
+async fn record_on(server: &Server) -> Option<StoredRow> {
     let (acme, alice) = ids();
     options().connect(server.url()).await.ok()?.load(&acme, &alice).await.ok()?.record
 }
@@ -125,9 +125,9 @@ async fn a_service_is_followed_from_one_server_to_the_next() {
     let store = options().connect_sentinel(&[&nobody, &url], "main").await.unwrap();
     let stays = options().connect(one.url()).await.unwrap();
     let (acme, alice) = ids();
-    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), Commit::Written);
-    let none = Expected { settings: Some(row(1).version), record: None };
-    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), Commit::Written);
+    assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), CommitOutcome::Written);
+    let none = ExpectedVersions { settings: Some(row(1).version), record: None };
+    assert_eq!(store.commit(&acme, &alice, &none, &row(1)).await.unwrap(), CommitOutcome::Written);
     let mut master = client(&one).await;
     // It waits for what came over the same connection.
     redis::cmd("SET").arg(&["written", "all"]).exec_async(&mut master).await.unwrap();
@@ -141,14 +141,14 @@ async fn a_service_is_followed_from_one_server_to_the_next() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let started = Instant::now();
-    let record = |number| Expected { settings: Some(row(1).version), record: Some(row(number).version) };
+    let record = |number| ExpectedVersions { settings: Some(row(1).version), record: Some(row(number).version) };
     // Until the sentinel names the new one the old one is the master, and commits are made there.
     let mut written = 1;
     loop {
         // The failover ends the connections of others.
         let role = nodes::command(&two, &["INFO", "replication"]).unwrap();
         match store.commit(&acme, &alice, &record(written), &row(written + 1)).await {
-            Ok(Commit::Written) => {
+            Ok(CommitOutcome::Written) => {
                 written += 1;
                 // A master gets nothing from the old one: the store itself has written it there.
                 if role.contains("role:master") && record_on(&two).await == Some(row(written)) {
@@ -156,7 +156,7 @@ async fn a_service_is_followed_from_one_server_to_the_next() {
                 }
             }
             // What the old master had acknowledged last may not have reached the new one.
-            Ok(Commit::Conflict) => {
+            Ok(CommitOutcome::Conflict) => {
                 written = store.load(&acme, &alice).await.unwrap().record.unwrap().version.as_bytes()[0];
             }
             Err(fault) => {

@@ -1,14 +1,14 @@
 #![doc = include_str!("../README.md")]
 
-mod chain;
-mod in_time;
+mod deadline;
+mod failover;
 mod log;
 mod message;
 mod table;
 
-pub use chain::{Chain, ChainFailure};
-pub use in_time::{InTime, LateOutcome};
-pub use log::{DeliveryLog, DeliveryState, Watched};
+pub use deadline::{Deadline, LateOutcome};
+pub use failover::{Failover, SenderFailure};
+pub use log::{DeliveryLog, DeliveryState, Tracked};
 pub use table::RouteTable;
 
 /// The source of the error where a bound is reached.

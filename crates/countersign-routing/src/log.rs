@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use countersign::{Accepted, CodeMessage, CodeSender, DeliveryReport, MessageId, Notice, SendError, SendErrorKind};
+use countersign::sender::{
+    CodeMessage, CodeSender, DeliveryReport, MessageId, Notice, SendError, SendErrorKind, SendStatus,
+};
 use serde::Serialize;
 
 /// What became of the latest codes, in memory. Clones share it.
@@ -73,9 +75,9 @@ impl DeliveryLog {
         Self { entries: Arc::default(), most }
     }
 
-    /// A sender whose codes are in this log. Inside [`InTime`](crate::InTime), so that late results are seen.
-    pub fn watch<S: CodeSender>(&self, sender: S) -> Watched<S> {
-        Watched { sender, log: self.clone() }
+    /// A sender whose codes are in this log. Inside [`Deadline`](crate::Deadline), so that late results are seen.
+    pub fn track<S: CodeSender>(&self, sender: S) -> Tracked<S> {
+        Tracked { sender, log: self.clone() }
     }
 
     /// What became of a code. `None`: it is not, or no longer, in the log.
@@ -125,7 +127,7 @@ impl fmt::Debug for DeliveryLog {
 
 /// A sender whose codes are in a [`DeliveryLog`].
 #[derive(Debug)]
-pub struct Watched<S> {
+pub struct Tracked<S> {
     sender: S,
     log: DeliveryLog,
 }
@@ -144,15 +146,15 @@ impl Drop for Ending<'_> {
 }
 
 #[async_trait]
-impl<S: CodeSender> CodeSender for Watched<S> {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+impl<S: CodeSender> CodeSender for Tracked<S> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         let id = message.id();
         self.log.begin(id);
         let unknown = DeliveryState::Failed { error: SendErrorKind::Unknown };
         let mut ending = Ending { log: &self.log, code: id, then: unknown };
         let result = self.sender.send_code(message).await;
         ending.then = match &result {
-            Ok(Accepted::Sent) => DeliveryState::Sent,
+            Ok(SendStatus::Sent) => DeliveryState::Sent,
             // Somebody further in sends it later, and is the one to know.
             Ok(_) => DeliveryState::Pending,
             Err(error) => DeliveryState::Failed { error: error.kind() },
@@ -160,7 +162,7 @@ impl<S: CodeSender> CodeSender for Watched<S> {
         result
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         self.sender.notify(notice).await
     }
 }

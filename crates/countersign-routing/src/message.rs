@@ -1,6 +1,8 @@
 //! A code or a notice, handled alike.
 
-use countersign::{Accepted, Causes, CodeMessage, CodeSender, MessageId, Method, Notice, SendError, TenantId, UserId};
+use countersign::event::Causes;
+use countersign::sender::{CodeMessage, CodeSender, MessageId, Notice, SendError, SendStatus};
+use countersign::{Method, TenantId, UserId};
 
 /// A message that somebody else holds.
 #[derive(Clone, Copy)]
@@ -60,7 +62,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    pub(crate) async fn send_by(self, sender: &dyn CodeSender) -> Result<Accepted, SendError> {
+    pub(crate) async fn send_by(self, sender: &dyn CodeSender) -> Result<SendStatus, SendError> {
         match self {
             Self::Code(message) => sender.send_code(message).await,
             Self::Notice(notice) => sender.notify(notice).await,

@@ -5,14 +5,15 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use async_trait::async_trait;
-use countersign::{Accepted, CodeMessage, CodeSender, Method, Notice, SendError, SendErrorKind, TenantId};
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, SendStatus};
+use countersign::{Method, TenantId};
 
-use crate::InTime;
+use crate::Deadline;
 
 /// The table of routes: one for each method, and for each method of a tenant that has its own. Clones share it, and
 /// it may be changed while logins are under way.
 ///
-/// A route is an [`InTime`]: it has a deadline and a bound of its own, so that a provider that hangs holds up neither another
+/// A route is an [`Deadline`]: it has a deadline and a bound of its own, so that a provider that hangs holds up neither another
 /// method nor another tenant.
 #[derive(Clone, Default)]
 pub struct RouteTable {
@@ -21,8 +22,8 @@ pub struct RouteTable {
 
 #[derive(Default)]
 struct Routes {
-    default: HashMap<Method, InTime>,
-    tenants: HashMap<(TenantId, Method), InTime>,
+    default: HashMap<Method, Deadline>,
+    tenants: HashMap<(TenantId, Method), Deadline>,
 }
 
 /// The source of the error where there is no route.
@@ -37,12 +38,12 @@ impl RouteTable {
     }
 
     /// Sets the route of a method for every tenant that has none of its own.
-    pub fn set_default(&self, method: Method, route: InTime) {
+    pub fn set_default(&self, method: Method, route: Deadline) {
         self.write().default.insert(method, route);
     }
 
     /// Sets a tenant's own route for a method: another provider, or other words.
-    pub fn set_for(&self, tenant: &TenantId, method: Method, route: InTime) {
+    pub fn set_for(&self, tenant: &TenantId, method: Method, route: Deadline) {
         self.write().tenants.insert((tenant.clone(), method), route);
     }
 
@@ -55,7 +56,7 @@ impl RouteTable {
         self.routes.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn route(&self, tenant: &TenantId, method: Method) -> Result<InTime, SendError> {
+    fn route(&self, tenant: &TenantId, method: Method) -> Result<Deadline, SendError> {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         let found = routes.tenants.get(&(tenant.clone(), method)).or_else(|| routes.default.get(&method));
         found.cloned().ok_or_else(|| SendError::new(SendErrorKind::Permanent).caused_by(NoRoute))
@@ -64,12 +65,12 @@ impl RouteTable {
 
 #[async_trait]
 impl CodeSender for RouteTable {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         let sender = self.route(&message.tenant, message.destination.method())?;
         sender.send_code(message).await
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         let sender = self.route(&notice.tenant, notice.destination.method())?;
         sender.notify(notice).await
     }

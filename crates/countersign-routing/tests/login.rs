@@ -10,12 +10,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use countersign::budget::{Budgeted, Limit, MemoryBudget, SendLimits, SendRefusal};
+use countersign::clock::ManualClock;
+use countersign::contact::PhoneNumber;
 use countersign::memory::{MemoryFactors, MemoryUsers};
+use countersign::sender::{DeliveryReport, MessageId, SendErrorKind};
 use countersign::{
-    Challenge, Channel, Code, Delivery, DeliveryReport, Login, LoginFlow, LoginName, LoginStep, ManualClock, MessageId,
-    Method, PhoneNumber, ResendTo, Scope, SendErrorKind, TenantId, TrustDevice,
+    Challenge, Channel, Code, DeliveryStatus, Login, LoginFlow, LoginName, LoginStep, Method, ResendTo, Scope,
+    TenantId, TrustDevice,
 };
-use countersign_routing::{Chain, DeliveryLog, DeliveryState, InTime, RouteTable};
+use countersign_routing::{Deadline, DeliveryLog, DeliveryState, Failover, RouteTable};
 use support::{Does, Provider};
 use world::{PASSWORD, PlainPasswords, SeededEntropy, authenticated, challenge, person, tenant};
 
@@ -45,9 +48,9 @@ impl Rig {
         let [mail, a, b] = std::array::from_fn(|_| Provider::new(Does::Sends));
         let routes = RouteTable::new();
         let log = DeliveryLog::new();
-        let chain = Chain::new(a.clone()).then(b.clone());
-        routes.set_default(Method::Email, InTime::new(log.watch(mail.clone()), BUDGET));
-        routes.set_default(Method::Sms, InTime::new(log.watch(chain), BUDGET));
+        let chain = Failover::new(a.clone()).then(b.clone());
+        routes.set_default(Method::Email, Deadline::new(log.track(mail.clone()), BUDGET));
+        routes.set_default(Method::Sms, Deadline::new(log.track(chain), BUDGET));
         let refusals = Arc::<Mutex<Vec<SendRefusal>>>::default();
         let seen = Arc::clone(&refusals);
         let sender = Budgeted::new(routes, MemoryBudget::new(), limits)
@@ -96,7 +99,7 @@ impl Rig {
         self.clock.advance(MINUTE);
         let again = self.flow.resend(&self.acme, &challenge.token, ResendTo::Email).await.unwrap();
         let LoginStep::CodeRequired(again) = again else { panic!("{again:?}") };
-        assert!(matches!(again.delivery, Delivery::Sent(_)));
+        assert!(matches!(again.delivery, DeliveryStatus::Sent(_)));
         let _ = authenticated(self.submit(&again, &self.mail).await);
     }
 }
@@ -111,7 +114,7 @@ async fn a_slow_provider_does_not_hold_a_login_and_its_code_still_works() {
     rig.a.now(Does::After(Duration::from_secs(12), Ok(())));
     let started = tokio::time::Instant::now();
     let page = challenge(rig.begin("alice").await);
-    assert!(matches!(page.delivery, Delivery::Queued(_)));
+    assert!(matches!(page.delivery, DeliveryStatus::Queued(_)));
     assert_eq!(started.elapsed(), BUDGET);
     assert!(page.alternatives.email.is_some());
     assert_eq!(rig.log.state(id(&page)), Some(DeliveryState::Pending));
@@ -126,7 +129,7 @@ async fn a_provider_that_never_answers_leaves_the_way_by_email() {
     let rig = Rig::new(SendLimits::new(), true).await;
     rig.a.now(Does::Never);
     let page = challenge(rig.begin("alice").await);
-    assert!(matches!(page.delivery, Delivery::Queued(_)));
+    assert!(matches!(page.delivery, DeliveryStatus::Queued(_)));
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert!(rig.log.state(id(&page)).unwrap().needs_another_way());
     assert_eq!(rig.b.calls(), 0, "it was perhaps sent");
@@ -137,7 +140,7 @@ async fn a_provider_that_never_answers_leaves_the_way_by_email() {
 async fn a_report_that_it_will_not_arrive_offers_the_way_by_email() {
     let rig = Rig::new(SendLimits::new(), true).await;
     let page = challenge(rig.begin("alice").await);
-    assert!(matches!(page.delivery, Delivery::Sent(_)));
+    assert!(matches!(page.delivery, DeliveryStatus::Sent(_)));
     assert_eq!(rig.log.state(id(&page)), Some(DeliveryState::Sent));
     // As it comes back from the provider: a text.
     assert!(rig.log.report(id(&page).to_string().parse().unwrap(), DeliveryReport::Undeliverable));
@@ -151,7 +154,7 @@ async fn the_next_provider_helps_where_the_first_one_is_down_and_the_person_noti
     for kind in [SendErrorKind::Transient, SendErrorKind::Throttled { retry_after: None }, SendErrorKind::Permanent] {
         rig.a.now(Does::Fails(kind));
         let page = challenge(rig.begin("alice").await);
-        assert!(matches!(page.delivery, Delivery::Sent(_)));
+        assert!(matches!(page.delivery, DeliveryStatus::Sent(_)));
         let _ = authenticated(rig.submit(&page, &rig.b).await);
         rig.clock.advance(MINUTE * 10);
     }
@@ -164,7 +167,7 @@ async fn a_perhaps_sent_code_is_not_sent_again_by_itself() {
     let mails = rig.mail.calls();
     rig.a.now(Does::Fails(SendErrorKind::Unknown));
     let page = challenge(rig.begin("alice").await);
-    assert!(matches!(page.delivery, Delivery::PerhapsSent(_)));
+    assert!(matches!(page.delivery, DeliveryStatus::PerhapsSent(_)));
     assert_eq!((rig.b.calls(), rig.mail.calls()), (0, mails));
     rig.by_email(&page).await;
 }
@@ -177,10 +180,10 @@ async fn with_both_providers_down_the_code_goes_by_email_where_the_application_a
         rig.b.now(Does::Fails(SendErrorKind::Transient));
         let page = challenge(rig.begin("alice").await);
         if fall_back {
-            assert!(matches!(&page.delivery, Delivery::Sent(code) if code.method == Method::Email));
+            assert!(matches!(&page.delivery, DeliveryStatus::Sent(code) if code.method == Method::Email));
             let _ = authenticated(rig.submit(&page, &rig.mail).await);
         } else {
-            assert!(matches!(page.delivery, Delivery::Failed { error: SendErrorKind::Transient, .. }));
+            assert!(matches!(page.delivery, DeliveryStatus::Failed { error: SendErrorKind::Transient, .. }));
             rig.by_email(&page).await;
         }
     }
@@ -196,13 +199,16 @@ async fn a_message_is_charged_once_whichever_provider_sends_it() {
     rig.a.now(Does::Fails(SendErrorKind::Transient));
     for _ in 0..3 {
         let page = challenge(rig.begin("alice").await);
-        assert!(matches!(page.delivery, Delivery::Sent(_)));
+        assert!(matches!(page.delivery, DeliveryStatus::Sent(_)));
         let _ = authenticated(rig.submit(&page, &rig.b).await);
         rig.clock.advance(MINUTE * 10);
     }
     let (a, b) = (rig.a.calls(), rig.b.calls());
     let page = challenge(rig.begin("alice").await);
-    assert!(matches!(page.delivery, Delivery::Failed { error: SendErrorKind::Throttled { retry_after: Some(_) }, .. }));
+    assert!(matches!(
+        page.delivery,
+        DeliveryStatus::Failed { error: SendErrorKind::Throttled { retry_after: Some(_) }, .. }
+    ));
     assert_eq!((rig.a.calls(), rig.b.calls()), (a, b), "nobody was asked");
     assert_eq!(rig.refusals.lock().unwrap().len(), 1);
     rig.by_email(&page).await;

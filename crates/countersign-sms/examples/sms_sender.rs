@@ -36,12 +36,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::budget::{Budgeted, MemoryBudget, SendLimits, SendRefusal};
+use countersign::clock::{Clock, ManualClock, SystemClock};
+use countersign::contact::{Destination, EmailAddress, PhoneNumber};
+use countersign::event::{Event, EventKind, EventSink};
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::message::Messages;
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
+use countersign::user::{Language, User};
 use countersign::{
-    Accepted, Channel, Clock, Code, CodeMessage, CodeSender, Delivery, Destination, EmailAddress, Event, EventKind,
-    EventSink, Language, LoginFlow, LoginName, LoginStep, ManualClock, Notice, PhoneNumber, Scope, SendError,
-    SystemClock, TenantId, TrustDevice, User, UserId, VouchedLogin,
+    Channel, Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, PreverifiedLogin, Scope, TenantId, TrustDevice,
+    UserId,
 };
 use countersign_sms::{AwsCredentials, Origin, ReqwestHttp, SmsSecret, SmsSender, Sns, Twilio, Vonage};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -70,7 +74,7 @@ async fn main() -> Result<(), Failed> {
     let own = to.calling_code().to_owned();
     let countries = setting("SMS_COUNTRIES")?.unwrap_or(own);
     let countries: Vec<&str> = countries.split(',').collect();
-    let limits = SendLimits::new().only_calling_codes(&countries)?;
+    let limits = SendLimits::new().allow_calling_codes(&countries)?;
     let sender = Budgeted::new(sender, MemoryBudget::new(), limits)
         .observer(|refusal: &SendRefusal| eprintln!("not sent: {refusal:?}"));
 
@@ -98,8 +102,10 @@ async fn main() -> Result<(), Failed> {
 
     let change = flow.account(grant.tenant(), &grant).use_sms(&to).await?;
     match &change.delivery {
-        Delivery::Sent(code) => println!("Page: a code went to {}. Reference {}.", code.destination, code.reference),
-        Delivery::PerhapsSent(code) => {
+        DeliveryStatus::Sent(code) => {
+            println!("Page: a code went to {}. Reference {}.", code.destination, code.reference);
+        }
+        DeliveryStatus::PerhapsSent(code) => {
             println!("Page: if a message arrives at {}, it has reference {}.", code.destination, code.reference);
         }
         other => return Err(format!("no code was sent: {other:?}").into()),
@@ -219,20 +225,20 @@ struct MailOrSms<S> {
 
 #[async_trait]
 impl<S: CodeSender> CodeSender for MailOrSms<S> {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         if matches!(message.destination, Destination::Sms(_)) {
             return self.sms.send_code(message).await;
         }
         if let Ok(mut mailbox) = self.mailbox.lock() {
             message.code.expose().clone_into(&mut mailbox);
         }
-        Ok(Accepted::Sent)
+        Ok(SendStatus::Sent)
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         match notice.destination {
             Destination::Sms(_) => self.sms.notify(notice).await,
-            _ => Ok(Accepted::Sent),
+            _ => Ok(SendStatus::Sent),
         }
     }
 }
@@ -255,8 +261,8 @@ impl EventSink for Failures {
 async fn begin(flow: &LoginFlow, tenant: &TenantId) -> Result<LoginStep, Failed> {
     let user = UserId::new("you")?;
     // A program of yours checks the password here, or lets the flow do it: `begin`.
-    let login = VouchedLogin { tenant, user: &user, channel: Channel::Web, device: None };
-    Ok(flow.begin_with_vouched_password(&login).await?)
+    let login = PreverifiedLogin { tenant, user: &user, channel: Channel::Web, device: None };
+    Ok(flow.begin_with_preverified_password(&login).await?)
 }
 
 fn setting(name: &str) -> Result<Option<String>, VarError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign::{SendError, SendErrorKind};
+use countersign::sender::{SendError, SendErrorKind};
 use thiserror::Error;
 
 use crate::http::{HttpError, HttpResponse};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use countersign::contact::{Destination, PhoneNumber};
 use countersign::message::{MessageSource, SmsText, messages_of};
-use countersign::{Accepted, CodeMessage, CodeSender, Destination, MessageId, Notice, PhoneNumber, SendError};
+use countersign::sender::{CodeMessage, CodeSender, MessageId, Notice, SendError, SendStatus};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -35,7 +36,7 @@ pub trait Provider: Send + Sync {
     /// # Errors
     ///
     /// [`SmsFailure::Answered`] unless the provider took the message.
-    fn answer(&self, answer: &HttpResponse) -> Result<Accepted, SmsFailure>;
+    fn answer(&self, answer: &HttpResponse) -> Result<SendStatus, SmsFailure>;
 }
 
 /// One message. `Debug` is redacted.
@@ -87,7 +88,7 @@ impl SmsSender {
         Self { provider: Arc::new(provider), http: Arc::new(http), messages: Arc::new(messages) }
     }
 
-    async fn send(&self, sms: Sms<'_>) -> Result<Accepted, SendError> {
+    async fn send(&self, sms: Sms<'_>) -> Result<SendStatus, SendError> {
         let request = self.provider.request(&sms)?;
         let provider = self.provider.name();
         let answer = self.http.post(request).await.map_err(|source| SmsFailure::NoAnswer { provider, source })?;
@@ -97,13 +98,13 @@ impl SmsSender {
 
 #[async_trait]
 impl CodeSender for SmsSender {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         let to = number(&message.destination)?;
         let text = &messages_of(&*self.messages, &message.tenant).await?.code_sms(message);
         self.send(Sms { to, text, valid_for: Some(message.valid_for), id: Some(message.id()) }).await
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         let to = number(&notice.destination)?;
         let text = &messages_of(&*self.messages, &notice.tenant).await?.notice_sms(notice);
         self.send(Sms { to, text, valid_for: None, id: None }).await

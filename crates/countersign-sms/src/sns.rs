@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use countersign::{Accepted, Clock, SendErrorKind, SystemClock};
+use countersign::clock::{Clock, SystemClock};
+use countersign::sender::{SendErrorKind, SendStatus};
 use zeroize::Zeroizing;
 
 use crate::endpoint::Endpoint;
@@ -182,10 +183,10 @@ impl Provider for Sns {
         Ok(HttpRequest { url: self.endpoint.url().to_owned(), headers, body })
     }
 
-    fn answer(&self, answer: &HttpResponse) -> Result<Accepted, SmsFailure> {
+    fn answer(&self, answer: &HttpResponse) -> Result<SendStatus, SmsFailure> {
         let text = String::from_utf8_lossy(&answer.body);
         if (200..=299).contains(&answer.status) && element(&text, "MessageId").is_some_and(|id| !id.is_empty()) {
-            return Ok(Accepted::Sent);
+            return Ok(SendStatus::Sent);
         }
         let code = element(&text, "Code").unwrap_or_default();
         let name = code.strip_suffix("Exception").unwrap_or(code);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use countersign::{Accepted, DeliveryReport, SendErrorKind};
+use countersign::sender::{DeliveryReport, SendErrorKind, SendStatus};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -69,7 +69,7 @@ impl Twilio {
     }
 
     /// Has Twilio report to this address what becomes of a code: as a form with `MessageStatus`, and with the
-    /// [`MessageId`](countersign::MessageId) in the address, as `message`. Check `X-Twilio-Signature` before believing a report.
+    /// [`MessageId`](countersign::sender::MessageId) in the address, as `message`. Check `X-Twilio-Signature` before believing a report.
     ///
     /// # Errors
     ///
@@ -158,7 +158,7 @@ impl Provider for Twilio {
         })
     }
 
-    fn answer(&self, answer: &HttpResponse) -> Result<Accepted, SmsFailure> {
+    fn answer(&self, answer: &HttpResponse) -> Result<SendStatus, SmsFailure> {
         let read = serde_json::from_slice::<Answer>(&answer.body).ok();
         let code = read.as_ref().and_then(|read| read.code.or(read.error_code));
         let refused = |kind| SmsFailure::Answered {
@@ -170,7 +170,7 @@ impl Provider for Twilio {
         let status = read.as_ref().and_then(|read| read.status.as_ref()).and_then(serde_json::Value::as_str);
         match (answer.status, status) {
             (200..=299, Some("failed" | "undelivered" | "canceled")) => Err(refused(SendErrorKind::Permanent)),
-            (200..=299, Some(_)) => Ok(Accepted::Sent),
+            (200..=299, Some(_)) => Ok(SendStatus::Sent),
             (400..=499, _) if code.is_some_and(|code| SLOW_DOWN.contains(&code)) => Err(refused(throttled(answer))),
             _ => Err(SmsFailure::from_status(NAME, answer, code.and_then(numeric_code))),
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use countersign::{Accepted, DeliveryReport};
+use countersign::sender::{DeliveryReport, SendStatus};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -52,7 +52,7 @@ impl Vonage {
     }
 
     /// Has Vonage report to this address, and not to the account's own, what becomes of a code: as JSON with `status`, and with the
-    /// [`MessageId`](countersign::MessageId) as `client_ref`. Check the webhook's signature before believing a report.
+    /// [`MessageId`](countersign::sender::MessageId) as `client_ref`. Check the webhook's signature before believing a report.
     ///
     /// # Errors
     ///
@@ -130,10 +130,10 @@ impl Provider for Vonage {
         })
     }
 
-    fn answer(&self, answer: &HttpResponse) -> Result<Accepted, SmsFailure> {
+    fn answer(&self, answer: &HttpResponse) -> Result<SendStatus, SmsFailure> {
         let read = serde_json::from_slice::<Answer>(&answer.body).ok();
         match (answer.status, &read) {
-            (200..=299, Some(Answer { message_uuid: Some(id), .. })) if !id.is_empty() => Ok(Accepted::Sent),
+            (200..=299, Some(Answer { message_uuid: Some(id), .. })) if !id.is_empty() => Ok(SendStatus::Sent),
             // The kind of problem is a link whose fragment is the code (RFC 9457): a number, or a name.
             (_, Some(Answer { kind: Some(kind), .. })) => {
                 let code = kind.rsplit('#').next().unwrap_or_default();

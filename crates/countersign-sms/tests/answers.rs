@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::{Accepted, CodeSender, SendErrorKind};
+use countersign::sender::{CodeSender, SendErrorKind, SendStatus};
 use countersign_sms::{Http, HttpError, HttpRequest, HttpResponse, Provider, SmsSender};
 use serde_json::json;
 use support::*;
@@ -36,11 +36,11 @@ const THROTTLED_BY_AWS: [&str; 18] = [
     "TooManyRequests",
 ];
 
-const PERMANENT: Result<Accepted, SendErrorKind> = Err(SendErrorKind::Permanent);
-const UNKNOWN: Result<Accepted, SendErrorKind> = Err(SendErrorKind::Unknown);
-const SENT: Result<Accepted, SendErrorKind> = Ok(Accepted::Sent);
+const PERMANENT: Result<SendStatus, SendErrorKind> = Err(SendErrorKind::Permanent);
+const UNKNOWN: Result<SendStatus, SendErrorKind> = Err(SendErrorKind::Unknown);
+const SENT: Result<SendStatus, SendErrorKind> = Ok(SendStatus::Sent);
 
-fn throttled(seconds: Option<u64>) -> Result<Accepted, SendErrorKind> {
+fn throttled(seconds: Option<u64>) -> Result<SendStatus, SendErrorKind> {
     Err(SendErrorKind::Throttled { retry_after: seconds.map(Duration::from_secs) })
 }
 
@@ -48,7 +48,7 @@ fn throttled(seconds: Option<u64>) -> Result<Accepted, SendErrorKind> {
 async fn answered<P: Provider + 'static>(
     provider: impl Fn(&str) -> P,
     answer: ResponseTemplate,
-) -> Result<Accepted, SendErrorKind> {
+) -> Result<SendStatus, SendErrorKind> {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(answer).expect(1).mount(&server).await;
     let sender: SmsSender = sender(provider(&server.uri()), http());

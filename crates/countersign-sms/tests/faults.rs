@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use countersign::SendErrorKind;
+use countersign::sender::SendErrorKind;
 use countersign_sms::ReqwestHttp;
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use countersign::TenantId;
+use countersign::clock::ManualClock;
 use countersign::message::{Messages, TenantMessages};
-use countersign::{CodeMessage, CodeSender, ManualClock, Notice, SendErrorKind, TenantId};
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendErrorKind};
 use countersign_sms::{
     AwsCredentials, Http, HttpError, HttpRequest, HttpResponse, Origin, Provider, SmsConfigError, SmsSecret, SmsSender,
     Sns, Twilio, Vonage,
@@ -282,7 +284,7 @@ fn settings_that_could_change_a_request_are_refused() {
 
 #[test]
 fn reports_are_understood() {
-    use countersign::DeliveryReport::{Delivered, Undeliverable};
+    use countersign::sender::DeliveryReport::{Delivered, Undeliverable};
     for (status, meaning) in
         [("delivered", Some(Delivered)), ("undelivered", Some(Undeliverable)), ("failed", Some(Undeliverable))]
     {

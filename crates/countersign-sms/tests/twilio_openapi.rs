@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use countersign::{Accepted, CodeSender};
+use countersign::sender::{CodeSender, SendStatus};
 use countersign_sms::{Http, HttpRequest, Origin, ReqwestHttp, SmsSecret, Twilio};
 use support::*;
 
@@ -62,8 +62,8 @@ async fn requests_are_what_twilio_describes() {
         account().from_messaging_service("MG0123456789abcdef0123456789abcdef").unwrap().base_url(&prism.1),
     ] {
         let sender = sender(provider, patient());
-        assert_eq!(sender.send_code(&code()).await.unwrap(), Accepted::Sent);
-        assert_eq!(sender.notify(&notice()).await.unwrap(), Accepted::Sent);
+        assert_eq!(sender.send_code(&code()).await.unwrap(), SendStatus::Sent);
+        assert_eq!(sender.notify(&notice()).await.unwrap(), SendStatus::Sent);
     }
 
     // The control: what Twilio does not describe is refused, so the server does look.

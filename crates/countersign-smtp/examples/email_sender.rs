@@ -31,11 +31,14 @@ use std::error::Error;
 use std::io::{BufRead, Write};
 
 use base64ct::{Base64, Encoding};
+use countersign::contact::EmailAddress;
+use countersign::event::{Event, EventKind, EventSink};
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::message::Messages;
+use countersign::user::{Language, User};
 use countersign::{
-    Channel, Code, Delivery, EmailAddress, Event, EventKind, EventSink, Language, LoginFlow, LoginName, LoginStep,
-    Scope, TenantId, TrustDevice, User, UserId, VouchedLogin,
+    Channel, Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, PreverifiedLogin, Scope, TenantId, TrustDevice,
+    UserId,
 };
 use countersign_smtp::{SmtpPassword, SmtpSender};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -73,8 +76,10 @@ async fn main() -> Result<(), Failed> {
         return Err("a code is asked for".into());
     };
     match &page.delivery {
-        Delivery::Sent(code) => println!("Page: a code went to {}. Reference {}.", code.destination, code.reference),
-        Delivery::PerhapsSent(code) => {
+        DeliveryStatus::Sent(code) => {
+            println!("Page: a code went to {}. Reference {}.", code.destination, code.reference);
+        }
+        DeliveryStatus::PerhapsSent(code) => {
             println!("Page: if a message arrives at {}, it has reference {}.", code.destination, code.reference);
         }
         other => return Err(format!("no code was sent: {other:?}").into()),
@@ -164,8 +169,8 @@ fn readable(mail: &str) -> String {
 async fn begin(flow: &LoginFlow, tenant: &TenantId, name: &str) -> Result<LoginStep, Failed> {
     let user = UserId::new(name)?;
     // A program of yours checks the password here, or lets the flow do it: `begin`.
-    let login = VouchedLogin { tenant, user: &user, channel: Channel::Web, device: None };
-    Ok(flow.begin_with_vouched_password(&login).await?)
+    let login = PreverifiedLogin { tenant, user: &user, channel: Channel::Web, device: None };
+    Ok(flow.begin_with_preverified_password(&login).await?)
 }
 
 /// Prints why a delivery failed.

@@ -1,6 +1,6 @@
 //! Addresses as SMTP knows them.
 
-use countersign::EmailAddress;
+use countersign::contact::EmailAddress;
 use lettre::Address;
 
 /// An address ready for the wire.

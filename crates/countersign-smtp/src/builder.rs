@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign::EmailAddress;
+use countersign::contact::EmailAddress;
 use countersign::message::{BadText, MessageSource, check_shown_name};
 use thiserror::Error;
 use zeroize::Zeroizing;

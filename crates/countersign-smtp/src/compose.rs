@@ -1,7 +1,7 @@
 //! One message as MIME.
 
+use countersign::entropy::{Entropy, SystemEntropy};
 use countersign::message::EmailText;
-use countersign::{Entropy, SystemEntropy};
 use lettre::Message;
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -40,8 +40,10 @@ fn random_hex() -> Result<String, SmtpFailure> {
 mod tests {
     use std::time::Duration;
 
+    use countersign::contact::{Destination, EmailAddress};
     use countersign::message::Messages;
-    use countersign::{Code, CodeMessage, Destination, EmailAddress, Purpose, TenantId, UserId};
+    use countersign::sender::{CodeMessage, Purpose};
+    use countersign::{Code, TenantId, UserId};
     use lettre::Address;
     use proptest::prelude::*;
 

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::{fmt, io};
 
-use countersign::{SendError, SendErrorKind};
+use countersign::sender::{SendError, SendErrorKind};
 
 use crate::reply::EnhancedCode;
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use countersign::TenantId;
+use countersign::contact::{Destination, EmailAddress};
 use countersign::message::{EmailText, MessageSource, Messages, NoMessages, messages_of};
-use countersign::{Accepted, CodeMessage, CodeSender, Destination, EmailAddress, Notice, SendError, TenantId};
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use lettre::Address;
 use lettre::message::Mailbox;
 use tokio::time::{Instant, timeout_at};
@@ -81,7 +83,7 @@ impl SmtpSender {
         tenant: &TenantId,
         to: &Destination,
         text: impl FnOnce(&Messages) -> EmailText + Send,
-    ) -> Result<Accepted, SendError> {
+    ) -> Result<SendStatus, SendError> {
         // The deadline counts from here, so that looking the messages up and composing are inside it.
         let now = Instant::now();
         let deadline = now.checked_add(self.time_budget).unwrap_or(now);
@@ -92,17 +94,17 @@ impl SmtpSender {
         let bytes = Zeroizing::new(compose(&from, &to, &text(&messages))?);
         let message = Outgoing { from: &from.email, to: &to, text: &bytes };
         self.pool.send(&message, deadline).await?;
-        Ok(Accepted::Sent)
+        Ok(SendStatus::Sent)
     }
 }
 
 #[async_trait]
 impl CodeSender for SmtpSender {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         self.send(&message.tenant, &message.destination, |messages| messages.code_email(message)).await
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         self.send(&notice.tenant, &notice.destination, |messages| messages.notice_email(notice)).await
     }
 }

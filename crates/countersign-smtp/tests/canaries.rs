@@ -5,11 +5,11 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
+use countersign::event::{Event, EventKind, EventSink};
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::{
-    Channel, CodeSender, Event, EventKind, EventSink, LoginFlow, LoginName, LoginStep, Scope, SendError, SendErrorKind,
-    TenantId, User, UserId, VouchedLogin,
-};
+use countersign::sender::{CodeSender, SendError, SendErrorKind};
+use countersign::user::User;
+use countersign::{Channel, LoginFlow, LoginName, LoginStep, PreverifiedLogin, Scope, TenantId, UserId};
 use countersign_smtp::{Phase, SmtpPassword};
 use support::loopback::{Loopback, Mode, build};
 use support::play::{Act, At, Play, Step, say};
@@ -163,8 +163,8 @@ async fn an_operator_sees_the_cause_in_the_event() {
     let flow = LoginFlow::builder(users, MemoryFactors::new(), sender).events(events.clone()).build().unwrap();
     let begin = async |name: &str| {
         let user = UserId::new(name).unwrap();
-        let login = VouchedLogin { tenant: &tenant, user: &user, channel: Channel::Web, device: None };
-        flow.begin_with_vouched_password(&login).await.unwrap()
+        let login = PreverifiedLogin { tenant: &tenant, user: &user, channel: Channel::Web, device: None };
+        flow.begin_with_preverified_password(&login).await.unwrap()
     };
     let LoginStep::Authenticated(root) = begin("root").await else { panic!("root is let in") };
     let administration = flow.administration(root.grant.tenant(), &root.grant).await.unwrap();

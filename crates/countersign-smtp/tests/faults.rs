@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use countersign::{CodeSender, SendErrorKind};
+use countersign::sender::{CodeSender, SendErrorKind};
 use countersign_smtp::{ConfigError, Phase, SmtpCause, SmtpSender};
 use support::*;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};

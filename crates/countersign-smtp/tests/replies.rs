@@ -3,7 +3,7 @@
 
 mod support;
 
-use countersign::{Accepted, CodeSender, SendErrorKind};
+use countersign::sender::{CodeSender, SendErrorKind, SendStatus};
 use countersign_smtp::{Phase, SmtpCause, SmtpPassword};
 use support::loopback::{Loopback, MODES, Mode, build};
 use support::play::{Act, At, Play, Step, say};
@@ -37,7 +37,11 @@ async fn any_text_and_none_is_a_reply_at_every_step() {
             }
             let sender = build(builder);
             for _ in 0..2 {
-                assert_eq!(sender.send_code(&code_to(ALICE, "en")).await.unwrap(), Accepted::Sent, "{mode:?} {text:?}");
+                assert_eq!(
+                    sender.send_code(&code_to(ALICE, "en")).await.unwrap(),
+                    SendStatus::Sent,
+                    "{mode:?} {text:?}"
+                );
             }
             assert_eq!(server.play.heard().text_on(), [0, 0]);
         }

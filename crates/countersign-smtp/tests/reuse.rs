@@ -5,7 +5,7 @@ mod support;
 
 use std::io::ErrorKind;
 
-use countersign::{Accepted, CodeSender, SendErrorKind};
+use countersign::sender::{CodeSender, SendErrorKind, SendStatus};
 use countersign_smtp::{Phase, SmtpCause};
 use support::loopback::{Loopback, Mode, modes};
 use support::play::{Act, At, Play, Step, say};
@@ -54,7 +54,7 @@ async fn an_answer_about_a_used_connection_does_not_fail_the_message() {
                 let sender = server.sender();
                 for _ in 0..2 {
                     let sent = sender.send_code(&code_to(ALICE, "en")).await;
-                    assert_eq!(sent.unwrap(), Accepted::Sent, "{mode:?} {step:?} {act:?}");
+                    assert_eq!(sent.unwrap(), SendStatus::Sent, "{mode:?} {step:?} {act:?}");
                 }
                 let heard = server.play.heard();
                 assert_eq!(heard.text_on(), [0, 1], "each text once: {mode:?} {step:?} {act:?}");

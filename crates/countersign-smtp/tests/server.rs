@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use countersign::message::Messages;
-use countersign::{Accepted, CodeSender, SendErrorKind};
+use countersign::sender::{CodeSender, SendErrorKind, SendStatus};
 use countersign_smtp::{ConfigError, Phase, SmtpBuilder, SmtpPassword, SmtpSender};
 use support::*;
 
@@ -37,7 +37,7 @@ async fn a_code_arrives_in_both_languages_as_text_and_as_html() {
     let sender = wrapped(&sink);
     for language in ["en", "ja"] {
         let message = code_to(ALICE, language);
-        assert_eq!(sender.send_code(&message).await.unwrap(), Accepted::Sent);
+        assert_eq!(sender.send_code(&message).await.unwrap(), SendStatus::Sent);
         let received = sink.received();
         let expected = messages().code_email(&message);
         assert_eq!(received["encrypted"], true);

@@ -6,8 +6,10 @@ mod support;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use countersign::TenantId;
+use countersign::error::PluginError;
 use countersign::message::{BadText, MessageSource, Messages, TenantMessages};
-use countersign::{Accepted, CodeMessage, CodeSender, Fault, Notice, SendError, SendErrorKind, TenantId};
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, SendStatus};
 use countersign_smtp::{ConfigError, SmtpBuilder, SmtpSender};
 use support::loopback::{Loopback, Mode};
 use support::play::Play;
@@ -126,7 +128,7 @@ fn a_name_that_can_not_be_read_is_refused() {
 }
 
 #[track_caller]
-fn refused(sent: Result<Accepted, SendError>, kind: SendErrorKind, cause: &str) {
+fn refused(sent: Result<SendStatus, SendError>, kind: SendErrorKind, cause: &str) {
     let error = sent.unwrap_err();
     // As the flow tells its operator.
     assert_eq!((error.kind(), code_to(ALICE, "en").causes(&error).to_string().as_str()), (kind, cause));
@@ -153,7 +155,7 @@ struct Hanging;
 
 #[async_trait]
 impl MessageSource for Hanging {
-    async fn messages(&self, _: &TenantId) -> Result<Option<Messages>, Fault> {
+    async fn messages(&self, _: &TenantId) -> Result<Option<Messages>, PluginError> {
         std::future::pending().await
     }
 }

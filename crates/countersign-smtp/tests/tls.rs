@@ -3,7 +3,7 @@
 
 mod support;
 
-use countersign::{Accepted, CodeSender, SendErrorKind};
+use countersign::sender::{CodeSender, SendErrorKind, SendStatus};
 use countersign_smtp::{ConfigError, Phase, SmtpCause, SmtpPassword, SmtpSender, TlsProblem};
 use rcgen::{CertificateParams, date_time_ymd};
 use support::loopback::{Loopback, Mode, build};
@@ -31,7 +31,7 @@ async fn answers_that_were_put_in_before_tls_are_refused() {
 async fn starttls_works_where_nothing_was_put_in() {
     let server = Loopback::start(Play::new(|_| None), Mode::StartTls).await;
     let sender = build(server.builder().credentials("app", SmtpPassword::new("hunter2")));
-    assert_eq!(sender.send_code(&code_to(ALICE, "en")).await.unwrap(), Accepted::Sent);
+    assert_eq!(sender.send_code(&code_to(ALICE, "en")).await.unwrap(), SendStatus::Sent);
     let heard = server.play.heard();
     assert_eq!((heard.count("EHLO"), heard.count("AUTH PLAIN"), heard.text_on()), (2, 1, vec![0]));
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::Fault;
 use countersign::budget::{Account, Charged, SendBudget, Slot};
+use countersign::error::PluginError;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use time::OffsetDateTime;
 
@@ -29,7 +29,7 @@ impl SqliteBudget {
 
 #[async_trait]
 impl SendBudget for SqliteBudget {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
         if accounts.is_empty() {
             return Ok(Charged::Yes);
         }

@@ -1,7 +1,8 @@
 //! The calls of a store as statements: one for each read, and one conditional one for each write.
 
 use countersign::budget::{Account, Charged};
-use countersign::{Commit, Expected, Generation, Saved, Snapshot, TenantId, UserId, Version};
+use countersign::store::{CommitOutcome, ExpectedVersions, Generation, Snapshot, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
 
@@ -105,8 +106,8 @@ pub(crate) enum Read {
 /// A call that writes. Each runs as one statement, or as several of which at most one can find its condition true.
 #[derive(Debug)]
 pub(crate) enum Write {
-    Commit { tenant: TenantId, user: UserId, expected: Expected, next: Saved },
-    ChangeSettings { tenant: TenantId, expected: Option<Version>, next: Saved },
+    Commit { tenant: TenantId, user: UserId, expected: ExpectedVersions, next: StoredRow },
+    ChangeSettings { tenant: TenantId, expected: Option<Version>, next: StoredRow },
     PurgeSlice { tenant: TenantId, below: Generation, at_most: u32 },
     Remove { tenant: TenantId, user: UserId },
     Charge { accounts: Vec<Account>, now: OffsetDateTime },
@@ -117,8 +118,8 @@ pub(crate) enum Write {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Snapshot(Snapshot),
-    Settings(Option<Saved>),
-    Commit(Commit),
+    Settings(Option<StoredRow>),
+    Commit(CommitOutcome),
     Number(u64),
     Charged(Charged),
     Users(Vec<UserId>),
@@ -199,9 +200,9 @@ fn commit(
     sql: &Statements,
     tenant: &TenantId,
     user: &UserId,
-    expected: Expected,
-    next: &Saved,
-) -> Result<Commit, SqliteError> {
+    expected: ExpectedVersions,
+    next: &StoredRow,
+) -> Result<CommitOutcome, SqliteError> {
     let (tenant, user) = (tenant.as_str(), user.as_str());
     let (version, generation, document) = (next.version.as_bytes(), next.generation.number(), next.document.as_str());
     let settings = expected.settings.as_ref().map(Version::as_bytes);
@@ -214,14 +215,14 @@ fn commit(
         let changed =
             statement.execute(params![tenant, user, version, generation, document, settings, record.as_bytes()])?;
         if changed == 1 {
-            return Ok(Commit::Written);
+            return Ok(CommitOutcome::Written);
         }
     }
-    Ok(Commit::Conflict)
+    Ok(CommitOutcome::Conflict)
 }
 
-fn written(changed: usize) -> Commit {
-    if changed == 1 { Commit::Written } else { Commit::Conflict }
+fn written(changed: usize) -> CommitOutcome {
+    if changed == 1 { CommitOutcome::Written } else { CommitOutcome::Conflict }
 }
 
 fn user(row: &Row<'_>) -> rusqlite::Result<UserId> {
@@ -229,16 +230,16 @@ fn user(row: &Row<'_>) -> rusqlite::Result<UserId> {
     UserId::read_back(&text).map_err(|error| Error::FromSqlConversionFailure(0, Type::Text, error.into()))
 }
 
-fn saved(row: &Row<'_>, first: usize) -> rusqlite::Result<Saved> {
+fn saved(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredRow> {
     let [version, generation, document] = [first, first.saturating_add(1), first.saturating_add(2)];
-    Ok(Saved {
+    Ok(StoredRow {
         version: Version::from_bytes(row.get(version)?),
         generation: Generation::new(row.get(generation)?),
         document: row.get::<_, String>(document)?,
     })
 }
 
-fn saved_or_none(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Saved>> {
+fn saved_or_none(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<StoredRow>> {
     let absent = row.get_ref(first)? == ValueRef::Null;
     if absent { Ok(None) } else { saved(row, first).map(Some) }
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// Why a store could not be opened, or why a call of it failed.
 ///
-/// Calls answer it inside a [`Fault`](countersign::Fault). A write that fails is undone as a whole. Two things are not:
+/// Calls answer it inside a [`PluginError`](countersign::error::PluginError). A write that fails is undone as a whole. Two things are not:
 ///
 /// - A purge deletes slice by slice. What its earlier slices deleted stays deleted when a later one fails.
 /// - [`Full`](Self::Full) and [`Other`](Self::Other) may come from the last step, when the disk is asked to keep what it was given. The store

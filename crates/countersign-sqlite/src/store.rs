@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use futures_lite::future;
 use rusqlite::Connection;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -235,7 +237,7 @@ impl SqliteFactors {
         }
     }
 
-    async fn commits(&self, call: Write) -> Result<Commit, Fault> {
+    async fn commits(&self, call: Write) -> Result<CommitOutcome, PluginError> {
         match self.write(call).await? {
             Answer::Commit(commit) => Ok(commit),
             _ => Err(SqliteError::Closed.into()),
@@ -296,7 +298,7 @@ async fn ask<C>(queue: &Queue<C>, call: C) -> Result<Answer, SqliteError> {
 
 #[async_trait]
 impl FactorStore for SqliteFactors {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         match self.read(Read::Load { tenant: tenant.clone(), user: user.clone() }).await? {
             Answer::Snapshot(snapshot) => Ok(snapshot),
             _ => Err(SqliteError::Closed.into()),
@@ -307,14 +309,14 @@ impl FactorStore for SqliteFactors {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let (tenant, user) = (tenant.clone(), user.clone());
         self.commits(Write::Commit { tenant, user, expected: *expected, next: next.clone() }).await
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
         match self.read(Read::Settings { tenant: tenant.clone() }).await? {
             Answer::Settings(settings) => Ok(settings),
             _ => Err(SqliteError::Closed.into()),
@@ -325,12 +327,12 @@ impl FactorStore for SqliteFactors {
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         self.commits(Write::ChangeSettings { tenant: tenant.clone(), expected, next: next.clone() }).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         let whole = match &self.place {
             // The thread that writes cuts it into slices itself.
             Where::File(_) => at_most,
@@ -351,21 +353,21 @@ impl FactorStore for SqliteFactors {
         }
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         match self.read(Read::Count { tenant: tenant.clone(), below }).await? {
             Answer::Number(number) => Ok(number),
             _ => Err(SqliteError::Closed.into()),
         }
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         match self.write(Write::Remove { tenant: tenant.clone(), user: user.clone() }).await? {
             Answer::Number(number) => Ok(number > 0),
             _ => Err(SqliteError::Closed.into()),
         }
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         match self.write(Write::RemoveIf { tenant: tenant.clone(), user: user.clone(), version }).await? {
             Answer::Number(number) => Ok(number > 0),
             _ => Err(SqliteError::Closed.into()),
@@ -378,7 +380,7 @@ impl FactorStore for SqliteFactors {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
+    ) -> Result<Vec<UserId>, PluginError> {
         let call = Read::Users { tenant: tenant.clone(), generation, after: after.cloned(), at_most };
         match self.read(call).await? {
             Answer::Users(users) => Ok(users),

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use countersign::{Commit, FactorStore, Generation};
+use countersign::store::{CommitOutcome, FactorStore, Generation};
 use countersign_sqlite::{Durability, SqliteError, SqliteFactors};
 use rusqlite::Connection;
 use support::{acme, add, row, user};
@@ -26,16 +26,16 @@ async fn a_backup_beside_writers_is_of_one_moment() {
     let path = directory.path().join("countersign.db");
     let store = options.clone().open(&path).await.unwrap();
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE people AS SELECT 'alice' AS name").unwrap();
-    assert_eq!(store.change_settings(&acme(), None, &row(7, 7)).await.unwrap(), Commit::Written);
+    assert_eq!(store.change_settings(&acme(), None, &row(7, 7)).await.unwrap(), CommitOutcome::Written);
     // With settings of another tenant's, these are written for this one.
     let number = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     let tenant = countersign::TenantId::new("busy").unwrap();
     let write = async |store: &SqliteFactors, number| {
-        let none = countersign::Expected { settings: None, record: None };
+        let none = countersign::store::ExpectedVersions { settings: None, record: None };
         store.commit(&tenant, &user(number), &none, &row(number, 2_000)).await.unwrap()
     };
     for number in 0..500 {
-        assert_eq!(write(&store, number).await, Commit::Written);
+        assert_eq!(write(&store, number).await, CommitOutcome::Written);
     }
     for round in 0..5_u32 {
         let copy = copies.path().join(format!("backup-{round}.db"));
@@ -46,7 +46,7 @@ async fn a_backup_beside_writers_is_of_one_moment() {
         };
         let mut next = before;
         while !backup.is_finished() || next < before + 20 {
-            assert_eq!(write(&store, next).await, Commit::Written);
+            assert_eq!(write(&store, next).await, CommitOutcome::Written);
             next += 1;
         }
         backup.await.unwrap().unwrap();
@@ -96,7 +96,7 @@ async fn a_backup_replaces_nothing_and_is_whole_or_not_there() {
 #[tokio::test]
 async fn a_backup_of_a_database_in_memory_is_a_file() {
     let store = SqliteFactors::in_memory().unwrap();
-    assert_eq!(add(&store, 1, 10).await.unwrap(), Commit::Written);
+    assert_eq!(add(&store, 1, 10).await.unwrap(), CommitOutcome::Written);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("countersign.db");
     store.backup(&path).await.unwrap();

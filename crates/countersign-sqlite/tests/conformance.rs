@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::{FactorStore, Fault};
+use countersign::error::PluginError;
+use countersign::store::FactorStore;
 use countersign_sqlite::{Durability, SqliteFactors, SqliteOptions};
 use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
 use rusqlite::Connection;
@@ -24,27 +25,27 @@ mod memory {
 
     #[async_trait]
     impl Backend for Memory {
-        async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+        async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError> {
             Ok(Arc::new(self.0.clone()))
         }
 
-        async fn interrupt(&self) -> Result<bool, Fault> {
+        async fn interrupt(&self) -> Result<bool, PluginError> {
             Ok(false)
         }
 
-        async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+        async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError> {
             Ok(None)
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
-        async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+        async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, PluginError> {
             Ok(None)
         }
 
-        async fn clean_up(&self) -> Result<(), Fault> {
+        async fn clean_up(&self) -> Result<(), PluginError> {
             Ok(())
         }
     }
@@ -63,22 +64,22 @@ mod budget {
 
     #[async_trait]
     impl BudgetBackend for File {
-        async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
+        async fn open(&self) -> Result<Arc<dyn SendBudget>, PluginError> {
             Ok(Arc::new(patient().open(self.0.path().join("countersign.db")).await?.budget()))
         }
 
-        async fn kept(&self) -> Result<Option<u64>, Fault> {
+        async fn kept(&self) -> Result<Option<u64>, PluginError> {
             let connection = Connection::open(self.0.path().join("countersign.db"))?;
             let kept = "SELECT count(DISTINCT account) FROM countersign_charges";
             let kept: i64 = connection.query_row(kept, [], |row| row.get(0))?;
             Ok(Some(kept.try_into()?))
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
-        async fn clean_up(&self) -> Result<(), Fault> {
+        async fn clean_up(&self) -> Result<(), PluginError> {
             Ok(())
         }
     }
@@ -96,20 +97,20 @@ mod budget_in_memory {
 
     #[async_trait]
     impl BudgetBackend for Memory {
-        async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
+        async fn open(&self) -> Result<Arc<dyn SendBudget>, PluginError> {
             Ok(Arc::new(self.0.budget()))
         }
 
         /// Nothing but the store sees it; a file has the same statements.
-        async fn kept(&self) -> Result<Option<u64>, Fault> {
+        async fn kept(&self) -> Result<Option<u64>, PluginError> {
             Ok(None)
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
-        async fn clean_up(&self) -> Result<(), Fault> {
+        async fn clean_up(&self) -> Result<(), PluginError> {
             Ok(())
         }
     }
@@ -127,7 +128,7 @@ mod file {
     }
 
     impl File {
-        fn new(prefix: &'static str) -> Result<Self, Fault> {
+        fn new(prefix: &'static str) -> Result<Self, PluginError> {
             let file = Self { directory: TempDir::new()?, prefix };
             if prefix != "countersign_" {
                 let connection = Connection::open(file.path())?;
@@ -146,17 +147,17 @@ mod file {
     #[async_trait]
     impl Backend for File {
         /// A handle opens the file by itself, as another process does.
-        async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+        async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError> {
             Ok(Arc::new(patient().table_prefix(self.prefix).open(self.path()).await?))
         }
 
-        async fn interrupt(&self) -> Result<bool, Fault> {
+        async fn interrupt(&self) -> Result<bool, PluginError> {
             Ok(false)
         }
 
         /// SQLite has one writer: an application that has written in its own transaction holds the store up until it ends, and what the store
         /// acknowledged was written outside of it. What can be open at the same time is a transaction that has read.
-        async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+        async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError> {
             let connection = Connection::open(self.path())?;
             connection.execute_batch("BEGIN")?;
             let rows = format!("SELECT count(*) FROM {}records", self.prefix);
@@ -164,15 +165,15 @@ mod file {
             Ok(Some(Box::new(Host(connection))))
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
-        async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+        async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, PluginError> {
             Ok(None)
         }
 
-        async fn clean_up(&self) -> Result<(), Fault> {
+        async fn clean_up(&self) -> Result<(), PluginError> {
             Ok(())
         }
     }
@@ -181,7 +182,7 @@ mod file {
 
     #[async_trait]
     impl HostTransaction for Host {
-        async fn roll_back(self: Box<Self>) -> Result<(), Fault> {
+        async fn roll_back(self: Box<Self>) -> Result<(), PluginError> {
             Ok(self.0.execute_batch("ROLLBACK")?)
         }
     }

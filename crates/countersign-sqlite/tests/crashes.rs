@@ -46,7 +46,7 @@ async fn storm(path: &str, crash: &str) {
 }
 
 /// Begins a login, and tries two wrong codes. Answers the login and its right code.
-async fn try_wrong_codes(world: &World, name: &str) -> (Challenge, String) {
+async fn try_wrong_codes(world: &World, name: &str) -> (Box<Challenge>, String) {
     let user = Person::named(name).join(&world.users, &world.tenant).unwrap();
     let LoginStep::CodeRequired(challenge) = world.begin(name).await.unwrap() else { panic!("a code is required") };
     let code = world.outbox.last_code_of(&world.tenant, &user).unwrap().code;

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use countersign_sqlite::SqliteFactors;
 use rusqlite::Connection;
 
@@ -37,10 +38,10 @@ async fn nothing_is_left_of_purged_records_once_the_log_is_emptied() {
         // Some fill a page of their own, and some share one.
         let document = format!("\"TELL-TALE{}\"", "x".repeat(usize::try_from(number * 37 % 5_000).unwrap()));
         let version = Version::from_bytes([7; 16]);
-        let next = Saved { version, generation: Generation::new(0), document };
+        let next = StoredRow { version, generation: Generation::new(0), document };
         let user = UserId::new(&format!("TELL-TALE-{number}")).unwrap();
-        let nothing = Expected { settings: None, record: None };
-        assert_eq!(store.commit(&acme, &user, &nothing, &next).await.unwrap(), Commit::Written);
+        let nothing = ExpectedVersions { settings: None, record: None };
+        assert_eq!(store.commit(&acme, &user, &nothing, &next).await.unwrap(), CommitOutcome::Written);
     }
     checkpoint(&path);
     let [in_file, in_log] = traces(&path);

@@ -6,16 +6,17 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use countersign::budget::{Account, Charged, Limit, SendBudget};
-use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use countersign_sqlite::{SqliteError, SqliteFactors};
 use rusqlite::Connection;
 use time::OffsetDateTime;
 
-fn row(number: u32, size: usize) -> Saved {
+fn row(number: u32, size: usize) -> StoredRow {
     let mut version = [0; 16];
     version[..4].copy_from_slice(&number.to_be_bytes());
     let document = format!("\"{}\"", "x".repeat(size));
-    Saved { version: Version::from_bytes(version), generation: Generation::new(0), document }
+    StoredRow { version: Version::from_bytes(version), generation: Generation::new(0), document }
 }
 
 fn acme() -> TenantId {
@@ -26,8 +27,12 @@ fn user(number: u32) -> UserId {
     UserId::new(&format!("user-{number}")).unwrap()
 }
 
-async fn add(store: &SqliteFactors, number: u32, size: usize) -> Result<Commit, countersign::Fault> {
-    store.commit(&acme(), &user(number), &Expected { settings: None, record: None }, &row(number, size)).await
+async fn add(
+    store: &SqliteFactors,
+    number: u32,
+    size: usize,
+) -> Result<CommitOutcome, countersign::error::PluginError> {
+    store.commit(&acme(), &user(number), &ExpectedVersions { settings: None, record: None }, &row(number, size)).await
 }
 
 #[tokio::test]
@@ -46,7 +51,7 @@ async fn a_damaged_file_is_a_fault_and_no_empty_store() {
     let path = directory.path().join("countersign.db");
     let store = SqliteFactors::open(&path).await.unwrap();
     for number in 0..200 {
-        assert_eq!(add(&store, number, 600).await.unwrap(), Commit::Written);
+        assert_eq!(add(&store, number, 600).await.unwrap(), CommitOutcome::Written);
     }
     store.close().await;
     assert!(add(&store, 200, 600).await.is_err(), "a closed store takes no writes");
@@ -137,7 +142,7 @@ async fn prefixes_keep_stores_in_one_file_apart_and_are_checked() {
     let path = directory.path().join("app.db");
     let first = SqliteFactors::options().table_prefix("a_").open(&path).await.unwrap();
     let second = SqliteFactors::options().table_prefix("b_").open(&path).await.unwrap();
-    assert_eq!(add(&first, 1, 10).await.unwrap(), Commit::Written);
+    assert_eq!(add(&first, 1, 10).await.unwrap(), CommitOutcome::Written);
     assert!(second.load(&acme(), &user(1)).await.unwrap().record.is_none());
     for prefix in ["1a", "a-b", "a b", "a;DROP TABLE x", "sqlite_", "ä"] {
         let refused = SqliteFactors::options().table_prefix(prefix).open(&path).await;
@@ -163,7 +168,7 @@ async fn a_lock_of_another_process_is_waited_for_and_then_a_fault() {
     let waiting = tokio::spawn(async move { add(&patient, 1, 10).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(50)).await;
     host.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(waiting.await.unwrap(), Commit::Written);
+    assert_eq!(waiting.await.unwrap(), CommitOutcome::Written);
 }
 
 #[tokio::test]
@@ -232,7 +237,7 @@ async fn a_full_disk_is_a_fault_and_loses_nothing() {
         for number in acknowledged {
             assert_eq!(store.load(&acme(), &user(number)).await.unwrap().record.unwrap(), row(number, 3_000));
         }
-        assert_eq!(add(&store, 1_000_000, 3_000).await.unwrap(), Commit::Written);
+        assert_eq!(add(&store, 1_000_000, 3_000).await.unwrap(), CommitOutcome::Written);
     }
 }
 
@@ -245,8 +250,8 @@ async fn fill_the_disk(path: &str, writers: u32) {
                 let mut written = Vec::new();
                 for number in (0..10_000).map(|number| writer * 10_000 + number) {
                     match add(&store, number, 3_000).await {
-                        Ok(Commit::Written) => written.push(number),
-                        Ok(Commit::Conflict) => panic!("nobody else writes"),
+                        Ok(CommitOutcome::Written) => written.push(number),
+                        Ok(CommitOutcome::Conflict) => panic!("nobody else writes"),
                         Err(refused) => {
                             assert_eq!(format!("{refused:?}"), "Full");
                             return (written, number);
@@ -272,7 +277,7 @@ async fn fill_the_disk(path: &str, writers: u32) {
     }
     // It is the log that can't grow. Emptied, it has room again.
     checkpoint(Path::new(path));
-    assert_eq!(add(&store, refused[0], 3_000).await.unwrap(), Commit::Written);
+    assert_eq!(add(&store, refused[0], 3_000).await.unwrap(), CommitOutcome::Written);
     acknowledged.push(refused[0]);
     println!("ACKNOWLEDGED {}.", acknowledged.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
 }

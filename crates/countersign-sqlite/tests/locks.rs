@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, TenantId, UserId, Version};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use countersign_sqlite::{SqliteError, SqliteFactors};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -20,10 +22,10 @@ fn user(number: u32) -> UserId {
     UserId::new(&format!("user-{number}")).unwrap()
 }
 
-async fn add(store: &SqliteFactors, number: u32) -> Result<Commit, Fault> {
+async fn add(store: &SqliteFactors, number: u32) -> Result<CommitOutcome, PluginError> {
     let document = "\"\"".to_owned();
-    let next = Saved { version: Version::from_bytes([7; 16]), generation: Generation::new(0), document };
-    store.commit(&acme(), &user(number), &Expected { settings: None, record: None }, &next).await
+    let next = StoredRow { version: Version::from_bytes([7; 16]), generation: Generation::new(0), document };
+    store.commit(&acme(), &user(number), &ExpectedVersions { settings: None, record: None }, &next).await
 }
 
 fn file() -> (TempDir, PathBuf) {
@@ -46,7 +48,7 @@ async fn writes_that_wait_for_a_lock_together_fail_together() {
     const LONG: Duration = Duration::from_secs(1);
     let (_directory, path) = file();
     let store = SqliteFactors::options().busy_timeout(LONG).open(&path).await.unwrap();
-    assert_eq!(add(&store, 100).await.unwrap(), Commit::Written);
+    assert_eq!(add(&store, 100).await.unwrap(), CommitOutcome::Written);
     let host = locked(&path);
     let started = Instant::now();
     let mut calls = JoinSet::new();
@@ -63,7 +65,7 @@ async fn writes_that_wait_for_a_lock_together_fail_together() {
     assert!(waited >= LONG && waited < LONG * 20, "40 calls took {waited:?}");
     drop(host);
     assert_eq!(store.count(&acme(), Generation::new(1)).await.unwrap(), 1, "a call that failed has done something");
-    assert_eq!(add(&store, 0).await.unwrap(), Commit::Written);
+    assert_eq!(add(&store, 0).await.unwrap(), CommitOutcome::Written);
 }
 
 /// The writes that share a transaction with one that is refused by itself are made all the same.
@@ -84,7 +86,7 @@ async fn a_write_that_fails_by_itself_fails_alone() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     drop(host);
     for (number, written) in calls.join_all().await {
-        assert_eq!(written, (number != 7).then_some(Commit::Written), "{number}");
+        assert_eq!(written, (number != 7).then_some(CommitOutcome::Written), "{number}");
     }
     assert_eq!(store.count(&acme(), Generation::new(1)).await.unwrap(), 19);
 }
@@ -104,7 +106,7 @@ async fn opening_waits_for_whoever_makes_the_file() {
     tokio::time::sleep(TIMEOUT).await;
     assert!(!opening.is_finished());
     drop(host);
-    assert_eq!(add(&opening.await.unwrap().unwrap(), 1).await.unwrap(), Commit::Written);
+    assert_eq!(add(&opening.await.unwrap().unwrap(), 1).await.unwrap(), CommitOutcome::Written);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,5 +144,5 @@ async fn a_write_that_waits_leaves_the_runtime_its_thread() {
         () = ticking => {}
     }
     drop(host);
-    assert_eq!(write.await.unwrap(), Commit::Written);
+    assert_eq!(write.await.unwrap(), CommitOutcome::Written);
 }

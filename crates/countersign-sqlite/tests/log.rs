@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use countersign::Commit;
+use countersign::store::CommitOutcome;
 use countersign_sqlite::{Durability, SqliteFactors};
 use rusqlite::Connection;
 use support::add;
@@ -35,7 +35,7 @@ async fn a_log_that_grew_behind_a_reader_shrinks_when_the_reader_is_gone() {
     let _rows: i64 = application.query_row("SELECT count(*) FROM countersign_records", [], |row| row.get(0)).unwrap();
     let mut number = 0;
     while log(&path) < 40 * MEGABYTE {
-        assert_eq!(add(&store, number, 30_000).await.unwrap(), Commit::Written);
+        assert_eq!(add(&store, number, 30_000).await.unwrap(), CommitOutcome::Written);
         number += 1;
     }
     application.execute_batch("COMMIT").unwrap();
@@ -43,7 +43,7 @@ async fn a_log_that_grew_behind_a_reader_shrinks_when_the_reader_is_gone() {
     let started = Instant::now();
     while log(&path) > 16 * MEGABYTE {
         assert!(started.elapsed() < Duration::from_secs(120), "the log is still {} bytes long", log(&path));
-        assert_eq!(add(&store, number, 10).await.unwrap(), Commit::Written);
+        assert_eq!(add(&store, number, 10).await.unwrap(), CommitOutcome::Written);
         number += 1;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -61,7 +61,7 @@ async fn a_log_does_not_grow_for_ever_behind_writers() {
         writers.push(tokio::spawn(async move {
             let mut number = 0;
             while !done.load(Ordering::SeqCst) && number < 8_000 {
-                assert_eq!(add(&store, writer * 100_000 + number, 30_000).await.unwrap(), Commit::Written);
+                assert_eq!(add(&store, writer * 100_000 + number, 30_000).await.unwrap(), CommitOutcome::Written);
                 number += 1;
             }
             number

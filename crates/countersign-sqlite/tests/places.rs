@@ -5,7 +5,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use countersign::{Commit, FactorStore};
+use countersign::store::{CommitOutcome, FactorStore};
 use countersign_sqlite::{SqliteError, SqliteFactors, SqliteOptions};
 use rusqlite::Connection;
 use support::{acme, add, row, user};
@@ -63,7 +63,7 @@ async fn a_file_of_another_application_is_left_as_it_is_where_none_may_be_made()
 async fn a_mistyped_prefix_is_no_new_store_where_none_may_be_made() {
     let (_directory, path) = file();
     let store = SqliteFactors::options().table_prefix("two_factor_").open(&path).await.unwrap();
-    assert_eq!(store.change_settings(&acme(), None, &row(1, 1)).await.unwrap(), Commit::Written);
+    assert_eq!(store.change_settings(&acme(), None, &row(1, 1)).await.unwrap(), CommitOutcome::Written);
     let tables = || -> i64 {
         let connection = Connection::open(&path).unwrap();
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap()
@@ -127,7 +127,7 @@ mod on_unix {
     async fn what_is_made_can_be_read_by_its_owner_only() {
         let (directory, path) = file();
         let store = SqliteFactors::open(&path).await.unwrap();
-        assert_eq!(add(&store, 1, 10).await.unwrap(), Commit::Written);
+        assert_eq!(add(&store, 1, 10).await.unwrap(), CommitOutcome::Written);
         let all = ["countersign.db", "countersign.db-shm", "countersign.db-turns0", "countersign.db-turns1"];
         assert_eq!(names(&directory), [&all[..], &["countersign.db-wal"]].concat());
         for name in names(&directory) {
@@ -140,7 +140,7 @@ mod on_unix {
         std::fs::write(&path, "").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o660)).unwrap();
         let store = SqliteFactors::open(&path).await.unwrap();
-        assert_eq!(add(&store, 1, 10).await.unwrap(), Commit::Written);
+        assert_eq!(add(&store, 1, 10).await.unwrap(), CommitOutcome::Written);
         for name in names(&directory) {
             assert_eq!(mode(&directory.path().join(&name)), 0o660, "{name}");
         }
@@ -148,7 +148,7 @@ mod on_unix {
         let (directory, path) = file();
         std::os::unix::fs::symlink(directory.path().join("elsewhere.db"), &path).unwrap();
         let store = SqliteFactors::open(&path).await.unwrap();
-        assert_eq!(add(&store, 1, 10).await.unwrap(), Commit::Written);
+        assert_eq!(add(&store, 1, 10).await.unwrap(), CommitOutcome::Written);
         assert_eq!(mode(&directory.path().join("elsewhere.db")), 0o600);
         assert!(path.is_symlink());
     }
@@ -164,7 +164,7 @@ mod on_unix {
         for name in ["countersign.db", "countersign.db-wal", "countersign.db-shm"] {
             let (directory, path) = file();
             let store = SqliteFactors::open(&path).await.unwrap();
-            assert_eq!(add(&store, 1, 10).await.unwrap(), Commit::Written);
+            assert_eq!(add(&store, 1, 10).await.unwrap(), CommitOutcome::Written);
             let (file, aside) = (directory.path().join(name), directory.path().join("aside"));
             std::fs::rename(&file, &aside).unwrap();
             every_call_is_refused(&store, &format!("{name} was moved")).await;
@@ -191,7 +191,7 @@ mod on_unix {
         }
         std::os::unix::fs::symlink(&first, &path).unwrap();
         let store = existing().open(&path).await.unwrap();
-        assert_eq!(add(&store, 1, 10).await.unwrap(), Commit::Written);
+        assert_eq!(add(&store, 1, 10).await.unwrap(), CommitOutcome::Written);
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink(&second, &path).unwrap();
         every_call_is_refused(&store, "the link leads elsewhere").await;
@@ -204,7 +204,7 @@ mod on_unix {
     async fn a_log_that_others_deleted_is_a_fault_and_loses_nothing() {
         let (directory, path) = file();
         let store = SqliteFactors::open(&path).await.unwrap();
-        assert_eq!(add(&store, 1, 10).await.unwrap(), Commit::Written);
+        assert_eq!(add(&store, 1, 10).await.unwrap(), CommitOutcome::Written);
         let program = Connection::open(&path).unwrap();
         let copied: (i64, i64) =
             program.query_row("PRAGMA wal_checkpoint", [], |row| Ok((row.get(1)?, row.get(2)?))).unwrap();
@@ -220,7 +220,7 @@ mod on_unix {
         store.close().await;
         let anew = existing().open(&path).await.unwrap();
         assert!(anew.load(&acme(), &user(1)).await.unwrap().record.is_some());
-        assert_eq!(anew.count(&acme(), countersign::Generation::new(1)).await.unwrap(), 1);
+        assert_eq!(anew.count(&acme(), countersign::store::Generation::new(1)).await.unwrap(), 1);
         assert_eq!(support::every_call(&anew).await, ["Ok"; 10]);
     }
 }

@@ -1,7 +1,8 @@
 //! Who comes in between while much is deleted in memory, or a call is left half done.
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used)]
 
-use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use countersign_sqlite::SqliteFactors;
 use futures_lite::future;
 
@@ -11,9 +12,9 @@ async fn fill(store: &SqliteFactors, acme: &TenantId) {
     for number in 0..RECORDS {
         let user = UserId::new(&format!("user-{number}")).unwrap();
         let (version, generation) = (Version::from_bytes([7; 16]), Generation::new(0));
-        let next = Saved { version, generation, document: "{}".to_owned() };
-        let nothing = Expected { settings: None, record: None };
-        assert_eq!(store.commit(acme, &user, &nothing, &next).await.unwrap(), Commit::Written);
+        let next = StoredRow { version, generation, document: "{}".to_owned() };
+        let nothing = ExpectedVersions { settings: None, record: None };
+        assert_eq!(store.commit(acme, &user, &nothing, &next).await.unwrap(), CommitOutcome::Written);
     }
 }
 

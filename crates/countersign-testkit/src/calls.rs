@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use countersign::budget::{Account, Charged, SendBudget};
-use countersign::{
-    Accepted, Admission, Busy, CodeMessage, CodeSender, Commit, Expected, FactorStore, Fault, Generation, LoginName,
-    Notice, Password, PasswordAttempt, PasswordHash, PasswordVerifier, Saved, SendError, Snapshot, TenantId, User,
-    UserId, UserStore, Verdict, Version,
-};
+use countersign::error::PluginError;
+use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::user::{PasswordHash, User, UserStore};
+use countersign::{LoginName, Password, TenantId, UserId};
 use time::OffsetDateTime;
 
 /// The calls that were made, in order. Clones share them.
@@ -69,7 +70,7 @@ impl<T> Counting<T> {
 
 #[async_trait]
 impl<T: FactorStore> FactorStore for Counting<T> {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         self.calls.note("load");
         self.inner.load(tenant, user).await
     }
@@ -78,14 +79,14 @@ impl<T: FactorStore> FactorStore for Counting<T> {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         self.calls.note("commit");
         self.inner.commit(tenant, user, expected, next).await
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
         self.calls.note("settings");
         self.inner.settings(tenant).await
     }
@@ -94,28 +95,28 @@ impl<T: FactorStore> FactorStore for Counting<T> {
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         self.calls.note("change_settings");
         self.inner.change_settings(tenant, expected, next).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         self.calls.note("purge");
         self.inner.purge(tenant, below, at_most).await
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         self.calls.note("count");
         self.inner.count(tenant, below).await
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         self.calls.note("remove");
         self.inner.remove(tenant, user).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         self.calls.note("remove_if");
         self.inner.remove_if(tenant, user, version).await
     }
@@ -126,7 +127,7 @@ impl<T: FactorStore> FactorStore for Counting<T> {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
+    ) -> Result<Vec<UserId>, PluginError> {
         self.calls.note("users");
         self.inner.users(tenant, generation, after, at_most).await
     }
@@ -134,12 +135,12 @@ impl<T: FactorStore> FactorStore for Counting<T> {
 
 #[async_trait]
 impl<T: UserStore> UserStore for Counting<T> {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         self.calls.note("find_by_login");
         self.inner.find_by_login(tenant, name).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         self.calls.note("find_by_id");
         self.inner.find_by_id(tenant, user).await
     }
@@ -150,7 +151,7 @@ impl<T: UserStore> UserStore for Counting<T> {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         self.calls.note("replace_password_hash");
         self.inner.replace_password_hash(tenant, user, current, next).await
     }
@@ -162,12 +163,12 @@ impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
         self.inner.admit()
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         self.calls.note("verify");
         self.inner.verify(attempt).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         self.calls.note("hash_password");
         self.inner.hash_password(password).await
     }
@@ -175,12 +176,12 @@ impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
 
 #[async_trait]
 impl<T: CodeSender> CodeSender for Counting<T> {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         self.calls.note("send_code");
         self.inner.send_code(message).await
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         self.calls.note("notify");
         self.inner.notify(notice).await
     }
@@ -188,7 +189,7 @@ impl<T: CodeSender> CodeSender for Counting<T> {
 
 #[async_trait]
 impl<T: SendBudget> SendBudget for Counting<T> {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
         self.calls.note("charge");
         self.inner.charge(accounts, now).await
     }

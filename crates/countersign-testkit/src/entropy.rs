@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use countersign::{Entropy, Fault};
+use countersign::entropy::Entropy;
+use countersign::error::PluginError;
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng, TryRng};
 
@@ -25,8 +26,8 @@ impl SeededEntropy {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if the operating system gives no randomness.
-    pub fn from_environment() -> Result<Self, Fault> {
+    /// A [`PluginError`] if the operating system gives no randomness.
+    pub fn from_environment() -> Result<Self, PluginError> {
         let given = std::env::var("COUNTERSIGN_TEST_SEED").ok().and_then(|text| text.parse().ok());
         let seed = match given {
             Some(seed) => seed,
@@ -49,7 +50,7 @@ impl std::fmt::Debug for SeededEntropy {
 }
 
 impl Entropy for SeededEntropy {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), PluginError> {
         self.generator.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(bytes);
         Ok(())
     }

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::budget::{Account, Charged, SendBudget};
-use countersign::{
-    Admission, Busy, Commit, Expected, FactorStore, Fault, Generation, LoginName, Password, PasswordAttempt,
-    PasswordHash, PasswordVerifier, Saved, Snapshot, TenantId, User, UserId, UserStore, Verdict, Version,
-};
+use countersign::error::PluginError;
+use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::user::{PasswordHash, User, UserStore};
+use countersign::{LoginName, Password, TenantId, UserId};
 use time::OffsetDateTime;
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mishap {
+pub enum InjectedFault {
     /// Nothing: it works.
     None,
     /// It fails and has done nothing.
@@ -37,8 +38,8 @@ pub struct Mishaps(Arc<Mutex<Plan>>);
 
 #[derive(Debug, Default)]
 struct Plan {
-    next: VecDeque<(Option<&'static str>, Mishap)>,
-    always: Option<Mishap>,
+    next: VecDeque<(Option<&'static str>, InjectedFault)>,
+    always: Option<InjectedFault>,
 }
 
 impl Mishaps {
@@ -48,17 +49,17 @@ impl Mishaps {
     }
 
     /// Adds one for the next call, whichever it is.
-    pub fn next(&self, mishap: Mishap) {
+    pub fn next(&self, mishap: InjectedFault) {
         self.plan().next.push_back((None, mishap));
     }
 
     /// Adds one for the next call of a method, by its name.
-    pub fn next_of(&self, method: &'static str, mishap: Mishap) {
+    pub fn next_of(&self, method: &'static str, mishap: InjectedFault) {
         self.plan().next.push_back((Some(method), mishap));
     }
 
     /// What happens to every call for which nothing is planned. `None`: nothing.
-    pub fn always(&self, mishap: Option<Mishap>) {
+    pub fn always(&self, mishap: Option<InjectedFault>) {
         self.plan().always = mishap;
     }
 
@@ -66,12 +67,12 @@ impl Mishaps {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn of(&self, method: &'static str) -> Mishap {
+    fn of(&self, method: &'static str) -> InjectedFault {
         let mut plan = self.plan();
         let planned = plan.next.iter().position(|(of, _)| of.is_none_or(|of| of == method));
         match planned.and_then(|index| plan.next.remove(index)) {
             Some((_, mishap)) => mishap,
-            None => plan.always.unwrap_or(Mishap::None),
+            None => plan.always.unwrap_or(InjectedFault::None),
         }
     }
 
@@ -79,25 +80,25 @@ impl Mishaps {
         &self,
         method: &'static str,
         conflict: Option<T>,
-        call: impl Future<Output = Result<T, Fault>>,
-    ) -> Result<T, Fault> {
+        call: impl Future<Output = Result<T, PluginError>>,
+    ) -> Result<T, PluginError> {
         match (self.of(method), conflict) {
-            (Mishap::Before, _) => Err(Fault::new("failed on purpose, before doing anything")),
-            (Mishap::HangsBefore, _) => std::future::pending().await,
-            (Mishap::Late(by), _) => {
+            (InjectedFault::Before, _) => Err(PluginError::new("failed on purpose, before doing anything")),
+            (InjectedFault::HangsBefore, _) => std::future::pending().await,
+            (InjectedFault::Late(by), _) => {
                 tokio::time::sleep(by).await;
                 call.await
             }
-            (Mishap::After, _) => {
+            (InjectedFault::After, _) => {
                 let _done = call.await?;
-                Err(Fault::new("failed on purpose, after doing everything"))
+                Err(PluginError::new("failed on purpose, after doing everything"))
             }
-            (Mishap::HangsAfter, _) => {
+            (InjectedFault::HangsAfter, _) => {
                 let _done = call.await?;
                 std::future::pending().await
             }
-            (Mishap::Conflict, Some(conflict)) => Ok(conflict),
-            (Mishap::None | Mishap::Conflict, _) => call.await,
+            (InjectedFault::Conflict, Some(conflict)) => Ok(conflict),
+            (InjectedFault::None | InjectedFault::Conflict, _) => call.await,
         }
     }
 }
@@ -118,7 +119,7 @@ impl<T> Failing<T> {
 
 #[async_trait]
 impl<T: FactorStore> FactorStore for Failing<T> {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         self.mishaps.around("load", None, self.inner.load(tenant, user)).await
     }
 
@@ -126,14 +127,14 @@ impl<T: FactorStore> FactorStore for Failing<T> {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let call = self.inner.commit(tenant, user, expected, next);
-        self.mishaps.around("commit", Some(Commit::Conflict), call).await
+        self.mishaps.around("commit", Some(CommitOutcome::Conflict), call).await
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
         self.mishaps.around("settings", None, self.inner.settings(tenant)).await
     }
 
@@ -141,25 +142,25 @@ impl<T: FactorStore> FactorStore for Failing<T> {
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let call = self.inner.change_settings(tenant, expected, next);
-        self.mishaps.around("change_settings", Some(Commit::Conflict), call).await
+        self.mishaps.around("change_settings", Some(CommitOutcome::Conflict), call).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         self.mishaps.around("purge", None, self.inner.purge(tenant, below, at_most)).await
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         self.mishaps.around("count", None, self.inner.count(tenant, below)).await
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         self.mishaps.around("remove", None, self.inner.remove(tenant, user)).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         let call = self.inner.remove_if(tenant, user, version);
         self.mishaps.around("remove_if", Some(false), call).await
     }
@@ -170,18 +171,18 @@ impl<T: FactorStore> FactorStore for Failing<T> {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
+    ) -> Result<Vec<UserId>, PluginError> {
         self.mishaps.around("users", None, self.inner.users(tenant, generation, after, at_most)).await
     }
 }
 
 #[async_trait]
 impl<T: UserStore> UserStore for Failing<T> {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         self.mishaps.around("find_by_login", None, self.inner.find_by_login(tenant, name)).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         self.mishaps.around("find_by_id", None, self.inner.find_by_id(tenant, user)).await
     }
 
@@ -191,7 +192,7 @@ impl<T: UserStore> UserStore for Failing<T> {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         let call = self.inner.replace_password_hash(tenant, user, current, next);
         self.mishaps.around("replace_password_hash", Some(false), call).await
     }
@@ -203,18 +204,18 @@ impl<T: PasswordVerifier> PasswordVerifier for Failing<T> {
         self.inner.admit()
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         self.mishaps.around("verify", None, self.inner.verify(attempt)).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         self.mishaps.around("hash_password", None, self.inner.hash_password(password)).await
     }
 }
 
 #[async_trait]
 impl<T: SendBudget> SendBudget for Failing<T> {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
         self.mishaps.around("charge", None, self.inner.charge(accounts, now)).await
     }
 }

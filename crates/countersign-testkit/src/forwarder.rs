@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use countersign::Fault;
+use countersign::error::PluginError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -52,8 +52,8 @@ impl Forwarder {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if there is no free port.
-    pub async fn to(port: u16) -> Result<Self, Fault> {
+    /// A [`PluginError`] if there is no free port.
+    pub async fn to(port: u16) -> Result<Self, PluginError> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let carrier = Arc::new(Carrier {
             target: AtomicU16::new(port),
@@ -78,8 +78,8 @@ impl Forwarder {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if there is no free port.
-    pub async fn before(url: &str) -> Result<Option<(Self, String)>, Fault> {
+    /// A [`PluginError`] if there is no free port.
+    pub async fn before(url: &str) -> Result<Option<(Self, String)>, PluginError> {
         let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
@@ -114,21 +114,21 @@ impl Forwarder {
 
 #[async_trait]
 impl Line for Forwarder {
-    async fn lose_answers(&self, after: u32) -> Result<(), Fault> {
+    async fn lose_answers(&self, after: u32) -> Result<(), PluginError> {
         self.carrier.carry(Carries::Answers(after));
         Ok(())
     }
 
-    async fn lose_requests(&self) -> Result<(), Fault> {
+    async fn lose_requests(&self) -> Result<(), PluginError> {
         self.carrier.carry(Carries::NoRequests);
         Ok(())
     }
 
-    async fn lost(&self) -> Result<u64, Fault> {
+    async fn lost(&self) -> Result<u64, PluginError> {
         Ok(self.carrier.lost.load(Ordering::SeqCst))
     }
 
-    async fn cut(&self) -> Result<(), Fault> {
+    async fn cut(&self) -> Result<(), PluginError> {
         self.carrier.cut.send_modify(|times| *times = times.saturating_add(1));
         self.carrier.carry(Carries::Everything);
         Ok(())

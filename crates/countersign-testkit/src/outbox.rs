@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::{
-    Accepted, CodeMessage, CodeSender, Destination, LoginId, Method, Notice, NoticeKind, Purpose, Reference, SendError,
-    SendErrorKind, TenantId, UserId,
+use countersign::contact::Destination;
+use countersign::ids::LoginId;
+use countersign::sender::{
+    CodeMessage, CodeSender, Notice, NoticeKind, Purpose, Reference, SendError, SendErrorKind, SendStatus,
 };
+use countersign::{Method, TenantId, UserId};
 
 /// Receives every code and notice instead of a person. Clones share what was received.
 ///
@@ -147,10 +149,10 @@ impl Outbox {
         }
     }
 
-    async fn deliver(&self, to: &Destination, arrive: impl FnOnce(&mut State) + Send) -> Result<Accepted, SendError> {
+    async fn deliver(&self, to: &Destination, arrive: impl FnOnce(&mut State) + Send) -> Result<SendStatus, SendError> {
         let delivered = self.next(to);
         match delivered {
-            Delivered::Lost => return Ok(Accepted::Sent),
+            Delivered::Lost => return Ok(SendStatus::Sent),
             Delivered::Failed(kind) => return Err(SendError::new(kind)),
             Delivered::Hangs => std::future::pending().await,
             Delivered::Late(by) => tokio::time::sleep(by).await,
@@ -158,16 +160,16 @@ impl Outbox {
         }
         arrive(&mut self.state());
         match delivered {
-            Delivered::Queued => Ok(Accepted::Queued),
+            Delivered::Queued => Ok(SendStatus::Queued),
             Delivered::ArrivedButUnknown => Err(SendError::new(SendErrorKind::Unknown)),
-            _ => Ok(Accepted::Sent),
+            _ => Ok(SendStatus::Sent),
         }
     }
 }
 
 #[async_trait]
 impl CodeSender for Outbox {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         {
             let mut state = self.state();
             state.attempts = state.attempts.saturating_add(1);
@@ -185,7 +187,7 @@ impl CodeSender for Outbox {
         self.deliver(&message.destination, |state| state.codes.push(sent)).await
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         let sent = SentNotice {
             tenant: notice.tenant.clone(),
             user: notice.user.clone(),

@@ -1,11 +1,13 @@
 //! Builders for tenants and users, and a password check that costs nothing.
 
 use async_trait::async_trait;
+use countersign::contact::EmailAddress;
+use countersign::error::PluginError;
+use countersign::input::InvalidInput;
 use countersign::memory::MemoryUsers;
-use countersign::{
-    Admission, Busy, EmailAddress, Fault, InvalidInput, Language, LoginName, Password, PasswordAttempt, PasswordHash,
-    PasswordVerifier, TenantId, User, UserId, UserStatus, Verdict,
-};
+use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::user::{Language, PasswordHash, User, UserStatus};
+use countersign::{LoginName, Password, TenantId, UserId};
 use time::UtcOffset;
 
 /// A user to be: active, with the address `NAME@example.com` and the password that [`PlainPasswords`] compares.
@@ -19,7 +21,7 @@ use time::UtcOffset;
 /// let root = Person::named("root").administrator().join(&users, &acme)?;
 /// let alice = Person::named("alice").password("correct horse").join(&users, &acme)?;
 /// # let _ = (root, alice);
-/// # Ok::<(), countersign::InvalidInput>(())
+/// # Ok::<(), countersign::input::InvalidInput>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Person {
@@ -163,20 +165,20 @@ impl Person {
 ///
 /// ```
 /// use countersign::memory::MemoryUsers;
-/// use countersign_testkit::{Person, Tenancy};
+/// use countersign_testkit::{Person, TenantSetup};
 ///
 /// let users = MemoryUsers::new();
-/// let acme = Tenancy::named("acme").person(Person::named("root").administrator()).person(Person::named("alice")).join(&users)?;
+/// let acme = TenantSetup::named("acme").person(Person::named("root").administrator()).person(Person::named("alice")).join(&users)?;
 /// assert_eq!(acme.as_str(), "acme");
-/// # Ok::<(), countersign::InvalidInput>(())
+/// # Ok::<(), countersign::input::InvalidInput>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Tenancy {
+pub struct TenantSetup {
     name: String,
     people: Vec<Person>,
 }
 
-impl Tenancy {
+impl TenantSetup {
     /// A tenant with this id, and nobody yet.
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into(), people: Vec::new() }
@@ -213,15 +215,15 @@ impl PasswordVerifier for PlainPasswords {
         Ok(Admission::unbounded())
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         let saved = attempt.user.and_then(|user| user.password_hash.as_ref());
         Ok(match saved {
-            Some(saved) if saved.expose() == attempt.password.expose() => Verdict::Right,
-            _ => Verdict::Wrong,
+            Some(saved) if saved.expose() == attempt.password.expose() => PasswordCheck::Match,
+            _ => PasswordCheck::Mismatch,
         })
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         Ok(Some(PasswordHash::new(password.expose())))
     }
 }

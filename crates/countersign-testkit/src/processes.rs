@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use countersign::{
-    Commit, Error, Expected, FactorStore, Fault, Generation, LoginStep, PendingToken, Reason, Saved, Scope, Snapshot,
-    TenantId, UserId, Version,
-};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::{Error, LoginStep, PendingToken, Reason, Scope, TenantId, UserId};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -47,18 +46,18 @@ pub struct Tally {
 ///
 /// # Errors
 ///
-/// A [`Fault`] if the login can't be begun or a process fails.
+/// A [`PluginError`] if the login can't be begun or a process fails.
 pub async fn guess_from_two(
     store: Arc<dyn FactorStore>,
     test: &str,
     environment: &[(&str, String)],
-) -> Result<Tally, Fault> {
+) -> Result<Tally, PluginError> {
     let world = World::with(store, TENANT, |builder| builder)?;
     world.set_scope(Scope::EntireTenant).await?;
     let LoginStep::CodeRequired(challenge) = world.begin("alice").await? else {
-        return Err(Fault::new("no code is required"));
+        return Err(PluginError::new("no code is required"));
     };
-    let code = world.outbox.last_code().ok_or_else(|| Fault::new("no code was sent"))?.code;
+    let code = world.outbox.last_code().ok_or_else(|| PluginError::new("no code was sent"))?.code;
     let mut children = Vec::new();
     for _ in 0..2 {
         let mut child = Command::new(std::env::current_exe()?);
@@ -67,8 +66,8 @@ pub async fn guess_from_two(
         child.env(CHILD, format!("{code} {}", challenge.token.expose()));
         let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (stdin, stdout) = (
-            child.stdin.take().ok_or_else(|| Fault::new("no pipe"))?,
-            child.stdout.take().ok_or_else(|| Fault::new("no pipe"))?,
+            child.stdin.take().ok_or_else(|| PluginError::new("no pipe"))?,
+            child.stdout.take().ok_or_else(|| PluginError::new("no pipe"))?,
         );
         children.push((child, stdin, BufReader::new(stdout).lines()));
     }
@@ -85,7 +84,7 @@ pub async fn guess_from_two(
         printed.for_each(drop);
         let _status = child.wait()?;
         let numbers: Vec<usize> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-        let [wrong, refused, contended, failed] = numbers[..] else { return Err(Fault::new("not four numbers")) };
+        let [wrong, refused, contended, failed] = numbers[..] else { return Err(PluginError::new("not four numbers")) };
         for (total, count) in [
             (&mut tally.wrong, wrong),
             (&mut tally.refused, refused),
@@ -98,12 +97,12 @@ pub async fn guess_from_two(
     // The right code does not help any more: what was left of the budget is used up.
     match world.submit(&challenge.token, &code).await? {
         LoginStep::Denied(_) => Ok(tally),
-        step => Err(Fault::new(format!("after all those guesses the code still works: {step:?}"))),
+        step => Err(PluginError::new(format!("after all those guesses the code still works: {step:?}"))),
     }
 }
 
 /// Reads what a process prints up to the line that holds `word`, and answers what comes after it.
-fn said(printed: &mut impl Iterator<Item = std::io::Result<String>>, word: &str) -> Result<String, Fault> {
+fn said(printed: &mut impl Iterator<Item = std::io::Result<String>>, word: &str) -> Result<String, PluginError> {
     let mut earlier = String::new();
     for line in printed {
         let line = line?;
@@ -113,19 +112,19 @@ fn said(printed: &mut impl Iterator<Item = std::io::Result<String>>, word: &str)
         earlier.push_str(&line);
         earlier.push('\n');
     }
-    Err(Fault::new(format!("a process did not say {word}: {earlier}")))
+    Err(PluginError::new(format!("a process did not say {word}: {earlier}")))
 }
 
 /// What each of the processes does: reads, waits until the other has read too, guesses, and prints what became of it.
 ///
 /// # Errors
 ///
-/// A [`Fault`] if it was not started by [`guess_from_two`].
-pub async fn guess(store: Arc<dyn FactorStore>) -> Result<(), Fault> {
+/// A [`PluginError`] if it was not started by [`guess_from_two`].
+pub async fn guess(store: Arc<dyn FactorStore>) -> Result<(), PluginError> {
     let told = std::env::var(CHILD)?;
     let mut told = told.split(' ');
     let (Some(code), Some(token)) = (told.next(), told.next()) else {
-        return Err(Fault::new("not told what to guess"));
+        return Err(PluginError::new("not told what to guess"));
     };
     let right: u32 = code.parse()?;
     let gathering =
@@ -166,7 +165,7 @@ struct Gathering {
 
 #[async_trait]
 impl FactorStore for Gathering {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         let snapshot = self.inner.load(tenant, user).await;
         if self.loads.fetch_add(1, Ordering::SeqCst) < GUESSES {
             self.met.wait().await;
@@ -179,13 +178,13 @@ impl FactorStore for Gathering {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         self.inner.commit(tenant, user, expected, next).await
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
         self.inner.settings(tenant).await
     }
 
@@ -193,24 +192,24 @@ impl FactorStore for Gathering {
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         self.inner.change_settings(tenant, expected, next).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         self.inner.purge(tenant, below, at_most).await
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         self.inner.count(tenant, below).await
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         self.inner.remove(tenant, user).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         self.inner.remove_if(tenant, user, version).await
     }
 
@@ -220,7 +219,7 @@ impl FactorStore for Gathering {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
+    ) -> Result<Vec<UserId>, PluginError> {
         self.inner.users(tenant, generation, after, at_most).await
     }
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use countersign::Fault;
+use countersign::error::PluginError;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
@@ -27,8 +27,8 @@ const START: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 ///
-/// A [`Fault`] if a server could not be started, or if there is none and `COUNTERSIGN_REQUIRE_SERVERS=1`.
-pub fn postgres_url() -> Result<Option<String>, Fault> {
+/// A [`PluginError`] if a server could not be started, or if there is none and `COUNTERSIGN_REQUIRE_SERVERS=1`.
+pub fn postgres_url() -> Result<Option<String>, PluginError> {
     static SHARED: Mutex<Option<Server>> = Mutex::new(None);
     given_or_shared("COUNTERSIGN_TEST_POSTGRES", "PostgreSQL", &SHARED, || Server::postgres(&[]))
 }
@@ -37,8 +37,8 @@ pub fn postgres_url() -> Result<Option<String>, Fault> {
 ///
 /// # Errors
 ///
-/// A [`Fault`] if a server could not be started, or if there is none and `COUNTERSIGN_REQUIRE_SERVERS=1`.
-pub fn redis_url() -> Result<Option<String>, Fault> {
+/// A [`PluginError`] if a server could not be started, or if there is none and `COUNTERSIGN_REQUIRE_SERVERS=1`.
+pub fn redis_url() -> Result<Option<String>, PluginError> {
     static SHARED: Mutex<Option<Server>> = Mutex::new(None);
     given_or_shared("COUNTERSIGN_TEST_REDIS", "Redis", &SHARED, || Server::redis(&["--appendonly", "yes"]))
 }
@@ -47,8 +47,8 @@ fn given_or_shared(
     variable: &str,
     name: &str,
     shared: &Mutex<Option<Server>>,
-    start: impl FnOnce() -> Result<Option<Server>, Fault>,
-) -> Result<Option<String>, Fault> {
+    start: impl FnOnce() -> Result<Option<Server>, PluginError>,
+) -> Result<Option<String>, PluginError> {
     if let Ok(given) = std::env::var(variable) {
         return Ok(Some(given));
     }
@@ -66,10 +66,10 @@ fn given_or_shared(
 ///
 /// # Errors
 ///
-/// A [`Fault`] with the same text if `COUNTERSIGN_REQUIRE_SERVERS=1`.
-pub fn skip(why: &str) -> Result<(), Fault> {
+/// A [`PluginError`] with the same text if `COUNTERSIGN_REQUIRE_SERVERS=1`.
+pub fn skip(why: &str) -> Result<(), PluginError> {
     if std::env::var("COUNTERSIGN_REQUIRE_SERVERS").is_ok_and(|value| value == "1") {
-        return Err(Fault::new(format!("COUNTERSIGN_REQUIRE_SERVERS=1, and {why}")));
+        return Err(PluginError::new(format!("COUNTERSIGN_REQUIRE_SERVERS=1, and {why}")));
     }
     shout(&format!("NOT TESTED: {why}"));
     Ok(())
@@ -98,8 +98,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if it is installed and does not start.
-    pub fn postgres(settings: &[&str]) -> Result<Option<Self>, Fault> {
+    /// A [`PluginError`] if it is installed and does not start.
+    pub fn postgres(settings: &[&str]) -> Result<Option<Self>, PluginError> {
         let (Some(initdb), Some(postgres)) = (find("initdb"), find("postgres")) else { return Ok(None) };
         let account = unprivileged_account();
         let template = template(&initdb, account.as_deref())?;
@@ -129,8 +129,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if it is installed and does not start.
-    pub fn redis(arguments: &[&str]) -> Result<Option<Self>, Fault> {
+    /// A [`PluginError`] if it is installed and does not start.
+    pub fn redis(arguments: &[&str]) -> Result<Option<Self>, PluginError> {
         let Some(redis) = find("redis-server") else { return Ok(None) };
         Self::launch(|port| {
             let directory = new_directory()?;
@@ -155,6 +155,11 @@ impl Server {
         self.port
     }
 
+    /// The process that was started last.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
     /// Where it keeps its files.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -164,19 +169,23 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if it can't be ended.
-    pub fn kill(&mut self) -> Result<(), Fault> {
-        // PostgreSQL's own name for a crash without orphans is SIGQUIT; Redis takes SIGKILL.
-        let signal = if self.url.starts_with("postgres") { "-QUIT" } else { "-KILL" };
-        self.signal(signal)
+    /// A [`PluginError`] if it can't be ended.
+    pub fn kill(&mut self) -> Result<(), PluginError> {
+        self.signal(self.crash())
+    }
+
+    /// The signal that ends it as a crash does. PostgreSQL's own name for a crash without orphans is SIGQUIT.
+    /// Redis takes SIGKILL: it may have inherited that SIGQUIT is ignored.
+    fn crash(&self) -> &'static str {
+        if self.url.starts_with("postgres") { "-QUIT" } else { "-KILL" }
     }
 
     /// Ends it in good order.
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if it can't be ended.
-    pub fn stop(&mut self) -> Result<(), Fault> {
+    /// A [`PluginError`] if it can't be ended.
+    pub fn stop(&mut self) -> Result<(), PluginError> {
         self.signal("-INT")
     }
 
@@ -184,9 +193,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if it does not start.
-    pub fn start(&mut self) -> Result<(), Fault> {
-        let [program, arguments @ ..] = &*self.command else { return Err(Fault::new("no command")) };
+    /// A [`PluginError`] if it does not start.
+    pub fn start(&mut self) -> Result<(), PluginError> {
+        let [program, arguments @ ..] = &*self.command else { return Err(PluginError::new("no command")) };
         let log = std::fs::File::create(self.directory.join("log"))?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -198,7 +207,7 @@ impl Server {
             }
             if matches!(process.try_wait(), Ok(Some(_))) || started.elapsed() > START {
                 let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
-                break Err(Fault::new(format!("{program} did not start: {log}")));
+                break Err(PluginError::new(format!("{program} did not start: {log}")));
             }
             std::thread::sleep(Duration::from_millis(20));
         };
@@ -207,17 +216,17 @@ impl Server {
     }
 
     /// Makes a server and starts it. Where that fails it is tried again on other ports: somebody else may have taken this one meanwhile.
-    fn launch(make: impl Fn(u16) -> Result<Self, Fault>) -> Result<Self, Fault> {
+    fn launch(make: impl Fn(u16) -> Result<Self, PluginError>) -> Result<Self, PluginError> {
         const GUARD: &str = r#"read _
             pid=$(head -n 1 "$1" 2>/dev/null)
-            kill -QUIT $pid 2>/dev/null
+            kill "$3" $pid 2>/dev/null
             for _ in $(seq 100); do kill -0 $pid 2>/dev/null || break; sleep 0.05; done
             rm -rf "$2""#;
         let mut tries = 4;
         loop {
             let mut server = make(free_port()?)?;
             let mut guard = Command::new("sh");
-            guard.args(["-c", GUARD, "guard"]).arg(&server.pid_file).arg(&server.directory);
+            guard.args(["-c", GUARD, "guard"]).arg(&server.pid_file).arg(&server.directory).arg(server.crash());
             server.guard = Some(guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
             tries = u32::saturating_sub(tries, 1);
             match server.start() {
@@ -237,7 +246,7 @@ impl Server {
         ours && ready && TcpStream::connect(("127.0.0.1", self.port)).is_ok()
     }
 
-    fn signal(&mut self, signal: &str) -> Result<(), Fault> {
+    fn signal(&mut self, signal: &str) -> Result<(), PluginError> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
         let pid = std::fs::read_to_string(&self.pid_file)?;
         let pid = pid.lines().next().unwrap_or_default().trim();
@@ -285,7 +294,7 @@ fn as_account(account: Option<&str>, program: &Path) -> Vec<String> {
     }
 }
 
-fn new_directory() -> Result<PathBuf, Fault> {
+fn new_directory() -> Result<PathBuf, PluginError> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let directory = std::env::temp_dir().join(format!("countersign-test-{}-{number}", std::process::id()));
@@ -298,8 +307,8 @@ fn new_directory() -> Result<PathBuf, Fault> {
 ///
 /// # Errors
 ///
-/// A [`Fault`] if there is none.
-pub fn free_port() -> Result<u16, Fault> {
+/// A [`PluginError`] if there is none.
+pub fn free_port() -> Result<u16, PluginError> {
     const LOWEST: u16 = 15_000;
     let mut taken = None;
     for _ in 0..100 {
@@ -311,11 +320,11 @@ pub fn free_port() -> Result<u16, Fault> {
             Err(error) => taken = Some(error),
         }
     }
-    Err(taken.map_or_else(|| Fault::new("no free port"), Fault::from))
+    Err(taken.map_or_else(|| PluginError::new("no free port"), PluginError::from))
 }
 
 /// A cluster of which each server gets a copy.
-fn template(initdb: &Path, account: Option<&str>) -> Result<PathBuf, Fault> {
+fn template(initdb: &Path, account: Option<&str>) -> Result<PathBuf, PluginError> {
     /// With what deletes it when this process ends.
     static MADE: Mutex<Option<(PathBuf, Child)>> = Mutex::new(None);
     if let Some(given) = std::env::var_os("COUNTERSIGN_TEST_CLUSTER") {
@@ -342,19 +351,19 @@ fn template(initdb: &Path, account: Option<&str>) -> Result<PathBuf, Fault> {
     Ok(cluster)
 }
 
-fn text(path: &Path) -> Result<String, Fault> {
-    path.to_str().map(str::to_owned).ok_or_else(|| Fault::new("a path is not UTF-8"))
+fn text(path: &Path) -> Result<String, PluginError> {
+    path.to_str().map(str::to_owned).ok_or_else(|| PluginError::new("a path is not UTF-8"))
 }
 
-fn run_all(command: &[String]) -> Result<(), Fault> {
-    let [program, arguments @ ..] = command else { return Err(Fault::new("no command")) };
+fn run_all(command: &[String]) -> Result<(), PluginError> {
+    let [program, arguments @ ..] = command else { return Err(PluginError::new("no command")) };
     run(Command::new(program).args(arguments))
 }
 
-fn run(command: &mut Command) -> Result<(), Fault> {
+fn run(command: &mut Command) -> Result<(), PluginError> {
     let output = command.stdin(Stdio::null()).output()?;
     if output.status.success() {
         return Ok(());
     }
-    Err(Fault::new(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr))))
+    Err(PluginError::new(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr))))
 }

@@ -2,14 +2,19 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use countersign::clock::ManualClock;
+use countersign::error::PluginError;
+use countersign::event::{Event, EventKind, EventSink};
 use countersign::memory::MemoryUsers;
+use countersign::store::FactorStore;
+use countersign::user::UserStore;
 use countersign::{
-    Authenticated, Channel, Code, Error, Event, EventKind, EventSink, FactorStore, Fault, Login, LoginFlow,
-    LoginFlowBuilder, LoginName, LoginStep, ManualClock, PendingToken, Scope, TenantId, TrustDevice, UserStore,
+    Authenticated, Channel, Code, Error, Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep, PendingToken, Scope,
+    TenantId, TrustDevice,
 };
 use time::OffsetDateTime;
 
-use crate::{Outbox, Person, PlainPasswords, Tenancy};
+use crate::{Outbox, Person, PlainPasswords, TenantSetup};
 
 /// One tenant, by default with an administrator `root` and the users `alice` and `bob`, on a store of your choice, with a clock that is moved by hand.
 ///
@@ -35,8 +40,8 @@ impl World {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if the configuration is refused.
-    pub fn on(factors: impl FactorStore + 'static) -> Result<Self, Fault> {
+    /// A [`PluginError`] if the configuration is refused.
+    pub fn on(factors: impl FactorStore + 'static) -> Result<Self, PluginError> {
         Self::with(factors, "acme", |builder| builder)
     }
 
@@ -44,26 +49,26 @@ impl World {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if the configuration or the tenant's name is refused.
+    /// A [`PluginError`] if the configuration or the tenant's name is refused.
     pub fn with(
         factors: impl FactorStore + 'static,
         tenant: &str,
         configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, PluginError> {
         let (root, alice, bob) = (Person::named("root").administrator(), Person::named("alice"), Person::named("bob"));
-        Self::of(factors, Tenancy::named(tenant).person(root).person(alice).person(bob), configure)
+        Self::of(factors, TenantSetup::named(tenant).person(root).person(alice).person(bob), configure)
     }
 
-    /// With a tenant and people of its own. More tenants [`join`](Tenancy::join) its [`users`](Self::users).
+    /// With a tenant and people of its own. More tenants [`join`](TenantSetup::join) its [`users`](Self::users).
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if the configuration or something of the tenant is refused.
+    /// A [`PluginError`] if the configuration or something of the tenant is refused.
     pub fn of(
         factors: impl FactorStore + 'static,
-        tenancy: Tenancy,
+        tenancy: TenantSetup,
         configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, PluginError> {
         let users = MemoryUsers::new();
         let tenant = tenancy.join(&users)?;
         let (outbox, events) = (Outbox::new(), Events::new());
@@ -79,8 +84,8 @@ impl World {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if it was refused or failed.
-    pub async fn set_scope(&self, scope: Scope) -> Result<(), Fault> {
+    /// A [`PluginError`] if it was refused or failed.
+    pub async fn set_scope(&self, scope: Scope) -> Result<(), PluginError> {
         let grant = self.sign_in("root").await?.grant;
         self.flow.administration(grant.tenant(), &grant).await?.set_scope(scope).await?;
         Ok(())
@@ -117,19 +122,19 @@ impl World {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if the login was refused or failed.
-    pub async fn sign_in(&self, name: &str) -> Result<Authenticated, Fault> {
+    /// A [`PluginError`] if the login was refused or failed.
+    pub async fn sign_in(&self, name: &str) -> Result<Authenticated, PluginError> {
         let challenge = match self.begin(name).await? {
             LoginStep::Authenticated(authenticated) => return Ok(authenticated),
             LoginStep::CodeRequired(challenge) => challenge,
-            LoginStep::Denied(denied) => return Err(Fault::new(format!("{name} was refused: {denied}"))),
+            LoginStep::Denied(denied) => return Err(PluginError::new(format!("{name} was refused: {denied}"))),
         };
         let user = self.users.find_by_login(&self.tenant, &LoginName::new(name)?).await?;
         let sent = user.and_then(|user| self.outbox.last_code_of(&self.tenant, &user.id));
-        let sent = sent.ok_or_else(|| Fault::new(format!("no code was sent to {name}")))?;
+        let sent = sent.ok_or_else(|| PluginError::new(format!("no code was sent to {name}")))?;
         match self.submit(&challenge.token, &sent.code).await? {
             LoginStep::Authenticated(authenticated) => Ok(authenticated),
-            step => Err(Fault::new(format!("{name} was not let in: {step:?}"))),
+            step => Err(PluginError::new(format!("{name} was not let in: {step:?}"))),
         }
     }
 }

@@ -3,35 +3,38 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use countersign::error::PluginError;
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::{FactorStore, Fault, LoginName, User, UserId, UserStore};
+use countersign::store::FactorStore;
+use countersign::user::{User, UserStore};
+use countersign::{LoginName, UserId};
 use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line, UserBackend};
 
 struct Memory(MemoryFactors);
 
 #[async_trait]
 impl Backend for Memory {
-    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+    async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError> {
         Ok(Arc::new(self.0.clone()))
     }
 
-    async fn interrupt(&self) -> Result<bool, Fault> {
+    async fn interrupt(&self) -> Result<bool, PluginError> {
         Ok(false)
     }
 
-    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError> {
         Ok(None)
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
         Ok(None)
     }
 
-    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, PluginError> {
         Ok(None)
     }
 
-    async fn clean_up(&self) -> Result<(), Fault> {
+    async fn clean_up(&self) -> Result<(), PluginError> {
         Ok(())
     }
 }
@@ -40,20 +43,20 @@ struct Users(MemoryUsers);
 
 #[async_trait]
 impl UserBackend for Users {
-    async fn open(&self) -> Result<Arc<dyn UserStore>, Fault> {
+    async fn open(&self) -> Result<Arc<dyn UserStore>, PluginError> {
         Ok(Arc::new(self.0.clone()))
     }
 
-    async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, Fault> {
+    async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, PluginError> {
         self.0.insert(name, user.clone());
         Ok(user.id.clone())
     }
 
-    async fn update(&self, user: &User) -> Result<(), Fault> {
+    async fn update(&self, user: &User) -> Result<(), PluginError> {
         Ok(self.0.change(&user.tenant, &user.id, |saved| saved.clone_from(user))?)
     }
 
-    async fn clean_up(&self) -> Result<(), Fault> {
+    async fn clean_up(&self) -> Result<(), PluginError> {
         Ok(())
     }
 }
@@ -76,19 +79,19 @@ mod budget {
 
     #[async_trait]
     impl BudgetBackend for Memory {
-        async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
+        async fn open(&self) -> Result<Arc<dyn SendBudget>, PluginError> {
             Ok(Arc::new(self.0.clone()))
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
-        async fn kept(&self) -> Result<Option<u64>, Fault> {
+        async fn kept(&self) -> Result<Option<u64>, PluginError> {
             Ok(Some(self.0.accounts().try_into()?))
         }
 
-        async fn clean_up(&self) -> Result<(), Fault> {
+        async fn clean_up(&self) -> Result<(), PluginError> {
             Ok(())
         }
     }

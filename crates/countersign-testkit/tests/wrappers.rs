@@ -4,23 +4,26 @@
 use std::time::Duration;
 
 use countersign::budget::{Account, Charged, Limit, MemoryBudget, SendBudget};
+use countersign::entropy::Entropy;
+use countersign::error::PluginError;
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::{
-    Commit, Delivery, Entropy, Expected, FactorStore, Fault, Generation, LoginName, LoginStep, Method, Password,
-    PasswordAttempt, PasswordHash, PasswordVerifier, Saved, Scope, SendErrorKind, TenantId, UserId, UserStore, Verdict,
-    Version,
-};
+use countersign::password::{PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::sender::SendErrorKind;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::user::{PasswordHash, UserStore};
+use countersign::{DeliveryStatus, LoginName, LoginStep, Method, Password, Scope, TenantId, UserId};
 use countersign_testkit::{
-    Calls, Counting, Delivered, Failing, Mishap, Mishaps, Outbox, Person, PlainPasswords, SeededEntropy, Tenancy, World,
+    Calls, Counting, Delivered, Failing, InjectedFault, Mishaps, Outbox, Person, PlainPasswords, SeededEntropy,
+    TenantSetup, World,
 };
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
 const LATE: Duration = Duration::from_secs(3);
-const NONE: Expected = Expected { settings: None, record: None };
+const NONE: ExpectedVersions = ExpectedVersions { settings: None, record: None };
 
-fn row() -> Saved {
-    Saved { version: Version::from_bytes([7; 16]), generation: Generation::new(0), document: "{}".to_owned() }
+fn row() -> StoredRow {
+    StoredRow { version: Version::from_bytes([7; 16]), generation: Generation::new(0), document: "{}".to_owned() }
 }
 
 fn ids() -> (TenantId, UserId) {
@@ -99,7 +102,7 @@ async fn a_wrapped_login_works_and_its_messages_are_counted() {
     let calls = Calls::new();
     let (acme, alice) = ids();
     let users = MemoryUsers::new();
-    Tenancy::named("acme").person(Person::named("alice")).join(&users).unwrap();
+    TenantSetup::named("acme").person(Person::named("alice")).join(&users).unwrap();
     let outbox = Outbox::new();
     let flow = countersign::LoginFlow::builder(
         Counting::new(users, &calls),
@@ -119,7 +122,7 @@ async fn a_wrapped_login_works_and_its_messages_are_counted() {
 }
 
 /// Whether a record is there, and what the commit that may have written it answered within a minute.
-async fn commit_with(mishap: Mishap) -> (bool, Option<Result<Commit, Fault>>, Duration) {
+async fn commit_with(mishap: InjectedFault) -> (bool, Option<Result<CommitOutcome, PluginError>>, Duration) {
     let (inner, mishaps) = (MemoryFactors::new(), Mishaps::new());
     let store = Failing::new(inner.clone(), &mishaps);
     let (acme, alice) = ids();
@@ -136,20 +139,20 @@ async fn commit_with(mishap: Mishap) -> (bool, Option<Result<Commit, Fault>>, Du
 
 #[tokio::test(start_paused = true)]
 async fn a_mishap_is_what_it_says() {
-    let (written, answer, took) = commit_with(Mishap::None).await;
-    assert!(written && took.is_zero() && matches!(answer, Some(Ok(Commit::Written))));
-    let (written, answer, _) = commit_with(Mishap::Before).await;
+    let (written, answer, took) = commit_with(InjectedFault::None).await;
+    assert!(written && took.is_zero() && matches!(answer, Some(Ok(CommitOutcome::Written))));
+    let (written, answer, _) = commit_with(InjectedFault::Before).await;
     assert!(!written && matches!(answer, Some(Err(_))));
-    let (written, answer, _) = commit_with(Mishap::After).await;
+    let (written, answer, _) = commit_with(InjectedFault::After).await;
     assert!(written && matches!(answer, Some(Err(_))));
-    let (written, answer, took) = commit_with(Mishap::Late(LATE)).await;
-    assert!(written && took == LATE && matches!(answer, Some(Ok(Commit::Written))));
-    let (written, answer, _) = commit_with(Mishap::HangsBefore).await;
+    let (written, answer, took) = commit_with(InjectedFault::Late(LATE)).await;
+    assert!(written && took == LATE && matches!(answer, Some(Ok(CommitOutcome::Written))));
+    let (written, answer, _) = commit_with(InjectedFault::HangsBefore).await;
     assert!(!written && answer.is_none());
-    let (written, answer, _) = commit_with(Mishap::HangsAfter).await;
+    let (written, answer, _) = commit_with(InjectedFault::HangsAfter).await;
     assert!(written && answer.is_none());
-    let (written, answer, _) = commit_with(Mishap::Conflict).await;
-    assert!(!written && matches!(answer, Some(Ok(Commit::Conflict))));
+    let (written, answer, _) = commit_with(InjectedFault::Conflict).await;
+    assert!(!written && matches!(answer, Some(Ok(CommitOutcome::Conflict))));
 }
 
 /// Each method of each plug-in can be made to fail, and says its own name.
@@ -162,31 +165,31 @@ async fn every_call_can_fail() {
         let users = Failing::new(Counting::new(MemoryUsers::new(), &calls), &mishaps);
         let passwords = Failing::new(Counting::new(PlainPasswords, &calls), &mishaps);
         let budget = Failing::new(Counting::new(MemoryBudget::default(), &calls), &mishaps);
-        mishaps.next_of(failing, Mishap::Before);
+        mishaps.next_of(failing, InjectedFault::Before);
         every_call(&factors, &users, &passwords, &budget).await;
         let mut others = ALL.to_vec();
         others.retain(|name| *name != failing);
         assert_eq!(calls.all(), others);
-        mishaps.always(Some(Mishap::Before));
+        mishaps.always(Some(InjectedFault::Before));
         every_call(&factors, &users, &passwords, &budget).await;
         assert_eq!(calls.all(), others);
         mishaps.always(None);
         // Unnamed ones come first to whichever is called first.
-        mishaps.next(Mishap::Before);
+        mishaps.next(InjectedFault::Before);
         calls.clear();
         every_call(&factors, &users, &passwords, &budget).await;
         assert_eq!(calls.all(), ALL[1..]);
     }
     let mishaps = Mishaps::new();
     let budget = Failing::new(MemoryBudget::default(), &mishaps);
-    mishaps.next(Mishap::After);
+    mishaps.next(InjectedFault::After);
     assert!(budget.charge(&[account()], OffsetDateTime::UNIX_EPOCH).await.is_err());
     let again = budget.charge(&[account()], OffsetDateTime::UNIX_EPOCH).await.unwrap();
     assert!(matches!(again, Charged::Exhausted { .. }), "{again:?}");
     let passwords = Failing::new(PlainPasswords, &mishaps);
     let (acme, name, password) = (ids().0, LoginName::new("alice").unwrap(), Password::new("secret"));
     let attempt = PasswordAttempt::new(&acme, &name, None, &password);
-    assert_eq!(passwords.verify(&attempt).await.unwrap(), Verdict::Wrong);
+    assert_eq!(passwords.verify(&attempt).await.unwrap(), PasswordCheck::Mismatch);
 }
 
 /// What a login says of its delivery, what arrived, and how long it took.
@@ -200,10 +203,10 @@ async fn delivered(script: Delivered) -> (String, usize, Duration) {
         Ok(step) => {
             let LoginStep::CodeRequired(challenge) = step.unwrap() else { panic!("a code is required") };
             match &challenge.delivery {
-                Delivery::Sent(_) => "sent".to_owned(),
-                Delivery::Queued(_) => "queued".to_owned(),
-                Delivery::PerhapsSent(_) => "perhaps sent".to_owned(),
-                Delivery::Failed { error, .. } => format!("failed: {error:?}"),
+                DeliveryStatus::Sent(_) => "sent".to_owned(),
+                DeliveryStatus::Queued(_) => "queued".to_owned(),
+                DeliveryStatus::PerhapsSent(_) => "perhaps sent".to_owned(),
+                DeliveryStatus::Failed { error, .. } => format!("failed: {error:?}"),
                 other => panic!("{other:?}"),
             }
         }
@@ -273,23 +276,23 @@ async fn a_tenant_and_its_people_are_as_they_were_built() {
     let carol = Person::named("carol").id("c-1").language("ja").utc_offset(nine).security_stamp("s-1");
     let carol = carol.role("auditor").email("c@x.example");
     let dave = Person::named("dave").without_email().disabled().password("another").administrator();
-    let globex = Tenancy::named("globex").person(carol).person(dave).join(&users).unwrap();
+    let globex = TenantSetup::named("globex").person(carol).person(dave).join(&users).unwrap();
     let carol = users.find_by_login(&globex, &LoginName::new("carol").unwrap()).await.unwrap().unwrap();
     assert_eq!((carol.id.as_str(), carol.security_stamp.as_deref()), ("c-1", Some("s-1")));
     assert_eq!((carol.language.unwrap().as_str(), &*carol.roles), ("ja", &["auditor".to_owned()][..]));
     assert_eq!((carol.email.unwrap().expose(), carol.utc_offset), ("c@x.example", Some(nine)));
     assert!(!carol.system_administrator && carol.password_hash.unwrap().expose() == Person::PASSWORD);
     let dave = users.find_by_id(&globex, &UserId::new("dave").unwrap()).await.unwrap().unwrap();
-    assert!(dave.email.is_none() && dave.system_administrator && dave.status != countersign::UserStatus::Active);
-    assert!(Tenancy::named("").join(&users).is_err());
+    assert!(dave.email.is_none() && dave.system_administrator && dave.status != countersign::user::UserStatus::Active);
+    assert!(TenantSetup::named("").join(&users).is_err());
 
-    let carol = Tenancy::named("globex").person(Person::named("carol").id("c-1"));
+    let carol = TenantSetup::named("globex").person(Person::named("carol").id("c-1"));
     let world = World::of(MemoryFactors::new(), carol, |builder| builder).unwrap();
     world.flow.operator("test").unwrap().set_scope(&world.tenant, Scope::EntireTenant).await.unwrap();
     assert_eq!(world.sign_in("carol").await.unwrap().grant.user().as_str(), "c-1");
 
     let world =
-        World::of(MemoryFactors::new(), Tenancy::named("initech").person(Person::named("erin")), |b| b).unwrap();
+        World::of(MemoryFactors::new(), TenantSetup::named("initech").person(Person::named("erin")), |b| b).unwrap();
     assert_eq!(world.tenant.as_str(), "initech");
     assert!(world.sign_in("erin").await.is_ok() && world.sign_in("alice").await.is_err());
 }
@@ -305,27 +308,27 @@ fn a_backend_that_is_missing_is_a_failure_where_servers_are_required() {
 
     #[async_trait::async_trait]
     impl Backend for Nothing {
-        async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
-            Err(Fault::new("there is nothing"))
+        async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError> {
+            Err(PluginError::new("there is nothing"))
         }
 
-        async fn interrupt(&self) -> Result<bool, Fault> {
+        async fn interrupt(&self) -> Result<bool, PluginError> {
             Ok(false)
         }
 
-        async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+        async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError> {
             Ok(None)
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
-        async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+        async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, PluginError> {
             Ok(None)
         }
 
-        async fn clean_up(&self) -> Result<(), Fault> {
+        async fn clean_up(&self) -> Result<(), PluginError> {
             Ok(())
         }
     }

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::{
-    Accepted, Argon2id, Channel, CodeMessage, CodeSender, Login, LoginFlow, LoginName, LoginStep, Notice, Password,
-    PasswordVerifier, Reason, SendError, TenantId, User, UserId,
-};
+use countersign::password::{Argon2id, PasswordVerifier};
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
+use countersign::user::User;
+use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, Password, Reason, TenantId, UserId};
 use countersign_tokio::BlockingPool;
 use tokio::runtime::{Builder, Runtime};
 
@@ -33,12 +33,12 @@ struct Silent;
 
 #[async_trait]
 impl CodeSender for Silent {
-    async fn send_code(&self, _: &CodeMessage) -> Result<Accepted, SendError> {
-        Ok(Accepted::Sent)
+    async fn send_code(&self, _: &CodeMessage) -> Result<SendStatus, SendError> {
+        Ok(SendStatus::Sent)
     }
 
-    async fn notify(&self, _: &Notice) -> Result<Accepted, SendError> {
-        Ok(Accepted::Sent)
+    async fn notify(&self, _: &Notice) -> Result<SendStatus, SendError> {
+        Ok(SendStatus::Sent)
     }
 }
 
@@ -67,7 +67,7 @@ impl Way {
     }
 
     fn flow(self, users: &MemoryUsers) -> Arc<LoginFlow> {
-        let argon2id = |at_once: usize| Argon2id::builder().at_once(at_once);
+        let argon2id = |max_concurrent: usize| Argon2id::builder().max_concurrent(max_concurrent);
         let builder = LoginFlow::builder(users.clone(), MemoryFactors::new(), Silent);
         let with = |verifier: Arc<dyn PasswordVerifier>| builder.password_verifier(verifier).build();
         let flow = match self {
@@ -169,7 +169,7 @@ fn probe(runtime: &Runtime, start: Instant) -> Vec<Duration> {
 
 /// Hashes per second of as many threads as there are workers, which do nothing else.
 fn bare() -> f64 {
-    let verifier = Argon2id::builder().at_once(WORKERS).build().expect("within the bounds");
+    let verifier = Argon2id::builder().max_concurrent(WORKERS).build().expect("within the bounds");
     let (start, hashes) = (Instant::now(), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {

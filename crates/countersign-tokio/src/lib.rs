@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use async_trait::async_trait;
-use countersign::{
-    Admission, Argon2id, Argon2idBuilder, Argon2idError, Busy, Fault, LoginName, Password, PasswordAttempt,
-    PasswordHash, PasswordVerifier, TenantId, User, Verdict,
+use countersign::error::PluginError;
+use countersign::password::{
+    Admission, Argon2id, Argon2idBuilder, Argon2idError, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier,
 };
+use countersign::user::{PasswordHash, User};
+use countersign::{LoginName, Password, TenantId};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -18,12 +20,12 @@ use tokio::task::{JoinError, JoinHandle};
 /// A [`PasswordVerifier`] whose checks run on tokio's blocking pool, so that no task of the runtime waits for them.
 ///
 /// ```
-/// use countersign::Argon2id;
+/// use countersign::password::Argon2id;
 /// use countersign_tokio::BlockingPool;
 ///
 /// let passwords = BlockingPool::default(); // argon2id with its default parameters, on all processors
 /// let passwords = BlockingPool::argon2id(Argon2id::builder().memory_kib(46 * 1024).iterations(1))?;
-/// # Ok::<_, countersign::Argon2idError>(())
+/// # Ok::<_, countersign::password::Argon2idError>(())
 /// ```
 ///
 /// # Bounds (`I-40`)
@@ -43,19 +45,19 @@ use tokio::task::{JoinError, JoinHandle};
 pub struct BlockingPool<V> {
     inner: Arc<V>,
     turns: Arc<Semaphore>,
-    at_once: usize,
+    max_concurrent: usize,
 }
 
 impl BlockingPool<Argon2id> {
     /// Argon2id with these parameters, hashing on all processors. What the builder says of
-    /// [`at_once`](Argon2idBuilder::at_once) does not count here: use [`new`](Self::new) for another number.
+    /// [`max_concurrent`](Argon2idBuilder::max_concurrent) does not count here: use [`new`](Self::new) for another number.
     ///
     /// # Errors
     ///
     /// As [`Argon2idBuilder::build`].
     pub fn argon2id(builder: Argon2idBuilder) -> Result<Self, Argon2idError> {
         let processors = processors();
-        Ok(Self::new(builder.at_once(processors).build()?, processors))
+        Ok(Self::new(builder.max_concurrent(processors).build()?, processors))
     }
 }
 
@@ -69,19 +71,19 @@ impl Default for BlockingPool<Argon2id> {
 }
 
 impl<V: PasswordVerifier + 'static> BlockingPool<V> {
-    /// At most `at_once` checks of this verifier at a time, each on a thread of the blocking pool. Give a verifier with a bound of its
+    /// At most `max_concurrent` checks of this verifier at a time, each on a thread of the blocking pool. Give a verifier with a bound of its
     /// own, such as [`Argon2id`], the same number; zero counts as one.
-    pub fn new(inner: V, at_once: usize) -> Self {
-        let at_once = at_once.clamp(1, Semaphore::MAX_PERMITS);
-        Self { inner: Arc::new(inner), turns: Arc::new(Semaphore::new(at_once)), at_once }
+    pub fn new(inner: V, max_concurrent: usize) -> Self {
+        let max_concurrent = max_concurrent.clamp(1, Semaphore::MAX_PERMITS);
+        Self { inner: Arc::new(inner), turns: Arc::new(Semaphore::new(max_concurrent)), max_concurrent }
     }
 
     /// Runs one call on the blocking pool, in its turn. The turn goes with the call: it ends with it, whoever still waits
     /// for the answer.
     async fn run<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&V, &Handle) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
+        call: impl FnOnce(&V, &Handle) -> Result<T, PluginError> + Send + 'static,
+    ) -> Result<T, PluginError> {
         let runtime = Handle::try_current()?;
         let turn = Arc::clone(&self.turns).acquire_owned().await?;
         let (inner, within) = (Arc::clone(&self.inner), runtime.clone());
@@ -104,12 +106,12 @@ impl<V: PasswordVerifier + 'static> PasswordVerifier for BlockingPool<V> {
         self.inner.admit()
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         let attempt = Owned::of(attempt);
         self.run(move |inner, runtime| runtime.block_on(inner.verify(&attempt.borrowed()))).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         let password = copy(password);
         self.run(move |inner, runtime| runtime.block_on(inner.hash_password(&password))).await
     }
@@ -118,7 +120,7 @@ impl<V: PasswordVerifier + 'static> PasswordVerifier for BlockingPool<V> {
 /// Without the verifier inside, which may hold keys.
 impl<V> fmt::Debug for BlockingPool<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlockingPool").field("at_once", &self.at_once).finish_non_exhaustive()
+        f.debug_struct("BlockingPool").field("max_concurrent", &self.max_concurrent).finish_non_exhaustive()
     }
 }
 

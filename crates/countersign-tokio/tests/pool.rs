@@ -10,10 +10,10 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::{
-    Admission, Argon2id, Busy, Fault, LoginName, Password, PasswordAttempt, PasswordHash, PasswordVerifier, TenantId,
-    User, UserId, Verdict,
-};
+use countersign::error::PluginError;
+use countersign::password::{Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::user::{PasswordHash, User};
+use countersign::{LoginName, Password, TenantId, UserId};
 use countersign_tokio::BlockingPool;
 
 /// Only a test that fails waits so long.
@@ -80,19 +80,19 @@ impl PasswordVerifier for Gate {
         Err(Busy::new(Duration::from_secs(7)))
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         let (tenant, name) = (attempt.tenant.as_str(), attempt.name.map_or("nobody", LoginName::as_str));
         let hash = attempt.user.and_then(|user| user.password_hash.as_ref()).map_or("none", PasswordHash::expose);
         self.pass(format!("{tenant} {name} {hash} {}", attempt.password.expose()));
         match attempt.password.expose() {
-            "right" => Ok(Verdict::Right),
-            "broken" => Err(Fault::new("no hash today")),
+            "right" => Ok(PasswordCheck::Match),
+            "broken" => Err(PluginError::new("no hash today")),
             "panics" => panic!("the password is panics"),
-            _ => Ok(Verdict::Wrong),
+            _ => Ok(PasswordCheck::Mismatch),
         }
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         self.pass(format!("hash {}", password.expose()));
         Ok(Some(PasswordHash::new("a hash")))
     }
@@ -129,13 +129,13 @@ async fn checks_run_on_other_threads_and_answer_as_the_verifier_inside() {
     let pool = BlockingPool::new(gate.clone(), 2);
     gate.let_go(6);
     let verify = async |password: &str| pool.verify(&person.attempt(&password.into())).await;
-    assert_eq!(verify("right").await.unwrap(), Verdict::Right);
-    assert_eq!(verify("wrong").await.unwrap(), Verdict::Wrong);
+    assert_eq!(verify("right").await.unwrap(), PasswordCheck::Match);
+    assert_eq!(verify("wrong").await.unwrap(), PasswordCheck::Mismatch);
     assert_eq!(verify("broken").await.unwrap_err().to_string(), "no hash today");
     assert_eq!(verify("panics").await.unwrap_err().to_string(), "password verifier panicked");
     let password = Password::new("right");
     let nobody = PasswordAttempt::new(&person.tenant, &person.name, None, &password);
-    assert_eq!(pool.verify(&nobody).await.unwrap(), Verdict::Right);
+    assert_eq!(pool.verify(&nobody).await.unwrap(), PasswordCheck::Match);
     assert_eq!(pool.hash_password(&password).await.unwrap().unwrap().expose(), "a hash");
     let asked = [
         "acme ann saved right",
@@ -153,7 +153,7 @@ async fn checks_run_on_other_threads_and_answer_as_the_verifier_inside() {
     }
     // Control: without the pool it is this thread.
     gate.let_go(1);
-    assert_eq!(gate.verify(&nobody).await.unwrap(), Verdict::Right);
+    assert_eq!(gate.verify(&nobody).await.unwrap(), PasswordCheck::Match);
     assert_eq!(gate.lock().threads.last(), Some(&here));
 }
 
@@ -187,7 +187,7 @@ async fn hanging_up_gives_no_turn_away_before_the_check_has_ended() {
     gate.let_go(1);
     drop(gate.wait_until(|seen| seen.running == 1));
     gate.let_go(2);
-    assert_eq!(fourth.await.unwrap(), Verdict::Wrong);
+    assert_eq!(fourth.await.unwrap(), PasswordCheck::Mismatch);
     let seen = gate.wait_until(|seen| seen.running == 0);
     assert_eq!(seen.most_running, 2);
     assert_eq!(seen.asked.len(), 3, "the third was never begun: {:?}", seen.asked);
@@ -213,7 +213,7 @@ fn a_check_that_no_thread_has_begun_ends_with_its_caller() {
         busy.await.unwrap();
         // The next one has the turn and the thread.
         gate.let_go(1);
-        assert_eq!(pool.verify(&attempt).await.unwrap(), Verdict::Right);
+        assert_eq!(pool.verify(&attempt).await.unwrap(), PasswordCheck::Match);
     });
     assert_eq!(gate.lock().asked.len(), 1);
 }
@@ -235,12 +235,12 @@ fn without_a_runtime_a_check_is_a_fault() {
 async fn the_default_is_argon2id_on_all_processors() {
     let processors = std::thread::available_parallelism().unwrap().get().min(Argon2id::MAX_AT_ONCE);
     let pool = BlockingPool::default();
-    assert_eq!(format!("{pool:?}"), format!("BlockingPool {{ at_once: {processors}, .. }}"));
+    assert_eq!(format!("{pool:?}"), format!("BlockingPool {{ max_concurrent: {processors}, .. }}"));
     let mut person = Person::new();
     let password = Password::new("correct horse");
     person.user.password_hash = pool.hash_password(&password).await.unwrap();
-    assert_eq!(pool.verify(&person.attempt(&password)).await.unwrap(), Verdict::Right);
-    assert_eq!(pool.verify(&person.attempt(&"wrong horse".into())).await.unwrap(), Verdict::Wrong);
+    assert_eq!(pool.verify(&person.attempt(&password)).await.unwrap(), PasswordCheck::Match);
+    assert_eq!(pool.verify(&person.attempt(&"wrong horse".into())).await.unwrap(), PasswordCheck::Mismatch);
     // As many places as wait and hash: 32 wait for each hash.
     let places: Vec<Admission> = std::iter::from_fn(|| pool.admit().ok()).take(100_000).collect();
     assert_eq!(places.len(), 33 * processors);

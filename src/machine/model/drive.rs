@@ -6,17 +6,17 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::focus::{Action, Focus};
 use super::judge::{by_device, required};
 use super::ledger::{Budget, Claim, Ledger, Mark};
+use super::scenario::{Action, Scenario};
 use super::step::{Decided, Effect, Step, Typed, is_exempt};
 use super::tamper::Fault;
 use super::world::{Gadget, Host, Person, Proof, Row, Session, Shown, Slot, Subject, Tenant, World, ms, timestamp};
 use crate::ids::Version;
-use crate::machine::{Case, Settings, Worth, interactive, worth};
+use crate::machine::{Draft, Retention, Settings, interactive, worth};
 use crate::policy::{Scope, StandardPolicy};
 use crate::reason::Reason;
-use crate::store::Saved;
+use crate::store::StoredRow;
 
 use super::stand_ins::{Dice, PENDING};
 
@@ -43,7 +43,7 @@ struct Count {
     streak: usize,
 }
 
-impl Focus {
+impl Scenario {
     pub(super) fn act(&self, world: &mut World, action: &Action) {
         match *action {
             Action::Do(step) => {
@@ -283,9 +283,10 @@ impl Focus {
         self.tamper_with_load(world, Step::Unlock { subject }, &mut snapshot);
         let dice = Dice::new(0, 0);
         let (tenant, id) = (self.names.tenant(subject.tenant), self.names.user(subject.person));
-        let case = Case::open(&self.rules, &dice, tenant, id, user.as_ref(), &snapshot, timestamp(world.now));
+        let draft = Draft::open(&self.rules, &dice, tenant, id, user.as_ref(), &snapshot, timestamp(world.now));
         let channel = interactive(session.grant.channel());
-        case.and_then(|case| case.standing(&StandardPolicy, user.as_ref(), &session.grant, channel))
+        draft
+            .and_then(|draft| draft.standing(&StandardPolicy, user.as_ref(), &session.grant, channel))
             .is_ok_and(|standing| standing.is_ok())
     }
 
@@ -299,7 +300,9 @@ impl Focus {
         world.scope_changes += 1;
         let [low, ..] = world.scope_changes.to_le_bytes();
         let version = Version::from_bytes([0x80 | low; 16]);
-        world.settings.insert(tenant, Row::new(Saved { version, generation, document: settings.encode().unwrap() }));
+        world
+            .settings
+            .insert(tenant, Row::new(StoredRow { version, generation, document: settings.encode().unwrap() }));
         if scope == Scope::DoNotUse {
             world.purged.remove(&tenant);
             for person in [Person::Root, Person::Alice, Person::Nobody] {
@@ -334,7 +337,7 @@ impl Focus {
         self.tamper_with_sweep(&mut snapshot);
         let longest = if self.fault == Fault::SweepForgetsSessions { Duration::ZERO } else { self.longest_session };
         world.spent = match worth(&self.rules.limits, &snapshot, timestamp(world.now), longest) {
-            Worth::Nothing(version) => Some((subject, version)),
+            Retention::Nothing(version) => Some((subject, version)),
             _ => None,
         };
     }

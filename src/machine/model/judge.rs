@@ -1,7 +1,7 @@
 //! What must hold when an answer leaves: the ledger and the host's table against what the machine said.
 
-use super::focus::Focus;
 use super::ledger::{Budget, Claim, Mark};
+use super::scenario::Scenario;
 use super::stand_ins::{
     CODE_TTL, DEVICE_LIFETIME, LOCK_AFTER, LOGIN_TTL, RECENT_LOGIN, SENDS_PER_DAY, SENDS_PER_HOUR, SENDS_PER_LOGIN,
     SPACING,
@@ -9,7 +9,7 @@ use super::stand_ins::{
 use super::step::{Decided, Done, Effect, Paper, Presented, Step, Typed, is_exempt};
 use super::world::{By, Gadget, Host, Session, Slot, Subject, World, ms};
 use crate::contact::Method;
-use crate::grant::Basis;
+use crate::grant::SecondFactor;
 use crate::policy::Scope;
 use crate::reason::Reason;
 
@@ -22,7 +22,7 @@ pub(super) fn required(scope: Scope, host: Host) -> bool {
     }
 }
 
-impl Focus {
+impl Scenario {
     /// Holds an answer that leaves against the ledger.
     pub(super) fn judge(&self, world: &mut World, decided: &Decided) {
         self.mark_answer(world, decided);
@@ -104,7 +104,7 @@ impl Focus {
         match (effect, trusted) {
             (Effect::Complete(done), _) if is_exempt(&done.grant) => world.broken.mark(Claim::I28),
             (Effect::Complete(done), Err(claim)) => {
-                world.broken.mark(if matches!(done.grant.basis(), Basis::TrustedDevice { .. }) {
+                world.broken.mark(if matches!(done.grant.second_factor(), SecondFactor::TrustedDevice { .. }) {
                     claim
                 } else {
                     Claim::I01
@@ -191,7 +191,8 @@ impl Focus {
             Typed::Earlier => world.broken.mark(Claim::I06),
             Typed::OtherWindow | Typed::Setup => world.broken.mark(Claim::I03),
         }
-        let by_code = matches!(effect, Effect::Complete(done) if matches!(done.grant.basis(), Basis::Code { .. }));
+        let by_code =
+            matches!(effect, Effect::Complete(done) if matches!(done.grant.second_factor(), SecondFactor::Code { .. }));
         world.broken.mark_unless(by_code, Claim::I01);
     }
 
@@ -222,7 +223,7 @@ impl Focus {
             Paper::Wrong => world.broken.mark(Claim::I01),
             Paper::Used => world.broken.mark(Claim::I05),
         }
-        let shown = matches!(effect, Effect::Complete(done) if done.backup.is_some() && *done.grant.basis() == Basis::BackupCode);
+        let shown = matches!(effect, Effect::Complete(done) if done.backup.is_some() && *done.grant.second_factor() == SecondFactor::BackupCode);
         world.broken.mark_unless(shown, Claim::I31);
     }
 
@@ -286,9 +287,9 @@ impl Focus {
 
     fn mark_answer(&self, world: &World, decided: &Decided) {
         let mark = match &decided.effect {
-            Effect::Complete(done) => match done.grant.basis() {
-                Basis::Code { .. } => Mark::ByCode,
-                Basis::BackupCode => {
+            Effect::Complete(done) => match done.grant.second_factor() {
+                SecondFactor::Code { .. } => Mark::ByCode,
+                SecondFactor::BackupCode => {
                     let codes = world.ledgers.get(&decided.subject).map(|ledger| &ledger.codes);
                     if codes.is_some_and(|codes| codes.suspended(Budget::codes())) {
                         self.saw(Mark::BackupWhileSuspended);
@@ -297,8 +298,8 @@ impl Focus {
                     }
                     Mark::ByBackupCode
                 }
-                Basis::TrustedDevice { .. } => Mark::ByDevice,
-                Basis::Exempt { .. } => Mark::Exempt,
+                SecondFactor::TrustedDevice { .. } => Mark::ByDevice,
+                SecondFactor::Exempt { .. } => Mark::Exempt,
             },
             Effect::Open { code: Err(Reason::SendLimit), .. } | Effect::Refused(Reason::SendLimit) => Mark::SendLimit,
             Effect::Open { .. } if matches!(decided.step, Step::Begin { device: Presented::Device(_), .. }) => {
@@ -338,8 +339,8 @@ impl Focus {
 
     /// The session that a grant begins.
     pub(super) fn session(world: &World, decided: &Decided, done: &Done) -> Session {
-        let device = match done.grant.basis() {
-            Basis::TrustedDevice { device } => world.devices.iter().position(|gadget| gadget.id == *device),
+        let device = match done.grant.second_factor() {
+            SecondFactor::TrustedDevice { device } => world.devices.iter().position(|gadget| gadget.id == *device),
             _ => None,
         };
         Session {

@@ -2,7 +2,7 @@
 
 use stateright::Property;
 
-use super::focus::Focus;
+use super::scenario::Scenario;
 use super::stand_ins::{LOCK, LOCK_AFTER, MONTH, PASSWORD_LOCK, REFILLS, ROLLING, SENDS_PER_DAY, SUSPEND_AFTER};
 use super::world::{Host, Moment, World, ms};
 
@@ -240,7 +240,7 @@ macro_rules! claims {
         }
 
         /// Every claim, in every model.
-        pub(super) fn properties() -> Vec<Property<Focus>> {
+        pub(super) fn properties() -> Vec<Property<Scenario>> {
             vec![$(Property::always(Claim::$claim.text(), |_, world: &World| !world.broken.has(Claim::$claim)),)*]
         }
     };

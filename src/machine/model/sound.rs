@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::focus::{Action, Focus};
 use super::ledger::Mark;
+use super::scenario::{Action, Scenario};
 use super::stand_ins::{CODE_TTL, DEVICE_LIFETIME, LOCK, MONTH, PASSWORD_LOCK, SPACING};
 use super::step::{Paper, Password, Presented, Step, Typed};
 use super::world::{ALICE, By, OTHER_ALICE, ROOT, Tenant};
@@ -59,11 +59,11 @@ pub(super) const fn hours(hours: u64) -> Duration {
 }
 
 /// One user, whose password somebody else knows.
-pub(super) fn guessing() -> Focus {
-    let mut focus = Focus::new("guessing", 5, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+pub(super) fn guessing() -> Scenario {
+    let mut scenario = Scenario::new("guessing", 5, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
     let wrong_then_right = [Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Right)), Wait(hours(24))];
     let twice_wrong = [Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Wrong)), Wait(hours(24))];
-    focus.stories = vec![
+    scenario.stories = vec![
         vec![ON],
         // Two failures before the suspension, and one.
         [vec![ON], twice_wrong.to_vec()].concat(),
@@ -72,7 +72,7 @@ pub(super) fn guessing() -> Focus {
         [vec![ON], wrong_then_right.repeat(4)].concat(),
         [vec![ON], wrong_then_right.repeat(3), wrong_then_right[..2].to_vec()].concat(),
     ];
-    focus.alphabet = vec![
+    scenario.alphabet = vec![
         Do(begin(A)),
         Do(begin(B)),
         Do(code(A, Typed::Right)),
@@ -86,7 +86,7 @@ pub(super) fn guessing() -> Focus {
         Wait(MONTH),
         Do(Step::Unlock { subject: ALICE }),
     ];
-    focus.meets = &[
+    scenario.meets = &[
         Mark::ByCode,
         Mark::WrongCode,
         Mark::CodesLocked,
@@ -96,14 +96,14 @@ pub(super) fn guessing() -> Focus {
         Mark::Unlocked,
         Mark::SendLimit,
     ];
-    focus
+    scenario
 }
 
 /// Two windows of one person, and everything done twice or late.
-pub(super) fn single_use() -> Focus {
-    let mut focus = Focus::new("single use", 5, [(By::Owner, ALICE), (By::Owner, ALICE)]);
-    focus.stories = vec![vec![ON], vec![ON, Do(begin(A)), Wait(SPACING), Do(begin(B))]];
-    focus.alphabet = vec![
+pub(super) fn single_use() -> Scenario {
+    let mut scenario = Scenario::new("single use", 5, [(By::Owner, ALICE), (By::Owner, ALICE)]);
+    scenario.stories = vec![vec![ON], vec![ON, Do(begin(A)), Wait(SPACING), Do(begin(B))]];
+    scenario.alphabet = vec![
         Do(begin(A)),
         Do(begin(B)),
         Lose(begin(A)),
@@ -121,7 +121,7 @@ pub(super) fn single_use() -> Focus {
         Wait(SPACING),
         Wait(CODE_TTL),
     ];
-    focus.meets = &[
+    scenario.meets = &[
         Mark::ByCode,
         Mark::WrongCode,
         Mark::LoginOver,
@@ -131,12 +131,12 @@ pub(super) fn single_use() -> Focus {
         Mark::LoginSendLimit,
         Mark::TooManyLogins,
     ];
-    focus
+    scenario
 }
 
 /// An administrator resets somebody who has everything, in the middle of it all.
-pub(super) fn reset() -> Focus {
-    let mut focus = Focus::new("reset", 5, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+pub(super) fn reset() -> Scenario {
+    let mut scenario = Scenario::new("reset", 5, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
     let rich = vec![
         ON,
         Do(begin(A)),
@@ -147,8 +147,8 @@ pub(super) fn reset() -> Focus {
         Wait(SPACING),
         Do(begin(B)),
     ];
-    focus.stories = vec![vec![ON], vec![ON, Do(begin(A))], rich];
-    focus.alphabet = vec![
+    scenario.stories = vec![vec![ON], vec![ON, Do(begin(A))], rich];
+    scenario.alphabet = vec![
         Do(RESET),
         Hold(RESET),
         Do(begin(A)),
@@ -166,27 +166,27 @@ pub(super) fn reset() -> Focus {
         Settle,
         Wait(SPACING),
     ];
-    focus.meets =
+    scenario.meets =
         &[Mark::ByCode, Mark::ByDevice, Mark::ByBackupCode, Mark::Conflict, Mark::LoginOver, Mark::SessionEnded];
-    focus
+    scenario
 }
 
 /// An administrator who knows a colleague's password, guesses codes, and resets them all the time.
-pub(super) fn resetting() -> Focus {
-    let mut focus = Focus::new("resetting", 5, [(By::Attacker, ALICE), (By::Owner, ALICE)]);
+pub(super) fn resetting() -> Scenario {
+    let mut scenario = Scenario::new("resetting", 5, [(By::Attacker, ALICE), (By::Owner, ALICE)]);
     // A lock, and the reset that clears it.
     let round = [Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Wrong)), Do(RESET)];
     let next_day = [Wait(hours(24))];
     let three_sends = [Do(RESET), Do(begin(A)), Wait(SPACING), Do(begin(A)), Wait(SPACING), Do(begin(A))];
     let used_up = [&[ON], &round[..], &round, &next_day, &round, &next_day].concat();
-    focus.stories = vec![
+    scenario.stories = vec![
         vec![ON],
         // The refill is used up; one wrong code is left of the window, and of the sends none is.
         used_up.clone(),
         [used_up, vec![Do(begin(A))]].concat(),
         [vec![ON], three_sends.to_vec()].concat(),
     ];
-    focus.alphabet = vec![
+    scenario.alphabet = vec![
         Do(RESET),
         Hold(RESET),
         Lose(RESET),
@@ -200,7 +200,7 @@ pub(super) fn resetting() -> Focus {
         Wait(LOCK),
         Wait(MONTH),
     ];
-    focus.meets = &[
+    scenario.meets = &[
         Mark::Refilled,
         Mark::BudgetsKept,
         Mark::WrongCode,
@@ -210,20 +210,20 @@ pub(super) fn resetting() -> Focus {
         Mark::ByCode,
         Mark::Conflict,
     ];
-    focus
+    scenario
 }
 
 /// The employee and the administrator, while everything about them changes.
-pub(super) fn policy() -> Focus {
-    let mut focus = Focus::new("policy", 4, [(By::Owner, ALICE), (By::Owner, ROOT)]);
-    focus.stories = vec![
+pub(super) fn policy() -> Scenario {
+    let mut scenario = Scenario::new("policy", 4, [(By::Owner, ALICE), (By::Owner, ROOT)]);
+    scenario.stories = vec![
         vec![ADMINISTRATORS],
         // A wrong password is saved, so that the exempt login after it is a write.
         vec![ADMINISTRATORS, Do(wrong_password(A))],
         vec![ON, Do(begin(A)), Do(begin(B))],
         vec![ADMINISTRATORS, Do(begin(A)), Do(begin(B)), Do(code(B, Typed::Right))],
     ];
-    focus.alphabet = vec![
+    scenario.alphabet = vec![
         ON,
         OFF,
         ADMINISTRATORS,
@@ -242,24 +242,24 @@ pub(super) fn policy() -> Focus {
         Do(resend(A)),
         Wait(SPACING),
     ];
-    focus.meets =
+    scenario.meets =
         &[Mark::ByCode, Mark::Exempt, Mark::Conflict, Mark::LoginOver, Mark::SessionEnded, Mark::InvalidCredentials];
-    focus
+    scenario
 }
 
 /// Trusted devices, from registration to their end.
-pub(super) fn devices() -> Focus {
-    let mut focus = Focus::new("devices", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+pub(super) fn devices() -> Scenario {
+    let mut scenario = Scenario::new("devices", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
     let trusted = vec![ON, Do(begin(A)), Do(trust(A)), Wait(PASSWORD_LOCK)];
     let one_wrong = vec![Do(wrong_password(B))];
     let locked = vec![Do(wrong_password(B)), Do(wrong_password(B)), Disable(ALICE)];
-    focus.stories = vec![
+    scenario.stories = vec![
         vec![ON, Do(begin(A))],
         trusted.clone(),
         [trusted.clone(), one_wrong].concat(),
         [trusted, locked].concat(),
     ];
-    focus.alphabet = vec![
+    scenario.alphabet = vec![
         Do(begin(A)),
         Do(trust(A)),
         Hold(trust(A)),
@@ -281,7 +281,7 @@ pub(super) fn devices() -> Focus {
         // From the second registration, or from the first one's spacing, to the very end.
         Wait(DEVICE_LIFETIME.checked_sub(PASSWORD_LOCK).unwrap()),
     ];
-    focus.meets = &[
+    scenario.meets = &[
         Mark::ByCode,
         Mark::ByDevice,
         Mark::DeviceRefused,
@@ -291,24 +291,24 @@ pub(super) fn devices() -> Focus {
         Mark::PasswordLocked,
         Mark::DevicePastLock,
     ];
-    focus
+    scenario
 }
 
 /// The backup code, used, reused, guessed and raced, while codes are locked and while they are not.
-pub(super) fn backup_codes() -> Focus {
-    let mut focus = Focus::new("backup codes", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+pub(super) fn backup_codes() -> Scenario {
+    let mut scenario = Scenario::new("backup codes", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
     let has_one = vec![ON, Do(begin(A)), Do(code(A, Typed::Right)), Do(Step::NewBackup { slot: A }), Wait(SPACING)];
     let locked = vec![Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Wrong))];
     let guessed = vec![Do(begin(A)), Do(backup(A, Paper::Wrong)), Do(backup(A, Paper::Wrong))];
     // One wrong code before the suspension, which leaves the backup code alone.
     let nearly = vec![Wait(hours(1)), Do(begin(A)), Do(code(A, Typed::Wrong)), Wait(SPACING)];
-    focus.stories = vec![
+    scenario.stories = vec![
         has_one.clone(),
         [has_one.clone(), locked.clone()].concat(),
         [has_one.clone(), locked, nearly].concat(),
         [has_one, guessed].concat(),
     ];
-    focus.alphabet = vec![
+    scenario.alphabet = vec![
         Do(begin(A)),
         Do(begin(B)),
         Do(backup(A, Paper::Right)),
@@ -324,7 +324,7 @@ pub(super) fn backup_codes() -> Focus {
         Wait(SPACING),
         Wait(LOCK),
     ];
-    focus.meets = &[
+    scenario.meets = &[
         Mark::ByBackupCode,
         Mark::WrongBackupCode,
         Mark::BackupLimit,
@@ -334,12 +334,12 @@ pub(super) fn backup_codes() -> Focus {
         Mark::CodesLocked,
         Mark::Conflict,
     ];
-    focus
+    scenario
 }
 
 /// Switching off and on again, with a purge that goes in batches and stops anywhere.
-pub(super) fn switching_off() -> Focus {
-    let mut focus = Focus::new("switching off", 5, [(By::Owner, ALICE), (By::Owner, ROOT)]);
+pub(super) fn switching_off() -> Scenario {
+    let mut scenario = Scenario::new("switching off", 5, [(By::Owner, ALICE), (By::Owner, ROOT)]);
     let used = vec![
         ON,
         OTHER_ON,
@@ -350,8 +350,8 @@ pub(super) fn switching_off() -> Focus {
         Wait(SPACING),
         Do(begin(A)),
     ];
-    focus.stories = vec![vec![ON], used];
-    focus.alphabet = vec![
+    scenario.stories = vec![vec![ON], used];
+    scenario.alphabet = vec![
         ON,
         OFF,
         ADMINISTRATORS,
@@ -365,7 +365,7 @@ pub(super) fn switching_off() -> Focus {
         Do(begin(B)),
         Settle,
     ];
-    focus.meets = &[
+    scenario.meets = &[
         Mark::ByCode,
         Mark::ByDevice,
         Mark::Exempt,
@@ -374,14 +374,14 @@ pub(super) fn switching_off() -> Focus {
         Mark::LoginOver,
         Mark::SessionEnded,
     ];
-    focus
+    scenario
 }
 
 /// Two tenants with the same user ids. The attacker owns the account in the other one, messages and all.
-pub(super) fn tenants() -> Focus {
-    let mut focus = Focus::new("tenants", 5, [(By::Owner, ALICE), (By::Owner, OTHER_ALICE)]);
+pub(super) fn tenants() -> Scenario {
+    let mut scenario = Scenario::new("tenants", 5, [(By::Owner, ALICE), (By::Owner, OTHER_ALICE)]);
     let across = Some(Tenant::Acme);
-    focus.stories = vec![
+    scenario.stories = vec![
         vec![ON, OTHER_ON],
         vec![
             ON,
@@ -394,7 +394,7 @@ pub(super) fn tenants() -> Focus {
             Do(begin(B)),
         ],
     ];
-    focus.alphabet = vec![
+    scenario.alphabet = vec![
         Do(begin(A)),
         Do(begin(B)),
         Do(code(A, Typed::Right)),
@@ -414,15 +414,16 @@ pub(super) fn tenants() -> Focus {
         Purge(Tenant::Acme),
         Wait(SPACING),
     ];
-    focus.meets = &[Mark::ByCode, Mark::ByDevice, Mark::DeviceRefused, Mark::LoginOver, Mark::WrongCode, Mark::Purged];
-    focus
+    scenario.meets =
+        &[Mark::ByCode, Mark::ByDevice, Mark::DeviceRefused, Mark::LoginOver, Mark::WrongCode, Mark::Purged];
+    scenario
 }
 
 /// Passwords, right and wrong, of people who exist and people who don't.
-pub(super) fn passwords() -> Focus {
-    let mut focus = Focus::new("passwords", 5, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
-    focus.stories = vec![vec![], vec![ON, Do(begin(A)), Do(code(A, Typed::Wrong)), Wait(SPACING)]];
-    focus.alphabet = vec![
+pub(super) fn passwords() -> Scenario {
+    let mut scenario = Scenario::new("passwords", 5, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+    scenario.stories = vec![vec![], vec![ON, Do(begin(A)), Do(code(A, Typed::Wrong)), Wait(SPACING)]];
+    scenario.alphabet = vec![
         Do(begin(A)),
         Hold(begin(A)),
         Do(wrong_password(B)),
@@ -436,19 +437,19 @@ pub(super) fn passwords() -> Focus {
         Wait(PASSWORD_LOCK),
         Do(Step::Unlock { subject: ALICE }),
     ];
-    focus.meets =
+    scenario.meets =
         &[Mark::Exempt, Mark::ByCode, Mark::InvalidCredentials, Mark::PasswordLocked, Mark::Conflict, Mark::Unlocked];
-    focus
+    scenario
 }
 
 /// Proving a phone number, beside logins and against guesses.
-pub(super) fn methods() -> Focus {
-    let mut focus = Focus::new("methods", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+pub(super) fn methods() -> Scenario {
+    let mut scenario = Scenario::new("methods", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
     let in_session = vec![ON, Do(begin(A)), Do(trust(A)), Wait(SPACING)];
     let started = vec![Do(Step::StartSetup { slot: A }), Wait(SPACING), Do(begin(A))];
-    focus.stories = vec![in_session.clone(), [in_session, started].concat()];
+    scenario.stories = vec![in_session.clone(), [in_session, started].concat()];
     let confirm = |typed| Step::ConfirmSetup { slot: A, typed };
-    focus.alphabet = vec![
+    scenario.alphabet = vec![
         Do(Step::StartSetup { slot: A }),
         Hold(Step::StartSetup { slot: A }),
         Do(confirm(Typed::Right)),
@@ -466,7 +467,7 @@ pub(super) fn methods() -> Focus {
         Wait(SPACING),
         Wait(CODE_TTL),
     ];
-    focus.meets = &[
+    scenario.meets = &[
         Mark::MethodChanged,
         Mark::ByCode,
         Mark::ByDevice,
@@ -475,7 +476,7 @@ pub(super) fn methods() -> Focus {
         Mark::LoginOver,
         Mark::Conflict,
     ];
-    focus
+    scenario
 }
 
 macro_rules! every_order {

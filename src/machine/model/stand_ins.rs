@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::entropy::Entropy;
-use crate::error::Fault;
+use crate::error::PluginError;
 use crate::limits::{DeviceLimits, Limits};
 use crate::machine::{FailureRule, Rules, Seal, SendRule};
 
@@ -97,7 +97,7 @@ impl Dice {
 }
 
 impl Entropy for Dice {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), PluginError> {
         for chunk in bytes.chunks_mut(8) {
             let nth = self.drawn.fetch_add(1, Ordering::Relaxed);
             let word = mix(self.seed.wrapping_add(nth.wrapping_mul(0x9E37_79B9_7F4A_7C15))).to_le_bytes();

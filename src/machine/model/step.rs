@@ -1,25 +1,25 @@
 //! One step, decided by the machine, and what its answer amounts to.
 
-use super::focus::Focus;
 use super::ledger::Life;
+use super::scenario::Scenario;
 use super::stand_ins::{Dice, LOGIN_TTL};
 use super::tamper::Fault;
 use super::world::{By, Host, Moment, Names, Person, Slot, Subject, Tenant, World, ms, timestamp};
 use crate::contact::{Method, PhoneNumber};
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
-use crate::grant::{Basis, Grant, SavedGrant};
+use crate::grant::{Grant, SavedGrant, SecondFactor};
 use crate::ids::{DeviceId, LoginId, Version};
 use crate::label::DeviceLabel;
 use crate::machine::{
-    Attempt, Case, Decision, Need, Next, Refill, SetupTarget, StartedSetup, TokenKind, TokenSecret, TrustRequest, Via,
+    Attempt, Decision, Draft, Need, Next, Refill, SetupTarget, StartedSetup, TokenKind, TokenSecret, TrustRequest, Via,
     read_backup_code, refuse_account, write_token,
 };
 use crate::password::PasswordVerified;
 use crate::policy::{Channel, Scope, StandardPolicy};
 use crate::reason::{Denied, Reason};
 use crate::secret::{BackupCode, DeviceToken};
-use crate::store::{Expected, Snapshot};
+use crate::store::{ExpectedVersions, Snapshot};
 use crate::user::{PasswordHash, User};
 
 use super::world::Row;
@@ -190,7 +190,7 @@ impl Step {
     }
 }
 
-impl Focus {
+impl Scenario {
     /// Whose record a step is about, by the tenant that its request is routed to.
     pub(super) fn subject(&self, step: Step) -> Subject {
         match step {
@@ -270,15 +270,20 @@ impl Focus {
         let tenant = self.names.tenant(opened.tenant);
         let now = timestamp(self.clock(world, step));
         let id = self.names.user(opened.person);
-        let decided = Case::open(&self.rules, &dice, tenant, id, user.as_ref(), &snapshot, now).and_then(|mut case| {
-            let (effect, must_write) = self.run(world, &mut case, step, host, user.as_ref())?;
-            let must_write = must_write && !(self.fault == Fault::PhantomSkipped && user.is_none());
-            let write = (case.changed() || must_write).then(|| case.prepare_commit()).transpose()?;
-            Ok((
-                effect,
-                write.map(|(Expected { settings, record }, saved)| Write { settings, record, next: Row::new(saved) }),
-            ))
-        });
+        let decided =
+            Draft::open(&self.rules, &dice, tenant, id, user.as_ref(), &snapshot, now).and_then(|mut draft| {
+                let (effect, must_write) = self.run(world, &mut draft, step, host, user.as_ref())?;
+                let must_write = must_write && !(self.fault == Fault::PhantomSkipped && user.is_none());
+                let write = (draft.changed() || must_write).then(|| draft.prepare_commit()).transpose()?;
+                Ok((
+                    effect,
+                    write.map(|(ExpectedVersions { settings, record }, saved)| Write {
+                        settings,
+                        record,
+                        next: Row::new(saved),
+                    }),
+                ))
+            });
         let (effect, write) = decided.unwrap_or((Effect::Damaged, None));
         let slot = step.slot().and_then(|slot| world.slots[slot].clone()).map(Box::new);
         let mut decided = Decided {
@@ -304,7 +309,7 @@ impl Focus {
     fn run(
         &self,
         world: &World,
-        case: &mut Case<'_>,
+        draft: &mut Draft<'_>,
         step: Step,
         host: Option<Host>,
         user: Option<&User>,
@@ -316,9 +321,9 @@ impl Focus {
                 let first = user.map(|_| Names::hash(0)).filter(|_| late && self.fault != Fault::CheckForgotten);
                 let checked = first.as_ref().or(user.and_then(|user| user.password_hash.as_ref()));
                 let device = self.presented(world, device);
-                return Self::begin(world, case, late || self.knows(step, host), checked, device, user);
+                return Self::begin(world, draft, late || self.knows(step, host), checked, device, user);
             }
-            Step::Unknown { .. } => return Self::begin(world, case, false, None, Presented::Nothing, None),
+            Step::Unknown { .. } => return Self::begin(world, draft, false, None, Presented::Nothing, None),
             Step::Code { slot, typed, trust, .. } => {
                 let typed = self.typed(world, slot, typed).unwrap();
                 let trust = trust.then(|| TrustRequest {
@@ -326,7 +331,7 @@ impl Focus {
                     limits: self.rules.limits.devices.unwrap(),
                     earlier: None,
                 });
-                (next(case.submit_code(&token(slot), &typed, trust.as_ref(), user)?), false)
+                (next(draft.submit_code(&token(slot), &typed, trust.as_ref(), user)?), false)
             }
             Step::Backup { slot, typed, .. } => {
                 let ledger = world.ledgers.get(&world.slots[slot].as_ref().unwrap().subject);
@@ -335,36 +340,36 @@ impl Focus {
                     Paper::Used => ledger.unwrap().used_paper.clone().unwrap(),
                     Paper::Wrong => "0000-0000-0000-0000-0000-0000".to_owned(),
                 };
-                (next(case.submit_backup_code(&token(slot), &read_backup_code(&typed).unwrap(), user)?), false)
+                (next(draft.submit_backup_code(&token(slot), &read_backup_code(&typed).unwrap(), user)?), false)
             }
-            Step::Resend { slot, .. } => (next(case.resend(&token(slot), Via::Same, user)?), false),
+            Step::Resend { slot, .. } => (next(draft.resend(&token(slot), Via::Same, user)?), false),
             Step::Cancel { slot } => {
-                case.cancel(&token(slot), user);
+                draft.cancel(&token(slot), user);
                 (Effect::Cancelled, false)
             }
             Step::Unlock { .. } => {
-                (case.unlock().map_or_else(|denied| Effect::Refused(denied.reason()), |()| Effect::Unlocked), false)
+                (draft.unlock().map_or_else(|denied| Effect::Refused(denied.reason()), |()| Effect::Unlocked), false)
             }
             Step::Reset { .. } => {
                 let by = Actor::Operator { reason: "model".to_owned() };
-                let reset = case.reset(user.unwrap(), Refill::Counted, true, None, by)?;
+                let reset = draft.reset(user.unwrap(), Refill::Counted, true, None, by)?;
                 (Effect::Reset { refilled: reset.outcome == ResetOutcome::Refilled }, false)
             }
-            Step::NewBackup { slot } => Self::change(world, case, slot, user, |case, user, _| {
-                Ok(case
+            Step::NewBackup { slot } => Self::change(world, draft, slot, user, |draft, user, _| {
+                Ok(draft
                     .new_backup_code(user)?
                     .map(|made| made.map(|code: BackupCode| Effect::BackupMade(code.expose().to_owned()))))
             })?,
-            Step::RevokeDevices { slot } => Self::change(world, case, slot, user, |case, _, _| {
-                Ok(case.revoke_devices().map(|done| done.map(|_| Effect::DevicesRevoked(None))))
+            Step::RevokeDevices { slot } => Self::change(world, draft, slot, user, |draft, _, _| {
+                Ok(draft.revoke_devices().map(|done| done.map(|_| Effect::DevicesRevoked(None))))
             })?,
-            Step::RevokeDevice { slot, device } => Self::change(world, case, slot, user, |case, _, _| {
+            Step::RevokeDevice { slot, device } => Self::change(world, draft, slot, user, |draft, _, _| {
                 let id = world.devices[device].id;
-                Ok(case.revoke_device(id).map(|done| done.map(|()| Effect::DevicesRevoked(Some(id)))))
+                Ok(draft.revoke_device(id).map(|done| done.map(|()| Effect::DevicesRevoked(Some(id)))))
             })?,
-            Step::StartSetup { slot } => Self::change(world, case, slot, user, |case, user, grant| {
+            Step::StartSetup { slot } => Self::change(world, draft, slot, user, |draft, user, grant| {
                 let target = SetupTarget::Sms(PhoneNumber::new("+819012345634").unwrap());
-                Ok(case.start_setup(target, user, grant)?.map(|started| {
+                Ok(draft.start_setup(target, user, grant)?.map(|started| {
                     started.map(|started| match started {
                         StartedSetup::Done(_) => Effect::MethodChanged,
                         StartedSetup::Prove { token, code } => {
@@ -373,14 +378,14 @@ impl Focus {
                     })
                 }))
             })?,
-            Step::ConfirmSetup { slot, typed } => Self::change(world, case, slot, user, |case, user, grant| {
+            Step::ConfirmSetup { slot, typed } => Self::change(world, draft, slot, user, |draft, user, grant| {
                 let proof = world.proof.as_ref().unwrap();
                 let typed = match typed {
                     Typed::Right => proof.code.text.clone(),
                     Typed::Wrong => format!("{:06}", (proof.code.text.parse::<u32>().unwrap() + 1) % 1_000_000),
                     other => self.typed(world, slot, other).unwrap(),
                 };
-                let confirmed = case.confirm_setup(&TokenSecret::new(proof.token), &typed, user, grant)?;
+                let confirmed = draft.confirm_setup(&TokenSecret::new(proof.token), &typed, user, grant)?;
                 Ok(confirmed.map(|done| done.map(|_| Effect::MethodChanged)))
             })?,
         })
@@ -388,13 +393,13 @@ impl Focus {
 
     fn begin(
         world: &World,
-        case: &mut Case<'_>,
+        draft: &mut Draft<'_>,
         right: bool,
         checked: Option<&PasswordHash>,
         device: Presented,
         user: Option<&User>,
     ) -> Result<(Effect, bool), Error> {
-        let vouched = PasswordVerified::vouched();
+        let preverified = PasswordVerified::preverified();
         let device = match device {
             Presented::Nothing => None,
             Presented::Device(nth) => Some(DeviceToken::new(world.devices[nth].token.clone())),
@@ -403,9 +408,9 @@ impl Focus {
                 Some(DeviceToken::new(write_token(TokenKind::Device, &token, None)))
             }
         };
-        let decision = case.begin(&Attempt {
+        let decision = draft.begin(&Attempt {
             user,
-            password: right.then_some(&vouched),
+            password: right.then_some(&preverified),
             checked,
             stamp: user.and_then(|user| user.security_stamp.as_deref()),
             channel: Channel::Web,
@@ -418,17 +423,17 @@ impl Focus {
         Ok((next(decision.map(|first| first.next)), must_write))
     }
 
-    /// A change on the account page: authorised and decided in one case, as the driver does it.
+    /// A change on the account page: authorised and decided in one draft, as the driver does it.
     fn change(
         world: &World,
-        case: &mut Case<'_>,
+        draft: &mut Draft<'_>,
         slot: usize,
         user: Option<&User>,
-        decide: impl FnOnce(&mut Case<'_>, &User, &SavedGrant) -> Result<Decision<Result<Effect, Denied>>, Error>,
+        decide: impl FnOnce(&mut Draft<'_>, &User, &SavedGrant) -> Result<Decision<Result<Effect, Denied>>, Error>,
     ) -> Result<(Effect, bool), Error> {
         let grant = &world.sessions[slot].as_ref().unwrap().grant;
-        let decision = match (case.authorize(&StandardPolicy, user, grant, Need::Change)?, user) {
-            (Ok(()), Some(user)) => decide(case, user, grant)?,
+        let decision = match (draft.authorize(&StandardPolicy, user, grant, Need::Change)?, user) {
+            (Ok(()), Some(user)) => decide(draft, user, grant)?,
             (Ok(()), None) => refuse_account(Denied::new(Reason::SessionStale)),
             (Err(denied), _) => refuse_account(denied),
         };
@@ -466,5 +471,5 @@ fn snapshot_has(snapshot: &Snapshot, slot: &Slot, now: Moment) -> bool {
 
 /// What a grant rests on.
 pub(super) fn is_exempt(grant: &SavedGrant) -> bool {
-    matches!(grant.basis(), Basis::Exempt { .. })
+    matches!(grant.second_factor(), SecondFactor::Exempt { .. })
 }

@@ -1,7 +1,7 @@
 //! The models of the sweep: whatever it deletes, everything is decided as if it had not.
 
-use super::focus::{Action, Focus};
 use super::ledger::Mark;
+use super::scenario::{Action, Scenario};
 use super::sound::{A, B, ON, RESET, begin, code, hours, trust, with_device, wrong_password};
 use super::stand_ins::{DEVICE_LIFETIME, MONTH, SPACING};
 use super::step::{Step, Typed};
@@ -9,11 +9,11 @@ use super::world::{ALICE, By};
 use Action::{Do, Hold, Look, Settle, Sweep, Wait};
 
 /// A sweep that stops between looking and deleting, among logins that begin again after a day or a month.
-pub(super) fn sweeping() -> Focus {
-    let mut focus = Focus::new("sweeping", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+pub(super) fn sweeping() -> Scenario {
+    let mut scenario = Scenario::new("sweeping", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
     let failed = vec![ON, Do(begin(B)), Do(code(B, Typed::Wrong))];
     let trusted = vec![ON, Do(begin(A)), Do(trust(A))];
-    focus.stories = vec![
+    scenario.stories = vec![
         vec![ON, Do(begin(A)), Do(code(A, Typed::Right))],
         [trusted.clone(), vec![Wait(MONTH)]].concat(),
         [trusted.clone(), vec![Wait(MONTH), Look(ALICE)]].concat(),
@@ -21,7 +21,7 @@ pub(super) fn sweeping() -> Focus {
         [failed.clone(), vec![Wait(MONTH)]].concat(),
         [failed, vec![Wait(SPACING), Do(begin(A)), Do(code(A, Typed::Right))]].concat(),
     ];
-    focus.alphabet = vec![
+    scenario.alphabet = vec![
         Look(ALICE),
         Sweep,
         Do(begin(A)),
@@ -39,7 +39,7 @@ pub(super) fn sweeping() -> Focus {
         Wait(DEVICE_LIFETIME),
         Wait(MONTH),
     ];
-    focus.meets = &[
+    scenario.meets = &[
         Mark::Swept,
         Mark::WrittenMeanwhile,
         Mark::ByCode,
@@ -49,21 +49,21 @@ pub(super) fn sweeping() -> Focus {
         Mark::Conflict,
         Mark::SendLimit,
     ];
-    focus
+    scenario
 }
 
 /// The same where sessions are short, so that sends outlive them.
-pub(super) fn sweeping_at_night() -> Focus {
-    let mut focus = Focus::new("sweeping at night", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
-    focus.longest_session = hours(1);
+pub(super) fn sweeping_at_night() -> Scenario {
+    let mut scenario = Scenario::new("sweeping at night", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+    scenario.longest_session = hours(1);
     let day = [Do(begin(A)), Do(code(A, Typed::Right)), Wait(hours(2))];
-    focus.stories = vec![
+    scenario.stories = vec![
         vec![ON],
         [vec![ON], day.to_vec()].concat(),
         [vec![ON], day.repeat(4)].concat(),
         vec![ON, Do(RESET), Wait(hours(2))],
     ];
-    focus.alphabet = vec![
+    scenario.alphabet = vec![
         Look(ALICE),
         Sweep,
         Do(RESET),
@@ -77,8 +77,8 @@ pub(super) fn sweeping_at_night() -> Focus {
         Wait(hours(2)),
         Wait(DEVICE_LIFETIME),
     ];
-    focus.meets = &[Mark::Swept, Mark::ByCode, Mark::WrongCode, Mark::SendLimit];
-    focus
+    scenario.meets = &[Mark::Swept, Mark::ByCode, Mark::WrongCode, Mark::SendLimit];
+    scenario
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::focus::Focus;
 use super::ledger::Budget;
+use super::scenario::Scenario;
 use super::stand_ins::{CODE_TTL, DEVICE_LIFETIME};
 use super::step::{Decided, Effect, Presented, Step, Write};
 use super::world::{Host, Moment, Row, Subject, World, ms};
 use crate::ids::Version;
 use crate::reason::Reason;
-use crate::store::{Saved, Snapshot};
+use crate::store::{Snapshot, StoredRow};
 
 /// What a driver does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub(super) enum Fault {
     SweepForgetsResets,
 }
 
-impl Focus {
+impl Scenario {
     /// What the machine is told of the user.
     pub(super) fn seen_host(&self, world: &World, step: Step, host: Option<Host>) -> Option<Host> {
         let slot = step.slot().and_then(|slot| world.slots[slot].as_ref());
@@ -306,7 +306,7 @@ impl Focus {
     }
 }
 
-fn edit(saved: &mut Saved, change: impl FnOnce(&mut Value)) {
+fn edit(saved: &mut StoredRow, change: impl FnOnce(&mut Value)) {
     let mut record: Value = serde_json::from_str(saved.document.as_str()).unwrap();
     change(&mut record);
     saved.document = serde_json::to_string(&record).unwrap();

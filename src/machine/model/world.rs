@@ -14,7 +14,7 @@ use crate::contact::EmailAddress;
 use crate::grant::SavedGrant;
 use crate::ids::{DeviceId, LoginId, TenantId, UserId, Version};
 use crate::policy::Scope;
-use crate::store::{Generation, Saved, Snapshot};
+use crate::store::{Generation, Snapshot, StoredRow};
 use crate::user::{PasswordHash, User, UserStatus};
 
 /// Milliseconds since the model began.
@@ -118,10 +118,10 @@ pub(super) struct Host {
 
 /// A stored row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row(pub(super) Arc<Saved>);
+pub(super) struct Row(pub(super) Arc<StoredRow>);
 
 impl Row {
-    pub(super) fn new(saved: Saved) -> Self {
+    pub(super) fn new(saved: StoredRow) -> Self {
         Self(Arc::new(saved))
     }
 }

@@ -6,7 +6,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroize;
 
 use super::cost::Cost;
-use crate::error::Fault;
+use crate::error::PluginError;
 
 /// The arenas that nobody uses at the moment. All of them are wiped.
 pub(super) struct Arenas {
@@ -58,7 +58,7 @@ pub(super) struct Input<'a> {
 
 impl Arena<'_> {
     /// Computes one hash. `cost` is within the bounds.
-    pub(super) fn hash(&mut self, cost: Cost, input: Input<'_>, output: &mut [u8]) -> Result<(), Fault> {
+    pub(super) fn hash(&mut self, cost: Cost, input: Input<'_>, output: &mut [u8]) -> Result<(), PluginError> {
         #[cfg(test)]
         let _running = self.home.tally.enter(cost);
 
@@ -78,7 +78,7 @@ impl Arena<'_> {
     }
 
     /// The first `count` blocks, with whatever the last hash of this borrow left in them: argon2 writes before it reads.
-    fn blocks(&mut self, count: usize) -> Result<&mut [Block], Fault> {
+    fn blocks(&mut self, count: usize) -> Result<&mut [Block], PluginError> {
         if self.blocks.len() < count {
             self.wipe();
             let size = count.max(self.home.blocks);
@@ -88,7 +88,7 @@ impl Arena<'_> {
             self.blocks.resize(size, Block::new());
         }
         self.used = self.used.max(count);
-        self.blocks.get_mut(..count).ok_or_else(|| Fault::new("arena is too small"))
+        self.blocks.get_mut(..count).ok_or_else(|| PluginError::new("arena is too small"))
     }
 
     /// Block by block as slices of words, which is a plain `memset` behind a barrier: 5 % of a hash, and what a fresh

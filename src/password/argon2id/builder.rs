@@ -23,8 +23,8 @@ pub(super) fn default_at_once() -> usize {
     processors.saturating_sub(1).clamp(1, Argon2id::MAX_AT_ONCE)
 }
 
-pub(super) const fn default_queue(at_once: usize) -> usize {
-    at_once.saturating_mul(WAITING_EACH)
+pub(super) const fn default_queue(max_concurrent: usize) -> usize {
+    max_concurrent.saturating_mul(WAITING_EACH)
 }
 
 /// Makes an [`Argon2id`] with parameters of one's own.
@@ -34,14 +34,15 @@ pub(super) const fn default_queue(at_once: usize) -> usize {
 /// at the next login of their user. Lowering it is not invisible: see [`Argon2id`].
 ///
 /// ```
-/// use countersign::{Argon2id, Pepper};
+/// use countersign::Pepper;
+/// use countersign::password::Argon2id;
 ///
 /// let key = vec![7; 32]; // from a key store, not from the source
 /// let passwords = Argon2id::builder()
 ///     .memory_kib(46 * 1024)
 ///     .iterations(1)
 ///     .pepper(Pepper::new("2026", key)?)
-///     .at_once(2) // 92 MiB
+///     .max_concurrent(2) // 92 MiB
 ///     .build()?;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
@@ -51,14 +52,14 @@ pub struct Argon2idBuilder {
     cost: Cost,
     pepper: Option<Pepper>,
     previous: Vec<Pepper>,
-    at_once: usize,
-    /// `None`: as many as suit `at_once`.
+    max_concurrent: usize,
+    /// `None`: as many as suit `max_concurrent`.
     queue: Option<usize>,
 }
 
 impl Argon2idBuilder {
     pub(super) fn new() -> Self {
-        Self { cost: Cost::DEFAULT, pepper: None, previous: Vec::new(), at_once: default_at_once(), queue: None }
+        Self { cost: Cost::DEFAULT, pepper: None, previous: Vec::new(), max_concurrent: default_at_once(), queue: None }
     }
 
     /// Memory of one hash in KiB, "m" in RFC 9106. Default: 19,456 (19 MiB).
@@ -110,10 +111,10 @@ impl Argon2idBuilder {
     /// The number of concurrent hashes, 1 to 256 (`I-40`). Default: the number of processors less one, at least one.
     ///
     /// The rest wait for their turn. Each keeps a thread busy: as many as the runtime has workers starve every other task
-    /// of it. The process keeps `at_once * memory_kib` of memory: 133 MiB for 7 with the default parameters. A number above
+    /// of it. The process keeps `max_concurrent * memory_kib` of memory: 133 MiB for 7 with the default parameters. A number above
     /// that of the processors makes no hash finish sooner.
-    pub const fn at_once(mut self, hashes: usize) -> Self {
-        self.at_once = hashes;
+    pub const fn max_concurrent(mut self, hashes: usize) -> Self {
+        self.max_concurrent = hashes;
         self
     }
 
@@ -144,10 +145,10 @@ impl Argon2idBuilder {
         if !(1..=MOST_LANES).contains(&lanes) {
             return Err(Argon2idError::Parallelism { found: lanes, least: 1, most: MOST_LANES });
         }
-        if !(1..=Argon2id::MAX_AT_ONCE).contains(&self.at_once) {
-            return Err(Argon2idError::AtOnce { found: self.at_once, least: 1, most: Argon2id::MAX_AT_ONCE });
+        if !(1..=Argon2id::MAX_AT_ONCE).contains(&self.max_concurrent) {
+            return Err(Argon2idError::AtOnce { found: self.max_concurrent, least: 1, most: Argon2id::MAX_AT_ONCE });
         }
-        let queue = self.queue.unwrap_or(default_queue(self.at_once));
+        let queue = self.queue.unwrap_or(default_queue(self.max_concurrent));
         if queue > MOST_WAITING {
             return Err(Argon2idError::Queue { found: queue, most: MOST_WAITING });
         }
@@ -158,7 +159,7 @@ impl Argon2idBuilder {
                 return Err(Argon2idError::DuplicatePepper { id: (*id).to_owned() });
             }
         }
-        Ok(Argon2id::assemble(self.cost, self.pepper, self.previous, self.at_once, queue))
+        Ok(Argon2id::assemble(self.cost, self.pepper, self.previous, self.max_concurrent, queue))
     }
 }
 
@@ -167,7 +168,7 @@ impl fmt::Debug for Argon2idBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Argon2idBuilder")
             .field("cost", &self.cost)
-            .field("at_once", &self.at_once)
+            .field("max_concurrent", &self.max_concurrent)
             .field("queue", &self.queue)
             .finish_non_exhaustive()
     }
@@ -209,8 +210,8 @@ pub enum Argon2idError {
         /// The most.
         most: u32,
     },
-    /// [`at_once`](Argon2idBuilder::at_once) is outside its bounds.
-    #[error("at_once is {found}, and must be {least} to {most}")]
+    /// [`max_concurrent`](Argon2idBuilder::max_concurrent) is outside its bounds.
+    #[error("max_concurrent is {found}, and must be {least} to {most}")]
     AtOnce {
         /// What was set.
         found: usize,

@@ -32,8 +32,8 @@ impl Pace {
     }
 
     /// How long so many hashes take, of which so many run at a time.
-    pub(super) fn time_for(&self, hashes: usize, at_once: usize) -> Duration {
-        let rounds = u32::try_from(hashes.div_ceil(at_once.max(1))).unwrap_or(u32::MAX);
+    pub(super) fn time_for(&self, hashes: usize, max_concurrent: usize) -> Duration {
+        let rounds = u32::try_from(hashes.div_ceil(max_concurrent.max(1))).unwrap_or(u32::MAX);
         Duration::from_nanos(self.0.load(Relaxed)).saturating_mul(rounds).min(LONGEST)
     }
 }

@@ -65,12 +65,12 @@ fn user(hash: Option<PasswordHash>) -> User {
     user
 }
 
-fn verify_as(verifier: &Argon2id, user: Option<&User>, password: &str) -> Result<Verdict, Fault> {
+fn verify_as(verifier: &Argon2id, user: Option<&User>, password: &str) -> Result<PasswordCheck, PluginError> {
     let (tenant, name, password) = (TenantId::new("t").unwrap(), LoginName::new("n").unwrap(), Password::new(password));
     block_on(verifier.verify(&PasswordAttempt::new(&tenant, &name, user, &password)))
 }
 
-fn verify(verifier: &Argon2id, saved: &PasswordHash, password: &str) -> Result<Verdict, Fault> {
+fn verify(verifier: &Argon2id, saved: &PasswordHash, password: &str) -> Result<PasswordCheck, PluginError> {
     verify_as(verifier, Some(&user(Some(saved.clone()))), password)
 }
 
@@ -135,8 +135,12 @@ fn any_character_round_trips_and_nothing_is_trimmed() {
         ("", " "),
     ] {
         let saved = hash(&verifier, password);
-        assert_eq!(verify(&verifier, &saved, password).unwrap(), Verdict::Right, "{password:?}");
-        assert_eq!(verify(&verifier, &saved, other).unwrap(), Verdict::Wrong, "{password:?} against {other:?}");
+        assert_eq!(verify(&verifier, &saved, password).unwrap(), PasswordCheck::Match, "{password:?}");
+        assert_eq!(
+            verify(&verifier, &saved, other).unwrap(),
+            PasswordCheck::Mismatch,
+            "{password:?} against {other:?}"
+        );
     }
 }
 
@@ -144,16 +148,16 @@ fn any_character_round_trips_and_nothing_is_trimmed() {
 fn composed_and_decomposed_forms_are_one_password_and_compatibility_forms_are_not() {
     let verifier = Argon2id::default();
     let (composed, decomposed) = ("caf\u{e9} au lait", "cafe\u{301} au lait");
-    assert_eq!(verify(&verifier, &hash(&verifier, composed), decomposed).unwrap(), Verdict::Right);
-    assert_eq!(verify(&verifier, &hash(&verifier, decomposed), composed).unwrap(), Verdict::Right);
+    assert_eq!(verify(&verifier, &hash(&verifier, composed), decomposed).unwrap(), PasswordCheck::Match);
+    assert_eq!(verify(&verifier, &hash(&verifier, decomposed), composed).unwrap(), PasswordCheck::Match);
     // What is saved is the hash of the composed form, whichever was typed: other systems can verify it.
-    assert_eq!(verify(&verifier, &CURRENT.of(composed), decomposed).unwrap(), Verdict::Right);
-    assert_eq!(verify(&verifier, &hash(&verifier, "\u{fb01}ne"), "fine").unwrap(), Verdict::Wrong);
-    assert_eq!(verify(&verifier, &hash(&verifier, "fine"), "\u{fb01}ne").unwrap(), Verdict::Wrong);
+    assert_eq!(verify(&verifier, &CURRENT.of(composed), decomposed).unwrap(), PasswordCheck::Match);
+    assert_eq!(verify(&verifier, &hash(&verifier, "\u{fb01}ne"), "fine").unwrap(), PasswordCheck::Mismatch);
+    assert_eq!(verify(&verifier, &hash(&verifier, "fine"), "\u{fb01}ne").unwrap(), PasswordCheck::Mismatch);
     // And in a text that has to be normalised, where the other forms would show.
     let (ligature, letters) = ("\u{fb01}ne cafe\u{301}", "fine cafe\u{301}");
-    assert_eq!(verify(&verifier, &hash(&verifier, ligature), letters).unwrap(), Verdict::Wrong);
-    assert_eq!(verify(&verifier, &hash(&verifier, ligature), ligature).unwrap(), Verdict::Right);
+    assert_eq!(verify(&verifier, &hash(&verifier, ligature), letters).unwrap(), PasswordCheck::Mismatch);
+    assert_eq!(verify(&verifier, &hash(&verifier, ligature), ligature).unwrap(), PasswordCheck::Match);
 }
 
 #[test]
@@ -174,9 +178,9 @@ fn the_last_of_4096_bytes_counts_and_one_more_is_a_fault_before_any_work() {
     let verifier = Argon2id::default();
     let longest = "x".repeat(PASSWORD_BYTES);
     let saved = hash(&verifier, &longest);
-    assert_eq!(verify(&verifier, &saved, &longest).unwrap(), Verdict::Right);
+    assert_eq!(verify(&verifier, &saved, &longest).unwrap(), PasswordCheck::Match);
     let changed = format!("{}y", "x".repeat(PASSWORD_BYTES - 1));
-    assert_eq!(verify(&verifier, &saved, &changed).unwrap(), Verdict::Wrong);
+    assert_eq!(verify(&verifier, &saved, &changed).unwrap(), PasswordCheck::Mismatch);
     let longer = format!("{longest}x");
     // For a known and an unknown user alike (I-17, I-40).
     let known = user(Some(saved));
@@ -203,13 +207,13 @@ fn every_branch_costs_one_current_hash() {
         let foreign_key = user(Some(Old { key: Some(("gone", 7)), ..CURRENT }.of("secret")));
         let none = user(None);
         let branches = [
-            ("unknown", None, "secret", Some(Verdict::Wrong)),
-            ("without a password", Some(&none), "secret", Some(Verdict::Wrong)),
-            ("empty, without a password", Some(&none), "", Some(Verdict::Wrong)),
-            ("wrong", Some(&known), "Secret", Some(Verdict::Wrong)),
-            ("right", Some(&known), "secret", Some(Verdict::Right)),
-            ("disabled, wrong", Some(&disabled), "Secret", Some(Verdict::Wrong)),
-            ("disabled, right", Some(&disabled), "secret", Some(Verdict::Right)),
+            ("unknown", None, "secret", Some(PasswordCheck::Mismatch)),
+            ("without a password", Some(&none), "secret", Some(PasswordCheck::Mismatch)),
+            ("empty, without a password", Some(&none), "", Some(PasswordCheck::Mismatch)),
+            ("wrong", Some(&known), "Secret", Some(PasswordCheck::Mismatch)),
+            ("right", Some(&known), "secret", Some(PasswordCheck::Match)),
+            ("disabled, wrong", Some(&disabled), "Secret", Some(PasswordCheck::Mismatch)),
+            ("disabled, right", Some(&disabled), "secret", Some(PasswordCheck::Match)),
             ("damaged", Some(&damaged), "secret", None),
             ("unknown key", Some(&foreign_key), "secret", None),
         ];
@@ -264,7 +268,7 @@ fn a_cheaper_saved_hash_is_made_up_for_whether_the_password_is_right_or_wrong() 
         (9999, 3, 1),
     ] {
         let saved = Old { cost, ..CURRENT }.of("secret");
-        for (password, expected) in [("secret", Verdict::RightButOutdated), ("wrong", Verdict::Wrong)] {
+        for (password, expected) in [("secret", PasswordCheck::MatchNeedsRehash), ("wrong", PasswordCheck::Mismatch)] {
             let (verdict, hashes, work) = counted(&verifier, || verify(&verifier, &saved, password));
             assert_eq!(verdict.unwrap(), expected, "{cost:?}");
             assert_eq!(hashes, 2, "{cost:?}");
@@ -305,18 +309,18 @@ fn what_is_missing_fits_the_arena_and_the_bounds_for_every_pair_of_costs() {
 fn right_under_weaker_parameters_is_outdated_and_under_stronger_ones_is_not() {
     let verifier = Argon2id::default();
     for (old, expected) in [
-        (CURRENT, Verdict::Right),
-        (Old { cost: (19456, 3, 1), ..CURRENT }, Verdict::Right),
-        (Old { cost: (20480, 2, 1), ..CURRENT }, Verdict::Right),
-        (Old { salt: 32, output: 64, ..CURRENT }, Verdict::Right),
-        (Old { cost: (19455, 2, 1), ..CURRENT }, Verdict::RightButOutdated),
-        (Old { cost: (19456, 1, 1), ..CURRENT }, Verdict::RightButOutdated),
-        (Old { cost: (47104, 1, 1), ..CURRENT }, Verdict::Right),
-        (Old { cost: (12288, 5, 1), ..CURRENT }, Verdict::Right),
-        (Old { cost: (12288, 3, 1), ..CURRENT }, Verdict::RightButOutdated),
-        (Old { cost: (19456, 2, 2), ..CURRENT }, Verdict::Right),
-        (Old { salt: 15, ..CURRENT }, Verdict::RightButOutdated),
-        (Old { output: 31, ..CURRENT }, Verdict::RightButOutdated),
+        (CURRENT, PasswordCheck::Match),
+        (Old { cost: (19456, 3, 1), ..CURRENT }, PasswordCheck::Match),
+        (Old { cost: (20480, 2, 1), ..CURRENT }, PasswordCheck::Match),
+        (Old { salt: 32, output: 64, ..CURRENT }, PasswordCheck::Match),
+        (Old { cost: (19455, 2, 1), ..CURRENT }, PasswordCheck::MatchNeedsRehash),
+        (Old { cost: (19456, 1, 1), ..CURRENT }, PasswordCheck::MatchNeedsRehash),
+        (Old { cost: (47104, 1, 1), ..CURRENT }, PasswordCheck::Match),
+        (Old { cost: (12288, 5, 1), ..CURRENT }, PasswordCheck::Match),
+        (Old { cost: (12288, 3, 1), ..CURRENT }, PasswordCheck::MatchNeedsRehash),
+        (Old { cost: (19456, 2, 2), ..CURRENT }, PasswordCheck::Match),
+        (Old { salt: 15, ..CURRENT }, PasswordCheck::MatchNeedsRehash),
+        (Old { output: 31, ..CURRENT }, PasswordCheck::MatchNeedsRehash),
     ] {
         let (cost, salt, output) = (old.cost, old.salt, old.output);
         assert_eq!(verify(&verifier, &old.of("secret"), "secret").unwrap(), expected, "{cost:?} {salt} {output}");
@@ -329,7 +333,7 @@ fn rehashing_makes_a_hash_that_is_right_and_not_outdated() {
     let (next, hashes, work) = counted(&verifier, || block_on(verifier.hash_password(&Password::new("cafe\u{301}"))));
     let next = next.unwrap().unwrap();
     assert_eq!((hashes, work), (1, CURRENT_WORK));
-    assert_eq!(verify(&verifier, &next, "caf\u{e9}").unwrap(), Verdict::Right);
+    assert_eq!(verify(&verifier, &next, "caf\u{e9}").unwrap(), PasswordCheck::Match);
 }
 
 // Peppers.
@@ -338,19 +342,19 @@ fn rehashing_makes_a_hash_that_is_right_and_not_outdated() {
 fn a_hash_under_an_earlier_pepper_or_none_is_right_but_outdated() {
     let old = Argon2id::builder().pepper(pepper("old", 1)).build().unwrap();
     let saved = hash(&old, "secret");
-    assert_eq!(verify(&old, &saved, "secret").unwrap(), Verdict::Right);
+    assert_eq!(verify(&old, &saved, "secret").unwrap(), PasswordCheck::Match);
 
     let new = Argon2id::builder().pepper(pepper("new", 2)).previous_pepper(pepper("old", 1)).build().unwrap();
-    assert_eq!(verify(&new, &saved, "secret").unwrap(), Verdict::RightButOutdated);
-    assert_eq!(verify(&new, &saved, "wrong").unwrap(), Verdict::Wrong);
-    assert_eq!(verify(&new, &CURRENT.of("secret"), "secret").unwrap(), Verdict::RightButOutdated);
+    assert_eq!(verify(&new, &saved, "secret").unwrap(), PasswordCheck::MatchNeedsRehash);
+    assert_eq!(verify(&new, &saved, "wrong").unwrap(), PasswordCheck::Mismatch);
+    assert_eq!(verify(&new, &CURRENT.of("secret"), "secret").unwrap(), PasswordCheck::MatchNeedsRehash);
     let replaced = block_on(new.hash_password(&Password::new("secret"))).unwrap().unwrap();
     assert!(replaced.expose().contains(",keyid=bmV3$"));
-    assert_eq!(verify(&new, &replaced, "secret").unwrap(), Verdict::Right);
+    assert_eq!(verify(&new, &replaced, "secret").unwrap(), PasswordCheck::Match);
 
     // Away from peppers.
     let bare = Argon2id::builder().previous_pepper(pepper("old", 1)).build().unwrap();
-    assert_eq!(verify(&bare, &saved, "secret").unwrap(), Verdict::RightButOutdated);
+    assert_eq!(verify(&bare, &saved, "secret").unwrap(), PasswordCheck::MatchNeedsRehash);
     assert!(!hash(&bare, "secret").expose().contains("keyid"));
 }
 
@@ -359,11 +363,11 @@ fn the_key_decides_and_not_only_its_id() {
     let saved = Old { key: Some(("k", 1)), ..CURRENT }.of("secret");
     let right = Argon2id::builder().pepper(pepper("k", 1)).build().unwrap();
     let wrong = Argon2id::builder().pepper(pepper("k", 2)).build().unwrap();
-    assert_eq!(verify(&right, &saved, "secret").unwrap(), Verdict::Right);
-    assert_eq!(verify(&wrong, &saved, "secret").unwrap(), Verdict::Wrong);
+    assert_eq!(verify(&right, &saved, "secret").unwrap(), PasswordCheck::Match);
+    assert_eq!(verify(&wrong, &saved, "secret").unwrap(), PasswordCheck::Mismatch);
     // Without its key id, a peppered hash is one of nobody's.
     let stripped = PasswordHash::new(saved.expose().replace(",keyid=aw", ""));
-    assert_eq!(verify(&right, &stripped, "secret").unwrap(), Verdict::Wrong);
+    assert_eq!(verify(&right, &stripped, "secret").unwrap(), PasswordCheck::Mismatch);
 }
 
 #[test]
@@ -392,13 +396,13 @@ fn the_builder_refuses_what_is_outside_the_bounds_and_says_which_number_it_is() 
     assert!(matches!(build(19456, 11, 1), Err(Argon2idError::Iterations { found: 11, .. })));
     assert!(matches!(build(19456, 2, 0), Err(Argon2idError::Parallelism { found: 0, .. })));
     assert!(matches!(build(19456, 2, 17), Err(Argon2idError::Parallelism { found: 17, .. })));
-    assert!(Argon2id::builder().at_once(256).build().is_ok_and(|verifier| verifier.queue == 8192));
+    assert!(Argon2id::builder().max_concurrent(256).build().is_ok_and(|verifier| verifier.queue == 8192));
     assert!(Argon2id::builder().queue(10_000).build().is_ok_and(|verifier| verifier.queue == 10_000));
     let refused = Argon2id::builder().queue(10_001).build().unwrap_err();
     assert_eq!(refused, Argon2idError::Queue { found: 10_001, most: 10_000 });
     for n in [0, 257] {
         assert!(
-            matches!(Argon2id::builder().at_once(n).build(), Err(Argon2idError::AtOnce { found, .. }) if found == n)
+            matches!(Argon2id::builder().max_concurrent(n).build(), Err(Argon2idError::AtOnce { found, .. }) if found == n)
         );
     }
 }
@@ -418,12 +422,12 @@ fn the_builder_refuses_two_peppers_of_one_id() {
 fn the_default_is_what_the_builder_builds() {
     let built = Argon2id::builder().build().unwrap();
     let default = Argon2id::default();
-    assert_eq!((built.cost, built.at_once), (default.cost, default.at_once));
+    assert_eq!((built.cost, built.max_concurrent), (default.cost, default.max_concurrent));
     assert_eq!(default.cost, Cost { memory_kib: 19456, iterations: 2, lanes: 1 });
     // One processor is left to everything else, where there is more than one.
     let processors = std::thread::available_parallelism().unwrap().get();
-    assert_eq!(default.at_once, processors.saturating_sub(1).clamp(1, 256));
-    assert_eq!((built.queue, default.queue), (32 * default.at_once, 32 * default.at_once));
+    assert_eq!(default.max_concurrent, processors.saturating_sub(1).clamp(1, 256));
+    assert_eq!((built.queue, default.queue), (32 * default.max_concurrent, 32 * default.max_concurrent));
 }
 
 // I-22.

@@ -2,11 +2,14 @@
 
 use async_trait::async_trait;
 use base64ct::{Base64UrlUnpadded, Encoding};
+use countersign::contact::{Destination, EmailAddress};
+use countersign::error::PluginError;
 use countersign::memory::MemoryUsers;
+use countersign::store::{FactorStore, StoredRow};
+use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
-    Administration, Channel, Destination, DeviceToken, EmailAddress, FactorStore, Fault, LoginFlowBuilder, LoginName,
-    LoginStep, PasswordHash, Reason, Refused, RevalidateError, Saved, SavedGrant, Scope, SetupToken, TenantId,
-    TrustDevice, User, UserId, UserStore,
+    Administration, Channel, DeviceToken, LoginFlowBuilder, LoginName, LoginStep, OperationError, Reason,
+    RevalidateError, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, UserId,
 };
 
 use crate::attacks::broken::{self, Constant, Mixed, Nowhere, Store};
@@ -16,7 +19,7 @@ use crate::support::wrapped::Wrapped;
 use crate::support::*;
 
 /// What is saved of alice in a tenant, and how often anything was written.
-fn saved(world: &World, tenant: &TenantId) -> (Option<Saved>, usize) {
+fn saved(world: &World, tenant: &TenantId) -> (Option<StoredRow>, usize) {
     (world.factors.record(tenant, &world.alice), world.calls.of("commit"))
 }
 
@@ -169,11 +172,11 @@ async fn administrate(world: &World, page: &Administration<'_>, user: &UserId) -
     ] {
         match outcome {
             Ok(()) => done += 1,
-            Err(Refused::Denied(denied)) => {
+            Err(OperationError::Denied(denied)) => {
                 assert_eq!(denied.reason(), Reason::NotFound);
                 refused += 1;
             }
-            Err(Refused::Fault(_)) => {}
+            Err(OperationError::Failed(_)) => {}
         }
     }
     (done, refused, before != state().await)
@@ -239,7 +242,7 @@ struct Folding {
 
 #[async_trait]
 impl UserStore for Folding {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         let folded: String = name
             .as_str()
             .chars()
@@ -253,7 +256,7 @@ impl UserStore for Folding {
         Ok(found)
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         self.users.find_by_id(tenant, user).await
     }
 
@@ -263,7 +266,7 @@ impl UserStore for Folding {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         self.users.replace_password_hash(tenant, user, current, next).await
     }
 }

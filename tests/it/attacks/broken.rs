@@ -4,11 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use countersign::entropy::Entropy;
+use countersign::error::PluginError;
+use countersign::event::{Event, EventKind, EventSink};
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::{
-    Commit, Entropy, Event, EventKind, EventSink, Exemption, Expected, FactorStore, Fault, LoginName, PasswordHash,
-    PolicyContext, Requirement, Saved, Snapshot, TenantId, TwoFactorPolicy, User, UserId, UserStore,
-};
+use countersign::policy::{Exemption, PolicyContext, Requirement, TwoFactorPolicy};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Snapshot, StoredRow};
+use countersign::user::{PasswordHash, User, UserStore};
+use countersign::{LoginName, TenantId, UserId};
 
 use std::future::Future;
 
@@ -100,7 +103,7 @@ impl Wraps for Store {
         &self.inner
     }
 
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         let one = crate::support::tenant("acme");
         let mut snapshot = self.inner.load(self.tenant(tenant, &one), user).await?;
         if let Some((barrier, left)) = &self.gather
@@ -126,9 +129,9 @@ impl Wraps for Store {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let one = crate::support::tenant("acme");
         let tenant = self.tenant(tenant, &one);
         let mut next = next.clone();
@@ -143,17 +146,17 @@ impl Wraps for Store {
             if !self.has(Flaw::Unconditional) {
                 return self.inner.commit(tenant, user, expected, &next).await;
             }
-            let found = Expected {
+            let found = ExpectedVersions {
                 settings: there.settings.map(|saved| saved.version),
                 record: there.record.map(|saved| saved.version),
             };
-            if self.inner.commit(tenant, user, &found, &next).await? == Commit::Written {
-                return Ok(Commit::Written);
+            if self.inner.commit(tenant, user, &found, &next).await? == CommitOutcome::Written {
+                return Ok(CommitOutcome::Written);
             }
         }
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         let one = crate::support::tenant("acme");
         self.inner.remove(self.tenant(tenant, &one), user).await
     }
@@ -201,7 +204,7 @@ pub(crate) fn logins_and_sends(record: &Value) -> (usize, u64) {
 pub(crate) struct FailOpen<P>(pub(crate) Faulty<P>);
 
 impl<P: TwoFactorPolicy> TwoFactorPolicy for FailOpen<P> {
-    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         let failed = Requirement::Exempt(Exemption::Application("failed".into()));
         Ok(self.0.decide(context).unwrap_or(failed))
     }
@@ -211,7 +214,7 @@ impl<P: TwoFactorPolicy> TwoFactorPolicy for FailOpen<P> {
 pub(crate) struct Nowhere;
 
 impl TwoFactorPolicy for Nowhere {
-    fn decide(&self, _: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+    fn decide(&self, _: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         Ok(Requirement::Exempt(Exemption::Application("nowhere".into())))
     }
 }
@@ -220,7 +223,7 @@ impl TwoFactorPolicy for Nowhere {
 pub(crate) struct Constant;
 
 impl Entropy for Constant {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), PluginError> {
         bytes.fill(7);
         Ok(())
     }
@@ -251,11 +254,11 @@ pub(crate) struct Mixed(pub(crate) MemoryUsers);
 
 #[async_trait]
 impl UserStore for Mixed {
-    async fn find_by_login(&self, asked: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, asked: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         Ok(echoing(self.0.find_by_login(&tenant("acme"), name).await?, asked))
     }
 
-    async fn find_by_id(&self, asked: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, asked: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         Ok(echoing(self.0.find_by_id(&tenant("acme"), user).await?, asked))
     }
 
@@ -265,7 +268,7 @@ impl UserStore for Mixed {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         self.0.replace_password_hash(&tenant("acme"), user, current, next).await
     }
 }
@@ -280,7 +283,9 @@ fn echoing(user: Option<User>, asked: &TenantId) -> Option<User> {
 }
 
 /// Runs one step in each of [`TASKS`] tasks.
-pub(crate) async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(step: impl Fn() -> F) -> Vec<T> {
+pub(crate) async fn max_concurrent<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    step: impl Fn() -> F,
+) -> Vec<T> {
     let tasks: Vec<_> = (0..TASKS).map(|_| tokio::spawn(step())).collect();
     let mut answers = Vec::with_capacity(TASKS);
     for task in tasks {

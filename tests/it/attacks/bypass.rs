@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+use countersign::contact::{Destination, EmailAddress, PhoneNumber};
+use countersign::error::PluginError;
+use countersign::event::Event;
+use countersign::grant::Staleness;
+use countersign::policy::{Exemption, PolicyContext, Requirement, StandardPolicy, TwoFactorPolicy};
+use countersign::sender::Purpose;
+use countersign::store::FactorStore;
+use countersign::user::PasswordHash;
 use countersign::{
-    Basis, Channel, Destination, EmailAddress, Event, Exemption, FactorStore, Fault, Login, LoginStep, Method,
-    PasswordHash, PhoneNumber, PolicyContext, Purpose, Reason, Requirement, SavedGrant, Scope, Staleness,
-    StandardPolicy, TrustDevice, TwoFactorPolicy, VouchedLogin,
+    Channel, Login, LoginStep, Method, PreverifiedLogin, Reason, SavedGrant, Scope, SecondFactor, TrustDevice,
 };
 
 use crate::attacks::broken::{self, FailOpen, Nowhere, Store};
@@ -75,9 +81,9 @@ async fn password_reset_bypass() {
     world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new("set by mail")));
     assert_eq!(world.row(&world.alice), row);
     // The new password is the first factor and no more, also where the reset page vouches for it.
-    let vouched =
-        VouchedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: Some(&device) };
-    let step = challenge(world.flow.begin_with_vouched_password(&vouched).await.unwrap());
+    let preverified =
+        PreverifiedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: Some(&device) };
+    let step = challenge(world.flow.begin_with_preverified_password(&preverified).await.unwrap());
     assert_eq!(step.delivery.sent().unwrap().method, Method::Sms, "the saved number is still where codes go");
     world.wait_for_the_spacing();
     assert!(matches!(world.try_begin("alice", "set by mail").await, LoginStep::CodeRequired(_)));
@@ -88,10 +94,10 @@ async fn password_reset_bypass() {
 }
 
 /// What a login through this door is worth: its reason, and whether it opens the account page.
-async fn through(world: &World, channel: Channel) -> (Basis, bool) {
+async fn through(world: &World, channel: Channel) -> (SecondFactor, bool) {
     let grant = authenticated(world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap()).grant;
     assert_eq!((grant.has_second_factor(), grant.is_beyond_password(), grant.amr()), (false, false, &["pwd"][..]));
-    (grant.basis().clone(), world.flow.account(&world.acme, &grant).overview().await.is_ok())
+    (grant.second_factor().clone(), world.flow.account(&world.acme, &grant).status().await.is_ok())
 }
 
 /// Attack 19. I-35: an exempt login says so, is no second factor, and does not touch what is saved.
@@ -100,7 +106,7 @@ async fn single_sign_on_bypass() {
     let mut world = World::new().await;
     let done = world.sign_in("alice").await;
     let row = world.record(&world.alice);
-    let exempt = Basis::Exempt { exemption: Exemption::SingleSignOn };
+    let exempt = SecondFactor::Exempt { exemption: Exemption::SingleSignOn };
     assert_eq!(through(&world, Channel::SingleSignOn).await, (exempt, false));
     for field in ["id", "sms", "backup", "devices", "code_failures"] {
         assert_eq!(world.record(&world.alice)[field], row[field]);
@@ -114,7 +120,7 @@ async fn single_sign_on_bypass() {
     let stale = world.flow.revalidate(&world.acme, &as_web, Channel::Web).await.unwrap_err();
     assert_eq!(stale.staleness(), Some(Staleness::SecondFactorRequired));
     // A login with a code is worth what it says.
-    assert!(done.grant.has_second_factor() && world.flow.account(&world.acme, &done.grant).overview().await.is_ok());
+    assert!(done.grant.has_second_factor() && world.flow.account(&world.acme, &done.grant).status().await.is_ok());
     // Control: a policy that exempts everybody, by which such a session holds.
     world.restarted(|b| b.policy(Nowhere));
     assert!(world.flow.revalidate(&world.acme, &as_web, Channel::Web).await.is_ok());
@@ -124,7 +130,7 @@ async fn single_sign_on_bypass() {
 struct Everywhere;
 
 impl TwoFactorPolicy for Everywhere {
-    fn decide(&self, _: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+    fn decide(&self, _: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         Ok(Requirement::Required)
     }
 }
@@ -157,7 +163,7 @@ async fn non_interactive_bypass() {
     for (channel, exemption) in
         [(Channel::ExemptApi, Exemption::Api), (Channel::ExemptIntegration, Exemption::Integration)]
     {
-        assert_eq!(through(&world, channel).await, (Basis::Exempt { exemption }, false));
+        assert_eq!(through(&world, channel).await, (SecondFactor::Exempt { exemption }, false));
         assert_eq!(
             reason(&world.begin_as(&world.acme, "alice", "wrong", channel, None).await.unwrap()),
             Reason::InvalidCredentials
@@ -213,7 +219,7 @@ async fn enrolment_hijack() {
 async fn changes(world: &World, grant: &SavedGrant) -> (usize, bool) {
     let account = world.flow.account(&world.acme, grant);
     let before = world.record(&world.alice);
-    let device = account.overview().await.unwrap().devices[0].id;
+    let device = account.status().await.unwrap().devices[0].id;
     let mut refused = 0;
     for outcome in [
         account.new_backup_code().await.map(drop),
@@ -265,12 +271,12 @@ async fn enforcement_bypass() {
     world.change(&world.alice, |user| user.email = None);
     world.reset_by_operator(&world.alice).await;
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::NoDestination);
-    let vouched = VouchedLogin { tenant: &world.acme, user: &world.bob, channel: Channel::Web, device: None };
-    assert!(matches!(world.flow.begin_with_vouched_password(&vouched).await, Ok(LoginStep::CodeRequired(_))));
+    let preverified = PreverifiedLogin { tenant: &world.acme, user: &world.bob, channel: Channel::Web, device: None };
+    assert!(matches!(world.flow.begin_with_preverified_password(&preverified).await, Ok(LoginStep::CodeRequired(_))));
     // Control: where nobody needs it.
     let off = World::off();
     let done = authenticated(off.try_begin("alice", PASSWORD).await);
-    assert_eq!(done.grant.basis(), &Basis::Exempt { exemption: Exemption::ScopeOff });
+    assert_eq!(done.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::ScopeOff });
 }
 
 /// Off and on again, with no record deleted in between: whether the device and the backup code of before are good.

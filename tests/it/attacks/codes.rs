@@ -1,11 +1,14 @@
 //! Codes and backup codes: used twice, used for something else, too weak, or read too loosely.
 
-use countersign::{Entropy, Fault, LoginStep, Method, PendingToken, PhoneNumber, Reason, ResendTo, TrustDevice};
+use countersign::contact::PhoneNumber;
+use countersign::entropy::Entropy;
+use countersign::error::PluginError;
+use countersign::{LoginStep, Method, PendingToken, Reason, ResendTo, TrustDevice};
 use std::collections::HashSet;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 
-use crate::attacks::broken::{self, Store, at_once, keep};
+use crate::attacks::broken::{self, Store, keep, max_concurrent};
 use crate::support::steps::refusal;
 use crate::support::*;
 
@@ -20,7 +23,7 @@ async fn one_code_at_once(store: impl FnOnce(&World) -> Store) -> usize {
     broken::over(&mut world, &store);
     let (flow, acme, code) = (world.flow.clone(), world.acme.clone(), world.outbox.last_code());
     let token = challenge.token.expose().to_owned();
-    let answers = at_once(|| {
+    let answers = max_concurrent(|| {
         let (flow, acme, code, token) = (flow.clone(), acme.clone(), code.clone(), token.clone());
         async move { flow.submit_code(&acme, &token.into(), &code.into(), TrustDevice::No).await }
     })
@@ -45,7 +48,7 @@ async fn one_backup_code_at_once(store: impl FnOnce(&World) -> Store) -> (usize,
     broken::over(&mut world, &store);
     let (flow, acme, code) = (world.flow.clone(), world.acme.clone(), first.clone());
     let token = challenge.token.expose().to_owned();
-    let answers = at_once(|| {
+    let answers = max_concurrent(|| {
         let (flow, acme, code, token) = (flow.clone(), acme.clone(), code.clone(), token.clone());
         async move { flow.submit_backup_code(&acme, &token.into(), &code.into()).await }
     })
@@ -168,7 +171,7 @@ async fn old_code_after_resend() {
 struct Even(SeededEntropy);
 
 impl Entropy for Even {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), PluginError> {
         self.0.fill(bytes)?;
         for byte in bytes {
             *byte &= 0xFE;

@@ -1,10 +1,10 @@
 //! What an answer, a log or the time it takes tells to whom it should not.
 
 use async_trait::async_trait;
-use countersign::{
-    Admission, Busy, Channel, Fault, LoginName, LoginStep, Password, PasswordAttempt, PasswordHash, PasswordVerifier,
-    ResendTo, TrustDevice, UserId, UserStatus, Verdict, VouchedLogin,
-};
+use countersign::error::PluginError;
+use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::user::{PasswordHash, UserStatus};
+use countersign::{Channel, LoginName, LoginStep, Password, PreverifiedLogin, ResendTo, TrustDevice, UserId};
 
 use crate::support::leaks::Leaks;
 use crate::support::*;
@@ -18,12 +18,12 @@ impl PasswordVerifier for Telling {
         PlainPasswords.admit()
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
-        attempt.user.ok_or_else(|| Fault::new("nobody"))?;
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
+        attempt.user.ok_or_else(|| PluginError::new("nobody"))?;
         PlainPasswords.verify(attempt).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
         PlainPasswords.hash_password(password).await
     }
 }
@@ -74,8 +74,8 @@ async fn enumeration_by_time() {
     assert_eq!(seen[0].1.iter().filter(|call| **call == "verify").count(), 1);
     // Control: a first step that hashes nothing looks different.
     world.calls.clear();
-    let vouched = VouchedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
-    let _ = world.flow.begin_with_vouched_password(&vouched).await.unwrap();
+    let vouched = PreverifiedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
+    let _ = world.flow.begin_with_preverified_password(&vouched).await.unwrap();
     assert_ne!(world.calls.all(), seen[0].1);
 }
 

@@ -5,15 +5,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::{
-    Accepted, CodeMessage, CodeSender, Destination, EmailAddress, Event, EventKind, FactorStore, LoginName, LoginStep,
-    Method, Notice, PhoneNumber, Reason, ResendTo, ResetOutcome, SavedGrant, SecretKind, SendError, SendErrorKind,
-    TrustDevice,
-};
+use countersign::contact::{Destination, EmailAddress, PhoneNumber};
+use countersign::event::{Event, EventKind, ResetOutcome, SecretKind};
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, SendStatus};
+use countersign::store::FactorStore;
+use countersign::{LoginName, LoginStep, Method, Reason, ResendTo, SavedGrant, TrustDevice};
 
 use countersign::budget::{Budgeted, Limit, MemoryBudget, SendLimits};
 
-use crate::attacks::broken::{self, Store, TASKS, at_once, forget_wrong_codes, keep, logins_and_sends};
+use crate::attacks::broken::{self, Store, TASKS, forget_wrong_codes, keep, logins_and_sends, max_concurrent};
 use crate::support::steps::other_than;
 use crate::support::wrapped::Wrapped;
 use crate::support::*;
@@ -121,7 +121,7 @@ async fn guess_at_once(store: impl FnOnce(&World) -> Store) -> (usize, u64) {
     broken::over(&mut world, &store);
     let (flow, acme, wrong) = (world.flow.clone(), world.acme.clone(), world.wrong_code());
     let token = challenge.token.expose().to_owned();
-    let answers = at_once(|| {
+    let answers = max_concurrent(|| {
         let (flow, acme, wrong, token) = (flow.clone(), acme.clone(), wrong.clone(), token.clone());
         async move { flow.submit_code(&acme, &token.into(), &wrong.into(), TrustDevice::No).await }
     })
@@ -210,7 +210,7 @@ async fn sms_pumping() {
         let mut world = World::new().await;
         world.choose_sms("alice", "+819012345634").await;
         world.outbox.clear();
-        let limits = SendLimits::new().per_destination([Limit::new(10, HOUR)]).only_calling_codes(&[served]).unwrap();
+        let limits = SendLimits::new().per_destination([Limit::new(10, HOUR)]).allow_calling_codes(&[served]).unwrap();
         let sender = Budgeted::new(world.outbox.clone(), MemoryBudget::new(), limits).clock(world.clock.clone());
         world.rewire(world.users.clone(), Wrapped(Store::over(&world)), sender, |b| b);
         let _ = world.begin("alice").await;
@@ -226,7 +226,7 @@ struct ByText {
 
 #[async_trait]
 impl CodeSender for ByText {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         let text = match &message.destination {
             Destination::Sms(number) => number.expose().to_owned(),
             Destination::Email(address) => address.expose().to_owned(),
@@ -236,7 +236,7 @@ impl CodeSender for ByText {
         if sent > 1 { Err(SendError::new(SendErrorKind::Permanent)) } else { self.sender.send_code(message).await }
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         self.sender.notify(notice).await
     }
 }

@@ -1,9 +1,9 @@
 //! What must end: trust, sessions, everything at a reset. And what must be told.
 
-use countersign::{
-    Channel, Destination, Event, LoginStep, PasswordHash, PhoneNumber, Reason, RevalidateError, Scope, TrustDevice,
-    UserStatus,
-};
+use countersign::contact::{Destination, PhoneNumber};
+use countersign::event::Event;
+use countersign::user::{PasswordHash, UserStatus};
+use countersign::{Channel, LoginStep, Reason, RevalidateError, Scope, TrustDevice};
 use std::future::Future;
 
 use crate::attacks::broken::{self, Store, keep};
@@ -44,7 +44,7 @@ async fn trusted_after(change: &str, store: impl FnOnce(&World) -> Store) -> boo
             let _sms = account.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
         }
         "revoked" => {
-            let id = account.overview().await.unwrap().devices[0].id;
+            let id = account.status().await.unwrap().devices[0].id;
             account.revoke_device(id).await.unwrap();
         }
         "all revoked" => assert_eq!(account.revoke_devices().await.unwrap(), 1),
@@ -90,7 +90,7 @@ async fn session_after(change: &str) -> (bool, bool) {
             let _sms = account.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
         }
         "device" => {
-            let id = account.overview().await.unwrap().devices[0].id;
+            let id = account.status().await.unwrap().devices[0].id;
             account.revoke_device(id).await.unwrap();
         }
         "devices" => assert_eq!(account.revoke_devices().await.unwrap(), 1),

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::{
-    Admission, Argon2id, Busy, Channel, Destination, DeviceLabel, EmailAddress, Fault, Language, LoginStep, Password,
-    PasswordAttempt, PasswordHash, PasswordVerifier, PhoneNumber, Reason, ResendTo, TenantId, UserId, Verdict,
-};
+use countersign::contact::{Destination, EmailAddress, PhoneNumber};
+use countersign::error::PluginError;
+use countersign::password::{Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::user::{Language, PasswordHash};
+use countersign::{Channel, DeviceLabel, LoginStep, Password, Reason, ResendTo, TenantId, UserId};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -31,14 +32,14 @@ impl PasswordVerifier for Truncating {
         Ok(Admission::unbounded())
     }
 
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<Verdict, Fault> {
+    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         let cut = |text: &str| text.bytes().take(72).collect::<Vec<_>>();
         let saved = attempt.user.and_then(|user| user.password_hash.as_ref()).map(|hash| cut(hash.expose()));
         let right = saved == Some(cut(attempt.password.expose()));
-        Ok(if right { Verdict::Right } else { Verdict::Wrong })
+        Ok(if right { PasswordCheck::Match } else { PasswordCheck::Mismatch })
     }
 
-    async fn hash_password(&self, _: &Password) -> Result<Option<PasswordHash>, Fault> {
+    async fn hash_password(&self, _: &Password) -> Result<Option<PasswordHash>, PluginError> {
         Ok(None)
     }
 }

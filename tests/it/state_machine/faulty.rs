@@ -2,11 +2,11 @@
 
 use crate::support::wrapped::Wraps;
 use async_trait::async_trait;
+use countersign::error::PluginError;
 use countersign::memory::MemoryFactors;
-use countersign::{
-    Commit, Expected, FactorStore, Fault, Generation, PolicyContext, Requirement, Saved, Scope, Snapshot,
-    StandardPolicy, TenantId, TwoFactorPolicy, UserId,
-};
+use countersign::policy::{PolicyContext, Requirement, StandardPolicy, TwoFactorPolicy};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow};
+use countersign::{Scope, TenantId, UserId};
 
 /// Everything as it is.
 pub const SOUND: u8 = 0;
@@ -29,7 +29,7 @@ impl<const FAULT: u8> Wraps for Faulty<FAULT> {
         &self.0
     }
 
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         let mut snapshot = self.0.load(tenant, user).await?;
         if let (GENERATION_IGNORED, Some(record), Some(settings)) = (FAULT, &mut snapshot.record, &snapshot.settings) {
             record.generation = settings.generation;
@@ -41,13 +41,13 @@ impl<const FAULT: u8> Wraps for Faulty<FAULT> {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         let mut next = next.clone();
         if FAULT == RESET_KEEPS && user.as_str() != "root" {
             let before = self.0.load(tenant, user).await?.record;
-            let id = |document: &str| -> Result<serde_json::Value, Fault> {
+            let id = |document: &str| -> Result<serde_json::Value, PluginError> {
                 Ok(serde_json::from_str::<serde_json::Value>(document)?["id"].clone())
             };
             if let Some(before) = before.filter(|before| before.generation == next.generation)
@@ -64,11 +64,11 @@ impl<const FAULT: u8> Wraps for Faulty<FAULT> {
         self.0.commit(tenant, user, expected, &next).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         if FAULT == GENERATION_IGNORED { Ok(0) } else { self.0.purge(tenant, below, at_most).await }
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         if FAULT == GENERATION_IGNORED { Ok(0) } else { self.0.count(tenant, below).await }
     }
 }
@@ -76,7 +76,7 @@ impl<const FAULT: u8> Wraps for Faulty<FAULT> {
 pub struct FaultyPolicy<const FAULT: u8>;
 
 impl<const FAULT: u8> TwoFactorPolicy for FaultyPolicy<FAULT> {
-    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, Fault> {
+    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         if FAULT == ROLE_IGNORED && context.scope == Scope::SystemAdministratorsOnly {
             let mut employee = context.user.clone();
             employee.system_administrator = false;

@@ -7,7 +7,8 @@ mod rules;
 
 use std::collections::BTreeMap;
 
-use countersign::{Method, Reason, Scope, Staleness};
+use countersign::grant::Staleness;
+use countersign::{Method, Reason, Scope};
 
 pub type Who = (Tenant, Person);
 

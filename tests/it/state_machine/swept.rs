@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use countersign::FactorStore;
+use countersign::store::FactorStore;
 use serde_json::Value;
 
 use super::*;

@@ -1,6 +1,8 @@
 //! What the flow says, in the words of the reference.
 
-use countersign::{Channel, Exemption, LockState, Refused};
+use countersign::policy::Exemption;
+use countersign::status::LockState;
+use countersign::{Channel, OperationError};
 
 use super::reference::{Answer, Door, Gate, Reference, Who, Why};
 use crate::support::PASSWORD;
@@ -31,14 +33,14 @@ pub fn password_of(state: &Reference, who: Who) -> String {
     if number == 0 { PASSWORD.to_owned() } else { format!("password {number}") }
 }
 
-pub fn or_denied(done: Result<Answer, Refused>) -> Answer {
+pub fn or_denied(done: Result<Answer, OperationError>) -> Answer {
     match done {
         Ok(answer) => answer,
-        Err(Refused::Denied(denied)) => match denied.attempts_left() {
+        Err(OperationError::Denied(denied)) => match denied.attempts_left() {
             Some(left) => Answer::Wrong(denied.reason(), left),
             None => Answer::Denied(denied.reason()),
         },
-        Err(Refused::Fault(error)) => panic!("nothing breaks in a story: {error}"),
+        Err(OperationError::Failed(error)) => panic!("nothing breaks in a story: {error}"),
     }
 }
 

@@ -6,7 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use countersign_postgres::PostgresFactors;
 use countersign_redis::RedisFactors;
 use countersign_sqlite::{Durability, SqliteFactors};
@@ -40,12 +41,12 @@ impl Subject {
             store.change_settings(&tenant, None, &saved(1)).await?.written()?;
         }
         let subject = Self { tenant, user, settings, number: 1 };
-        let expected = Expected { settings: Some(settings), record: None };
+        let expected = ExpectedVersions { settings: Some(settings), record: None };
         store.commit(&subject.tenant, &subject.user, &expected, &saved(1)).await?.written()?;
         Ok(subject)
     }
 
-    fn turn(&mut self) -> (Version, Saved) {
+    fn turn(&mut self) -> (Version, StoredRow) {
         self.number += 1;
         (version(self.number - 1), saved(self.number))
     }
@@ -57,7 +58,7 @@ impl Subject {
 
     async fn commit(&mut self, store: &dyn FactorStore) -> Result<(), Failure> {
         let (record, next) = self.turn();
-        let expected = Expected { settings: Some(self.settings), record: Some(record) };
+        let expected = ExpectedVersions { settings: Some(self.settings), record: Some(record) };
         store.commit(&self.tenant, &self.user, &expected, &next).await?.written()
     }
 }
@@ -66,7 +67,7 @@ trait Written {
     fn written(self) -> Result<(), Failure>;
 }
 
-impl Written for Commit {
+impl Written for CommitOutcome {
     fn written(self) -> Result<(), Failure> {
         if self == Self::Written { Ok(()) } else { Err("nobody else writes".into()) }
     }
@@ -76,8 +77,8 @@ fn version(number: u128) -> Version {
     Version::from_bytes(number.to_be_bytes())
 }
 
-fn saved(number: u128) -> Saved {
-    Saved { version: version(number), generation: Generation::new(0), document: document() }
+fn saved(number: u128) -> StoredRow {
+    StoredRow { version: version(number), generation: Generation::new(0), document: document() }
 }
 
 #[tokio::main]

@@ -8,10 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::{
-    Channel, Commit, Expected, FactorStore, Generation, Login, LoginFlow, LoginStep, Saved, Scope, TenantId, UserId,
-    Version,
-};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::{Channel, Login, LoginFlow, LoginStep, Scope, TenantId, UserId};
 use countersign_postgres::PostgresFactors;
 use countersign_sqlite::SqliteFactors;
 use countersign_testkit::{Outbox, Person, PlainPasswords};
@@ -96,14 +94,14 @@ fn tenants(users: u32) -> [(&'static str, u32); 4] {
 }
 
 async fn in_memory(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Result<(), Failure> {
-    let nothing = Expected { settings: None, record: None };
+    let nothing = ExpectedVersions { settings: None, record: None };
     for (tenant, number) in tenants(users) {
         let tenant = TenantId::new(tenant)?;
         for number in 1..=number {
             let user = UserId::new(&format!("user-{number}"))?;
             let version = version(u128::from(number));
-            let next = Saved { version, generation: Generation::new(0), document: document() };
-            if store.commit(&tenant, &user, &nothing, &next).await? != Commit::Written {
+            let next = StoredRow { version, generation: Generation::new(0), document: document() };
+            if store.commit(&tenant, &user, &nothing, &next).await? != CommitOutcome::Written {
                 return Err("a first commit was refused".into());
             }
         }
@@ -118,7 +116,7 @@ async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Resu
     let (mut of_large, mut of_small) = (Vec::new(), Vec::new());
     let mut settings: Option<Version> = None;
     for round in 0..SWITCHES {
-        let next = Saved {
+        let next = StoredRow {
             version: version(u128::from(round) + 1),
             generation: Generation::new(round + 1),
             document: r#"{"format":1,"scope":"do_not_use"}"#.to_owned(),
@@ -129,7 +127,7 @@ async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Resu
         }
         for (tenant, times) in turns {
             let started = Instant::now();
-            if store.change_settings(tenant, settings, &next).await? != Commit::Written {
+            if store.change_settings(tenant, settings, &next).await? != CommitOutcome::Written {
                 return Err("a change of settings was refused".into());
             }
             times.push(started.elapsed());
@@ -228,12 +226,15 @@ impl Writer {
                 let (mut record, mut waits, mut number) = (None, Waits::default(), 0_u128);
                 while !enough.load(Ordering::SeqCst) {
                     number += 1;
-                    let next =
-                        Saved { version: version(number), generation: Generation::new(SWITCHES), document: document() };
+                    let next = StoredRow {
+                        version: version(number),
+                        generation: Generation::new(SWITCHES),
+                        document: document(),
+                    };
                     let before = purging.load(Ordering::SeqCst);
                     let started = Instant::now();
-                    let expected = Expected { settings, record };
-                    if store.commit(&tenant, &user, &expected, &next).await? != Commit::Written {
+                    let expected = ExpectedVersions { settings, record };
+                    if store.commit(&tenant, &user, &expected, &next).await? != CommitOutcome::Written {
                         return Err("a commit was refused".into());
                     }
                     let took = started.elapsed();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use countersign::Fault;
+use countersign::error::PluginError;
 use countersign_testkit::servers::{Server, free_port, skip};
 
 use super::connect;
@@ -19,7 +19,7 @@ pub struct Bouncer {
 
 impl Bouncer {
     /// Leads to a server. `None`, loudly: PgBouncer is not installed.
-    pub fn before(server: &Server) -> Result<Option<Self>, Fault> {
+    pub fn before(server: &Server) -> Result<Option<Self>, PluginError> {
         let found = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
         let Some(program) = found else { return skip("PgBouncer is not installed").map(|()| None) };
         // Another test may take the port meanwhile.
@@ -28,12 +28,12 @@ impl Bouncer {
                 return Ok(Some(bouncer));
             }
         }
-        Err(Fault::new("PgBouncer did not start"))
+        Err(PluginError::new("PgBouncer did not start"))
     }
 
     /// `None`: it has ended by itself, or does not begin to listen. It writes its own file once it listens, so
     /// that nobody else who listens there is taken for it.
-    fn on(port: u16, server: &Server, program: &str) -> Result<Option<Self>, Fault> {
+    fn on(port: u16, server: &Server, program: &str) -> Result<Option<Self>, PluginError> {
         let configuration = server.directory().join(format!("pgbouncer-{port}.ini"));
         let listens = configuration.with_extension("pid");
         std::fs::write(&configuration, ini(&configuration, port, server.port()))?;

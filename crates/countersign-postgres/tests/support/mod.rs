@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::budget::SendBudget;
-use countersign::{FactorStore, Fault, Generation, Saved, Version};
+use countersign::error::PluginError;
+use countersign::store::{FactorStore, Generation, StoredRow, Version};
 use countersign_postgres::{PostgresFactors, PostgresOptions};
 use countersign_testkit::Forwarder;
 use countersign_testkit::conformance::{Backend, BudgetBackend, Hold, HostTransaction, Line};
@@ -53,7 +54,7 @@ impl Schema {
         }
     }
 
-    pub async fn client(&self) -> Result<Client, Fault> {
+    pub async fn client(&self) -> Result<Client, PluginError> {
         connect(&self.url).await
     }
 }
@@ -64,14 +65,14 @@ pub fn options() -> PostgresOptions {
 }
 
 /// A record or settings whose version is this number.
-pub fn row(number: u32) -> Saved {
+pub fn row(number: u32) -> StoredRow {
     let mut version = [0; 16];
     version[..4].copy_from_slice(&number.to_be_bytes());
     let version = Version::from_bytes(version);
-    Saved { version, generation: Generation::new(0), document: format!("{{\"number\":{number}}}") }
+    StoredRow { version, generation: Generation::new(0), document: format!("{{\"number\":{number}}}") }
 }
 
-pub fn number(row: &Saved) -> u32 {
+pub fn number(row: &StoredRow) -> u32 {
     u32::from_be_bytes(row.version.as_bytes()[..4].try_into().unwrap())
 }
 
@@ -94,7 +95,7 @@ pub fn server(settings: &[&str]) -> Option<Server> {
     server
 }
 
-pub async fn connect(url: &str) -> Result<Client, Fault> {
+pub async fn connect(url: &str) -> Result<Client, PluginError> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
@@ -102,17 +103,17 @@ pub async fn connect(url: &str) -> Result<Client, Fault> {
 
 #[async_trait]
 impl Backend for Schema {
-    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+    async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError> {
         Ok(Arc::new(self.options().connect(&self.store_url).await?))
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
         let Some((line, url)) = Forwarder::before(&self.store_url).await? else { return Ok(None) };
         Ok(Some((Arc::new(self.options().connections(1).connect(&url).await?), Box::new(line))))
     }
 
     /// A trigger waits, before each row is written, for a lock that a session of the test has.
-    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, PluginError> {
         let (holder, name) = (self.client().await?, &self.name);
         let hold = format!(
             "CREATE OR REPLACE FUNCTION \"{name}\".hold() RETURNS trigger LANGUAGE plpgsql AS
@@ -126,23 +127,23 @@ impl Backend for Schema {
     }
 
     /// Ends all connections that stores have, as a restart does. A restart itself is in `tests/restarts.rs`.
-    async fn interrupt(&self) -> Result<bool, Fault> {
+    async fn interrupt(&self) -> Result<bool, PluginError> {
         let ended = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
             WHERE application_name = $1";
         let ended: i64 = self.client().await?.query_one(ended, &[&self.name]).await?.try_get(0)?;
         if ended == 0 {
-            return Err(Fault::new("no connection of a store was there to be ended"));
+            return Err(PluginError::new("no connection of a store was there to be ended"));
         }
         Ok(true)
     }
 
-    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError> {
         let client = self.client().await?;
         client.batch_execute("BEGIN; CREATE TEMPORARY TABLE host (one integer); INSERT INTO host VALUES (1)").await?;
         Ok(Some(Box::new(Host(client))))
     }
 
-    async fn clean_up(&self) -> Result<(), Fault> {
+    async fn clean_up(&self) -> Result<(), PluginError> {
         let drop = format!("SET client_min_messages = error; DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.name);
         Ok(self.client().await?.batch_execute(&drop).await?)
     }
@@ -155,14 +156,14 @@ struct Held {
 
 #[async_trait]
 impl Hold for Held {
-    async fn waiting(&self) -> Result<u64, Fault> {
+    async fn waiting(&self) -> Result<u64, PluginError> {
         let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
             AND objid::bigint = hashtext($1)::bigint & 4294967295";
         let waiting: i64 = self.holder.query_one(waiting, &[&self.name]).await?.try_get(0)?;
         Ok(waiting.try_into()?)
     }
 
-    async fn release(self: Box<Self>) -> Result<(), Fault> {
+    async fn release(self: Box<Self>) -> Result<(), PluginError> {
         Ok(self.holder.batch_execute(&format!("SELECT pg_advisory_unlock(hashtext('{}'))", self.name)).await?)
     }
 }
@@ -171,7 +172,7 @@ struct Host(Client);
 
 #[async_trait]
 impl HostTransaction for Host {
-    async fn roll_back(self: Box<Self>) -> Result<(), Fault> {
+    async fn roll_back(self: Box<Self>) -> Result<(), PluginError> {
         Ok(self.0.batch_execute("ROLLBACK").await?)
     }
 }
@@ -181,22 +182,22 @@ pub struct Budget(pub Schema);
 
 #[async_trait]
 impl BudgetBackend for Budget {
-    async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
+    async fn open(&self) -> Result<Arc<dyn SendBudget>, PluginError> {
         Ok(Arc::new(self.0.options().connect(&self.0.store_url).await?.budget()))
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
         let Some((line, url)) = Forwarder::before(&self.0.store_url).await? else { return Ok(None) };
         Ok(Some((Arc::new(self.0.options().connections(1).connect(&url).await?.budget()), Box::new(line))))
     }
 
-    async fn kept(&self) -> Result<Option<u64>, Fault> {
+    async fn kept(&self) -> Result<Option<u64>, PluginError> {
         let kept = format!("SELECT count(*) FROM \"{}\".charges", self.0.name);
         let kept: i64 = self.0.client().await?.query_one(&kept, &[]).await?.try_get(0)?;
         Ok(Some(kept.try_into()?))
     }
 
-    async fn clean_up(&self) -> Result<(), Fault> {
+    async fn clean_up(&self) -> Result<(), PluginError> {
         self.0.clean_up().await
     }
 }

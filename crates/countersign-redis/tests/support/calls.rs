@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use countersign::budget::{Account, Limit, SendBudget};
-use countersign::{Expected, FactorStore, Fault, Generation, Saved, TenantId, UserId, Version};
+use countersign::error::PluginError;
+use countersign::store::{ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use countersign_redis::{RedisFactors, RedisOptions};
 use countersign_testkit::servers::{Server, skip};
 use redis::aio::MultiplexedConnection;
@@ -31,8 +33,8 @@ pub async fn client(server: &Server) -> MultiplexedConnection {
     client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
 }
 
-pub fn row(number: u8) -> Saved {
-    Saved {
+pub fn row(number: u8) -> StoredRow {
+    StoredRow {
         version: Version::from_bytes([number; 16]),
         generation: Generation::new(0),
         document: format!("{{\"number\":{number}}}"),
@@ -48,11 +50,11 @@ pub const CALLS: usize = 10;
 
 /// What one of the calls says. They are of a user whom nobody uses.
 pub async fn call(store: &RedisFactors, number: usize) -> String {
-    fn said<T>(answer: Result<T, Fault>) -> String {
+    fn said<T>(answer: Result<T, PluginError>) -> String {
         answer.map_or_else(|fault| format!("{fault:?}"), |_| "Ok".to_owned())
     }
     let (acme, nobody) = (TenantId::new("acme").unwrap(), UserId::new("nobody").unwrap());
-    let (none, first) = (Expected { settings: None, record: None }, Generation::new(0));
+    let (none, first) = (ExpectedVersions { settings: None, record: None }, Generation::new(0));
     match number {
         0 => said(store.load(&acme, &nobody).await),
         1 => said(store.settings(&acme).await),

@@ -3,11 +3,11 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use countersign::Fault;
+use countersign::error::PluginError;
 use countersign_testkit::servers::{Server, skip};
 
 /// `None`: Redis is not installed.
-pub fn start() -> Result<Option<Vec<Server>>, Fault> {
+pub fn start() -> Result<Option<Vec<Server>>, PluginError> {
     let mut nodes = Vec::new();
     for _ in 0..3 {
         let arguments = ["--cluster-enabled", "yes", "--appendonly", "yes", "--cluster-node-timeout", "2000"];
@@ -34,7 +34,7 @@ pub fn start() -> Result<Option<Vec<Server>>, Fault> {
 }
 
 /// What a node answers, without the line's end.
-pub fn command(node: &Server, arguments: &[&str]) -> Result<String, Fault> {
+pub fn command(node: &Server, arguments: &[&str]) -> Result<String, PluginError> {
     let output = Command::new("redis-cli").args(["-p", &node.port().to_string()]).args(arguments).output()?;
     Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }

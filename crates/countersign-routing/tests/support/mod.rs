@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::{
-    Accepted, Code, CodeMessage, CodeSender, Destination, EmailAddress, Notice, NoticeKind, PhoneNumber, Purpose,
-    SendError, SendErrorKind, TenantId, UserId,
-};
+use countersign::contact::{Destination, EmailAddress, PhoneNumber};
+use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus};
+use countersign::{Code, TenantId, UserId};
 use time::OffsetDateTime;
 
 #[derive(Clone, Copy)]
@@ -57,7 +56,7 @@ impl Provider {
         self.codes.lock().unwrap().clone()
     }
 
-    async fn act(&self, code: Option<&Code>) -> Result<Accepted, SendError> {
+    async fn act(&self, code: Option<&Code>) -> Result<SendStatus, SendError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let does = *self.does.lock().unwrap();
         let result = match does {
@@ -72,17 +71,17 @@ impl Provider {
         };
         result.map_err(|kind| SendError::new(kind).caused_by(self.says))?;
         self.codes.lock().unwrap().extend(code.map(|code| code.expose().to_owned()));
-        Ok(Accepted::Sent)
+        Ok(SendStatus::Sent)
     }
 }
 
 #[async_trait]
 impl CodeSender for Provider {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         self.act(Some(&message.code)).await
     }
 
-    async fn notify(&self, _: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, _: &Notice) -> Result<SendStatus, SendError> {
         self.act(None).await
     }
 }
@@ -116,6 +115,6 @@ pub fn notice(destination: Destination) -> Notice {
     Notice { tenant, user, destination, kind, at, language: None, held_back: 0 }
 }
 
-pub async fn outcome(sender: &impl CodeSender, message: &CodeMessage) -> Result<Accepted, SendErrorKind> {
+pub async fn outcome(sender: &impl CodeSender, message: &CodeMessage) -> Result<SendStatus, SendErrorKind> {
     sender.send_code(message).await.map_err(|error| error.kind())
 }

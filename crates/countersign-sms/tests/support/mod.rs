@@ -5,11 +5,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use countersign::clock::ManualClock;
+use countersign::contact::{Destination, EmailAddress, PhoneNumber};
+use countersign::event::EventKind;
 use countersign::message::Messages;
-use countersign::{
-    Code, CodeMessage, CodeSender, Destination, EmailAddress, EventKind, ManualClock, Method, Notice, NoticeKind,
-    PhoneNumber, Purpose, SendError, SendErrorKind, TenantId, UserId,
-};
+use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind};
+use countersign::{Code, Method, TenantId, UserId};
 use countersign_sms::{
     AwsCredentials, Http, Origin, Provider, ReqwestHttp, SmsFailure, SmsSecret, SmsSender, Sns, Twilio, Vonage,
 };
@@ -117,6 +118,6 @@ pub fn kind(error: &SendError) -> SendErrorKind {
 }
 
 /// What came of sending one code.
-pub async fn outcome(sender: &SmsSender) -> Result<countersign::Accepted, SendErrorKind> {
+pub async fn outcome(sender: &SmsSender) -> Result<countersign::sender::SendStatus, SendErrorKind> {
     sender.send_code(&code()).await.map_err(|error| kind(&error))
 }

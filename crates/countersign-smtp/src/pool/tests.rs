@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use countersign::{EmailAddress, SendErrorKind};
+use countersign::contact::EmailAddress;
+use countersign::sender::SendErrorKind;
 use tokio::task::JoinSet;
 
 use super::*;

@@ -13,11 +13,11 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::message::Messages;
-use countersign::{
-    Code, CodeMessage, Destination, DeviceLabel, EmailAddress, Language, Notice, NoticeKind, PhoneNumber, Purpose,
-    SendError, TenantId, UserId,
-};
+use countersign::sender::{CodeMessage, Notice, NoticeKind, Purpose, SendError};
+use countersign::user::Language;
+use countersign::{Code, DeviceLabel, TenantId, UserId};
 use countersign_smtp::{Phase, SmtpFailure};
 use serde_json::Value;
 use time::OffsetDateTime;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use countersign::budget::Account;
-use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use futures_lite::future;
 use tokio::sync::{Mutex, mpsc};
 
@@ -30,8 +31,8 @@ async fn no_call_is_made_on_the_threads_of_the_runtime() {
     let store = with_queues(&store, unserved);
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     let (first, version) = (Generation::new(0), Version::from_bytes([7; 16]));
-    let nothing = Expected { settings: None, record: None };
-    let next = Saved { version, generation: first, document: "{}".to_owned() };
+    let nothing = ExpectedVersions { settings: None, record: None };
+    let next = StoredRow { version, generation: first, document: "{}".to_owned() };
     let accounts: Vec<Account> = Vec::new();
     let charge = Write::Charge { accounts, now: time::OffsetDateTime::UNIX_EPOCH };
     assert!(future::poll_once(store.load(&acme, &alice)).await.is_none());
@@ -58,13 +59,13 @@ async fn a_login_does_not_wait_behind_what_counts_and_lists() {
         writes: Arc::clone(&served.writes),
     });
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-    let (first, nothing) = (Generation::new(0), Expected { settings: None, record: None });
+    let (first, nothing) = (Generation::new(0), ExpectedVersions { settings: None, record: None });
     let (mut count, mut users) = (store.count(&acme, first), store.users(&acme, first, None, 10));
     assert!(future::poll_once(&mut count).await.is_none());
     assert!(future::poll_once(&mut users).await.is_none());
     assert_eq!(store.settings(&acme).await.unwrap(), None);
-    let next = Saved { version: Version::from_bytes([7; 16]), generation: first, document: "{}".to_owned() };
-    assert_eq!(store.commit(&acme, &alice, &nothing, &next).await.unwrap(), Commit::Written);
+    let next = StoredRow { version: Version::from_bytes([7; 16]), generation: first, document: "{}".to_owned() };
+    assert_eq!(store.commit(&acme, &alice, &nothing, &next).await.unwrap(), CommitOutcome::Written);
     assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(next));
     assert!(future::poll_once(&mut count).await.is_none());
     assert!(future::poll_once(&mut users).await.is_none());

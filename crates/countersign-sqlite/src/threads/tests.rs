@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use countersign::{Expected, Generation, Saved, TenantId, UserId, Version};
+use countersign::store::{ExpectedVersions, Generation, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use rusqlite::functions::FunctionFlags;
 use tokio::sync::oneshot;
 
@@ -16,10 +17,10 @@ type Asked = oneshot::Receiver<Result<Answer, crate::error::SqliteError>>;
 /// Asks the writer for a user's first record.
 fn ask_for(queue: &Queue<Write>, user: &str, generation: u32) -> Asked {
     let (version, generation) = (Version::from_bytes([7; 16]), Generation::new(generation));
-    let next = Saved { version, generation, document: "{}".to_owned() };
+    let next = StoredRow { version, generation, document: "{}".to_owned() };
     let (tenant, user) = (TenantId::new("acme").unwrap(), UserId::new(user).unwrap());
     let (answer, asked) = oneshot::channel();
-    let expected = Expected { settings: None, record: None };
+    let expected = ExpectedVersions { settings: None, record: None };
     queue.push(Job { call: Write::Commit { tenant, user, expected, next }, answer });
     asked
 }

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use countersign::budget::{Account, Limit, SendBudget};
-use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, TenantId, UserId, Version};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use countersign_sqlite::SqliteFactors;
 use time::OffsetDateTime;
 
@@ -16,24 +18,24 @@ pub fn user(number: u32) -> UserId {
     UserId::new(&format!("user-{number}")).unwrap()
 }
 
-pub fn row(number: u32, size: usize) -> Saved {
+pub fn row(number: u32, size: usize) -> StoredRow {
     let mut version = [0; 16];
     version[..4].copy_from_slice(&number.to_be_bytes());
     let document = format!("\"{}\"", "x".repeat(size));
-    Saved { version: Version::from_bytes(version), generation: Generation::new(0), document }
+    StoredRow { version: Version::from_bytes(version), generation: Generation::new(0), document }
 }
 
-pub async fn add(store: &SqliteFactors, number: u32, size: usize) -> Result<Commit, Fault> {
-    store.commit(&acme(), &user(number), &Expected { settings: None, record: None }, &row(number, size)).await
+pub async fn add(store: &SqliteFactors, number: u32, size: usize) -> Result<CommitOutcome, PluginError> {
+    store.commit(&acme(), &user(number), &ExpectedVersions { settings: None, record: None }, &row(number, size)).await
 }
 
 /// What every call says: those that read, and those that write.
 pub async fn every_call(store: &SqliteFactors) -> [String; 10] {
-    fn said<T>(answer: Result<T, Fault>) -> String {
+    fn said<T>(answer: Result<T, PluginError>) -> String {
         answer.map_or_else(|fault| format!("{fault:?}"), |_| "Ok".to_owned())
     }
     let (acme, nobody) = (TenantId::new("nobody's").unwrap(), UserId::new("nobody").unwrap());
-    let (none, first) = (Expected { settings: None, record: None }, Generation::new(0));
+    let (none, first) = (ExpectedVersions { settings: None, record: None }, Generation::new(0));
     let account = Account::new("to", Limit::new(9, Duration::from_secs(60)));
     [
         said(store.load(&acme, &nobody).await),

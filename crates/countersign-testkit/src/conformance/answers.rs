@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, Expected, FactorStore, Fault, Saved, Snapshot, TenantId, UserId};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Snapshot, StoredRow};
+use countersign::{TenantId, UserId};
 use tokio::task::JoinHandle;
 
 use crate::conformance::desk::{expecting, must_be, note, set, write};
@@ -33,7 +35,7 @@ impl Loss {
         [Self::Requests].into_iter().chain((0..MOST_ANSWERS).map(Self::Answers))
     }
 
-    pub(super) async fn begin(self, line: &dyn Line) -> Result<(), Fault> {
+    pub(super) async fn begin(self, line: &dyn Line) -> Result<(), PluginError> {
         match self {
             Self::Answers(after) => line.lose_answers(after).await,
             Self::Requests => line.lose_requests().await,
@@ -57,7 +59,7 @@ pub(super) async fn lost<T>(line: &dyn Line, call: &JoinHandle<T>) -> Result<boo
 }
 
 /// What a call said once its connection had ended.
-pub(super) async fn end<T>(call: JoinHandle<Result<T, Fault>>) -> Result<Result<T, Fault>, Breach> {
+pub(super) async fn end<T>(call: JoinHandle<Result<T, PluginError>>) -> Result<Result<T, PluginError>, Breach> {
     match tokio::time::timeout(END, call).await {
         Ok(ended) => Ok(ended?),
         Err(_) => Err(Breach::found("a call whose answer got lost does not end")),
@@ -88,17 +90,17 @@ impl Call {
         self,
         store: &dyn FactorStore,
         (tenant, user): (&TenantId, &UserId),
-        before: Option<&Saved>,
-        next: &Saved,
-    ) -> Result<bool, Fault> {
+        before: Option<&StoredRow>,
+        next: &StoredRow,
+    ) -> Result<bool, PluginError> {
         let version = before.map(|row| row.version);
         match self {
             Self::FirstCommit | Self::Commit => {
-                let expected = Expected { settings: None, record: version };
-                Ok(store.commit(tenant, user, &expected, next).await? == Commit::Written)
+                let expected = ExpectedVersions { settings: None, record: version };
+                Ok(store.commit(tenant, user, &expected, next).await? == CommitOutcome::Written)
             }
             Self::FirstSettings | Self::Settings => {
-                Ok(store.change_settings(tenant, version, next).await? == Commit::Written)
+                Ok(store.change_settings(tenant, version, next).await? == CommitOutcome::Written)
             }
             Self::Remove => store.remove(tenant, user).await,
             Self::RemoveIf => match version {
@@ -153,7 +155,7 @@ async fn prepare(
     call: Call,
     tenant: &TenantId,
     user: &UserId,
-) -> Result<Option<Saved>, Breach> {
+) -> Result<Option<StoredRow>, Breach> {
     let before = note(0, "before")?;
     match call {
         Call::FirstCommit | Call::FirstSettings => return Ok(None),
@@ -170,7 +172,7 @@ async fn settle(
     store: &dyn FactorStore,
     call: Call,
     (tenant, user): (&TenantId, &UserId),
-    next: &Saved,
+    next: &StoredRow,
 ) -> Result<bool, Breach> {
     loop {
         let Snapshot { settings, record } = store.load(tenant, user).await?;
@@ -185,7 +187,7 @@ async fn settle(
             };
             (done, store.commit(tenant, user, &expecting(None, record.as_ref()), &after).await?)
         };
-        if settled == Commit::Written {
+        if settled == CommitOutcome::Written {
             return Ok(done);
         }
     }
@@ -289,9 +291,9 @@ pub async fn a_held_commit_and_a_change_of_settings_exclude_each_other(backend: 
         let first = change.is_finished();
         hold.release().await?;
         let (commit, change) = (end(commit).await?, end(change).await?);
-        if first && matches!(change, Ok(Commit::Written)) {
+        if first && matches!(change, Ok(CommitOutcome::Written)) {
             ensure!(
-                !matches!(commit, Ok(Commit::Written)),
+                !matches!(commit, Ok(CommitOutcome::Written)),
                 "a commit that had compared the {} was written after a change of them was acknowledged",
                 if there { "settings" } else { "absence of settings" }
             );

@@ -1,6 +1,6 @@
 //! Checks at the edges of what the contract allows.
 
-use countersign::{Generation, MAX_DOCUMENT};
+use countersign::store::{Generation, MAX_DOCUMENT};
 
 use crate::conformance::desk::{expecting, must_be, note, row, set, write};
 use crate::conformance::{Backend, Breach, ensure, tenant, user};
@@ -125,7 +125,7 @@ pub async fn numbers_may_be_as_large_as_their_type(backend: &dyn Backend) -> Res
 }
 
 async fn must_be_left(
-    store: &dyn countersign::FactorStore,
+    store: &dyn countersign::store::FactorStore,
     tenant: &countersign::TenantId,
     generation: u32,
 ) -> Result<(), Breach> {

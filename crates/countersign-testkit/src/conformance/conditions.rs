@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use countersign::{Commit, Expected, FactorStore, Saved, TenantId, UserId};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, StoredRow};
+use countersign::{TenantId, UserId};
 use tokio::task::JoinSet;
 
 use crate::conformance::desk::{HANDLES, expecting, handles, must_be, new_version, note, rounds, row, set, write};
@@ -24,12 +25,12 @@ pub async fn a_conflict_changes_nothing(backend: &dyn Backend) -> Result<(), Bre
     let (first, second, next) = (note(0, "first")?, note(0, "second")?, note(0, "next")?);
 
     let absent = Some(new_version()?);
-    let refused = store.commit(&acme, &alice, &Expected { settings: None, record: absent }, &next).await?;
-    ensure!(refused == Commit::Conflict, "a commit that expected a record was written where there is none");
-    let refused = store.commit(&acme, &alice, &Expected { settings: absent, record: None }, &next).await?;
-    ensure!(refused == Commit::Conflict, "a commit that expected settings was written where there are none");
+    let refused = store.commit(&acme, &alice, &ExpectedVersions { settings: None, record: absent }, &next).await?;
+    ensure!(refused == CommitOutcome::Conflict, "a commit that expected a record was written where there is none");
+    let refused = store.commit(&acme, &alice, &ExpectedVersions { settings: absent, record: None }, &next).await?;
+    ensure!(refused == CommitOutcome::Conflict, "a commit that expected settings was written where there are none");
     let refused = store.change_settings(&acme, absent, &next).await?;
-    ensure!(refused == Commit::Conflict, "a change that expected settings was written where there are none");
+    ensure!(refused == CommitOutcome::Conflict, "a change that expected settings was written where there are none");
     must_be(&*store, &acme, &alice, None).await?;
 
     set(&*store, &acme, None, &old).await?;
@@ -39,27 +40,27 @@ pub async fn a_conflict_changes_nothing(backend: &dyn Backend) -> Result<(), Bre
     let wrong = [
         ("no record where there is one", expecting(Some(&settings), None)),
         ("an earlier record", expecting(Some(&settings), Some(&first))),
-        ("a version that never was", Expected { settings: Some(settings.version), record: absent }),
+        ("a version that never was", ExpectedVersions { settings: Some(settings.version), record: absent }),
         ("no settings where there are some", expecting(None, Some(&second))),
         ("earlier settings", expecting(Some(&old), Some(&second))),
-        ("settings that never were", Expected { settings: absent, record: Some(second.version) }),
+        ("settings that never were", ExpectedVersions { settings: absent, record: Some(second.version) }),
         // The record's version in the place of the settings', and the other way round.
         ("versions that changed places", expecting(Some(&second), Some(&settings))),
     ];
     for (what, expected) in wrong {
         let refused = store.commit(&acme, &alice, &expected, &next).await?;
-        ensure!(refused == Commit::Conflict, "a commit that expected {what} was written");
+        ensure!(refused == CommitOutcome::Conflict, "a commit that expected {what} was written");
         must_be(&*store, &acme, &alice, Some(&second)).await?;
     }
     for (what, expected) in [("no settings", expecting(None, None)), ("earlier settings", expecting(Some(&old), None))]
     {
         let refused = store.commit(&acme, &bob, &expected, &next).await?;
-        ensure!(refused == Commit::Conflict, "a first commit that expected {what} was written");
+        ensure!(refused == CommitOutcome::Conflict, "a first commit that expected {what} was written");
         must_be(&*store, &acme, &bob, None).await?;
     }
     for (what, expected) in [("none", None), ("earlier ones", Some(old.version)), ("others", absent)] {
         let refused = store.change_settings(&acme, expected, &next).await?;
-        ensure!(refused == Commit::Conflict, "a change of settings that expected {what} was written");
+        ensure!(refused == CommitOutcome::Conflict, "a change of settings that expected {what} was written");
         let found = store.settings(&acme).await?;
         ensure!(found.as_ref() == Some(&settings), "a refused change left {found:?} for {settings:?}");
     }
@@ -106,8 +107,8 @@ async fn race_commits(
     barrier: &Arc<tokio::sync::Barrier>,
     tenant: &TenantId,
     user: &UserId,
-    expected: Expected,
-) -> Result<Saved, Breach> {
+    expected: ExpectedVersions,
+) -> Result<StoredRow, Breach> {
     let mut racing = JoinSet::new();
     for (number, handle) in handles.iter().enumerate() {
         let (handle, barrier) = (Arc::clone(handle), Arc::clone(barrier));
@@ -125,11 +126,13 @@ async fn race_commits(
     Ok(winner)
 }
 
-async fn one_winner(mut racing: JoinSet<(Result<Commit, countersign::Fault>, Saved)>) -> Result<Saved, Breach> {
+async fn one_winner(
+    mut racing: JoinSet<(Result<CommitOutcome, countersign::error::PluginError>, StoredRow)>,
+) -> Result<StoredRow, Breach> {
     let mut winners = Vec::new();
     while let Some(finished) = racing.join_next().await {
         let (done, next) = finished?;
-        if done? == Commit::Written {
+        if done? == CommitOutcome::Written {
             winners.push(next);
         }
     }
@@ -176,8 +179,8 @@ async fn race_settings(
     handles: &[Arc<dyn FactorStore>],
     barrier: &Arc<tokio::sync::Barrier>,
     tenant: &TenantId,
-    expected: Option<&Saved>,
-) -> Result<Saved, Breach> {
+    expected: Option<&StoredRow>,
+) -> Result<StoredRow, Breach> {
     let expected = expected.map(|row| row.version);
     let mut racing = JoinSet::new();
     for (number, handle) in handles.iter().enumerate() {
@@ -216,7 +219,10 @@ pub async fn users_of_a_new_tenant_do_not_conflict(backend: &dyn Backend) -> Res
             });
         }
         while let Some(finished) = racing.join_next().await {
-            ensure!(finished?? == Commit::Written, "the first commit for one user conflicted with that for another");
+            ensure!(
+                finished?? == CommitOutcome::Written,
+                "the first commit for one user conflicted with that for another"
+            );
         }
     }
     Ok(())
@@ -263,7 +269,7 @@ async fn count_up(store: &dyn FactorStore, tenant: &TenantId, user: &UserId) -> 
         let next = row(0, count.saturating_add(1).to_string())?;
         // What a handle read is often no longer true when it writes.
         tokio::task::yield_now().await;
-        if store.commit(tenant, user, &expecting(None, found.as_ref()), &next).await? == Commit::Written {
+        if store.commit(tenant, user, &expecting(None, found.as_ref()), &next).await? == CommitOutcome::Written {
             return Ok(());
         }
         tokio::task::yield_now().await;
@@ -278,7 +284,7 @@ async fn count_up(store: &dyn FactorStore, tenant: &TenantId, user: &UserId) -> 
 pub async fn a_removed_version_stays_dead(backend: &dyn Backend) -> Result<(), Breach> {
     let store = backend.open().await?;
     let (acme, alice) = (tenant("acme")?, user("alice")?);
-    let mut seen: Vec<Saved> = Vec::new();
+    let mut seen: Vec<StoredRow> = Vec::new();
     for round in 0..4 {
         let record = note(0, &format!("life {round}"))?;
         write(&*store, &acme, &alice, expecting(None, None), &record).await?;
@@ -286,7 +292,7 @@ pub async fn a_removed_version_stays_dead(backend: &dyn Backend) -> Result<(), B
         ensure!(store.remove(&acme, &alice).await?, "an existing record was not removed");
         for earlier in &seen {
             let late = store.commit(&acme, &alice, &expecting(None, Some(earlier)), &note(0, "late")?).await?;
-            ensure!(late == Commit::Conflict, "a commit on what was before a removal was written");
+            ensure!(late == CommitOutcome::Conflict, "a commit on what was before a removal was written");
         }
         must_be(&*store, &acme, &alice, None).await?;
     }
@@ -294,7 +300,7 @@ pub async fn a_removed_version_stays_dead(backend: &dyn Backend) -> Result<(), B
     write(&*store, &acme, &alice, expecting(None, None), &record).await?;
     for earlier in &seen {
         let late = store.commit(&acme, &alice, &expecting(None, Some(earlier)), &note(0, "late")?).await?;
-        ensure!(late == Commit::Conflict, "a commit on what was before a removal replaced a newer record");
+        ensure!(late == CommitOutcome::Conflict, "a commit on what was before a removal replaced a newer record");
     }
     must_be(&*store, &acme, &alice, Some(&record)).await
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use countersign::{Commit, Expected, FactorStore, Generation, Saved, TenantId, UserId, Version};
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::sync::Barrier;
@@ -28,17 +29,17 @@ pub(super) fn new_version() -> Result<Version, Breach> {
 }
 
 /// A row with a new version.
-pub(super) fn row(generation: u32, document: impl Into<String>) -> Result<Saved, Breach> {
-    Ok(Saved { version: new_version()?, generation: Generation::new(generation), document: document.into() })
+pub(super) fn row(generation: u32, document: impl Into<String>) -> Result<StoredRow, Breach> {
+    Ok(StoredRow { version: new_version()?, generation: Generation::new(generation), document: document.into() })
 }
 
 /// A row whose document says only what it is for.
-pub(super) fn note(generation: u32, text: &str) -> Result<Saved, Breach> {
+pub(super) fn note(generation: u32, text: &str) -> Result<StoredRow, Breach> {
     row(generation, format!(r#"{{"format":1,"note":"{text}"}}"#))
 }
 
-pub(super) fn expecting(settings: Option<&Saved>, record: Option<&Saved>) -> Expected {
-    Expected { settings: settings.map(|row| row.version), record: record.map(|row| row.version) }
+pub(super) fn expecting(settings: Option<&StoredRow>, record: Option<&StoredRow>) -> ExpectedVersions {
+    ExpectedVersions { settings: settings.map(|row| row.version), record: record.map(|row| row.version) }
 }
 
 /// A commit that nothing speaks against.
@@ -46,11 +47,11 @@ pub(super) async fn write(
     store: &dyn FactorStore,
     tenant: &TenantId,
     user: &UserId,
-    expected: Expected,
-    next: &Saved,
+    expected: ExpectedVersions,
+    next: &StoredRow,
 ) -> Result<(), Breach> {
     let done = store.commit(tenant, user, &expected, next).await?;
-    ensure!(done == Commit::Written, "a commit whose expectations hold was refused");
+    ensure!(done == CommitOutcome::Written, "a commit whose expectations hold was refused");
     Ok(())
 }
 
@@ -58,11 +59,11 @@ pub(super) async fn write(
 pub(super) async fn set(
     store: &dyn FactorStore,
     tenant: &TenantId,
-    expected: Option<&Saved>,
-    next: &Saved,
+    expected: Option<&StoredRow>,
+    next: &StoredRow,
 ) -> Result<(), Breach> {
     let done = store.change_settings(tenant, expected.map(|row| row.version), next).await?;
-    ensure!(done == Commit::Written, "a change of settings whose expectation holds was refused");
+    ensure!(done == CommitOutcome::Written, "a change of settings whose expectation holds was refused");
     Ok(())
 }
 
@@ -71,7 +72,7 @@ pub(super) async fn must_be(
     store: &dyn FactorStore,
     tenant: &TenantId,
     user: &UserId,
-    record: Option<&Saved>,
+    record: Option<&StoredRow>,
 ) -> Result<(), Breach> {
     let found = store.load(tenant, user).await?.record;
     ensure!(found.as_ref() == record, "the record of {user:?} in {tenant:?} must be {record:?} and is {found:?}");

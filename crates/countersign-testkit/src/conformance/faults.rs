@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use countersign::{Commit, FactorStore, Generation, Saved, TenantId, UserId};
+use countersign::store::{CommitOutcome, FactorStore, Generation, StoredRow};
+use countersign::{TenantId, UserId};
 
 use crate::conformance::desk::{expecting, must_be, note, row, set, write};
 use crate::conformance::{Backend, Breach, ensure, tenant, user};
@@ -21,7 +22,7 @@ const RECOVERY: Duration = Duration::from_secs(15);
 pub async fn acknowledged_writes_are_seen_at_once(backend: &dyn Backend) -> Result<(), Breach> {
     let handles = [backend.open().await?, backend.open().await?, backend.open().await?];
     let (acme, alice) = (tenant("acme")?, user("alice")?);
-    let (mut settings, mut record): (Option<Saved>, Option<Saved>) = (None, None);
+    let (mut settings, mut record): (Option<StoredRow>, Option<StoredRow>) = (None, None);
     // Every handle has read before, so that each has had the opportunity to keep something.
     for handle in &handles {
         let _nothing = handle.load(&acme, &alice).await?;
@@ -51,8 +52,8 @@ async fn seen_by_all(
     handles: &[Arc<dyn FactorStore>],
     tenant: &TenantId,
     user: &UserId,
-    settings: Option<&Saved>,
-    record: Option<&Saved>,
+    settings: Option<&StoredRow>,
+    record: Option<&StoredRow>,
 ) -> Result<(), Breach> {
     for handle in handles {
         let snapshot = handle.load(tenant, user).await?;
@@ -76,8 +77,8 @@ async fn seen_by_all(
 pub async fn a_dropped_call_writes_all_or_nothing(backend: &dyn Backend) -> Result<(), Breach> {
     let (store, other) = (backend.open().await?, backend.open().await?);
     let (acme, alice) = (tenant("acme")?, user("alice")?);
-    let mut record: Option<Saved> = None;
-    let mut settings: Option<Saved> = None;
+    let mut record: Option<StoredRow> = None;
+    let mut settings: Option<StoredRow> = None;
     for round in 0..120_u32 {
         // After one, two, three ... polls, and then after ever longer times.
         let point = Point::of(round);
@@ -179,10 +180,10 @@ async fn settle(
     tenant: &TenantId,
     user: &UserId,
     round: u32,
-    part: impl Fn(countersign::Snapshot) -> Option<Saved>,
-    before: Option<Saved>,
-    dropped: &Saved,
-) -> Result<Option<Saved>, Breach> {
+    part: impl Fn(countersign::store::Snapshot) -> Option<StoredRow>,
+    before: Option<StoredRow>,
+    dropped: &StoredRow,
+) -> Result<Option<StoredRow>, Breach> {
     loop {
         let snapshot = store.load(tenant, user).await?;
         let found = part(snapshot.clone());
@@ -197,7 +198,7 @@ async fn settle(
             let expected = expecting(snapshot.settings.as_ref(), found.as_ref());
             store.commit(tenant, user, &expected, &next).await?
         };
-        if done == Commit::Written {
+        if done == CommitOutcome::Written {
             return Ok(Some(next));
         }
     }
@@ -226,16 +227,16 @@ pub async fn comes_back_after_an_interruption(backend: &dyn Backend) -> Result<(
         // In the second round the first thing that meets the lost connection is a write.
         let next = note(0, &format!("after interruption {round}"))?;
         let expected = expecting(Some(&settings), Some(&record));
-        let mut done = Commit::Conflict;
+        let mut done = CommitOutcome::Conflict;
         let started = Instant::now();
         loop {
             match store.commit(&acme, &alice, &expected, &next).await {
-                Ok(Commit::Written) => {
-                    done = Commit::Written;
+                Ok(CommitOutcome::Written) => {
+                    done = CommitOutcome::Written;
                     break;
                 }
                 // An earlier try that was answered with an error may have been written.
-                Ok(Commit::Conflict) => break,
+                Ok(CommitOutcome::Conflict) => break,
                 Err(fault) => patience(started, &fault).await?,
             }
         }
@@ -248,7 +249,9 @@ pub async fn comes_back_after_an_interruption(backend: &dyn Backend) -> Result<(
     Ok(())
 }
 
-async fn recovers<F: Future<Output = Result<(), countersign::Fault>>>(call: impl Fn() -> F) -> Result<(), Breach> {
+async fn recovers<F: Future<Output = Result<(), countersign::error::PluginError>>>(
+    call: impl Fn() -> F,
+) -> Result<(), Breach> {
     let started = Instant::now();
     while let Err(fault) = call().await {
         patience(started, &fault).await?;
@@ -256,7 +259,7 @@ async fn recovers<F: Future<Output = Result<(), countersign::Fault>>>(call: impl
     Ok(())
 }
 
-async fn patience(started: Instant, fault: &countersign::Fault) -> Result<(), Breach> {
+async fn patience(started: Instant, fault: &countersign::error::PluginError) -> Result<(), Breach> {
     ensure!(started.elapsed() < RECOVERY, "it does not work again after an interruption: {fault:?}");
     tokio::time::sleep(Duration::from_millis(50)).await;
     Ok(())

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use countersign::{Commit, FactorStore, Generation, Saved, TenantId, UserId};
+use countersign::store::{CommitOutcome, FactorStore, Generation, StoredRow};
+use countersign::{TenantId, UserId};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -52,7 +53,7 @@ async fn storm(
     handles: &[Arc<dyn FactorStore>],
     barrier: &Arc<Barrier>,
     tenant: &TenantId,
-    settings: Option<&Saved>,
+    settings: Option<&StoredRow>,
 ) -> Result<(), Breach> {
     let changed = Arc::new(AtomicBool::new(false));
     let mut committing = JoinSet::new();
@@ -98,18 +99,18 @@ async fn commit_until_refused(
     store: &dyn FactorStore,
     tenant: &TenantId,
     number: usize,
-    settings: Option<&Saved>,
+    settings: Option<&StoredRow>,
     changed: &AtomicBool,
 ) -> Result<(), Breach> {
-    let mut records: Vec<Option<Saved>> = vec![None; USERS];
+    let mut records: Vec<Option<StoredRow>> = vec![None; USERS];
     loop {
         for (slot, record) in records.iter_mut().enumerate() {
             let after = changed.load(Ordering::SeqCst);
             let next = note(0, "under the first settings")?;
             let expected = expecting(settings, record.as_ref());
             match store.commit(tenant, &member(number, slot)?, &expected, &next).await? {
-                Commit::Conflict => return Ok(()),
-                Commit::Written => {
+                CommitOutcome::Conflict => return Ok(()),
+                CommitOutcome::Written => {
                     ensure!(!after, "a commit that began after the settings had changed was written");
                     *record = Some(next);
                 }
@@ -124,7 +125,7 @@ fn member(handle: usize, slot: usize) -> Result<UserId, Breach> {
     user(&format!("user-{handle}-{slot}"))
 }
 
-async fn all(store: &dyn FactorStore, tenant: &TenantId) -> Result<Vec<Option<Saved>>, Breach> {
+async fn all(store: &dyn FactorStore, tenant: &TenantId) -> Result<Vec<Option<StoredRow>>, Breach> {
     let mut found = Vec::new();
     for handle in 0..HANDLES {
         for slot in 0..USERS {
@@ -237,7 +238,7 @@ pub async fn a_purge_never_takes_a_later_record(backend: &dyn Backend) -> Result
         for (user, record) in earlier.iter().rev() {
             let next = note(1, "later")?;
             let expected = expecting(None, Some(record));
-            if store.commit(&acme, user, &expected, &next).await? == Commit::Conflict {
+            if store.commit(&acme, user, &expected, &next).await? == CommitOutcome::Conflict {
                 // It was deleted: then it is made anew, as the core does.
                 write(&*store, &acme, user, expecting(None, None), &next).await?;
             }

@@ -25,7 +25,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign::budget::SendBudget;
-use countersign::{EmailAddress, FactorStore, Fault, LoginName, PasswordHash, TenantId, User, UserId, UserStore};
+use countersign::contact::EmailAddress;
+use countersign::error::PluginError;
+use countersign::store::FactorStore;
+use countersign::user::{PasswordHash, User, UserStore};
+use countersign::{LoginName, TenantId, UserId};
 use thiserror::Error;
 
 pub use run::run;
@@ -38,86 +42,86 @@ pub trait Backend: Send + Sync + 'static {
     /// Another handle onto the same saved state, with connections of its own: what a second node of the application has.
     ///
     /// A store that lives in one process answers with clones.
-    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault>;
+    async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError>;
 
     /// Takes away what the handles are connected to and brings it back, with everything in it that was acknowledged: a restart of the
     /// server, or at least the end of all its connections.
     ///
     /// `false`: there is nothing between a handle and its saved state that could go away.
-    async fn interrupt(&self) -> Result<bool, Fault>;
+    async fn interrupt(&self) -> Result<bool, PluginError>;
 
     /// Begins a transaction of the *application* on the same database, as an application does around a request.
     ///
     /// `None`: the application has no transactions there.
-    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault>;
+    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError>;
 
     /// Opens another handle, and answers it with the [`Line`] between it and its saved state, so that a check can lose what is
     /// answered on it. A [`Forwarder`](crate::Forwarder) in front of a server is such a line.
     ///
     /// `None`: there is no connection on which an answer could get lost.
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault>;
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError>;
 
     /// Holds up each write of a record that has compared its conditions and is not done yet, as a slow disk does, until the [`Hold`]
     /// is released. In SQL that is a trigger before the write, which waits for a lock that the check holds.
     ///
     /// `None`: nothing can come between a comparison and its write, or it can't be held up there.
-    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault>;
+    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, PluginError>;
 
     /// Deletes what the check left. Called once, when the check is over.
-    async fn clean_up(&self) -> Result<(), Fault>;
+    async fn clean_up(&self) -> Result<(), PluginError>;
 }
 
 /// What lies between a handle and its saved state, and can be disturbed.
 #[async_trait]
 pub trait Line: Send + Sync {
     /// Carries so many answers more. Those after them get lost; what was asked for is done all the same.
-    async fn lose_answers(&self, after: u32) -> Result<(), Fault>;
+    async fn lose_answers(&self, after: u32) -> Result<(), PluginError>;
 
     /// Loses what is asked for from now on.
-    async fn lose_requests(&self) -> Result<(), Fault>;
+    async fn lose_requests(&self) -> Result<(), PluginError>;
 
     /// How much got lost so far.
-    async fn lost(&self) -> Result<u64, Fault>;
+    async fn lost(&self) -> Result<u64, PluginError>;
 
     /// Ends the connections that there are. Those that are made from now on are sound.
-    async fn cut(&self) -> Result<(), Fault>;
+    async fn cut(&self) -> Result<(), PluginError>;
 }
 
 /// Writes that are held up by [`Backend::hold_writes`].
 #[async_trait]
 pub trait Hold: Send + Sync {
     /// How many of them there are now.
-    async fn waiting(&self) -> Result<u64, Fault>;
+    async fn waiting(&self) -> Result<u64, PluginError>;
 
     /// Lets them go on, and all later ones pass.
-    async fn release(self: Box<Self>) -> Result<(), Fault>;
+    async fn release(self: Box<Self>) -> Result<(), PluginError>;
 }
 
 /// A transaction of the application that is going to be rolled back.
 #[async_trait]
 pub trait HostTransaction: Send {
     /// Undoes it.
-    async fn roll_back(self: Box<Self>) -> Result<(), Fault>;
+    async fn roll_back(self: Box<Self>) -> Result<(), PluginError>;
 }
 
 /// A [`UserStore`] and the application's own way to change what it reads.
 #[async_trait]
 pub trait UserBackend: Send + Sync + 'static {
     /// Another handle onto the same users.
-    async fn open(&self) -> Result<Arc<dyn UserStore>, Fault>;
+    async fn open(&self) -> Result<Arc<dyn UserStore>, PluginError>;
 
     /// Makes a tenant if there is none of this name, and answers its id: the name itself where the application's tenants are called by
     /// names, and otherwise whatever the application assigned.
-    async fn add_tenant(&self, name: &TenantId) -> Result<TenantId, Fault> {
+    async fn add_tenant(&self, name: &TenantId) -> Result<TenantId, PluginError> {
         Ok(name.clone())
     }
 
     /// Adds a user, to the tenant that the user names, under this login name, and answers the id under which the user is saved:
     /// [`User::id`] where ids can be chosen, and otherwise the one that the application assigned, such as a number or a UUID.
-    async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, Fault>;
+    async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, PluginError>;
 
     /// Replaces everything known of a user, as the application does when an administrator disables or promotes one.
-    async fn update(&self, user: &User) -> Result<(), Fault>;
+    async fn update(&self, user: &User) -> Result<(), PluginError>;
 
     /// Whether the application's users have a security stamp. Where they have none, the one that is given is dropped, and it must be `None` at every
     /// look-up.
@@ -131,23 +135,23 @@ pub trait UserBackend: Send + Sync + 'static {
     }
 
     /// Deletes what the check left.
-    async fn clean_up(&self) -> Result<(), Fault>;
+    async fn clean_up(&self) -> Result<(), PluginError>;
 }
 
 /// A [`SendBudget`], in a state that is empty and belongs to one check alone.
 #[async_trait]
 pub trait BudgetBackend: Send + Sync + 'static {
     /// Another handle onto the same counts, with connections of its own: what a second node of the application has.
-    async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault>;
+    async fn open(&self) -> Result<Arc<dyn SendBudget>, PluginError>;
 
     /// Opens another handle, with the [`Line`] between it and its counts, as [`Backend::open_on_a_line`].
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault>;
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError>;
 
     /// On how many accounts something is kept, whether or not it still counts. `None`: only the budget itself can see that.
-    async fn kept(&self) -> Result<Option<u64>, Fault>;
+    async fn kept(&self) -> Result<Option<u64>, PluginError>;
 
     /// Deletes what the check left.
-    async fn clean_up(&self) -> Result<(), Fault>;
+    async fn clean_up(&self) -> Result<(), PluginError>;
 }
 
 /// What a store did that it must not do.
@@ -171,8 +175,8 @@ impl Breach {
     }
 }
 
-impl From<Fault> for Breach {
-    fn from(fault: Fault) -> Self {
+impl From<PluginError> for Breach {
+    fn from(fault: PluginError) -> Self {
         Self::Fault(format!("{fault:?}"))
     }
 }
@@ -250,41 +254,43 @@ pub mod budget_checks {
     };
 }
 
-/// Makes a test of each check of a [`FactorStore`](countersign::FactorStore).
+/// Makes a test of each check of a [`FactorStore`](countersign::store::FactorStore).
 ///
-/// Takes an expression for a future of `Result<Option<impl Backend>, Fault>`, which is evaluated once for each check. `None` means that there is
+/// Takes an expression for a future of `Result<Option<impl Backend>, PluginError>`, which is evaluated once for each check. `None` means that there is
 /// nothing to test against on this machine, and that this was said loudly (see [`servers`](crate::servers)).
 ///
 /// ```
 /// # use std::sync::Arc;
-/// use countersign::{FactorStore, Fault, memory::MemoryFactors};
+/// use countersign::memory::MemoryFactors;
+/// use countersign::error::PluginError;
+/// use countersign::store::FactorStore;
 /// use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
 ///
 /// struct Memory(MemoryFactors);
 ///
 /// #[async_trait::async_trait]
 /// impl Backend for Memory {
-///     async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+///     async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError> {
 ///         Ok(Arc::new(self.0.clone()))
 ///     }
 ///
-///     async fn interrupt(&self) -> Result<bool, Fault> {
+///     async fn interrupt(&self) -> Result<bool, PluginError> {
 ///         Ok(false)
 ///     }
 ///
-///     async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+///     async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError> {
 ///         Ok(None)
 ///     }
 ///
-///     async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+///     async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
 ///         Ok(None)
 ///     }
 ///
-///     async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+///     async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, PluginError> {
 ///         Ok(None)
 ///     }
 ///
-///     async fn clean_up(&self) -> Result<(), Fault> {
+///     async fn clean_up(&self) -> Result<(), PluginError> {
 ///         Ok(())
 ///     }
 /// }
@@ -340,7 +346,7 @@ macro_rules! factor_store_conformance {
     };
 }
 
-/// Makes a test of each check of a [`UserStore`](countersign::UserStore), from a future of `Result<Option<impl UserBackend>, Fault>`.
+/// Makes a test of each check of a [`UserStore`](countersign::user::UserStore), from a future of `Result<Option<impl UserBackend>, PluginError>`.
 #[macro_export]
 macro_rules! user_store_conformance {
     ($backend:expr) => {
@@ -357,7 +363,7 @@ macro_rules! user_store_conformance {
 }
 
 /// Makes a test of each check of a [`SendBudget`](countersign::budget::SendBudget), from a future of
-/// `Result<Option<impl BudgetBackend>, Fault>`.
+/// `Result<Option<impl BudgetBackend>, PluginError>`.
 #[macro_export]
 macro_rules! send_budget_conformance {
     ($backend:expr) => {

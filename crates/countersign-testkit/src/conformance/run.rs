@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use countersign::Fault;
+use countersign::error::PluginError;
 
 use crate::conformance::{Backend, Breach, BudgetBackend, UserBackend};
 use crate::servers;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// `COUNTERSIGN_REQUIRE_SERVERS=1`.
 pub fn run<B: Backend>(
     name: &str,
-    backend: impl Future<Output = Result<Option<B>, Fault>>,
+    backend: impl Future<Output = Result<Option<B>, PluginError>>,
     check: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
 ) -> Result<(), Breach> {
     on(name, backend, check, |backend| backend.clean_up())
@@ -32,7 +32,7 @@ pub fn run<B: Backend>(
 /// As [`run`].
 pub fn run_users<B: UserBackend>(
     name: &str,
-    backend: impl Future<Output = Result<Option<B>, Fault>>,
+    backend: impl Future<Output = Result<Option<B>, PluginError>>,
     check: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
 ) -> Result<(), Breach> {
     on(name, backend, check, |backend| backend.clean_up())
@@ -45,7 +45,7 @@ pub fn run_users<B: UserBackend>(
 /// As [`run`].
 pub fn run_budgets<B: BudgetBackend>(
     name: &str,
-    backend: impl Future<Output = Result<Option<B>, Fault>>,
+    backend: impl Future<Output = Result<Option<B>, PluginError>>,
     check: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
 ) -> Result<(), Breach> {
     on(name, backend, check, |backend| backend.clean_up())
@@ -53,9 +53,9 @@ pub fn run_budgets<B: BudgetBackend>(
 
 fn on<B>(
     name: &str,
-    backend: impl Future<Output = Result<Option<B>, Fault>>,
+    backend: impl Future<Output = Result<Option<B>, PluginError>>,
     check: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
-    clean_up: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'b>>,
+    clean_up: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), PluginError>> + Send + 'b>>,
 ) -> Result<(), Breach> {
     block_on(async {
         // Whoever made no backend has said why; this says what was not checked for it.

@@ -2,7 +2,7 @@
 
 use crate::conformance::desk::{expecting, must_be, new_version, note, set, write};
 use crate::conformance::{Backend, Breach, ensure, tenant, user};
-use countersign::{Commit, Generation, Saved};
+use countersign::store::{CommitOutcome, Generation, StoredRow};
 
 /// Of a tenant and a user of whom nothing is saved everything is absent, and nothing is an error.
 ///
@@ -56,7 +56,7 @@ pub async fn what_is_committed_is_read_back(backend: &dyn Backend) -> Result<(),
 pub async fn settings_are_read_back(backend: &dyn Backend) -> Result<(), Breach> {
     let store = backend.open().await?;
     let (acme, alice) = (tenant("acme")?, user("alice")?);
-    let mut before: Option<Saved> = None;
+    let mut before: Option<StoredRow> = None;
     for generation in [0, 1, 1, 2] {
         let next = note(generation, &format!("settings {generation}"))?;
         set(&*store, &acme, before.as_ref(), &next).await?;
@@ -86,7 +86,7 @@ pub async fn settings_may_keep_their_version(backend: &dyn Backend) -> Result<()
     let (acme, alice) = (tenant("acme")?, user("alice")?);
     let before = note(1, "before")?;
     set(&*store, &acme, None, &before).await?;
-    let after = Saved { version: before.version, ..note(1, "after")? };
+    let after = StoredRow { version: before.version, ..note(1, "after")? };
     set(&*store, &acme, Some(&before), &after).await?;
     let read = store.settings(&acme).await?;
     ensure!(read.as_ref() == Some(&after), "settings {after:?} with an unchanged version were read back as {read:?}");
@@ -130,7 +130,7 @@ pub async fn removing_is_exact(backend: &dyn Backend) -> Result<(), Breach> {
     let kept = note(0, "kept")?;
     for (tenant, settings) in [(&acme, Some(&settings)), (&other, None)] {
         for user in [&alice, &alicia] {
-            let next = Saved { version: new_version()?, ..kept.clone() };
+            let next = StoredRow { version: new_version()?, ..kept.clone() };
             write(&*store, tenant, user, expecting(settings, None), &next).await?;
         }
     }
@@ -145,7 +145,7 @@ pub async fn removing_is_exact(backend: &dyn Backend) -> Result<(), Breach> {
     // The row is free again, for a commit that expects none.
     let again = note(0, "again")?;
     let stale = store.commit(&acme, &alice, &expecting(Some(&settings), Some(&kept)), &again).await?;
-    ensure!(stale == Commit::Conflict, "a commit that expected a removed record was written");
+    ensure!(stale == CommitOutcome::Conflict, "a commit that expected a removed record was written");
     write(&*store, &acme, &alice, expecting(Some(&settings), None), &again).await?;
     must_be(&*store, &acme, &alice, Some(&again)).await
 }

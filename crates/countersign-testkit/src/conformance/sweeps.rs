@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use countersign::{Commit, FactorStore, Generation, Saved, TenantId, UserId};
+use countersign::store::{CommitOutcome, FactorStore, Generation, StoredRow};
+use countersign::{TenantId, UserId};
 use tokio::task::JoinSet;
 
 use crate::conformance::desk::{HANDLES, expecting, handles, must_be, new_version, note, rounds, write};
@@ -48,7 +49,7 @@ pub async fn a_conditional_removal_is_exact(backend: &dyn Backend) -> Result<(),
     ensure!(!store.remove_if(&acme, &alice, record.version).await?, "a record was removed twice");
     // Nobody who loaded it before writes any more, and nobody finds it in a listing.
     let late = store.commit(&acme, &alice, &expecting(None, Some(&record)), &note(0, "late")?).await?;
-    ensure!(late == Commit::Conflict, "a commit on what was before a removal was written");
+    ensure!(late == CommitOutcome::Conflict, "a commit on what was before a removal was written");
     let listed = store.users(&acme, Generation::new(0), None, 9).await?;
     ensure!(listed == [alicia], "after a removal {listed:?} are listed");
     // The row is free again.
@@ -85,10 +86,10 @@ pub async fn a_conditional_removal_and_commits_exclude_each_other(backend: &dyn 
                     return Ok::<_, Breach>(removed.then_some(None));
                 }
                 let done = handle.commit(&acme, &alice, &expecting(None, Some(&record)), &next).await?;
-                Ok((done == Commit::Written).then_some(Some(next)))
+                Ok((done == CommitOutcome::Written).then_some(Some(next)))
             });
         }
-        let mut effects: Vec<Option<Saved>> = Vec::new();
+        let mut effects: Vec<Option<StoredRow>> = Vec::new();
         while let Some(finished) = racing.join_next().await {
             effects.extend(finished??);
         }

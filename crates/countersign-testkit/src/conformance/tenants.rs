@@ -1,6 +1,7 @@
 //! Checks that tenants and users are told apart (`I-04`).
 
-use countersign::{Commit, Generation, Saved, TenantId, UserId};
+use countersign::store::{CommitOutcome, Generation, StoredRow};
+use countersign::{TenantId, UserId};
 
 use crate::conformance::desk::{expecting, must_be, note, set, write};
 use crate::conformance::{Backend, Breach, ensure, tenant, user};
@@ -46,7 +47,7 @@ pub async fn tenants_are_apart(backend: &dyn Backend) -> Result<(), Breach> {
             {
                 let refused = store.commit(&tenant, &alice, &expected, &note(0, "crossed")?).await?;
                 ensure!(
-                    refused == Commit::Conflict,
+                    refused == CommitOutcome::Conflict,
                     "what is saved for {other:?} served as an expectation in {tenant:?}"
                 );
             }
@@ -79,14 +80,14 @@ pub async fn tenants_are_apart(backend: &dyn Backend) -> Result<(), Breach> {
 pub async fn similar_ids_are_different_ids(backend: &dyn Backend) -> Result<(), Breach> {
     let store = backend.open().await?;
     for group in ALIKE {
-        let mut written: Vec<(TenantId, UserId, Saved)> = Vec::new();
+        let mut written: Vec<(TenantId, UserId, StoredRow)> = Vec::new();
         for in_tenant in group {
             for in_user in group {
                 // What is no id at all can't be mistaken for one.
                 let (Ok(tenant), Ok(user)) = (TenantId::new(in_tenant), UserId::new(in_user)) else { continue };
                 let record = note(0, "alike")?;
                 let done = store.commit(&tenant, &user, &expecting(None, None), &record).await?;
-                ensure!(done == Commit::Written, "{user:?} of {tenant:?} was taken for another");
+                ensure!(done == CommitOutcome::Written, "{user:?} of {tenant:?} was taken for another");
                 written.push((tenant, user, record));
             }
         }

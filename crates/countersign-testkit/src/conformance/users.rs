@@ -1,8 +1,9 @@
-//! Checks of a [`UserStore`](countersign::UserStore).
+//! Checks of a [`UserStore`](countersign::user::UserStore).
 
 use std::sync::Arc;
 
-use countersign::{PasswordHash, TenantId, User, UserId, UserStatus};
+use countersign::user::{PasswordHash, User, UserStatus};
+use countersign::{TenantId, UserId};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 

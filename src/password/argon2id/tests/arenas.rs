@@ -18,7 +18,7 @@ fn leave_something(arena: &mut Arena<'_>) {
 
 #[test]
 fn an_arena_is_kept_for_the_next_hash_and_wiped_before() {
-    let verifier = Argon2id::builder().at_once(1).build().unwrap();
+    let verifier = Argon2id::builder().max_concurrent(1).build().unwrap();
     assert!(verifier.arenas.idle().is_empty(), "none before it is needed");
     let saved = hash(&verifier, "secret");
     let address = verifier.arenas.idle()[0].as_ptr();
@@ -45,10 +45,10 @@ fn an_arena_is_kept_for_the_next_hash_and_wiped_before() {
 
 #[test]
 fn an_arena_for_an_expensive_saved_hash_is_not_kept() {
-    let verifier = Argon2id::builder().at_once(1).build().unwrap();
+    let verifier = Argon2id::builder().max_concurrent(1).build().unwrap();
     let saved = Old { cost: (32768, 1, 1), ..CURRENT }.of("secret");
     for _ in 0..2 {
-        assert_eq!(verify(&verifier, &saved, "secret").unwrap(), Verdict::RightButOutdated);
+        assert_eq!(verify(&verifier, &saved, "secret").unwrap(), PasswordCheck::MatchNeedsRehash);
         assert!(verifier.arenas.idle().iter().all(|blocks| blocks.len() == 19456 && is_wiped(blocks)));
     }
 }
@@ -67,7 +67,7 @@ fn no_more_arenas_are_kept_than_hashes_run_at_once() {
 
 #[test]
 fn eight_threads_never_hash_more_than_at_once() {
-    let verifier = Argon2id::builder().at_once(2).build().unwrap();
+    let verifier = Argon2id::builder().max_concurrent(2).build().unwrap();
     let known = user(Some(hash(&verifier, "secret")));
     verifier.arenas.tally.awaited.store(2, SeqCst);
     std::thread::scope(|scope| {
@@ -76,8 +76,8 @@ fn eight_threads_never_hash_more_than_at_once() {
             scope.spawn(move || {
                 for _ in 0..3 {
                     match thread % 3 {
-                        0 => assert_eq!(verify_as(verifier, Some(known), "secret").unwrap(), Verdict::Right),
-                        1 => assert_eq!(verify_as(verifier, None, "secret").unwrap(), Verdict::Wrong),
+                        0 => assert_eq!(verify_as(verifier, Some(known), "secret").unwrap(), PasswordCheck::Match),
+                        1 => assert_eq!(verify_as(verifier, None, "secret").unwrap(), PasswordCheck::Mismatch),
                         _ => drop(hash(verifier, "secret")),
                     }
                 }
@@ -93,7 +93,7 @@ fn eight_threads_never_hash_more_than_at_once() {
 
 #[test]
 fn a_future_that_is_dropped_while_it_waits_gives_its_turn_back() {
-    let verifier = Argon2id::builder().at_once(1).build().unwrap();
+    let verifier = Argon2id::builder().max_concurrent(1).build().unwrap();
     let (tenant, name, password) = (TenantId::new("t").unwrap(), LoginName::new("n").unwrap(), Password::new("secret"));
     let attempt = PasswordAttempt::new(&tenant, &name, None, &password);
     let taken = verifier.turns.try_acquire().unwrap();
@@ -108,7 +108,7 @@ fn a_future_that_is_dropped_while_it_waits_gives_its_turn_back() {
     }
     assert_eq!(verifier.arenas.tally.hashes.load(SeqCst), 0);
     assert!(verifier.turns.try_acquire().is_some());
-    assert_eq!(block_on(verifier.verify(&attempt)).unwrap(), Verdict::Wrong);
+    assert_eq!(block_on(verifier.verify(&attempt)).unwrap(), PasswordCheck::Mismatch);
     assert!(verifier.turns.try_acquire().is_some(), "given back after an answer, too");
     assert!(verify(&verifier, &PasswordHash::new("damaged"), "secret").is_err());
     assert!(verifier.turns.try_acquire().is_some(), "and after a fault");
@@ -117,11 +117,11 @@ fn a_future_that_is_dropped_while_it_waits_gives_its_turn_back() {
 /// I-40: those who wait and those whose hash runs are bounded, and the place of whoever is done is another's.
 #[test]
 fn no_more_are_admitted_than_may_wait_and_hash() {
-    for (at_once, queue) in [(1, 0), (2, 3), (4, 128)] {
-        let verifier = Argon2id::builder().at_once(at_once).queue(queue).build().unwrap();
-        let mut places: Vec<_> = (0..at_once + queue).map(|_| verifier.admit().unwrap()).collect();
+    for (max_concurrent, queue) in [(1, 0), (2, 3), (4, 128)] {
+        let verifier = Argon2id::builder().max_concurrent(max_concurrent).queue(queue).build().unwrap();
+        let mut places: Vec<_> = (0..max_concurrent + queue).map(|_| verifier.admit().unwrap()).collect();
         let Err(busy) = verifier.admit() else { panic!("there is no place left") };
-        assert_eq!(busy.retry_after(), verifier.pace.time_for(at_once + queue, at_once));
+        assert_eq!(busy.retry_after(), verifier.pace.time_for(max_concurrent + queue, max_concurrent));
         drop(places.pop());
         places.push(verifier.admit().unwrap());
         assert!(verifier.admit().is_err());
@@ -130,7 +130,7 @@ fn no_more_are_admitted_than_may_wait_and_hash() {
 
 #[test]
 fn a_panic_elsewhere_poisons_nothing_and_leaves_a_wiped_arena() {
-    let verifier = Argon2id::builder().at_once(1).build().unwrap();
+    let verifier = Argon2id::builder().max_concurrent(1).build().unwrap();
     let panicked = std::thread::scope(|scope| {
         let panicking = || {
             let _turn = verifier.turns.try_acquire().unwrap();
@@ -151,7 +151,7 @@ fn a_panic_elsewhere_poisons_nothing_and_leaves_a_wiped_arena() {
         assert!(scope.spawn(panicking).join().is_err());
     });
     let saved = hash(&verifier, "secret");
-    assert_eq!(verify(&verifier, &saved, "secret").unwrap(), Verdict::Right);
+    assert_eq!(verify(&verifier, &saved, "secret").unwrap(), PasswordCheck::Match);
 }
 
 #[test]
@@ -163,5 +163,5 @@ fn verifier_and_its_futures_can_cross_threads() {
     let verifier = Argon2id::default();
     shareable(&verifier);
     let saved = block_on(sendable(verifier.hash(&Password::new("secret")))).unwrap();
-    assert_eq!(verify(&verifier, &saved, "secret").unwrap(), Verdict::Right);
+    assert_eq!(verify(&verifier, &saved, "secret").unwrap(), PasswordCheck::Match);
 }

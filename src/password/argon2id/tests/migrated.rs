@@ -32,8 +32,8 @@ fn hashes_of_common_software_are_read_as_they_were_written() {
         let [software, password, text] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let (found, replaced) = *parameters.clone().find(|(found, _)| text.contains(&format!("${found}$"))).unwrap();
         met.push(found);
-        let right = if replaced { Verdict::RightButOutdated } else { Verdict::Right };
-        for (typed, expected) in [(password, right), ("wrong horse", Verdict::Wrong)] {
+        let right = if replaced { PasswordCheck::MatchNeedsRehash } else { PasswordCheck::Match };
+        for (typed, expected) in [(password, right), ("wrong horse", PasswordCheck::Mismatch)] {
             let saved = PasswordHash::new(text);
             let (verdict, _, work) = counted(&verifier, || verify(&verifier, &saved, typed));
             assert_eq!(verdict.unwrap(), expected, "{software}");

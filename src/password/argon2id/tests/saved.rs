@@ -25,8 +25,8 @@ fn a_hash_of_the_reference_implementation_is_verified() {
     // From test.c of phc-winner-argon2. Its salt of 8 bytes is why it is outdated.
     let saved = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
     let verifier = Argon2id::default();
-    assert_eq!(verify(&verifier, &PasswordHash::new(saved), "password").unwrap(), Verdict::RightButOutdated);
-    assert_eq!(verify(&verifier, &PasswordHash::new(saved), "Password").unwrap(), Verdict::Wrong);
+    assert_eq!(verify(&verifier, &PasswordHash::new(saved), "password").unwrap(), PasswordCheck::MatchNeedsRehash);
+    assert_eq!(verify(&verifier, &PasswordHash::new(saved), "Password").unwrap(), PasswordCheck::Mismatch);
 }
 
 #[test]
@@ -120,8 +120,8 @@ fn parameters_are_read_in_any_order() {
         let Some(d) = (0..4).find(|d| ![a, b, c].contains(d)).filter(|_| a != b && b != c && a != c) else { continue };
         let order = [a, b, c, d].map(|at| parameters[at]).join(",");
         let other = PasswordHash::new(saved.expose().replace(&parameters.join(","), &order));
-        assert_eq!(verify(&verifier, &other, "secret").unwrap(), Verdict::Right, "{order}");
-        assert_eq!(verify(&verifier, &other, "Secret").unwrap(), Verdict::Wrong, "{order}");
+        assert_eq!(verify(&verifier, &other, "secret").unwrap(), PasswordCheck::Match, "{order}");
+        assert_eq!(verify(&verifier, &other, "Secret").unwrap(), PasswordCheck::Mismatch, "{order}");
         orders += 1;
     }
     assert_eq!(orders, 24);
@@ -189,7 +189,11 @@ fn a_damaged_hash_is_a_fault_and_never_a_verdict() {
         assert!(verdict.is_err(), "{text:?}");
         assert_eq!((hashes, work), (1, CURRENT_WORK), "{text:?}");
     }
-    assert_eq!(verify(&verifier, &PasswordHash::new(good), "secret").unwrap(), Verdict::Right, "negative control");
+    assert_eq!(
+        verify(&verifier, &PasswordHash::new(good), "secret").unwrap(),
+        PasswordCheck::Match,
+        "negative control"
+    );
 }
 
 #[test]

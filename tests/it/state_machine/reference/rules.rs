@@ -1,6 +1,7 @@
 //! The rules themselves: what each act leads to.
 
-use countersign::{Method, Reason, Scope, Staleness};
+use countersign::grant::Staleness;
+use countersign::{Method, Reason, Scope};
 
 use super::{
     Act, Answer, CODE_TTL, CODES, DAY, DEVICE_LIFETIME, DEVICES, Device, Door, Factor, Gate, HOUR, How, LOCK,

@@ -1,6 +1,6 @@
 //! A store in memory that can be broken in one way at a time.
 //!
-//! Where a flaw shows only if two calls meet, the toy makes them meet: it holds one of them until the
+//! Where a flaw shows only if two calls meet, the reference store makes them meet: it holds one of them until the
 //! other has done what it must come between. Nothing is left to the scheduler.
 
 use std::collections::BTreeMap;
@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
 
 use crate::line::{OnALine, Wire};
 
-/// What is wrong with a toy.
+/// What is wrong with a reference store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     None,
@@ -96,8 +98,8 @@ enum Mark {
 
 #[derive(Clone, Debug, Default)]
 struct Tables {
-    settings: BTreeMap<String, Saved>,
-    records: BTreeMap<Key, Saved>,
+    settings: BTreeMap<String, StoredRow>,
+    records: BTreeMap<Key, StoredRow>,
     removed: BTreeMap<Key, Version>,
     marks: BTreeMap<(Mark, Key), u32>,
     /// What is forced once has been forced.
@@ -116,18 +118,18 @@ struct Shared {
     handles: AtomicUsize,
 }
 
-pub(crate) struct Toys {
+pub(crate) struct ReferenceStores {
     flaw: Flaw,
     shared: Arc<Shared>,
 }
 
-impl Toys {
+impl ReferenceStores {
     pub(crate) fn with(flaw: Flaw) -> Self {
         Self { flaw, shared: Arc::default() }
     }
 
-    fn toy(&self) -> Toy {
-        Toy {
+    fn reference(&self) -> ReferenceStore {
+        ReferenceStore {
             flaw: self.flaw,
             shared: Arc::clone(&self.shared),
             cache: Mutex::default(),
@@ -143,35 +145,35 @@ struct Held(Arc<Shared>);
 
 #[async_trait]
 impl Hold for Held {
-    async fn waiting(&self) -> Result<u64, Fault> {
+    async fn waiting(&self) -> Result<u64, PluginError> {
         Ok(self.0.tables().held)
     }
 
-    async fn release(self: Box<Self>) -> Result<(), Fault> {
+    async fn release(self: Box<Self>) -> Result<(), PluginError> {
         self.0.tables().writes_are_held = false;
         Ok(())
     }
 }
 
 #[async_trait]
-impl Backend for Toys {
-    async fn open(&self) -> Result<Arc<dyn FactorStore>, Fault> {
+impl Backend for ReferenceStores {
+    async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError> {
         self.shared.handles.fetch_add(1, Ordering::SeqCst);
-        Ok(Arc::new(self.toy()))
+        Ok(Arc::new(self.reference()))
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, Fault> {
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
         let wire = Wire::default();
-        let store = OnALine { toy: self.toy(), flaw: self.flaw, wire: wire.clone() };
+        let store = OnALine { reference: self.reference(), flaw: self.flaw, wire: wire.clone() };
         Ok(Some((Arc::new(store), Box::new(wire))))
     }
 
-    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, Fault> {
+    async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, PluginError> {
         self.shared.tables().writes_are_held = true;
         Ok(Some(Box::new(Held(Arc::clone(&self.shared)))))
     }
 
-    async fn interrupt(&self) -> Result<bool, Fault> {
+    async fn interrupt(&self) -> Result<bool, PluginError> {
         self.shared.restarts.fetch_add(1, Ordering::SeqCst);
         if self.flaw == Flaw::ForgetsOnRestart {
             self.shared.tables().records.clear();
@@ -179,7 +181,7 @@ impl Backend for Toys {
         Ok(true)
     }
 
-    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, Fault> {
+    async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError> {
         *self.shared.host.lock().unwrap() = Some(self.shared.tables().clone());
         Ok(Some(Box::new(Rollback {
             joined: self.flaw == Flaw::JoinsHostTransaction,
@@ -187,7 +189,7 @@ impl Backend for Toys {
         })))
     }
 
-    async fn clean_up(&self) -> Result<(), Fault> {
+    async fn clean_up(&self) -> Result<(), PluginError> {
         Ok(())
     }
 }
@@ -199,7 +201,7 @@ struct Rollback {
 
 #[async_trait]
 impl HostTransaction for Rollback {
-    async fn roll_back(self: Box<Self>) -> Result<(), Fault> {
+    async fn roll_back(self: Box<Self>) -> Result<(), PluginError> {
         let before = self.shared.host.lock().unwrap().take();
         if let (true, Some(before)) = (self.joined, before) {
             *self.shared.tables() = before;
@@ -225,7 +227,7 @@ impl Shared {
         self.tables.lock().unwrap()
     }
 
-    /// Holds the caller until this holds. That it never does is a mistake of the check or of the toy,
+    /// Holds the caller until this holds. That it never does is a mistake of the check or of the reference store,
     /// and no verdict.
     async fn until(&self, what: &str, holds: impl Fn(&mut Tables) -> bool) {
         let started = Instant::now();
@@ -272,7 +274,7 @@ impl Shared {
     }
 }
 
-pub(crate) struct Toy {
+pub(crate) struct ReferenceStore {
     flaw: Flaw,
     shared: Arc<Shared>,
     cache: Mutex<BTreeMap<Key, Snapshot>>,
@@ -287,17 +289,17 @@ fn whole(tenant: &str) -> Key {
     (tenant.to_owned(), String::new())
 }
 
-impl Toy {
+impl ReferenceStore {
     fn is(&self, flaw: Flaw) -> bool {
         self.flaw == flaw
     }
 
     /// A handle meets each restart once, with an error; a broken one never gets over it.
-    fn connection(&self) -> Result<(), Fault> {
+    fn connection(&self) -> Result<(), PluginError> {
         let restarted = self.shared.restarts.load(Ordering::SeqCst) != self.born;
         let first = restarted && !self.met.swap(true, Ordering::SeqCst);
         if first || (restarted && self.is(Flaw::DiesWithItsConnection)) {
-            return Err(Fault::new("connection lost"));
+            return Err(PluginError::new("connection lost"));
         }
         Ok(())
     }
@@ -334,7 +336,7 @@ impl Toy {
         }
     }
 
-    fn document(&self, next: &Saved) -> Saved {
+    fn document(&self, next: &StoredRow) -> StoredRow {
         let mut next = next.clone();
         match self.flaw {
             Flaw::NormalisesDocuments => next.document = next.document.trim().to_owned(),
@@ -347,11 +349,11 @@ impl Toy {
         next
     }
 
-    fn holds(&self, tables: &Tables, tenant: &TenantId, key: &Key, expected: &Expected) -> bool {
+    fn holds(&self, tables: &Tables, tenant: &TenantId, key: &Key, expected: &ExpectedVersions) -> bool {
         self.settings_hold(tables, tenant, expected) && self.record_holds(tables, key, expected)
     }
 
-    fn settings_hold(&self, tables: &Tables, tenant: &TenantId, expected: &Expected) -> bool {
+    fn settings_hold(&self, tables: &Tables, tenant: &TenantId, expected: &ExpectedVersions) -> bool {
         let found = tables.settings.get(&self.name(tenant.as_str())).map(|row| row.version);
         match self.flaw {
             Flaw::IgnoresSettings => true,
@@ -360,7 +362,7 @@ impl Toy {
         }
     }
 
-    fn record_holds(&self, tables: &Tables, key: &Key, expected: &Expected) -> bool {
+    fn record_holds(&self, tables: &Tables, key: &Key, expected: &ExpectedVersions) -> bool {
         let found = tables.records.get(key).map(|row| row.version);
         let found = match self.flaw {
             Flaw::KeepsRemovedVersions => found.or_else(|| tables.removed.get(key).copied()),
@@ -370,7 +372,7 @@ impl Toy {
         found == expected.record || (self.is(Flaw::KeepsRemovedVersions) && expected.record.is_none())
     }
 
-    fn put(&self, tables: &mut Tables, tenant: &TenantId, key: Key, next: &Saved) {
+    fn put(&self, tables: &mut Tables, tenant: &TenantId, key: Key, next: &StoredRow) {
         let mut next = self.document(next);
         if let (Flaw::KeepsFirstGeneration, Some(before)) = (self.flaw, tables.records.get(&key)) {
             next.generation = before.generation;
@@ -383,7 +385,7 @@ impl Toy {
     }
 
     /// What must come first for a flaw of another call to show.
-    async fn wait_to_commit(&self, key: &Key, expected: &Expected, next: &Saved) {
+    async fn wait_to_commit(&self, key: &Key, expected: &ExpectedVersions, next: &StoredRow) {
         let shared = &self.shared;
         match self.flaw {
             Flaw::ChecksThenRemoves if expected.record.is_some() => {
@@ -404,7 +406,7 @@ impl Toy {
         }
     }
 
-    fn settings_are_compared_early(&self, expected: &Expected) -> bool {
+    fn settings_are_compared_early(&self, expected: &ExpectedVersions) -> bool {
         match self.flaw {
             Flaw::ChecksSettingsFirst => true,
             Flaw::IgnoresSettings => self.shared.crowded(),
@@ -417,7 +419,7 @@ impl Toy {
     /// until the settings have changed and somebody has read what was written by then, or has purged.
     ///
     /// The first one passes, since the check waits for one before it changes anything.
-    async fn compares_settings_and_waits(&self, tenant: &TenantId, key: &Key, expected: &Expected) -> bool {
+    async fn compares_settings_and_waits(&self, tenant: &TenantId, key: &Key, expected: &ExpectedVersions) -> bool {
         let whole = whole(&key.0);
         let held = {
             let mut tables = self.shared.tables();
@@ -446,8 +448,8 @@ impl Toy {
 }
 
 #[async_trait]
-impl FactorStore for Toy {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
+impl FactorStore for ReferenceStore {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         self.connection()?;
         let key = self.key(tenant, user);
         if let (Flaw::Caches, Some(cached)) = (self.flaw, self.cache.lock().unwrap().get(&key)) {
@@ -468,7 +470,7 @@ impl FactorStore for Toy {
         }
         if self.is(Flaw::EmptyRecordForNobody) && record.is_none() {
             let (version, generation) = (Version::from_bytes([0; 16]), Generation::new(0));
-            record = Some(Saved { version, generation, document: "{}".to_owned() });
+            record = Some(StoredRow { version, generation, document: "{}".to_owned() });
         }
         let snapshot = Snapshot { settings, record };
         self.cache.lock().unwrap().insert(key, snapshot.clone());
@@ -479,9 +481,9 @@ impl FactorStore for Toy {
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         self.connection()?;
         let key = self.key(tenant, user);
         self.wait_to_commit(&key, expected, next).await;
@@ -494,7 +496,7 @@ impl FactorStore for Toy {
             {
                 let mut tables = self.shared.tables();
                 if !self.holds(&tables, tenant, &key, expected) {
-                    return Ok(Commit::Conflict);
+                    return Ok(CommitOutcome::Conflict);
                 }
                 tables.mark(Mark::Looked, &key);
             }
@@ -504,40 +506,41 @@ impl FactorStore for Toy {
                 self.shared.meet(&key).await;
             }
             self.put(&mut self.shared.tables(), tenant, key, next);
-            return Ok(Commit::Written);
+            return Ok(CommitOutcome::Written);
         }
         if self.settings_are_compared_early(expected) {
             if !self.compares_settings_and_waits(tenant, &key, expected).await {
-                return Ok(Commit::Conflict);
+                return Ok(CommitOutcome::Conflict);
             }
             let mut tables = self.shared.tables();
             if !self.record_holds(&tables, &key, expected) {
-                return Ok(Commit::Conflict);
+                return Ok(CommitOutcome::Conflict);
             }
             self.put(&mut tables, tenant, key, next);
-            return Ok(Commit::Written);
+            return Ok(CommitOutcome::Written);
         }
         if self.is(Flaw::ConflictsOverNewTenant) && expected.settings.is_none() && self.shared.first() {
             // Of all commits the first: another user's comes in between.
             let known = |tables: &mut Tables| tables.records.keys().any(|(name, _)| *name == key.0);
             self.shared.until("another user's commit", known).await;
-            return Ok(Commit::Conflict);
+            return Ok(CommitOutcome::Conflict);
         }
         // Before it compares: what comes first is seen.
         self.shared.held().await;
         let halves = {
             let mut tables = self.shared.tables();
             if self.is(Flaw::CountsChangedRows) && tables.records.get(&key) == Some(next) {
-                return Ok(Commit::Conflict);
+                return Ok(CommitOutcome::Conflict);
             }
             if !self.holds(&tables, tenant, &key, expected) {
-                let said = if self.is(Flaw::SaysWrittenAnyway) { Commit::Written } else { Commit::Conflict };
+                let said =
+                    if self.is(Flaw::SaysWrittenAnyway) { CommitOutcome::Written } else { CommitOutcome::Conflict };
                 return Ok(said);
             }
             let half = tables.records.get(&key).cloned().filter(|_| self.is(Flaw::WritesInHalves));
             match &half {
                 Some(before) => {
-                    let half = Saved { version: next.version, ..before.clone() };
+                    let half = StoredRow { version: next.version, ..before.clone() };
                     tables.records.insert(key.clone(), half);
                 }
                 None => self.put(&mut tables, tenant, key.clone(), next),
@@ -548,10 +551,10 @@ impl FactorStore for Toy {
             tokio::task::yield_now().await;
             self.put(&mut self.shared.tables(), tenant, key, next);
         }
-        Ok(Commit::Written)
+        Ok(CommitOutcome::Written)
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
         self.connection()?;
         Ok(self.shared.tables().settings.get(&self.name(tenant.as_str())).cloned())
     }
@@ -560,8 +563,8 @@ impl FactorStore for Toy {
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
         self.connection()?;
         let name = self.name(tenant.as_str());
         let found = |tables: &Tables| tables.settings.get(&name).map(|row| row.version);
@@ -574,7 +577,7 @@ impl FactorStore for Toy {
             {
                 let mut tables = self.shared.tables();
                 if found(&tables) != expected {
-                    return Ok(Commit::Conflict);
+                    return Ok(CommitOutcome::Conflict);
                 }
                 tables.mark(Mark::Looked, &whole(&name));
             }
@@ -589,22 +592,22 @@ impl FactorStore for Toy {
         let mut tables = self.shared.tables();
         let unchanged = self.is(Flaw::RefusesUnchangedVersion) && expected == Some(next.version);
         if !checks_first && (found(&tables) != expected || unchanged) {
-            return Ok(Commit::Conflict);
+            return Ok(CommitOutcome::Conflict);
         }
         if self.is(Flaw::CountsChangedRows) && tables.settings.get(&name) == Some(next) {
-            return Ok(Commit::Conflict);
+            return Ok(CommitOutcome::Conflict);
         }
         if self.is(Flaw::KeepsFirstSettings) && expected.is_some() {
-            return Ok(Commit::Written);
+            return Ok(CommitOutcome::Written);
         }
         if tables.marks(Mark::Begun, &whole(&name)) > 0 {
             tables.mark(Mark::Changed, &whole(&name));
         }
         tables.settings.insert(name, self.document(next));
-        Ok(Commit::Written)
+        Ok(CommitOutcome::Written)
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
         self.connection()?;
         let at_most = match self.flaw {
             Flaw::PurgesTooMuch => usize::MAX,
@@ -613,7 +616,7 @@ impl FactorStore for Toy {
         };
         let found: Vec<_> = {
             let tables = self.shared.tables();
-            let goes = |(key, row): &(&Key, &Saved)| self.of(key, tenant) && self.below(row.generation, below);
+            let goes = |(key, row): &(&Key, &StoredRow)| self.of(key, tenant) && self.below(row.generation, below);
             tables.records.iter().filter(goes).map(|(key, _)| key.clone()).take(at_most).collect()
         };
         let gone = |tables: &mut Tables| found.iter().any(|key| !tables.records.contains_key(key));
@@ -641,14 +644,14 @@ impl FactorStore for Toy {
         Ok(deleted)
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         self.connection()?;
         let tables = self.shared.tables();
         let rows = tables.records.iter().filter(|(key, _)| self.of(key, tenant));
         Ok(rows.filter(|(_, row)| self.below(row.generation, below)).count() as u64)
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         self.connection()?;
         let key = self.key(tenant, user);
         if self.is(Flaw::RemovesInHalves) {
@@ -675,7 +678,7 @@ impl FactorStore for Toy {
         Ok(removed.is_some())
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
         self.connection()?;
         let key = self.key(tenant, user);
         if self.is(Flaw::RemovesAnyVersion) && self.shared.crowded() {
@@ -708,7 +711,7 @@ impl FactorStore for Toy {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
+    ) -> Result<Vec<UserId>, PluginError> {
         self.connection()?;
         let mut found: Vec<UserId> = {
             let tables = self.shared.tables();

@@ -3,11 +3,11 @@
 
 mod budgets;
 mod line;
-mod toy;
+mod reference;
 mod users;
 
 use countersign_testkit::conformance::{Breach, factors, run};
-use toy::{Flaw, Toys};
+use reference::{Flaw, ReferenceStores};
 
 /// Each line: a check, and the flaws that it must find.
 macro_rules! bites {
@@ -18,7 +18,7 @@ macro_rules! bites {
                 $(
                     let verdict = run(
                         stringify!($check),
-                        async { Ok(Some(Toys::with(Flaw::$flaw))) },
+                        async { Ok(Some(ReferenceStores::with(Flaw::$flaw))) },
                         |toys| Box::pin(factors::$check(toys)),
                     );
                     assert!(
@@ -103,9 +103,9 @@ fn every_check_of_the_suite_is_known_to_bite() {
     assert_eq!(tried(include_str!("../../src/manual/writing_a_store.md")), BITING);
 }
 
-/// Without a flaw the toy passes, so that it is the flaws that are found.
+/// Without a flaw the reference store passes, so that it is the flaws that are found.
 mod sound {
-    use super::{Flaw, Toys};
+    use super::{Flaw, ReferenceStores};
 
-    countersign_testkit::factor_store_conformance!(async { Ok(Some(Toys::with(Flaw::None))) });
+    countersign_testkit::factor_store_conformance!(async { Ok(Some(ReferenceStores::with(Flaw::None))) });
 }

@@ -10,7 +10,7 @@ use crate::label::DeviceLabel;
 /// One user's second factor at a glance. It holds no secret, and destinations are masked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Overview {
+pub struct FactorStatus {
     /// Where codes go first.
     pub method: Method,
     /// The registered email address, if there is one.

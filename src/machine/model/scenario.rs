@@ -27,7 +27,7 @@ pub(super) enum Action {
     Scope(Tenant, Scope),
     /// One batch.
     Purge(Tenant),
-    /// A sweep finds somebody's record worth something or nothing; in the second case [`Action::Sweep`] deletes it, or never.
+    /// A sweep finds somebody's record worth something or nothing; in the second draft [`Action::Sweep`] deletes it, or never.
     Look(Subject),
     Sweep,
     /// Gives the administrator's role, or takes it.
@@ -37,7 +37,7 @@ pub(super) enum Action {
     ChangePassword(Subject),
 }
 
-pub(super) struct Focus {
+pub(super) struct Scenario {
     pub(super) name: &'static str,
     /// Who sits at which slot, and whose login it is.
     pub(super) seats: [(By, Subject); SLOTS],
@@ -57,7 +57,7 @@ pub(super) struct Focus {
     seen: Arc<AtomicU64>,
 }
 
-impl Focus {
+impl Scenario {
     pub(super) fn new(name: &'static str, depth: usize, seats: [(By, Subject); SLOTS]) -> Self {
         Self {
             name,
@@ -126,7 +126,7 @@ impl Focus {
     }
 }
 
-impl Model for Focus {
+impl Model for Scenario {
     type State = World;
     type Action = Action;
 

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use countersign::{Fault, LoginName, PasswordHash, TenantId, User, UserId, UserStore};
+use countersign::error::PluginError;
+use countersign::user::{PasswordHash, User, UserStore};
+use countersign::{LoginName, TenantId, UserId};
 use countersign_testkit::conformance::{Breach, UserBackend, run_users, user_checks};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +123,7 @@ impl Handle {
 
 #[async_trait]
 impl UserStore for Handle {
-    async fn find_by_login(&self, asked: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, asked: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         let prefixes = self.flaw == Flaw::MatchesPrefixes;
         let found = self.find(name.as_str(), |tenant, saved, _| {
             let prefix = prefixes && saved.as_str().starts_with(name.as_str());
@@ -131,7 +133,7 @@ impl UserStore for Handle {
         Ok(found.map(|found| self.answer(found, asked, None)))
     }
 
-    async fn find_by_id(&self, asked: &TenantId, id: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, asked: &TenantId, id: &UserId) -> Result<Option<User>, PluginError> {
         let found = self.find(id.as_str(), |tenant, _, user| {
             self.of(asked, tenant) && self.same(id.as_str(), user.id.as_str(), Of::Ids)
         });
@@ -144,7 +146,7 @@ impl UserStore for Handle {
         id: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         let replace = |write: bool| {
             let mut table = self.table.lock().unwrap();
             let row = table.0.iter_mut().find(|(tenant, _, user)| {
@@ -181,7 +183,7 @@ impl UserStore for Handle {
 
 #[async_trait]
 impl UserBackend for Users {
-    async fn open(&self) -> Result<Arc<dyn UserStore>, Fault> {
+    async fn open(&self) -> Result<Arc<dyn UserStore>, PluginError> {
         Ok(Arc::new(Handle {
             flaw: self.flaw,
             table: Arc::clone(&self.table),
@@ -190,19 +192,19 @@ impl UserBackend for Users {
         }))
     }
 
-    async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, Fault> {
+    async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, PluginError> {
         self.table.lock().unwrap().0.push((user.tenant.clone(), name.clone(), user.clone()));
         Ok(user.id.clone())
     }
 
-    async fn update(&self, user: &User) -> Result<(), Fault> {
+    async fn update(&self, user: &User) -> Result<(), PluginError> {
         let mut table = self.table.lock().unwrap();
         let row = table.0.iter_mut().find(|(saved, _, found)| *saved == user.tenant && found.id == user.id);
-        row.ok_or_else(|| Fault::new("no such user"))?.2 = user.clone();
+        row.ok_or_else(|| PluginError::new("no such user"))?.2 = user.clone();
         Ok(())
     }
 
-    async fn clean_up(&self) -> Result<(), Fault> {
+    async fn clean_up(&self) -> Result<(), PluginError> {
         Ok(())
     }
 }
@@ -277,15 +279,15 @@ struct Stampless(Users);
 
 #[async_trait]
 impl UserBackend for Stampless {
-    async fn open(&self) -> Result<Arc<dyn UserStore>, Fault> {
+    async fn open(&self) -> Result<Arc<dyn UserStore>, PluginError> {
         self.0.open().await
     }
 
-    async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, Fault> {
+    async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, PluginError> {
         self.0.insert(name, user).await
     }
 
-    async fn update(&self, user: &User) -> Result<(), Fault> {
+    async fn update(&self, user: &User) -> Result<(), PluginError> {
         self.0.update(user).await
     }
 
@@ -297,7 +299,7 @@ impl UserBackend for Stampless {
         false
     }
 
-    async fn clean_up(&self) -> Result<(), Fault> {
+    async fn clean_up(&self) -> Result<(), PluginError> {
         Ok(())
     }
 }
@@ -350,11 +352,11 @@ impl Counted {
 
 #[async_trait]
 impl UserStore for Counted {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Fault> {
+    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
         Ok(self.find(tenant, |_, row| row.name == *name))
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
         let Some(id) = self.number(user.as_str()) else { return Ok(None) };
         Ok(self.find(tenant, |number, _| number == id))
     }
@@ -365,7 +367,7 @@ impl UserStore for Counted {
         user: &UserId,
         current: &PasswordHash,
         next: &PasswordHash,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, PluginError> {
         let (Some(tenant), Some(user)) = (self.number(tenant.as_str()), self.number(user.as_str())) else {
             return Ok(false);
         };
@@ -382,11 +384,11 @@ impl UserStore for Counted {
 
 #[async_trait]
 impl UserBackend for Counted {
-    async fn open(&self) -> Result<Arc<dyn UserStore>, Fault> {
+    async fn open(&self) -> Result<Arc<dyn UserStore>, PluginError> {
         Ok(Arc::new(self.clone()))
     }
 
-    async fn add_tenant(&self, name: &TenantId) -> Result<TenantId, Fault> {
+    async fn add_tenant(&self, name: &TenantId) -> Result<TenantId, PluginError> {
         let tenants = &mut self.tables.lock().unwrap().0;
         let place = tenants.iter().position(|tenant| tenant == name).unwrap_or(tenants.len());
         if place == tenants.len() {
@@ -395,20 +397,21 @@ impl UserBackend for Counted {
         Ok(TenantId::new(&(place + 1).to_string())?)
     }
 
-    async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, Fault> {
+    async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, PluginError> {
         let rows = &mut self.tables.lock().unwrap().1;
         rows.push(Row { tenant: user.tenant.as_str().parse()?, name: name.clone(), user: user.clone() });
         Ok(UserId::new(&rows.len().to_string())?)
     }
 
-    async fn update(&self, user: &User) -> Result<(), Fault> {
+    async fn update(&self, user: &User) -> Result<(), PluginError> {
         let rows = &mut self.tables.lock().unwrap().1;
-        let row = rows.get_mut(user.id.as_str().parse::<usize>()? - 1).ok_or_else(|| Fault::new("no such user"))?;
+        let row =
+            rows.get_mut(user.id.as_str().parse::<usize>()? - 1).ok_or_else(|| PluginError::new("no such user"))?;
         row.user = user.clone();
         Ok(())
     }
 
-    async fn clean_up(&self) -> Result<(), Fault> {
+    async fn clean_up(&self) -> Result<(), PluginError> {
         Ok(())
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use countersign::Fault;
 use countersign::budget::{Account, Charged, SendBudget};
+use countersign::error::PluginError;
 use countersign_testkit::conformance::{Breach, BudgetBackend, Line, budget_checks, run_budgets};
 use time::OffsetDateTime;
 
@@ -44,7 +44,7 @@ enum Flaw {
 type Slots = BTreeMap<String, (u64, BTreeMap<u64, u32>)>;
 
 #[derive(Clone)]
-struct Toy {
+struct ReferenceStore {
     flaw: Flaw,
     slots: Arc<Mutex<Slots>>,
     /// What this handle alone counted.
@@ -53,7 +53,7 @@ struct Toy {
     last: Arc<Mutex<BTreeMap<String, u32>>>,
 }
 
-impl Toy {
+impl ReferenceStore {
     fn with(flaw: Flaw) -> Self {
         Self { flaw, slots: Arc::default(), own: Arc::default(), last: Arc::default() }
     }
@@ -159,8 +159,8 @@ impl Toy {
 }
 
 #[async_trait]
-impl SendBudget for Toy {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+impl SendBudget for ReferenceStore {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
         if self.is(Flaw::RefusesWhatHasNoAccount) && accounts.is_empty() {
             return Ok(Charged::Exhausted { account: 0, retry_after: Duration::ZERO });
         }
@@ -237,12 +237,12 @@ impl SendBudget for Toy {
     }
 }
 
-/// A toy at the end of a line.
-struct OnALine(Toy, Wire);
+/// A reference store at the end of a line.
+struct OnALine(ReferenceStore, Wire);
 
 #[async_trait]
 impl SendBudget for OnALine {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, Fault> {
+    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
         let then = match self.0.flaw {
             Flaw::TakesLostForCharged => Then::Says(Charged::Yes),
             Flaw::SendsAgain => Then::Repeats,
@@ -262,21 +262,21 @@ fn forever() -> (u64, BTreeMap<u64, u32>) {
 }
 
 #[async_trait]
-impl BudgetBackend for Toy {
-    async fn open(&self) -> Result<Arc<dyn SendBudget>, Fault> {
+impl BudgetBackend for ReferenceStore {
+    async fn open(&self) -> Result<Arc<dyn SendBudget>, PluginError> {
         Ok(Arc::new(Self { own: Arc::default(), ..self.clone() }))
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, Fault> {
+    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
         let wire = Wire::default();
         Ok(Some((Arc::new(OnALine(self.clone(), wire.clone())), Box::new(wire))))
     }
 
-    async fn kept(&self) -> Result<Option<u64>, Fault> {
+    async fn kept(&self) -> Result<Option<u64>, PluginError> {
         Ok(Some(self.slots.lock().unwrap().len().try_into()?))
     }
 
-    async fn clean_up(&self) -> Result<(), Fault> {
+    async fn clean_up(&self) -> Result<(), PluginError> {
         Ok(())
     }
 }
@@ -290,8 +290,8 @@ macro_rules! bites {
                 $(
                     let verdict = run_budgets(
                         stringify!($check),
-                        async { Ok(Some(Toy::with(Flaw::$flaw))) },
-                        |toy| Box::pin(budget_checks::$check(toy)),
+                        async { Ok(Some(ReferenceStore::with(Flaw::$flaw))) },
+                        |reference| Box::pin(budget_checks::$check(reference)),
                     );
                     assert!(
                         matches!(verdict, Err(Breach::Contract(_))),
@@ -336,9 +336,9 @@ fn every_check_of_budgets_is_known_to_bite() {
     assert_eq!(crate::tried(manual), BITING);
 }
 
-/// Without a flaw the toy passes, so that it is the flaws that are found.
+/// Without a flaw the reference store passes, so that it is the flaws that are found.
 mod sound {
-    use super::{Flaw, Toy};
+    use super::{Flaw, ReferenceStore};
 
-    countersign_testkit::send_budget_conformance!(async { Ok(Some(Toy::with(Flaw::None))) });
+    countersign_testkit::send_budget_conformance!(async { Ok(Some(ReferenceStore::with(Flaw::None))) });
 }

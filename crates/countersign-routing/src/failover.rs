@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign::{Accepted, Causes, CodeMessage, CodeSender, Method, Notice, SendError, SendErrorKind, TenantId};
+use countersign::event::Causes;
+use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, SendStatus};
+use countersign::{Method, TenantId};
 use tokio::sync::Semaphore;
 
 use crate::TooMany;
@@ -16,12 +18,12 @@ use crate::message::Message;
 /// is asked for the wrong code. If all fail, the answer is the failure that leaves most hope: transient, then throttled, then permanent. The
 /// other failures are in [`SendError::earlier`].
 ///
-/// Each sender has a bound of its own ([`at_once`](Self::at_once)), so that one that hangs leaves room for the next. A chain has no
-/// deadline: put [`InTime`](crate::InTime) around it.
-pub struct Chain {
+/// Each sender has a bound of its own ([`max_concurrent`](Self::max_concurrent)), so that one that hangs leaves room for the next. A chain has no
+/// deadline: put [`Deadline`](crate::Deadline) around it.
+pub struct Failover {
     links: Vec<Link>,
-    at_once: usize,
-    on_failure: Arc<dyn Fn(&ChainFailure<'_>) + Send + Sync>,
+    max_concurrent: usize,
+    on_failure: Arc<dyn Fn(&SenderFailure<'_>) + Send + Sync>,
 }
 
 struct Link {
@@ -32,7 +34,7 @@ struct Link {
 /// One sender of a chain failed. Safe to log.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct ChainFailure<'a> {
+pub struct SenderFailure<'a> {
     /// Its place in the chain, from 0.
     pub position: usize,
     /// The tenant.
@@ -45,24 +47,24 @@ pub struct ChainFailure<'a> {
     pub causes: &'a Causes,
 }
 
-impl Chain {
+impl Failover {
     /// A chain of one sender.
     pub fn new(first: impl CodeSender + 'static) -> Self {
-        Self { links: Vec::new(), at_once: 128, on_failure: Arc::new(|_| {}) }.then(first)
+        Self { links: Vec::new(), max_concurrent: 128, on_failure: Arc::new(|_| {}) }.then(first)
     }
 
     /// Adds a sender at the end.
     #[must_use]
     pub fn then(mut self, next: impl CodeSender + 'static) -> Self {
-        self.links.push(Link { sender: Arc::new(next), places: places(self.at_once) });
+        self.links.push(Link { sender: Arc::new(next), places: places(self.max_concurrent) });
         self
     }
 
     /// Bounds how many messages each sender of the chain sends concurrently: 128 by default. Beyond that, a message
     /// goes to the next sender, and after the last one it is throttled, surely not sent.
     #[must_use]
-    pub fn at_once(mut self, max: usize) -> Self {
-        self.at_once = max;
+    pub fn max_concurrent(mut self, max: usize) -> Self {
+        self.max_concurrent = max;
         for link in &mut self.links {
             link.places = places(max);
         }
@@ -71,12 +73,12 @@ impl Chain {
 
     /// Is told of each failure, also of those that another sender made good. MUST NOT block and MUST NOT panic: a login waits for it.
     #[must_use]
-    pub fn on_failure(mut self, tell: impl Fn(&ChainFailure<'_>) + Send + Sync + 'static) -> Self {
+    pub fn on_failure(mut self, tell: impl Fn(&SenderFailure<'_>) + Send + Sync + 'static) -> Self {
         self.on_failure = Arc::new(tell);
         self
     }
 
-    async fn send(&self, message: Message<'_>) -> Result<Accepted, SendError> {
+    async fn send(&self, message: Message<'_>) -> Result<SendStatus, SendError> {
         let mut failed: Vec<SendError> = Vec::new();
         for (position, link) in self.links.iter().enumerate() {
             let error = match link.send(message).await {
@@ -85,7 +87,7 @@ impl Chain {
             };
             let (tenant, method, kind) = (message.tenant(), message.method(), error.kind());
             let causes = message.causes(&error);
-            (self.on_failure)(&ChainFailure { position, tenant, method, kind, causes: &causes });
+            (self.on_failure)(&SenderFailure { position, tenant, method, kind, causes: &causes });
             if !kind.surely_not_sent() {
                 return Err(error.after(failed));
             }
@@ -101,7 +103,7 @@ impl Chain {
 }
 
 impl Link {
-    async fn send(&self, message: Message<'_>) -> Result<Accepted, SendError> {
+    async fn send(&self, message: Message<'_>) -> Result<SendStatus, SendError> {
         let Ok(_place) = self.places.try_acquire() else {
             return Err(SendError::new(SendErrorKind::Throttled { retry_after: None }).caused_by(TooMany));
         };
@@ -122,18 +124,18 @@ fn hope(kind: SendErrorKind) -> u8 {
 }
 
 #[async_trait]
-impl CodeSender for Chain {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+impl CodeSender for Failover {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         self.send(Message::Code(message)).await
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         self.send(Message::Notice(notice)).await
     }
 }
 
-impl fmt::Debug for Chain {
+impl fmt::Debug for Failover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chain").field("senders", &self.links.len()).finish_non_exhaustive()
+        f.debug_struct("Failover").field("senders", &self.links.len()).finish_non_exhaustive()
     }
 }

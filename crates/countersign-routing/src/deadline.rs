@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::{
-    Accepted, Causes, CodeMessage, CodeSender, MessageId, Method, Notice, SendError, SendErrorKind, TenantId, UserId,
-};
+use countersign::event::Causes;
+use countersign::sender::{CodeMessage, CodeSender, MessageId, Notice, SendError, SendErrorKind, SendStatus};
+use countersign::{Method, TenantId, UserId};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
@@ -17,16 +17,16 @@ use crate::message::{Message, OwnMessage};
 /// A sender that answers in time: a login does not wait for a slow provider.
 ///
 /// Each send runs as a task of its own. If it is done within the budget, its result is the answer. If not, the answer is
-/// [`Accepted::Queued`] and the task goes on, up to [`give_up_after`](Self::give_up_after); its result is told to
+/// [`SendStatus::Queued`] and the task goes on, up to [`give_up_after`](Self::give_up_after); its result is told to
 /// [`on_late`](Self::on_late). How many tasks there are is bounded: beyond that, sends are refused as throttled, surely not sent.
 ///
-/// The bound is shared by everything behind it, so each route has an `InTime` of its own: one around a whole
+/// The bound is shared by everything behind it, so each route has an `Deadline` of its own: one around a whole
 /// [`RouteTable`](crate::RouteTable) lets SMS that hang use up the room of email.
 ///
 /// Cancellation: a dropped future does not stop its task. Must be used inside a tokio runtime with time; what runs when the runtime
 /// shuts down is dropped, and perhaps sent.
 #[derive(Clone)]
-pub struct InTime {
+pub struct Deadline {
     sender: Arc<dyn CodeSender>,
     budget: Duration,
     give_up_after: Duration,
@@ -47,7 +47,7 @@ pub struct LateOutcome {
     /// Which code it was; `None` for a notice.
     pub code: Option<MessageId>,
     /// What became of it.
-    pub result: Result<Accepted, SendErrorKind>,
+    pub result: Result<SendStatus, SendErrorKind>,
     /// Why it failed, as far as the sender said. Empty where it did not.
     pub causes: Causes,
 }
@@ -62,7 +62,7 @@ struct GaveUp(Duration);
 #[error("sender panicked, or the runtime shuts down")]
 struct Ended;
 
-impl InTime {
+impl Deadline {
     /// Answers within this budget. Defaults: given up after 30 s, 512 concurrent tasks.
     pub fn new(sender: impl CodeSender + 'static, budget: Duration) -> Self {
         Self {
@@ -81,10 +81,10 @@ impl InTime {
         self
     }
 
-    /// Bounds how many tasks there are concurrently. Around a [`Chain`](crate::Chain) it should be more than the bounds of all but the
+    /// Bounds how many tasks there are concurrently. Around a [`Failover`](crate::Failover) it should be more than the bounds of all but the
     /// last sender of the chain together, or senders that hang leave no room for that one.
     #[must_use]
-    pub fn at_once(mut self, max: usize) -> Self {
+    pub fn max_concurrent(mut self, max: usize) -> Self {
         self.tasks = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
         self
     }
@@ -96,7 +96,7 @@ impl InTime {
         self
     }
 
-    async fn run(&self, message: OwnMessage, give_up_after: Duration) -> Result<Accepted, SendError> {
+    async fn run(&self, message: OwnMessage, give_up_after: Duration) -> Result<SendStatus, SendError> {
         let Ok(permit) = Arc::clone(&self.tasks).try_acquire_owned() else {
             return Err(SendError::new(SendErrorKind::Throttled { retry_after: None }).caused_by(TooMany));
         };
@@ -118,14 +118,14 @@ impl InTime {
             Err(_) => {
                 // A result that arrives at this very moment is still taken; after this, every result is late.
                 answered.close();
-                answered.try_recv().unwrap_or(Ok(Accepted::Queued))
+                answered.try_recv().unwrap_or(Ok(SendStatus::Queued))
             }
         }
     }
 }
 
 impl LateOutcome {
-    fn new(message: Message<'_>, result: Result<Accepted, SendError>) -> Self {
+    fn new(message: Message<'_>, result: Result<SendStatus, SendError>) -> Self {
         Self {
             tenant: message.tenant().clone(),
             user: message.user().clone(),
@@ -138,19 +138,19 @@ impl LateOutcome {
 }
 
 #[async_trait]
-impl CodeSender for InTime {
-    async fn send_code(&self, message: &CodeMessage) -> Result<Accepted, SendError> {
+impl CodeSender for Deadline {
+    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         let limit = self.give_up_after.min(message.valid_for);
         self.run(OwnMessage::Code(Box::new(message.duplicate())), limit).await
     }
 
-    async fn notify(&self, notice: &Notice) -> Result<Accepted, SendError> {
+    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         self.run(OwnMessage::Notice(Box::new(notice.clone())), self.give_up_after).await
     }
 }
 
-impl fmt::Debug for InTime {
+impl fmt::Debug for Deadline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InTime").field("budget", &self.budget).finish_non_exhaustive()
+        f.debug_struct("Deadline").field("budget", &self.budget).finish_non_exhaustive()
     }
 }

@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::{Commit, Expected, FactorStore, Fault, Generation, Saved, Snapshot, TenantId, UserId, Version};
+use countersign::error::PluginError;
+use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::{TenantId, UserId};
 use countersign_testkit::conformance::Line;
 
-use crate::toy::{Flaw, Toy};
+use crate::reference::{Flaw, ReferenceStore};
 
 /// What a caller does whose answer got lost, once it knows that.
 pub(crate) enum Then<T> {
@@ -60,11 +62,11 @@ impl Wire {
         }
     }
 
-    pub(crate) async fn call<T, F: Future<Output = Result<T, Fault>>>(
+    pub(crate) async fn call<T, F: Future<Output = Result<T, PluginError>>>(
         &self,
         call: impl Fn() -> F,
         then: Then<T>,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, PluginError> {
         match self.carry() {
             Carried::BothWays => return call().await,
             Carried::ThereOnly => {
@@ -75,7 +77,7 @@ impl Wire {
         }
         self.until_it_is_cut().await;
         match then {
-            Then::Fails => Err(Fault::new("connection lost")),
+            Then::Fails => Err(PluginError::new("connection lost")),
             Then::Says(answer) => Ok(answer),
             Then::Repeats => call().await,
         }
@@ -84,30 +86,30 @@ impl Wire {
 
 #[async_trait]
 impl Line for Wire {
-    async fn lose_answers(&self, after: u32) -> Result<(), Fault> {
+    async fn lose_answers(&self, after: u32) -> Result<(), PluginError> {
         self.0.lock().unwrap().answers_left = Some(after);
         Ok(())
     }
 
-    async fn lose_requests(&self) -> Result<(), Fault> {
+    async fn lose_requests(&self) -> Result<(), PluginError> {
         self.0.lock().unwrap().no_requests = true;
         Ok(())
     }
 
-    async fn lost(&self) -> Result<u64, Fault> {
+    async fn lost(&self) -> Result<u64, PluginError> {
         Ok(self.0.lock().unwrap().lost)
     }
 
-    async fn cut(&self) -> Result<(), Fault> {
+    async fn cut(&self) -> Result<(), PluginError> {
         let mut state = self.0.lock().unwrap();
         *state = State { lost: state.lost, cuts: state.cuts + 1, ..State::default() };
         Ok(())
     }
 }
 
-/// A toy at the end of a line.
+/// A reference store at the end of a line.
 pub(crate) struct OnALine {
-    pub(crate) toy: Toy,
+    pub(crate) reference: ReferenceStore,
     pub(crate) flaw: Flaw,
     pub(crate) wire: Wire,
 }
@@ -123,61 +125,61 @@ impl OnALine {
     }
 
     /// A caller that has found its own version there takes a conflict for its own success.
-    fn looks(&self, said: Commit, found: Option<&Saved>, next: &Saved) -> Commit {
+    fn looks(&self, said: CommitOutcome, found: Option<&StoredRow>, next: &StoredRow) -> CommitOutcome {
         let own = self.flaw == Flaw::SendsAgainAndLooks && found.is_some_and(|row| row.version == next.version);
-        if own { Commit::Written } else { said }
+        if own { CommitOutcome::Written } else { said }
     }
 }
 
 #[async_trait]
 impl FactorStore for OnALine {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, Fault> {
-        self.wire.call(|| self.toy.load(tenant, user), Then::Fails).await
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
+        self.wire.call(|| self.reference.load(tenant, user), Then::Fails).await
     }
 
     async fn commit(
         &self,
         tenant: &TenantId,
         user: &UserId,
-        expected: &Expected,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
-        let call = || self.toy.commit(tenant, user, expected, next);
-        let said = self.wire.call(call, self.then(Commit::Written, Commit::Conflict)).await?;
-        let found = self.toy.load(tenant, user).await?.record;
+        expected: &ExpectedVersions,
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
+        let call = || self.reference.commit(tenant, user, expected, next);
+        let said = self.wire.call(call, self.then(CommitOutcome::Written, CommitOutcome::Conflict)).await?;
+        let found = self.reference.load(tenant, user).await?.record;
         Ok(self.looks(said, found.as_ref(), next))
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<Saved>, Fault> {
-        self.wire.call(|| self.toy.settings(tenant), Then::Fails).await
+    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
+        self.wire.call(|| self.reference.settings(tenant), Then::Fails).await
     }
 
     async fn change_settings(
         &self,
         tenant: &TenantId,
         expected: Option<Version>,
-        next: &Saved,
-    ) -> Result<Commit, Fault> {
-        let call = || self.toy.change_settings(tenant, expected, next);
-        let said = self.wire.call(call, self.then(Commit::Written, Commit::Conflict)).await?;
-        let found = self.toy.settings(tenant).await?;
+        next: &StoredRow,
+    ) -> Result<CommitOutcome, PluginError> {
+        let call = || self.reference.change_settings(tenant, expected, next);
+        let said = self.wire.call(call, self.then(CommitOutcome::Written, CommitOutcome::Conflict)).await?;
+        let found = self.reference.settings(tenant).await?;
         Ok(self.looks(said, found.as_ref(), next))
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, Fault> {
-        self.wire.call(|| self.toy.purge(tenant, below, at_most), Then::Fails).await
+    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+        self.wire.call(|| self.reference.purge(tenant, below, at_most), Then::Fails).await
     }
 
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, Fault> {
-        self.wire.call(|| self.toy.count(tenant, below), Then::Fails).await
+    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
+        self.wire.call(|| self.reference.count(tenant, below), Then::Fails).await
     }
 
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        self.wire.call(|| self.toy.remove(tenant, user), self.then(true, false)).await
+    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
+        self.wire.call(|| self.reference.remove(tenant, user), self.then(true, false)).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, Fault> {
-        self.wire.call(|| self.toy.remove_if(tenant, user, version), self.then(true, false)).await
+    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+        self.wire.call(|| self.reference.remove_if(tenant, user, version), self.then(true, false)).await
     }
 
     async fn users(
@@ -186,7 +188,7 @@ impl FactorStore for OnALine {
         generation: Generation,
         after: Option<&UserId>,
         at_most: u32,
-    ) -> Result<Vec<UserId>, Fault> {
-        self.wire.call(|| self.toy.users(tenant, generation, after, at_most), Then::Fails).await
+    ) -> Result<Vec<UserId>, PluginError> {
+        self.wire.call(|| self.reference.users(tenant, generation, after, at_most), Then::Fails).await
     }
 }
