@@ -1,9 +1,11 @@
-//! What [`Argon2id::verify`] adds to the bare argon2 call with the same backend, against the targets of benches/README.md.
+//! What [`Argon2id::verify`] adds to the bare argon2 call with the same backend, against the
+//! targets of benches/README.md.
 //!
-//! Every ratio is taken pair by pair in one run, the two calls of a pair in alternating order, and reported as the median
-//! with its quartiles. Nothing is asserted: times belong to a machine. "Warm" is a call whose memory the allocator had
-//! at hand; "cold" is one that gets fresh memory from the system, as a long-running process does whose allocator gives
-//! memory back. Cold pairs run in a process of their own, with glibc told to map large allocations afresh; with another
+//! Every ratio is taken pair by pair in one run, the two calls of a pair in alternating order, and
+//! reported as the median with its quartiles. Nothing is asserted: times belong to a machine.
+//! "Warm" is a call whose memory the allocator had at hand; "cold" is one that gets fresh memory
+//! from the system, as a long-running process does whose allocator gives memory back. Cold pairs
+//! run in a process of their own, with glibc told to map large allocations afresh; with another
 //! allocator they are as warm as the others.
 
 #![allow(
@@ -41,7 +43,8 @@ impl Login {
     fn new() -> Self {
         let verifier = Argon2id::builder().max_concurrent(1).build().expect("default parameters");
         let password = Password::new(PASSWORD);
-        let (tenant, name) = (TenantId::new("t").expect("an id"), LoginName::new("n").expect("a name"));
+        let (tenant, name) =
+            (TenantId::new("t").expect("an id"), LoginName::new("n").expect("a name"));
         let mut user = User::new(tenant.clone(), UserId::new("u1").expect("an id"));
         user.password_hash = Some(block_on(verifier.hash(&password)).expect("a hash"));
         Self { verifier, tenant, name, user, password }
@@ -49,8 +52,11 @@ impl Login {
 
     /// The same user, whose hash is now cheaper than the current parameters.
     fn after_raising_the_cost(self) -> Self {
-        let verifier =
-            Argon2id::builder().memory_kib(46 * 1024).max_concurrent(1).build().expect("parameters within bounds");
+        let verifier = Argon2id::builder()
+            .memory_kib(46 * 1024)
+            .max_concurrent(1)
+            .build()
+            .expect("parameters within bounds");
         Self { verifier, ..self }
     }
 
@@ -116,11 +122,21 @@ fn pairs(temperature: &str, target: &str) {
     let login = Login::new();
     report(&format!("{temperature}: verify, known user / bare"), target, bare, || login.known());
     report(&format!("{temperature}: verify, unknown user / bare"), "", bare, || login.unknown());
-    report(&format!("{temperature}: unknown / known user"), "(I-17: 1.0x)", || login.known(), || login.unknown());
+    report(
+        &format!("{temperature}: unknown / known user"),
+        "(I-17: 1.0x)",
+        || login.known(),
+        || login.unknown(),
+    );
 
     let raised = login.after_raising_the_cost();
     let label = format!("{temperature}: cheaper saved hash / unknown");
-    report(&label, "(I-17: the same work; smaller memories are faster)", || raised.unknown(), || raised.outdated());
+    report(
+        &label,
+        "(I-17: the same work; smaller memories are faster)",
+        || raised.unknown(),
+        || raised.outdated(),
+    );
 }
 
 fn main() {
@@ -141,8 +157,9 @@ fn main() {
 
     if measured {
         pairs("warm", "(target: at most 1.0x)");
-        let child = std::env::current_exe()
-            .and_then(|program| Command::new(program).env(COLD, "1").env("MALLOC_MMAP_THRESHOLD_", "131072").status());
+        let child = std::env::current_exe().and_then(|program| {
+            Command::new(program).env(COLD, "1").env("MALLOC_MMAP_THRESHOLD_", "131072").status()
+        });
         if !child.is_ok_and(|status| status.success()) {
             println!("cold: could not be measured");
         }

@@ -1,8 +1,10 @@
-//! What a step costs: the machine alone against a floor without a store (target: at most 1.5x), and whole steps on the in-memory store.
+//! What a step costs: the machine alone against a floor without a store (target: at most 1.5x), and
+//! whole steps on the in-memory store.
 //!
-//! The floors do what cannot be left out: for a code, one 40-byte draw from the operating system, a uniform code, a token, one HMAC and the
-//! clock; for its check, decoding the token, one HMAC, a constant-time comparison and the clock. Ratios are taken pair by pair in one run.
-//! Nothing is asserted: times belong to a machine.
+//! The floors do what cannot be left out: for a code, one 40-byte draw from the operating system, a
+//! uniform code, a token, one HMAC and the clock; for its check, decoding the token, one HMAC, a
+//! constant-time comparison and the clock. Ratios are taken pair by pair in one run. Nothing is
+//! asserted: times belong to a machine.
 
 #![allow(
     clippy::expect_used,
@@ -25,8 +27,8 @@ use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign::user::{PasswordHash, User};
 use countersign::{
-    Channel, Code, LoginFlow, LoginName, LoginStep, PendingToken, PreverifiedLogin, Scope, TenantId, TrustDevice,
-    UserId,
+    Channel, Code, LoginFlow, LoginName, LoginStep, PendingToken, PreverifiedLogin, Scope,
+    TenantId, TrustDevice, UserId,
 };
 use criterion::{BatchSize, Criterion};
 use futures_lite::future::block_on;
@@ -61,7 +63,12 @@ fn floor_issue() -> FloorCode {
     SysRng.try_fill_bytes(&mut random).expect("randomness");
     let code = u64::from_le_bytes(random[32..].try_into().expect("eight bytes")) % 1_000_000;
     let token = Base64UrlUnpadded::encode_string(&random[..32]);
-    FloorCode { token, tag: floor_tag(&random[..32], code), code, issued: OffsetDateTime::now_utc() }
+    FloorCode {
+        token,
+        tag: floor_tag(&random[..32], code),
+        code,
+        issued: OffsetDateTime::now_utc(),
+    }
 }
 
 fn floor_verify(issued: &FloorCode) -> bool {
@@ -102,27 +109,36 @@ impl Whole {
         for number in 0..=USERS {
             let mut user = User::new(tenant.clone(), user_id(number));
             user.email = Some(EmailAddress::new("alice@example.com").expect("an address"));
-            user.password_hash =
-                Some(PasswordHash::new("$argon2id$v=19$m=19456,t=2,p=1$aaaaaaaaaaaaaaaaaaaaaa$bbbbbbbb"));
+            user.password_hash = Some(PasswordHash::new(
+                "$argon2id$v=19$m=19456,t=2,p=1$aaaaaaaaaaaaaaaaaaaaaa$bbbbbbbb",
+            ));
             user.system_administrator = number == 0;
             users.insert(&LoginName::new(&number.to_string()).expect("a name"), user);
         }
         let mailbox = Arc::new(Mailbox::default());
         let clock = ManualClock::new(OffsetDateTime::now_utc());
-        let builder = LoginFlow::builder(users, MemoryFactors::new(), Arc::clone(&mailbox)).clock(clock.clone());
+        let builder = LoginFlow::builder(users, MemoryFactors::new(), Arc::clone(&mailbox))
+            .clock(clock.clone());
         let flow = builder.build().expect("defaults");
         let ids: Vec<UserId> = (1..=USERS).map(user_id).collect();
         let whole = Self { flow, tenant, mailbox, clock, users: ids.into_iter().cycle() };
-        let LoginStep::Authenticated(root) = whole.begin(&user_id(0)) else { panic!("nobody needs a code yet") };
+        let LoginStep::Authenticated(root) = whole.begin(&user_id(0)) else {
+            panic!("nobody needs a code yet")
+        };
         block_on(async {
-            let administration = whole.flow.administration(&whole.tenant, &root.grant).await.expect("an administrator");
+            let administration = whole
+                .flow
+                .administration(&whole.tenant, &root.grant)
+                .await
+                .expect("an administrator");
             administration.set_scope(Scope::EntireTenant).await.expect("a scope");
         });
         whole
     }
 
     fn begin(&self, user: &UserId) -> LoginStep {
-        let login = PreverifiedLogin { tenant: &self.tenant, user, channel: Channel::Web, device: None };
+        let login =
+            PreverifiedLogin { tenant: &self.tenant, user, channel: Channel::Web, device: None };
         block_on(self.flow.begin_with_preverified_password(&login)).expect("a step")
     }
 
@@ -133,12 +149,15 @@ impl Whole {
 
     fn issue(&mut self) -> (PendingToken, Code) {
         let user = self.users.next().expect("there are users");
-        let LoginStep::CodeRequired(challenge) = self.begin(&user) else { panic!("a code is required") };
+        let LoginStep::CodeRequired(challenge) = self.begin(&user) else {
+            panic!("a code is required")
+        };
         (challenge.token, Code::new(self.mailbox.0.lock().expect("no poison").as_str()))
     }
 
     fn verify(&self, (token, code): &(PendingToken, Code)) {
-        let step = block_on(self.flow.submit_code(&self.tenant, token, code, TrustDevice::No)).expect("a step");
+        let step = block_on(self.flow.submit_code(&self.tenant, token, code, TrustDevice::No))
+            .expect("a step");
         assert!(matches!(step, LoginStep::Authenticated(_)));
     }
 }
@@ -161,8 +180,10 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// One row: the median of the ratios, and of the nanoseconds on both sides.
 fn report(label: &str, target: &str, pairs: &[(f64, f64)]) {
     let ratio = median(pairs.iter().map(|(floor, ours)| ours / floor).collect());
-    let (floor, ours) =
-        (median(pairs.iter().map(|pair| pair.0).collect()), median(pairs.iter().map(|pair| pair.1).collect()));
+    let (floor, ours) = (
+        median(pairs.iter().map(|pair| pair.0).collect()),
+        median(pairs.iter().map(|pair| pair.1).collect()),
+    );
     println!("{label:<44} {ratio:>6.2}x   {ours:>6.0} ns of {floor:>6.0} ns   {target}");
 }
 
@@ -170,14 +191,23 @@ fn ratios() {
     let machine = Machine::new().unwrap_or_else(|fault| panic!("{fault}"));
     let (mut issue, mut verify) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let (mut floors, mut ours) = (Vec::with_capacity(BATCH as usize), Vec::with_capacity(BATCH as usize));
+        let (mut floors, mut ours) =
+            (Vec::with_capacity(BATCH as usize), Vec::with_capacity(BATCH as usize));
         issue.push((
             timed(|| (0..BATCH).for_each(|_| floors.push(floor_issue()))),
             timed(|| (0..BATCH).for_each(|_| ours.push(machine.issue().expect("a code")))),
         ));
         verify.push((
-            timed(|| floors.iter().for_each(|code| assert!(black_box(floor_verify(code))))),
-            timed(|| ours.iter_mut().for_each(|waiting| assert!(black_box(waiting.verify().expect("a verdict"))))),
+            timed(|| {
+                for code in &floors {
+                    assert!(black_box(floor_verify(code)));
+                }
+            }),
+            timed(|| {
+                for waiting in &mut ours {
+                    assert!(black_box(waiting.verify().expect("a verdict")));
+                }
+            }),
         ));
     }
     report("machine: issue a code / floor", "(target: at most 1.5x)", &issue);
@@ -201,7 +231,8 @@ fn ratios() {
 fn main() {
     // Under `cargo test`, each routine runs once and nothing is measured.
     let measured = std::env::args().any(|argument| argument == "--bench");
-    let mut criterion = Criterion::default().measurement_time(Duration::from_secs(3)).configure_from_args();
+    let mut criterion =
+        Criterion::default().measurement_time(Duration::from_secs(3)).configure_from_args();
     let machine = Machine::new().unwrap_or_else(|fault| panic!("{fault}"));
     let mut whole = Whole::new();
 

@@ -1,17 +1,30 @@
-//! Whether time tells what an answer does not: two kinds of input at a time, in pairs of random order, in many processes.
+//! Whether time tells what an answer does not: two kinds of input at a time, in pairs of random
+//! order, in many processes.
 //!
-//! - The second step: wrong codes that have the first five digits of the right one, against wrong codes that have none (`I-20`).
-//! - The first step: unknown names, disabled users and locked passwords, each against a wrong password (`I-17`).
+//! - The second step: wrong codes that have the first five digits of the right one, against wrong
+//!   codes that have none (`I-20`).
+//! - The first step: unknown names, disabled users and locked passwords, each against a wrong
+//!   password (`I-17`).
 //!
-//! The unit is the process: where its memory happens to lie makes one kind of input a little faster in all samples of that process,
-//! which many samples of one process take for a leak. So each process gives one number, the mean difference of its pairs, and the
-//! t-test asks whether these differ from zero over the processes.
+//! The unit is the process: where its memory happens to lie makes one kind of input a little faster
+//! in all samples of that process, which many samples of one process take for a leak. So each
+//! process gives one number, the mean difference of its pairs, and the t-test asks whether these
+//! differ from zero over the processes.
 //!
-//! Each comparison has a negative control that does leak and that the test must flag, or it would be blind. `scripts/timing` runs
-//! it; no test asserts on it, since a time belongs to a machine: what CI checks is that every branch makes the same calls.
+//! Each comparison has a negative control that does leak and that the test must flag, or it would
+//! be blind. `scripts/timing` runs it; no test asserts on it, since a time belongs to a machine:
+//! what CI checks is that every branch makes the same calls.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
-#![allow(clippy::cast_precision_loss, reason = "nanoseconds and numbers of samples are far below 2^52")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "nanoseconds and numbers of samples are far below 2^52"
+)]
 
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
@@ -23,7 +36,9 @@ use countersign::clock::ManualClock;
 use countersign::error::PluginError;
 use countersign::internals::Machine;
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::password::{Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::password::{
+    Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier,
+};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign::user::{PasswordHash, User, UserStatus};
 use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, Password, TenantId, UserId};
@@ -34,7 +49,8 @@ use time::OffsetDateTime;
 
 /// Of 24 processes without a leak, chance brings the t beyond this once in 6,000 times.
 const FLAGGED: f64 = 4.5;
-/// The least number of processes, and how many are taken if `COUNTERSIGN_TIMING_PROCESSES` does not say.
+/// The least number of processes, and how many are taken if `COUNTERSIGN_TIMING_PROCESSES` does not
+/// say.
 const LEAST_PROCESSES: u64 = 20;
 const PROCESSES: u64 = 24;
 /// Set for a child process: its number, which is its seed.
@@ -42,7 +58,8 @@ const CHILD: &str = "COUNTERSIGN_TIMING_CHILD";
 /// Samples of each kind in one process.
 const CODES: usize = 100_000;
 const FIRST_STEPS: usize = 60;
-/// Users of each kind: few enough wrong passwords each that nobody who is not meant to be is locked.
+/// Users of each kind: few enough wrong passwords each that nobody who is not meant to be is
+/// locked.
 const USERS: usize = 20;
 
 /// The comparisons, each with whether it leaks on purpose.
@@ -55,11 +72,12 @@ const COMPARISONS: [(&str, bool); 6] = [
     ("a wrong password, and a twentieth less work for unknown", true),
 ];
 
-/// What the first kind takes, and how much longer the second one takes than the first beside it: the means of
-/// the middle halves. A machine that is slower for a while slows both of a pair, and what lies far out is the
-/// machine's doing.
+/// What the first kind takes, and how much longer the second one takes than the first beside it:
+/// the means of the middle halves. A machine that is slower for a while slows both of a pair, and
+/// what lies far out is the machine's doing.
 fn base_and_difference([first, second]: &[Vec<f64>; 2]) -> [f64; 2] {
-    [first.clone(), first.iter().zip(second).map(|(first, second)| second - first).collect()].map(middle_half)
+    [first.clone(), first.iter().zip(second).map(|(first, second)| second - first).collect()]
+        .map(middle_half)
 }
 
 fn middle_half(mut sample: Vec<f64>) -> f64 {
@@ -73,7 +91,8 @@ fn report(what: &str, processes: &[[f64; 2]], leaks: bool) -> bool {
     let number = processes.len() as f64;
     let base = processes.iter().map(|[base, _]| base).sum::<f64>() / number;
     let mean = processes.iter().map(|[_, difference]| difference).sum::<f64>() / number;
-    let variance = processes.iter().map(|[_, difference]| (difference - mean).powi(2)).sum::<f64>() / (number - 1.0);
+    let variance = processes.iter().map(|[_, difference]| (difference - mean).powi(2)).sum::<f64>()
+        / (number - 1.0);
     let error = (variance / number).sqrt();
     let t = mean / error;
     let flagged = t.abs() > FLAGGED;
@@ -160,7 +179,8 @@ impl PasswordVerifier for Never {
     }
 }
 
-/// Spends a twentieth less memory on unknown names: the negative control, after a hash whose parameters were raised for the known only.
+/// Spends a twentieth less memory on unknown names: the negative control, after a hash whose
+/// parameters were raised for the known only.
 struct LessForUnknown {
     known: Argon2id,
     unknown: Argon2id,
@@ -173,10 +193,17 @@ impl PasswordVerifier for LessForUnknown {
     }
 
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
-        if attempt.user.is_some() { self.known.verify(attempt).await } else { self.unknown.verify(attempt).await }
+        if attempt.user.is_some() {
+            self.known.verify(attempt).await
+        } else {
+            self.unknown.verify(attempt).await
+        }
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         self.known.hash_password(password).await
     }
 }
@@ -192,7 +219,13 @@ fn first_steps(seed: u64, flow: &LoginFlow, tenant: &TenantId, kind: &str) -> [V
         let first = usize::from(dice.random::<bool>());
         for class in [first, 1 - first] {
             let name = format!("{}-{}", [KINDS[0], kind][class], pair % USERS);
-            let login = Login { tenant, name: &name, password: &password, channel: Channel::Web, device: None };
+            let login = Login {
+                tenant,
+                name: &name,
+                password: &password,
+                channel: Channel::Web,
+                device: None,
+            };
             let start = Instant::now();
             let step = block_on(flow.begin(&login));
             let time = start.elapsed();
@@ -218,16 +251,23 @@ impl Town {
                 let name = format!("{kind}-{number}");
                 let mut user = User::new(tenant.clone(), UserId::new(&name).expect("an id"));
                 // A salt for each: what a hash reads depends on it.
-                user.password_hash = Some(block_on(verifier.hash(&Password::new("the password"))).expect("a hash"));
-                user.status = if *kind == "disabled" { UserStatus::Disabled } else { UserStatus::Active };
+                user.password_hash =
+                    Some(block_on(verifier.hash(&Password::new("the password"))).expect("a hash"));
+                user.status =
+                    if *kind == "disabled" { UserStatus::Disabled } else { UserStatus::Active };
                 users.insert(&LoginName::new(&name).expect("a name"), user);
             }
         }
-        let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time"));
+        let clock =
+            ManualClock::new(OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time"));
         Self { users, clock, tenant }
     }
 
-    fn flow(&self, factors: &MemoryFactors, verifier: impl PasswordVerifier + 'static) -> LoginFlow {
+    fn flow(
+        &self,
+        factors: &MemoryFactors,
+        verifier: impl PasswordVerifier + 'static,
+    ) -> LoginFlow {
         LoginFlow::builder(self.users.clone(), factors.clone(), Silent)
             .clock(self.clock.clone())
             .password_verifier(verifier)
@@ -235,14 +275,20 @@ impl Town {
             .expect("the defaults")
     }
 
-    /// The users as they were made, but for those whose passwords are locked: by ten wrong ones each.
+    /// The users as they were made, but for those whose passwords are locked: by ten wrong ones
+    /// each.
     fn locked(&self) -> MemoryFactors {
         let factors = MemoryFactors::new();
         let (flow, password) = (self.flow(&factors, Never), Password::new("wrong"));
         for number in 0..USERS {
             let name = format!("locked-{number}");
-            let login =
-                Login { tenant: &self.tenant, name: &name, password: &password, channel: Channel::Web, device: None };
+            let login = Login {
+                tenant: &self.tenant,
+                name: &name,
+                password: &password,
+                channel: Channel::Web,
+                device: None,
+            };
             for _ in 0..10 {
                 let _step = block_on(flow.begin(&login)).expect("an answer");
             }
@@ -292,9 +338,12 @@ fn main() -> ExitCode {
         child(seed.parse().expect("a number"));
         return ExitCode::SUCCESS;
     }
-    let wanted = std::env::var("COUNTERSIGN_TIMING_PROCESSES").map_or(PROCESSES, |it| it.parse().expect("a number"));
+    let wanted = std::env::var("COUNTERSIGN_TIMING_PROCESSES")
+        .map_or(PROCESSES, |it| it.parse().expect("a number"));
     let wanted = wanted.max(LEAST_PROCESSES);
-    println!("{wanted} processes; of each comparison {CODES} or {FIRST_STEPS} samples of each kind in each");
+    println!(
+        "{wanted} processes; of each comparison {CODES} or {FIRST_STEPS} samples of each kind in each"
+    );
     let found: Vec<Vec<[f64; 2]>> = (1..=wanted).map(process).collect();
     let mut as_it_must = true;
     for (at, (what, leaks)) in COMPARISONS.into_iter().enumerate() {

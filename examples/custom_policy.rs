@@ -1,7 +1,8 @@
 //! An application's own rule of who needs the second factor.
 //!
-//! The standard policy knows a tenant's setting and nothing else. This application adds a rule: whoever may export customer data needs a
-//! code, even where the tenant asks its administrators only. It keeps the standard rules by asking the standard policy first.
+//! The standard policy knows a tenant's setting and nothing else. This application adds a rule:
+//! whoever may export customer data needs a code, even where the tenant asks its administrators
+//! only. It keeps the standard rules by asking the standard policy first.
 //!
 //! ```text
 //! cargo run --example custom_policy
@@ -20,7 +21,8 @@ use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus
 use countersign::user::User;
 use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, TenantId, UserId};
 
-/// Required for the role `export`, on every interactive channel; waived for the role `kiosk`, which has no mailbox; else the standard policy.
+/// Required for the role `export`, on every interactive channel; waived for the role `kiosk`, which
+/// has no mailbox; else the standard policy.
 struct ExportersToo;
 
 impl TwoFactorPolicy for ExportersToo {
@@ -28,7 +30,9 @@ impl TwoFactorPolicy for ExportersToo {
         let has = |role: &str| context.user.roles.iter().any(|held| held == role);
         let standard = StandardPolicy.decide(context)?;
         Ok(match standard {
-            Requirement::Exempt(_) if has("export") && context.channel.is_interactive() => Requirement::Required,
+            Requirement::Exempt(_) if has("export") && context.channel.is_interactive() => {
+                Requirement::Required
+            }
             Requirement::Required if has("kiosk") && !context.user.system_administrator => {
                 Requirement::Exempt(Exemption::Application(Cow::Borrowed("kiosk")))
             }
@@ -49,15 +53,27 @@ async fn main() -> Result<(), Box<dyn Error>> {
         user.roles = role.map(str::to_owned).into_iter().collect();
         users.insert(&LoginName::new(name)?, user);
     }
-    let flow = LoginFlow::builder(users, MemoryFactors::new(), Console).policy(ExportersToo).build()?;
+    let flow =
+        LoginFlow::builder(users, MemoryFactors::new(), Console).policy(ExportersToo).build()?;
 
     // The tenant itself does not use two-factor login.
-    for (name, channel) in
-        [("erin", Channel::Web), ("erin", Channel::ExemptApi), ("carl", Channel::Web), ("kim", Channel::Mobile)]
-    {
-        let login = Login { tenant: &tenant, name, password: &"a long password".into(), channel, device: None };
+    for (name, channel) in [
+        ("erin", Channel::Web),
+        ("erin", Channel::ExemptApi),
+        ("carl", Channel::Web),
+        ("kim", Channel::Mobile),
+    ] {
+        let login = Login {
+            tenant: &tenant,
+            name,
+            password: &"a long password".into(),
+            channel,
+            device: None,
+        };
         match flow.begin(&login).await? {
-            LoginStep::Authenticated(done) => println!("{name} by {channel:?}: in, {:?}", done.grant.second_factor()),
+            LoginStep::Authenticated(done) => {
+                println!("{name} by {channel:?}: in, {:?}", done.grant.second_factor());
+            }
             LoginStep::CodeRequired(challenge) => {
                 println!("{name} by {channel:?}: a code is asked for, {:?}", challenge.delivery);
             }

@@ -1,7 +1,8 @@
 //! An application that has users already: its own table, and its own old password hashes.
 //!
-//! The table below has iterated HMAC-SHA-256 hashes. The application plugs in its table as a `UserStore` and its check as a
-//! `PasswordVerifier`; whoever logs in gets an argon2id hash on the way, and nobody has to choose a new password.
+//! The table below has iterated HMAC-SHA-256 hashes. The application plugs in its table as a
+//! `UserStore` and its check as a `PasswordVerifier`; whoever logs in gets an argon2id hash on the
+//! way, and nobody has to choose a new password.
 //!
 //! ```text
 //! cargo run --example existing_users
@@ -15,7 +16,9 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use countersign::contact::EmailAddress;
 use countersign::error::PluginError;
 use countersign::memory::MemoryFactors;
-use countersign::password::{Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::password::{
+    Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier,
+};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, SendStatus};
 use countersign::user::{PasswordHash, User, UserStatus, UserStore};
 use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, Password, TenantId, UserId};
@@ -52,7 +55,8 @@ impl Row {
         let mut user = User::new(TenantId::new(&self.company)?, UserId::new(&self.id.to_string())?);
         user.status = if self.locked_by_hr { UserStatus::Disabled } else { UserStatus::Active };
         user.system_administrator = self.is_owner;
-        // An address in the table that is none must not become an error: it would tell strangers that the name exists.
+        // An address in the table that is none must not become an error: it would tell strangers
+        // that the name exists.
         user.email = EmailAddress::new(&self.mail).ok();
         user.password_hash = Some(PasswordHash::new(self.password.as_str()));
         Ok(user)
@@ -61,12 +65,24 @@ impl Row {
 
 #[async_trait]
 impl UserStore for Table {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
-        self.find(tenant, |row| row.login.eq_ignore_ascii_case(name.as_str())).map(|row| row.to_user()).transpose()
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
+        self.find(tenant, |row| row.login.eq_ignore_ascii_case(name.as_str()))
+            .map(|row| row.to_user())
+            .transpose()
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
-        self.find(tenant, |row| row.id.to_string() == user.as_str()).map(|row| row.to_user()).transpose()
+    async fn find_by_id(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
+        self.find(tenant, |row| row.id.to_string() == user.as_str())
+            .map(|row| row.to_user())
+            .transpose()
     }
 
     /// `UPDATE users SET password = next WHERE company = .. AND id = .. AND password = current`
@@ -79,7 +95,9 @@ impl UserStore for Table {
     ) -> Result<bool, PluginError> {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let row = rows.iter_mut().find(|row| {
-            row.company == tenant.as_str() && row.id.to_string() == user.as_str() && row.password == current.expose()
+            row.company == tenant.as_str()
+                && row.id.to_string() == user.as_str()
+                && row.password == current.expose()
         });
         let found = row.is_some();
         if let Some(row) = row {
@@ -114,20 +132,26 @@ impl PasswordVerifier for OldAndNew {
     }
 
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
-        let saved = attempt.user.and_then(|user| user.password_hash.as_ref()).map(PasswordHash::expose);
-        // Everybody costs one old check and one argon2id hash, so that the time does not tell who is there and who has moved on.
+        let saved =
+            attempt.user.and_then(|user| user.password_hash.as_ref()).map(PasswordHash::expose);
+        // Everybody costs one old check and one argon2id hash, so that the time does not tell who
+        // is there and who has moved on.
         let Some(("old", rest)) = saved.and_then(|saved| saved.split_once('$')) else {
             Self::old_hash("no salt", attempt.password)?;
             return self.0.verify(attempt).await;
         };
-        let (salt, _) = rest.split_once('$').ok_or_else(|| PluginError::new("an old hash has a salt"))?;
+        let (salt, _) =
+            rest.split_once('$').ok_or_else(|| PluginError::new("an old hash has a salt"))?;
         let computed = Self::old_hash(salt, attempt.password)?;
         let right: bool = computed.as_bytes().ct_eq(saved.unwrap_or_default().as_bytes()).into();
         let _ = self.0.verify(&attempt.for_nobody()).await?;
         Ok(if right { PasswordCheck::MatchNeedsRehash } else { PasswordCheck::Mismatch })
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         self.0.hash_password(password).await
     }
 }
@@ -148,12 +172,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .password_verifier(OldAndNew(Argon2id::default()))
         .build()?;
     let acme = TenantId::new("acme")?;
-    let saved = || table.find(&acme, |row| row.id == 4711).map(|row| row.password).unwrap_or_default();
+    let saved =
+        || table.find(&acme, |row| row.id == 4711).map(|row| row.password).unwrap_or_default();
 
     println!("before: {:.16}...", saved());
     for attempt in ["wrong", "tr0ub4dor and friends", "tr0ub4dor and friends"] {
-        let login =
-            Login { tenant: &acme, name: "hanako", password: &attempt.into(), channel: Channel::Web, device: None };
+        let login = Login {
+            tenant: &acme,
+            name: "hanako",
+            password: &attempt.into(),
+            channel: Channel::Web,
+            device: None,
+        };
         match flow.begin(&login).await? {
             LoginStep::Authenticated(done) => {
                 println!("user {} is in; saved now: {:.16}...", done.grant.user(), saved());
@@ -162,7 +192,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             LoginStep::Denied(denied) => println!("refused: {denied}"),
         }
     }
-    if saved().starts_with("$argon2id$") { Ok(()) } else { Err("the hash should have been replaced".into()) }
+    if saved().starts_with("$argon2id$") {
+        Ok(())
+    } else {
+        Err("the hash should have been replaced".into())
+    }
 }
 
 /// Nothing is sent: the tenant does not use two-factor login.

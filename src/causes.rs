@@ -53,7 +53,9 @@ impl Causes {
 
     /// What an error says about a message to this destination, with this code in it.
     pub(crate) fn of(error: &SendError, destination: &Destination, code: Option<&Code>) -> Self {
-        Self::collect(error, |text| repeats_code(text, code) || repeats_destination(text, destination))
+        Self::collect(error, |text| {
+            repeats_code(text, code) || repeats_destination(text, destination)
+        })
     }
 
     /// What an error says, where nothing is known of the message.
@@ -90,7 +92,11 @@ impl Causes {
     fn add(&mut self, text: &str, repeats: &impl Fn(&str) -> bool) {
         let text = one_line(text);
         let withheld = |text: &str| looks_secret(text) || repeats(text);
-        let text = if withheld(&text) || withheld(&unescaped(&text)) { WITHHELD.to_owned() } else { cut(text) };
+        let text = if withheld(&text) || withheld(&unescaped(&text)) {
+            WITHHELD.to_owned()
+        } else {
+            cut(text)
+        };
         // Many errors print their source too.
         let told = text.is_empty() || self.0.last().is_some_and(|last| last.contains(&text));
         if self.0.len() < MAX_TEXTS && !told {
@@ -144,7 +150,8 @@ fn read(error: &(dyn StdError + 'static)) -> String {
     bounded.0
 }
 
-/// One line: white space of any kind is one space, and what nobody sees is a mark that it was there.
+/// One line: white space of any kind is one space, and what nobody sees is a mark that it was
+/// there.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for word in text.split_whitespace() {
@@ -170,8 +177,11 @@ fn unescaped(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
-        let hex = after.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        let byte = hex.filter(|hex| !hex.starts_with('+')).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let hex =
+            after.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = hex
+            .filter(|hex| !hex.starts_with('+'))
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         bytes.push(byte.unwrap_or(*first));
         rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
     }
@@ -181,7 +191,8 @@ fn unescaped(text: &str) -> String {
 /// Whether a text has in it what is secret, or may be, whatever the message is.
 fn looks_secret(text: &str) -> bool {
     let has_parameters = text.split_once("://").is_some_and(|(_, rest)| rest.contains('?'));
-    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '=' | '_'));
+    let mut words =
+        text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '=' | '_'));
     let is_token = |word: &str| {
         word.len() >= MIN_TOKEN
             && word.bytes().any(|b| b.is_ascii_digit())
@@ -222,7 +233,8 @@ fn folded(text: &str) -> String {
 fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(start, _)| {
         let before = text.get(..start).and_then(|before| before.chars().next_back());
-        let after = text.get(start.saturating_add(word.len())..).and_then(|after| after.chars().next());
+        let after =
+            text.get(start.saturating_add(word.len())..).and_then(|after| after.chars().next());
         !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
     })
 }

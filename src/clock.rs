@@ -9,21 +9,22 @@ use time::OffsetDateTime;
 
 use crate::error::{Error, PluginError};
 
-/// Says what time it is. Every decision about expiry, locks and budgets uses this clock and no other.
+/// Says what time it is. Every decision about expiry, locks and budgets uses this clock and no
+/// other.
 ///
 /// # Contract
 ///
 /// All nodes that share a store MUST agree to within
-/// [`clock_tolerance`](crate::LoginFlowBuilder::clock_tolerance). A clock that runs ahead shortens codes
-/// and locks, a clock that runs behind prolongs them; one that goes backwards by more than the tolerance
-/// ends the pending logins (`I-08`).
-/// `now` is called once a step, and MUST NOT block.
+/// [`clock_tolerance`](crate::LoginFlowBuilder::clock_tolerance). A clock that runs ahead shortens
+/// codes and locks, a clock that runs behind prolongs them; one that goes backwards by more than
+/// the tolerance ends the pending logins (`I-08`). `now` is called once a step, and MUST NOT block.
 pub trait Clock: Send + Sync {
     /// The time now.
     ///
     /// # Errors
     ///
-    /// A [`PluginError`] if the time can't be read. The step then fails with [`Error::Clock`], and nothing is decided.
+    /// A [`PluginError`] if the time can't be read. The step then fails with [`Error::Clock`], and
+    /// nothing is decided.
     fn now(&self) -> Result<OffsetDateTime, PluginError>;
 }
 
@@ -96,7 +97,11 @@ impl Timestamp {
     }
 
     pub(crate) fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)).min(END_OF_TIME))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+                .min(END_OF_TIME),
+        )
     }
 
     /// How long after `earlier` this is; zero if it is not after it.

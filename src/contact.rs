@@ -1,4 +1,5 @@
-//! Where a code can go: email addresses and phone numbers, and what of them may be shown (`I-33`, E.164).
+//! Where a code can go: email addresses and phone numbers, and what of them may be shown (`I-33`,
+//! E.164).
 
 use std::fmt;
 
@@ -12,20 +13,24 @@ use crate::unicode::{is_mark, is_visible};
 
 /// A phone number in E.164 form: `+`, a digit from 1 to 9, then 6 to 14 digits.
 ///
-/// Only this form is accepted. Whether the digits are a number of the country's plan is not checked, so one phone can have several
-/// spellings; limits on sending fold them ([`SendLimits::per_destination`](crate::budget::SendLimits::per_destination)). `Debug`
-/// shows the masked form.
+/// Only this form is accepted. Whether the digits are a number of the country's plan is not
+/// checked, so one phone can have several spellings; limits on sending fold them
+/// ([`SendLimits::per_destination`](crate::budget::SendLimits::per_destination)). `Debug` shows the
+/// masked form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PhoneNumber(Zeroizing<String>);
 
 impl PhoneNumber {
     /// # Errors
     ///
-    /// [`InvalidInput`] unless the text is exactly a number in E.164 form; spaces and hyphens are not accepted.
+    /// [`InvalidInput`] unless the text is exactly a number in E.164 form; spaces and hyphens are
+    /// not accepted.
     pub fn new(text: &str) -> Result<Self, InvalidInput> {
         printable(Field::PhoneNumber, text, 16)?;
         let well_formed = text.strip_prefix('+').is_some_and(|digits| {
-            (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit())
+            (7..=15).contains(&digits.len())
+                && !digits.starts_with('0')
+                && digits.bytes().all(|b| b.is_ascii_digit())
         });
         if well_formed {
             Ok(Self(Zeroizing::new(text.to_owned())))
@@ -63,9 +68,9 @@ impl PhoneNumber {
 /// How many digits the country calling code has (ITU-T E.164, list of assigned codes).
 fn calling_code_digits(digits: &str) -> usize {
     const TWO: [&str; 43] = [
-        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49",
-        "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84",
-        "86", "90", "91", "92", "93", "94", "95",
+        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46",
+        "47", "48", "49", "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63",
+        "64", "65", "66", "81", "82", "84", "86", "90", "91", "92", "93", "94", "95",
     ];
     match digits.get(..2) {
         Some(head) if head.starts_with(['1', '7']) => 1,
@@ -76,11 +81,11 @@ fn calling_code_digits(digits: &str) -> usize {
 
 /// An email address, in the one form in which it is sent: `local@domain`.
 ///
-/// Only what can be sent and read is accepted. Lengths are measured as sent: 64 octets for the local part,
-/// 63 for a label and 253 for the domain in their ASCII form (`xn--`), 254 for the address. Local part and
-/// domain may be internationalised (RFC 6531), with visible characters only: none that Unicode has not
-/// assigned, none for private use, none that is shown as nothing. A domain that IDNA would map to
-/// another spelling is refused.
+/// Only what can be sent and read is accepted. Lengths are measured as sent: 64 octets for the
+/// local part, 63 for a label and 253 for the domain in their ASCII form (`xn--`), 254 for the
+/// address. Local part and domain may be internationalised (RFC 6531), with visible characters
+/// only: none that Unicode has not assigned, none for private use, none that is shown as nothing. A
+/// domain that IDNA would map to another spelling is refused.
 ///
 /// Comments, address literals and quoted local parts are refused, with one exception: addresses of
 /// Japanese carriers whose dots stand where RFC 5322 has none, `hanako..y@docomo.example` and
@@ -96,8 +101,9 @@ impl EmailAddress {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`] if the text is not such an address, with [`Problem::TooLong`] for what is too long
-    /// as sent, and [`Problem::ForbiddenCharacter`] for a character that nobody can send or see.
+    /// [`InvalidInput`] if the text is not such an address, with [`Problem::TooLong`] for what is
+    /// too long as sent, and [`Problem::ForbiddenCharacter`] for a character that nobody can send
+    /// or see.
     pub fn new(text: &str) -> Result<Self, InvalidInput> {
         bounded(Field::EmailAddress, text, ADDRESS_BYTES)?;
         let invalid = |problem| InvalidInput::new(Field::EmailAddress, problem);
@@ -110,27 +116,31 @@ impl EmailAddress {
         if local.len().saturating_add(1).saturating_add(domain_octets) > ADDRESS_OCTETS {
             return Err(invalid(Problem::TooLong(ADDRESS_OCTETS)));
         }
-        let mut address =
-            Zeroizing::new(String::with_capacity(local.len().saturating_add(domain.len()).saturating_add(1)));
+        let mut address = Zeroizing::new(String::with_capacity(
+            local.len().saturating_add(domain.len()).saturating_add(1),
+        ));
         for part in [&*local, "@", domain] {
             address.push_str(part);
         }
         Ok(Self(address))
     }
 
-    /// The address in clear, as it is sent but for the domain, which may need its ASCII form: for the sender.
+    /// The address in clear, as it is sent but for the domain, which may need its ASCII form: for
+    /// the sender.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The local part, and the domain in the form that all its spellings share: ASCII, in lower case.
+    /// The local part, and the domain in the form that all its spellings share: ASCII, in lower
+    /// case.
     pub(crate) fn parts(&self) -> (&str, Zeroizing<String>) {
         let (local, domain) = self.0.split_once('@').unwrap_or_default();
         // Whatever `new` takes has such a form.
         (local, domain::as_sent(domain).unwrap_or_default())
     }
 
-    /// The first character of the local part, unless that is all or half of it, and the domain: `a***@example.com`.
+    /// The first character of the local part, unless that is all or half of it, and the domain:
+    /// `a***@example.com`.
     pub fn masked(&self) -> MaskedDestination {
         let (local, domain) = self.0.split_once('@').unwrap_or_default();
         let mut characters = local.trim_matches('"').trim_start_matches('.').chars();
@@ -143,11 +153,13 @@ impl EmailAddress {
 
 /// The longest text that is looked at. What is short enough as sent is shorter.
 const ADDRESS_BYTES: usize = 1024;
-/// The longest address (RFC 5321, section 4.5.3.1.3: 256 with the angle brackets), and its local part.
+/// The longest address (RFC 5321, section 4.5.3.1.3: 256 with the angle brackets), and its local
+/// part.
 const ADDRESS_OCTETS: usize = 254;
 const LOCAL_OCTETS: usize = 64;
 
-/// The local part as it is sent: in quotes where its dots ask for them, and nothing else in it does.
+/// The local part as it is sent: in quotes where its dots ask for them, and nothing else in it
+/// does.
 fn local_as_sent(local: &str) -> Result<Zeroizing<String>, Problem> {
     let quoted = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let plain = quoted.unwrap_or(local);
@@ -160,7 +172,8 @@ fn local_as_sent(local: &str) -> Result<Zeroizing<String>, Problem> {
     if quoted.is_some() && !dots_misplaced {
         return Err(Problem::Malformed);
     }
-    let sent = Zeroizing::new(if dots_misplaced { format!("\"{plain}\"") } else { plain.to_owned() });
+    let sent =
+        Zeroizing::new(if dots_misplaced { format!("\"{plain}\"") } else { plain.to_owned() });
     if sent.len() > LOCAL_OCTETS { Err(Problem::TooLong(LOCAL_OCTETS)) } else { Ok(sent) }
 }
 
@@ -223,9 +236,11 @@ impl Destination {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Method {
-    /// To the email address that the user has on file. Not an authenticator under NIST SP 800-63B-4 (3.1.3.1).
+    /// To the email address that the user has on file. Not an authenticator under NIST SP 800-63B-4
+    /// (3.1.3.1).
     Email,
-    /// By SMS to a number that the user has proved. A restricted authenticator under NIST SP 800-63B-4 (3.2.9).
+    /// By SMS to a number that the user has proved. A restricted authenticator under NIST SP
+    /// 800-63B-4 (3.2.9).
     Sms,
 }
 
@@ -251,11 +266,16 @@ impl fmt::Display for MaskedDestination {
 pub(crate) mod saved_number {
     use super::{Deserialize, Deserializer, PhoneNumber, Serializer, de};
 
-    pub(crate) fn serialize<S: Serializer>(number: &PhoneNumber, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        number: &PhoneNumber,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(number.expose())
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PhoneNumber, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<PhoneNumber, D::Error> {
         let text = zeroize::Zeroizing::new(String::deserialize(deserializer)?);
         PhoneNumber::new(&text).map_err(de::Error::custom)
     }
@@ -266,11 +286,16 @@ pub(crate) mod saved_address {
     use super::{Deserialize, Deserializer, EmailAddress, Serialize, Serializer, de};
 
     #[expect(clippy::ref_option, reason = "the form that serde asks for")]
-    pub(crate) fn serialize<S: Serializer>(address: &Option<EmailAddress>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        address: &Option<EmailAddress>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         address.as_ref().map(EmailAddress::expose).serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EmailAddress>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<EmailAddress>, D::Error> {
         let text = zeroize::Zeroizing::new(String::deserialize(deserializer)?);
         EmailAddress::new(&text).map(Some).map_err(de::Error::custom)
     }
@@ -356,23 +381,34 @@ mod tests {
     fn an_address_is_measured_as_it_is_sent() {
         let hiragana = "はひふへほまみむめもやゆよらりるれろわをんあ";
         assert_eq!(hiragana.chars().count(), 22);
-        assert_eq!(problem(&format!("a@{hiragana}.jp")), None, "an a-label of less than 63 octets, and 66 in utf-8");
+        assert_eq!(
+            problem(&format!("a@{hiragana}.jp")),
+            None,
+            "an a-label of less than 63 octets, and 66 in utf-8"
+        );
         let label = |n| "あ".repeat(n);
         assert_eq!(problem(&format!("a@{}.jp", label(57))), None);
         assert_eq!(problem(&format!("a@{}.jp", label(58))), Some(Problem::TooLong(63)));
         assert_eq!(problem(&format!("a@{}.jp", "a".repeat(64))), Some(Problem::TooLong(63)));
-        // 57 times あ is 63 octets as sent: 63 + 1 + 63 + 1 + 63 + 1 + 59 = 251, with `a@` and `aa@` before it.
+        // 57 times あ is 63 octets as sent: 63 + 1 + 63 + 1 + 63 + 1 + 59 = 251, with `a@` and `aa@`
+        // before it.
         let domain = |last| format!("{0}.{0}.{0}.{1}", label(57), "a".repeat(last));
         assert_eq!(problem(&format!("a@{}", domain(60))), None);
         assert_eq!(problem(&format!("a@{}", domain(61))), Some(Problem::TooLong(254)));
         assert_eq!(problem(&format!("a@{}", domain(62))), Some(Problem::TooLong(253)));
         assert_eq!(problem(&format!("{}@{}", "a".repeat(2), domain(59))), None);
-        assert_eq!(problem(&format!("{}@{}", "a".repeat(3), domain(59))), Some(Problem::TooLong(254)));
+        assert_eq!(
+            problem(&format!("{}@{}", "a".repeat(3), domain(59))),
+            Some(Problem::TooLong(254))
+        );
         assert_eq!(problem(&format!("{}@example.jp", "花".repeat(21))), None, "63 octets");
         assert_eq!(problem(&format!("{}@example.jp", "花".repeat(22))), Some(Problem::TooLong(64)));
         // The quotes are sent too.
         assert_eq!(problem(&format!("a..{}@example.jp", "b".repeat(59))), None);
-        assert_eq!(problem(&format!("a..{}@example.jp", "b".repeat(60))), Some(Problem::TooLong(64)));
+        assert_eq!(
+            problem(&format!("a..{}@example.jp", "b".repeat(60))),
+            Some(Problem::TooLong(64))
+        );
         assert_eq!(problem(&"a".repeat(1 << 20)), Some(Problem::TooLong(1024)));
     }
 
@@ -424,7 +460,8 @@ mod tests {
                 assert_eq!(problem(&text), Some(Problem::ForbiddenCharacter), "{text:?} {c:?}");
             }
         }
-        // Domains that IDNA would map to another spelling, dots in disguise, and labels that it refuses.
+        // Domains that IDNA would map to another spelling, dots in disguise, and labels that it
+        // refuses.
         for text in [
             "a@例え。jp",
             "a@例え．jp",
@@ -457,7 +494,8 @@ mod tests {
         }
     }
 
-    /// Real addresses of Japanese carriers: both spellings are one address, which is sent in quotes.
+    /// Real addresses of Japanese carriers: both spellings are one address, which is sent in
+    /// quotes.
     #[test]
     fn misplaced_dots_are_quoted_and_nothing_else_is() {
         for (plain, quoted) in [
@@ -466,13 +504,23 @@ mod tests {
             ("hanako...y..@docomo.example", "\"hanako...y..\"@docomo.example"),
             (".hanako@docomo.example", "\".hanako\"@docomo.example"),
         ] {
-            let (one, other) = (EmailAddress::new(plain).unwrap(), EmailAddress::new(quoted).unwrap());
+            let (one, other) =
+                (EmailAddress::new(plain).unwrap(), EmailAddress::new(quoted).unwrap());
             assert!(one == other);
             assert_eq!((one.expose(), other.expose()), (quoted, quoted));
             assert_eq!(one.masked().as_str(), "h***@docomo.example");
         }
-        assert_eq!(EmailAddress::new("hanako.y@docomo.example").unwrap().expose(), "hanako.y@docomo.example");
-        assert_eq!(EmailAddress::new("a..@docomo.example").unwrap().masked().as_str(), "a***@docomo.example");
-        assert_eq!(EmailAddress::new("..a@docomo.example").unwrap().masked().as_str(), "***@docomo.example");
+        assert_eq!(
+            EmailAddress::new("hanako.y@docomo.example").unwrap().expose(),
+            "hanako.y@docomo.example"
+        );
+        assert_eq!(
+            EmailAddress::new("a..@docomo.example").unwrap().masked().as_str(),
+            "a***@docomo.example"
+        );
+        assert_eq!(
+            EmailAddress::new("..a@docomo.example").unwrap().masked().as_str(),
+            "***@docomo.example"
+        );
     }
 }

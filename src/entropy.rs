@@ -12,8 +12,9 @@ use crate::error::{Error, PluginError};
 ///
 /// # Contract
 ///
-/// MUST be a cryptographically secure generator: whoever can predict it can log in as anybody. Replace [`SystemEntropy`] in tests only.
-/// A fault means no code, no send and an error, never a weaker code (`I-19`).
+/// MUST be a cryptographically secure generator: whoever can predict it can log in as anybody.
+/// Replace [`SystemEntropy`] in tests only. A fault means no code, no send and an error, never a
+/// weaker code (`I-19`).
 pub trait Entropy: Send + Sync {
     /// Fills all of `bytes`.
     ///
@@ -39,10 +40,12 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// What a step needs at most, so that it makes one system call. The kernel's generator makes 64 bytes at a time, after 32 for itself.
+/// What a step needs at most, so that it makes one system call. The kernel's generator makes 64
+/// bytes at a time, after 32 for itself.
 const POOL: usize = 96;
 
-/// The randomness of one step: a pool that is filled when it is first needed, handed out once, and wiped.
+/// The randomness of one step: a pool that is filled when it is first needed, handed out once, and
+/// wiped.
 pub(crate) struct Draw<'a> {
     source: &'a dyn Entropy,
     pool: Zeroizing<[u8; POOL]>,
@@ -80,15 +83,20 @@ impl<'a> Draw<'a> {
         Ok(drawn)
     }
 
-    /// A number below `bound`, each equally likely: draws above the largest multiple of `bound` are drawn again.
+    /// A number below `bound`, each equally likely: draws above the largest multiple of `bound` are
+    /// drawn again.
     pub(crate) fn below(&mut self, bound: u64) -> Result<u64, Error> {
         // 2^64 mod bound, so that `u64::MAX - excess` ends a whole number of ranges.
-        let excess =
-            bound.wrapping_neg().checked_rem(bound).ok_or_else(|| Error::entropy(PluginError::new("empty range")))?;
+        let excess = bound
+            .wrapping_neg()
+            .checked_rem(bound)
+            .ok_or_else(|| Error::entropy(PluginError::new("empty range")))?;
         for _ in 0..128 {
             let value = u64::from_le_bytes(self.bytes()?);
             if value <= u64::MAX.wrapping_sub(excess) {
-                return value.checked_rem(bound).ok_or_else(|| Error::entropy(PluginError::new("empty range")));
+                return value
+                    .checked_rem(bound)
+                    .ok_or_else(|| Error::entropy(PluginError::new("empty range")));
             }
         }
         Err(Error::entropy(PluginError::new("the generator does not look random")))
@@ -111,7 +119,8 @@ mod tests {
         }
     }
 
-    /// `I-19`: values above the last whole range are drawn again, so no code is likelier than another.
+    /// `I-19`: values above the last whole range are drawn again, so no code is likelier than
+    /// another.
     #[test]
     fn the_biased_tail_is_drawn_again() {
         let tail = u64::MAX;
@@ -149,7 +158,8 @@ mod tests {
         assert_eq!(counting.0.into_inner(), 1);
     }
 
-    /// Chi-square over a thousand ranges of codes, in standard deviations from what equal likelihood gives.
+    /// Chi-square over a thousand ranges of codes, in standard deviations from what equal
+    /// likelihood gives.
     fn deviation(mut code: impl FnMut() -> u64) -> f64 {
         const DRAWS: u32 = 1_000_000;
         const RANGES: u32 = 1_000;
@@ -158,7 +168,8 @@ mod tests {
             seen[usize::try_from(code() / 1_000).unwrap()] += 1;
         }
         let expected = f64::from(DRAWS / RANGES);
-        let chi_square: f64 = seen.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum();
+        let chi_square: f64 =
+            seen.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum();
         let freedom = f64::from(RANGES - 1);
         (chi_square - freedom) / (2.0 * freedom).sqrt()
     }
@@ -170,8 +181,10 @@ mod tests {
         let mut draw = Draw::new(&source);
         // Five deviations: once in three million runs by chance.
         assert!(deviation(|| draw.below(1_000_000).unwrap()).abs() < 5.0);
-        // Negative controls: a digit as a byte modulo ten, and the whole as 24 bits modulo a million.
-        let digit_from_byte = || (0..6).fold(0, |code, _| code * 10 + u64::from(draw.bytes::<1>().unwrap()[0] % 10));
+        // Negative controls: a digit as a byte modulo ten, and the whole as 24 bits modulo a
+        // million.
+        let digit_from_byte =
+            || (0..6).fold(0, |code, _| code * 10 + u64::from(draw.bytes::<1>().unwrap()[0] % 10));
         assert!(deviation(digit_from_byte) > 5.0);
         let from_24_bits = || {
             let [a, b, c] = draw.bytes::<3>().unwrap();

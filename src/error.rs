@@ -11,11 +11,11 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 
 /// What a plug-in answers when it could not do its work.
 ///
-/// `?` makes one of any error, and makes an error of it again: a function that answers
-/// `Result<_, Box<dyn Error + Send + Sync>>` may call a plug-in and use `?`. From a text, or from an
-/// error that is boxed already, [`new`](Self::new) makes one. It does not implement
-/// [`std::error::Error`] itself, which is what makes the first of these conversions possible; the core
-/// wraps it into an [`Error`] that does, with the cause as its source.
+/// `?` makes one of any error, and makes an error of it again: a function that answers `Result<_,
+/// Box<dyn Error + Send + Sync>>` may call a plug-in and use `?`. From a text, or from an error
+/// that is boxed already, [`new`](Self::new) makes one. It does not implement [`std::error::Error`]
+/// itself, which is what makes the first of these conversions possible; the core wraps it into an
+/// [`Error`] that does, with the cause as its source.
 ///
 /// It MUST NOT hold a secret: it is logged.
 ///
@@ -89,8 +89,8 @@ impl fmt::Display for PluginError {
 
 /// Something broke: a plug-in, a saved record or the caller.
 ///
-/// Faults fail closed (`I-23`): no login was completed, and no guess took effect that was not charged. A step that failed may or
-/// may not have been saved; it can be tried again.
+/// Faults fail closed (`I-23`): no login was completed, and no guess took effect that was not
+/// charged. A step that failed may or may not have been saved; it can be tried again.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum Error {
@@ -147,8 +147,9 @@ pub enum Error {
     #[error("saved value needs a pepper that is not configured")]
     UnknownPepper,
     /// No settings are saved for this tenant, and the flow requires them
-    /// ([`require_known_tenants`](crate::LoginFlowBuilder::require_known_tenants)). The tenant was never set
-    /// up, its id is spelled otherwise than when it was, or the store is not the one that it should be.
+    /// ([`require_known_tenants`](crate::LoginFlowBuilder::require_known_tenants)). The tenant was
+    /// never set up, its id is spelled otherwise than when it was, or the store is not the one that
+    /// it should be.
     ///
     /// It says the same for every user and every password. Nothing was counted, saved or sent.
     #[error("no settings are saved for this tenant")]
@@ -181,9 +182,9 @@ impl Error {
     /// What broke and why, in one line for the operator's log, outermost first:
     /// `factor store failed: no connection: connection refused`.
     ///
-    /// [`Display`](fmt::Display) says only what broke, so that printers of error chains do not say the
-    /// rest twice. Here is the whole chain, with the bounds of [`Causes`]: at most 12
-    /// texts of at most 160 printable characters each, and a remark in place of a text that has in it what
+    /// [`Display`](fmt::Display) says only what broke, so that printers of error chains do not say
+    /// the rest twice. Here is the whole chain, with the bounds of [`Causes`]: at most 12 texts of
+    /// at most 160 printable characters each, and a remark in place of a text that has in it what
     /// could be an address, a key, a token or a URL with parameters. The wording may change.
     ///
     /// ```

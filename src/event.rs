@@ -19,8 +19,8 @@ pub use crate::causes::Causes;
 ///
 /// # Contract
 ///
-/// MUST NOT block and MUST NOT panic: a login waits for it. A sink that writes elsewhere hands over to a queue. Losing events loses the audit
-/// trail and nothing else.
+/// MUST NOT block and MUST NOT panic: a login waits for it. A sink that writes elsewhere hands over
+/// to a queue. Losing events loses the audit trail and nothing else.
 pub trait EventSink: Send + Sync {
     /// Takes one event.
     fn emit(&self, event: &Event);
@@ -40,7 +40,8 @@ impl EventSink for NoEvents {
     fn emit(&self, _: &Event) {}
 }
 
-/// One thing that happened: tenant-tagged, free of secrets and of what unknown people typed, safe to log.
+/// One thing that happened: tenant-tagged, free of secrets and of what unknown people typed, safe
+/// to log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Event {
@@ -49,7 +50,8 @@ pub struct Event {
     pub at: OffsetDateTime,
     /// The tenant.
     pub tenant: TenantId,
-    /// The user it is about. `None` where nobody of that name or token is known, or where it is about the tenant.
+    /// The user it is about. `None` where nobody of that name or token is known, or where it is
+    /// about the tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
     /// What happened.
@@ -58,10 +60,12 @@ pub struct Event {
 }
 
 impl Event {
-    /// Whether sessions may have become stale by it: the host should hold this user's, or, where [`Event::user`] is `None`, the tenant's against
+    /// Whether sessions may have become stale by it: the host should hold this user's, or, where
+    /// [`Event::user`] is `None`, the tenant's against
     /// [`LoginFlow::revalidate`](crate::LoginFlow::revalidate).
     ///
-    /// What happens in the application's own table, such as a new password, a disabled account or a promotion, makes no event here.
+    /// What happens in the application's own table, such as a new password, a disabled account or a
+    /// promotion, makes no event here.
     pub const fn calls_for_revalidation(&self) -> bool {
         matches!(
             self.kind,
@@ -75,11 +79,14 @@ impl Event {
     }
 }
 
-/// `2026-11-24T10:00:00Z tenant="acme" user="u1" {"event":"login_cancelled",...}`: one line, without control characters, and with ids
-/// quoted so that none can look like another field.
+/// `2026-11-24T10:00:00Z tenant="acme" user="u1" {"event":"login_cancelled",...}`: one line,
+/// without control characters, and with ids quoted so that none can look like another field.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = self.at.format(&time::format_description::well_known::Rfc3339).map_err(|_| fmt::Error)?;
+        let at = self
+            .at
+            .format(&time::format_description::well_known::Rfc3339)
+            .map_err(|_| fmt::Error)?;
         let quoted = |id: &str| serde_json::to_string(id).map_err(|_| fmt::Error);
         write!(f, "{at} tenant={}", quoted(self.tenant.as_str())?)?;
         if let Some(user) = &self.user {
@@ -95,12 +102,18 @@ impl fmt::Display for Event {
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A first step was refused with [`Reason::InvalidCredentials`](crate::Reason::InvalidCredentials). The real cause is here and nowhere else (`I-17`).
+    /// A first step was refused with
+    /// [`Reason::InvalidCredentials`](crate::Reason::InvalidCredentials). The real cause is here
+    /// and nowhere else (`I-17`).
     CredentialsRefused {
         /// The cause.
         cause: CredentialsCause,
         /// Until when passwords of this user are not checked, if this failure locked them.
-        #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            with = "time::serde::rfc3339::option",
+            skip_serializing_if = "Option::is_none"
+        )]
         locked_until: Option<OffsetDateTime>,
     },
     /// The password was right, and the login was refused all the same.
@@ -135,19 +148,25 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Causes::is_empty")]
         causes: Causes,
     },
-    /// A wrong code or backup code was charged. Half-done logins with wrong codes are worth an alert: the password is known.
+    /// A wrong code or backup code was charged. Half-done logins with wrong codes are worth an
+    /// alert: the password is known.
     SecretWrong {
         /// The login.
         login: LoginId,
         /// Which kind of secret.
         secret: SecretKind,
         /// Until when secrets of this kind are not accepted, if this one locked them.
-        #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            with = "time::serde::rfc3339::option",
+            skip_serializing_if = "Option::is_none"
+        )]
         locked_until: Option<OffsetDateTime>,
         /// Whether this one suspended the second factor (`I-11`).
         suspended: bool,
     },
-    /// A step was refused without a comparison. `busy` is worth a look: more first steps came than passwords can be checked.
+    /// A step was refused without a comparison. `busy` is worth a look: more first steps came than
+    /// passwords can be checked.
     StepRefused {
         /// The login, where it is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -216,8 +235,9 @@ pub enum EventKind {
         /// By whom.
         by: Actor,
     },
-    /// Settings were saved for a tenant that had none. Nobody needs the second factor there, as before. Where
-    /// the first settings ask somebody for one, the event is [`ScopeChanged`](Self::ScopeChanged).
+    /// Settings were saved for a tenant that had none. Nobody needs the second factor there, as
+    /// before. Where the first settings ask somebody for one, the event is
+    /// [`ScopeChanged`](Self::ScopeChanged).
     TenantSetUp {
         /// By whom.
         by: Actor,
@@ -261,15 +281,16 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Causes::is_empty")]
         causes: Causes,
     },
-    /// A notice was not sent, because one of the same kind went within the hour before. The next one that
-    /// goes says how many were held back. Many in a row are worth an alert.
+    /// A notice was not sent, because one of the same kind went within the hour before. The next
+    /// one that goes says how many were held back. Many in a row are worth an alert.
     NoticeHeldBack {
         /// What it was about.
         about: NoticeTopic,
     },
 }
 
-/// What a reset did to the budgets of wrong codes and of messages. Everything else is cleared by each.
+/// What a reset did to the budgets of wrong codes and of messages. Everything else is cleared by
+/// each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "budgets", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -277,15 +298,19 @@ pub enum ResetOutcome {
     /// They are full again. This counts as one of the
     /// [`refills_per_month`](crate::LoginFlowBuilder::refills_per_month).
     Refilled,
-    /// They are full again, beyond that number: the operator said so, or nothing could be read of what was
-    /// saved. Worth an alert if it was not the operator.
+    /// They are full again, beyond that number: the operator said so, or nothing could be read of
+    /// what was saved. Worth an alert if it was not the operator.
     RefilledBeyond,
-    /// They stay as they were, because resets have refilled them as often in 30 days as they may. If the
-    /// user has used them up, they can log in again when the budgets have room, or after
+    /// They stay as they were, because resets have refilled them as often in 30 days as they may.
+    /// If the user has used them up, they can log in again when the budgets have room, or after
     /// [`Operator::reset_and_refill`](crate::operator::Operator::reset_and_refill).
     BudgetsKept {
         /// When the next reset refills them. `None`: no reset does, by the configuration.
-        #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            with = "time::serde::rfc3339::option",
+            skip_serializing_if = "Option::is_none"
+        )]
         refills_from: Option<OffsetDateTime>,
     },
 }
@@ -337,12 +362,16 @@ impl EventKind {
             | Self::SecretWrong { locked_until: None, suspended: false, .. }
             | Self::UserReset { .. }
             | Self::UserUnlocked { .. }
-            | Self::AdministrationRefused { by: Actor::Administrator { .. } | Actor::Operator { .. }, .. }
+            | Self::AdministrationRefused {
+                by: Actor::Administrator { .. } | Actor::Operator { .. },
+                ..
+            }
             | Self::NoticeFailed { .. }
             | Self::NoticeHeldBack { .. }
             | Self::CredentialsRefused { locked_until: Some(_), .. }
             | Self::CredentialsRefused {
-                cause: CredentialsCause::Disabled | CredentialsCause::PasswordLocked, ..
+                cause: CredentialsCause::Disabled | CredentialsCause::PasswordLocked,
+                ..
             } => Severity::Warning,
             Self::SecretWrong { .. } | Self::AdministrationRefused { .. } => Severity::Alert,
             Self::LoginCompleted { .. }
@@ -368,20 +397,20 @@ impl EventKind {
     }
 }
 
-/// How much attention an event deserves, from least to most: `severity >= Severity::Warning` selects
-/// what an operator reads, `Severity::Alert` what wakes somebody.
+/// How much attention an event deserves, from least to most: `severity >= Severity::Warning`
+/// selects what an operator reads, `Severity::Alert` what wakes somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Severity {
     /// Everyday business, single mistakes of people among it. Alert on the rate, not on one.
     Info,
-    /// Worth reading: a delivery or a notice failed, a notice was held back, a password lock, a wrong code after a right
-    /// password, a login with the backup code, a reset.
+    /// Worth reading: a delivery or a notice failed, a notice was held back, a password lock, a
+    /// wrong code after a right password, a login with the backup code, a reset.
     Warning,
-    /// Worth a look now: somebody who has a password guessed codes until they were locked, a reset gave
-    /// more guesses than the month's refills allow, fewer people are asked for a second factor from now on, or a session of another tenant asked for
-    /// administration here.
+    /// Worth a look now: somebody who has a password guessed codes until they were locked, a reset
+    /// gave more guesses than the month's refills allow, fewer people are asked for a second factor
+    /// from now on, or a session of another tenant asked for administration here.
     Alert,
 }
 
@@ -442,8 +471,8 @@ pub enum Actor {
         /// Who.
         user: UserId,
     },
-    /// A user of another tenant, whose session came with a request for this one. Only ever refused. For the host's own eyes: a page that shows a tenant its
-    /// events leaves out whose it was.
+    /// A user of another tenant, whose session came with a request for this one. Only ever refused.
+    /// For the host's own eyes: a page that shows a tenant its events leaves out whose it was.
     OtherTenant {
         /// Theirs.
         tenant: TenantId,

@@ -11,8 +11,9 @@ use crate::policy::{Channel, Exemption};
 
 /// The proof that a login was completed (`I-01`).
 ///
-/// Only [`LoginFlow`](crate::LoginFlow) makes one: there is no constructor and no `Deserialize`. It is a statement about one moment; keep it
-/// in the session as a [`SavedGrant`] and ask [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) whether it still holds.
+/// Only [`LoginFlow`](crate::LoginFlow) makes one: there is no constructor and no `Deserialize`. It
+/// is a statement about one moment; keep it in the session as a [`SavedGrant`] and ask
+/// [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) whether it still holds.
 ///
 /// The host MUST issue a new session identifier when it accepts one (`I-36`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,13 +21,15 @@ use crate::policy::{Channel, Exemption};
 pub struct Grant(SavedGrant);
 
 impl Grant {
-    /// Evidence in, grant out: the only way to make one. Evidence values can be made only by the checks themselves.
+    /// Evidence in, grant out: the only way to make one. Evidence values can be made only by the
+    /// checks themselves.
     pub(crate) fn from_evidence(evidence: Evidence) -> Self {
         let Evidence { login, tenant, user, channel, at, record, epoch, basis, .. } = evidence;
         Self(SavedGrant { login, tenant, user, channel, at: at.to_time(), record, epoch, basis })
     }
 
-    /// For [`LoginFlow::revalidate`](crate::LoginFlow::revalidate): a saved grant that was just found to hold.
+    /// For [`LoginFlow::revalidate`](crate::LoginFlow::revalidate): a saved grant that was just
+    /// found to hold.
     pub(crate) fn revalidated(saved: SavedGrant) -> Self {
         Self(saved)
     }
@@ -56,11 +59,13 @@ impl Serialize for Grant {
     }
 }
 
-/// A grant as it lies in a session: a claim, until [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) or an operation that takes it has
+/// A grant as it lies in a session: a claim, until
+/// [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) or an operation that takes it has
 /// checked it against the user and the record as they are now.
 ///
-/// It is bound to the saved password hash and the security stamp, which only the server knows; of a user with neither it can be made up from
-/// names. It is no secret to the user it belongs to, but whoever can change the session's contents can change `at`, the login and the basis: keep
+/// It is bound to the saved password hash and the security stamp, which only the server knows; of a
+/// user with neither it can be made up from names. It is no secret to the user it belongs to, but
+/// whoever can change the session's contents can change `at`, the login and the basis: keep
 /// sessions on the server or seal them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedGrant {
@@ -110,22 +115,26 @@ impl SavedGrant {
 
     /// The authentication methods, by their RFC 8176 names.
     ///
-    /// `mfa` is there only if a code or a backup code was verified in this login: a trusted device replaces the code but is no
-    /// authentication of its own (NIST SP 800-63B-4, 5.1).
+    /// `mfa` is there only if a code or a backup code was verified in this login: a trusted device
+    /// replaces the code but is no authentication of its own (NIST SP 800-63B-4, 5.1).
     pub const fn amr(&self) -> &'static [&'static str] {
         match self.basis {
-            SecondFactor::Code { method: Method::Email } | SecondFactor::BackupCode => &["pwd", "otp", "mfa"],
+            SecondFactor::Code { method: Method::Email } | SecondFactor::BackupCode => {
+                &["pwd", "otp", "mfa"]
+            }
             SecondFactor::Code { method: Method::Sms } => &["pwd", "otp", "sms", "mfa"],
             SecondFactor::TrustedDevice { .. } | SecondFactor::Exempt { .. } => &["pwd"],
         }
     }
 
-    /// Whether more than a password stood for this login: a code or backup code, or a device that was registered after a code.
+    /// Whether more than a password stood for this login: a code or backup code, or a device that
+    /// was registered after a code.
     pub const fn is_beyond_password(&self) -> bool {
         !matches!(self.basis, SecondFactor::Exempt { .. })
     }
 
-    /// Whether a code or backup code was verified in this very login: what `mfa` in [`amr`](Self::amr) says.
+    /// Whether a code or backup code was verified in this very login: what `mfa` in
+    /// [`amr`](Self::amr) says.
     pub const fn has_second_factor(&self) -> bool {
         matches!(self.basis, SecondFactor::Code { .. } | SecondFactor::BackupCode)
     }
@@ -180,8 +189,8 @@ pub enum RevalidateError {
     /// The grant no longer holds: end the session and send the person to the login.
     #[error("session is stale: {0}")]
     Stale(Staleness),
-    /// A plug-in failed, so nobody knows. Refuse the request and keep the session: it may hold again
-    /// with the next one.
+    /// A plug-in failed, so nobody knows. Refuse the request and keep the session: it may hold
+    /// again with the next one.
     #[error("session could not be checked")]
     Failed(#[from] crate::Error),
 }

@@ -62,10 +62,11 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// A tenant, as the application names it: 1 to 128 bytes of printable text, compared byte by byte.
+    /// A tenant, as the application names it: 1 to 128 bytes of printable text, compared byte by
+    /// byte.
     ///
-    /// Take it from what the application knows (the host name, its routing table), not from a field in which
-    /// a client can name a tenant that does not exist.
+    /// Take it from what the application knows (the host name, its routing table), not from a field
+    /// in which a client can name a tenant that does not exist.
     TenantId, Field::TenantId, ID_BYTES
 }
 
@@ -80,17 +81,20 @@ impl TenantId {
 }
 
 text_id! {
-    /// A user within a tenant, as the application names it: 1 to 128 bytes of printable text, compared byte by byte.
+    /// A user within a tenant, as the application names it: 1 to 128 bytes of printable text,
+    /// compared byte by byte.
     ///
-    /// It means nothing without its tenant (`I-04`): two tenants may use the same id. It must never be given to
-    /// another person later. The client of a login under way can read it in the pending token.
+    /// It means nothing without its tenant (`I-04`): two tenants may use the same id. It must never
+    /// be given to another person later. The client of a login under way can read it in the pending
+    /// token.
     UserId, Field::UserId, ID_BYTES
 }
 
 impl UserId {
     /// # Errors
     ///
-    /// [`InvalidInput`] if it is empty, longer than 128 bytes, holds a control character, or begins with `~phantom~`.
+    /// [`InvalidInput`] if it is empty, longer than 128 bytes, holds a control character, or begins
+    /// with `~phantom~`.
     pub fn new(text: &str) -> Result<Self, InvalidInput> {
         printable(Field::UserId, text, ID_BYTES)?;
         if text.starts_with(RESERVED_PREFIX) {
@@ -99,12 +103,14 @@ impl UserId {
         Ok(Self(text.into()))
     }
 
-    /// An id as a [`FactorStore`](crate::store::FactorStore) saved it: for stores, in [`users`](crate::store::FactorStore::users). It takes also the library's
-    /// own ids, which [`new`](Self::new) refuses; never give it what comes from outside.
+    /// An id as a [`FactorStore`](crate::store::FactorStore) saved it: for stores, in
+    /// [`users`](crate::store::FactorStore::users). It takes also the library's own ids, which
+    /// [`new`](Self::new) refuses; never give it what comes from outside.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`] if it is empty, longer than 128 bytes, or holds a control character: then nothing of this library saved it.
+    /// [`InvalidInput`] if it is empty, longer than 128 bytes, or holds a control character: then
+    /// nothing of this library saved it.
     pub fn read_back(text: &str) -> Result<Self, InvalidInput> {
         printable(Field::UserId, text, ID_BYTES)?;
         Ok(Self(text.into()))
@@ -139,14 +145,16 @@ impl LoginName {
 }
 
 text_id! {
-    /// The language that a user reads, as a BCP 47 tag such as `en` or `ja-JP`: 1 to 35 ASCII letters, digits and hyphens.
+    /// The language that a user reads, as a BCP 47 tag such as `en` or `ja-JP`: 1 to 35 ASCII
+    /// letters, digits and hyphens.
     Language, Field::Language, 35
 }
 
 impl Language {
     /// # Errors
     ///
-    /// [`InvalidInput`] if it is empty, longer than 35 bytes, or holds anything but ASCII letters, digits and hyphens.
+    /// [`InvalidInput`] if it is empty, longer than 35 bytes, or holds anything but ASCII letters,
+    /// digits and hyphens.
     pub fn new(text: &str) -> Result<Self, InvalidInput> {
         printable(Field::Language, text, 35)?;
         if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
@@ -221,8 +229,9 @@ pub struct MalformedId;
 random_id! {
     /// The version of a saved record or of a tenant's settings.
     ///
-    /// Drawn at random by the core at each write and never reused, so that a version seen before a deletion can't
-    /// become valid again. Stores compare it for equality and nothing else; it has no order in time.
+    /// Drawn at random by the core at each write and never reused, so that a version seen before a
+    /// deletion can't become valid again. Stores compare it for equality and nothing else; it has
+    /// no order in time.
     Version
 }
 

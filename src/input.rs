@@ -1,4 +1,5 @@
-//! What the library refuses before it does any work: empty, over-long or unprintable input (`I-33`, `I-40`).
+//! What the library refuses before it does any work: empty, over-long or unprintable input (`I-33`,
+//! `I-40`).
 
 use thiserror::Error;
 
@@ -108,8 +109,8 @@ pub enum Problem {
     /// More characters were given than this many.
     #[error("is longer than {0} characters")]
     TooManyCharacters(usize),
-    /// It has a control character, a line separator or a character that changes the direction of text; in what
-    /// people read, also any other character that they cannot see.
+    /// It has a control character, a line separator or a character that changes the direction of
+    /// text; in what people read, also any other character that they cannot see.
     #[error("has a character that is not allowed in it")]
     ForbiddenCharacter,
     /// It does not have the form that such a value has.
@@ -129,7 +130,8 @@ pub(crate) fn printable(field: Field, text: &str, most: usize) -> Result<(), Inv
     Ok(())
 }
 
-/// Checks text that people read: visible characters and spaces between them, and not too many characters.
+/// Checks text that people read: visible characters and spaces between them, and not too many
+/// characters.
 pub(crate) fn visible(field: Field, text: &str, most: usize) -> Result<(), InvalidInput> {
     if text.trim().is_empty() {
         return Err(InvalidInput::new(field, Problem::Empty));
@@ -155,7 +157,8 @@ pub(crate) fn bounded(field: Field, text: &str, most: usize) -> Result<(), Inval
     Ok(())
 }
 
-/// Control characters, line and paragraph separators, and the marks that reorder what a reader sees.
+/// Control characters, line and paragraph separators, and the marks that reorder what a reader
+/// sees.
 pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')

@@ -1,4 +1,5 @@
-//! The machine's steps without a store, for the benches of this repository. Not part of the public API: anything here may change.
+//! The machine's steps without a store, for the benches of this repository. Not part of the public
+//! API: anything here may change.
 
 use crate::clock::{SystemClock, Timestamp};
 use crate::contact::EmailAddress;
@@ -44,10 +45,14 @@ impl Machine {
     /// None that could happen.
     pub fn new() -> Result<Self, PluginError> {
         let tenant = TenantId::new("acme")?;
-        let mut user = User::new(tenant.clone(), UserId::new("0a1b2c3d-0000-4000-8000-000000000001")?);
+        let mut user =
+            User::new(tenant.clone(), UserId::new("0a1b2c3d-0000-4000-8000-000000000001")?);
         user.email = Some(EmailAddress::new("alice@example.com")?);
-        user.password_hash =
-            Some(PasswordHash::new(format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", "a".repeat(22), "b".repeat(43))));
+        user.password_hash = Some(PasswordHash::new(format!(
+            "$argon2id$v=19$m=19456,t=2,p=1${}${}",
+            "a".repeat(22),
+            "b".repeat(43)
+        )));
         let mut settings = Settings::default();
         settings.scope = Scope::EntireTenant;
         let saved = StoredRow {
@@ -56,7 +61,10 @@ impl Machine {
             document: settings.encode()?,
         };
         Ok(Self {
-            rules: Rules { limits: LoginFlowBuilder::default_limits()?, seal: Seal::new(sha256_tag, None, Vec::new()) },
+            rules: Rules {
+                limits: LoginFlowBuilder::default_limits()?,
+                seal: Seal::new(sha256_tag, None, Vec::new()),
+            },
             tenant: TenantId::new("acme")?,
             user,
             snapshot: Snapshot { settings: Some(saved), record: None },
@@ -91,7 +99,9 @@ impl Machine {
         })?;
         match decision.outcome.next {
             Next::Open(open) => match open.code {
-                Ok(outgoing) => Ok(Waiting { machine: self, draft, token: open.token, code: outgoing.code }),
+                Ok(outgoing) => {
+                    Ok(Waiting { machine: self, draft, token: open.token, code: outgoing.code })
+                }
                 Err(_) => Err(Error::Contended),
             },
             Next::Complete(_) | Next::Denied(_) => Err(Error::Contended),
@@ -107,7 +117,12 @@ impl Waiting<'_> {
     /// If the clock fails.
     pub fn verify(&mut self) -> Result<bool, Error> {
         let _ = Timestamp::now(&SystemClock)?;
-        let decision = self.draft.submit_code(&self.token, self.code.expose(), None, Some(&self.machine.user))?;
+        let decision = self.draft.submit_code(
+            &self.token,
+            self.code.expose(),
+            None,
+            Some(&self.machine.user),
+        )?;
         Ok(matches!(decision.outcome, Next::Complete(_)))
     }
 
@@ -122,7 +137,8 @@ impl Waiting<'_> {
     ///
     /// If the record can't take it.
     pub fn submit(&mut self, typed: &str) -> Result<bool, Error> {
-        let decision = self.draft.submit_code(&self.token, typed, None, Some(&self.machine.user))?;
+        let decision =
+            self.draft.submit_code(&self.token, typed, None, Some(&self.machine.user))?;
         Ok(matches!(decision.outcome, Next::Complete(_)))
     }
 

@@ -19,9 +19,10 @@ const UNNAMED: &str = "unnamed";
 
 /// The name of a trusted device: 1 to 64 visible characters with single spaces between words.
 ///
-/// It is made of whatever text a person typed, and never refused, so that a name cannot fail a login
-/// whose code was right. Control characters and characters that a reader cannot see are dropped, and
-/// the rest is cut after 64 characters or 192 bytes. What then is empty is called `unnamed`.
+/// It is made of whatever text a person typed, and never refused, so that a name cannot fail a
+/// login whose code was right. Control characters and characters that a reader cannot see are
+/// dropped, and the rest is cut after 64 characters or 192 bytes. What then is empty is called
+/// `unnamed`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceLabel(Arc<str>);
 
@@ -39,7 +40,8 @@ impl DeviceLabel {
         let words: Vec<&str> = kept.split(' ').filter(|word| !word.is_empty()).collect();
         let words = words.join(" ");
         let fits = |&(at, c): &(usize, char)| at.saturating_add(c.len_utf8()) <= BYTES;
-        let name: String = words.char_indices().take(CHARACTERS).take_while(fits).map(|(_, c)| c).collect();
+        let name: String =
+            words.char_indices().take(CHARACTERS).take_while(fits).map(|(_, c)| c).collect();
         let name = name.trim_end();
         Self(if name.is_empty() { UNNAMED } else { name }.into())
     }
@@ -73,8 +75,8 @@ impl Serialize for DeviceLabel {
     }
 }
 
-/// A saved name with control characters, or too long to have been saved, is damage. One that was saved
-/// under an earlier, wider rule is shown by this one.
+/// A saved name with control characters, or too long to have been saved, is damage. One that was
+/// saved under an earlier, wider rule is shown by this one.
 impl<'de> Deserialize<'de> for DeviceLabel {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -115,9 +117,22 @@ mod tests {
 
     #[test]
     fn a_label_of_nothing_visible_is_unnamed() {
-        for blank in ["", " ", "\u{3000}", "\u{200b}", "\u{3164}\u{115f}", "\u{2800}", "\u{e0020}", "\0\r\n", "\u{301}"]
-        {
-            assert_eq!((shown(blank).as_str(), DeviceLabel::new(blank).is_unnamed()), (UNNAMED, true), "{blank:?}");
+        for blank in [
+            "",
+            " ",
+            "\u{3000}",
+            "\u{200b}",
+            "\u{3164}\u{115f}",
+            "\u{2800}",
+            "\u{e0020}",
+            "\0\r\n",
+            "\u{301}",
+        ] {
+            assert_eq!(
+                (shown(blank).as_str(), DeviceLabel::new(blank).is_unnamed()),
+                (UNNAMED, true),
+                "{blank:?}"
+            );
         }
     }
 

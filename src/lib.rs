@@ -1,5 +1,5 @@
-// Of two definitions of a link the first one counts: these lead to pages of the documentation, those of
-// the README to files of the repository.
+// Of two definitions of a link the first one counts: these lead to pages of the documentation,
+// those of the README to files of the repository.
 #![doc = include_str!("manual/links.md")]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
@@ -43,8 +43,9 @@ pub use contact::Method;
 #[doc(inline)]
 pub use error::Error;
 pub use flow::{
-    Account, Administration, Alternatives, Authenticated, Challenge, ConfigError, DeliveryStatus, IssuedCode, Login,
-    LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, PreverifiedLogin, ResendTo, SetupChallenge, TrustDevice,
+    Account, Administration, Alternatives, Authenticated, Challenge, ConfigError, DeliveryStatus,
+    IssuedCode, Login, LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, PreverifiedLogin,
+    ResendTo, SetupChallenge, TrustDevice,
 };
 #[doc(inline)]
 pub use grant::{Grant, RevalidateError, SavedGrant, SecondFactor};

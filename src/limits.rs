@@ -20,7 +20,8 @@ pub(crate) struct Limits {
     pub(crate) recent_login: Duration,
     /// The longest time from a login to the last request of its session.
     pub(crate) session_lifetime: Duration,
-    /// How far a clock may step back without ending logins: the clocks of nodes differ by about so much.
+    /// How far a clock may step back without ending logins: the clocks of nodes differ by about so
+    /// much.
     pub(crate) clock_tolerance: Duration,
     pub(crate) backup_enabled: bool,
     pub(crate) fall_back_to_email: bool,

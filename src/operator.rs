@@ -1,6 +1,6 @@
 //! For operators: what is done for a tenant without a session, and the jobs that tidy up.
 //!
-//! [`LoginFlow::operator`](crate::LoginFlow::operator) answers an [`Operator`]. Nobody is asked for a second factor
-//! here: keep it out of reach of web requests.
+//! [`LoginFlow::operator`](crate::LoginFlow::operator) answers an [`Operator`]. Nobody is asked for
+//! a second factor here: keep it out of reach of web requests.
 
 pub use crate::flow::{Operator, PurgeProgress, SweepCursor, SweepProgress};

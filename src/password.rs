@@ -17,27 +17,36 @@ use crate::user::{PasswordHash, User};
 pub use admission::{Admission, Busy};
 pub use argon2id::{Argon2id, Argon2idBuilder, Argon2idError};
 
-/// The longest password that is looked at, in bytes. NIST SP 800-63B-4 asks for at least 64 characters.
+/// The longest password that is looked at, in bytes. NIST SP 800-63B-4 asks for at least 64
+/// characters.
 pub(crate) const PASSWORD_BYTES: usize = 4096;
 
-/// Checks passwords. The default is [`Argon2id`]; an application with LDAP or hashes of its own plugs in another.
+/// Checks passwords. The default is [`Argon2id`]; an application with LDAP or hashes of its own
+/// plugs in another.
 ///
 /// # Contract
 ///
-/// - **The same work for everybody** (`I-17`). Without a user, and with a user who has no password, it MUST do what it does for a wrong password, and
-///   answer [`PasswordCheck::Mismatch`]. *A quick exit tells strangers which names exist.*
-/// - The whole password counts: no trimming, no truncation. *A cut password is weaker than its owner thinks.*
-/// - Bounded work, whatever is stored, and a bounded number of concurrent and of waiting checks (`I-37`, `I-40`).
-/// - An error is for what is broken, such as a damaged hash. It fails the step; it never lets anybody in (`I-23`).
-/// - It keeps no counters: the flow counts failures, and ignores a right answer while the user's password is locked (`I-16`).
+/// - **The same work for everybody** (`I-17`). Without a user, and with a user who has no password,
+///   it MUST do what it does for a wrong password, and answer [`PasswordCheck::Mismatch`]. *A quick
+///   exit tells strangers which names exist.*
+/// - The whole password counts: no trimming, no truncation. *A cut password is weaker than its
+///   owner thinks.*
+/// - Bounded work, whatever is stored, and a bounded number of concurrent and of waiting checks
+///   (`I-37`, `I-40`).
+/// - An error is for what is broken, such as a damaged hash. It fails the step; it never lets
+///   anybody in (`I-23`).
+/// - It keeps no counters: the flow counts failures, and ignores a right answer while the user's
+///   password is locked (`I-16`).
 /// - Cancellation: a dropped future has no effect.
 #[async_trait]
 pub trait PasswordVerifier: Send + Sync {
     /// Takes a place for one check and what follows it, or says that the queue is full.
     ///
-    /// The flow asks before it looks anybody up, so that [`Busy`] comes alike for every name (`I-17`), and holds the place until the
-    /// last hash of that step is made. A verifier that computes nothing itself answers [`Admission::unbounded`]; one around another
-    /// asks that one. There is no default: *a queue without a bound is memory and waiting time for strangers to use up.*
+    /// The flow asks before it looks anybody up, so that [`Busy`] comes alike for every name
+    /// (`I-17`), and holds the place until the last hash of that step is made. A verifier that
+    /// computes nothing itself answers [`Admission::unbounded`]; one around another asks that one.
+    /// There is no default: *a queue without a bound is memory and waiting time for strangers to
+    /// use up.*
     ///
     /// # Errors
     ///
@@ -47,9 +56,11 @@ pub trait PasswordVerifier: Send + Sync {
     /// Checks one password.
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError>;
 
-    /// Hashes a password under the current parameters: one that is being set, or one that was just found right after
-    /// [`PasswordCheck::MatchNeedsRehash`]. `None` if this verifier's passwords are not kept as hashes with the users.
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError>;
+    /// Hashes a password under the current parameters: one that is being set, or one that was just
+    /// found right after [`PasswordCheck::MatchNeedsRehash`]. `None` if this verifier's passwords
+    /// are not kept as hashes with the users.
+    async fn hash_password(&self, password: &Password)
+    -> Result<Option<PasswordHash>, PluginError>;
 }
 
 #[async_trait]
@@ -62,7 +73,10 @@ impl<T: PasswordVerifier + ?Sized> PasswordVerifier for Arc<T> {
         (**self).verify(attempt).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         (**self).hash_password(password).await
     }
 }
@@ -73,8 +87,8 @@ impl<T: PasswordVerifier + ?Sized> PasswordVerifier for Arc<T> {
 pub struct PasswordAttempt<'a> {
     /// The tenant.
     pub tenant: &'a TenantId,
-    /// What the person typed as name. `None` in a session, where [`user`](Self::user) is known by its grant: a verifier that needs a
-    /// name finds it by that user's id.
+    /// What the person typed as name. `None` in a session, where [`user`](Self::user) is known by
+    /// its grant: a verifier that needs a name finds it by that user's id.
     pub name: Option<&'a LoginName>,
     /// The user, if there is one.
     pub user: Option<&'a User>,
@@ -85,7 +99,10 @@ pub struct PasswordAttempt<'a> {
 /// Without the name: people type passwords into the wrong field.
 impl fmt::Debug for PasswordAttempt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PasswordAttempt").field("tenant", self.tenant).field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("PasswordAttempt")
+            .field("tenant", self.tenant)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,11 +118,16 @@ impl<'a> PasswordAttempt<'a> {
     }
 
     /// The password of a signed-in user, typed once more.
-    pub const fn in_session(tenant: &'a TenantId, user: Option<&'a User>, password: &'a Password) -> Self {
+    pub const fn in_session(
+        tenant: &'a TenantId,
+        user: Option<&'a User>,
+        password: &'a Password,
+    ) -> Self {
         Self { tenant, name: None, user, password }
     }
 
-    /// The same attempt as if nobody had that name: for a verifier that makes up for another's work (`I-17`).
+    /// The same attempt as if nobody had that name: for a verifier that makes up for another's work
+    /// (`I-17`).
     #[must_use]
     pub const fn for_nobody(&self) -> Self {
         Self { user: None, ..*self }
@@ -120,20 +142,24 @@ pub enum PasswordCheck {
     Mismatch,
     /// Right.
     Match,
-    /// Right, and saved under parameters that are out of date: [`PasswordVerifier::hash_password`] makes a better one.
+    /// Right, and saved under parameters that are out of date: [`PasswordVerifier::hash_password`]
+    /// makes a better one.
     MatchNeedsRehash,
 }
 
-/// The first factor was checked and was right, in this step or at the first step of this login (`I-01`).
+/// The first factor was checked and was right, in this step or at the first step of this login
+/// (`I-01`).
 pub(crate) struct PasswordVerified(());
 
 impl PasswordVerified {
-    /// By the step that put this login into the record, if the user's password is still the one that the record belongs to.
+    /// By the step that put this login into the record, if the user's password is still the one
+    /// that the record belongs to.
     pub(crate) fn remembered(_by: &Pending, same_password: bool) -> Option<Self> {
         same_password.then_some(Self(()))
     }
 
-    /// By the application, which says so by calling [`LoginFlow::begin_with_preverified_password`](crate::LoginFlow::begin_with_preverified_password).
+    /// By the application, which says so by calling
+    /// [`LoginFlow::begin_with_preverified_password`](crate::LoginFlow::begin_with_preverified_password).
     pub(crate) const fn preverified() -> Self {
         Self(())
     }

@@ -23,7 +23,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Whether it asks fewer people for a second factor than the other one does, under the standard policy.
+    /// Whether it asks fewer people for a second factor than the other one does, under the standard
+    /// policy.
     pub(crate) const fn asks_fewer_than(self, other: Self) -> bool {
         self.reach() < other.reach()
     }
@@ -37,10 +38,11 @@ impl Scope {
     }
 }
 
-/// How a person or a program comes in. There is no default: a forgotten channel would be a hole (`I-35`).
+/// How a person or a program comes in. There is no default: a forgotten channel would be a hole
+/// (`I-35`).
 ///
-/// It is no `Deserialize` on purpose: the route says which channel a request came by, never its body. A
-/// login form that could name its channel could name one that needs no second factor.
+/// It is no `Deserialize` on purpose: the route says which channel a request came by, never its
+/// body. A login form that could name its channel could name one that needs no second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -51,17 +53,20 @@ pub enum Channel {
     Mobile,
     /// A person who comes through single sign-on; the identity provider asks for the factors.
     SingleSignOn,
-    /// A partner's system, which is never asked for a second factor. Not for the login page of a partner.
+    /// A partner's system, which is never asked for a second factor. Not for the login page of a
+    /// partner.
     #[serde(rename = "integration")]
     ExemptIntegration,
-    /// A program with a user's name and password, which is never asked for a second factor. Not for the
-    /// JSON endpoint of a login page: that is [`Channel::Web`] or [`Channel::Mobile`].
+    /// A program with a user's name and password, which is never asked for a second factor. Not for
+    /// the JSON endpoint of a login page: that is [`Channel::Web`] or [`Channel::Mobile`].
     #[serde(rename = "api")]
     ExemptApi,
 }
 
 /// Reads back what this library has saved in a record or a grant.
-pub(crate) fn read_channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Channel, D::Error> {
+pub(crate) fn read_channel<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Channel, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "snake_case")]
     enum StoredRow {
@@ -113,15 +118,17 @@ impl<'a> PolicyContext<'a> {
 ///
 /// # Contract
 ///
-/// MUST be pure: the same context gives the same answer, without I/O and without blocking. What it exempts comes in with the password
-/// alone, so a wrong `Exempt` is a way around the second factor. It is asked in the step that completes a login without a code, and
-/// whenever a saved grant is held against the present (`I-25`, `I-28`); a login completed with a code satisfies every policy.
+/// MUST be pure: the same context gives the same answer, without I/O and without blocking. What it
+/// exempts comes in with the password alone, so a wrong `Exempt` is a way around the second factor.
+/// It is asked in the step that completes a login without a code, and whenever a saved grant is
+/// held against the present (`I-25`, `I-28`); a login completed with a code satisfies every policy.
 pub trait TwoFactorPolicy: Send + Sync {
     /// Whether this login needs the second factor, and if not, why not.
     ///
     /// # Errors
     ///
-    /// A [`PluginError`] if it can't be decided. The login then fails; it is never taken for "not needed" (`I-23`).
+    /// A [`PluginError`] if it can't be decided. The login then fails; it is never taken for "not
+    /// needed" (`I-23`).
     fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError>;
 }
 
@@ -197,14 +204,18 @@ mod tests {
         user.roles = vec!["system administrator (custom)".into()];
         let mut administrator = User::new(tenant.clone(), UserId::new("u2").unwrap());
         administrator.system_administrator = true;
-        let decide =
-            |scope, user, channel| StandardPolicy.decide(&PolicyContext::new(&tenant, scope, user, channel)).unwrap();
+        let decide = |scope, user, channel| {
+            StandardPolicy.decide(&PolicyContext::new(&tenant, scope, user, channel)).unwrap()
+        };
         for channel in [Channel::Web, Channel::Mobile] {
             for user in [&user, &administrator] {
                 assert_eq!(decide(Scope::DoNotUse, user, channel), Exempt(ScopeOff));
                 assert_eq!(decide(Scope::EntireTenant, user, channel), Required);
             }
-            assert_eq!(decide(Scope::SystemAdministratorsOnly, &user, channel), Exempt(NotAdministrator));
+            assert_eq!(
+                decide(Scope::SystemAdministratorsOnly, &user, channel),
+                Exempt(NotAdministrator)
+            );
             assert_eq!(decide(Scope::SystemAdministratorsOnly, &administrator, channel), Required);
         }
         for scope in [Scope::DoNotUse, Scope::EntireTenant, Scope::SystemAdministratorsOnly] {

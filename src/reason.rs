@@ -27,7 +27,11 @@ impl Denied {
         Self { reason, retry_at: Some(retry_at), attempts_left: None }
     }
 
-    pub(crate) const fn wrong(reason: Reason, attempts_left: u32, locked_until: Option<OffsetDateTime>) -> Self {
+    pub(crate) const fn wrong(
+        reason: Reason,
+        attempts_left: u32,
+        locked_until: Option<OffsetDateTime>,
+    ) -> Self {
         Self { reason, retry_at: locked_until, attempts_left: Some(attempts_left) }
     }
 
@@ -41,8 +45,8 @@ impl Denied {
         self.retry_at
     }
 
-    /// Whether the login is over by it, so that the person begins anew. If not, the same token serves for the next try, another code, or the
-    /// backup code.
+    /// Whether the login is over by it, so that the person begins anew. If not, the same token
+    /// serves for the next try, another code, or the backup code.
     pub const fn ends_login(&self) -> bool {
         matches!(
             self.reason,
@@ -78,18 +82,21 @@ impl From<InvalidInput> for Denied {
 pub enum Reason {
     /// Name and password do not let anybody in. It does not say why (`I-17`).
     InvalidCredentials,
-    /// So many passwords are being checked that this one was not looked at. Try again after [`Denied::retry_at`]; nothing was charged.
+    /// So many passwords are being checked that this one was not looked at. Try again after
+    /// [`Denied::retry_at`]; nothing was charged.
     Busy,
     /// The password that a signed-in user typed once more is wrong.
     WrongPassword,
-    /// Too many wrong passwords: passwords of this user are not checked for a time. Only a signed-in user is told.
+    /// Too many wrong passwords: passwords of this user are not checked for a time. Only a
+    /// signed-in user is told.
     PasswordsLocked,
-    /// The login under way is not, or no longer, known: it expired, was cancelled, was ended by a change to the user, or the token is
-    /// not one of this tenant's. Start again with the password.
+    /// The login under way is not, or no longer, known: it expired, was cancelled, was ended by a
+    /// change to the user, or the token is not one of this tenant's. Start again with the password.
     LoginOver,
     /// The code is wrong.
     WrongCode,
-    /// There is no code that could be right: it expired, was replaced, or was never sent. Ask for another.
+    /// There is no code that could be right: it expired, was replaced, or was never sent. Ask for
+    /// another.
     NoLiveCode,
     /// Too many wrong codes: codes of this user are not accepted for a time. A backup code is.
     CodesLocked,
@@ -111,7 +118,8 @@ pub enum Reason {
     NoDestination,
     /// The user has no proved phone number, so no code can go by SMS.
     NoPhoneNumber,
-    /// The second factor is needed, and nobody is there to type a code: the channel is not interactive (`I-35`).
+    /// The second factor is needed, and nobody is there to type a code: the channel is not
+    /// interactive (`I-35`).
     NotInteractive,
     /// The application has not switched trusted devices on.
     TrustedDevicesOff,
@@ -121,8 +129,9 @@ pub enum Reason {
     NotInUse,
     /// The session is out of date: log in again.
     SessionStale,
-    /// The last complete login with a code or backup code is too long ago for this change (`I-32`, `I-34`). Log in again, and **without** the
-    /// trusted-device token: with it no code would be asked for.
+    /// The last complete login with a code or backup code is too long ago for this change (`I-32`,
+    /// `I-34`). Log in again, and **without** the trusted-device token: with it no code would be
+    /// asked for.
     ReauthenticationRequired,
     /// No number or method is being proved under this token.
     SetupOver,

@@ -1,8 +1,9 @@
 //! Values that must not be printed, logged, serialised or compared by `==` (`I-22`).
 //!
-//! Every type here has a redacted `Debug`, is wiped when dropped, and gives its text through one accessor, `expose`.
-//! What is missing is missing on purpose: no `Display` and no `Serialize` (they would print it), no `PartialEq`
-//! (it would compare in variable time), no `Clone` (a one-shot value stays one value).
+//! Every type here has a redacted `Debug`, is wiped when dropped, and gives its text through one
+//! accessor, `expose`. What is missing is missing on purpose: no `Display` and no `Serialize` (they
+//! would print it), no `PartialEq` (it would compare in variable time), no `Clone` (a one-shot
+//! value stays one value).
 
 use std::fmt;
 
@@ -53,18 +54,20 @@ secret_text! {
 }
 
 secret_text! {
-    /// A one-time code: on its way to the [`CodeSender`](crate::sender::CodeSender), or as a person typed it.
+    /// A one-time code: on its way to the [`CodeSender`](crate::sender::CodeSender), or as a person
+    /// typed it.
     ///
-    /// Full-width digits are understood when it is submitted; white space, hyphens and invisible characters
-    /// are ignored.
+    /// Full-width digits are understood when it is submitted; white space, hyphens and invisible
+    /// characters are ignored.
     Code
 }
 
 secret_text! {
     /// The secret of a login under way, for the client alone (`I-02`).
     ///
-    /// It is good for the second step, a resend and a cancel of that one login, and authenticates nothing by itself.
-    /// Keep it where only that browser or device can present it: an `HttpOnly` cookie or a hidden field.
+    /// It is good for the second step, a resend and a cancel of that one login, and authenticates
+    /// nothing by itself. Keep it where only that browser or device can present it: an `HttpOnly`
+    /// cookie or a hidden field.
     #[must_use = "without it the login can not be finished"]
     PendingToken
 }
@@ -76,7 +79,8 @@ secret_text! {
 }
 
 secret_text! {
-    /// What a trusted device presents instead of a code (`I-29`). Keep it in a `Secure`, `HttpOnly` cookie or in the device's key store.
+    /// What a trusted device presents instead of a code (`I-29`). Keep it in a `Secure`, `HttpOnly`
+    /// cookie or in the device's key store.
     #[must_use = "give it to the device now: it is not shown again, and without it the device is asked for a code"]
     DeviceToken
 }
@@ -84,18 +88,19 @@ secret_text! {
 secret_text! {
     /// A backup code: as it is shown to its owner, once, or as a person typed it.
     ///
-    /// 120 random bits in Crockford's base 32, `XXXX-XXXX-XXXX-XXXX-XXXX-XXXX`. Case and the look-alikes `O`,
-    /// `I` and `L` are understood when it is submitted; white space, hyphens and invisible characters are
-    /// ignored.
+    /// 120 random bits in Crockford's base 32, `XXXX-XXXX-XXXX-XXXX-XXXX-XXXX`. Case and the
+    /// look-alikes `O`, `I` and `L` are understood when it is submitted; white space, hyphens and
+    /// invisible characters are ignored.
     #[must_use = "show it now: it is not shown again, and the one before it no longer works"]
     BackupCode
 }
 
-/// A server-side key that is kept apart from the database, with the id under which saved values name it.
+/// A server-side key that is kept apart from the database, with the id under which saved values
+/// name it.
 ///
-/// With a pepper, neither codes nor backup codes can be tested by somebody who has both a copy of the database and a
-/// client's token. Key ids let a key be replaced: the new one is used for what is saved from now on, the earlier
-/// ones stay readable for as long as they are configured.
+/// With a pepper, neither codes nor backup codes can be tested by somebody who has both a copy of
+/// the database and a client's token. Key ids let a key be replaced: the new one is used for what
+/// is saved from now on, the earlier ones stay readable for as long as they are configured.
 #[derive(ZeroizeOnDrop)]
 pub struct Pepper {
     #[zeroize(skip)]
@@ -104,14 +109,15 @@ pub struct Pepper {
 }
 
 impl Pepper {
-    /// A key of 32 to 64 bytes from a random generator, and its id: 1 to 8 ASCII letters, digits, hyphens and underscores.
+    /// A key of 32 to 64 bytes from a random generator, and its id: 1 to 8 ASCII letters, digits,
+    /// hyphens and underscores.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`] if the id or the length of the key is outside these bounds.
     pub fn new(id: &str, mut key: Vec<u8>) -> Result<Self, InvalidInput> {
-        let well_formed =
-            (1..=8).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let well_formed = (1..=8).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         if !well_formed || !(32..=64).contains(&key.len()) {
             key.zeroize();
             return Err(InvalidInput::new(Field::Pepper, Problem::Malformed));

@@ -19,18 +19,26 @@ use crate::secret::Code;
 ///
 /// # Contract
 ///
-/// - Sends to [`CodeMessage::destination`] and nowhere else. *Anything else hands a login to somebody else (`I-33`).*
-/// - Never sends twice for one call where the first attempt was perhaps delivered. *People are then asked for the wrong code.*
-/// - Never writes the code, the destination or a provider's text that repeats them into a log or an error (`I-22`).
-/// - Names the cause of a failure ([`SendError::caused_by`]). *Without it the operator learns that codes do not arrive, and not why.*
-/// - Answers in bounded time: the person waits for it. A sender that hands over to a queue answers [`SendStatus::Queued`].
-/// - Cancellation: a dropped future may or may not have sent. The send is charged either way (`I-15`).
+/// - Sends to [`CodeMessage::destination`] and nowhere else. *Anything else hands a login to
+///   somebody else (`I-33`).*
+/// - Never sends twice for one call where the first attempt was perhaps delivered. *People are then
+///   asked for the wrong code.*
+/// - Never writes the code, the destination or a provider's text that repeats them into a log or an
+///   error (`I-22`).
+/// - Names the cause of a failure ([`SendError::caused_by`]). *Without it the operator learns that
+///   codes do not arrive, and not why.*
+/// - Answers in bounded time: the person waits for it. A sender that hands over to a queue answers
+///   [`SendStatus::Queued`].
+/// - Cancellation: a dropped future may or may not have sent. The send is charged either way
+///   (`I-15`).
 #[async_trait]
 pub trait CodeSender: Send + Sync {
-    /// Sends one code. Called after the code was saved and the send was charged, at most once for each.
+    /// Sends one code. Called after the code was saved and the send was charged, at most once for
+    /// each.
     async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError>;
 
-    /// Tells a person of a change to their second factor. A failure is an event and does not undo the change.
+    /// Tells a person of a change to their second factor. A failure is an event and does not undo
+    /// the change.
     async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError>;
 }
 
@@ -64,7 +72,8 @@ pub struct CodeMessage {
     pub reference: Reference,
     /// How long the code lives, counted from when it was made.
     pub valid_for: Duration,
-    /// When it stops working, by the user's clock ([`User::utc_offset`](crate::user::User::utc_offset)), or in UTC.
+    /// When it stops working, by the user's clock
+    /// ([`User::utc_offset`](crate::user::User::utc_offset)), or in UTC.
     pub expires_at: OffsetDateTime,
     /// The user's language.
     pub language: Option<Language>,
@@ -81,7 +90,8 @@ impl CodeMessage {
         Causes::of(error, &self.destination, Some(&self.code))
     }
 
-    /// A second copy of the message *and of the code in it*, for a sender that hands it to a background task.
+    /// A second copy of the message *and of the code in it*, for a sender that hands it to a
+    /// background task.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Self {
@@ -99,7 +109,8 @@ impl CodeMessage {
     }
 }
 
-/// Which message it is: for reports that a provider sends later. It authenticates nothing, and says nothing about the person.
+/// Which message it is: for reports that a provider sends later. It authenticates nothing, and says
+/// nothing about the person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId {
     login: LoginId,
@@ -107,7 +118,8 @@ pub struct MessageId {
 }
 
 impl MessageId {
-    /// The message of this login that carries this reference, both as in the [`Challenge`](crate::Challenge).
+    /// The message of this login that carries this reference, both as in the
+    /// [`Challenge`](crate::Challenge).
     pub const fn new(login: LoginId, reference: Reference) -> Self {
         Self { login, reference }
     }
@@ -162,7 +174,8 @@ pub enum Purpose {
     MethodSetup,
 }
 
-/// Four letters that tie a message to a page: `BKTR`. No digits, so that nobody takes it for the code, and no vowels.
+/// Four letters that tie a message to a page: `BKTR`. No digits, so that nobody takes it for the
+/// code, and no vowels.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Reference([u8; 4]);
 
@@ -210,7 +223,8 @@ impl Serialize for Reference {
 impl<'de> Deserialize<'de> for Reference {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a reference of four letters"))
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom("not a reference of four letters"))
     }
 }
 
@@ -225,12 +239,13 @@ pub struct Notice {
     pub destination: Destination,
     /// What happened.
     pub kind: NoticeKind,
-    /// When it happened, by the user's clock ([`User::utc_offset`](crate::user::User::utc_offset)), or in UTC. Other times in
-    /// `kind` are given in the same way.
+    /// When it happened, by the user's clock ([`User::utc_offset`](crate::user::User::utc_offset)),
+    /// or in UTC. Other times in `kind` are given in the same way.
     pub at: OffsetDateTime,
     /// The user's language.
     pub language: Option<Language>,
-    /// How many notices of this kind were held back since the last one; 999 stands for that many or more.
+    /// How many notices of this kind were held back since the last one; 999 stands for that many or
+    /// more.
     pub held_back: u32,
 }
 
@@ -256,8 +271,8 @@ pub enum NoticeKind {
     BackupCodeUsed,
     /// A backup code was made on the account page; an earlier one is dead.
     BackupCodeMade,
-    /// The registered address was changed. It goes to the address that was used before; its trusted devices
-    /// and pending logins have ended.
+    /// The registered address was changed. It goes to the address that was used before; its trusted
+    /// devices and pending logins have ended.
     AddressChanged,
     /// A device was registered that needs no code from now on.
     DeviceTrusted {
@@ -303,15 +318,17 @@ impl NoticeKind {
     }
 }
 
-/// The kinds of notices that have a budget of their own: the first of each in an hour goes (`I-15`).
+/// The kinds of notices that have a budget of their own: the first of each in an hour goes
+/// (`I-15`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NoticeTopic {
-    /// Codes go somewhere else. Notices of a real change always go, since each costs a code that was sent.
+    /// Codes go somewhere else. Notices of a real change always go, since each costs a code that
+    /// was sent.
     MethodChanged,
-    /// The registered address is another one. These always go: each costs a change in the application's own
-    /// table.
+    /// The registered address is another one. These always go: each costs a change in the
+    /// application's own table.
     AddressChanged,
     /// The second factor was reset.
     Reset,
@@ -354,16 +371,21 @@ impl SendError {
         Self { kind, source: None, earlier: Vec::new() }
     }
 
-    /// Names the error that caused it. It MUST NOT repeat the destination, the code or a credential: what it and its
-    /// sources print is logged. The flow puts it into [`EventKind::DeliveryFailed`](crate::event::EventKind::DeliveryFailed) and
+    /// Names the error that caused it. It MUST NOT repeat the destination, the code or a
+    /// credential: what it and its sources print is logged. The flow puts it into
+    /// [`EventKind::DeliveryFailed`](crate::event::EventKind::DeliveryFailed) and
     /// [`EventKind::NoticeFailed`](crate::event::EventKind::NoticeFailed), as [`Causes`].
     #[must_use]
-    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn caused_by(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Adds the failures of other senders that were tried first, so that the operator sees their causes too.
+    /// Adds the failures of other senders that were tried first, so that the operator sees their
+    /// causes too.
     #[must_use]
     pub fn after(mut self, earlier: impl IntoIterator<Item = Self>) -> Self {
         for mut error in earlier {
@@ -388,7 +410,10 @@ impl SendError {
 impl fmt::Debug for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("SendError");
-        shown.field("kind", &self.kind).field("causes", &Causes::of_any(self)).finish_non_exhaustive()
+        shown
+            .field("kind", &self.kind)
+            .field("causes", &Causes::of_any(self))
+            .finish_non_exhaustive()
     }
 }
 
@@ -397,7 +422,8 @@ impl fmt::Debug for SendError {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// It will not work for this destination: unknown number, opted out, refused by policy or configuration. Surely not sent.
+    /// It will not work for this destination: unknown number, opted out, refused by policy or
+    /// configuration. Surely not sent.
     #[error("permanent")]
     Permanent,
     /// The provider asks to wait. Surely not sent.

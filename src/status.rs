@@ -22,7 +22,11 @@ pub struct FactorStatus {
     /// The trusted devices that still count.
     pub devices: Vec<TrustedDevice>,
     /// When the backup code was made; `None` if there is none.
-    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub backup_code_made_at: Option<OffsetDateTime>,
     /// Whether passwords are checked.
     pub passwords: LockState,

@@ -1,4 +1,5 @@
-//! Countersign's own saved state: one record per user, one settings document per tenant, one conditional write.
+//! Countersign's own saved state: one record per user, one settings document per tenant, one
+//! conditional write.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,41 +16,49 @@ pub use crate::ids::Version;
 ///
 /// # What a store is
 ///
-/// Two tables. One has a row for each tenant whose settings were ever saved: `(tenant) -> version, generation, document`. The other has a
-/// row for each user of whom something is saved: `(tenant, user) -> version, generation, document`. Documents are opaque JSON texts of
-/// at most [`MAX_DOCUMENT`] bytes. Versions are compared for equality, generations by size, tenants and users byte by byte. A
-/// store reads no clock and never interprets a document.
+/// Two tables. One has a row for each tenant whose settings were ever saved: `(tenant) -> version,
+/// generation, document`. The other has a row for each user of whom something is saved: `(tenant,
+/// user) -> version, generation, document`. Documents are opaque JSON texts of at most
+/// [`MAX_DOCUMENT`] bytes. Versions are compared for equality, generations by size, tenants and
+/// users byte by byte. A store reads no clock and never interprets a document.
 ///
 /// # Contract, and what a breach costs (`I-39`)
 ///
-/// - **Atomic conditions.** [`commit`](Self::commit) and [`change_settings`](Self::change_settings) compare and write as one step. Of any
-///   number of concurrent calls with the same expectation exactly one writes. *A breach lets guesses through uncounted (`I-09`) and codes
-///   work twice (`I-05`).*
-/// - **No stale reads.** [`load`](Self::load) sees every write that was acknowledged before it began. *A breach makes logins fail, since
-///   the conditional write then conflicts; together with non-atomic conditions it revives used codes.* A lagging replica is not a store.
-/// - **Its own commit.** What was acknowledged stays, whatever becomes of a transaction of the application. *A breach forgets wrong guesses.*
+/// - **Atomic conditions.** [`commit`](Self::commit) and [`change_settings`](Self::change_settings)
+///   compare and write as one step. Of any number of concurrent calls with the same expectation
+///   exactly one writes. *A breach lets guesses through uncounted (`I-09`) and codes work twice
+///   (`I-05`).*
+/// - **No stale reads.** [`load`](Self::load) sees every write that was acknowledged before it
+///   began. *A breach makes logins fail, since the conditional write then conflicts; together with
+///   non-atomic conditions it revives used codes.* A lagging replica is not a store.
+/// - **Its own commit.** What was acknowledged stays, whatever becomes of a transaction of the
+///   application. *A breach forgets wrong guesses.*
 /// - **Every call is within one tenant** (`I-04`). *A breach mixes the users of two customers.*
-/// - **Cancellation.** A dropped future has written everything of its call or nothing. Which one need not be known. Only a dropped
-///   [`purge`](Self::purge) may have deleted a part of its batch.
-/// - **Faults.** When it is not known whether a write happened, answer an error, never [`CommitOutcome::Written`]. *A breach completes logins that
-///   were not charged.*
+/// - **Cancellation.** A dropped future has written everything of its call or nothing. Which one
+///   need not be known. Only a dropped [`purge`](Self::purge) may have deleted a part of its batch.
+/// - **Faults.** When it is not known whether a write happened, answer an error, never
+///   [`CommitOutcome::Written`]. *A breach completes logins that were not charged.*
 #[async_trait]
 pub trait FactorStore: Send + Sync {
-    /// Reads a tenant's settings and one user's record in a single step: both as of the same instant.
+    /// Reads a tenant's settings and one user's record in a single step: both as of the same
+    /// instant.
     ///
-    /// A tenant or user of whom nothing is saved is `None`, not an error. The record is returned whatever its generation.
+    /// A tenant or user of whom nothing is saved is `None`, not an error. The record is returned
+    /// whatever its generation.
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError>;
 
     /// Writes a user's record if nothing that the decision rests on has changed.
     ///
-    /// Writes `next` only if the tenant's settings have the version `expected.settings` *and* the user's record has the version
-    /// `expected.record` (`None`: there is no such row). Otherwise changes nothing and answers [`CommitOutcome::Conflict`].
+    /// Writes `next` only if the tenant's settings have the version `expected.settings` *and* the
+    /// user's record has the version `expected.record` (`None`: there is no such row). Otherwise
+    /// changes nothing and answers [`CommitOutcome::Conflict`].
     ///
-    /// The core gives every write a version that was never used. A store need not check that: it compares with `expected` alone, and writes
-    /// `next` also where it carries the version that is there.
+    /// The core gives every write a version that was never used. A store need not check that: it
+    /// compares with `expected` alone, and writes `next` also where it carries the version that is
+    /// there.
     ///
-    /// The condition on the settings is what makes switching off final (`I-27`): once `change_settings` has returned, no
-    /// commit that expects the earlier settings may write.
+    /// The condition on the settings is what makes switching off final (`I-27`): once
+    /// `change_settings` has returned, no commit that expects the earlier settings may write.
     async fn commit(
         &self,
         tenant: &TenantId,
@@ -61,8 +70,9 @@ pub trait FactorStore: Send + Sync {
     /// Reads a tenant's settings. `None` if none were ever saved.
     async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError>;
 
-    /// Writes a tenant's settings only if their version is `expected` (`None`: there are none); otherwise changes nothing and answers
-    /// [`CommitOutcome::Conflict`]. A tenant's settings are never deleted. As in [`commit`](Self::commit), `next` may carry the version that is there.
+    /// Writes a tenant's settings only if their version is `expected` (`None`: there are none);
+    /// otherwise changes nothing and answers [`CommitOutcome::Conflict`]. A tenant's settings are
+    /// never deleted. As in [`commit`](Self::commit), `next` may carry the version that is there.
     async fn change_settings(
         &self,
         tenant: &TenantId,
@@ -70,35 +80,52 @@ pub trait FactorStore: Send + Sync {
         next: &StoredRow,
     ) -> Result<CommitOutcome, PluginError>;
 
-    /// Deletes at most `at_most` records of this tenant whose generation is lower than `below`, and answers how many it deleted.
+    /// Deletes at most `at_most` records of this tenant whose generation is lower than `below`, and
+    /// answers how many it deleted.
     ///
-    /// Resumable: an answer of less than `at_most` means that none was left at some instant during the call. Other tenants, and records
-    /// of `below` or later, are never touched.
+    /// Resumable: an answer of less than `at_most` means that none was left at some instant during
+    /// the call. Other tenants, and records of `below` or later, are never touched.
     ///
-    /// A batch need not be one transaction, and should not be a long one: others wait for it. So a future that is dropped, or answers an error,
-    /// may have deleted a part of its batch, which nobody counts. Each record is deleted as a whole or not at all.
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError>;
+    /// A batch need not be one transaction, and should not be a long one: others wait for it. So a
+    /// future that is dropped, or answers an error, may have deleted a part of its batch, which
+    /// nobody counts. Each record is deleted as a whole or not at all.
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError>;
 
-    /// How many records of this tenant have a generation lower than `below`. May take as long as counting them takes: it is asked
-    /// by an administrator's page and at the end of a purge, never by a login.
+    /// How many records of this tenant have a generation lower than `below`. May take as long as
+    /// counting them takes: it is asked by an administrator's page and at the end of a purge, never
+    /// by a login.
     async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError>;
 
-    /// Deletes one user's record, and says whether there was one. Whoever loaded it before can't commit any more.
+    /// Deletes one user's record, and says whether there was one. Whoever loaded it before can't
+    /// commit any more.
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError>;
 
-    /// Deletes one user's record only if it still has this version, and says whether it did. Compares and deletes as one step, as
-    /// [`commit`](Self::commit) compares and writes.
+    /// Deletes one user's record only if it still has this version, and says whether it did.
+    /// Compares and deletes as one step, as [`commit`](Self::commit) compares and writes.
     ///
-    /// *A breach deletes what was committed between the look and the deletion: a wrong guess that was charged (`I-09`, `I-10`), a device, a
-    /// backup code.*
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError>;
+    /// *A breach deletes what was committed between the look and the deletion: a wrong guess that
+    /// was charged (`I-09`, `I-10`), a device, a backup code.*
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError>;
 
-    /// The users of this tenant whose record has exactly this generation: at most `at_most`, in the order of the bytes of their ids, from the first
-    /// one after `after` on. `after` need not have a record (any more).
+    /// The users of this tenant whose record has exactly this generation: at most `at_most`, in the
+    /// order of the bytes of their ids, from the first one after `after` on. `after` need not have
+    /// a record (any more).
     ///
-    /// For jobs that go over everybody page by page, never asked by a login. A user whose record has this generation from before the first
-    /// page until after the last is listed exactly once; one whose record comes or goes meanwhile may be listed or not. An answer of less than
-    /// `at_most` is the last page. Ids are read back with [`UserId::read_back`]. *A breach keeps records that should go; it lets nobody in.*
+    /// For jobs that go over everybody page by page, never asked by a login. A user whose record
+    /// has this generation from before the first page until after the last is listed exactly once;
+    /// one whose record comes or goes meanwhile may be listed or not. An answer of less than
+    /// `at_most` is the last page. Ids are read back with [`UserId::read_back`]. *A breach keeps
+    /// records that should go; it lets nobody in.*
     async fn users(
         &self,
         tenant: &TenantId,
@@ -137,7 +164,12 @@ impl<T: FactorStore + ?Sized> FactorStore for Arc<T> {
         (**self).change_settings(tenant, expected, next).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         (**self).purge(tenant, below, at_most).await
     }
 
@@ -149,7 +181,12 @@ impl<T: FactorStore + ?Sized> FactorStore for Arc<T> {
         (**self).remove(tenant, user).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         (**self).remove_if(tenant, user, version).await
     }
 
@@ -164,11 +201,15 @@ impl<T: FactorStore + ?Sized> FactorStore for Arc<T> {
     }
 }
 
-/// The most bytes that a saved document has. The core writes far smaller ones; a larger one is refused as damaged (`I-37`).
+/// The most bytes that a saved document has. The core writes far smaller ones; a larger one is
+/// refused as damaged (`I-37`).
 pub const MAX_DOCUMENT: usize = 32 * 1024;
 
-/// Rises each time a tenant's scope goes to [`Scope::DoNotUse`](crate::Scope::DoNotUse). A record of an earlier generation counts as absent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Rises each time a tenant's scope goes to [`Scope::DoNotUse`](crate::Scope::DoNotUse). A record
+/// of an earlier generation counts as absent.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Generation(u32);
 
@@ -202,9 +243,11 @@ pub struct Snapshot {
 pub struct StoredRow {
     /// The version that the next conditional write must expect.
     pub version: Version,
-    /// A record's generation is that of the settings it was written under; a tenant's settings carry the current one.
+    /// A record's generation is that of the settings it was written under; a tenant's settings
+    /// carry the current one.
     pub generation: Generation,
-    /// An opaque JSON text of at most [`MAX_DOCUMENT`] bytes. It holds hashes, counters and, where SMS was chosen, a phone number.
+    /// An opaque JSON text of at most [`MAX_DOCUMENT`] bytes. It holds hashes, counters and, where
+    /// SMS was chosen, a phone number.
     pub document: String,
 }
 

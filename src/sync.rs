@@ -1,5 +1,5 @@
-//! The locks of the in-memory stores: the standard library's, or those of a scheduler that runs the tests under chosen schedules
-//! (`--cfg countersign_shuttle`, see `tests/schedules.rs`).
+//! The locks of the in-memory stores: the standard library's, or those of a scheduler that runs the
+//! tests under chosen schedules (`--cfg countersign_shuttle`, see `tests/schedules.rs`).
 
 #[cfg(countersign_shuttle)]
 pub(crate) use shuttle::sync::{Mutex, MutexGuard, RwLock};

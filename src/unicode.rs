@@ -32,15 +32,26 @@ pub(crate) const fn is_noncharacter(c: char) -> bool {
     matches!(c, '\u{FDD0}'..='\u{FDEF}') || (c as u32) & 0xFFFE == 0xFFFE
 }
 
-/// Whether a reader sees a character, in a name or an address: assigned, not for private use, no control,
-/// no space, and not shown as nothing.
+/// Whether a reader sees a character, in a name or an address: assigned, not for private use, no
+/// control, no space, and not shown as nothing.
 pub(crate) fn is_visible(c: char) -> bool {
     // Assigned symbols that are blank, or stand for what could not be shown.
-    let blank =
-        matches!(c, '\u{2800}' | '\u{FFFC}' | '\u{FFFD}' | '\u{13441}' | '\u{13442}' | '\u{16FE4}' | '\u{1D159}');
+    let blank = matches!(
+        c,
+        '\u{2800}'
+            | '\u{FFFC}'
+            | '\u{FFFD}'
+            | '\u{13441}'
+            | '\u{13442}'
+            | '\u{16FE4}'
+            | '\u{1D159}'
+    );
     !blank
         && !is_default_ignorable(c)
-        && !matches!(c.general_category_group(), GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator)
+        && !matches!(
+            c.general_category_group(),
+            GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator
+        )
 }
 
 /// Whether a character is a mark that is shown on the one before it.
@@ -56,10 +67,16 @@ pub(crate) fn is_nonspacing_mark(c: char) -> bool {
 /// Whether a character is a letter of a word: none that modifies another, and no number.
 pub(crate) fn is_letter(c: char) -> bool {
     use GeneralCategory::{LowercaseLetter, OtherLetter, TitlecaseLetter, UppercaseLetter};
-    matches!(c.general_category(), LowercaseLetter | OtherLetter | TitlecaseLetter | UppercaseLetter)
+    matches!(
+        c.general_category(),
+        LowercaseLetter | OtherLetter | TitlecaseLetter | UppercaseLetter
+    )
 }
 
 /// Whether a character is a capital, also where this Rust knows no small letter for it yet.
 pub(crate) fn is_capital(c: char) -> bool {
-    matches!(c.general_category(), GeneralCategory::UppercaseLetter | GeneralCategory::TitlecaseLetter)
+    matches!(
+        c.general_category(),
+        GeneralCategory::UppercaseLetter | GeneralCategory::TitlecaseLetter
+    )
 }

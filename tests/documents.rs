@@ -1,6 +1,12 @@
-//! What can be checked of the documents: the tests that they name exist, no attack of the catalogue is
-//! left out, links lead somewhere, and pages stay short and readable.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! What can be checked of the documents: the tests that they name exist, no attack of the catalogue
+//! is left out, links lead somewhere, and pages stay short and readable.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,7 +34,9 @@ fn tests_of(source: &str) -> BTreeSet<String> {
         let line = line.trim_start();
         if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             marked = true;
-        } else if let Some(name) = line.strip_prefix("pub async fn ").filter(|line| line.contains("Backend)")) {
+        } else if let Some(name) =
+            line.strip_prefix("pub async fn ").filter(|line| line.contains("Backend)"))
+        {
             tests.insert(name.split('(').next().unwrap().to_owned());
         } else if let Some((_, name)) = line.split_once("fn ").filter(|_| marked) {
             tests.insert(name.split('(').next().unwrap().to_owned());
@@ -49,14 +57,17 @@ fn missing(document: &str) -> Vec<String> {
 
 #[test]
 fn every_test_that_a_document_names_is_there() {
-    for (path, at_least) in [("docs/attacks.md", 70), ("docs/standards.md", 90), ("docs/evidence.md", 120)] {
+    for (path, at_least) in
+        [("docs/attacks.md", 70), ("docs/standards.md", 90), ("docs/evidence.md", 120)]
+    {
         let document = read(path).unwrap();
         assert_eq!(missing(&document), Vec::<String>::new(), "{path}");
         assert!(named_in(&document).len() >= at_least, "{path}: {}", named_in(&document).len());
     }
     // Control: names that are not there, a helper that is no test, and a file that does not exist.
     let invented = "`tests/it/code.rs::a_code_works_once`, `tests/it/code.rs::a_code_works_twice`, `tests/documents.rs::missing`, `tests/none.rs::x`";
-    let found = ["tests/documents.rs::missing", "tests/it/code.rs::a_code_works_twice", "tests/none.rs::x"];
+    let found =
+        ["tests/documents.rs::missing", "tests/it/code.rs::a_code_works_twice", "tests/none.rs::x"];
     assert_eq!(missing(invented), found);
 }
 
@@ -79,8 +90,10 @@ fn items(document: &str) -> Vec<String> {
 
 /// Lines that are said to be met, with neither a test nor a word on what else shows it.
 fn unproved(document: &str) -> Vec<String> {
-    let shown =
-        |item: &str| !named_in(item).is_empty() || ["read, not tested", "see there"].iter().any(|by| item.contains(by));
+    let shown = |item: &str| {
+        !named_in(item).is_empty()
+            || ["read, not tested", "see there"].iter().any(|by| item.contains(by))
+    };
     items(document).into_iter().filter(|item| item.contains("**Met**") && !shown(item)).collect()
 }
 
@@ -91,15 +104,15 @@ fn what_is_said_to_be_met_names_its_test() {
     let answered = items(&standards).iter().filter(|item| item.contains("**Met**")).count();
     assert!(answered >= 70, "{answered}");
     // Control: one with a test, one that was read, one without anything, and one that is not met.
-    let invented =
-        "- a. **Met**:\n  `tests/it/code.rs::x`.\n- b. **Met** (read, not tested).\n- c. **Met**.\n- d. **Not met**.";
+    let invented = "- a. **Met**:\n  `tests/it/code.rs::x`.\n- b. **Met** (read, not tested).\n- c. **Met**.\n- d. **Not met**.";
     assert_eq!(unproved(invented), ["- c. **Met**."]);
 }
 
 /// The numbers of the catalogue, as docs/attacks.md has them: some were given up, and stay unused.
 const CLASSES: [u32; 59] = [
-    1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 18, 19, 20, 21, 23, 25, 26, 29, 30, 32, 33, 34, 35, 36, 38, 40, 42, 43,
-    44, 45, 46, 47, 48, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 60, 62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73,
+    1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 18, 19, 20, 21, 23, 25, 26, 29, 30, 32, 33, 34, 35,
+    36, 38, 40, 42, 43, 44, 45, 46, 47, 48, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 60, 62, 63, 64,
+    65, 66, 67, 68, 69, 70, 71, 72, 73,
 ];
 
 /// Classes whose test is not among those of `tests/it/attacks`.
@@ -124,7 +137,9 @@ fn every_class_of_attack_has_its_row_and_every_test_of_the_catalogue_is_in_one()
     }
     let named = named_in(&attacks);
     let mut tests = 0;
-    for module in ["guessing", "codes", "binding", "bypass", "lifecycle", "disclosure", "robustness"] {
+    for module in
+        ["guessing", "codes", "binding", "bypass", "lifecycle", "disclosure", "robustness"]
+    {
         let path = format!("tests/it/attacks/{module}.rs");
         for test in tests_of(&read(&path).unwrap()) {
             assert!(named.contains(&(path.clone(), test.clone())), "{path}::{test} is in no row");
@@ -134,14 +149,21 @@ fn every_class_of_attack_has_its_row_and_every_test_of_the_catalogue_is_in_one()
     assert_eq!(tests, in_catalogue);
 }
 
-/// Email is no second factor under NIST SP 800-63B-4, and SMS a restricted one: the front page says so and claims nothing.
+/// Email is no second factor under NIST SP 800-63B-4, and SMS a restricted one: the front page says
+/// so and claims nothing.
 #[test]
 fn the_front_page_claims_no_standard() {
     for path in ["README.md", "SECURITY.md"] {
         let text = read(path).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains("SP 800-63B-4") && text.contains("restricted"), "{path}");
         let lower = text.to_lowercase();
-        for claim in ["nist compliant", "nist-compliant", "compliant with nist", "asvs compliant", "certified"] {
+        for claim in [
+            "nist compliant",
+            "nist-compliant",
+            "compliant with nist",
+            "asvs compliant",
+            "certified",
+        ] {
             assert!(!lower.contains(claim), "{path}: {claim}");
         }
         for (at, _) in lower.match_indices("aal2") {
@@ -186,8 +208,8 @@ const PAGES: [&str; 16] = [
 const COLUMNS: usize = 100;
 const CELL: usize = 120;
 
-/// Lines that are too long to read, and cells of tables that are too long for a table. A line that can't
-/// be broken may be longer: one word, after the mark of an item or by itself, or a link.
+/// Lines that are too long to read, and cells of tables that are too long for a table. A line that
+/// can't be broken may be longer: one word, after the mark of an item or by itself, or a link.
 fn unreadable(document: &str) -> Vec<String> {
     let mut found = Vec::new();
     for line in document.lines() {
@@ -218,7 +240,8 @@ fn lines_and_cells_are_short_enough_to_read() {
     // Control: a line, an item and a cell that are too long, beside what may be.
     let words = "word ".repeat(21);
     let word = "w".repeat(121);
-    let document = format!("{words}\n- {words}\n| {word} | short |\n- `{word}`\n[a]: {word}\nshort");
+    let document =
+        format!("{words}\n- {words}\n| {word} | short |\n- `{word}`\n[a]: {word}\nshort");
     assert_eq!(unreadable(&document).len(), 3, "{:?}", unreadable(&document));
 }
 
@@ -230,14 +253,22 @@ fn anchor(heading: &str) -> String {
 
 /// Links to files of the repository that lead nowhere: no such file, or no such heading in it.
 fn dead_links(path: &str, document: &str) -> Vec<String> {
-    let inline = document.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
-    let defined = document.lines().filter(|line| line.starts_with('[')).filter_map(|line| line.split_once("]: "));
+    let inline = document
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target);
+    let defined = document
+        .lines()
+        .filter(|line| line.starts_with('['))
+        .filter_map(|line| line.split_once("]: "));
     let mut dead = Vec::new();
     for target in inline.chain(defined.map(|(_, target)| target)) {
         if target.contains("://") {
             continue;
         }
-        let (file, fragment) = target.split_once('#').map_or((target, None), |(file, part)| (file, Some(part)));
+        let (file, fragment) =
+            target.split_once('#').map_or((target, None), |(file, part)| (file, Some(part)));
         let folder = Path::new(path).parent().unwrap();
         let file = if file.is_empty() { Path::new(path).to_owned() } else { folder.join(file) };
         let found = Path::new(env!("CARGO_MANIFEST_DIR")).join(&file);
@@ -285,8 +316,11 @@ const DOCUMENTATION: [&str; 13] = [
 
 /// Links of a page that would lead to a file where there is only documentation.
 fn lead_to_files_only(document: &str, links: &BTreeSet<&str>) -> Vec<String> {
-    let inline =
-        document.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned());
+    let inline = document
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target.to_owned());
     let undefined = defined(document).filter(|label| !links.contains(label)).map(str::to_owned);
     inline.filter(|target| !target.contains("://")).chain(undefined).collect()
 }
@@ -296,17 +330,24 @@ fn defined(document: &str) -> impl Iterator<Item = &str> {
     document.lines().filter_map(|line| Some(line.strip_prefix('[')?.split_once("]: ")?.0))
 }
 
-/// A link works in both places if the page defines it for the repository, and `links.md`, which stands
-/// before the page in the documentation, for the documentation. rustdoc checks that what it says there exists.
+/// A link works in both places if the page defines it for the repository, and `links.md`, which
+/// stands before the page in the documentation, for the documentation. rustdoc checks that what it
+/// says there exists.
 #[test]
 fn links_lead_somewhere_in_the_documentation_too() {
     let definitions = read("src/manual/links.md").unwrap();
     let links: BTreeSet<&str> = defined(&definitions).collect();
     let modules = read("src/manual/mod.rs").unwrap() + &read("src/lib.rs").unwrap();
     for path in DOCUMENTATION {
-        assert_eq!(lead_to_files_only(&read(path).unwrap(), &links), Vec::<String>::new(), "{path}");
+        assert_eq!(
+            lead_to_files_only(&read(path).unwrap(), &links),
+            Vec::<String>::new(),
+            "{path}"
+        );
         let name = Path::new(path).file_name().unwrap().to_str().unwrap();
-        let include = modules.split("include_str!(\"").find(|rest| rest.split('"').next().unwrap().ends_with(name));
+        let include = modules
+            .split("include_str!(\"")
+            .find(|rest| rest.split('"').next().unwrap().ends_with(name));
         assert!(include.is_some(), "{path} is not included");
     }
     let included = modules.matches("include_str!(").count();
@@ -321,7 +362,8 @@ fn links_lead_somewhere_in_the_documentation_too() {
 #[test]
 fn numbers_of_invariants_are_links() {
     let invariants = read("docs/invariants.md").unwrap();
-    let numbers: Vec<&str> = invariants.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let numbers: Vec<&str> =
+        invariants.lines().filter_map(|line| line.strip_prefix("## ")).collect();
     let expected: Vec<String> = (1..=40).map(|number| format!("I-{number:02}")).collect();
     assert_eq!(numbers, expected);
     for path in PAGES {
@@ -331,7 +373,9 @@ fn numbers_of_invariants_are_links() {
             let number = &page[at + 1..at + 5];
             let rest = &page[at + 6..];
             let anchor = format!("invariants.md#{}", number.to_lowercase());
-            let linked = rest.starts_with('(') || rest.starts_with(": ") || page.contains(&format!("\n[{number}]: "));
+            let linked = rest.starts_with('(')
+                || rest.starts_with(": ")
+                || page.contains(&format!("\n[{number}]: "));
             assert!(linked, "{path}: {number} is no link");
             assert!(page.contains(&anchor), "{path}: {number} leads elsewhere");
         }

@@ -1,5 +1,11 @@
 //! Every example runs, and shows what it says.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::arithmetic_side_effects, clippy::string_slice)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::string_slice
+)]
 
 use std::process::{Command, Stdio};
 
@@ -7,16 +13,23 @@ use std::process::{Command, Stdio};
 fn run(example: &str, arguments: &[&str]) -> String {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--example", example, "--"]).args(arguments);
-    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).output().unwrap();
+    let output =
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{example}: {printed}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{example}: {printed}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     printed
 }
 
 fn assert_in_order(printed: &str, expected: &[&str]) {
     let mut rest = printed;
     for text in expected {
-        let at = rest.find(text).unwrap_or_else(|| panic!("{text:?} is missing after what came before in:\n{printed}"));
+        let at = rest
+            .find(text)
+            .unwrap_or_else(|| panic!("{text:?} is missing after what came before in:\n{printed}"));
         rest = &rest[at + text.len()..];
     }
 }
@@ -52,7 +65,12 @@ fn quickstart_plays_both_sides_of_everything() {
 fn custom_policy_shows_its_own_rule_beside_the_standard_ones() {
     assert_in_order(
         &run("custom_policy", &[]),
-        &["erin by Web: a code is asked for", "erin by ExemptApi: in", "carl by Web: in", "kim by Mobile: in"],
+        &[
+            "erin by Web: a code is asked for",
+            "erin by ExemptApi: in",
+            "carl by Web: in",
+            "kim by Mobile: in",
+        ],
     );
 }
 

@@ -1,7 +1,15 @@
-//! Canaries through every step of every page, every fault, damaged records and panics: no secret is in anything that prints.
+//! Canaries through every step of every page, every fault, damaged records and panics: no secret is
+//! in anything that prints.
 //!
-//! The core writes no traces: it depends on no tracing or logging crate, so there is nothing of that kind to look at.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! The core writes no traces: it depends on no tracing or logging crate, so there is nothing of
+//! that kind to look at.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 #[path = "redaction/stage.rs"]
 mod stage;
@@ -21,8 +29,9 @@ use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, SendError
 use countersign::store::FactorStore;
 use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
-    BackupCode, Channel, Code, Error, Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep, MethodChange,
-    OperationError, Password, PendingToken, PreverifiedLogin, ResendTo, SavedGrant, Scope, SetupToken, TrustDevice,
+    BackupCode, Channel, Code, Error, Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep,
+    MethodChange, OperationError, Password, PendingToken, PreverifiedLogin, ResendTo, SavedGrant,
+    Scope, SetupToken, TrustDevice,
 };
 use futures_lite::FutureExt;
 use serde_json::Value;
@@ -71,7 +80,11 @@ fn a_leak_is_found_in_every_form() {
         ("percent, lower case", "canary%2bp%2fssword%3f5f1c~x".to_owned()),
         (
             "all percent",
-            hex.to_uppercase().as_bytes().chunks(2).flat_map(|two| ['%', two[0].into(), two[1].into()]).collect(),
+            hex.to_uppercase()
+                .as_bytes()
+                .chunks(2)
+                .flat_map(|two| ['%', two[0].into(), two[1].into()])
+                .collect(),
         ),
         ("bytes by Debug", format!("{raw:?}")),
         ("bytes by serde", serde_json::to_string(raw).unwrap()),
@@ -83,7 +96,9 @@ fn a_leak_is_found_in_every_form() {
         leaks.printed(format!("before {leak} after"));
         assert!(!leaks.found().is_empty(), "{form}: {leak}");
     }
-    for (secret, printed) in [("csp1.AbCdEfGh", "AbCdEfGh"), ("0123-4567-89AB", "0123456789ab"), (NUMBER, NUMBER)] {
+    for (secret, printed) in
+        [("csp1.AbCdEfGh", "AbCdEfGh"), ("0123-4567-89AB", "0123456789ab"), (NUMBER, NUMBER)]
+    {
         let mut leaks = Leaks::default();
         leaks.secret(secret);
         leaks.printed(printed);
@@ -91,8 +106,8 @@ fn a_leak_is_found_in_every_form() {
     }
 }
 
-/// I-22, attack 42: answers, pages, grants, events and notices of every operation, each on a fresh stage and each known to come to what it is
-/// for.
+/// I-22, attack 42: answers, pages, grants, events and notices of every operation, each on a fresh
+/// stage and each known to come to what it is for.
 #[tokio::test]
 async fn no_step_of_any_page_prints_a_secret() {
     let (mut events, mut notices) = (BTreeSet::new(), BTreeSet::new());
@@ -109,13 +124,17 @@ async fn no_step_of_any_page_prints_a_secret() {
         let before = stage.seen.leaks.extent();
         assert_eq!(stage.operate(operation, &flow).await, comes_to, "{operation}");
         assert!(stage.seen.leaks.extent() > before, "{operation} printed something");
-        let name = |event: &Event| serde_json::to_value(&event.kind).unwrap()["event"].as_str().unwrap().to_owned();
+        let name = |event: &Event| {
+            serde_json::to_value(&event.kind).unwrap()["event"].as_str().unwrap().to_owned()
+        };
         events.extend(stage.world.events.all().iter().map(name));
-        let name = |kind: &NoticeKind| format!("{kind:?}").split_whitespace().next().unwrap().to_owned();
+        let name =
+            |kind: &NoticeKind| format!("{kind:?}").split_whitespace().next().unwrap().to_owned();
         notices.extend(stage.world.outbox.notices().iter().map(|(_, kind)| name(kind)));
         stage.assert_nothing_leaked();
     }
-    // All there are, but for a code or a notice that could not be sent or was held back, and a refusal after the right password.
+    // All there are, but for a code or a notice that could not be sent or was held back, and a
+    // refusal after the right password.
     let seen: Vec<&str> = events.iter().map(String::as_str).collect();
     assert_eq!(
         seen,
@@ -145,7 +164,10 @@ async fn no_step_of_any_page_prints_a_secret() {
         ]
     );
     let seen: Vec<&str> = notices.iter().map(String::as_str).collect();
-    assert_eq!(seen, ["BackupCodeMade", "BackupCodeUsed", "DeviceTrusted", "MethodChanged", "Reset"]);
+    assert_eq!(
+        seen,
+        ["BackupCodeMade", "BackupCodeUsed", "DeviceTrusted", "MethodChanged", "Reset"]
+    );
 }
 
 /// I-22: what plug-ins are given prints no secret either.
@@ -184,7 +206,8 @@ async fn what_plug_ins_are_given_prints_no_secret() {
     world.wait_for_the_spacing();
     let account = world.flow.account(&world.acme, &stage.grant);
     let _setup = account.use_sms(&PhoneNumber::new(OTHER_NUMBER).unwrap()).await.unwrap();
-    let _reset = world.flow.operator("test").unwrap().reset(&world.acme, &world.alice).await.unwrap();
+    let _reset =
+        world.flow.operator("test").unwrap().reset(&world.acme, &world.alice).await.unwrap();
     {
         let seen = printing.0.lock().unwrap();
         assert_eq!(seen.1, 4, "two codes, and a notice in two places");
@@ -196,7 +219,13 @@ async fn what_plug_ins_are_given_prints_no_secret() {
     let leaks = &mut stage.seen.leaks;
     leaks.debug(&user);
     leaks.debug(&PasswordAttempt::new(&world.acme, &name, user.as_ref(), &password));
-    leaks.debug(&Login { tenant: &world.acme, name: CANARY, password: &password, channel: Channel::Web, device: None });
+    leaks.debug(&Login {
+        tenant: &world.acme,
+        name: CANARY,
+        password: &password,
+        channel: Channel::Web,
+        device: None,
+    });
     leaks.debug(&(&world.users, &world.factors));
     leaks.debug(&world.factors.load(&world.acme, &world.alice).await.unwrap());
     // What is refused is not repeated.
@@ -209,8 +238,8 @@ async fn what_plug_ins_are_given_prints_no_secret() {
     stage.assert_nothing_leaked();
 }
 
-/// I-22: each call of each plug-in failing in turn, before or after its effect, in every operation, each time on a fresh stage: the error and all
-/// of its chain.
+/// I-22: each call of each plug-in failing in turn, before or after its effect, in every operation,
+/// each time on a fresh stage: the error and all of its chain.
 #[tokio::test]
 async fn no_fault_prints_a_secret() {
     let mut faults = 0;
@@ -236,7 +265,8 @@ async fn no_fault_prints_a_secret() {
     assert!(faults > 300, "{faults}");
 }
 
-/// A plug-in's own words are in the source of the error, where a host expects them, and in no `Display` and no event.
+/// A plug-in's own words are in the source of the error, where a host expects them, and in no
+/// `Display` and no event.
 #[tokio::test]
 async fn a_plug_ins_words_stay_in_the_source() {
     let mut stage = stage().await;
@@ -254,16 +284,20 @@ async fn a_plug_ins_words_stay_in_the_source() {
     stage.seen.leaks.assert_none();
 }
 
-/// I-22, I-37: a record in which a value is a secret in the wrong place, or that is cut short, is told by its kind only.
+/// I-22, I-37: a record in which a value is a secret in the wrong place, or that is cut short, is
+/// told by its kind only.
 #[tokio::test]
 async fn no_damaged_record_prints_what_it_holds() {
     let mut stage = stage().await;
     let sound = stage.world.record(&stage.world.alice);
     let text = sound.to_string();
-    let mut documents: Vec<String> = (0..text.len()).step_by(23).map(|end| text[..end].to_owned()).collect();
+    let mut documents: Vec<String> =
+        (0..text.len()).step_by(23).map(|end| text[..end].to_owned()).collect();
     let fields: Vec<String> = sound.as_object().unwrap().keys().cloned().collect();
     for field in fields {
-        for value in [Value::from(CANARY), serde_json::json!([CANARY]), serde_json::json!({ CANARY: STAMP })] {
+        for value in
+            [Value::from(CANARY), serde_json::json!([CANARY]), serde_json::json!({ CANARY: STAMP })]
+        {
             let mut damaged = sound.clone();
             damaged[&field] = value;
             documents.push(damaged.to_string());
@@ -287,8 +321,9 @@ async fn no_damaged_record_prints_what_it_holds() {
     stage.assert_nothing_leaked();
 }
 
-/// I-22, I-37: each call of each plug-in panicking in turn, in every operation, each time on a fresh stage. It takes its own step with it and
-/// nothing else; what is printed of it has no secret, and the next step works.
+/// I-22, I-37: each call of each plug-in panicking in turn, in every operation, each time on a
+/// fresh stage. It takes its own step with it and nothing else; what is printed of it has no
+/// secret, and the next step works.
 #[tokio::test]
 async fn no_panic_of_a_plug_in_prints_a_secret() {
     let printed = Arc::new(Mutex::new(String::new()));

@@ -1,9 +1,17 @@
-//! Chosen schedules: the steps of a few people at once, over the in-memory stores, in thousands of orders that a scheduler picks.
+//! Chosen schedules: the steps of a few people at once, over the in-memory stores, in thousands of
+//! orders that a scheduler picks.
 //!
-//! The locks of the in-memory stores are the scheduler's here, so that it decides at each of them who goes on. Run it with
-//! `scripts/schedules`; the seed of each schedule is printed with a failure, and `COUNTERSIGN_SEED` and `COUNTERSIGN_SCHEDULES` choose others and more.
+//! The locks of the in-memory stores are the scheduler's here, so that it decides at each of them
+//! who goes on. Run it with `scripts/schedules`; the seed of each schedule is printed with a
+//! failure, and `COUNTERSIGN_SEED` and `COUNTERSIGN_SCHEDULES` choose others and more.
 #![cfg(countersign_shuttle)]
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 mod support;
 
@@ -20,7 +28,8 @@ use countersign::memory::MemoryFactors;
 use countersign::sender::{CodeMessage, CodeSender as _, Purpose};
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, StoredRow};
 use countersign::{
-    Channel, Code, Error, Login, LoginFlow, LoginStep, Reason, ResendTo, Scope, TenantId, TrustDevice, UserId,
+    Channel, Code, Error, Login, LoginFlow, LoginStep, Reason, ResendTo, Scope, TenantId,
+    TrustDevice, UserId,
 };
 use shuttle::future::{block_on, spawn};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
@@ -36,8 +45,11 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 
-/// Runs a story under random schedules, and under as many of few changes (PCT), each of them from a seed.
-fn schedules<F: Future<Output = ()> + Send + 'static>(story: impl Fn() -> F + Send + Sync + Clone + 'static) {
+/// Runs a story under random schedules, and under as many of few changes (PCT), each of them from a
+/// seed.
+fn schedules<F: Future<Output = ()> + Send + 'static>(
+    story: impl Fn() -> F + Send + Sync + Clone + 'static,
+) {
     let (seed, most) = (number("COUNTERSIGN_SEED", 1), number("COUNTERSIGN_SCHEDULES", 300));
     let most = usize::try_from(most).unwrap();
     eprintln!("seed {seed}, {most} random schedules and {most} of {DEPTH} changes");
@@ -56,7 +68,9 @@ fn run<F: Future<Output = ()> + Send + 'static>(
 }
 
 /// Everybody's steps at once; their answers in the order in which they were named.
-async fn max_concurrent<T: Send + 'static>(steps: Vec<impl Future<Output = T> + Send + 'static>) -> Vec<T> {
+async fn max_concurrent<T: Send + 'static>(
+    steps: Vec<impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
     let tasks: Vec<_> = steps.into_iter().map(spawn).collect();
     let mut answers = Vec::with_capacity(tasks.len());
     for task in tasks {
@@ -65,13 +79,25 @@ async fn max_concurrent<T: Send + 'static>(steps: Vec<impl Future<Output = T> + 
     answers
 }
 
-async fn submit(flow: LoginFlow, tenant: TenantId, token: String, code: String) -> Result<LoginStep, Error> {
+async fn submit(
+    flow: LoginFlow,
+    tenant: TenantId,
+    token: String,
+    code: String,
+) -> Result<LoginStep, Error> {
     flow.submit_code(&tenant, &token.into(), &code.into(), TrustDevice::No).await
 }
 
 async fn begin(flow: LoginFlow, tenant: TenantId, name: &str) -> Result<LoginStep, Error> {
     let password = PASSWORD.into();
-    flow.begin(&Login { tenant: &tenant, name, password: &password, channel: Channel::Web, device: None }).await
+    flow.begin(&Login {
+        tenant: &tenant,
+        name,
+        password: &password,
+        channel: Channel::Web,
+        device: None,
+    })
+    .await
 }
 
 fn learned(answers: &[Result<LoginStep, Error>]) -> u64 {
@@ -91,7 +117,8 @@ async fn four_guesses<S: FactorStore + 'static>(store: impl FnOnce(MemoryFactors
     world.flow = flow_over(&world, store(world.factors.clone()), |b| b);
     let token = world.begin("alice").await.token.expose().to_owned();
     let wrong = other_than(&world.outbox.last_code());
-    let guesses = (0..4).map(|_| submit(world.flow.clone(), world.acme.clone(), token.clone(), wrong.clone()));
+    let guesses = (0..4)
+        .map(|_| submit(world.flow.clone(), world.acme.clone(), token.clone(), wrong.clone()));
     let answers = max_concurrent(guesses.collect()).await;
     assert_eq!(granted(&answers), 0);
     assert_eq!(learned(&answers), world.saved_wrong_codes(&world.alice));
@@ -112,11 +139,14 @@ fn one_right_code_makes_one_grant() {
         let code = world.outbox.last_code();
         let wrong = other_than(&code);
         let typed = [&code, &wrong, &code, &wrong];
-        let steps = typed.map(|typed| submit(world.flow.clone(), world.acme.clone(), token.clone(), typed.clone()));
+        let steps = typed.map(|typed| {
+            submit(world.flow.clone(), world.acme.clone(), token.clone(), typed.clone())
+        });
         let answers = max_concurrent(steps.into()).await;
         assert_eq!(granted(&answers), 1);
         assert_eq!(world.saved_wrong_codes(&world.alice), 0);
-        let recent = world.record(&world.alice)["code_failures"]["recent"].as_array().map_or(0, Vec::len);
+        let recent =
+            world.record(&world.alice)["code_failures"]["recent"].as_array().map_or(0, Vec::len);
         assert_eq!(recent as u64, learned(&answers));
         assert!(world.record(&world.alice)["pending"].is_null());
     });
@@ -133,11 +163,16 @@ fn one_backup_code_makes_one_grant_and_its_successor_works() {
             world.wait_for_the_spacing();
             let (flow, tenant, code) = (world.flow.clone(), world.acme.clone(), code.clone());
             let token = world.begin("alice").await.token;
-            steps.push(async move { flow.submit_backup_code(&tenant, &token, &code.as_str().into()).await });
+            steps.push(async move {
+                flow.submit_backup_code(&tenant, &token, &code.as_str().into()).await
+            });
         }
         let mut answers = max_concurrent(steps).await;
         assert_eq!(granted(&answers), 1);
-        let winner = answers.iter().position(|answer| matches!(answer, Ok(LoginStep::Authenticated(_)))).unwrap();
+        let winner = answers
+            .iter()
+            .position(|answer| matches!(answer, Ok(LoginStep::Authenticated(_))))
+            .unwrap();
         let successor = authenticated(answers.swap_remove(winner).unwrap()).backup_code.unwrap();
         world.clock.advance(10 * MINUTE);
         let challenge = world.begin("alice").await;
@@ -145,7 +180,8 @@ fn one_backup_code_makes_one_grant_and_its_successor_works() {
     });
 }
 
-/// I-06, I-15: one resend of three goes out; the code before it and the code it made are not both good.
+/// I-06, I-15: one resend of three goes out; the code before it and the code it made are not both
+/// good.
 #[test]
 fn resends_and_a_code_at_once() {
     schedules(|| async {
@@ -157,18 +193,27 @@ fn resends_and_a_code_at_once() {
             let (flow, tenant, token) = (world.flow.clone(), world.acme.clone(), token.clone());
             async move { flow.resend(&tenant, &token.into(), ResendTo::Same).await }
         };
-        let code = spawn(submit(world.flow.clone(), world.acme.clone(), token.clone(), first.clone()));
+        let code =
+            spawn(submit(world.flow.clone(), world.acme.clone(), token.clone(), first.clone()));
         let resends = max_concurrent(vec![resend(), resend()]).await;
         let by_code = code.await.unwrap();
-        let sent = resends.iter().filter(|answer| matches!(answer, Ok(LoginStep::CodeRequired(_)))).count();
+        let sent = resends
+            .iter()
+            .filter(|answer| matches!(answer, Ok(LoginStep::CodeRequired(_))))
+            .count();
         assert!(sent <= 1);
         assert_eq!(world.outbox.attempts(), 1 + sent);
         if granted(&[by_code]) == 0 {
-            // The resend came first: the earlier code was charged as a wrong one, and the newest is good.
+            // The resend came first: the earlier code was charged as a wrong one, and the newest is
+            // good.
             assert_eq!((sent, world.saved_wrong_codes(&world.alice)), (1, 1));
-            let _grant = authenticated(world.submit(&token.into(), &world.outbox.last_code()).await);
+            let _grant =
+                authenticated(world.submit(&token.into(), &world.outbox.last_code()).await);
         } else {
-            assert_eq!(reason(&world.submit(&token.into(), &world.outbox.last_code()).await), Reason::LoginOver);
+            assert_eq!(
+                reason(&world.submit(&token.into(), &world.outbox.last_code()).await),
+                Reason::LoginOver
+            );
         }
     });
 }
@@ -199,21 +244,29 @@ fn nothing_that_was_reset_comes_back() {
         let (flow, tenant, user) = (world.flow.clone(), world.acme.clone(), world.alice.clone());
         let reset = spawn(async move { flow.operator("T-1").unwrap().reset(&tenant, &user).await });
         let (flow, tenant, resent) = (world.flow.clone(), world.acme.clone(), token.clone());
-        let resend = spawn(async move { flow.resend(&tenant, &resent.into(), ResendTo::Same).await });
+        let resend =
+            spawn(async move { flow.resend(&tenant, &resent.into(), ResendTo::Same).await });
         let trusted = TrustDevice::Named("laptop");
-        let _answer = world.flow.submit_code(&world.acme, &token.as_str().into(), &code.as_str().into(), trusted).await;
+        let _answer = world
+            .flow
+            .submit_code(&world.acme, &token.as_str().into(), &code.as_str().into(), trusted)
+            .await;
         reset.await.unwrap().unwrap();
         let _answer = resend.await.unwrap().unwrap();
         if let Some(saved) = world.factors.record(&world.acme, &world.alice) {
             let record: serde_json::Value = serde_json::from_str(&saved.document).unwrap();
             assert_ne!(record["id"], before);
-            assert!(["backup", "devices", "pending"].iter().all(|gone| record[gone].is_null()), "{record}");
+            assert!(
+                ["backup", "devices", "pending"].iter().all(|gone| record[gone].is_null()),
+                "{record}"
+            );
         }
         assert_eq!(reason(&world.submit(&token.into(), &code).await), Reason::LoginOver);
     });
 }
 
-/// I-27: switching off and a whole purge, beside a guess, and beside the first step of somebody of whom nothing is saved yet.
+/// I-27: switching off and a whole purge, beside a guess, and beside the first step of somebody of
+/// whom nothing is saved yet.
 #[test]
 fn nothing_of_an_earlier_generation_is_left_or_appears() {
     schedules(|| async {
@@ -243,7 +296,8 @@ fn no_more_is_sent_than_a_shared_limit_allows() {
     schedules(|| async {
         let world = World::new().await;
         let limits = SendLimits::new().per_destination([Limit::new(2, 60 * MINUTE)]);
-        let sender = Budgeted::new(world.outbox.clone(), MemoryBudget::new(), limits).clock(world.clock.clone());
+        let sender = Budgeted::new(world.outbox.clone(), MemoryBudget::new(), limits)
+            .clock(world.clock.clone());
         world.outbox.clear();
         let sender = Arc::new(sender);
         let send = || {
@@ -271,7 +325,8 @@ fn message(world: &World) -> CodeMessage {
     }
 }
 
-/// Negative control: a store that compares and then writes, as two steps. The scheduler finds the order in which guesses go uncounted.
+/// Negative control: a store that compares and then writes, as two steps. The scheduler finds the
+/// order in which guesses go uncounted.
 #[test]
 fn a_store_that_checks_and_then_acts_is_found_out() {
     for pct in [false, true] {

@@ -5,8 +5,9 @@
 //! cargo run --example quickstart -- --unattended     # the program plays both sides
 //! ```
 //!
-//! The tenant `acme` has two people in memory: Alice, an employee, and Root, its built-in system administrator. Messages are printed
-//! as the mail or SMS that they would get. The clock is moved by hand, so that nobody has to wait for a lock to end.
+//! The tenant `acme` has two people in memory: Alice, an employee, and Root, its built-in system
+//! administrator. Messages are printed as the mail or SMS that they would get. The clock is moved
+//! by hand, so that nobody has to wait for a lock to end.
 
 mod scenes;
 mod terminal;
@@ -20,8 +21,8 @@ use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::password::Argon2id;
 use countersign::user::User;
 use countersign::{
-    Authenticated, Channel, DeliveryStatus, DeviceToken, Login, LoginFlow, LoginName, LoginStep, Scope, TenantId,
-    TrustDevice, UserId,
+    Authenticated, Channel, DeliveryStatus, DeviceToken, Login, LoginFlow, LoginName, LoginStep,
+    Scope, TenantId, TrustDevice, UserId,
 };
 use terminal::{PrintingSender, Terminal};
 
@@ -44,7 +45,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     app.terminal.say(&format!("Your name is `alice`, your password is `{PASSWORD}`."));
     let done = sign_in_at_the_prompt(&app).await?;
     // A real application issues a new session identifier here, and keeps the grant in the session.
-    app.terminal.say(&format!("Welcome, {}. You came in with {:?}.", done.grant.user(), done.grant.amr()));
+    app.terminal.say(&format!(
+        "Welcome, {}. You came in with {:?}.",
+        done.grant.user(),
+        done.grant.amr()
+    ));
     scenes::offer(&app).await
 }
 
@@ -54,7 +59,8 @@ impl App {
         let tenant = TenantId::new("acme")?;
         let users = MemoryUsers::new();
         let passwords = Argon2id::default();
-        for (name, email, administrator) in [("alice", "alice@example.com", false), ("root", "root@example.com", true)]
+        for (name, email, administrator) in
+            [("alice", "alice@example.com", false), ("root", "root@example.com", true)]
         {
             let mut user = User::new(tenant.clone(), UserId::new(name)?);
             user.email = Some(EmailAddress::new(email)?);
@@ -73,7 +79,11 @@ impl App {
 
         // Nobody needs a second factor until an administrator of the tenant says who does.
         let root = app.sign_in("root").await?;
-        app.flow.administration(&app.tenant, &root.grant).await?.set_scope(Scope::EntireTenant).await?;
+        app.flow
+            .administration(&app.tenant, &root.grant)
+            .await?
+            .set_scope(Scope::EntireTenant)
+            .await?;
         Ok(app)
     }
 
@@ -84,7 +94,13 @@ impl App {
         password: &str,
         device: Option<&DeviceToken>,
     ) -> Result<LoginStep, countersign::Error> {
-        let login = Login { tenant: &self.tenant, name, password: &password.into(), channel: Channel::Web, device };
+        let login = Login {
+            tenant: &self.tenant,
+            name,
+            password: &password.into(),
+            channel: Channel::Web,
+            device,
+        };
         self.flow.begin(&login).await
     }
 
@@ -94,7 +110,11 @@ impl App {
             LoginStep::Authenticated(done) => Ok(done),
             LoginStep::CodeRequired(challenge) => {
                 let code = self.messages.last_code().into();
-                match self.flow.submit_code(&self.tenant, &challenge.token, &code, TrustDevice::No).await? {
+                match self
+                    .flow
+                    .submit_code(&self.tenant, &challenge.token, &code, TrustDevice::No)
+                    .await?
+                {
                     LoginStep::Authenticated(done) => Ok(done),
                     step => Err(format!("{name} should be in by now: {step:?}").into()),
                 }
@@ -123,17 +143,26 @@ async fn sign_in_at_the_prompt(app: &App) -> Result<Authenticated, Box<dyn Error
                 LoginStep::CodeRequired(challenge) => {
                     app.terminal.say(&match &challenge.delivery {
                         DeliveryStatus::Sent(code) | DeliveryStatus::Queued(code) => {
-                            format!("A code went to {} (message {}).", code.destination, code.reference)
+                            format!(
+                                "A code went to {} (message {}).",
+                                code.destination, code.reference
+                            )
                         }
                         DeliveryStatus::PerhapsSent(code) => {
-                            format!("If a message reaches {}, it is {}.", code.destination, code.reference)
+                            format!(
+                                "If a message reaches {}, it is {}.",
+                                code.destination, code.reference
+                            )
                         }
                         other => format!("No code was sent: {other:?}."),
                     });
                     pending = Some(challenge.token);
                 }
                 LoginStep::Denied(denied) => {
-                    let left = denied.attempts_left().map(|left| format!(", {left} more tries")).unwrap_or_default();
+                    let left = denied
+                        .attempts_left()
+                        .map(|left| format!(", {left} more tries"))
+                        .unwrap_or_default();
                     app.terminal.say(&format!("Refused: {denied}{left}."));
                     if denied.ends_login() {
                         break;

@@ -4,7 +4,8 @@ use std::error::Error;
 
 use countersign::contact::PhoneNumber;
 use countersign::{
-    Challenge, Channel, LoginStep, Reason, ResendTo, RevalidateError, Scope, SecondFactor, TrustDevice, UserId,
+    Challenge, Channel, LoginStep, Reason, ResendTo, RevalidateError, Scope, SecondFactor,
+    TrustDevice, UserId,
 };
 
 use crate::{App, PASSWORD};
@@ -49,7 +50,8 @@ pub(crate) async fn offer(app: &App) -> Shown {
 async fn show(app: &App, scene: usize) -> Shown {
     let title = SCENES.get(scene.saturating_sub(1)).ok_or("there is no such scene")?;
     app.terminal.title(title);
-    // Whoever plays the scenes quickly would meet the limits on sending; a day in between keeps them apart.
+    // Whoever plays the scenes quickly would meet the limits on sending; a day in between keeps
+    // them apart.
     app.clock.advance(std::time::Duration::from_secs(24 * 60 * 60));
     match scene {
         1 => wrong_codes(app).await,
@@ -67,16 +69,26 @@ async fn wrong_codes(app: &App) -> Shown {
     let challenge = begin(app, "alice").await?;
     let wrong = if app.messages.last_code() == "000000" { "000001" } else { "000000" };
     loop {
-        let step = app.flow.submit_code(&app.tenant, &challenge.token, &wrong.into(), TrustDevice::No).await?;
+        let step = app
+            .flow
+            .submit_code(&app.tenant, &challenge.token, &wrong.into(), TrustDevice::No)
+            .await?;
         let denied = *step.denied().ok_or("a wrong code should be refused")?;
-        app.terminal.say(&format!("{wrong}: {denied}, {} left", denied.attempts_left().unwrap_or(0)));
+        app.terminal
+            .say(&format!("{wrong}: {denied}, {} left", denied.attempts_left().unwrap_or(0)));
         if denied.attempts_left() == Some(0) {
             break;
         }
     }
     let right = app.messages.last_code();
-    let step = app.flow.submit_code(&app.tenant, &challenge.token, &right.as_str().into(), TrustDevice::No).await?;
-    app.terminal.say(&format!("{right}, the right one: {}", step.denied().ok_or("a locked user should stay out")?));
+    let step = app
+        .flow
+        .submit_code(&app.tenant, &challenge.token, &right.as_str().into(), TrustDevice::No)
+        .await?;
+    app.terminal.say(&format!(
+        "{right}, the right one: {}",
+        step.denied().ok_or("a locked user should stay out")?
+    ));
     app.wait(15 * 60);
     let done = app.sign_in("alice").await?;
     app.terminal.say(&format!("The lock has ended, and {} is in.", done.grant.user()));
@@ -87,16 +99,25 @@ async fn another_code(app: &App) -> Shown {
     let challenge = begin(app, "alice").await?;
     let first = app.messages.last_code();
     let step = app.flow.resend(&app.tenant, &challenge.token, ResendTo::Same).await?;
-    app.terminal.say(&format!("At once: {}", step.denied().ok_or("two codes at once should be refused")?));
+    app.terminal
+        .say(&format!("At once: {}", step.denied().ok_or("two codes at once should be refused")?));
     app.wait(30);
-    let LoginStep::CodeRequired(again) = app.flow.resend(&app.tenant, &challenge.token, ResendTo::Same).await? else {
+    let LoginStep::CodeRequired(again) =
+        app.flow.resend(&app.tenant, &challenge.token, ResendTo::Same).await?
+    else {
         return Err("another code should be sent by now".into());
     };
     let sent = again.delivery.sent().ok_or("another code should be on its way")?;
-    app.terminal.say(&format!("The page now says: enter the code from message {}.", sent.reference));
-    let step = app.flow.submit_code(&app.tenant, &challenge.token, &first.as_str().into(), TrustDevice::No).await?;
     app.terminal
-        .say(&format!("{first}, from the first message: {}", step.denied().ok_or("an earlier code should be dead")?));
+        .say(&format!("The page now says: enter the code from message {}.", sent.reference));
+    let step = app
+        .flow
+        .submit_code(&app.tenant, &challenge.token, &first.as_str().into(), TrustDevice::No)
+        .await?;
+    app.terminal.say(&format!(
+        "{first}, from the first message: {}",
+        step.denied().ok_or("an earlier code should be dead")?
+    ));
     finish(app, &challenge, "The code from the second message").await
 }
 
@@ -106,7 +127,10 @@ async fn codes_by_sms(app: &App) -> Shown {
     let account = app.flow.account(&app.tenant, &grant);
     let setup = account.use_sms(&PhoneNumber::new("+819012345634")?).await?;
     let sent = setup.delivery.sent().ok_or("a code should be on its way")?;
-    app.terminal.say(&format!("A code went to {}. Until it is entered, codes still go by email.", sent.destination));
+    app.terminal.say(&format!(
+        "A code went to {}. Until it is entered, codes still go by email.",
+        sent.destination
+    ));
     account.confirm_method(&setup.token, &app.messages.last_code().into()).await?;
     app.wait(30);
     let challenge = begin(app, "alice").await?;
@@ -126,23 +150,35 @@ async fn backup_code(app: &App) -> Shown {
     app.wait(30);
     let challenge = begin(app, "alice").await?;
     let typed = shown.expose().to_lowercase().replace('-', " ");
-    let step = app.flow.submit_backup_code(&app.tenant, &challenge.token, &typed.as_str().into()).await?;
-    let LoginStep::Authenticated(done) = step else { return Err("the backup code should let her in".into()) };
+    let step =
+        app.flow.submit_backup_code(&app.tenant, &challenge.token, &typed.as_str().into()).await?;
+    let LoginStep::Authenticated(done) = step else {
+        return Err("the backup code should let her in".into());
+    };
     let successor = done.backup_code.ok_or("a used backup code should have a successor")?;
-    app.terminal.say(&format!("In with `{typed}`. It has changed by itself: {}", successor.expose()));
+    app.terminal
+        .say(&format!("In with `{typed}`. It has changed by itself: {}", successor.expose()));
     Ok(())
 }
 
 async fn trusted_device(app: &App) -> Shown {
     let challenge = begin(app, "alice").await?;
     let trust = TrustDevice::Named("Office laptop");
-    let step = app.flow.submit_code(&app.tenant, &challenge.token, &app.messages.last_code().into(), trust).await?;
-    let LoginStep::Authenticated(done) = step else { return Err("the code should let her in".into()) };
+    let step = app
+        .flow
+        .submit_code(&app.tenant, &challenge.token, &app.messages.last_code().into(), trust)
+        .await?;
+    let LoginStep::Authenticated(done) = step else {
+        return Err("the code should let her in".into());
+    };
     let device = done.device_token.ok_or("the device should have a token")?;
     let LoginStep::Authenticated(next) = app.begin("alice", PASSWORD, Some(&device)).await? else {
         return Err("a trusted device should need no code".into());
     };
-    app.terminal.say(&format!("The next login from it needs the password only: {:?}", next.grant.second_factor()));
+    app.terminal.say(&format!(
+        "The next login from it needs the password only: {:?}",
+        next.grant.second_factor()
+    ));
     let account = app.flow.account(&app.tenant, &done.grant);
     for trusted in account.status().await?.devices {
         app.terminal.say(&format!(
@@ -166,7 +202,9 @@ async fn reset(app: &App) -> Shown {
     let administration = app.flow.administration(&app.tenant, &root).await?;
     administration.reset(&UserId::new("alice")?).await?;
     match app.flow.revalidate(&app.tenant, &session, Channel::Web).await {
-        Err(RevalidateError::Stale(why)) => app.terminal.say(&format!("Alice's session is over: {why}")),
+        Err(RevalidateError::Stale(why)) => {
+            app.terminal.say(&format!("Alice's session is over: {why}"));
+        }
         Err(RevalidateError::Failed(error)) => return Err(error.into()),
         other => return Err(format!("a reset should end the session: {other:?}").into()),
     }
@@ -177,14 +215,22 @@ async fn reset(app: &App) -> Shown {
         sent.destination, challenge.alternatives.backup_code
     ));
     match app.flow.account(&app.tenant, &session).status().await {
-        Err(refused) if refused.denied().is_some_and(|denied| denied.reason() == Reason::SessionStale) => Ok(()),
+        Err(refused)
+            if refused.denied().is_some_and(|denied| denied.reason() == Reason::SessionStale) =>
+        {
+            Ok(())
+        }
         other => Err(format!("the old session should be refused: {other:?}").into()),
     }
 }
 
 async fn administrators_only(app: &App) -> Shown {
     let root = app.sign_in("root").await?.grant;
-    app.flow.administration(&app.tenant, &root).await?.set_scope(Scope::SystemAdministratorsOnly).await?;
+    app.flow
+        .administration(&app.tenant, &root)
+        .await?
+        .set_scope(Scope::SystemAdministratorsOnly)
+        .await?;
     let alice = app.sign_in("alice").await?.grant;
     app.terminal.say(&format!("Alice: {:?}", alice.second_factor()));
     app.wait(30);

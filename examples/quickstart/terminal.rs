@@ -1,4 +1,5 @@
-//! The example's two surfaces: a terminal that a person or the program itself types at, and messages that are printed.
+//! The example's two surfaces: a terminal that a person or the program itself types at, and
+//! messages that are printed.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,10 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Unattended if asked for, or if nobody is there to type.
     pub(crate) fn from_arguments() -> Self {
-        Self { unattended: std::env::args().any(|argument| argument == "--unattended") || !io::stdin().is_terminal() }
+        Self {
+            unattended: std::env::args().any(|argument| argument == "--unattended")
+                || !io::stdin().is_terminal(),
+        }
     }
 
     pub(crate) fn is_unattended(&self) -> bool {
@@ -49,7 +53,8 @@ impl Terminal {
     }
 }
 
-/// Prints each message in a line, notices in countersign's own words, and remembers the code as their mailbox would.
+/// Prints each message in a line, notices in countersign's own words, and remembers the code as
+/// their mailbox would.
 #[derive(Clone)]
 pub(crate) struct PrintingSender {
     messages: Messages,
@@ -71,7 +76,8 @@ impl PrintingSender {
 impl CodeSender for PrintingSender {
     async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         let code = message.code.expose();
-        let purpose = if message.purpose == Purpose::Login { "sign in" } else { "confirm this address" };
+        let purpose =
+            if message.purpose == Purpose::Login { "sign in" } else { "confirm this address" };
         let minutes = message.valid_for.as_secs() / 60;
         print_message(
             &message.destination,
@@ -86,7 +92,9 @@ impl CodeSender for PrintingSender {
 
     async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         match &notice.destination {
-            Destination::Sms(_) => print_message(&notice.destination, self.messages.notice_sms(notice).expose()),
+            Destination::Sms(_) => {
+                print_message(&notice.destination, self.messages.notice_sms(notice).expose());
+            }
             _ => print_message(&notice.destination, self.messages.notice_email(notice).subject()),
         }
         Ok(SendStatus::Sent)

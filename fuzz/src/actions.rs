@@ -70,7 +70,8 @@ struct Play {
     setups: BTreeMap<Who, String>,
     /// When wrong codes were learned of, since the counters were last cleared by a reset.
     learned: BTreeMap<Who, Vec<OffsetDateTime>>,
-    /// Codes that let somebody in: none does so again, unless another of the same digits was sent since.
+    /// Codes that let somebody in: none does so again, unless another of the same digits was sent
+    /// since.
     used: Vec<(String, String)>,
     passwords: u32,
 }

@@ -45,14 +45,16 @@ fn waiting_of(seed: u64) -> Waiting {
     })
 }
 
-/// The same with secrets of its own for each text: the fuzzer reads the operands of comparisons, those of its own assertions among them.
+/// The same with secrets of its own for each text: the fuzzer reads the operands of comparisons,
+/// those of its own assertions among them.
 fn waiting_of_text(data: &[u8]) -> Waiting {
     let mut hasher = DefaultHasher::new();
     data.hash(&mut hasher);
     waiting_of(hasher.finish())
 }
 
-/// Whoever is let in typed the code: the digits of it, and nothing else but what separates them (`I-20`).
+/// Whoever is let in typed the code: the digits of it, and nothing else but what separates them
+/// (`I-20`).
 pub fn code(data: &[u8]) {
     let Ok(typed) = std::str::from_utf8(data) else { return };
     let w = waiting();
@@ -78,7 +80,8 @@ fn digit(c: char) -> Option<char> {
     }
 }
 
-/// Nobody is let in by a backup code that they have not got, and by one that they have only once (`I-05`, `I-31`).
+/// Nobody is let in by a backup code that they have not got, and by one that they have only once
+/// (`I-05`, `I-31`).
 pub fn backup_code(data: &[u8]) {
     let Ok(typed) = std::str::from_utf8(data) else { return };
     let w = waiting_of_text(data);
@@ -183,7 +186,8 @@ pub fn settings(data: &[u8]) {
     });
 }
 
-/// Addresses and numbers that are taken are in their one form, with nothing that breaks a line (`I-33`).
+/// Addresses and numbers that are taken are in their one form, with nothing that breaks a line
+/// (`I-33`).
 pub fn contact(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(number) = PhoneNumber::new(text) {
@@ -207,13 +211,14 @@ pub fn contact(data: &[u8]) {
     let _ = (TenantId::new(text), UserId::new(text), LoginName::new(text));
 }
 
-/// A saved password hash of any text is right for no password that was never hashed, costs no more than the bound, and panics nowhere
-/// (`I-37`, `I-40`).
+/// A saved password hash of any text is right for no password that was never hashed, costs no more
+/// than the bound, and panics nowhere (`I-37`, `I-40`).
 pub fn password_hash(data: &[u8]) {
     static VERIFIER: OnceLock<Argon2id> = OnceLock::new();
     let Ok(text) = std::str::from_utf8(data) else { return };
-    // What it may cost is bounded, and more than a fuzzer has time for: sixteen passes' worth of a small hash are enough here. What is beyond
-    // the bounds must cost nothing: the fuzzer's own limits of time and memory see to that.
+    // What it may cost is bounded, and more than a fuzzer has time for: sixteen passes' worth of a
+    // small hash are enough here. What is beyond the bounds must cost nothing: the fuzzer's own
+    // limits of time and memory see to that.
     if costly(text) {
         return;
     }

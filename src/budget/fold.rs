@@ -1,4 +1,5 @@
-//! One key for all spellings of a destination. Only keys are folded: a message goes where it is addressed to.
+//! One key for all spellings of a destination. Only keys are folded: a message goes where it is
+//! addressed to.
 
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
@@ -25,18 +26,24 @@ fn folded_address(address: &EmailAddress) -> Zeroizing<String> {
 
 /// Compatibility forms, such as full-width letters, are one; so are upper and lower case.
 fn visible(text: &str) -> String {
-    let seen = text.nfkc().filter(|c| !is_default_ignorable(*c)).flat_map(char::to_lowercase).collect::<String>();
+    let seen = text
+        .nfkc()
+        .filter(|c| !is_default_ignorable(*c))
+        .flat_map(char::to_lowercase)
+        .collect::<String>();
     // A lower-case letter may have a compatibility form too.
     seen.nfkc().collect()
 }
 
-/// The plans in which a number that gets messages may begin with a zero after the country code: Italy with the Vatican, Côte d'Ivoire,
-/// Burkina Faso, Benin, Gabon, Congo, San Marino, satellite networks, Tajikistan. In all others a zero there is the trunk prefix
-/// of calls within the country, which E.164 leaves out.
+/// The plans in which a number that gets messages may begin with a zero after the country code:
+/// Italy with the Vatican, Côte d'Ivoire, Burkina Faso, Benin, Gabon, Congo, San Marino, satellite
+/// networks, Tajikistan. In all others a zero there is the trunk prefix of calls within the
+/// country, which E.164 leaves out.
 const ZERO_COUNTS: [&str; 9] = ["39", "225", "226", "229", "241", "242", "378", "881", "992"];
 
-/// Prefixes other than zeros that are dialled within a country, or were once: calling code, prefix, and how many digits a number
-/// has without it. Others in the plan may begin with the same digits, but are shorter.
+/// Prefixes other than zeros that are dialled within a country, or were once: calling code, prefix,
+/// and how many digits a number has without it. Others in the plan may begin with the same digits,
+/// but are shorter.
 const TRUNKS: [(&str, &str, usize); 9] = [
     ("1", "1", 10),
     ("7", "8", 10),
@@ -54,11 +61,12 @@ pub(super) fn folded_number(number: &PhoneNumber) -> Zeroizing<String> {
     let code = number.calling_code();
     let digits = number.expose().trim_start_matches('+');
     let national = digits.strip_prefix(code).unwrap_or(digits);
-    let significant = if ZERO_COUNTS.contains(&code) { national } else { national.trim_start_matches('0') };
-    let trunk = TRUNKS
-        .iter()
-        .filter(|(country, ..)| *country == code)
-        .find_map(|(_, prefix, length)| significant.strip_prefix(prefix).filter(|rest| rest.len() == *length));
+    let significant =
+        if ZERO_COUNTS.contains(&code) { national } else { national.trim_start_matches('0') };
+    let trunk =
+        TRUNKS.iter().filter(|(country, ..)| *country == code).find_map(|(_, prefix, length)| {
+            significant.strip_prefix(prefix).filter(|rest| rest.len() == *length)
+        });
     Zeroizing::new(format!("{code}{}", trunk.unwrap_or(significant)))
 }
 
@@ -76,7 +84,12 @@ mod tests {
 
     #[test]
     fn an_address_loses_case_tag_and_what_nobody_sees() {
-        for text in ["alice@example.com", "ALICE@Example.COM", "alice+1@example.com", "Alice+a+b@EXAMPLE.com"] {
+        for text in [
+            "alice@example.com",
+            "ALICE@Example.COM",
+            "alice+1@example.com",
+            "Alice+a+b@EXAMPLE.com",
+        ] {
             assert_eq!(address(text), "alice@example.com", "{text}");
         }
         // Fullwidth letters and the Kelvin sign are compatibility forms.
@@ -88,7 +101,12 @@ mod tests {
         // What begins with a plus sign has no tag, or is nothing else.
         assert_eq!(address("+1@example.com"), "+1@example.com");
         // Not folded: see `SendLimits::per_destination`.
-        for other in ["a.lice@example.com", "alice-1@example.com", "alice@mail.example.com", "alicé@example.com"] {
+        for other in [
+            "a.lice@example.com",
+            "alice-1@example.com",
+            "alice@mail.example.com",
+            "alicé@example.com",
+        ] {
             assert_ne!(address(other), "alice@example.com", "{other}");
         }
     }
@@ -106,7 +124,10 @@ mod tests {
                     "user+1@xn--Bcher-kva.example",
                 ],
             ),
-            ("花子@xn--r8jz45g.jp", ["花子@例え.jp", "花子@例え.JP", "花子@xn--r8jz45g.jp", "花子+x@Xn--R8jz45G.Jp"]),
+            (
+                "花子@xn--r8jz45g.jp",
+                ["花子@例え.jp", "花子@例え.JP", "花子@xn--r8jz45g.jp", "花子+x@Xn--R8jz45G.Jp"],
+            ),
             ("a@xn--fa-hia.de", ["a@faß.de", "A@FAẞ.de", "a@xn--fa-hia.de", "a@xn--FA-HIA.DE"]),
         ] {
             for text in spellings {

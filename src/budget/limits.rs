@@ -42,8 +42,8 @@ impl Limit {
         self.per
     }
 
-    /// The slot that a message of this moment falls in, for a budget that counts in slots of a sixtieth of the period. A moment before 1970
-    /// is taken as 1970.
+    /// The slot that a message of this moment falls in, for a budget that counts in slots of a
+    /// sixtieth of the period. A moment before 1970 is taken as 1970.
     pub fn slot(self, now: OffsetDateTime) -> Slot {
         const SLOTS: u64 = 60;
         let now = u64::try_from(now.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(0);
@@ -62,19 +62,21 @@ impl Limit {
 pub struct Slot {
     /// Now.
     pub now: u64,
-    /// When the slot began. A message is counted in the latest slot that its account has, if that began later: where the clock went back, it
-    /// then leaves no earlier than those before it.
+    /// When the slot began. A message is counted in the latest slot that its account has, if that
+    /// began later: where the clock went back, it then leaves no earlier than those before it.
     pub start: u64,
     /// How long after its start a slot counts: itself and a period.
     pub counts_for: u64,
 }
 
-/// A calling code or other beginning of a number that is not 1 to 7 digits, the first of them 1 to 9.
+/// A calling code or other beginning of a number that is not 1 to 7 digits, the first of them 1 to
+/// 9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("prefix is not 1 to 7 digits without a plus sign")]
 pub struct BadPrefix;
 
-/// The limits of an application. Each counts codes and notices apart, so that asking for codes does not keep a person from being told.
+/// The limits of an application. Each counts codes and notices apart, so that asking for codes does
+/// not keep a person from being told.
 ///
 /// | limit | default |
 /// |---|---|
@@ -130,18 +132,21 @@ impl SendLimits {
         }
     }
 
-    /// Replaces the limits on one address or number, whoever it belongs to: two users with one number share them.
+    /// Replaces the limits on one address or number, whoever it belongs to: two users with one
+    /// number share them.
     ///
-    /// Spellings that reach one mailbox or phone share them too. Of an address, case, a tag (`alice+1@`),
-    /// invisible characters and compatibility forms such as full-width letters do not count, and its domain
-    /// counts in the form in which it is sent: `bücher.example` and `xn--bcher-kva.example` are one. Of a
-    /// number, zeros after the calling code do not count where the country's plan has none there
-    /// (`+44 0 7911`), nor does a trunk prefix such as Russia's 8 or Mexico's former 1.
+    /// Spellings that reach one mailbox or phone share them too. Of an address, case, a tag
+    /// (`alice+1@`), invisible characters and compatibility forms such as full-width letters do not
+    /// count, and its domain counts in the form in which it is sent: `bücher.example` and
+    /// `xn--bcher-kva.example` are one. Of a number, zeros after the calling code do not count
+    /// where the country's plan has none there (`+44 0 7911`), nor does a trunk prefix such as
+    /// Russia's 8 or Mexico's former 1.
     ///
-    /// Not folded, since only the provider of the mailbox or the network knows: dots in the local part (Gmail
-    /// ignores them), tags after another sign (`alice-1@`), several names of one mail domain, domains that
-    /// only older software takes for one (`faß.de` and `fass.de`), aliases and forwarding, carrier selection
-    /// codes, zeros where numbers may begin with one (Italy), and several numbers of one phone.
+    /// Not folded, since only the provider of the mailbox or the network knows: dots in the local
+    /// part (Gmail ignores them), tags after another sign (`alice-1@`), several names of one mail
+    /// domain, domains that only older software takes for one (`faß.de` and `fass.de`), aliases and
+    /// forwarding, carrier selection codes, zeros where numbers may begin with one (Italy), and
+    /// several numbers of one phone.
     pub fn per_destination(mut self, limits: impl Into<Vec<Limit>>) -> Self {
         self.destination.clear();
         limits.into().into_iter().for_each(|limit| add(&mut self.destination, limit));
@@ -154,13 +159,15 @@ impl SendLimits {
         self
     }
 
-    /// Adds a limit on the messages to each country calling code, over all tenants. Email is not counted.
+    /// Adds a limit on the messages to each country calling code, over all tenants. Email is not
+    /// counted.
     pub fn per_calling_code(mut self, limit: Limit) -> Self {
         add(&mut self.calling_code, limit);
         self
     }
 
-    /// Sends to numbers under these calling codes and no others. The strongest means against SMS pumping.
+    /// Sends to numbers under these calling codes and no others. The strongest means against SMS
+    /// pumping.
     ///
     /// # Errors
     ///
@@ -170,8 +177,9 @@ impl SendLimits {
         Ok(self)
     }
 
-    /// Never sends to numbers that begin so, even under a calling code that is allowed: `1876` for Jamaica within `1`. A
-    /// number that is written with a zero or another trunk prefix in it (`+1 0 876...`) begins so too.
+    /// Never sends to numbers that begin so, even under a calling code that is allowed: `1876` for
+    /// Jamaica within `1`. A number that is written with a zero or another trunk prefix in it (`+1
+    /// 0 876...`) begins so too.
     ///
     /// # Errors
     ///
@@ -184,14 +192,22 @@ impl SendLimits {
     pub(super) fn allows(&self, to: &Destination) -> bool {
         let Destination::Sms(number) = to else { return true };
         let (digits, folded) = (number.expose().trim_start_matches('+'), folded_number(number));
-        let begins = |digits: &str, prefixes: &[String]| prefixes.iter().any(|prefix| digits.starts_with(prefix));
+        let begins = |digits: &str, prefixes: &[String]| {
+            prefixes.iter().any(|prefix| digits.starts_with(prefix))
+        };
         self.only.as_deref().is_none_or(|only| begins(&folded, only))
             && !begins(digits, &self.never)
             && !begins(&folded, &self.never)
     }
 
-    /// The accounts that a message is charged on, narrowest first, so that the refusal names the narrowest limit.
-    pub(super) fn accounts(&self, what: &str, tenant: &TenantId, to: &Destination) -> Vec<(LimitKind, Account)> {
+    /// The accounts that a message is charged on, narrowest first, so that the refusal names the
+    /// narrowest limit.
+    pub(super) fn accounts(
+        &self,
+        what: &str,
+        tenant: &TenantId,
+        to: &Destination,
+    ) -> Vec<(LimitKind, Account)> {
         let mut accounts = Vec::new();
         let mut charge = |kind, name: String, limits: &[Limit]| {
             accounts.extend(limits.iter().map(|limit| {
@@ -202,7 +218,11 @@ impl SendLimits {
         charge(LimitKind::Destination, format!("to:{}", hashed(&folded(to))), &self.destination);
         charge(LimitKind::Tenant, format!("tenant:{}", hashed(tenant.as_str())), &self.tenant);
         if let Destination::Sms(number) = to {
-            charge(LimitKind::CallingCode, format!("code:{}", number.calling_code()), &self.calling_code);
+            charge(
+                LimitKind::CallingCode,
+                format!("code:{}", number.calling_code()),
+                &self.calling_code,
+            );
         }
         accounts
     }
@@ -218,7 +238,9 @@ fn add(limits: &mut Vec<Limit>, limit: Limit) {
 
 fn prefixes(texts: &[&str]) -> Result<Vec<String>, BadPrefix> {
     let well_formed = |text: &&str| {
-        (1..=7).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0')
+        (1..=7).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_digit())
+            && !text.starts_with('0')
     };
     if texts.iter().all(well_formed) {
         Ok(texts.iter().map(|text| (*text).to_owned()).collect())

@@ -11,8 +11,8 @@ use super::{Account, Charged, Limit, SendBudget};
 use crate::error::PluginError;
 use crate::sync::Mutex;
 
-/// A budget in this process's memory. Clones share it. Several processes have several budgets: divide the limits by their number, or use a
-/// shared store.
+/// A budget in this process's memory. Clones share it. Several processes have several budgets:
+/// divide the limits by their number, or use a shared store.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
     accounts: Arc<Mutex<HashMap<String, Slots>>>,
@@ -38,8 +38,8 @@ impl MemoryBudget {
         Self::with_accounts(100_000)
     }
 
-    /// The same for another number of accounts. When all are in use, messages on further ones fail with a fault, so that nothing is sent
-    /// uncounted.
+    /// The same for another number of accounts. When all are in use, messages on further ones fail
+    /// with a fault, so that nothing is sent uncounted.
     pub fn with_accounts(most: usize) -> Self {
         Self { accounts: Arc::default(), most_accounts: most }
     }
@@ -51,7 +51,8 @@ impl MemoryBudget {
 }
 
 impl Slots {
-    /// Forgets what is too old: every slot that ended a whole period ago. A clock that went back forgets nothing.
+    /// Forgets what is too old: every slot that ended a whole period ago. A clock that went back
+    /// forgets nothing.
     fn forget(&mut self, now: u64) {
         let counts_for = self.counts_for;
         self.counts.retain(|(start, _)| start.saturating_add(counts_for) > now);
@@ -68,7 +69,9 @@ impl Slots {
             left = left.saturating_sub(u64::from(*count));
             left < u64::from(most)
         });
-        last.map(|(start, _)| Duration::from_millis(start.saturating_add(self.counts_for).saturating_sub(now)))
+        last.map(|(start, _)| {
+            Duration::from_millis(start.saturating_add(self.counts_for).saturating_sub(now))
+        })
     }
 
     fn add(&mut self, start: u64) {
@@ -81,7 +84,11 @@ impl Slots {
 
 #[async_trait]
 impl SendBudget for MemoryBudget {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
+    async fn charge(
+        &self,
+        accounts: &[Account],
+        now: OffsetDateTime,
+    ) -> Result<Charged, PluginError> {
         let mut kept = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let milliseconds = |limit: &Limit| limit.slot(now).now;
         for (position, Account { key, limit }) in accounts.iter().enumerate() {
@@ -89,16 +96,27 @@ impl SendBudget for MemoryBudget {
                 Some(slots) => {
                     slots.forget(milliseconds(limit));
                     let most = limit.most();
-                    (slots.sum() >= u64::from(most)).then(|| slots.next_free(most, milliseconds(limit)))
+                    (slots.sum() >= u64::from(most))
+                        .then(|| slots.next_free(most, milliseconds(limit)))
                 }
                 None => (limit.most() == 0).then_some(None),
             };
             if let Some(free) = exhausted {
-                return Ok(Charged::Exhausted { account: position, retry_after: free.unwrap_or(limit.per()) });
+                return Ok(Charged::Exhausted {
+                    account: position,
+                    retry_after: free.unwrap_or(limit.per()),
+                });
             }
         }
-        let named_before = |position: usize, key: &str| accounts.iter().take(position).any(|before| before.key == key);
-        let once = || accounts.iter().enumerate().filter(|(position, account)| !named_before(*position, &account.key));
+        let named_before = |position: usize, key: &str| {
+            accounts.iter().take(position).any(|before| before.key == key)
+        };
+        let once = || {
+            accounts
+                .iter()
+                .enumerate()
+                .filter(|(position, account)| !named_before(*position, &account.key))
+        };
         let new = once().filter(|(_, account)| !kept.contains_key(&account.key)).count();
         if kept.len().saturating_add(new) > self.most_accounts {
             let now = accounts.first().map_or(0, |account| milliseconds(&account.limit));

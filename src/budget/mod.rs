@@ -1,7 +1,9 @@
-//! Limits on sending across users: against SMS pumping and against using a login page to flood somebody.
+//! Limits on sending across users: against SMS pumping and against using a login page to flood
+//! somebody.
 //!
-//! The limits per user are the core's own and always on (`I-15`). These are beside them, for the application: how many messages one
-//! destination, one tenant and one country's numbers get, and which countries get any.
+//! The limits per user are the core's own and always on (`I-15`). These are beside them, for the
+//! application: how many messages one destination, one tenant and one country's numbers get, and
+//! which countries get any.
 //!
 //! ```
 //! use std::time::Duration;
@@ -24,7 +26,8 @@
 //! # Ok::<(), countersign::budget::BadPrefix>(())
 //! ```
 //!
-//! The limits stand outermost: around a chain of providers one message is charged once, whichever of them sends it.
+//! The limits stand outermost: around a chain of providers one message is charged once, whichever
+//! of them sends it.
 
 mod fold;
 mod limits;
@@ -47,31 +50,41 @@ use crate::error::PluginError;
 ///
 /// # Contract
 ///
-/// - All or nothing: a charge that one account refuses is made on none. *Otherwise an attacker whose sends are refused uses up what is
-///   left for others.*
-/// - Atomic: of any number of charges at the same time, no more succeed than the limits allow. *A check and a later count let a burst
-///   through.*
-/// - Within any span of an account's period no more than its limit is charged; somewhat less is allowed, as with counters for a sixtieth
-///   of the period each.
-/// - Nothing is ever given back: a message that failed was perhaps sent. A clock that goes back frees nothing.
+/// - All or nothing: a charge that one account refuses is made on none. *Otherwise an attacker
+///   whose sends are refused uses up what is left for others.*
+/// - Atomic: of any number of charges at the same time, no more succeed than the limits allow. *A
+///   check and a later count let a burst through.*
+/// - Within any span of an account's period no more than its limit is charged; somewhat less is
+///   allowed, as with counters for a sixtieth of the period each.
+/// - Nothing is ever given back: a message that failed was perhaps sent. A clock that goes back
+///   frees nothing.
 /// - An account that is named twice in one list is charged once, if each of its limits allows it.
-/// - What has left a period is removed in time, with a bounded amount of work in each charge. *A store that only grows is filled by whoever
-///   asks for codes.*
+/// - What has left a period is removed in time, with a bounded amount of work in each charge. *A
+///   store that only grows is filled by whoever asks for codes.*
 /// - `now` comes from the caller; no other clock is read.
-/// - Cancellation: a dropped future has charged or has not. Where it is not known whether a charge was made, the answer is a fault and never
-///   [`Charged::Yes`]. *A message would be sent uncounted.*
+/// - Cancellation: a dropped future has charged or has not. Where it is not known whether a charge
+///   was made, the answer is a fault and never [`Charged::Yes`]. *A message would be sent
+///   uncounted.*
 ///
-/// `countersign-testkit` has a check for each of these, [`MemoryBudget`] passes them, and so do the budgets of `countersign-sqlite`,
-/// `countersign-postgres` and `countersign-redis`.
+/// `countersign-testkit` has a check for each of these, [`MemoryBudget`] passes them, and so do the
+/// budgets of `countersign-sqlite`, `countersign-postgres` and `countersign-redis`.
 #[async_trait]
 pub trait SendBudget: Send + Sync {
     /// Charges one message on each of these accounts, if all of them allow it.
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError>;
+    async fn charge(
+        &self,
+        accounts: &[Account],
+        now: OffsetDateTime,
+    ) -> Result<Charged, PluginError>;
 }
 
 #[async_trait]
 impl<T: SendBudget + ?Sized> SendBudget for Arc<T> {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
+    async fn charge(
+        &self,
+        accounts: &[Account],
+        now: OffsetDateTime,
+    ) -> Result<Charged, PluginError> {
         (**self).charge(accounts, now).await
     }
 }
@@ -80,10 +93,12 @@ impl<T: SendBudget + ?Sized> SendBudget for Arc<T> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Account {
-    /// Its name: at most 200 bytes of ASCII without spaces. Two limits of different periods on one destination are two accounts.
+    /// Its name: at most 200 bytes of ASCII without spaces. Two limits of different periods on one
+    /// destination are two accounts.
     ///
-    /// A destination is in it as a SHA-256 hash of the spelling that all its spellings share ([`SendLimits::per_destination`]), so
-    /// that it is not shown around. A hash of a phone number is not anonymous: there are few enough of them to try.
+    /// A destination is in it as a SHA-256 hash of the spelling that all its spellings share
+    /// ([`SendLimits::per_destination`]), so that it is not shown around. A hash of a phone number
+    /// is not anonymous: there are few enough of them to try.
     pub key: String,
     /// How much it allows.
     pub limit: Limit,
@@ -107,7 +122,8 @@ pub enum Charged {
     Exhausted {
         /// Its place in the list: the first of those that are used up.
         account: usize,
-        /// How long until it allows another one, if nothing else is charged on it. Where its limit is zero, its period.
+        /// How long until it allows another one, if nothing else is charged on it. Where its limit
+        /// is zero, its period.
         retry_after: Duration,
     },
 }

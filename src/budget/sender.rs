@@ -17,9 +17,10 @@ use crate::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, S
 
 /// A sender whose messages are charged first, and refused where a limit is reached.
 ///
-/// A number that is not sent to at all is a permanent error; a limit that is reached is a throttled one, with the time after which it allows
-/// another message. Both are surely not sent, so that the person can go on by email. A budget that fails is a transient error: nothing is
-/// sent uncounted (`I-23`).
+/// A number that is not sent to at all is a permanent error; a limit that is reached is a throttled
+/// one, with the time after which it allows another message. Both are surely not sent, so that the
+/// person can go on by email. A budget that fails is a transient error: nothing is sent uncounted
+/// (`I-23`).
 pub struct Budgeted<S> {
     sender: S,
     budget: Arc<dyn SendBudget>,
@@ -28,7 +29,8 @@ pub struct Budgeted<S> {
     observer: Arc<dyn BudgetObserver>,
 }
 
-/// Is told of each message that a limit refused. MUST NOT block and MUST NOT panic: a login waits for it.
+/// Is told of each message that a limit refused. MUST NOT block and MUST NOT panic: a login waits
+/// for it.
 pub trait BudgetObserver: Send + Sync {
     /// Takes one refusal. Many of them under one calling code are an attack.
     fn refused(&self, refusal: &SendRefusal);
@@ -40,7 +42,8 @@ impl<F: Fn(&SendRefusal) + Send + Sync> BudgetObserver for F {
     }
 }
 
-/// A message that was not sent because of a limit: tenant-tagged and without the destination, safe to log.
+/// A message that was not sent because of a limit: tenant-tagged and without the destination, safe
+/// to log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SendRefusal {
@@ -120,7 +123,13 @@ impl<S: CodeSender> Budgeted<S> {
         self
     }
 
-    async fn charge(&self, what: &str, tenant: &TenantId, user: &UserId, to: &Destination) -> Result<(), SendError> {
+    async fn charge(
+        &self,
+        what: &str,
+        tenant: &TenantId,
+        user: &UserId,
+        to: &Destination,
+    ) -> Result<(), SendError> {
         let at = self.clock.now().map_err(|fault| BudgetFailed::Clock(fault.into_source()))?;
         let refuse = |limit, retry_after: Option<Duration>| {
             self.observer.refused(&SendRefusal {
@@ -135,19 +144,22 @@ impl<S: CodeSender> Budgeted<S> {
                 limit,
                 retry_after,
             });
-            let kind = retry_after.map_or(SendErrorKind::Permanent, |_| SendErrorKind::Throttled { retry_after });
+            let kind = retry_after
+                .map_or(SendErrorKind::Permanent, |_| SendErrorKind::Throttled { retry_after });
             Err(SendError::new(kind).caused_by(LimitReached(limit)))
         };
         if !self.limits.allows(to) {
             return refuse(LimitKind::Prefix, None);
         }
-        let (kinds, accounts): (Vec<_>, Vec<_>) = self.limits.accounts(what, tenant, to).into_iter().unzip();
+        let (kinds, accounts): (Vec<_>, Vec<_>) =
+            self.limits.accounts(what, tenant, to).into_iter().unzip();
         let charged = self.budget.charge(&accounts, at).await;
         match charged.map_err(|fault| BudgetFailed::Budget(fault.into_source()))? {
             Charged::Yes => Ok(()),
-            Charged::Exhausted { account, retry_after } => {
-                refuse(kinds.get(account).copied().unwrap_or(LimitKind::Destination), Some(retry_after))
-            }
+            Charged::Exhausted { account, retry_after } => refuse(
+                kinds.get(account).copied().unwrap_or(LimitKind::Destination),
+                Some(retry_after),
+            ),
         }
     }
 }

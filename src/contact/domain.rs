@@ -1,9 +1,9 @@
 //! Domains of email addresses: which can be sent to, and how they are sent.
 //!
-//! A domain is sent in its ASCII form (RFC 5890): each label that is not ASCII becomes `xn--` and its
-//! Punycode. This module makes that form, to measure it and to have one spelling for all. It takes only
-//! labels that the mapping of UTS 46 leaves as they are but for their case, so that no mail goes to another
-//! spelling's owner.
+//! A domain is sent in its ASCII form (RFC 5890): each label that is not ASCII becomes `xn--` and
+//! its Punycode. This module makes that form, to measure it and to have one spelling for all. It
+//! takes only labels that the mapping of UTS 46 leaves as they are but for their case, so that no
+//! mail goes to another spelling's owner.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,8 @@ const LABEL_OCTETS: usize = 63;
 /// The longest domain (RFC 1035, section 2.3.4: 255 with the octets that say the lengths).
 const DOMAIN_OCTETS: usize = 253;
 
-/// The domain as it is sent, in lower case: one form for all its spellings, with and without `xn--`.
+/// The domain as it is sent, in lower case: one form for all its spellings, with and without
+/// `xn--`.
 pub(crate) fn as_sent(domain: &str) -> Result<Zeroizing<String>, Problem> {
     let right_to_left = domain.chars().any(is_right_to_left);
     let mut sent = Zeroizing::new(String::with_capacity(DOMAIN_OCTETS));
@@ -50,7 +51,11 @@ fn label_as_sent(label: &str) -> Result<Cow<'_, str>, Problem> {
     let reserved = label.get(2..4) == Some(&['-', '-']);
     let decomposes = !label.iter().copied().nfkc().eq(label.iter().copied());
     let sent = |c: &char| ascii(*c) || is_sent(*c);
-    if reserved || decomposes || label.first().is_none_or(|c| is_mark(*c)) || !label.iter().all(sent) {
+    if reserved
+        || decomposes
+        || label.first().is_none_or(|c| is_mark(*c))
+        || !label.iter().all(sent)
+    {
         return Err(Problem::Malformed);
     }
     punycode(&label).map(Cow::Owned).ok_or(Problem::TooLong(LABEL_OCTETS))
@@ -59,22 +64,28 @@ fn label_as_sent(label: &str) -> Result<Cow<'_, str>, Problem> {
 /// Lower case, except where that would turn a letter into an ASCII one, as it does the Kelvin sign.
 fn lower(c: char) -> impl Iterator<Item = char> {
     let changes_script = !c.is_ascii() && c.to_lowercase().any(|lower| lower.is_ascii());
-    let (kept, lowered) = if changes_script { (Some(c), None) } else { (None, Some(c.to_lowercase())) };
+    let (kept, lowered) =
+        if changes_script { (Some(c), None) } else { (None, Some(c.to_lowercase())) };
     kept.into_iter().chain(lowered.into_iter().flatten())
 }
 
-/// Whether a character beyond ASCII, in lower case and in a composed form, stands for itself in a domain.
+/// Whether a character beyond ASCII, in lower case and in a composed form, stands for itself in a
+/// domain.
 fn is_sent(c: char) -> bool {
     // A dot in disguise, and signs that describe ideographs.
     let refused = matches!(c, '\u{3002}' | '\u{2FF0}'..='\u{2FFF}' | '\u{31EF}');
     // Cherokee folds to its capitals.
     let cherokee = matches!(c, '\u{13F8}'..='\u{13FD}' | '\u{AB70}'..='\u{ABBF}');
     let folded = c.to_uppercase().flat_map(char::to_lowercase).nfc().eq([c]);
-    is_visible(c) && !is_capital(c) && !refused && !cherokee && (folded || matches!(c, 'ß' | 'ς' | 'ı'))
+    is_visible(c)
+        && !is_capital(c)
+        && !refused
+        && !cherokee
+        && (folded || matches!(c, 'ß' | 'ς' | 'ı'))
 }
 
-/// Whether a label is read in the same order beside labels of the other direction: RFC 5893, section 2,
-/// and stricter in what is rare.
+/// Whether a label is read in the same order beside labels of the other direction: RFC 5893,
+/// section 2, and stricter in what is rare.
 fn keeps_its_order(label: &str) -> bool {
     let last = label.chars().rev().find(|c| !is_nonspacing_mark(*c));
     let (Some(first), Some(last)) = (label.chars().next(), last) else { return false };
@@ -82,7 +93,9 @@ fn keeps_its_order(label: &str) -> bool {
         return is_letter(first) && (is_letter(last) || last.is_ascii_digit());
     }
     let letter = |c: char| is_right_to_left(c) && is_letter(c);
-    let mark = |c: char| (is_right_to_left(c) || matches!(c, '\u{300}'..='\u{36F}')) && is_nonspacing_mark(c);
+    let mark = |c: char| {
+        (is_right_to_left(c) || matches!(c, '\u{300}'..='\u{36F}')) && is_nonspacing_mark(c)
+    };
     let european = |c: char| c.is_ascii_digit() || matches!(c, '\u{6F0}'..='\u{6F9}');
     let arabic = |c: char| matches!(c, '\u{660}'..='\u{669}');
     let digit = |c: char| european(c) || arabic(c);
@@ -212,20 +225,28 @@ mod tests {
         assert_eq!(octets(&format!("{long}.{}", "a".repeat(62))), Err(Problem::TooLong(253)));
     }
 
-    /// `I-33`, `I-15`: each character, alone and beside letters of both directions. What is accepted can be sent,
-    /// and in that form.
+    /// `I-33`, `I-15`: each character, alone and beside letters of both directions. What is
+    /// accepted can be sent, and in that form.
     #[test]
     fn whatever_is_accepted_can_be_sent() {
         let (mut accepted, mut only_sent) = (0_u32, Vec::new());
-        // Of ideographs, Hangul, and planes that are empty or for private use, one in 97: they are alike.
-        let alike = |c: u32| matches!(c, 0x3400..=0x9FFF | 0xAC00..=0xD7A3 | 0x1_7000..=0x1_8CFF) || c > 0x1_FFFF;
-        let all = (0x80..=0x10_FFFF).filter(|c| !alike(*c) || c % 97 == 0).filter_map(char::from_u32);
+        // Of ideographs, Hangul, and planes that are empty or for private use, one in 97: they are
+        // alike.
+        let alike = |c: u32| {
+            matches!(c, 0x3400..=0x9FFF | 0xAC00..=0xD7A3 | 0x1_7000..=0x1_8CFF) || c > 0x1_FFFF
+        };
+        let all =
+            (0x80..=0x10_FFFF).filter(|c| !alike(*c) || c % 97 == 0).filter_map(char::from_u32);
         for c in all {
             let mut any = false;
             let mut could = false;
-            for domain in
-                [format!("{c}.jp"), format!("a{c}b.jp"), format!("あ{c}.jp"), format!("א{c}ב.jp"), format!("{c}a.א")]
-            {
+            for domain in [
+                format!("{c}.jp"),
+                format!("a{c}b.jp"),
+                format!("あ{c}.jp"),
+                format!("א{c}ב.jp"),
+                format!("{c}a.א"),
+            ] {
                 match as_sent(&domain) {
                     Ok(sent) => {
                         any = true;
@@ -242,7 +263,8 @@ mod tests {
             }
         }
         assert!(accepted > 35_000, "{accepted}");
-        // What could be sent and is refused: signs and old digits of scripts that run from right to left.
+        // What could be sent and is refused: signs and old digits of scripts that run from right to
+        // left.
         only_sent.retain(|c| is_visible(*c) && !is_right_to_left(*c));
         assert_eq!(only_sent, Vec::<char>::new());
     }

@@ -9,8 +9,8 @@ use crate::flow::{Inner, LoginFlow};
 use crate::grant::SavedGrant;
 use crate::ids::{DeviceId, TenantId};
 use crate::machine::{
-    Confirmed, Decision, Draft, Need, SetupTarget, StartedSetup, TokenKind, TokenSecret, read_code, read_token,
-    refuse_account, write_token,
+    Confirmed, Decision, Draft, Need, SetupTarget, StartedSetup, TokenKind, TokenSecret, read_code,
+    read_token, refuse_account, write_token,
 };
 use crate::reason::{Denied, OperationError, Reason};
 use crate::secret::{BackupCode, Code, SetupToken};
@@ -20,13 +20,16 @@ use crate::user::User;
 
 /// What one user may do about their own second factor, under the grant of their session.
 ///
-/// The grant is held against the user, the policy and the record at each call. Changes need a login with a fresh code or a backup code
-/// within the window of [`recent_login`](crate::LoginFlowBuilder::recent_login) (10 minutes by default), otherwise they are refused with
-/// [`Reason::ReauthenticationRequired`] (`I-32`). Users who need no second factor have nothing to set up: [`Reason::NotInUse`].
+/// The grant is held against the user, the policy and the record at each call. Changes need a login
+/// with a fresh code or a backup code within the window of
+/// [`recent_login`](crate::LoginFlowBuilder::recent_login) (10 minutes by default), otherwise they
+/// are refused with [`Reason::ReauthenticationRequired`] (`I-32`). Users who need no second factor
+/// have nothing to set up: [`Reason::NotInUse`].
 ///
 /// # Errors
 ///
-/// Every method answers [`OperationError::Denied`] with a reason to show, or [`OperationError::Failed`] if a plug-in failed; in both cases nothing changed.
+/// Every method answers [`OperationError::Denied`] with a reason to show, or
+/// [`OperationError::Failed`] if a plug-in failed; in both cases nothing changed.
 ///
 /// # Cancel safety
 ///
@@ -39,9 +42,13 @@ pub struct Account<'a> {
 }
 
 impl LoginFlow {
-    /// The account page, in the tenant that the request is for, of the user whose session holds this grant. Nothing is read before a method is
-    /// called.
-    pub fn account<'a>(&'a self, tenant: &'a TenantId, grant: &'a (impl AsRef<SavedGrant> + ?Sized)) -> Account<'a> {
+    /// The account page, in the tenant that the request is for, of the user whose session holds
+    /// this grant. Nothing is read before a method is called.
+    pub fn account<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        grant: &'a (impl AsRef<SavedGrant> + ?Sized),
+    ) -> Account<'a> {
         Account { flow: self, tenant, grant: grant.as_ref() }
     }
 }
@@ -49,8 +56,8 @@ impl LoginFlow {
 impl Account<'_> {
     /// Where codes go, the trusted devices, whether there is a backup code, and what is locked.
     ///
-    /// A user who needs no second factor has nothing to look at: [`Reason::NotInUse`]. The page says so,
-    /// and no event is made, since nobody was refused anything.
+    /// A user who needs no second factor has nothing to look at: [`Reason::NotInUse`]. The page
+    /// says so, and no event is made, since nobody was refused anything.
     ///
     /// # Errors
     ///
@@ -60,10 +67,17 @@ impl Account<'_> {
         let inner = self.inner();
         let loaded = inner.load_to_read(self.subject()).await?;
         let draft = inner.open(self.subject(), &loaded)?;
-        if let Err(denied) = draft.authorize(&*inner.policy, loaded.user.as_ref(), self.grant, Need::View)? {
+        if let Err(denied) =
+            draft.authorize(&*inner.policy, loaded.user.as_ref(), self.grant, Need::View)?
+        {
             if denied.reason() != Reason::NotInUse {
                 let event = refuse_account::<()>(denied).event;
-                inner.emit(self.tenant, loaded.user.as_ref().map(|user| &user.id), draft.now(), event);
+                inner.emit(
+                    self.tenant,
+                    loaded.user.as_ref().map(|user| &user.id),
+                    draft.now(),
+                    event,
+                );
             }
             return Err(denied.into());
         }
@@ -73,12 +87,14 @@ impl Account<'_> {
         }
     }
 
-    /// Begins to send codes by SMS: sends a code to the new number. Until [`confirm_method`](Self::confirm_method) has that code, codes go where
-    /// they went before, and the new number completes no login (`I-32`).
+    /// Begins to send codes by SMS: sends a code to the new number. Until
+    /// [`confirm_method`](Self::confirm_method) has that code, codes go where they went before, and
+    /// the new number completes no login (`I-32`).
     ///
     /// # Errors
     ///
-    /// See [`Account`]; also [`Reason::SendLimit`] while no code may be sent, and the locks of wrong codes.
+    /// See [`Account`]; also [`Reason::SendLimit`] while no code may be sent, and the locks of
+    /// wrong codes.
     pub async fn use_sms(&self, number: &PhoneNumber) -> Result<SetupChallenge, OperationError> {
         match self.start(SetupTarget::Sms(number.clone())).await? {
             MethodChange::Prove(challenge) => Ok(challenge),
@@ -86,8 +102,8 @@ impl Account<'_> {
         }
     }
 
-    /// Goes back to the registered email address. If this very login was completed with a code by email, at once; otherwise a code is sent
-    /// there first.
+    /// Goes back to the registered email address. If this very login was completed with a code by
+    /// email, at once; otherwise a code is sent there first.
     ///
     /// # Errors
     ///
@@ -96,13 +112,19 @@ impl Account<'_> {
         self.start(SetupTarget::Email).await
     }
 
-    /// Makes the change that [`use_sms`](Self::use_sms) or [`use_email`](Self::use_email) began, with the code that was sent. Trusted devices and
-    /// logins under way end with the earlier method (`I-30`), and the person is told at the registered address and the earlier number.
+    /// Makes the change that [`use_sms`](Self::use_sms) or [`use_email`](Self::use_email) began,
+    /// with the code that was sent. Trusted devices and logins under way end with the earlier
+    /// method (`I-30`), and the person is told at the registered address and the earlier number.
     ///
     /// # Errors
     ///
-    /// See [`Account`]; [`Reason::WrongCode`] with the number of tries left, [`Reason::SetupOver`] if nothing is being proved under this token.
-    pub async fn confirm_method(&self, token: &SetupToken, code: &Code) -> Result<Method, OperationError> {
+    /// See [`Account`]; [`Reason::WrongCode`] with the number of tries left, [`Reason::SetupOver`]
+    /// if nothing is being proved under this token.
+    pub async fn confirm_method(
+        &self,
+        token: &SetupToken,
+        code: &Code,
+    ) -> Result<Method, OperationError> {
         let typed = match read_code(code.expose(), self.inner().rules.limits.digits) {
             Ok(typed) => typed,
             Err(invalid) => return self.refuse(invalid.into()),
@@ -110,12 +132,14 @@ impl Account<'_> {
         let Some((secret, _)) = read_token(TokenKind::Setup, token.expose()) else {
             return self.refuse(Denied::new(Reason::SetupOver));
         };
-        let Confirmed(method) =
-            self.change(|draft, user, grant| draft.confirm_setup(&secret, &typed, user, grant)).await?;
+        let Confirmed(method) = self
+            .change(|draft, user, grant| draft.confirm_setup(&secret, &typed, user, grant))
+            .await?;
         Ok(method)
     }
 
-    /// Deletes one trusted device: it is asked for a code again, and sessions that it began are stale.
+    /// Deletes one trusted device: it is asked for a code again, and sessions that it began are
+    /// stale.
     ///
     /// # Errors
     ///
@@ -144,13 +168,15 @@ impl Account<'_> {
 
     async fn start(&self, target: SetupTarget) -> Result<MethodChange, OperationError> {
         let inner = self.inner();
-        let started =
-            self.change_with_user(|draft, user, grant| draft.start_setup(target.clone(), user, grant)).await?;
+        let started = self
+            .change_with_user(|draft, user, grant| draft.start_setup(target.clone(), user, grant))
+            .await?;
         let (started, user, at) = started;
         match started {
             StartedSetup::Done(method) => Ok(MethodChange::Done(method)),
             StartedSetup::Prove { token, code } => {
-                let delivery = inner.deliver(self.subject(), &user, &code, Purpose::MethodSetup, at).await;
+                let delivery =
+                    inner.deliver(self.subject(), &user, &code, Purpose::MethodSetup, at).await;
                 Ok(MethodChange::Prove(self.page(&token, delivery)))
             }
         }
@@ -166,7 +192,12 @@ impl Account<'_> {
 
     async fn change<T: Send>(
         &self,
-        decide: impl FnMut(&mut Draft<'_>, &User, &SavedGrant) -> Result<Decision<Result<T, Denied>>, Error> + Send,
+        decide: impl FnMut(
+            &mut Draft<'_>,
+            &User,
+            &SavedGrant,
+        ) -> Result<Decision<Result<T, Denied>>, Error>
+        + Send,
     ) -> Result<T, OperationError> {
         self.change_with_user(decide).await.map(|(outcome, _, _)| outcome)
     }
@@ -174,7 +205,12 @@ impl Account<'_> {
     /// One change: authorised and decided against the same record, in the same commit.
     async fn change_with_user<T: Send>(
         &self,
-        mut decide: impl FnMut(&mut Draft<'_>, &User, &SavedGrant) -> Result<Decision<Result<T, Denied>>, Error> + Send,
+        mut decide: impl FnMut(
+            &mut Draft<'_>,
+            &User,
+            &SavedGrant,
+        ) -> Result<Decision<Result<T, Denied>>, Error>
+        + Send,
     ) -> Result<(T, User, Timestamp), OperationError> {
         self.same_tenant()?;
         let inner = self.inner();
@@ -212,6 +248,10 @@ impl Account<'_> {
 
     /// A session of another tenant is no session of this one (`I-03`).
     fn same_tenant(&self) -> Result<(), OperationError> {
-        if self.grant.tenant() == self.tenant { Ok(()) } else { self.refuse(Denied::new(Reason::SessionStale)) }
+        if self.grant.tenant() == self.tenant {
+            Ok(())
+        } else {
+            self.refuse(Denied::new(Reason::SessionStale))
+        }
     }
 }

@@ -13,28 +13,32 @@ use crate::reason::{Denied, OperationError, Reason};
 use crate::status::FactorStatus;
 use crate::store::{CommitOutcome, Generation, StoredRow};
 
-/// What a system administrator may do in their own tenant, and nowhere else: there is no way to name another tenant through it (`I-34`).
+/// What a system administrator may do in their own tenant, and nowhere else: there is no way to
+/// name another tenant through it (`I-34`).
 ///
-/// At each call the acting user must be active in the tenant, hold its built-in system-administrator role, and have a grant that holds:
-/// with a second factor, where the policy requires one of them for an interactive login. Everybody and everything else is
-/// [`Reason::NotFound`]; ask [`LoginFlow::revalidate`] first to tell a stale session from a missing right.
+/// At each call the acting user must be active in the tenant, hold its built-in
+/// system-administrator role, and have a grant that holds: with a second factor, where the policy
+/// requires one of them for an interactive login. Everybody and everything else is
+/// [`Reason::NotFound`]; ask [`LoginFlow::revalidate`] first to tell a stale session from a missing
+/// right.
 ///
 /// # What weakens somebody needs a recent login
 ///
-/// [`reset`](Self::reset), [`unlock`](Self::unlock), and a [`set_scope`](Self::set_scope) that asks fewer
-/// people for a second factor need a login within the window of
-/// [`recent_login`](crate::LoginFlowBuilder::recent_login) (10 minutes by default), in which a code or a
-/// backup code was verified. A trusted device is not enough. Everything else answers
+/// [`reset`](Self::reset), [`unlock`](Self::unlock), and a [`set_scope`](Self::set_scope) that asks
+/// fewer people for a second factor need a login within the window of
+/// [`recent_login`](crate::LoginFlowBuilder::recent_login) (10 minutes by default), in which a code
+/// or a backup code was verified. A trusted device is not enough. Everything else answers
 /// [`Reason::ReauthenticationRequired`], so that a stolen or forgotten session can't take anybody's
 /// protection away.
 ///
-/// Where the policy exempts the acting user there is no second factor to ask them for: in a tenant that
-/// does not use it, or under a policy of your own that lets administrators in with the password alone.
-/// Their login must be recent all the same.
+/// Where the policy exempts the acting user there is no second factor to ask them for: in a tenant
+/// that does not use it, or under a policy of your own that lets administrators in with the
+/// password alone. Their login must be recent all the same.
 ///
 /// # Errors
 ///
-/// Every method answers [`OperationError::Denied`] with a reason, or [`OperationError::Failed`] if a plug-in failed.
+/// Every method answers [`OperationError::Denied`] with a reason, or [`OperationError::Failed`] if
+/// a plug-in failed.
 ///
 /// # Cancel safety
 ///
@@ -46,8 +50,8 @@ pub struct Administration<'a> {
     grant: &'a SavedGrant,
 }
 
-/// How often a reset is decided before it removes the record. Far more often than any other step, so that
-/// it does not lose against an attacker's: each of theirs costs a password hash.
+/// How often a reset is decided before it removes the record. Far more often than any other step,
+/// so that it does not lose against an attacker's: each of theirs costs a password hash.
 const RESET_ATTEMPTS: usize = 256;
 
 /// One try of a reset.
@@ -78,7 +82,8 @@ pub(super) struct Current {
 }
 
 impl LoginFlow {
-    /// The administrator's page of the tenant that the request is for, of the user whose session holds this grant.
+    /// The administrator's page of the tenant that the request is for, of the user whose session
+    /// holds this grant.
     ///
     /// # Errors
     ///
@@ -109,21 +114,24 @@ impl Administration<'_> {
         Ok(self.entitled().await?.current.settings.scope)
     }
 
-    /// Says who needs the second factor in this tenant from now on, and answers who did before. It applies to logins under way (`I-28`).
+    /// Says who needs the second factor in this tenant from now on, and answers who did before. It
+    /// applies to logins under way (`I-28`).
     ///
-    /// [`Scope::DoNotUse`] makes everything that was saved for all of the tenant's users invalid at once; [`LoginFlow::purge`] then
-    /// deletes it (`I-27`). Switching on again starts everybody from nothing. A scope that is in force already is left alone.
+    /// [`Scope::DoNotUse`] makes everything that was saved for all of the tenant's users invalid at
+    /// once; [`LoginFlow::purge`] then deletes it (`I-27`). Switching on again starts everybody
+    /// from nothing. A scope that is in force already is left alone.
     ///
-    /// An acting user who needs the second factor from now on and has not given one in this login has a stale session afterwards: send
-    /// them to the login.
+    /// An acting user who needs the second factor from now on and has not given one in this login
+    /// has a stale session afterwards: send them to the login.
     ///
     /// # Errors
     ///
-    /// See [`Administration`]; also [`Reason::ReauthenticationRequired`] if the scope asks fewer people than
-    /// the one in force and the acting user's login is not recent and fresh, and [`Reason::NoDestination`] if
-    /// the acting user would need a code that can go nowhere. From fewest to most people:
-    /// [`Scope::DoNotUse`], [`Scope::SystemAdministratorsOnly`], [`Scope::EntireTenant`]; a scope under which
-    /// the policy no longer asks the acting user counts as asking fewer, wherever it stands in that order.
+    /// See [`Administration`]; also [`Reason::ReauthenticationRequired`] if the scope asks fewer
+    /// people than the one in force and the acting user's login is not recent and fresh, and
+    /// [`Reason::NoDestination`] if the acting user would need a code that can go nowhere. From
+    /// fewest to most people: [`Scope::DoNotUse`], [`Scope::SystemAdministratorsOnly`],
+    /// [`Scope::EntireTenant`]; a scope under which the policy no longer asks the acting user
+    /// counts as asking fewer, wherever it stands in that order.
     pub async fn set_scope(&self, scope: Scope) -> Result<Scope, OperationError> {
         for _ in 0..ATTEMPTS {
             let entitled = self.entitled_to(Some(scope)).await?;
@@ -137,22 +145,27 @@ impl Administration<'_> {
             if entitled.locked_out {
                 return Err(self.refuse(Reason::NoDestination, entitled.at));
             }
-            if self.inner().change_scope(self.tenant(), entitled.current, scope, self.actor(), entitled.at).await? {
+            if self
+                .inner()
+                .change_scope(self.tenant(), entitled.current, scope, self.actor(), entitled.at)
+                .await?
+            {
                 return Ok(before);
             }
         }
         Err(Error::Contended.into())
     }
 
-    /// Clears everything that is saved for one user's second factor, ends their logins under way, and
-    /// notifies them (`I-26`). The answer says what became of their budgets.
+    /// Clears everything that is saved for one user's second factor, ends their logins under way,
+    /// and notifies them (`I-26`). The answer says what became of their budgets.
     ///
     /// The user sets up again at the next login. Nobody resets themselves: [`Reason::OwnAccount`].
     ///
-    /// The first two resets in any 30 days also give the user all wrong codes and all messages again
-    /// ([`refills_per_month`](crate::LoginFlowBuilder::refills_per_month)). From the third on the count of
-    /// wrong codes in 30 days and of messages in a day stays, and nothing else: an administrator who knows a
-    /// colleague's password must not get guesses without end out of resets. Show the administrator
+    /// The first two resets in any 30 days also give the user all wrong codes and all messages
+    /// again ([`refills_per_month`](crate::LoginFlowBuilder::refills_per_month)). From the third on
+    /// the count of wrong codes in 30 days and of messages in a day stays, and nothing else: an
+    /// administrator who knows a colleague's password must not get guesses without end out of
+    /// resets. Show the administrator
     /// [`ResetOutcome::BudgetsKept`]: a user who has used the budgets up can't log in with a code before they
     /// have room again.
     ///
@@ -164,8 +177,9 @@ impl Administration<'_> {
         self.inner().reset(self.tenant(), user, Refill::Counted, self.actor()).await
     }
 
-    /// Lifts the locks of one user that time would lift. Failure counters stay (`I-10`); where they have suspended the second factor or
-    /// used up the rolling budget, it answers [`Reason::ResetRequired`].
+    /// Lifts the locks of one user that time would lift. Failure counters stay (`I-10`); where they
+    /// have suspended the second factor or used up the rolling budget, it answers
+    /// [`Reason::ResetRequired`].
     ///
     /// # Errors
     ///
@@ -188,7 +202,8 @@ impl Administration<'_> {
         }
     }
 
-    /// How far the deletion is that the last switching off began. `None`: the tenant never switched off.
+    /// How far the deletion is that the last switching off began. `None`: the tenant never switched
+    /// off.
     ///
     /// # Errors
     ///
@@ -226,14 +241,18 @@ impl Administration<'_> {
         let channel = interactive(self.grant.channel());
         let standing = draft.standing(&*inner.policy, loaded.user.as_ref(), self.grant, channel)?;
         let administrator = loaded.user.as_ref().filter(|user| user.system_administrator);
-        let (Ok(requirement), Some(user), true) = (standing, administrator, self.grant.tenant() == self.tenant) else {
+        let (Ok(requirement), Some(user), true) =
+            (standing, administrator, self.grant.tenant() == self.tenant)
+        else {
             return Err(self.refuse(Reason::NotFound, draft.now()));
         };
         let required = requirement == Requirement::Required;
         let (weakens, locked_out) = match scope {
             Some(scope) => {
-                let still_required = draft.would_be_required(&*inner.policy, user, scope, channel)?;
-                let weakens = scope.asks_fewer_than(draft.settings().scope) || (required && !still_required);
+                let still_required =
+                    draft.would_be_required(&*inner.policy, user, scope, channel)?;
+                let weakens =
+                    scope.asks_fewer_than(draft.settings().scope) || (required && !still_required);
                 (weakens, still_required && draft.is_out_of_reach(user))
             }
             None => (false, false),
@@ -252,7 +271,8 @@ impl Administration<'_> {
     }
 
     fn refuse(&self, reason: Reason, at: Timestamp) -> OperationError {
-        let event = EventKind::AdministrationRefused { by: self.actor(), reason: reason.code().into() };
+        let event =
+            EventKind::AdministrationRefused { by: self.actor(), reason: reason.code().into() };
         self.inner().emit(self.tenant(), None, at, event);
         Denied::new(reason).into()
     }
@@ -273,7 +293,8 @@ impl Administration<'_> {
 
 /// What administrators and the operator have in common.
 impl Inner {
-    /// Changes a tenant's scope, if its settings are still as they were read. Says whether they were.
+    /// Changes a tenant's scope, if its settings are still as they were read. Says whether they
+    /// were.
     pub(super) async fn change_scope(
         &self,
         tenant: &TenantId,
@@ -285,16 +306,19 @@ impl Inner {
         let Current { settings, version, generation } = current;
         let from = settings.scope;
         let (settings, generation, event) = if from == scope {
-            // The first settings of a tenant, which say what held without any: nothing ends by them.
+            // The first settings of a tenant, which say what held without any: nothing ends by
+            // them.
             (settings, generation, EventKind::TenantSetUp { by })
         } else {
             let (settings, generation) = settings.with_scope(scope, generation, at)?;
             (settings, generation, EventKind::ScopeChanged { from, to: scope, by })
         };
-        let next = StoredRow { version: self.new_version()?, generation, document: settings.encode()? };
+        let next =
+            StoredRow { version: self.new_version()?, generation, document: settings.encode()? };
         let written = match self.factors.change_settings(tenant, version, &next).await {
             Ok(commit) => commit == CommitOutcome::Written,
-            // Perhaps it is written all the same; then this is the change, and its event must not be missing.
+            // Perhaps it is written all the same; then this is the change, and its event must not
+            // be missing.
             Err(fault) => match self.factors.settings(tenant).await {
                 Ok(Some(saved)) if saved.version == next.version => true,
                 _ => return Err(Error::factor_store(fault)),
@@ -306,12 +330,12 @@ impl Inner {
         Ok(written)
     }
 
-    /// Puts a fresh record in the place of the one there is, on the condition that it still is that one:
-    /// every step that was decided on it fails, so nothing of it comes back (`I-26`).
+    /// Puts a fresh record in the place of the one there is, on the condition that it still is that
+    /// one: every step that was decided on it fails, so nothing of it comes back (`I-26`).
     ///
-    /// A reset is not given up for others: where all of many tries met somebody else's write, it removes the
-    /// record, which nothing can prevent, and then saves what a reset may have to keep. If even that fails,
-    /// the event says that the budgets were refilled beyond their number.
+    /// A reset is not given up for others: where all of many tries met somebody else's write, it
+    /// removes the record, which nothing can prevent, and then saves what a reset may have to keep.
+    /// If even that fails, the event says that the budgets were refilled beyond their number.
     pub(super) async fn reset(
         &self,
         tenant: &TenantId,
@@ -329,7 +353,9 @@ impl Inner {
         }
         self.factors.remove(tenant, user).await.map_err(Error::factor_store)?;
         for _ in 0..ATTEMPTS {
-            if let Tried::Done(outcome) = self.try_reset(subject, refill, kept.as_ref(), &by).await? {
+            if let Tried::Done(outcome) =
+                self.try_reset(subject, refill, kept.as_ref(), &by).await?
+            {
                 return Ok(outcome);
             }
         }
@@ -357,8 +383,15 @@ impl Inner {
             return Ok(Tried::Done(outcome));
         };
         let now = Timestamp::now(&*self.clock)?;
-        let (mut draft, readable) =
-            Draft::open_to_reset(&self.rules, &*self.entropy, tenant, user, known, &loaded.snapshot, now)?;
+        let (mut draft, readable) = Draft::open_to_reset(
+            &self.rules,
+            &*self.entropy,
+            tenant,
+            user,
+            known,
+            &loaded.snapshot,
+            now,
+        )?;
         let seen = draft.kept();
         let decision = draft.reset(known, refill, readable, removed, by.clone())?;
         match self.commit(subject, draft, Write::IfChanged).await? {
@@ -367,14 +400,24 @@ impl Inner {
         }
     }
 
-    pub(super) async fn unlock(&self, tenant: &TenantId, user: &UserId, by: Actor) -> Result<(), OperationError> {
+    pub(super) async fn unlock(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        by: Actor,
+    ) -> Result<(), OperationError> {
         let subject = Subject { tenant, user };
         let committed = self
             .step(subject, |draft, known| {
-                let refused =
-                    |reason: Reason| EventKind::AdministrationRefused { by: by.clone(), reason: reason.code().into() };
+                let refused = |reason: Reason| EventKind::AdministrationRefused {
+                    by: by.clone(),
+                    reason: reason.code().into(),
+                };
                 if known.is_none() {
-                    return Ok(Decision::new(Err(Denied::new(Reason::NotFound)), refused(Reason::NotFound)));
+                    return Ok(Decision::new(
+                        Err(Denied::new(Reason::NotFound)),
+                        refused(Reason::NotFound),
+                    ));
                 }
                 let unlocked = draft.unlock();
                 // What could be lifted is, even if that is not enough.
@@ -389,7 +432,11 @@ impl Inner {
     }
 
     /// `None`: there is no such user.
-    pub(super) async fn status(&self, tenant: &TenantId, user: &UserId) -> Result<Option<FactorStatus>, Error> {
+    pub(super) async fn status(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<FactorStatus>, Error> {
         let subject = Subject { tenant, user };
         let loaded = self.load_to_read(subject).await?;
         let draft = self.open(subject, &loaded)?;

@@ -30,7 +30,8 @@ const fn days(number: u32) -> Duration {
     seconds(24 * 60 * 60).saturating_mul(number)
 }
 
-/// An attacker who knows the password and guesses codes for a year must fail with at least this likelihood: 999 in 1,000.
+/// An attacker who knows the password and guesses codes for a year must fail with at least this
+/// likelihood: 999 in 1,000.
 const ONE_IN: u64 = 1_000;
 
 /// Configures a [`LoginFlow`]. Every setting has a default that is safe.
@@ -104,7 +105,11 @@ struct Numbers {
 }
 
 impl LoginFlowBuilder {
-    pub(super) fn new(users: Arc<dyn UserStore>, factors: Arc<dyn FactorStore>, sender: Arc<dyn CodeSender>) -> Self {
+    pub(super) fn new(
+        users: Arc<dyn UserStore>,
+        factors: Arc<dyn FactorStore>,
+        sender: Arc<dyn CodeSender>,
+    ) -> Self {
         Self {
             users,
             factors,
@@ -138,7 +143,8 @@ impl LoginFlowBuilder {
         self
     }
 
-    /// Who is told what happened. Default: nobody. A host should pass at least a sink that logs (`I-38`).
+    /// Who is told what happened. Default: nobody. A host should pass at least a sink that logs
+    /// (`I-38`).
     pub fn events(mut self, events: impl EventSink + 'static) -> Self {
         self.events = Arc::new(events);
         self
@@ -150,14 +156,16 @@ impl LoginFlowBuilder {
         self
     }
 
-    /// The random generator. Default: [`SystemEntropy`]. For tests: anything else makes codes foreseeable.
+    /// The random generator. Default: [`SystemEntropy`]. For tests: anything else makes codes
+    /// foreseeable.
     pub fn entropy(mut self, entropy: impl Entropy + 'static) -> Self {
         self.entropy = Arc::new(entropy);
         self
     }
 
-    /// A server-side key for what is saved of codes and backup codes, which also lets all processes count an unknown name in the same place
-    /// (`I-17`); another pepper, another place. Default: none.
+    /// A server-side key for what is saved of codes and backup codes, which also lets all processes
+    /// count an unknown name in the same place (`I-17`); another pepper, another place. Default:
+    /// none.
     pub fn pepper(mut self, pepper: Pepper) -> Self {
         self.pepper = Some(pepper);
         self
@@ -181,7 +189,8 @@ impl LoginFlowBuilder {
         self
     }
 
-    /// How long a login may wait for its second factor, whatever is sent again: at least as long as a code lives, at most an hour.
+    /// How long a login may wait for its second factor, whatever is sent again: at least as long as
+    /// a code lives, at most an hour.
     pub const fn login_ttl(mut self, ttl: Duration) -> Self {
         self.numbers.login_ttl = ttl;
         self
@@ -193,49 +202,57 @@ impl LoginFlowBuilder {
         self
     }
 
-    /// After how many wrong codes a user is locked, and how many one login takes: 1 to 20. Wrong codes that should prove a number are
-    /// counted apart, up to the same number; one login takes as many wrong backup codes (`I-10`, `I-14`).
+    /// After how many wrong codes a user is locked, and how many one login takes: 1 to 20. Wrong
+    /// codes that should prove a number are counted apart, up to the same number; one login takes
+    /// as many wrong backup codes (`I-10`, `I-14`).
     pub const fn max_wrong_codes(mut self, number: u32) -> Self {
         self.numbers.max_wrong_codes = number;
         self
     }
 
-    /// How long the first lock lasts, at least a minute, and the longest, at most 30 days. Each lock lasts twice as long as the one before.
+    /// How long the first lock lasts, at least a minute, and the longest, at most 30 days. Each
+    /// lock lasts twice as long as the one before.
     pub const fn lockout(mut self, first: Duration, max: Duration) -> Self {
         self.numbers.lockout = first;
         self.numbers.max_lockout = max;
         self
     }
 
-    /// How many wrong codes are compared in any 30 days, whatever succeeds in between (`I-12`): from [`max_wrong_codes`](Self::max_wrong_codes) to 100.
+    /// How many wrong codes are compared in any 30 days, whatever succeeds in between (`I-12`):
+    /// from [`max_wrong_codes`](Self::max_wrong_codes) to 100.
     pub const fn rolling_wrong_code_limit(mut self, number: u32) -> Self {
         self.numbers.rolling_wrong_code_limit = number;
         self
     }
 
-    /// How many resets in any 30 days also refill the budgets of wrong codes and of messages (`I-26`): 0 to
-    /// 10. Further ones clear everything else. Each refill is another round of guesses for an administrator
-    /// who knows a colleague's password, so the arithmetic of [`build`](Self::build) counts them: the more
-    /// refills, the fewer [`rolling_wrong_code_limit`](Self::rolling_wrong_code_limit).
+    /// How many resets in any 30 days also refill the budgets of wrong codes and of messages
+    /// (`I-26`): 0 to
+    /// 10. Further ones clear everything else. Each refill is another round of guesses for an
+    ///     administrator
+    /// who knows a colleague's password, so the arithmetic of [`build`](Self::build) counts them:
+    /// the more refills, the fewer [`rolling_wrong_code_limit`](Self::rolling_wrong_code_limit).
     pub const fn refills_per_month(mut self, number: u32) -> Self {
         self.numbers.refills_per_month = number;
         self
     }
 
-    /// After how many wrong codes in a row only an administrator's reset helps (`I-11`): from [`max_wrong_codes`](Self::max_wrong_codes) to 100.
+    /// After how many wrong codes in a row only an administrator's reset helps (`I-11`): from
+    /// [`max_wrong_codes`](Self::max_wrong_codes) to 100.
     pub const fn suspend_after(mut self, number: u32) -> Self {
         self.numbers.suspend_after = number;
         self
     }
 
-    /// After how many wrong passwords in a row passwords of that user are not checked for a time: 3 to 100.
+    /// After how many wrong passwords in a row passwords of that user are not checked for a time: 3
+    /// to 100.
     pub const fn wrong_passwords(mut self, number: u32) -> Self {
         self.numbers.wrong_passwords = number;
         self
     }
 
-    /// How long the first password lock lasts, at least a second, and the longest, at most an hour: anybody can cause it, and the owner
-    /// must get in (`I-13`). A new password lifts it; another hash of the same password does not.
+    /// How long the first password lock lasts, at least a second, and the longest, at most an hour:
+    /// anybody can cause it, and the owner must get in (`I-13`). A new password lifts it; another
+    /// hash of the same password does not.
     pub const fn password_lock(mut self, first: Duration, longest: Duration) -> Self {
         self.numbers.password_lock = first;
         self.numbers.longest_password_lock = longest;
@@ -244,8 +261,8 @@ impl LoginFlowBuilder {
 
     /// The time between two codes of one login: from 10 seconds to the life of a code (`I-15`).
     ///
-    /// Within it a user gets at most two codes over all logins, so that the page of a second login works
-    /// while the first one's code is on its way.
+    /// Within it a user gets at most two codes over all logins, so that the page of a second login
+    /// works while the first one's code is on its way.
     pub const fn send_spacing(mut self, spacing: Duration) -> Self {
         self.numbers.send_spacing = spacing;
         self
@@ -269,19 +286,20 @@ impl LoginFlowBuilder {
         self
     }
 
-    /// How long after a login with a code or backup code its user may change things on the account page
-    /// (`I-32`), and an administrator may weaken somebody's protection (`I-34`): 1 minute to a day.
+    /// How long after a login with a code or backup code its user may change things on the account
+    /// page (`I-32`), and an administrator may weaken somebody's protection (`I-34`): 1 minute to a
+    /// day.
     pub const fn recent_login(mut self, window: Duration) -> Self {
         self.numbers.recent_login = window;
         self
     }
 
-    /// The longest time from a login to the last request of its session, however often it is renewed:
-    /// 1 minute to 400 days.
+    /// The longest time from a login to the last request of its session, however often it is
+    /// renewed: 1 minute to 400 days.
     ///
-    /// [`LoginFlow::revalidate`] ends sessions that are older, and [`LoginFlow::sweep`] keeps for this long
-    /// the records that grants are bound to. Set it to at least what your sessions really live, or people
-    /// are logged out early.
+    /// [`LoginFlow::revalidate`] ends sessions that are older, and [`LoginFlow::sweep`] keeps for
+    /// this long the records that grants are bound to. Set it to at least what your sessions really
+    /// live, or people are logged out early.
     pub const fn session_lifetime(mut self, longest: Duration) -> Self {
         self.numbers.session_lifetime = longest;
         self
@@ -289,14 +307,16 @@ impl LoginFlowBuilder {
 
     /// How far apart the clocks of two nodes may be: at most 60 seconds (`I-08`).
     ///
-    /// A clock that is behind the last step by no more than this counts as if it stood still. A clock that
-    /// is further behind ends the user's pending logins, and a session from its future is stale.
+    /// A clock that is behind the last step by no more than this counts as if it stood still. A
+    /// clock that is further behind ends the user's pending logins, and a session from its future
+    /// is stale.
     pub const fn clock_tolerance(mut self, tolerance: Duration) -> Self {
         self.numbers.clock_tolerance = tolerance;
         self
     }
 
-    /// Switches trusted devices on: how long one is trusted, from an hour to 90 days, and how many a user may have, up to 32.
+    /// Switches trusted devices on: how long one is trusted, from an hour to 90 days, and how many
+    /// a user may have, up to 32.
     ///
     /// NIST SP 800-63B-4 (5.1) does not count a trusted device as authentication.
     pub const fn trusted_devices(mut self, lifetime: Duration, per_user: u32) -> Self {
@@ -310,28 +330,32 @@ impl LoginFlowBuilder {
         self
     }
 
-    /// Whether a code goes to the email address by itself when its SMS surely was not sent. It is charged as another send.
+    /// Whether a code goes to the email address by itself when its SMS surely was not sent. It is
+    /// charged as another send.
     pub const fn fall_back_to_email(mut self, on: bool) -> Self {
         self.numbers.fall_back_to_email = on;
         self
     }
 
-    /// Refuses tenants that were never set up: every call that reads the settings of a tenant for which none
-    /// are saved answers [`Error::UnknownTenant`](crate::Error::UnknownTenant).
+    /// Refuses tenants that were never set up: every call that reads the settings of a tenant for
+    /// which none are saved answers [`Error::UnknownTenant`](crate::Error::UnknownTenant).
     ///
-    /// Without it such a tenant is one that does not use the second factor, so everybody comes in with the
-    /// password alone: also in a tenant whose id is spelled otherwise than when it was set up, and in every
-    /// tenant if the store was lost or replaced by an empty one. With it, all of these are errors.
+    /// Without it such a tenant is one that does not use the second factor, so everybody comes in
+    /// with the password alone: also in a tenant whose id is spelled otherwise than when it was set
+    /// up, and in every tenant if the store was lost or replaced by an empty one. With it, all of
+    /// these are errors.
     ///
-    /// **Set every tenant up before you switch it on**, also those that do not use the second factor, and
-    /// each new one when you make it: [`Operator::set_scope`](crate::operator::Operator::set_scope) saves settings for a
-    /// tenant that has none, whatever the scope. It is the only call that does. A tenant that switches off
+    /// **Set every tenant up before you switch it on**, also those that do not use the second
+    /// factor, and each new one when you make it:
+    /// [`Operator::set_scope`](crate::operator::Operator::set_scope) saves settings for a tenant
+    /// that has none, whatever the scope. It is the only call that does. A tenant that switches off
     /// stays known.
     ///
-    /// [`LoginFlow::begin`] then reads the settings once more, before it looks anybody up, so that the error
-    /// comes before the password is hashed and alike for every name (`I-17`). Every other call costs what it
-    /// did. The calls that read no settings do what they do without it: [`LoginFlow::hash_password`],
-    /// [`Operator::forget`](crate::operator::Operator::forget), and the refusals of malformed input.
+    /// [`LoginFlow::begin`] then reads the settings once more, before it looks anybody up, so that
+    /// the error comes before the password is hashed and alike for every name (`I-17`). Every other
+    /// call costs what it did. The calls that read no settings do what they do without it:
+    /// [`LoginFlow::hash_password`], [`Operator::forget`](crate::operator::Operator::forget), and
+    /// the refusals of malformed input.
     pub const fn require_known_tenants(mut self) -> Self {
         self.known_tenants = true;
         self
@@ -341,12 +365,14 @@ impl LoginFlowBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if a number is out of its bounds, contradicts another, or lets an attacker who knows the password guess a code
-    /// within a year more often than once in 1,000 times, also one who is an administrator and resets the user
-    /// all the time. It says which number to change.
+    /// [`ConfigError`] if a number is out of its bounds, contradicts another, or lets an attacker
+    /// who knows the password guess a code within a year more often than once in 1,000 times, also
+    /// one who is an administrator and resets the user all the time. It says which number to
+    /// change.
     pub fn build(self) -> Result<LoginFlow, ConfigError> {
         let limits = self.numbers.check()?;
-        let mut ids: Vec<&str> = self.pepper.iter().chain(&self.previous_peppers).map(Pepper::id).collect();
+        let mut ids: Vec<&str> =
+            self.pepper.iter().chain(&self.previous_peppers).map(Pepper::id).collect();
         ids.sort_unstable();
         if ids.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
             return Err(ConfigError::DuplicatePepper);
@@ -369,7 +395,10 @@ impl LoginFlowBuilder {
                 verifier,
                 policy: self.policy,
                 events: self.events,
-                rules: Rules { limits, seal: Seal::new(sha256_tag, self.pepper, self.previous_peppers) },
+                rules: Rules {
+                    limits,
+                    seal: Seal::new(sha256_tag, self.pepper, self.previous_peppers),
+                },
                 known_tenants: self.known_tenants,
                 phantom_key,
             }),
@@ -425,7 +454,12 @@ impl Numbers {
         count("max_wrong_codes", self.max_wrong_codes, 1, 20)?;
         time("lockout", self.lockout, minutes(1), days(30))?;
         time("lockout", self.max_lockout, self.lockout, days(30))?;
-        count("rolling_wrong_code_limit", self.rolling_wrong_code_limit, self.max_wrong_codes, 100)?;
+        count(
+            "rolling_wrong_code_limit",
+            self.rolling_wrong_code_limit,
+            self.max_wrong_codes,
+            100,
+        )?;
         count("refills_per_month", self.refills_per_month, 0, 10)?;
         count("suspend_after", self.suspend_after, self.max_wrong_codes, 100)?;
         count("wrong_passwords", self.wrong_passwords, 3, 100)?;
@@ -481,12 +515,13 @@ impl Numbers {
         Ok(limits)
     }
 
-    /// The patient attacker who is an administrator too: knows a colleague's password, stays under every lock
-    /// or resets it away. What binds then is the rolling budget alone, which is full once and again after each
-    /// refill: 365 days touch at most 14 windows of 30 days.
+    /// The patient attacker who is an administrator too: knows a colleague's password, stays under
+    /// every lock or resets it away. What binds then is the rolling budget alone, which is full
+    /// once and again after each refill: 365 days touch at most 14 windows of 30 days.
     fn guessing(&self, codes: u64) -> Result<(), ConfigError> {
         let rounds = u64::from(self.refills_per_month).saturating_add(1);
-        let guesses_per_year = u64::from(self.rolling_wrong_code_limit).saturating_mul(14).saturating_mul(rounds);
+        let guesses_per_year =
+            u64::from(self.rolling_wrong_code_limit).saturating_mul(14).saturating_mul(rounds);
         if guesses_per_year.saturating_mul(ONE_IN) > codes {
             return Err(ConfigError::GuessingTooLikely { guesses_per_year, codes });
         }
@@ -495,11 +530,24 @@ impl Numbers {
 }
 
 fn count(setting: &'static str, given: u32, least: u32, most: u32) -> Result<(), ConfigError> {
-    if (least..=most).contains(&given) { Ok(()) } else { Err(ConfigError::Count { setting, given, least, most }) }
+    if (least..=most).contains(&given) {
+        Ok(())
+    } else {
+        Err(ConfigError::Count { setting, given, least, most })
+    }
 }
 
-fn time(setting: &'static str, given: Duration, least: Duration, most: Duration) -> Result<(), ConfigError> {
-    if (least..=most).contains(&given) { Ok(()) } else { Err(ConfigError::Time { setting, given, least, most }) }
+fn time(
+    setting: &'static str,
+    given: Duration,
+    least: Duration,
+    most: Duration,
+) -> Result<(), ConfigError> {
+    if (least..=most).contains(&given) {
+        Ok(())
+    } else {
+        Err(ConfigError::Time { setting, given, least, most })
+    }
 }
 
 /// A configuration that was refused. Each says which setting to change.
@@ -536,7 +584,8 @@ pub enum ConfigError {
          lower `rolling_wrong_code_limit` or `refills_per_month`"
     )]
     GuessingTooLikely {
-        /// How many wrong codes are compared in a year at most, with every refill that resets may make.
+        /// How many wrong codes are compared in a year at most, with every refill that resets may
+        /// make.
         guesses_per_year: u64,
         /// How many codes there are.
         codes: u64,

@@ -8,11 +8,14 @@ use crate::entropy::Draw;
 use crate::error::{Error, PluginError};
 use crate::event::{Event, EventKind};
 use crate::flow::Inner;
-use crate::flow::step::{Alternatives, Authenticated, Challenge, DeliveryStatus, IssuedCode, LoginStep};
+use crate::flow::step::{
+    Alternatives, Authenticated, Challenge, DeliveryStatus, IssuedCode, LoginStep,
+};
 use crate::grant::Grant;
 use crate::ids::{LoginName, TenantId, UserId, Version};
 use crate::machine::{
-    Decision, Draft, Next, OpenLogin, OutgoingCode, OutgoingNotice, TokenKind, Via, Write, write_token,
+    Decision, Draft, Next, OpenLogin, OutgoingCode, OutgoingNotice, TokenKind, Via, Write,
+    write_token,
 };
 use crate::reason::{Denied, Reason};
 use crate::secret::PendingToken;
@@ -46,38 +49,52 @@ pub(super) struct Committed<T> {
 impl Inner {
     /// Reads the user and the record at the same time.
     pub(super) async fn load(&self, subject: Subject<'_>) -> Result<Loaded, Error> {
-        let (user, snapshot) = try_zip(self.load_user(subject.tenant, subject.user), self.load_record(subject)).await?;
+        let (user, snapshot) =
+            try_zip(self.load_user(subject.tenant, subject.user), self.load_record(subject))
+                .await?;
         Ok(Loaded { user, snapshot })
     }
 
-    pub(super) async fn load_user(&self, tenant: &TenantId, id: &UserId) -> Result<Option<User>, Error> {
+    pub(super) async fn load_user(
+        &self,
+        tenant: &TenantId,
+        id: &UserId,
+    ) -> Result<Option<User>, Error> {
         match self.users.find_by_id(tenant, id).await.map_err(Error::user_store)? {
-            Some(user) if user.id != *id => Err(Error::user_store(PluginError::new("answered with another user"))),
+            Some(user) if user.id != *id => {
+                Err(Error::user_store(PluginError::new("answered with another user")))
+            }
             user => of_tenant(tenant, user),
         }
     }
 
-    pub(super) async fn load_user_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, Error> {
+    pub(super) async fn load_user_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, Error> {
         of_tenant(tenant, self.users.find_by_login(tenant, name).await.map_err(Error::user_store)?)
     }
 
     pub(super) async fn load_record(&self, subject: Subject<'_>) -> Result<Snapshot, Error> {
-        let snapshot = self.factors.load(subject.tenant, subject.user).await.map_err(Error::factor_store)?;
+        let snapshot =
+            self.factors.load(subject.tenant, subject.user).await.map_err(Error::factor_store)?;
         self.known(snapshot.settings.as_ref())?;
         Ok(snapshot)
     }
 
-    /// Fails for a tenant without saved settings, where the flow requires them: every way in which a step
-    /// reads settings ends here, but for the one that sets a tenant up.
+    /// Fails for a tenant without saved settings, where the flow requires them: every way in which
+    /// a step reads settings ends here, but for the one that sets a tenant up.
     pub(super) fn known(&self, settings: Option<&StoredRow>) -> Result<(), Error> {
         if self.known_tenants && settings.is_none() { Err(Error::UnknownTenant) } else { Ok(()) }
     }
 
     /// Reads for a step that commits nothing, and so notices no change that comes in between.
     ///
-    /// A re-hash is noted in the record before it is saved with the user. A user who was read after it and
-    /// a record that was read before it would look like a changed password, so that is looked at again:
-    /// the user first, then the record, which then knows every hash that the user can have.
+    /// A re-hash is noted in the record before it is saved with the user. A user who was read after
+    /// it and a record that was read before it would look like a changed password, so that is
+    /// looked at again: the user first, then the record, which then knows every hash that the user
+    /// can have.
     pub(super) async fn load_to_read(&self, subject: Subject<'_>) -> Result<Loaded, Error> {
         let loaded = self.load(subject).await?;
         if loaded.user.is_none() || self.open(subject, &loaded)?.same_password() {
@@ -92,7 +109,11 @@ impl Inner {
         Ok(Loaded { user, snapshot })
     }
 
-    pub(super) fn open<'a>(&'a self, subject: Subject<'a>, loaded: &Loaded) -> Result<Box<Draft<'a>>, Error> {
+    pub(super) fn open<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        loaded: &Loaded,
+    ) -> Result<Box<Draft<'a>>, Error> {
         let now = Timestamp::now(&*self.clock)?;
         Draft::open(
             &self.rules,
@@ -113,10 +134,15 @@ impl Inner {
     ) -> Result<Committed<T>, Error> {
         let mut in_order = false;
         for _ in 0..ATTEMPTS {
-            let loaded = if in_order { self.load_in_order(subject).await? } else { self.load(subject).await? };
+            let loaded = if in_order {
+                self.load_in_order(subject).await?
+            } else {
+                self.load(subject).await?
+            };
             let mut draft = self.open(subject, &loaded)?;
             let decision = decide(&mut draft, loaded.user.as_ref())?;
-            // What commits nothing does not notice that a re-hash came in between; see `load_to_read`.
+            // What commits nothing does not notice that a re-hash came in between; see
+            // `load_to_read`.
             if !in_order && loaded.user.is_some() && !draft.changed() && !draft.same_password() {
                 in_order = true;
                 continue;
@@ -128,7 +154,8 @@ impl Inner {
         Err(Error::Contended)
     }
 
-    /// Writes what a draft has become, if that is needed. `None`: something else came first, and nothing was written.
+    /// Writes what a draft has become, if that is needed. `None`: something else came first, and
+    /// nothing was written.
     pub(super) async fn commit(
         &self,
         subject: Subject<'_>,
@@ -144,10 +171,16 @@ impl Inner {
         drop(draft);
         let in_vain = !changed && write == Write::Decoy;
         if in_vain {
-            // The version that would be written is one that no row has: the same call, and nothing to conflict with for anybody else.
+            // The version that would be written is one that no row has: the same call, and nothing
+            // to conflict with for anybody else.
             expected.record = Some(next.version);
         }
-        match self.factors.commit(subject.tenant, subject.user, &expected, &next).await.map_err(Error::factor_store)? {
+        match self
+            .factors
+            .commit(subject.tenant, subject.user, &expected, &next)
+            .await
+            .map_err(Error::factor_store)?
+        {
             CommitOutcome::Conflict if !in_vain => Ok(None),
             CommitOutcome::Written | CommitOutcome::Conflict => Ok(Some(at)),
         }
@@ -179,8 +212,19 @@ impl Inner {
         Ok(Version::from_random(Draw::new(&*self.entropy).bytes()?))
     }
 
-    pub(super) fn emit(&self, tenant: &TenantId, user: Option<&UserId>, at: Timestamp, kind: EventKind) {
-        self.events.emit(&Event { at: at.to_time(), tenant: tenant.clone(), user: user.cloned(), kind });
+    pub(super) fn emit(
+        &self,
+        tenant: &TenantId,
+        user: Option<&UserId>,
+        at: Timestamp,
+        kind: EventKind,
+    ) {
+        self.events.emit(&Event {
+            at: at.to_time(),
+            tenant: tenant.clone(),
+            user: user.cloned(),
+            kind,
+        });
     }
 
     /// Tells a person. A failure is an event and changes nothing.
@@ -201,21 +245,31 @@ impl Inner {
             held_back,
         };
         if let Err(error) = self.sender.notify(&notice).await {
-            let failed = EventKind::NoticeFailed { error: error.kind(), causes: notice.causes(&error) };
+            let failed =
+                EventKind::NoticeFailed { error: error.kind(), causes: notice.causes(&error) };
             self.emit(subject.tenant, Some(subject.user), at, failed);
         }
     }
 
     /// Input that is refused before anything is read.
-    pub(super) fn refuse_input(&self, tenant: &TenantId, denied: impl Into<Denied>) -> Result<LoginStep, Error> {
+    pub(super) fn refuse_input(
+        &self,
+        tenant: &TenantId,
+        denied: impl Into<Denied>,
+    ) -> Result<LoginStep, Error> {
         let denied = denied.into();
         let event = EventKind::StepRefused { login: None, reason: denied.reason().code().into() };
         self.emit(tenant, None, Timestamp::now(&*self.clock)?, event);
         Ok(LoginStep::Denied(denied))
     }
 
-    /// Turns where a login stands into the answer to the host, and sends the code that belongs to it.
-    pub(super) async fn answer(&self, subject: Subject<'_>, committed: Committed<Next>) -> LoginStep {
+    /// Turns where a login stands into the answer to the host, and sends the code that belongs to
+    /// it.
+    pub(super) async fn answer(
+        &self,
+        subject: Subject<'_>,
+        committed: Committed<Next>,
+    ) -> LoginStep {
         let Committed { outcome, user, at } = committed;
         match (outcome, user) {
             (Next::Denied(denied), _) => LoginStep::Denied(denied),
@@ -229,17 +283,26 @@ impl Inner {
         }
     }
 
-    async fn challenge(&self, subject: Subject<'_>, user: User, mut open: Box<OpenLogin>, at: Timestamp) -> LoginStep {
+    async fn challenge(
+        &self,
+        subject: Subject<'_>,
+        user: User,
+        mut open: Box<OpenLogin>,
+        at: Timestamp,
+    ) -> LoginStep {
         let mut delivery = self.deliver_login_code(subject, &user, &open, at).await;
-        // The one automatic step: SMS surely failed, so the code goes to email. It costs what a resend costs.
+        // The one automatic step: SMS surely failed, so the code goes to email. It costs what a
+        // resend costs.
         if self.rules.limits.fall_back_to_email
             && user.email.is_some()
             && open.code.as_ref().is_ok_and(|code| matches!(code.destination, Destination::Sms(_)))
             && matches!(delivery, DeliveryStatus::Failed { .. })
         {
             let token = open.token.clone();
-            // If this breaks, the login that was begun stands all the same, with its failed delivery.
-            if let Ok(again) = self.step(subject, |draft, user| draft.resend(&token, Via::FallBack, user)).await
+            // If this breaks, the login that was begun stands all the same, with its failed
+            // delivery.
+            if let Ok(again) =
+                self.step(subject, |draft, user| draft.resend(&token, Via::FallBack, user)).await
                 && let (Next::Open(fallen_back), Some(user)) = (again.outcome, again.user)
             {
                 delivery = self.deliver_login_code(subject, &user, &fallen_back, again.at).await;
@@ -288,12 +351,17 @@ impl Inner {
             Ok(SendStatus::Queued) => DeliveryStatus::Queued(issued(code)),
             Err(error) => {
                 let kind = error.kind();
-                let (login, method, causes) = (code.login, code.destination.method(), message.causes(&error));
+                let (login, method, causes) =
+                    (code.login, code.destination.method(), message.causes(&error));
                 let failed = EventKind::DeliveryFailed { login, method, error: kind, causes };
                 self.emit(subject.tenant, Some(subject.user), at, failed);
                 if kind.surely_not_sent() {
                     let destination = code.destination.masked();
-                    DeliveryStatus::Failed { method: code.destination.method(), destination, error: kind }
+                    DeliveryStatus::Failed {
+                        method: code.destination.method(),
+                        destination,
+                        error: kind,
+                    }
                 } else {
                     DeliveryStatus::PerhapsSent(issued(code))
                 }
@@ -303,14 +371,22 @@ impl Inner {
 
     fn page(&self, subject: Subject<'_>, open: OpenLogin, delivery: DeliveryStatus) -> Challenge {
         Challenge {
-            token: PendingToken::new(write_token(TokenKind::Pending, &open.token, Some(subject.user))),
+            token: PendingToken::new(write_token(
+                TokenKind::Pending,
+                &open.token,
+                Some(subject.user),
+            )),
             login: open.login,
             delivery,
             digits: self.rules.limits.digits,
             attempts_left: open.attempts_left,
             login_expires_at: open.deadline.to_time(),
             resend_at: open.resend_at.map(Timestamp::to_time),
-            alternatives: Alternatives { email: open.email, sms: open.sms, backup_code: open.backup_code },
+            alternatives: Alternatives {
+                email: open.email,
+                sms: open.sms,
+                backup_code: open.backup_code,
+            },
         }
     }
 }
@@ -325,13 +401,13 @@ fn issued(code: &OutgoingCode) -> IssuedCode {
     }
 }
 
-/// Refuses a user whose tenant, as the application's table spells it, is not to the byte the one that
-/// was asked for: under the other spelling nothing is saved of the tenant's settings (`I-04`).
+/// Refuses a user whose tenant, as the application's table spells it, is not to the byte the one
+/// that was asked for: under the other spelling nothing is saved of the tenant's settings (`I-04`).
 fn of_tenant(tenant: &TenantId, user: Option<User>) -> Result<Option<User>, Error> {
     match user {
-        Some(user) if user.tenant != *tenant => {
-            Err(Error::user_store(PluginError::new("answered with a user of a tenant that is spelled otherwise")))
-        }
+        Some(user) if user.tenant != *tenant => Err(Error::user_store(PluginError::new(
+            "answered with a user of a tenant that is spelled otherwise",
+        ))),
         user => Ok(user),
     }
 }

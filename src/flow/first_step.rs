@@ -18,24 +18,28 @@ use crate::user::{PasswordHash, User, UserStatus};
 impl LoginFlow {
     /// The first step: checks name and password, and asks the policy what else is needed.
     ///
-    /// **The default verifier hashes on the calling thread**, which a hash keeps busy for 10 to 30 ms: [`Argon2id`](crate::password::Argon2id)
-    /// says how many threads it takes, and `BlockingPool` of the crate `countersign-tokio` takes none of the runtime's.
+    /// **The default verifier hashes on the calling thread**, which a hash keeps busy for 10 to 30
+    /// ms: [`Argon2id`](crate::password::Argon2id) says how many threads it takes, and
+    /// `BlockingPool` of the crate `countersign-tokio` takes none of the runtime's.
     ///
-    /// Where more first steps wait for a hash than the verifier has room for, this one is refused with
-    /// [`Reason::Busy`](crate::Reason::Busy) and the time of another try, before anything is looked up, alike for every name. Nothing
-    /// is charged.
+    /// Where more first steps wait for a hash than the verifier has room for, this one is refused
+    /// with [`Reason::Busy`](crate::Reason::Busy) and the time of another try, before anything is
+    /// looked up, alike for every name. Nothing is charged.
     ///
-    /// Unknown names, wrong passwords, disabled users and locked passwords get the same answer for the same work: a user look-up by name,
-    /// one password hash, a user look-up by id together with one load, and one commit (`I-17`). Only the event tells them apart.
+    /// Unknown names, wrong passwords, disabled users and locked passwords get the same answer for
+    /// the same work: a user look-up by name, one password hash, a user look-up by id together with
+    /// one load, and one commit (`I-17`). Only the event tells them apart.
     ///
     /// # Errors
     ///
-    /// [`Error`] if a plug-in fails, a saved document is damaged, or other steps for the same user keep coming first. Nobody is let in.
-    /// [`Error::UnknownTenant`] comes before anybody is looked up or a password is hashed, alike for every name.
+    /// [`Error`] if a plug-in fails, a saved document is damaged, or other steps for the same user
+    /// keep coming first. Nobody is let in. [`Error::UnknownTenant`] comes before anybody is looked
+    /// up or a password is hashed, alike for every name.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before the commit leaves everything as it was; after it, a code may be charged that is not sent.
+    /// Dropping the future before the commit leaves everything as it was; after it, a code may be
+    /// charged that is not sent.
     pub async fn begin(&self, login: &Login<'_>) -> Result<LoginStep, Error> {
         let inner = &*self.inner;
         let name = match LoginName::new(login.name) {
@@ -50,7 +54,8 @@ impl LoginFlow {
             Ok(place) => place,
             Err(busy) => return inner.refuse_input(login.tenant, busy),
         };
-        // Before anybody is looked up, too: where ids are compared loosely, a look-up fails for names that exist.
+        // Before anybody is looked up, too: where ids are compared loosely, a look-up fails for
+        // names that exist.
         if inner.known_tenants {
             inner.settings(login.tenant).await?;
         }
@@ -70,11 +75,14 @@ impl LoginFlow {
             .await
     }
 
-    /// The first step of an application that has *just checked the password itself*, for this user and this login.
+    /// The first step of an application that has *just checked the password itself*, for this user
+    /// and this login.
     ///
-    /// countersign takes its word for it: whoever reaches this call needs only the second factor. For passwords in LDAP or in another
-    /// hash, prefer a [`PasswordVerifier`](crate::password::PasswordVerifier) of your own and [`begin`](Self::begin), which count failures and
-    /// answer alike for unknown names. A password lock holds here too (`I-16`).
+    /// countersign takes its word for it: whoever reaches this call needs only the second factor.
+    /// For passwords in LDAP or in another hash, prefer a
+    /// [`PasswordVerifier`](crate::password::PasswordVerifier) of your own and
+    /// [`begin`](Self::begin), which count failures and answer alike for unknown names. A password
+    /// lock holds here too (`I-16`).
     ///
     /// # Errors
     ///
@@ -83,7 +91,10 @@ impl LoginFlow {
     /// # Cancel safety
     ///
     /// As [`begin`](Self::begin).
-    pub async fn begin_with_preverified_password(&self, login: &PreverifiedLogin<'_>) -> Result<LoginStep, Error> {
+    pub async fn begin_with_preverified_password(
+        &self,
+        login: &PreverifiedLogin<'_>,
+    ) -> Result<LoginStep, Error> {
         let inner = &*self.inner;
         let user = inner.load_user(login.tenant, login.user).await?;
         inner
@@ -114,12 +125,14 @@ struct First<'a> {
 }
 
 impl Inner {
-    /// The password was looked at, which took its time. User and record are read now, so that the step decides on the present (`I-25`),
-    /// and load and commit stand close together.
+    /// The password was looked at, which took its time. User and record are read now, so that the
+    /// step decides on the present (`I-25`), and load and commit stand close together.
     async fn first_step(&self, first: First<'_>) -> Result<LoginStep, Error> {
         let First { tenant, channel, device, unknown, password, rehash, user } = first;
-        let mut id = user.as_ref().map_or_else(|| self.phantom(tenant, unknown), |user| user.id.clone());
-        let (checked, stamp) = user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
+        let mut id =
+            user.as_ref().map_or_else(|| self.phantom(tenant, unknown), |user| user.id.clone());
+        let (checked, stamp) =
+            user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
         let mut loaded = self.load(Subject { tenant, user: &id }).await?;
         let mut rehashed = None;
         if let (Some((password, place)), Some(user)) = (rehash, &loaded.user)
@@ -135,7 +148,8 @@ impl Inner {
                 loaded = self.load(Subject { tenant, user: &id }).await?;
             }
             if loaded.user.is_none() && !id.is_phantom() {
-                // Deleted since the first look. Nothing is saved under an id that the application may have forgotten by now.
+                // Deleted since the first look. Nothing is saved under an id that the application
+                // may have forgotten by now.
                 id = self.phantom(tenant, unknown);
                 loaded = self.load(Subject { tenant, user: &id }).await?;
             }
@@ -153,7 +167,9 @@ impl Inner {
             })?;
             let write = decision.outcome.write;
             if let Some(at) = self.commit(subject, draft, write).await? {
-                if let (Some(rehashed), Some(user), Write::IfChanged) = (&rehashed, &loaded.user, write) {
+                if let (Some(rehashed), Some(user), Write::IfChanged) =
+                    (&rehashed, &loaded.user, write)
+                {
                     self.save_rehashed(subject, user, rehashed, at).await;
                 }
                 let Committed { outcome: FirstStep { next, .. }, user, at } =
@@ -175,14 +191,19 @@ impl Inner {
         }
     }
 
-    /// The record that a login with an unknown name is counted in: one of 256 per tenant (`I-17`, `I-40`).
+    /// The record that a login with an unknown name is counted in: one of 256 per tenant (`I-17`,
+    /// `I-40`).
     fn phantom(&self, tenant: &TenantId, name: &str) -> UserId {
-        let [bucket, ..] =
-            sha256_tag(&self.phantom_key, b"countersign/1/phantom", &[tenant.as_str().as_bytes(), name.as_bytes()]);
+        let [bucket, ..] = sha256_tag(
+            &self.phantom_key,
+            b"countersign/1/phantom",
+            &[tenant.as_str().as_bytes(), name.as_bytes()],
+        );
         UserId::phantom(bucket)
     }
 
-    /// Whether the password that was just right gets a better hash. Not if it lets nobody in: the time it takes would tell that it was right.
+    /// Whether the password that was just right gets a better hash. Not if it lets nobody in: the
+    /// time it takes would tell that it was right.
     fn may_rehash(
         &self,
         subject: Subject<'_>,
@@ -195,20 +216,39 @@ impl Inner {
     }
 
     /// The earlier hash still serves: a failure here is an event, not a failed login.
-    async fn rehash(&self, subject: Subject<'_>, password: &Password) -> Result<Option<PasswordHash>, Error> {
+    async fn rehash(
+        &self,
+        subject: Subject<'_>,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, Error> {
         let rehashed = self.verifier.hash_password(password).await;
         if rehashed.is_err() {
             let at = Timestamp::now(&*self.clock)?;
-            self.emit(subject.tenant, Some(subject.user), at, EventKind::PasswordRehashed { saved: false });
+            self.emit(
+                subject.tenant,
+                Some(subject.user),
+                at,
+                EventKind::PasswordRehashed { saved: false },
+            );
         }
         Ok(rehashed.unwrap_or_default())
     }
 
-    /// Saves the better hash with the user. The record knows it by now as one of the same password, so nothing ends by it.
-    async fn save_rehashed(&self, subject: Subject<'_>, user: &User, next: &PasswordHash, at: Timestamp) {
+    /// Saves the better hash with the user. The record knows it by now as one of the same password,
+    /// so nothing ends by it.
+    async fn save_rehashed(
+        &self,
+        subject: Subject<'_>,
+        user: &User,
+        next: &PasswordHash,
+        at: Timestamp,
+    ) {
         let Some(current) = &user.password_hash else { return };
-        let saved =
-            self.users.replace_password_hash(subject.tenant, subject.user, current, next).await.unwrap_or(false);
+        let saved = self
+            .users
+            .replace_password_hash(subject.tenant, subject.user, current, next)
+            .await
+            .unwrap_or(false);
         self.emit(subject.tenant, Some(subject.user), at, EventKind::PasswordRehashed { saved });
     }
 }

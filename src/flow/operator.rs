@@ -14,9 +14,11 @@ use crate::reason::OperationError;
 use crate::status::FactorStatus;
 use crate::store::{Generation, StoredRow};
 
-/// For a support tool or a command line of the host: a tenant whose only administrator is locked out, a user who is to be forgotten.
+/// For a support tool or a command line of the host: a tenant whose only administrator is locked
+/// out, a user who is to be forgotten.
 ///
-/// It asks nobody for a right; it is not reachable from a login, and must not be made reachable. Every change is an event that carries the reason.
+/// It asks nobody for a right; it is not reachable from a login, and must not be made reachable.
+/// Every change is an event that carries the reason.
 ///
 /// # Errors and cancel safety
 ///
@@ -28,11 +30,13 @@ pub struct Operator<'a> {
 }
 
 impl LoginFlow {
-    /// The break-glass handle, for this reason: 1 to 200 visible characters and spaces, such as a ticket number.
+    /// The break-glass handle, for this reason: 1 to 200 visible characters and spaces, such as a
+    /// ticket number.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`] if the reason is blank, longer, or holds a character that a reader cannot see.
+    /// [`InvalidInput`] if the reason is blank, longer, or holds a character that a reader cannot
+    /// see.
     pub fn operator(&self, reason: &str) -> Result<Operator<'_>, InvalidInput> {
         visible(Field::OperatorReason, reason, 200)?;
         Ok(Operator { flow: self, reason: reason.trim().to_owned() })
@@ -41,31 +45,40 @@ impl LoginFlow {
 
 impl Operator<'_> {
     /// Clears everything that is saved for one user's second factor, as
-    /// [`Administration::reset`](crate::Administration::reset), within the same number of refills. Of a user
-    /// who does not exist, in this tenant or because no such tenant exists, it deletes what there is, and
-    /// saves nothing; the event and the answer are those of any reset.
+    /// [`Administration::reset`](crate::Administration::reset), within the same number of refills.
+    /// Of a user who does not exist, in this tenant or because no such tenant exists, it deletes
+    /// what there is, and saves nothing; the event and the answer are those of any reset.
     ///
     /// # Errors
     ///
     /// [`OperationError::Failed`] if a plug-in failed, and nothing is deleted; so also with
-    /// [`Error::UnknownTenant`] where the tenant must be known and is not, and where the users table finds
-    /// the user under another spelling of the tenant or the id.
-    pub async fn reset(&self, tenant: &TenantId, user: &UserId) -> Result<ResetOutcome, OperationError> {
+    /// [`Error::UnknownTenant`] where the tenant must be known and is not, and where the users
+    /// table finds the user under another spelling of the tenant or the id.
+    pub async fn reset(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<ResetOutcome, OperationError> {
         self.flow.inner.reset(tenant, user, Refill::Counted, self.actor()).await
     }
 
-    /// The same, and refills the budgets of wrong codes and of messages however often that was done before.
+    /// The same, and refills the budgets of wrong codes and of messages however often that was done
+    /// before.
     ///
-    /// For a user who was reset so often that the budgets are kept
-    /// ([`ResetOutcome::BudgetsKept`]) and who can't wait. **Each use gives an attacker who knows the user's
-    /// password another round of guesses**, beyond what the builder's arithmetic allows for; the event says
-    /// [`ResetOutcome::RefilledBeyond`]. It counts as a refill, so an administrator's next reset in the same
-    /// 30 days keeps the budgets.
+    /// For a user who was reset so often that the budgets are kept ([`ResetOutcome::BudgetsKept`])
+    /// and who can't wait. **Each use gives an attacker who knows the user's password another round
+    /// of guesses**, beyond what the builder's arithmetic allows for; the event says
+    /// [`ResetOutcome::RefilledBeyond`]. It counts as a refill, so an administrator's next reset in
+    /// the same 30 days keeps the budgets.
     ///
     /// # Errors
     ///
     /// [`OperationError::Failed`] if a plug-in failed.
-    pub async fn reset_and_refill(&self, tenant: &TenantId, user: &UserId) -> Result<ResetOutcome, OperationError> {
+    pub async fn reset_and_refill(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<ResetOutcome, OperationError> {
         self.flow.inner.reset(tenant, user, Refill::Beyond, self.actor()).await
     }
 
@@ -73,7 +86,8 @@ impl Operator<'_> {
     ///
     /// # Errors
     ///
-    /// [`OperationError::Denied`] if there is no such user or only a reset helps; [`OperationError::Failed`] if a plug-in failed.
+    /// [`OperationError::Denied`] if there is no such user or only a reset helps;
+    /// [`OperationError::Failed`] if a plug-in failed.
     pub async fn unlock(&self, tenant: &TenantId, user: &UserId) -> Result<(), OperationError> {
         self.flow.inner.unlock(tenant, user, self.actor()).await
     }
@@ -83,18 +97,24 @@ impl Operator<'_> {
     /// # Errors
     ///
     /// [`Error`] if a plug-in failed.
-    pub async fn status(&self, tenant: &TenantId, user: &UserId) -> Result<Option<FactorStatus>, Error> {
+    pub async fn status(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<FactorStatus>, Error> {
         self.flow.inner.status(tenant, user).await
     }
 
-    /// Deletes what is saved of a user whom the application has deleted, and says whether there was anything. Nobody is told.
+    /// Deletes what is saved of a user whom the application has deleted, and says whether there was
+    /// anything. Nobody is told.
     ///
-    /// It looks nobody up and reads no settings, so it works for a user and a tenant that are gone, and in a
-    /// tenant that was never set up: `false`, and the event. It deletes what is saved under exactly these
-    /// ids, byte by byte, and never settings.
+    /// It looks nobody up and reads no settings, so it works for a user and a tenant that are gone,
+    /// and in a tenant that was never set up: `false`, and the event. It deletes what is saved
+    /// under exactly these ids, byte by byte, and never settings.
     ///
-    /// Delete the user first. A step that has read them just before, and is about to write, can still save a record. It lets nobody in; call this
-    /// again after the longest login (`login_ttl`) to have that gone too.
+    /// Delete the user first. A step that has read them just before, and is about to write, can
+    /// still save a record. It lets nobody in; call this again after the longest login
+    /// (`login_ttl`) to have that gone too.
     ///
     /// # Errors
     ///
@@ -119,14 +139,16 @@ impl Operator<'_> {
     /// Says who needs the second factor in a tenant from now on, and answers who did before, as
     /// [`Administration::set_scope`](crate::Administration::set_scope).
     ///
-    /// **It also sets a tenant up**: where no settings are saved for this tenant, it saves them, also if the
-    /// scope is [`Scope::DoNotUse`]. Nothing is deleted by that, and no session or login ends; the event is
-    /// [`EventKind::TenantSetUp`]. From then on the tenant is known
-    /// ([`require_known_tenants`](crate::LoginFlowBuilder::require_known_tenants)), and stays so when it
-    /// switches off. No administrator of a tenant that must be known and is not can do this from inside.
+    /// **It also sets a tenant up**: where no settings are saved for this tenant, it saves them,
+    /// also if the scope is [`Scope::DoNotUse`]. Nothing is deleted by that, and no session or
+    /// login ends; the event is [`EventKind::TenantSetUp`]. From then on the tenant is known
+    /// ([`require_known_tenants`](crate::LoginFlowBuilder::require_known_tenants)), and stays so
+    /// when it switches off. No administrator of a tenant that must be known and is not can do this
+    /// from inside.
     ///
-    /// Nothing tells whether the tenant exists in the application: take its id from the application's own
-    /// table, byte for byte. Settings under another spelling are another tenant's.
+    /// Nothing tells whether the tenant exists in the application: take its id from the
+    /// application's own table, byte for byte. Settings under another spelling are another
+    /// tenant's.
     ///
     /// # Errors
     ///
@@ -145,7 +167,8 @@ impl Operator<'_> {
         Err(Error::Contended)
     }
 
-    /// How far the deletion is that a tenant's last switching off began, with what is left counted. `None`: the tenant never switched off.
+    /// How far the deletion is that a tenant's last switching off began, with what is left counted.
+    /// `None`: the tenant never switched off.
     ///
     /// # Errors
     ///
@@ -163,7 +186,13 @@ impl Operator<'_> {
 /// A tenant without saved settings has the default ones.
 fn current(saved: Option<(StoredRow, Settings)>) -> Current {
     match saved {
-        Some((saved, settings)) => Current { settings, version: Some(saved.version), generation: saved.generation },
-        None => Current { settings: Settings::default(), version: None, generation: Generation::default() },
+        Some((saved, settings)) => {
+            Current { settings, version: Some(saved.version), generation: saved.generation }
+        }
+        None => Current {
+            settings: Settings::default(),
+            version: None,
+            generation: Generation::default(),
+        },
     }
 }

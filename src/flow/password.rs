@@ -15,24 +15,31 @@ use crate::secret::Password;
 use crate::user::PasswordHash;
 
 impl LoginFlow {
-    /// Hashes a password that is being set, with the flow's own verifier: what to save as the user's
-    /// [`password_hash`](crate::user::User::password_hash).
+    /// Hashes a password that is being set, with the flow's own verifier: what to save as the
+    /// user's [`password_hash`](crate::user::User::password_hash).
     ///
-    /// Whether the password is good enough (its length, a list of known ones) is for the application to decide before. The tenant is
-    /// the one that events of a refusal name. It hashes where [`begin`](Self::begin) does.
+    /// Whether the password is good enough (its length, a list of known ones) is for the
+    /// application to decide before. The tenant is the one that events of a refusal name. It hashes
+    /// where [`begin`](Self::begin) does.
     ///
     /// # Errors
     ///
-    /// [`OperationError::Denied`] with [`Reason::Busy`] where the queue is full, or with an invalid password: empty, or over 4,096 bytes.
-    /// [`OperationError::Failed`] if the verifier fails, or makes no hashes because its passwords are kept elsewhere.
+    /// [`OperationError::Denied`] with [`Reason::Busy`] where the queue is full, or with an invalid
+    /// password: empty, or over 4,096 bytes. [`OperationError::Failed`] if the verifier fails, or
+    /// makes no hashes because its passwords are kept elsewhere.
     ///
     /// # Cancel safety
     ///
     /// A dropped future has no effect.
-    pub async fn hash_password(&self, tenant: &TenantId, password: &Password) -> Result<PasswordHash, OperationError> {
+    pub async fn hash_password(
+        &self,
+        tenant: &TenantId,
+        password: &Password,
+    ) -> Result<PasswordHash, OperationError> {
         let inner = &*self.inner;
         let refuse = |denied: Denied| {
-            let event = EventKind::StepRefused { login: None, reason: denied.reason().code().into() };
+            let event =
+                EventKind::StepRefused { login: None, reason: denied.reason().code().into() };
             inner.emit(tenant, None, Timestamp::now(&*inner.clock)?, event);
             Err(OperationError::Denied(denied))
         };
@@ -43,21 +50,27 @@ impl LoginFlow {
             Ok(place) => place,
             Err(busy) => return refuse(busy),
         };
-        let hash = inner.verifier.hash_password(password).await.map_err(Error::password_verifier)?;
-        hash.ok_or_else(|| Error::password_verifier(PluginError::new("this verifier makes no hashes")).into())
+        let hash =
+            inner.verifier.hash_password(password).await.map_err(Error::password_verifier)?;
+        hash.ok_or_else(|| {
+            Error::password_verifier(PluginError::new("this verifier makes no hashes")).into()
+        })
     }
 
-    /// Checks the current password of the user whose session holds this grant, as a change of password asks for it.
+    /// Checks the current password of the user whose session holds this grant, as a change of
+    /// password asks for it.
     ///
-    /// It counts in the same budget and meets the same lock as [`begin`](Self::begin) (`I-16`), so that a stolen session is no place to
-    /// guess. A right password ends the row of failures, and changes nothing else. Users who need no second factor may ask, too.
+    /// It counts in the same budget and meets the same lock as [`begin`](Self::begin) (`I-16`), so
+    /// that a stolen session is no place to guess. A right password ends the row of failures, and
+    /// changes nothing else. Users who need no second factor may ask, too.
     ///
     /// The [manual](crate::manual::login#changing-a-password) shows a whole change of password.
     ///
     /// # Errors
     ///
     /// [`OperationError::Denied`] with
-    /// - [`Reason::WrongPassword`]: how many more are compared before the lock, and until when, if this one locked;
+    /// - [`Reason::WrongPassword`]: how many more are compared before the lock, and until when, if
+    ///   this one locked;
     /// - [`Reason::PasswordsLocked`]: nothing was compared or charged;
     /// - [`Reason::SessionStale`]: log in again;
     /// - [`Reason::Busy`] or an invalid password: nothing was read.
@@ -66,8 +79,8 @@ impl LoginFlow {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before the commit leaves everything as it was, and nobody learns what was found; after it, the attempt is
-    /// charged.
+    /// Dropping the future before the commit leaves everything as it was, and nobody learns what
+    /// was found; after it, the attempt is charged.
     pub async fn check_password(
         &self,
         tenant: &TenantId,
@@ -79,7 +92,12 @@ impl LoginFlow {
         let refuse = |denied: Denied| {
             // Another tenant's user of that id has no part in it (`I-04`).
             let user = own.then(|| grant.user());
-            inner.emit(tenant, user, Timestamp::now(&*inner.clock)?, refuse_account::<()>(denied).event);
+            inner.emit(
+                tenant,
+                user,
+                Timestamp::now(&*inner.clock)?,
+                refuse_account::<()>(denied).event,
+            );
             Err(OperationError::Denied(denied))
         };
         if let Err(invalid) = bounded(Field::Password, password.expose(), PASSWORD_BYTES) {
@@ -97,7 +115,8 @@ impl LoginFlow {
         let attempt = PasswordAttempt::in_session(tenant, user.as_ref(), password);
         let (verified, _outdated) = password::check(&*inner.verifier, &attempt).await?;
         drop(place);
-        let (hash, stamp) = user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
+        let (hash, stamp) =
+            user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
         let checked = Checked { hash: hash.as_ref(), stamp: stamp.as_deref() };
         let committed = inner
             .step(subject, |draft, user| {

@@ -26,20 +26,27 @@ pub struct PurgeProgress {
     pub started_at: OffsetDateTime,
     /// How many records were deleted since.
     pub deleted: u64,
-    /// How many are left. `None`: not counted, because a full batch was deleted and more may follow.
+    /// How many are left. `None`: not counted, because a full batch was deleted and more may
+    /// follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining: Option<u64>,
     /// When none was left.
-    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub finished_at: Option<OffsetDateTime>,
 }
 
 impl LoginFlow {
-    /// Deletes one batch of what a tenant's switching off has made invalid: at most `at_most` records, and never more than 5,000. Call it until
-    /// [`PurgeProgress::finished_at`] is set; it can be stopped and resumed at any point, and run on several nodes at once.
+    /// Deletes one batch of what a tenant's switching off has made invalid: at most `at_most`
+    /// records, and never more than 5,000. Call it until [`PurgeProgress::finished_at`] is set; it
+    /// can be stopped and resumed at any point, and run on several nodes at once.
     ///
-    /// Each batch is noted in the tenant's settings, so that steps of its users that are under way at that moment decide once more. Where
-    /// [`PurgeProgress::remaining`] is not counted, [`Operator::purge_progress`](crate::operator::Operator::purge_progress) counts it.
+    /// Each batch is noted in the tenant's settings, so that steps of its users that are under way
+    /// at that moment decide once more. Where [`PurgeProgress::remaining`] is not counted,
+    /// [`Operator::purge_progress`](crate::operator::Operator::purge_progress) counts it.
     ///
     /// `None`: the tenant never switched off.
     ///
@@ -49,20 +56,31 @@ impl LoginFlow {
     ///
     /// # Cancel safety
     ///
-    /// A dropped future has deleted its batch or not; call again. [`PurgeProgress::deleted`] may then be too low.
-    pub async fn purge(&self, tenant: &TenantId, at_most: u32) -> Result<Option<PurgeProgress>, Error> {
+    /// A dropped future has deleted its batch or not; call again. [`PurgeProgress::deleted`] may
+    /// then be too low.
+    pub async fn purge(
+        &self,
+        tenant: &TenantId,
+        at_most: u32,
+    ) -> Result<Option<PurgeProgress>, Error> {
         let inner = &*self.inner;
         let at_most = at_most.clamp(1, LARGEST_BATCH);
-        let Some((saved, Settings { clearing: Some(clearing), .. })) = inner.settings(tenant).await? else {
+        let Some((saved, Settings { clearing: Some(clearing), .. })) =
+            inner.settings(tenant).await?
+        else {
             return Ok(None);
         };
         if clearing.finished.is_some() {
             return Ok(Some(progress(&clearing, Some(0))));
         }
         let generation = saved.generation;
-        let deleted = inner.factors.purge(tenant, generation, at_most).await.map_err(Error::factor_store)?;
-        let remaining =
-            if deleted < u64::from(at_most) { Some(inner.remaining(tenant, generation).await?) } else { None };
+        let deleted =
+            inner.factors.purge(tenant, generation, at_most).await.map_err(Error::factor_store)?;
+        let remaining = if deleted < u64::from(at_most) {
+            Some(inner.remaining(tenant, generation).await?)
+        } else {
+            None
+        };
         inner.note_batch(tenant, generation, deleted, remaining).await
     }
 }
@@ -90,10 +108,18 @@ impl Inner {
                 clearing.finished = Some(at);
             }
             let noted = progress(clearing, remaining);
-            // A version of its own, as for every write: without it two purges, or a purge and a change of scope, would undo each other's note.
-            let next = StoredRow { version: self.new_version()?, generation, document: settings.encode()? };
-            let written =
-                self.factors.change_settings(tenant, Some(saved.version), &next).await.map_err(Error::factor_store)?;
+            // A version of its own, as for every write: without it two purges, or a purge and a
+            // change of scope, would undo each other's note.
+            let next = StoredRow {
+                version: self.new_version()?,
+                generation,
+                document: settings.encode()?,
+            };
+            let written = self
+                .factors
+                .change_settings(tenant, Some(saved.version), &next)
+                .await
+                .map_err(Error::factor_store)?;
             if written == CommitOutcome::Written {
                 if ends_here {
                     self.emit(tenant, None, at, EventKind::PurgeFinished);
@@ -112,19 +138,31 @@ impl Inner {
         generation: Generation,
     ) -> Result<Option<PurgeProgress>, Error> {
         let Some(clearing) = &settings.clearing else { return Ok(None) };
-        let remaining = if clearing.finished.is_some() { 0 } else { self.remaining(tenant, generation).await? };
+        let remaining = if clearing.finished.is_some() {
+            0
+        } else {
+            self.remaining(tenant, generation).await?
+        };
         Ok(Some(progress(clearing, Some(remaining))))
     }
 
-    pub(super) async fn settings(&self, tenant: &TenantId) -> Result<Option<(StoredRow, Settings)>, Error> {
+    pub(super) async fn settings(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Option<(StoredRow, Settings)>, Error> {
         let settings = self.settings_if_any(tenant).await?;
         self.known(settings.as_ref().map(|(saved, _)| saved))?;
         Ok(settings)
     }
 
     /// The same, whether or not a tenant must have some: for the call that sets tenants up.
-    pub(super) async fn settings_if_any(&self, tenant: &TenantId) -> Result<Option<(StoredRow, Settings)>, Error> {
-        let Some(saved) = self.factors.settings(tenant).await.map_err(Error::factor_store)? else { return Ok(None) };
+    pub(super) async fn settings_if_any(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Option<(StoredRow, Settings)>, Error> {
+        let Some(saved) = self.factors.settings(tenant).await.map_err(Error::factor_store)? else {
+            return Ok(None);
+        };
         let settings = Settings::read(Some(&saved))?;
         Ok(Some((saved, settings)))
     }

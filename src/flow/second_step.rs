@@ -1,4 +1,5 @@
-//! The steps after the password: a code, a backup code, another code, or giving up; and, later, whether the grant still holds.
+//! The steps after the password: a code, a backup code, another code, or giving up; and, later,
+//! whether the grant still holds.
 
 use crate::contact::Method;
 use crate::error::Error;
@@ -8,7 +9,9 @@ use crate::flow::step::{LoginStep, ResendTo, TrustDevice};
 use crate::grant::{Grant, RevalidateError, SavedGrant, Staleness};
 use crate::ids::{TenantId, UserId};
 use crate::label::DeviceLabel;
-use crate::machine::{TokenKind, TokenSecret, TrustRequest, Via, read_backup_code, read_code, read_token};
+use crate::machine::{
+    TokenKind, TokenSecret, TrustRequest, Via, read_backup_code, read_code, read_token,
+};
 use crate::policy::Channel;
 use crate::reason::{Denied, Reason};
 use crate::secret::{BackupCode, Code, PendingToken};
@@ -16,18 +19,20 @@ use crate::secret::{BackupCode, Code, PendingToken};
 impl LoginFlow {
     /// Completes a login with the code that was sent.
     ///
-    /// A wrong code answers [`LoginStep::Denied`] with [`Reason::WrongCode`] and how many are left; the same token serves for the next try.
-    /// What can't be a code is refused without being counted (`I-20`): not exactly so many digits, after
-    /// white space, hyphens and invisible characters are taken out and full-width digits are understood.
+    /// A wrong code answers [`LoginStep::Denied`] with [`Reason::WrongCode`] and how many are left;
+    /// the same token serves for the next try. What can't be a code is refused without being
+    /// counted (`I-20`): not exactly so many digits, after white space, hyphens and invisible
+    /// characters are taken out and full-width digits are understood.
     ///
     /// # Errors
     ///
-    /// [`Error`] if a plug-in fails or other steps for the same user keep coming first. Nobody is let in, and no guess was compared that
-    /// was not charged (`I-09`).
+    /// [`Error`] if a plug-in fails or other steps for the same user keep coming first. Nobody is
+    /// let in, and no guess was compared that was not charged (`I-09`).
     ///
     /// # Cancel safety
     ///
-    /// A dropped future may have used up the code, or charged a wrong one. It has not let anybody in.
+    /// A dropped future may have used up the code, or charged a wrong one. It has not let anybody
+    /// in.
     pub async fn submit_code(
         &self,
         tenant: &TenantId,
@@ -51,20 +56,24 @@ impl LoginFlow {
                 return self.inner.refuse_input(tenant, Denied::new(Reason::TrustedDevicesOff));
             }
             (Some(name), Some(limits)) => {
-                let earlier = token_before.and_then(|token| read_token(TokenKind::Device, token.expose()));
+                let earlier =
+                    token_before.and_then(|token| read_token(TokenKind::Device, token.expose()));
                 let earlier = earlier.map(|(secret, _)| secret);
                 Some(TrustRequest { label: DeviceLabel::new(name), limits, earlier })
             }
         };
         let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
         let subject = Subject { tenant, user: &user };
-        let committed =
-            self.inner.step(subject, |draft, user| draft.submit_code(&secret, &typed, trust.as_ref(), user)).await?;
+        let committed = self
+            .inner
+            .step(subject, |draft, user| draft.submit_code(&secret, &typed, trust.as_ref(), user))
+            .await?;
         Ok(self.inner.answer(subject, committed).await)
     }
 
-    /// Completes a login with the backup code. Its successor is in [`Authenticated::backup_code`](crate::Authenticated::backup_code), once (`I-31`): the
-    /// page MUST show it, or the person has none from now on.
+    /// Completes a login with the backup code. Its successor is in
+    /// [`Authenticated::backup_code`](crate::Authenticated::backup_code), once (`I-31`): the page
+    /// MUST show it, or the person has none from now on.
     ///
     /// Its budget is its own, so that it works while codes are locked (`I-14`).
     ///
@@ -74,7 +83,8 @@ impl LoginFlow {
     ///
     /// # Cancel safety
     ///
-    /// A dropped future may have used up the backup code without showing its successor; a new one can be made after the next login.
+    /// A dropped future may have used up the backup code without showing its successor; a new one
+    /// can be made after the next login.
     pub async fn submit_backup_code(
         &self,
         tenant: &TenantId,
@@ -90,23 +100,33 @@ impl LoginFlow {
         };
         let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
         let subject = Subject { tenant, user: &user };
-        let committed = self.inner.step(subject, |draft, user| draft.submit_backup_code(&secret, &typed, user)).await?;
+        let committed = self
+            .inner
+            .step(subject, |draft, user| draft.submit_backup_code(&secret, &typed, user))
+            .await?;
         Ok(self.inner.answer(subject, committed).await)
     }
 
-    /// Sends another code for a login: to the same place, or to the other one. The earlier code of this login is dead (`I-06`).
+    /// Sends another code for a login: to the same place, or to the other one. The earlier code of
+    /// this login is dead (`I-06`).
     ///
     /// Neither the login's deadline nor the number of guesses changes (`I-10`).
     ///
     /// # Errors
     ///
     /// [`Error`] if a plug-in other than the sender fails. A failed delivery is
-    /// [`DeliveryStatus::Failed`](crate::DeliveryStatus::Failed) or [`DeliveryStatus::PerhapsSent`](crate::DeliveryStatus::PerhapsSent).
+    /// [`DeliveryStatus::Failed`](crate::DeliveryStatus::Failed) or
+    /// [`DeliveryStatus::PerhapsSent`](crate::DeliveryStatus::PerhapsSent).
     ///
     /// # Cancel safety
     ///
     /// A dropped future may have charged a send whose code did not go out.
-    pub async fn resend(&self, tenant: &TenantId, token: &PendingToken, to: ResendTo) -> Result<LoginStep, Error> {
+    pub async fn resend(
+        &self,
+        tenant: &TenantId,
+        token: &PendingToken,
+        to: ResendTo,
+    ) -> Result<LoginStep, Error> {
         let via = match to {
             ResendTo::Same => Via::Same,
             ResendTo::Email => Via::This(Method::Email),
@@ -114,39 +134,45 @@ impl LoginFlow {
         };
         let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
         let subject = Subject { tenant, user: &user };
-        let committed = self.inner.step(subject, |draft, user| draft.resend(&secret, via, user)).await?;
+        let committed =
+            self.inner.step(subject, |draft, user| draft.resend(&secret, via, user)).await?;
         Ok(self.inner.answer(subject, committed).await)
     }
 
-    /// Gives a login up, so that its code and its place are free. A login that is over already stays so.
+    /// Gives a login up, so that its code and its place are free. A login that is over already
+    /// stays so.
     ///
     /// # Errors
     ///
-    /// [`Error`] if a store or the clock fails; also [`Error::UnknownTenant`], since nothing is written to a
-    /// tenant that must be known and is not. No step completes a login there, and it ends by its time.
+    /// [`Error`] if a store or the clock fails; also [`Error::UnknownTenant`], since nothing is
+    /// written to a tenant that must be known and is not. No step completes a login there, and it
+    /// ends by its time.
     ///
     /// # Cancel safety
     ///
     /// A dropped future has cancelled the login or left it as it was.
     pub async fn cancel(&self, tenant: &TenantId, token: &PendingToken) -> Result<(), Error> {
-        let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant).map(|_| ()) };
+        let Some((secret, user)) = read_pending(token) else {
+            return self.not_a_token(tenant).map(|_| ());
+        };
         let subject = Subject { tenant, user: &user };
         let Committed { outcome: (), .. } =
             self.inner.step(subject, |draft, user| Ok(draft.cancel(&secret, user))).await?;
         Ok(())
     }
 
-    /// Checks a saved grant and answers it as a [`Grant`] while it still holds: the user is active, the
-    /// password is the same, and, where the policy now requires a second factor, this login had one and
-    /// the record was not reset since (`I-25`, `I-28`).
+    /// Checks a saved grant and answers it as a [`Grant`] while it still holds: the user is active,
+    /// the password is the same, and, where the policy now requires a second factor, this login had
+    /// one and the record was not reset since (`I-25`, `I-28`).
     ///
     /// Everything else is an error, so that no request of a stale session passes a `?`.
     ///
-    /// `channel` is the one that this request came by, whatever the login's was: a session of a program that
-    /// needed no second factor is no session of a person at a browser (`I-35`).
+    /// `channel` is the one that this request came by, whatever the login's was: a session of a
+    /// program that needed no second factor is no session of a person at a browser (`I-35`).
     ///
-    /// The tenant is the one that the request is for; a session of another tenant does not hold there. One user look-up and one load, and no
-    /// write. Ask it whenever a session is used: a new password, a disabled account or a promotion makes no event.
+    /// The tenant is the one that the request is for; a session of another tenant does not hold
+    /// there. One user look-up and one load, and no write. Ask it whenever a session is used: a new
+    /// password, a disabled account or a promotion makes no event.
     ///
     /// # Errors
     ///
@@ -169,7 +195,8 @@ impl LoginFlow {
         let subject = Subject { tenant, user: grant.user() };
         let loaded = self.inner.load_to_read(subject).await?;
         let draft = self.inner.open(subject, &loaded)?;
-        let _requirement = draft.standing(&*self.inner.policy, loaded.user.as_ref(), grant, channel)??;
+        let _requirement =
+            draft.standing(&*self.inner.policy, loaded.user.as_ref(), grant, channel)??;
         Ok(Grant::revalidated(grant.clone()))
     }
 

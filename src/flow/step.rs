@@ -31,7 +31,10 @@ pub struct Login<'a> {
 /// Without the name: people type passwords into the wrong field.
 impl fmt::Debug for Login<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("tenant", self.tenant).field("channel", &self.channel).finish_non_exhaustive()
+        f.debug_struct("Login")
+            .field("tenant", self.tenant)
+            .field("channel", &self.channel)
+            .finish_non_exhaustive()
     }
 }
 
@@ -83,7 +86,8 @@ pub struct Authenticated {
     pub backup_code: Option<BackupCode>,
 }
 
-/// A login that waits for its second factor: all that a page needs to ask for it. Not `Clone`: it holds the token.
+/// A login that waits for its second factor: all that a page needs to ask for it. Not `Clone`: it
+/// holds the token.
 #[derive(Debug, Serialize)]
 #[must_use = "without its token the login can not be finished, and its code was sent for nothing"]
 #[non_exhaustive]
@@ -117,7 +121,8 @@ pub struct IssuedCode {
     pub method: Method,
     /// Where to, masked.
     pub destination: MaskedDestination,
-    /// The four letters that are in the message too. After a resend they tell which of two messages counts.
+    /// The four letters that are in the message too. After a resend they tell which of two messages
+    /// counts.
     pub reference: Reference,
     /// When the code stops working.
     #[serde(with = "time::serde::rfc3339")]
@@ -152,11 +157,11 @@ pub enum DeliveryStatus {
     Sent(IssuedCode),
     /// It is queued; nobody knows yet whether it will be taken.
     Queued(IssuedCode),
-    /// Nobody knows whether it went out, for example after a time-out. If the message arrives, its code
-    /// works. Say "if nothing arrives", not "a code was sent".
+    /// Nobody knows whether it went out, for example after a time-out. If the message arrives, its
+    /// code works. Say "if nothing arrives", not "a code was sent".
     PerhapsSent(IssuedCode),
-    /// The sender failed, and the code was surely not sent. The person can ask for another or use one of
-    /// the [`Alternatives`]; the send stays charged (`I-24`).
+    /// The sender failed, and the code was surely not sent. The person can ask for another or use
+    /// one of the [`Alternatives`]; the send stays charged (`I-24`).
     Failed {
         /// How it should have travelled.
         method: Method,
@@ -165,7 +170,8 @@ pub enum DeliveryStatus {
         /// How the sender failed.
         error: SendErrorKind,
     },
-    /// No code was made in this step. The login goes on: later with another code, or with the backup code.
+    /// No code was made in this step. The login goes on: later with another code, or with the
+    /// backup code.
     NotMade {
         /// Why, and until when.
         denied: Denied,
@@ -189,15 +195,15 @@ pub enum TrustDevice<'a> {
     /// It is not.
     #[default]
     No,
-    /// It is, under this name, of which [`DeviceLabel`](crate::DeviceLabel) keeps the visible part. The person
-    /// must have asked for it.
+    /// It is, under this name, of which [`DeviceLabel`](crate::DeviceLabel) keeps the visible part.
+    /// The person must have asked for it.
     ///
-    /// Where the user has as many devices as they may, the one that was not used for longest is dropped,
-    /// and the notice says so. A user with neither password hash nor security stamp gets no trusted
-    /// device: nothing would end it when the password changes.
+    /// Where the user has as many devices as they may, the one that was not used for longest is
+    /// dropped, and the notice says so. A user with neither password hash nor security stamp gets
+    /// no trusted device: nothing would end it when the password changes.
     Named(&'a str),
-    /// The same for a browser that still holds a device token, whether or not it is trusted: the new entry
-    /// takes the place of its earlier one instead of standing beside it.
+    /// The same for a browser that still holds a device token, whether or not it is trusted: the
+    /// new entry takes the place of its earlier one instead of standing beside it.
     Again {
         /// The name.
         name: &'a str,

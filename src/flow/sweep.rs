@@ -1,4 +1,5 @@
-//! Deletion of records that hold nothing worth keeping: a resumable job that the host runs now and then.
+//! Deletion of records that hold nothing worth keeping: a resumable job that the host runs now and
+//! then.
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -22,7 +23,8 @@ pub struct SweepProgress {
     pub looked_at: u64,
     /// How many of them were deleted.
     pub removed: u64,
-    /// How many could not be read. They are left as they are, and every step of their users fails: worth an alarm.
+    /// How many could not be read. They are left as they are, and every step of their users fails:
+    /// worth an alarm.
     pub unreadable: u64,
     /// Where to go on. `None`: everybody was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,29 +44,33 @@ impl<'de> Deserialize<'de> for SweepCursor {
 }
 
 impl LoginFlow {
-    /// Looks at the saved records of one batch of a tenant's users, and deletes those that hold nothing worth keeping: whoever's it was is
-    /// afterwards decided on as before. At most `at_most` records, and never more than 5,000. Call it with the
-    /// [`SweepProgress::next`] of the last call until that is `None`; it can be stopped and resumed at any point, and run on several nodes at once.
+    /// Looks at the saved records of one batch of a tenant's users, and deletes those that hold
+    /// nothing worth keeping: whoever's it was is afterwards decided on as before. At most
+    /// `at_most` records, and never more than 5,000. Call it with the [`SweepProgress::next`] of
+    /// the last call until that is `None`; it can be stopped and resumed at any point, and run on
+    /// several nodes at once.
     ///
-    /// A record is kept for a number that codes go to, a backup code, trusted devices, logins under way, failures in a row, running locks, a
-    /// suspension, failures, sends, notices and resets that still count in a budget, and for hashes of the same password that it knows. Records of earlier
-    /// generations are left to [`purge`](Self::purge).
+    /// A record is kept for a number that codes go to, a backup code, trusted devices, logins under
+    /// way, failures in a row, running locks, a suspension, failures, sends, notices and resets
+    /// that still count in a budget, and for hashes of the same password that it knows. Records of
+    /// earlier generations are left to [`purge`](Self::purge).
     ///
-    /// A record is kept for [`session_lifetime`](crate::LoginFlowBuilder::session_lifetime) after it was last
-    /// written, because the grants of sessions are bound to it. What `revalidate` takes for a session that
-    /// can still live, and what a sweep keeps for one, is the same time.
+    /// A record is kept for [`session_lifetime`](crate::LoginFlowBuilder::session_lifetime) after
+    /// it was last written, because the grants of sessions are bound to it. What `revalidate` takes
+    /// for a session that can still live, and what a sweep keeps for one, is the same time.
     ///
-    /// Cost: one [`FactorStore::users`](crate::store::FactorStore::users), and for each record one load, and one conditional deletion if it goes.
-    /// No lock is held over any of it.
+    /// Cost: one [`FactorStore::users`](crate::store::FactorStore::users), and for each record one
+    /// load, and one conditional deletion if it goes. No lock is held over any of it.
     ///
     /// # Errors
     ///
-    /// [`Error`] if the store or the clock fails, or the tenant's settings can't be read. What was deleted stays deleted; call again with the
-    /// same cursor.
+    /// [`Error`] if the store or the clock fails, or the tenant's settings can't be read. What was
+    /// deleted stays deleted; call again with the same cursor.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future has deleted a part of its batch, each record with a condition on what it was decided from (`I-09`, `I-10`); call again.
+    /// A dropped future has deleted a part of its batch, each record with a condition on what it
+    /// was decided from (`I-09`, `I-10`); call again.
     pub async fn sweep(
         &self,
         tenant: &TenantId,
@@ -74,16 +80,23 @@ impl LoginFlow {
         let inner = &*self.inner;
         let at_most = at_most.clamp(1, LARGEST_BATCH);
         let at = Timestamp::now(&*inner.clock)?;
-        let generation = inner.settings(tenant).await?.map(|(saved, _)| saved.generation).unwrap_or_default();
+        let generation =
+            inner.settings(tenant).await?.map(|(saved, _)| saved.generation).unwrap_or_default();
         let after = after.map(|SweepCursor(user)| user);
-        let users = inner.factors.users(tenant, generation, after, at_most).await.map_err(Error::factor_store)?;
+        let users = inner
+            .factors
+            .users(tenant, generation, after, at_most)
+            .await
+            .map_err(Error::factor_store)?;
         let mut progress = SweepProgress::default();
         let mut failed = None;
         for user in &users {
             progress.looked_at = progress.looked_at.saturating_add(1);
             match inner.sweep_one(Subject { tenant, user }, at).await {
                 Ok(Swept::Removed) => progress.removed = progress.removed.saturating_add(1),
-                Ok(Swept::Unreadable) => progress.unreadable = progress.unreadable.saturating_add(1),
+                Ok(Swept::Unreadable) => {
+                    progress.unreadable = progress.unreadable.saturating_add(1);
+                }
                 Ok(Swept::Kept) => {}
                 Err(error) => {
                     failed = Some(error);

@@ -26,7 +26,8 @@ pub(crate) enum Need {
 }
 
 impl Draft<'_> {
-    /// Holds a grant against the user, the policy and the record as they are now. Says whether the policy requires a second factor.
+    /// Holds a grant against the user, the policy and the record as they are now. Says whether the
+    /// policy requires a second factor.
     pub(crate) fn standing(
         &self,
         policy: &dyn TwoFactorPolicy,
@@ -57,7 +58,9 @@ impl Draft<'_> {
                 SecondFactor::TrustedDevice { device } if !self.has_device(*device) => {
                     return Ok(Err(Staleness::DeviceRevoked));
                 }
-                SecondFactor::TrustedDevice { .. } | SecondFactor::Code { .. } | SecondFactor::BackupCode => {}
+                SecondFactor::TrustedDevice { .. }
+                | SecondFactor::Code { .. }
+                | SecondFactor::BackupCode => {}
             }
         }
         Ok(Ok(requirement))
@@ -96,11 +99,12 @@ impl Draft<'_> {
         self.now < Timestamp::from_time(grant.at()).plus(self.limits().recent_login)
     }
 
-    /// Whether this login lets its user weaken somebody's protection (`I-34`): it is recent, and a code or
-    /// backup code was verified in it. Of a user whom the policy exempts there is no code to ask for; their
-    /// password must be as fresh.
+    /// Whether this login lets its user weaken somebody's protection (`I-34`): it is recent, and a
+    /// code or backup code was verified in it. Of a user whom the policy exempts there is no code
+    /// to ask for; their password must be as fresh.
     pub(crate) fn may_weaken(&self, grant: &SavedGrant, requirement: &Requirement) -> bool {
-        self.is_recent_login(grant) && (grant.has_second_factor() || *requirement != Requirement::Required)
+        self.is_recent_login(grant)
+            && (grant.has_second_factor() || *requirement != Requirement::Required)
     }
 
     /// Whether the policy would require a second factor of this user under that scope.
@@ -120,9 +124,13 @@ impl Draft<'_> {
         self.places(user).is_empty() && !self.backup_code_usable()
     }
 
-    /// Everywhere that this user can be told something: the registered address and the proved number.
+    /// Everywhere that this user can be told something: the registered address and the proved
+    /// number.
     pub(crate) fn places(&self, user: &User) -> Vec<Destination> {
-        [Method::Email, Method::Sms].into_iter().filter_map(|method| self.destination(user, method)).collect()
+        [Method::Email, Method::Sms]
+            .into_iter()
+            .filter_map(|method| self.destination(user, method))
+            .collect()
     }
 
     /// What the account page and the administrator's page show.
@@ -174,7 +182,10 @@ impl Draft<'_> {
     }
 
     /// Makes the first backup code, or another in place of the one there is.
-    pub(crate) fn new_backup_code(&mut self, user: &User) -> Result<Decision<Result<BackupCode, Denied>>, Error> {
+    pub(crate) fn new_backup_code(
+        &mut self,
+        user: &User,
+    ) -> Result<Decision<Result<BackupCode, Denied>>, Error> {
         if !self.limits().backup_enabled {
             return Ok(refuse_account(Denied::new(Reason::BackupCodesOff)));
         }
@@ -204,7 +215,8 @@ impl Draft<'_> {
     }
 }
 
-/// The channel to ask the policy about when somebody uses an account or administrator's page: a person is there, however the session began.
+/// The channel to ask the policy about when somebody uses an account or administrator's page: a
+/// person is there, however the session began.
 pub(crate) const fn interactive(channel: Channel) -> Channel {
     if channel.is_interactive() { channel } else { Channel::Web }
 }

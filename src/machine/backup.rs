@@ -37,7 +37,9 @@ impl Draft<'_> {
         let symbols: Zeroizing<String> = Zeroizing::new(
             random
                 .iter()
-                .map(|byte| char::from(CROCKFORD.get(usize::from(byte & 31)).copied().unwrap_or(b'0')))
+                .map(|byte| {
+                    char::from(CROCKFORD.get(usize::from(byte & 31)).copied().unwrap_or(b'0'))
+                })
                 .collect(),
         );
         let pepper = self.rules.seal.current();
@@ -67,7 +69,9 @@ impl Draft<'_> {
             Ok(resumed) => resumed,
             Err(refusal) => return Ok(refusal.into_decision()),
         };
-        let Some(user) = user else { return Ok(self.refuse(pending, Denied::new(Reason::LoginOver))) };
+        let Some(user) = user else {
+            return Ok(self.refuse(pending, Denied::new(Reason::LoginOver)));
+        };
         if self.backup_attempts_left(&pending) == 0 {
             return Ok(self.refuse(pending, Denied::new(Reason::LoginBackupCodeLimit)));
         }
@@ -79,15 +83,25 @@ impl Draft<'_> {
             self.record.backup = Some(backup);
             pending.wrong_backup = pending.wrong_backup.saturating_add(1);
             let left = self.backup_attempts_left(&pending);
-            let decision = wrong(SecretKind::BackupCode, pending.login, Gate::Open, left).map(Next::Denied);
+            let decision =
+                wrong(SecretKind::BackupCode, pending.login, Gate::Open, left).map(Next::Denied);
             self.record.pending.push(pending);
             return Ok(decision);
         }
         let verified = BackupCodeVerified(());
         let successor = self.make_backup_code()?;
-        let evidence =
-            self.complete(&password, user, pending.login, pending.channel, FactorProof::BackupCode(verified));
-        let event = EventKind::LoginCompleted { login: pending.login, basis: evidence.basis.clone(), trusted: None };
+        let evidence = self.complete(
+            &password,
+            user,
+            pending.login,
+            pending.channel,
+            FactorProof::BackupCode(verified),
+        );
+        let event = EventKind::LoginCompleted {
+            login: pending.login,
+            basis: evidence.basis.clone(),
+            trusted: None,
+        };
         let completion = Completion { evidence, device: None, backup_code: Some(successor) };
         let mut decision = Decision::new(Next::Complete(Box::new(completion)), event);
         self.notify(&mut decision, user, &NoticeKind::BackupCodeUsed);

@@ -66,7 +66,8 @@ pub(crate) enum Write {
     IfChanged,
     /// It writes all the same: refused credentials cost the same, whatever the cause (`I-17`).
     Always,
-    /// It makes a commit that can't succeed: the same call, without getting in the way of a step of the owner's (`I-13`).
+    /// It makes a commit that can't succeed: the same call, without getting in the way of a step of
+    /// the owner's (`I-13`).
     Decoy,
 }
 
@@ -76,12 +77,16 @@ impl Draft<'_> {
         self.password_gate(self.counts_by_device(device)) == Gate::Open
     }
 
-    /// Whether passwords are compared, beside the token of a trusted device or without one. Failures
-    /// of an earlier password say nothing about the one that the user has now.
+    /// Whether passwords are compared, beside the token of a trusted device or without one.
+    /// Failures of an earlier password say nothing about the one that the user has now.
     pub(super) fn password_gate(&self, by_device: bool) -> Gate {
         let state = &self.record.password;
         let failures = if by_device { &state.device_failures } else { &state.failures };
-        if self.same_password() { failures.gate(self.now, &self.limits().passwords) } else { Gate::Open }
+        if self.same_password() {
+            failures.gate(self.now, &self.limits().passwords)
+        } else {
+            Gate::Open
+        }
     }
 
     /// Whether wrong passwords beside this token are counted apart: strangers, who do not have it,
@@ -102,16 +107,25 @@ impl Draft<'_> {
         }
         let by_device = self.counts_by_device(attempt.device);
         let open = self.password_gate(by_device) == Gate::Open;
-        // Whether or not passwords are locked: what is seen here ends what hung on the user's being active.
+        // Whether or not passwords are locked: what is seen here ends what hung on the user's being
+        // active.
         if attempt.user.is_some_and(|user| user.status != UserStatus::Active) {
             self.deactivate();
         }
         let checked = Checked { hash: attempt.checked, stamp: attempt.stamp };
-        let password = attempt.password.filter(|_| attempt.user.is_some_and(|user| self.still_right(user, checked)));
+        let password = attempt
+            .password
+            .filter(|_| attempt.user.is_some_and(|user| self.still_right(user, checked)));
         let (user, password) = match (attempt.user, password) {
-            _ if !open => return Ok(self.refuse_credentials(by_device, CredentialsCause::PasswordLocked)),
-            (None, _) => return Ok(self.refuse_credentials(by_device, CredentialsCause::UnknownUser)),
-            (Some(_), None) => return Ok(self.refuse_credentials(by_device, CredentialsCause::WrongPassword)),
+            _ if !open => {
+                return Ok(self.refuse_credentials(by_device, CredentialsCause::PasswordLocked));
+            }
+            (None, _) => {
+                return Ok(self.refuse_credentials(by_device, CredentialsCause::UnknownUser));
+            }
+            (Some(_), None) => {
+                return Ok(self.refuse_credentials(by_device, CredentialsCause::WrongPassword));
+            }
             (Some(user), Some(_)) if user.status != UserStatus::Active => {
                 return Ok(self.refuse_credentials(by_device, CredentialsCause::Disabled));
             }
@@ -123,20 +137,31 @@ impl Draft<'_> {
         let decision = match attempt.policy.decide(&context).map_err(Error::policy)? {
             Requirement::Exempt(exemption) => {
                 let login = LoginId::from_random(self.draw.bytes()?);
-                self.completed(password, user, login, attempt.channel, FactorProof::Exempt(PolicyExempt(exemption)))
+                self.completed(
+                    password,
+                    user,
+                    login,
+                    attempt.channel,
+                    FactorProof::Exempt(PolicyExempt(exemption)),
+                )
             }
             Requirement::Required => {
                 let earlier = self.adopt_address(user);
                 let mut decision = self.require(user, password, attempt)?;
-                self.tell_always(&mut decision, earlier.into_iter().collect(), &NoticeKind::AddressChanged);
+                self.tell_always(
+                    &mut decision,
+                    earlier.into_iter().collect(),
+                    &NoticeKind::AddressChanged,
+                );
                 decision
             }
         };
         Ok(decision.map(|next| FirstStep { next, write: Write::IfChanged }))
     }
 
-    /// Whether a password that was right for the hash that it was checked against is right for the user as they are now (`I-25`): the hash
-    /// is the same, or another one of the same password, and so is the security stamp, which stands for a password that is kept elsewhere.
+    /// Whether a password that was right for the hash that it was checked against is right for the
+    /// user as they are now (`I-25`): the hash is the same, or another one of the same password,
+    /// and so is the security stamp, which stands for a password that is kept elsewhere.
     pub(super) fn still_right(&self, user: &User, checked: Checked<'_>) -> bool {
         if user.security_stamp.as_deref() != checked.stamp {
             return false;
@@ -151,7 +176,11 @@ impl Draft<'_> {
     }
 
     /// The same outcome, the same write, whatever the cause; only the event tells (`I-17`).
-    fn refuse_credentials(&mut self, by_device: bool, cause: CredentialsCause) -> Decision<FirstStep> {
+    fn refuse_credentials(
+        &mut self,
+        by_device: bool,
+        cause: CredentialsCause,
+    ) -> Decision<FirstStep> {
         let denied = Next::Denied(Denied::new(Reason::InvalidCredentials));
         // A lock is not prolonged by trying: whoever is locked out gets in when it ends (`I-13`).
         if cause == CredentialsCause::PasswordLocked {
@@ -182,8 +211,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Notes the registered address that is used from now on. If it is another than before, what hung on
-    /// the earlier one ends (`I-30`). Answers the earlier one, to be notified.
+    /// Notes the registered address that is used from now on. If it is another than before, what
+    /// hung on the earlier one ends (`I-30`). Answers the earlier one, to be notified.
     fn adopt_address(&mut self, user: &User) -> Option<Destination> {
         let earlier = self.record.address.take_if(|_| self.ties.moved);
         if self.ties.moved {
@@ -202,7 +231,8 @@ impl Draft<'_> {
             renewed.password_hash = Some(hash.clone());
             let known = &mut self.record.password.rehashed;
             known.push(epoch_of(self.rules, self.tenant, &renewed));
-            // The hash that the user has now stays known, however many others were made and never saved.
+            // The hash that the user has now stays known, however many others were made and never
+            // saved.
             if known.len() > REHASHED
                 && let Some(oldest) = known.iter().position(|epoch| *epoch != self.user_epoch)
             {
@@ -225,7 +255,13 @@ impl Draft<'_> {
         let codes = self.codes_open();
         if let Some(trusted) = attempt.device.and_then(|token| self.check_device(token)) {
             let login = LoginId::from_random(self.draw.bytes()?);
-            return Ok(self.completed(password, user, login, attempt.channel, FactorProof::Device(trusted)));
+            return Ok(self.completed(
+                password,
+                user,
+                login,
+                attempt.channel,
+                FactorProof::Device(trusted),
+            ));
         }
         let method = self.record.method();
         let destination = self.destination(user, method).or_else(|| self.contact(user));
@@ -256,25 +292,39 @@ impl Draft<'_> {
         let code = match (codes, destination, closed) {
             (Err(denied), _, _) => Err(denied),
             (Ok(()), None, _) => Err(Denied::new(Reason::NoDestination)),
-            (Ok(()), Some(_), Some(until)) => Err(Denied::until(Reason::SendLimit, until.to_time())),
-            (Ok(()), Some(destination), None) => Ok(self.issue(&mut pending, &token, destination)?),
+            (Ok(()), Some(_), Some(until)) => {
+                Err(Denied::until(Reason::SendLimit, until.to_time()))
+            }
+            (Ok(()), Some(destination), None) => {
+                Ok(self.issue(&mut pending, &token, destination)?)
+            }
         };
         self.changed = true;
-        let event = EventKind::CodeRequired { login: pending.login, method: code.as_ref().ok().and(pending.via) };
+        let event = EventKind::CodeRequired {
+            login: pending.login,
+            method: code.as_ref().ok().and(pending.via),
+        };
         let open = self.describe(&pending, token, user, code);
         self.record.pending.push(pending);
         Ok(Decision::new(Next::Open(Box::new(open)), event))
     }
 
-    /// Keeps the number of pending logins bounded (`I-40`). A login whose code could still be typed keeps its place (`I-06`).
+    /// Keeps the number of pending logins bounded (`I-40`). A login whose code could still be typed
+    /// keeps its place (`I-06`).
     fn make_room(&mut self) -> Result<(), Denied> {
         let limits = self.limits();
         if self.record.pending.len() < limits.pending {
             return Ok(());
         }
         // Of a code that has expired nothing is left by now.
-        let code_ends = |pending: &Pending| pending.code.as_ref().map(|code| code.issued.plus(limits.code_ttl));
-        let oldest_idle = self.record.pending.iter().enumerate().filter(|(_, pending)| code_ends(pending).is_none());
+        let code_ends =
+            |pending: &Pending| pending.code.as_ref().map(|code| code.issued.plus(limits.code_ttl));
+        let oldest_idle = self
+            .record
+            .pending
+            .iter()
+            .enumerate()
+            .filter(|(_, pending)| code_ends(pending).is_none());
         if let Some((at, _)) = oldest_idle.min_by_key(|(_, pending)| pending.begun) {
             self.record.pending.remove(at);
             return Ok(());
@@ -292,11 +342,18 @@ impl Draft<'_> {
         second: FactorProof,
     ) -> Decision<Next> {
         let evidence = self.complete(password, user, login, channel, second);
-        let event = EventKind::LoginCompleted { login, basis: evidence.basis.clone(), trusted: None };
-        Decision::new(Next::Complete(Box::new(Completion { evidence, device: None, backup_code: None })), event)
+        let event =
+            EventKind::LoginCompleted { login, basis: evidence.basis.clone(), trusted: None };
+        Decision::new(
+            Next::Complete(Box::new(Completion { evidence, device: None, backup_code: None })),
+            event,
+        )
     }
 }
 
 fn refuse_login(denied: Denied) -> Decision<Next> {
-    Decision::new(Next::Denied(denied), EventKind::LoginRefused { reason: denied.reason().code().into() })
+    Decision::new(
+        Next::Denied(denied),
+        EventKind::LoginRefused { reason: denied.reason().code().into() },
+    )
 }

@@ -84,7 +84,8 @@ impl Draft<'_> {
         let text = Zeroizing::new(format!("{number:0width$}", width = usize::from(limits.digits)));
         let reference = Reference::from_random(u32::from_le_bytes(self.draw.bytes()?));
         let pepper = self.rules.seal.current();
-        let tag = self.code_tag(&CodeFor { label, login, destination }, token, pepper.as_deref(), &text)?;
+        let tag =
+            self.code_tag(&CodeFor { label, login, destination }, token, pepper.as_deref(), &text)?;
         Ok((LiveCode { tag, pepper, issued: self.now, reference }, text))
     }
 
@@ -104,8 +105,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Compares in constant time. The tag covers all that the code is bound to (`I-03`): a code for another tenant, user, record,
-    /// login, purpose or destination is simply not this code.
+    /// Compares in constant time. The tag covers all that the code is bound to (`I-03`): a code for
+    /// another tenant, user, record, login, purpose or destination is simply not this code.
     pub(super) fn code_matches(
         &self,
         label: Label,
@@ -115,7 +116,12 @@ impl Draft<'_> {
         live: &LiveCode,
         typed: &str,
     ) -> Result<bool, Error> {
-        let tag = self.code_tag(&CodeFor { label, login, destination }, token, live.pepper.as_deref(), typed)?;
+        let tag = self.code_tag(
+            &CodeFor { label, login, destination },
+            token,
+            live.pepper.as_deref(),
+            typed,
+        )?;
         Ok(tag.matches(&live.tag))
     }
 
@@ -150,11 +156,14 @@ impl Draft<'_> {
             Ok(resumed) => resumed,
             Err(refusal) => return Ok(refusal.into_decision()),
         };
-        let Some(user) = user else { return Ok(self.refuse(pending, Denied::new(Reason::LoginOver))) };
+        let Some(user) = user else {
+            return Ok(self.refuse(pending, Denied::new(Reason::LoginOver)));
+        };
         if let Err(denied) = self.codes_open() {
             return Ok(self.refuse(pending, denied));
         }
-        // The destination as it is now: a code that went to an address that is no longer the user's is wrong.
+        // The destination as it is now: a code that went to an address that is no longer the user's
+        // is wrong.
         let destination = pending.via.and_then(|method| self.destination(user, method));
         // Of a code that has expired nothing is left by now.
         let (Some(live), Some(destination)) = (pending.code.take(), destination) else {
@@ -169,13 +178,26 @@ impl Draft<'_> {
         let verified = CodeVerified { method: destination.method() };
         let trust = trust.filter(|_| self.may_trust());
         let registered = trust.map(|request| self.trust_device(&verified, request)).transpose()?;
-        let evidence = self.complete(&password, user, pending.login, pending.channel, FactorProof::Code(verified));
+        let evidence = self.complete(
+            &password,
+            user,
+            pending.login,
+            pending.channel,
+            FactorProof::Code(verified),
+        );
         let trusted = registered.as_ref().map(|registered| registered.id);
-        let event = EventKind::LoginCompleted { login: pending.login, basis: evidence.basis.clone(), trusted };
-        let (device, dropped) =
-            registered.map(|registered| (Some(registered.token), registered.dropped)).unwrap_or_default();
-        let mut decision =
-            Decision::new(Next::Complete(Box::new(Completion { evidence, device, backup_code: None })), event);
+        let event = EventKind::LoginCompleted {
+            login: pending.login,
+            basis: evidence.basis.clone(),
+            trusted,
+        };
+        let (device, dropped) = registered
+            .map(|registered| (Some(registered.token), registered.dropped))
+            .unwrap_or_default();
+        let mut decision = Decision::new(
+            Next::Complete(Box::new(Completion { evidence, device, backup_code: None })),
+            event,
+        );
         if let Some(request) = trust {
             let places = self.contact(user).into_iter().collect();
             let kind = NoticeKind::DeviceTrusted { label: request.label.clone(), dropped };
@@ -192,7 +214,9 @@ impl Draft<'_> {
             pending.code = None;
         }
         let gate = self.record.code_failures.gate(self.now, rule);
-        let mut decision = wrong(SecretKind::Code, pending.login, gate, self.attempts_left(&pending)).map(Next::Denied);
+        let mut decision =
+            wrong(SecretKind::Code, pending.login, gate, self.attempts_left(&pending))
+                .map(Next::Denied);
         self.notify_lock(&mut decision, user, gate);
         self.record.pending.push(pending);
         decision
@@ -208,7 +232,8 @@ impl Draft<'_> {
         self.notify(decision, user, &NoticeKind::Locked { until });
     }
 
-    /// Makes another code for a login: the newest is the only one (`I-06`), the deadline and the guesses stay (`I-10`).
+    /// Makes another code for a login: the newest is the only one (`I-06`), the deadline and the
+    /// guesses stay (`I-10`).
     pub(crate) fn resend(
         &mut self,
         token: &TokenSecret,
@@ -219,13 +244,18 @@ impl Draft<'_> {
             Ok(resumed) => resumed,
             Err(refusal) => return Ok(refusal.into_decision()),
         };
-        let Some(user) = user else { return Ok(self.refuse(pending, Denied::new(Reason::LoginOver))) };
+        let Some(user) = user else {
+            return Ok(self.refuse(pending, Denied::new(Reason::LoginOver)));
+        };
         match self.may_resend(&pending, via, user) {
             Err(denied) => Ok(self.refuse(pending, denied)),
             Ok(destination) => {
                 self.changed = true;
                 let outgoing = self.issue(&mut pending, token, destination)?;
-                let event = EventKind::CodeResent { login: pending.login, method: outgoing.destination.method() };
+                let event = EventKind::CodeResent {
+                    login: pending.login,
+                    method: outgoing.destination.method(),
+                };
                 let open = self.describe(&pending, token.clone(), user, Ok(outgoing));
                 self.record.pending.push(pending);
                 Ok(Decision::new(Next::Open(Box::new(open)), event))
@@ -244,11 +274,14 @@ impl Draft<'_> {
             Via::This(method) => method,
             Via::FallBack => Method::Email,
         };
-        let missing = if method == Method::Sms { Reason::NoPhoneNumber } else { Reason::NoDestination };
+        let missing =
+            if method == Method::Sms { Reason::NoPhoneNumber } else { Reason::NoDestination };
         let destination = self.destination(user, method).ok_or(Denied::new(missing))?;
         let closed = match via {
             Via::FallBack => self.record.sends.capped_until(self.now, &limits.sends),
-            Via::Same | Via::This(_) => self.record.sends.closed_until(self.now, &limits.sends, pending.last_issued()),
+            Via::Same | Via::This(_) => {
+                self.record.sends.closed_until(self.now, &limits.sends, pending.last_issued())
+            }
         };
         match closed {
             Some(until) => Err(Denied::until(Reason::SendLimit, until.to_time())),
@@ -265,12 +298,21 @@ impl Draft<'_> {
 }
 
 /// The outcome and the event of a charged failure.
-pub(super) fn wrong(secret: SecretKind, login: LoginId, gate: Gate, attempts_left: u32) -> Decision<Denied> {
-    let reason = if secret == SecretKind::BackupCode { Reason::WrongBackupCode } else { Reason::WrongCode };
+pub(super) fn wrong(
+    secret: SecretKind,
+    login: LoginId,
+    gate: Gate,
+    attempts_left: u32,
+) -> Decision<Denied> {
+    let reason =
+        if secret == SecretKind::BackupCode { Reason::WrongBackupCode } else { Reason::WrongCode };
     let locked_until = match gate {
         Gate::LockedUntil(until) => Some(until.to_time()),
         Gate::Open | Gate::Suspended => None,
     };
     let denied = Denied::wrong(reason, attempts_left, locked_until);
-    Decision::new(denied, EventKind::SecretWrong { login, secret, locked_until, suspended: gate == Gate::Suspended })
+    Decision::new(
+        denied,
+        EventKind::SecretWrong { login, secret, locked_until, suspended: gate == Gate::Suspended },
+    )
 }

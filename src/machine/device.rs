@@ -21,7 +21,8 @@ impl DeviceTrusted {
     }
 }
 
-/// The person asks that this device be trusted. Made only where the application has switched the feature on.
+/// The person asks that this device be trusted. Made only where the application has switched the
+/// feature on.
 #[derive(Clone)]
 pub(crate) struct TrustRequest {
     pub(crate) label: DeviceLabel,
@@ -39,9 +40,13 @@ pub(super) struct Registered {
 }
 
 impl Draft<'_> {
-    /// Registers the device that has just given a right code. It takes the place of its own earlier entry.
-    /// Where the list is full, the one that was not used for longest goes.
-    pub(super) fn trust_device(&mut self, _fresh: &CodeVerified, request: &TrustRequest) -> Result<Registered, Error> {
+    /// Registers the device that has just given a right code. It takes the place of its own earlier
+    /// entry. Where the list is full, the one that was not used for longest goes.
+    pub(super) fn trust_device(
+        &mut self,
+        _fresh: &CodeVerified,
+        request: &TrustRequest,
+    ) -> Result<Registered, Error> {
         let secret = self.draw_secret()?;
         let id = DeviceId::from_random(self.draw.bytes()?);
         if let Some(earlier) = &request.earlier {
@@ -50,7 +55,9 @@ impl Draft<'_> {
         }
         let mut dropped = None;
         while self.record.devices.len() >= request.limits.per_user {
-            let Some((at, _)) = self.record.devices.iter().enumerate().min_by_key(|(_, device)| device.used) else {
+            let Some((at, _)) =
+                self.record.devices.iter().enumerate().min_by_key(|(_, device)| device.used)
+            else {
                 break;
             };
             dropped = Some(self.record.devices.remove(at).label);
@@ -64,7 +71,11 @@ impl Draft<'_> {
             expires: self.now.plus(request.limits.lifetime),
         };
         self.record.devices.push(device);
-        Ok(Registered { token: DeviceToken::new(token::write(TokenKind::Device, &secret, None)), id, dropped })
+        Ok(Registered {
+            token: DeviceToken::new(token::write(TokenKind::Device, &secret, None)),
+            id,
+            dropped,
+        })
     }
 
     /// Whether this token makes a code unnecessary. Use does not prolong it.
@@ -88,8 +99,9 @@ impl Draft<'_> {
         let (secret, _) = token::read(TokenKind::Device, token.expose())?;
         let tag = self.device_tag(&secret);
         let devices = self.record.devices.iter().enumerate();
-        let (at, device) = devices
-            .fold(None, |found, (at, device)| if device.token.matches(&tag) { Some((at, device)) } else { found })?;
+        let (at, device) = devices.fold(None, |found, (at, device)| {
+            if device.token.matches(&tag) { Some((at, device)) } else { found }
+        })?;
         (self.now < trust_end(device, limits)).then_some(at)
     }
 
@@ -97,17 +109,21 @@ impl Draft<'_> {
     pub(super) fn trusted_devices(&self) -> impl Iterator<Item = (&Device, Timestamp)> {
         let (now, limits) = (self.now, self.device_limits());
         let devices = self.record.devices.iter();
-        devices.filter_map(move |device| Some((device, trust_end(device, limits?)))).filter(move |(_, end)| now < *end)
+        devices
+            .filter_map(move |device| Some((device, trust_end(device, limits?))))
+            .filter(move |(_, end)| now < *end)
     }
 
-    /// `None`: no device is trusted. The feature is off, the password or the registered address is another,
-    /// or the user has nothing that a change of password could be seen by (`I-30`).
+    /// `None`: no device is trusted. The feature is off, the password or the registered address is
+    /// another, or the user has nothing that a change of password could be seen by (`I-30`).
     fn device_limits(&self) -> Option<DeviceLimits> {
-        self.limits().devices.filter(|_| self.may_trust() && self.same_password() && !self.ties.moved)
+        self.limits()
+            .devices
+            .filter(|_| self.may_trust() && self.same_password() && !self.ties.moved)
     }
 
-    /// Whether this user can have trusted devices: not without a password hash or a security stamp, since
-    /// nothing would end them when the password changes elsewhere.
+    /// Whether this user can have trusted devices: not without a password hash or a security stamp,
+    /// since nothing would end them when the password changes elsewhere.
     pub(super) fn may_trust(&self) -> bool {
         self.ties.epoch
     }
@@ -118,7 +134,8 @@ impl Draft<'_> {
     }
 }
 
-/// When the trust in a device ends. A lifetime that was shortened since holds for devices that were registered before.
+/// When the trust in a device ends. A lifetime that was shortened since holds for devices that were
+/// registered before.
 fn trust_end(device: &Device, limits: DeviceLimits) -> Timestamp {
     device.expires.min(device.registered.plus(limits.lifetime))
 }

@@ -8,27 +8,30 @@ use crate::unicode::is_default_ignorable;
 /// Symbols of Crockford's base 32, which leaves out I, L, O and U.
 pub(crate) const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// Symbols in a backup code: 120 bits, above the 112 from which NIST SP 800-63B-4 needs no password hash (`I-31`).
+/// Symbols in a backup code: 120 bits, above the 112 from which NIST SP 800-63B-4 needs no password
+/// hash (`I-31`).
 pub(crate) const BACKUP_SYMBOLS: usize = 24;
 
 const _: () = assert!(BACKUP_SYMBOLS * 5 >= 112);
 
-/// The longest text that is looked at. A code is short, also with something invisible beside each of its
-/// symbols; the rest is not worth reading.
+/// The longest text that is looked at. A code is short, also with something invisible beside each
+/// of its symbols; the rest is not worth reading.
 const TYPED_BYTES: usize = 512;
 
-/// Exactly `digits` ASCII digits, or a refusal. Full-width digits count; white space, hyphens and what
-/// nobody sees do not, wherever they stand.
+/// Exactly `digits` ASCII digits, or a refusal. Full-width digits count; white space, hyphens and
+/// what nobody sees do not, wherever they stand.
 pub(crate) fn code(typed: &str, digits: u8) -> Result<Zeroizing<String>, InvalidInput> {
     read(Field::Code, typed, usize::from(digits), |c| match c {
         '0'..='9' => Some(c),
-        '\u{FF10}'..='\u{FF19}' => char::from_u32(u32::from(c).saturating_sub(0xFF10).saturating_add(0x30)),
+        '\u{FF10}'..='\u{FF19}' => {
+            char::from_u32(u32::from(c).saturating_sub(0xFF10).saturating_add(0x30))
+        }
         _ => None,
     })
 }
 
-/// Exactly 24 symbols in upper case, or a refusal. Case and the look-alikes O, I and L do not matter, nor
-/// does what [`code`] ignores.
+/// Exactly 24 symbols in upper case, or a refusal. Case and the look-alikes O, I and L do not
+/// matter, nor does what [`code`] ignores.
 pub(crate) fn backup_code(typed: &str) -> Result<Zeroizing<String>, InvalidInput> {
     read(Field::BackupCode, typed, BACKUP_SYMBOLS, |c| {
         let c = match c {
@@ -75,8 +78,8 @@ fn read(
     if text.len() == length { Ok(text) } else { Err(malformed) }
 }
 
-/// White space, what nobody sees, and hyphens in the forms that keyboards and messages have: what comes
-/// along when a code is copied out of a message.
+/// White space, what nobody sees, and hyphens in the forms that keyboards and messages have: what
+/// comes along when a code is copied out of a message.
 fn is_ignored(c: char) -> bool {
     c.is_whitespace()
         || is_default_ignorable(c)
@@ -133,33 +136,49 @@ mod tests {
     fn ignored_by_name() -> impl Iterator<Item = char> {
         let class = r"[\p{White_Space}\p{Default_Ignorable_Code_Point}]";
         let class = regex_syntax::Parser::new().parse(class).unwrap();
-        let regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class)) = class.into_kind() else {
+        let regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class)) =
+            class.into_kind()
+        else {
             panic!("a class")
         };
         let ranges: Vec<_> = class.iter().map(|range| range.start()..=range.end()).collect();
         ranges.into_iter().flatten()
     }
 
-    /// `I-20`: a code is read as it is pasted. Nothing is ignored but what nobody sees, white space and hyphens.
+    /// `I-20`: a code is read as it is pasted. Nothing is ignored but what nobody sees, white space
+    /// and hyphens.
     #[test]
     fn what_nobody_sees_spoils_no_code() {
         let all: std::collections::BTreeSet<char> = ignored_by_name().collect();
         assert!(all.len() > 4_000, "{}", all.len());
-        for c in ['\n', '\r', '\t', '\u{200b}', '\u{2060}', '\u{feff}', '\u{ad}', '\u{200e}', '\u{2007}', '\u{2002}'] {
+        for c in [
+            '\n', '\r', '\t', '\u{200b}', '\u{2060}', '\u{feff}', '\u{ad}', '\u{200e}', '\u{2007}',
+            '\u{2002}',
+        ] {
             assert!(all.contains(&c), "{c:?}");
         }
         let (shown, plain) = ("0123-4567-89AB-CDEF-GHJK-MNPQ", "0123456789ABCDEFGHJKMNPQ");
         for c in &all {
             let typed = format!("{c}123{c}{c}4{c}56{c}");
             assert_eq!(code(&typed, 6).unwrap().as_str(), "123456", "{c:?}");
-            assert_eq!(backup_code(&format!("{c}{shown}{c}\r\n")).unwrap().as_str(), plain, "{c:?}");
-            assert!(code(&format!("{c}12345{c}"), 6).is_err() && code(&format!("{c}1234567"), 6).is_err(), "{c:?}");
+            assert_eq!(
+                backup_code(&format!("{c}{shown}{c}\r\n")).unwrap().as_str(),
+                plain,
+                "{c:?}"
+            );
+            assert!(
+                code(&format!("{c}12345{c}"), 6).is_err()
+                    && code(&format!("{c}1234567"), 6).is_err(),
+                "{c:?}"
+            );
         }
         let full_width = |symbol: char| char::from_u32(u32::from(symbol) + 0xFEE0).unwrap();
-        let with_each: String = plain.chars().flat_map(|symbol| [full_width(symbol), '\u{e0020}']).collect();
+        let with_each: String =
+            plain.chars().flat_map(|symbol| [full_width(symbol), '\u{e0020}']).collect();
         assert_eq!(backup_code(&with_each).unwrap().as_str(), plain);
         for c in (0..=0x10_FFFF).filter_map(char::from_u32) {
-            let hyphen = matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{FF0D}' | '\u{30FC}');
+            let hyphen =
+                matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{FF0D}' | '\u{30FC}');
             let read = code(&format!("123{c}456"), 6).is_ok_and(|text| text.as_str() == "123456");
             assert_eq!(read, hyphen || all.contains(&c), "{c:?}");
         }

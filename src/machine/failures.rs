@@ -17,7 +17,8 @@ pub(crate) struct FailureRule {
     pub(crate) lock_at_most: Duration,
     /// After this many failures in a row waiting no longer helps (`I-11`).
     pub(crate) suspend_after: Option<u32>,
-    /// At most this many failures in any window of this length, whatever succeeds in between (`I-12`).
+    /// At most this many failures in any window of this length, whatever succeeds in between
+    /// (`I-12`).
     pub(crate) rolling: Option<(u32, Duration)>,
 }
 
@@ -82,10 +83,13 @@ impl Failures {
         Some(oldest_that_fills_it.plus(window)).filter(|until| now < *until)
     }
 
-    /// Whether nothing of it could still count: no failure in a row, however old (`I-10`), no running lock, none in the window (`I-12`).
+    /// Whether nothing of it could still count: no failure in a row, however old (`I-10`), no
+    /// running lock, none in the window (`I-12`).
     pub(crate) fn is_spent(&self, now: Timestamp, rule: &FailureRule) -> bool {
         let within = |at: &Timestamp| rule.rolling.is_none_or(|(_, window)| now < at.plus(window));
-        self.streak == 0 && self.lock.as_ref().is_none_or(|lock| lock.until <= now) && !self.recent.iter().any(within)
+        self.streak == 0
+            && self.lock.as_ref().is_none_or(|lock| lock.until <= now)
+            && !self.recent.iter().any(within)
     }
 
     /// How many more failures this budget takes before it locks.
@@ -93,8 +97,10 @@ impl Failures {
         if self.gate(now, rule) != Gate::Open {
             return 0;
         }
-        let before_lock = rule.lock_after.saturating_sub(self.streak.checked_rem(rule.lock_after).unwrap_or(0));
-        let before_suspension = rule.suspend_after.map_or(u32::MAX, |limit| limit.saturating_sub(self.streak));
+        let before_lock =
+            rule.lock_after.saturating_sub(self.streak.checked_rem(rule.lock_after).unwrap_or(0));
+        let before_suspension =
+            rule.suspend_after.map_or(u32::MAX, |limit| limit.saturating_sub(self.streak));
         let in_window = rule.rolling.map_or(u32::MAX, |(most, window)| {
             let counted = self.recent.iter().filter(|at| now < at.plus(window)).count();
             most.saturating_sub(u32::try_from(counted).unwrap_or(u32::MAX))
@@ -118,12 +124,14 @@ impl Failures {
         }
         if self.streak.checked_rem(rule.lock_after) == Some(0) {
             let factor = 1_u32.checked_shl(self.locks(rule).saturating_sub(1)).unwrap_or(u32::MAX);
-            let duration = rule.lock.checked_mul(factor).unwrap_or(rule.lock_at_most).min(rule.lock_at_most);
+            let duration =
+                rule.lock.checked_mul(factor).unwrap_or(rule.lock_at_most).min(rule.lock_at_most);
             self.lock = Some(Lock { from: now, until: now.plus(duration) });
         }
     }
 
-    /// Success with this kind of secret: the row of failures ends, the rolling budget stays (`I-12`). Says whether that changed anything.
+    /// Success with this kind of secret: the row of failures ends, the rolling budget stays
+    /// (`I-12`). Says whether that changed anything.
     pub(crate) fn succeed(&mut self) -> bool {
         let changed = self.streak > 0 || self.lock.is_some();
         self.streak = 0;
@@ -136,7 +144,8 @@ impl Failures {
         self.lock.take_if(|lock| now < lock.until).is_some()
     }
 
-    /// The failures of the rolling window alone (`I-12`): no row, and so no suspension, and no lock.
+    /// The failures of the rolling window alone (`I-12`): no row, and so no suspension, and no
+    /// lock.
     pub(crate) fn window(&self) -> Self {
         Self { recent: self.recent.clone(), ..Self::default() }
     }
@@ -147,7 +156,8 @@ impl Failures {
         self.recent.sort_unstable();
     }
 
-    /// After the clock went back to `now`: what is in the future counts as of now, so that no lock outlasts its length (`I-08`).
+    /// After the clock went back to `now`: what is in the future counts as of now, so that no lock
+    /// outlasts its length (`I-08`).
     pub(crate) fn clamp_to(&mut self, now: Timestamp, rule: &FailureRule) {
         for at in &mut self.recent {
             *at = now.min(*at);
@@ -195,7 +205,11 @@ mod tests {
             assert_eq!(failures.gate(now, &rule), Gate::LockedUntil(until));
             assert_eq!(failures.left(now, &rule), 0);
             now = until;
-            assert_eq!(failures.gate(now, &rule), Gate::Open, "a lock ends at its end, not after it");
+            assert_eq!(
+                failures.gate(now, &rule),
+                Gate::Open,
+                "a lock ends at its end, not after it"
+            );
         }
     }
 
@@ -228,7 +242,8 @@ mod tests {
         assert_eq!(failures.gate(at(0), &rule), Gate::Suspended);
     }
 
-    /// `I-08`: a lock that was set in the future ends at most its own length after the clock went back.
+    /// `I-08`: a lock that was set in the future ends at most its own length after the clock went
+    /// back.
     #[test]
     fn healing_keeps_a_lock_to_its_length() {
         let rule = rule();

@@ -1,7 +1,9 @@
-//! Every decision, pure and synchronous: `(record, policy, input, now, randomness) -> (next record, effects, outcome)`.
+//! Every decision, pure and synchronous: `(record, policy, input, now, randomness) -> (next record,
+//! effects, outcome)`.
 //!
-//! Nothing in here reads a clock, touches the network or logs. A step opens a [`Draft`] from what one load returned, decides, and hands a
-//! [`Decision`] to the driver, which shows nothing of it to anybody before its commit has succeeded (`I-09`).
+//! Nothing in here reads a clock, touches the network or logs. A step opens a [`Draft`] from what
+//! one load returned, decides, and hands a [`Decision`] to the driver, which shows nothing of it to
+//! anybody before its commit has succeeded (`I-09`).
 
 mod access;
 mod backup;
@@ -87,7 +89,8 @@ pub(crate) struct Draft<'a> {
 /// What trusted devices hang on, besides the password.
 #[derive(Clone, Copy)]
 struct Ties {
-    /// Whether the user's epoch can change: with neither password hash nor security stamp it cannot.
+    /// Whether the user's epoch can change: with neither password hash nor security stamp it
+    /// cannot.
     epoch: bool,
     /// Whether the user's registered address is another than the one that was last used.
     moved: bool,
@@ -114,7 +117,8 @@ impl<T> Decision<T> {
 }
 
 impl<'a> Draft<'a> {
-    /// Reads what was loaded. A record of an earlier generation counts as absent, from the instant at which the generation rose (`I-27`).
+    /// Reads what was loaded. A record of an earlier generation counts as absent, from the instant
+    /// at which the generation rose (`I-27`).
     pub(crate) fn open(
         rules: &'a Rules,
         entropy: &'a dyn Entropy,
@@ -125,11 +129,19 @@ impl<'a> Draft<'a> {
         now: Timestamp,
     ) -> Result<Box<Self>, Error> {
         let read = (Settings::read(snapshot.settings.as_ref())?, current_record(snapshot)?);
-        Self::of_what_was_read(rules, Draw::new(entropy), (tenant, user_id), user, snapshot, read, now)
+        Self::of_what_was_read(
+            rules,
+            Draw::new(entropy),
+            (tenant, user_id),
+            user,
+            snapshot,
+            read,
+            now,
+        )
     }
 
-    /// The same for a reset, which nothing that is saved must keep from being made: what can't be read counts
-    /// as absent. Also says whether the record could be read.
+    /// The same for a reset, which nothing that is saved must keep from being made: what can't be
+    /// read counts as absent. Also says whether the record could be read.
     pub(crate) fn open_to_reset(
         rules: &'a Rules,
         entropy: &'a dyn Entropy,
@@ -144,7 +156,15 @@ impl<'a> Draft<'a> {
         let readable = record.is_ok();
         let read = (settings, record.unwrap_or_default());
         let draw = Draw::new(entropy);
-        let draft = Self::of_what_was_read(rules, draw, (tenant, user_id), Some(user), snapshot, read, now)?;
+        let draft = Self::of_what_was_read(
+            rules,
+            draw,
+            (tenant, user_id),
+            Some(user),
+            snapshot,
+            read,
+            now,
+        )?;
         Ok((draft, readable))
     }
 
@@ -157,7 +177,8 @@ impl<'a> Draft<'a> {
         (settings, current): (Settings, Option<Record>),
         now: Timestamp,
     ) -> Result<Box<Self>, Error> {
-        let generation = snapshot.settings.as_ref().map(|saved| saved.generation).unwrap_or_default();
+        let generation =
+            snapshot.settings.as_ref().map(|saved| saved.generation).unwrap_or_default();
         let existed = current.is_some();
         // Nobody has no password; the work is the same (`I-17`).
         let nobody = User::new(tenant.clone(), user_id.clone());
@@ -181,7 +202,9 @@ impl<'a> Draft<'a> {
             existed,
             user_epoch,
             ties: Ties {
-                epoch: user.is_some_and(|user| user.password_hash.is_some() || user.security_stamp.is_some()),
+                epoch: user.is_some_and(|user| {
+                    user.password_hash.is_some() || user.security_stamp.is_some()
+                }),
                 moved: false,
             },
             now,
@@ -193,7 +216,8 @@ impl<'a> Draft<'a> {
         Ok(draft)
     }
 
-    /// Brings the record to the present: what has expired goes, and a clock that went back ends what it could revive (`I-08`).
+    /// Brings the record to the present: what has expired goes, and a clock that went back ends
+    /// what it could revive (`I-08`).
     fn observe(&mut self) {
         let Self { record, now, rules, .. } = self;
         let limits = &rules.limits;
@@ -227,7 +251,10 @@ impl<'a> Draft<'a> {
     /// The document to write if the driver commits this draft, and what the commit rests on.
     pub(crate) fn prepare_commit(&mut self) -> Result<(ExpectedVersions, StoredRow), Error> {
         let version = Version::from_random(self.draw.last()?);
-        Ok((self.expected, StoredRow { version, generation: self.generation, document: self.record.encode()? }))
+        Ok((
+            self.expected,
+            StoredRow { version, generation: self.generation, document: self.record.encode()? },
+        ))
     }
 
     pub(crate) const fn changed(&self) -> bool {
@@ -256,8 +283,9 @@ impl<'a> Draft<'a> {
 
     /// Whether the user's password is the one that everything in the record belongs to.
     ///
-    /// Every hash that is known to be of that password counts: a re-hash is noted here before it is saved with the user, so that whichever
-    /// of them a step has read, and whatever was interrupted, it is the same password.
+    /// Every hash that is known to be of that password counts: a re-hash is noted here before it is
+    /// saved with the user, so that whichever of them a step has read, and whatever was
+    /// interrupted, it is the same password.
     pub(crate) fn same_password(&self) -> bool {
         self.is_of_this_password(self.user_epoch)
     }
@@ -280,7 +308,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Where the person is told of changes: the registered address, or, without one, the number in use.
+    /// Where the person is told of changes: the registered address, or, without one, the number in
+    /// use.
     fn contact(&self, user: &User) -> Option<Destination> {
         self.destination(user, Method::Email).or_else(|| self.destination(user, Method::Sms))
     }

@@ -1,4 +1,5 @@
-//! The budget of notices: of each kind the first in an hour goes, and the others are counted (`I-15`).
+//! The budget of notices: of each kind the first in an hour goes, and the others are counted
+//! (`I-15`).
 
 use std::time::Duration;
 
@@ -42,7 +43,8 @@ struct Notified {
 }
 
 impl Notified {
-    /// Whether nothing would be done differently without it. What was held back is told for a month.
+    /// Whether nothing would be done differently without it. What was held back is told for a
+    /// month.
     fn is_spent(&self, now: Timestamp) -> bool {
         let keep = if self.held_back == 0 { HOUR } else { MONTH };
         self.sent.plus(keep) <= now
@@ -105,7 +107,8 @@ impl NoticeLog {
             match self.0.iter_mut().find(|notified| notified.about == more.about) {
                 Some(notified) => {
                     notified.sent = notified.sent.max(more.sent);
-                    notified.held_back = notified.held_back.saturating_add(more.held_back).min(MOST_HELD_BACK);
+                    notified.held_back =
+                        notified.held_back.saturating_add(more.held_back).min(MOST_HELD_BACK);
                 }
                 None => self.0.push(more.clone()),
             }
@@ -120,18 +123,34 @@ impl Draft<'_> {
     }
 
     /// The same, in each of these places.
-    pub(super) fn tell<T>(&mut self, decision: &mut Decision<T>, places: Vec<Destination>, kind: &NoticeKind) {
+    pub(super) fn tell<T>(
+        &mut self,
+        decision: &mut Decision<T>,
+        places: Vec<Destination>,
+        kind: &NoticeKind,
+    ) {
         self.put(decision, places, kind, false);
     }
 
-    /// Notifies the person whatever was sent before, so that nobody hides a change behind another one. Only
-    /// of what costs a code that was sent, which has a budget of its own, or another registered address,
-    /// which is the application's to give.
-    pub(super) fn tell_always<T>(&mut self, decision: &mut Decision<T>, places: Vec<Destination>, kind: &NoticeKind) {
+    /// Notifies the person whatever was sent before, so that nobody hides a change behind another
+    /// one. Only of what costs a code that was sent, which has a budget of its own, or another
+    /// registered address, which is the application's to give.
+    pub(super) fn tell_always<T>(
+        &mut self,
+        decision: &mut Decision<T>,
+        places: Vec<Destination>,
+        kind: &NoticeKind,
+    ) {
         self.put(decision, places, kind, true);
     }
 
-    fn put<T>(&mut self, decision: &mut Decision<T>, places: Vec<Destination>, kind: &NoticeKind, urgent: bool) {
+    fn put<T>(
+        &mut self,
+        decision: &mut Decision<T>,
+        places: Vec<Destination>,
+        kind: &NoticeKind,
+        urgent: bool,
+    ) {
         if places.is_empty() {
             return;
         }
@@ -139,7 +158,8 @@ impl Draft<'_> {
         self.changed = true;
         match self.record.notices.charge(self.now, about, urgent) {
             Turn::Goes { held_back } => {
-                let outgoing = |destination| OutgoingNotice { destination, kind: kind.clone(), held_back };
+                let outgoing =
+                    |destination| OutgoingNotice { destination, kind: kind.clone(), held_back };
                 decision.notices.extend(places.into_iter().map(outgoing));
             }
             Turn::HeldBack => decision.held_back = Some(about),

@@ -12,8 +12,9 @@ use crate::reason::{Denied, Reason};
 use crate::user::User;
 
 impl Draft<'_> {
-    /// Decides on a password that was checked for whoever holds this grant: the same budget and the same lock as at a first step
-    /// (`I-16`). Nothing is charged while passwords are locked, and nothing to a session that does not hold.
+    /// Decides on a password that was checked for whoever holds this grant: the same budget and the
+    /// same lock as at a first step (`I-16`). Nothing is charged while passwords are locked, and
+    /// nothing to a session that does not hold.
     pub(crate) fn confirm_password(
         &mut self,
         policy: &dyn TwoFactorPolicy,
@@ -36,7 +37,10 @@ impl Draft<'_> {
         }
         if password.is_some() && self.still_right(user, checked) {
             self.changed |= self.record.password.failures.succeed();
-            return Ok(Decision::new(Ok(()), EventKind::PasswordConfirmed { login: grant.login() }));
+            return Ok(Decision::new(
+                Ok(()),
+                EventKind::PasswordConfirmed { login: grant.login() },
+            ));
         }
         let (now, rule) = (self.now, &self.limits().passwords);
         let failures = &mut self.record.password.failures;
@@ -48,6 +52,9 @@ impl Draft<'_> {
         };
         let denied = Denied::wrong(Reason::WrongPassword, failures.left(now, rule), locked_until);
         let (login, secret) = (grant.login(), SecretKind::Password);
-        Ok(Decision::new(Err(denied), EventKind::SecretWrong { login, secret, locked_until, suspended: false }))
+        Ok(Decision::new(
+            Err(denied),
+            EventKind::SecretWrong { login, secret, locked_until, suspended: false },
+        ))
     }
 }

@@ -47,7 +47,8 @@ pub(crate) struct OpenLogin {
     pub(crate) backup_code: bool,
 }
 
-/// Both factors of one login. Only [`Draft::complete`] makes one, from the evidence of each (`I-01`).
+/// Both factors of one login. Only [`Draft::complete`] makes one, from the evidence of each
+/// (`I-01`).
 pub(crate) struct Evidence {
     pub(crate) login: LoginId,
     pub(crate) tenant: TenantId,
@@ -63,7 +64,8 @@ pub(crate) struct Evidence {
 
 struct Complete;
 
-/// What stood beside the password. Each variant holds a value that only the module of its check can make.
+/// What stood beside the password. Each variant holds a value that only the module of its check can
+/// make.
 pub(crate) enum FactorProof {
     Code(CodeVerified),
     BackupCode(BackupCodeVerified),
@@ -101,10 +103,11 @@ impl Draft<'_> {
         }
     }
 
-    /// Takes the login of this token out of the record, if it may go on: a step that lets it go on puts it back.
+    /// Takes the login of this token out of the record, if it may go on: a step that lets it go on
+    /// puts it back.
     ///
-    /// The user is looked at as they are now (`I-25`): whoever is gone or disabled, or has another password than at the first step,
-    /// begins anew.
+    /// The user is looked at as they are now (`I-25`): whoever is gone or disabled, or has another
+    /// password than at the first step, begins anew.
     pub(super) fn resume(
         &mut self,
         token: &TokenSecret,
@@ -112,22 +115,22 @@ impl Draft<'_> {
     ) -> Result<(Pending, PasswordVerified), Refusal> {
         let over = |login| Refusal { login, denied: Denied::new(Reason::LoginOver) };
         let tag = self.rules.seal.tag(Label::PendingToken, &self.token_parts(token));
-        // No early exit: how many logins are pending, and which one matched, makes no difference in time.
-        let found = self
-            .record
-            .pending
-            .iter()
-            .enumerate()
-            .fold(None, |found, (at, pending)| if pending.token.matches(&tag) { Some(at) } else { found });
+        // No early exit: how many logins are pending, and which one matched, makes no difference in
+        // time.
+        let found = self.record.pending.iter().enumerate().fold(None, |found, (at, pending)| {
+            if pending.token.matches(&tag) { Some(at) } else { found }
+        });
         let Some(at) = found else { return Err(over(None)) };
         // The next first step notes the new address and notifies the earlier one.
-        let Some(active) = user.filter(|user| user.status == UserStatus::Active && !self.ties.moved) else {
+        let Some(active) =
+            user.filter(|user| user.status == UserStatus::Active && !self.ties.moved)
+        else {
             self.deactivate();
             return Err(over(None));
         };
         let pending = self.record.pending.remove(at);
-        let Some(password) =
-            PasswordVerified::remembered(&pending, self.same_password()).filter(|_| active.id == *self.user_id)
+        let Some(password) = PasswordVerified::remembered(&pending, self.same_password())
+            .filter(|_| active.id == *self.user_id)
         else {
             self.changed = true;
             return Err(over(Some(pending.login)));
@@ -135,10 +138,12 @@ impl Draft<'_> {
         Ok((pending, password))
     }
 
-    /// The user was seen disabled or gone: what would let them back in without a code dies (`I-30`).
+    /// The user was seen disabled or gone: what would let them back in without a code dies
+    /// (`I-30`).
     pub(super) fn deactivate(&mut self) {
-        self.changed |=
-            !(self.record.pending.is_empty() && self.record.devices.is_empty() && self.record.setup.is_none());
+        self.changed |= !(self.record.pending.is_empty()
+            && self.record.devices.is_empty()
+            && self.record.setup.is_none());
         self.record.pending.clear();
         self.record.devices.clear();
         self.record.setup = None;
@@ -184,10 +189,15 @@ impl Draft<'_> {
         }
     }
 
-    /// From when another code may be made: after the lock of codes, where there is one, and within the budget of sends.
+    /// From when another code may be made: after the lock of codes, where there is one, and within
+    /// the budget of sends.
     fn next_send(&self, pending: &Pending, codes: Result<(), Denied>) -> Option<Timestamp> {
         let rule = &self.limits().sends;
-        let sends = self.record.sends.closed_until(self.now, rule, pending.last_issued()).unwrap_or(self.now);
+        let sends = self
+            .record
+            .sends
+            .closed_until(self.now, rule, pending.last_issued())
+            .unwrap_or(self.now);
         match codes {
             Ok(()) => Some(sends),
             Err(denied) => denied.retry_at().map(|until| Timestamp::from_time(until).max(sends)),
@@ -196,7 +206,9 @@ impl Draft<'_> {
 
     pub(super) fn attempts_left(&self, pending: &Pending) -> u32 {
         let rule = &self.limits().codes;
-        rule.lock_after.saturating_sub(pending.wrong).min(self.record.code_failures.left(self.now, rule))
+        rule.lock_after
+            .saturating_sub(pending.wrong)
+            .min(self.record.code_failures.left(self.now, rule))
     }
 
     /// Whether codes are compared at all at the moment, as a refusal if not.
@@ -223,7 +235,10 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn into_decision(self) -> Decision<Next> {
-        let event = EventKind::StepRefused { login: self.login, reason: self.denied.reason().code().into() };
+        let event = EventKind::StepRefused {
+            login: self.login,
+            reason: self.denied.reason().code().into(),
+        };
         Decision::new(Next::Denied(self.denied), event)
     }
 }

@@ -76,7 +76,8 @@ pub(crate) struct Number {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordState {
-    /// The epoch of the hash as it was first seen. Everything in the record belongs to it, and grants are bound to it.
+    /// The epoch of the hash as it was first seen. Everything in the record belongs to it, and
+    /// grants are bound to it.
     pub(crate) epoch: Epoch,
     /// The epochs of hashes that were made of the same password since, the newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -152,8 +153,8 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// When its last code was issued. No spacing is longer than a code lives, so nothing is missed with
-    /// a code that has expired (`I-15`).
+    /// When its last code was issued. No spacing is longer than a code lives, so nothing is missed
+    /// with a code that has expired (`I-15`).
     pub(super) fn last_issued(&self) -> Option<Timestamp> {
         self.code.as_ref().map(|code| code.issued)
     }
@@ -243,10 +244,13 @@ impl Record {
         if self.sms.is_some() { Method::Sms } else { Method::Email }
     }
 
-    /// Whether the user's registered address is another than the one that was last used, in more than draft.
+    /// Whether the user's registered address is another than the one that was last used, in more
+    /// than draft.
     pub(crate) fn was_elsewhere(&self, user: &User) -> bool {
         let folded = |address: &EmailAddress| address.expose().to_lowercase();
-        self.address.as_ref().is_some_and(|known| user.email.as_ref().map(folded) != Some(folded(known)))
+        self.address
+            .as_ref()
+            .is_some_and(|known| user.email.as_ref().map(folded) != Some(folded(known)))
     }
 
     /// How many things there are in it that end by themselves.
@@ -288,7 +292,8 @@ impl Record {
     }
 }
 
-/// Reads a document of one known format. What can't be read is an error and never an empty document (`I-37`).
+/// Reads a document of one known format. What can't be read is an error and never an empty document
+/// (`I-37`).
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(
     document: Document,
     readable: u32,
@@ -327,7 +332,9 @@ mod tests {
     fn a_record_is_written_up_to_the_size_that_is_read() {
         let backup = format!(r#"{{"tag":"{TAG}","pepper":"","made":1000000}}"#);
         let password = format!(r#"{{"epoch":"{ID}"}}"#);
-        let document = format!(r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{password},"backup":{backup}}}"#);
+        let document = format!(
+            r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{password},"backup":{backup}}}"#
+        );
         let mut record = Record::decode(&document).expect("a record");
         let mut of_size = |size: usize| {
             let backup = record.backup.as_mut().expect("a backup code");
@@ -337,6 +344,9 @@ mod tests {
         let longest = of_size(MAX_DOCUMENT).expect("written");
         assert_eq!(longest.len(), MAX_DOCUMENT);
         assert!(Record::decode(&longest).is_ok());
-        assert!(matches!(of_size(MAX_DOCUMENT.saturating_add(1)), Err(Error::Corrupt(Document::Record))));
+        assert!(matches!(
+            of_size(MAX_DOCUMENT.saturating_add(1)),
+            Err(Error::Corrupt(Document::Record))
+        ));
     }
 }

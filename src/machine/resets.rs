@@ -30,8 +30,8 @@ pub(crate) enum Refill {
     Beyond,
 }
 
-/// When resets refilled a user's budgets, oldest first. Resets that kept the budgets are not in it: if
-/// they were, a reset a week would keep them closed for ever.
+/// When resets refilled a user's budgets, oldest first. Resets that kept the budgets are not in it:
+/// if they were, a reset a week would keep them closed for ever.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct ResetLog(Vec<Timestamp>);
@@ -124,13 +124,13 @@ impl Draft<'_> {
         Kept::of(&self.record)
     }
 
-    /// Clears everything (`I-26`): another record takes the place of this one, with another identity, so
-    /// that whatever was bound to this one is dead. It holds the times of refills and of the last notice of
-    /// a reset; if this reset refills no budget, also the rolling windows, the send log and the times of
-    /// other notices.
+    /// Clears everything (`I-26`): another record takes the place of this one, with another
+    /// identity, so that whatever was bound to this one is dead. It holds the times of refills and
+    /// of the last notice of a reset; if this reset refills no budget, also the rolling windows,
+    /// the send log and the times of other notices.
     ///
-    /// `readable` is whether the saved record could be read. If not, its windows are lost, and so that
-    /// damage is no supply of guesses, this reset counts as all refills of a month.
+    /// `readable` is whether the saved record could be read. If not, its windows are lost, and so
+    /// that damage is no supply of guesses, this reset counts as all refills of a month.
     pub(crate) fn reset(
         &mut self,
         user: &User,
@@ -140,8 +140,10 @@ impl Draft<'_> {
         by: Actor,
     ) -> Result<Decision<ResetOutcome>, Error> {
         let (limits, now) = (self.limits(), self.now);
-        // An address that was changed just before must not keep its owner from hearing of it (`I-30`).
-        let earlier = self.record.address.clone().filter(|_| self.ties.moved).map(Destination::Email);
+        // An address that was changed just before must not keep its owner from hearing of it
+        // (`I-30`).
+        let earlier =
+            self.record.address.clone().filter(|_| self.ties.moved).map(Destination::Email);
         let places = self.places(user).into_iter().chain(earlier).collect();
         self.ties.moved = false;
         let fresh = Record::new(RecordId::from_random(self.draw.bytes()?), now, self.user_epoch);

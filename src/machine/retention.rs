@@ -2,14 +2,19 @@
 //!
 //! A record without which nothing would be decided differently may go. What stays, and why:
 //!
-//! - a number, a backup code, trusted devices, a pending login, a number that is being proved: they are what the person has;
-//! - failures in a row, however old, because only success or a reset clears them (`I-10`), and so also a suspension (`I-11`);
-//! - running locks, and failures, sends, notices and resets inside their windows (`I-12`, `I-15`, `I-26`);
-//! - the names of the password's other hashes: grants are bound to the first one, and would not be recognised without them;
+//! - a number, a backup code, trusted devices, a pending login, a number that is being proved: they
+//!   are what the person has;
+//! - failures in a row, however old, because only success or a reset clears them (`I-10`), and so
+//!   also a suspension (`I-11`);
+//! - running locks, and failures, sends, notices and resets inside their windows (`I-12`, `I-15`,
+//!   `I-26`);
+//! - the names of the password's other hashes: grants are bound to the first one, and would not be
+//!   recognised without them;
 //! - the record's own identity, for as long as a session can live whose grant is bound to it.
 //!
-//! Records of unknown names hold failures in a row and nothing else, so they stay: there are at most 256 of them in a tenant, and they count
-//! on like those of anybody who gets a password wrong (`I-17`, `I-40`).
+//! Records of unknown names hold failures in a row and nothing else, so they stay: there are at
+//! most 256 of them in a tenant, and they count on like those of anybody who gets a password wrong
+//! (`I-17`, `I-40`).
 
 use std::time::Duration;
 
@@ -33,9 +38,15 @@ pub(crate) enum Retention {
 }
 
 /// Looks at what one load returned. No session of the application is older than `longest_session`.
-pub(crate) fn worth(limits: &Limits, snapshot: &Snapshot, now: Timestamp, longest_session: Duration) -> Retention {
+pub(crate) fn worth(
+    limits: &Limits,
+    snapshot: &Snapshot,
+    now: Timestamp,
+    longest_session: Duration,
+) -> Retention {
     let generation = snapshot.settings.as_ref().map(|saved| saved.generation).unwrap_or_default();
-    let Some(saved) = snapshot.record.as_ref().filter(|saved| saved.generation >= generation) else {
+    let Some(saved) = snapshot.record.as_ref().filter(|saved| saved.generation >= generation)
+    else {
         return Retention::Absent;
     };
     match Record::decode(&saved.document) {
@@ -49,8 +60,8 @@ pub(crate) fn worth(limits: &Limits, snapshot: &Snapshot, now: Timestamp, longes
 }
 
 impl Record {
-    /// Whether every session that is bound to this record is over. Whatever makes a grant that is bound to one also writes it, so none is
-    /// younger than `seen`.
+    /// Whether every session that is bound to this record is over. Whatever makes a grant that is
+    /// bound to one also writes it, so none is younger than `seen`.
     fn is_idle(&self, now: Timestamp, longest_session: Duration) -> bool {
         self.seen.plus(longest_session) <= now
     }
@@ -118,19 +129,26 @@ mod tests {
             None if fields.is_empty() => (format!(r#"{{"epoch":"{ID}"}}"#), String::new()),
             None => (format!(r#"{{"epoch":"{ID}"}}"#), format!(",{fields}")),
         };
-        let document = format!(r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{password}{fields}}}"#);
-        let saved = StoredRow { version: Version::from_bytes([7; 16]), generation: Generation::default(), document };
+        let document =
+            format!(r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{password}{fields}}}"#);
+        let saved = StoredRow {
+            version: Version::from_bytes([7; 16]),
+            generation: Generation::default(),
+            document,
+        };
         let snapshot = Snapshot { settings: None, record: Some(saved) };
         worth(&limits(), &snapshot, at(now), longest_session)
     }
 
     const NOTHING: Retention = Retention::Nothing(Version::from_bytes([7; 16]));
 
-    /// Each field by itself keeps a record until the second at which it stops to count, or for ever.
+    /// Each field by itself keeps a record until the second at which it stops to count, or for
+    /// ever.
     #[test]
     fn each_field_keeps_a_record_until_it_counts_no_more() {
         let code = format!(r#"{{"tag":"{TAG}","issued":1000000,"reference":"BCDF"}}"#);
-        let pending = format!(r#"{{"login":"{ID}","token":"{TAG}","channel":"web","begun":1000000}}"#);
+        let pending =
+            format!(r#"{{"login":"{ID}","token":"{TAG}","channel":"web","begun":1000000}}"#);
         let device = format!(
             r#"{{"id":"{ID}","token":"{TAG}","label":"laptop","registered":1000000,"used":1000000,"expires":5000000}}"#
         );
@@ -159,7 +177,11 @@ mod tests {
         ];
         for (fields, until) in cases {
             let Some(until) = until else {
-                assert_eq!(found(fields, 4_000_000_000, Duration::ZERO), Retention::Something, "{fields}");
+                assert_eq!(
+                    found(fields, 4_000_000_000, Duration::ZERO),
+                    Retention::Something,
+                    "{fields}"
+                );
                 continue;
             };
             assert_eq!(found(fields, until - 1, Duration::ZERO), Retention::Something, "{fields}");
@@ -175,7 +197,8 @@ mod tests {
         assert_eq!(found("", over, Duration::MAX), Retention::Something);
     }
 
-    /// A window that another configuration counted in is not known any more: what is in it stays (I-12).
+    /// A window that another configuration counted in is not known any more: what is in it stays
+    /// (I-12).
     #[test]
     fn failures_in_an_unknown_window_are_kept() {
         let password = r#"password:"failures":{"recent":[1000000]}"#;
@@ -191,20 +214,30 @@ mod tests {
     /// I-37: a record of a generation that the tenant has not reached is left as it is.
     #[test]
     fn only_a_record_of_the_tenants_generation_is_looked_into() {
-        let document = format!(r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{{"epoch":"{ID}"}}}}"#);
+        let document =
+            format!(r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{{"epoch":"{ID}"}}}}"#);
         let of = |generation| StoredRow {
             version: Version::from_bytes([7; 16]),
             generation: Generation::new(generation),
             document: document.clone(),
         };
-        for (generation, expected) in [(0, Retention::Absent), (1, NOTHING), (2, Retention::Unreadable)] {
+        for (generation, expected) in
+            [(0, Retention::Absent), (1, NOTHING), (2, Retention::Unreadable)]
+        {
             let snapshot = Snapshot { settings: Some(of(1)), record: Some(of(generation)) };
-            assert_eq!(worth(&limits(), &snapshot, at(4_000_000_000), Duration::ZERO), expected, "{generation}");
+            assert_eq!(
+                worth(&limits(), &snapshot, at(4_000_000_000), Duration::ZERO),
+                expected,
+                "{generation}"
+            );
         }
     }
 
     #[test]
     fn no_record_is_no_record() {
-        assert_eq!(worth(&limits(), &Snapshot::default(), at(1), Duration::ZERO), Retention::Absent);
+        assert_eq!(
+            worth(&limits(), &Snapshot::default(), at(1), Duration::ZERO),
+            Retention::Absent
+        );
     }
 }

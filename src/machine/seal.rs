@@ -45,12 +45,15 @@ impl<'de> Deserialize<'de> for Tag {
     }
 }
 
-/// `(key, label, message parts) -> tag`; an empty key is no key. The model checker puts a cheap one in its place.
+/// `(key, label, message parts) -> tag`; an empty key is no key. The model checker puts a cheap one
+/// in its place.
 pub(crate) type TagHash = fn(&[u8], &[u8], &[&[u8]]) -> [u8; 32];
 
-/// HMAC-SHA-256 (RFC 2104, FIPS 198-1) where there is a key of at most 64 bytes, plain SHA-256 where there is none.
+/// HMAC-SHA-256 (RFC 2104, FIPS 198-1) where there is a key of at most 64 bytes, plain SHA-256
+/// where there is none.
 ///
-/// Label and parts are each preceded by their length, so that no two lists of parts collide and none extends another.
+/// Label and parts are each preceded by their length, so that no two lists of parts collide and
+/// none extends another.
 pub(crate) fn sha256_tag(key: &[u8], label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     if key.is_empty() {
         let mut hash = Sha256::new();
@@ -73,7 +76,8 @@ fn feed(label: &[u8], parts: &[&[u8]], mut take: impl FnMut(&[u8])) {
     }
 }
 
-/// What a tag is for. The label keys it, so that a tag of one kind never serves as another (`I-03`).
+/// What a tag is for. The label keys it, so that a tag of one kind never serves as another
+/// (`I-03`).
 #[derive(Clone, Copy)]
 pub(crate) enum Label {
     PendingToken,
@@ -122,8 +126,9 @@ impl Seal {
         Tag((self.hash)(&[], label.bytes(), parts))
     }
 
-    /// A tag that can be recomputed only with the client's secret and, where one was configured, the pepper: what a code of six digits
-    /// needs, so that a copy of the database can't be searched (`I-21`).
+    /// A tag that can be recomputed only with the client's secret and, where one was configured,
+    /// the pepper: what a code of six digits needs, so that a copy of the database can't be
+    /// searched (`I-21`).
     pub(crate) fn keyed_tag(
         &self,
         label: Label,
@@ -137,13 +142,22 @@ impl Seal {
     }
 
     /// A tag under the pepper alone, if there is one.
-    pub(crate) fn peppered_tag(&self, label: Label, pepper: Option<&str>, parts: &[&[u8]]) -> Result<Tag, Error> {
+    pub(crate) fn peppered_tag(
+        &self,
+        label: Label,
+        pepper: Option<&str>,
+        parts: &[&[u8]],
+    ) -> Result<Tag, Error> {
         let Some(id) = pepper else { return Ok(self.tag(label, parts)) };
         Ok(Tag((self.hash)(self.pepper(id)?.key(), label.bytes(), parts)))
     }
 
     fn pepper(&self, id: &str) -> Result<&Pepper, Error> {
-        self.current.iter().chain(&self.previous).find(|pepper| pepper.id() == id).ok_or(Error::UnknownPepper)
+        self.current
+            .iter()
+            .chain(&self.previous)
+            .find(|pepper| pepper.id() == id)
+            .ok_or(Error::UnknownPepper)
     }
 }
 
@@ -157,15 +171,22 @@ mod tests {
         let message = b"\x01\0\0\0L\x03\0\0\0abc";
         let mut expected = Hmac::<Sha256>::new_from_slice(b"Jefe").unwrap();
         Mac::update(&mut expected, message);
-        assert_eq!(sha256_tag(b"Jefe", b"L", &[b"abc"]), <[u8; 32]>::from(expected.finalize().into_bytes()));
+        assert_eq!(
+            sha256_tag(b"Jefe", b"L", &[b"abc"]),
+            <[u8; 32]>::from(expected.finalize().into_bytes())
+        );
         assert_eq!(sha256_tag(b"", b"L", &[b"abc"]), <[u8; 32]>::from(Sha256::digest(message)));
     }
 
-    /// `I-03`: moving a byte from one part to the next gives another tag, and so does another label.
+    /// `I-03`: moving a byte from one part to the next gives another tag, and so does another
+    /// label.
     #[test]
     fn parts_and_labels_do_not_run_together() {
         for key in [&b"k"[..], b""] {
-            assert_ne!(sha256_tag(key, b"l", &[b"ab", b"c"]), sha256_tag(key, b"l", &[b"a", b"bc"]));
+            assert_ne!(
+                sha256_tag(key, b"l", &[b"ab", b"c"]),
+                sha256_tag(key, b"l", &[b"a", b"bc"])
+            );
             assert_ne!(sha256_tag(key, b"l", &[b"ab"]), sha256_tag(key, b"l", &[b"ab", b""]));
             assert_ne!(sha256_tag(key, b"l", &[b"ab"]), sha256_tag(key, b"m", &[b"ab"]));
             assert_ne!(sha256_tag(key, b"l", &[b"ab"]), sha256_tag(key, b"la", &[b"b"]));
@@ -175,8 +196,14 @@ mod tests {
     #[test]
     fn a_value_under_a_pepper_that_is_gone_is_an_error() {
         let seal = Seal::new(sha256_tag, None, Vec::new());
-        assert!(matches!(seal.peppered_tag(Label::BackupCode, Some("k1"), &[b"x"]), Err(Error::UnknownPepper)));
-        assert!(matches!(seal.keyed_tag(Label::LoginCode, &[7; 32], Some("k1"), &[b"x"]), Err(Error::UnknownPepper)));
+        assert!(matches!(
+            seal.peppered_tag(Label::BackupCode, Some("k1"), &[b"x"]),
+            Err(Error::UnknownPepper)
+        ));
+        assert!(matches!(
+            seal.keyed_tag(Label::LoginCode, &[7; 32], Some("k1"), &[b"x"]),
+            Err(Error::UnknownPepper)
+        ));
     }
 
     /// `I-21`: a code's tag depends on the client's secret and on the pepper.
@@ -186,8 +213,15 @@ mod tests {
         let plain = Seal::new(sha256_tag, None, Vec::new());
         let one = Seal::new(sha256_tag, Some(pepper(1)), Vec::new());
         let two = Seal::new(sha256_tag, Some(pepper(2)), Vec::new());
-        let tag = |seal: &Seal, secret, id| seal.keyed_tag(Label::LoginCode, &[secret; 32], id, &[b"123456"]).unwrap();
-        let tags = [tag(&plain, 1, None), tag(&plain, 2, None), tag(&one, 1, Some("k1")), tag(&two, 1, Some("k1"))];
+        let tag = |seal: &Seal, secret, id| {
+            seal.keyed_tag(Label::LoginCode, &[secret; 32], id, &[b"123456"]).unwrap()
+        };
+        let tags = [
+            tag(&plain, 1, None),
+            tag(&plain, 2, None),
+            tag(&one, 1, Some("k1")),
+            tag(&two, 1, Some("k1")),
+        ];
         for (i, a) in tags.iter().enumerate() {
             for (j, b) in tags.iter().enumerate() {
                 assert_eq!(a.matches(b), i == j);

@@ -9,8 +9,8 @@ use crate::clock::Timestamp;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many codes a user gets within one spacing: a second login begins while the first one's code is
-/// on its way (a double click, slow mail, another browser), and its page must work.
+/// How many codes a user gets within one spacing: a second login begins while the first one's code
+/// is on its way (a double click, slow mail, another browser), and its page must work.
 const PER_SPACING: usize = 2;
 
 /// The numbers of the budget.
@@ -99,10 +99,12 @@ mod tests {
         Timestamp::from_time(time::OffsetDateTime::UNIX_EPOCH).plus(Duration::from_secs(seconds))
     }
 
-    /// I-15: in no hour more than ten, in no day more than twenty, never three within thirty seconds.
+    /// I-15: in no hour more than ten, in no day more than twenty, never three within thirty
+    /// seconds.
     #[test]
     fn a_greedy_sender_stays_within_every_window() {
-        let rule = SendRule { spacing: Duration::from_secs(30), per_login: 5, per_hour: 10, per_day: 20 };
+        let rule =
+            SendRule { spacing: Duration::from_secs(30), per_login: 5, per_hour: 10, per_day: 20 };
         let mut log = SendLog::default();
         let mut sent: Vec<u64> = Vec::new();
         for second in 0..(3 * 24 * 60 * 60) {
@@ -115,7 +117,9 @@ mod tests {
             }
         }
         let most_within = |window| {
-            sent.iter().map(|from| sent.iter().filter(|at| (*from..from + window).contains(*at)).count()).max()
+            sent.iter()
+                .map(|from| sent.iter().filter(|at| (*from..from + window).contains(*at)).count())
+                .max()
         };
         assert_eq!(most_within(30), Some(2));
         assert_eq!(most_within(60 * 60), Some(10));
@@ -126,7 +130,8 @@ mod tests {
     /// I-15: within one login thirty seconds apart, also where the user's budget has room.
     #[test]
     fn two_codes_of_one_login_are_a_spacing_apart() {
-        let rule = SendRule { spacing: Duration::from_secs(30), per_login: 5, per_hour: 10, per_day: 20 };
+        let rule =
+            SendRule { spacing: Duration::from_secs(30), per_login: 5, per_hour: 10, per_day: 20 };
         let mut log = SendLog::default();
         log.charge(at(100), &rule);
         assert_eq!(log.closed_until(at(101), &rule, None), None);

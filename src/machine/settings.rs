@@ -44,8 +44,8 @@ impl Settings {
         serde_json::to_string(self).map_err(|_| Error::Corrupt(Document::Settings))
     }
 
-    /// The settings and the generation after a change of scope. Switching off begins a new generation, so that nothing that was saved counts
-    /// any more, and a deletion of it (`I-27`).
+    /// The settings and the generation after a change of scope. Switching off begins a new
+    /// generation, so that nothing that was saved counts any more, and a deletion of it (`I-27`).
     pub(crate) fn with_scope(
         self,
         scope: Scope,
@@ -56,7 +56,14 @@ impl Settings {
             return Ok((Self { scope, ..self }, generation));
         }
         let next = generation.next().ok_or(Error::Corrupt(Document::Settings))?;
-        Ok((Self { scope, clearing: Some(Clearing { started: now, deleted: 0, finished: None }), ..self }, next))
+        Ok((
+            Self {
+                scope,
+                clearing: Some(Clearing { started: now, deleted: 0, finished: None }),
+                ..self
+            },
+            next,
+        ))
     }
 
     /// A tenant without saved settings has the default ones.

@@ -1,4 +1,5 @@
-//! Proving where codes go from now on: nothing changes before a code that was sent there came back (`I-32`).
+//! Proving where codes go from now on: nothing changes before a code that was sent there came back
+//! (`I-32`).
 
 use crate::contact::{Destination, Method, PhoneNumber};
 use crate::error::Error;
@@ -44,8 +45,12 @@ impl Draft<'_> {
             SetupTarget::Email => user.email.clone().map(Destination::Email),
             SetupTarget::Sms(number) => Some(Destination::Sms(number.clone())),
         };
-        let Some(destination) = destination else { return Ok(refuse_account(Denied::new(Reason::NoDestination))) };
-        if let (SetupTarget::Email, SecondFactor::Code { method: Method::Email }) = (&target, grant.second_factor()) {
+        let Some(destination) = destination else {
+            return Ok(refuse_account(Denied::new(Reason::NoDestination)));
+        };
+        if let (SetupTarget::Email, SecondFactor::Code { method: Method::Email }) =
+            (&target, grant.second_factor())
+        {
             return Ok(self
                 .change_method(None, user)
                 .map(|done| done.map(|Confirmed(method)| StartedSetup::Done(method))));
@@ -73,7 +78,8 @@ impl Draft<'_> {
         Ok(Decision::new(Ok(started), EventKind::SetupStarted { method }))
     }
 
-    /// Codes that prove a method have a budget of their own: success with one must not clear the failures of another (`I-10`).
+    /// Codes that prove a method have a budget of their own: success with one must not clear the
+    /// failures of another (`I-10`).
     fn setup_open(&self) -> Result<(), Denied> {
         match self.record.setup_failures.gate(self.now, &self.limits().codes) {
             Gate::Open => Ok(()),
@@ -90,8 +96,10 @@ impl Draft<'_> {
         grant: &SavedGrant,
     ) -> Result<Decision<Result<Confirmed, Denied>>, Error> {
         let tag = self.rules.seal.tag(Label::SetupToken, &self.token_parts(token));
-        let Some(mut setup) =
-            self.record.setup.take_if(|setup| setup.token.matches(&tag) && setup.login == grant.login())
+        let Some(mut setup) = self
+            .record
+            .setup
+            .take_if(|setup| setup.token.matches(&tag) && setup.login == grant.login())
         else {
             return Ok(refuse_account(Denied::new(Reason::SetupOver)));
         };
@@ -104,8 +112,17 @@ impl Draft<'_> {
             Some(SetupNumber(number)) => Some(Destination::Sms(number.clone())),
         };
         self.changed = true;
-        let Some(destination) = destination else { return Ok(refuse_account(Denied::new(Reason::SetupOver))) };
-        if self.code_matches(Label::SetupCode, setup.login, token, &destination, &setup.code, typed)? {
+        let Some(destination) = destination else {
+            return Ok(refuse_account(Denied::new(Reason::SetupOver)));
+        };
+        if self.code_matches(
+            Label::SetupCode,
+            setup.login,
+            token,
+            &destination,
+            &setup.code,
+            typed,
+        )? {
             self.record.setup_failures.succeed();
             return Ok(self.change_method(setup.number.map(|SetupNumber(number)| number), user));
         }
@@ -113,7 +130,10 @@ impl Draft<'_> {
         setup.wrong = setup.wrong.saturating_add(1);
         self.record.setup_failures.charge(self.now, rule);
         let gate = self.record.setup_failures.gate(self.now, rule);
-        let left = rule.lock_after.saturating_sub(setup.wrong).min(self.record.setup_failures.left(self.now, rule));
+        let left = rule
+            .lock_after
+            .saturating_sub(setup.wrong)
+            .min(self.record.setup_failures.left(self.now, rule));
         let mut decision = wrong(SecretKind::SetupCode, setup.login, gate, left).map(Err);
         self.notify_lock(&mut decision, user, gate);
         if left > 0 {
@@ -122,8 +142,13 @@ impl Draft<'_> {
         Ok(decision)
     }
 
-    /// The change itself. Trusted devices and logins under way die with the earlier method (`I-30`), and both places are told.
-    fn change_method(&mut self, number: Option<PhoneNumber>, user: &User) -> Decision<Result<Confirmed, Denied>> {
+    /// The change itself. Trusted devices and logins under way die with the earlier method
+    /// (`I-30`), and both places are told.
+    fn change_method(
+        &mut self,
+        number: Option<PhoneNumber>,
+        user: &User,
+    ) -> Decision<Result<Confirmed, Denied>> {
         let earlier = self.destination(user, Method::Sms);
         let another = self.record.sms.as_ref().map(|sms| &sms.number) != number.as_ref();
         self.record.sms = number.map(|number| Number { number, proved: self.now });
@@ -135,8 +160,8 @@ impl Draft<'_> {
         let mut decision = Decision::new(Ok(Confirmed(to)), EventKind::MethodChanged { to });
         let places = self.contact(user).into_iter().chain(earlier).collect();
         let kind = NoticeKind::MethodChanged { to };
-        // Another place costs a code that was sent there, or before that to the number. What is chosen again
-        // costs nothing.
+        // Another place costs a code that was sent there, or before that to the number. What is
+        // chosen again costs nothing.
         if another {
             self.tell_always(&mut decision, places, &kind);
         } else {

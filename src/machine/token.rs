@@ -1,4 +1,5 @@
-//! The text form of tokens: a prefix for kind and version, then base64url. Anything else is no token (`I-02`).
+//! The text form of tokens: a prefix for kind and version, then base64url. Anything else is no
+//! token (`I-02`).
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use zeroize::Zeroizing;
@@ -31,7 +32,8 @@ impl TokenKind {
     }
 }
 
-/// Writes a token. A pending token names its user, since nothing else does at the second step; the others don't.
+/// Writes a token. A pending token names its user, since nothing else does at the second step; the
+/// others don't.
 pub(crate) fn write(kind: TokenKind, secret: &TokenSecret, user: Option<&UserId>) -> String {
     let mut bytes = Zeroizing::new(Vec::with_capacity(32 + ID_BYTES));
     bytes.extend_from_slice(secret.as_slice());
@@ -42,7 +44,8 @@ pub(crate) fn write(kind: TokenKind, secret: &TokenSecret, user: Option<&UserId>
     text
 }
 
-/// Reads a token of this kind. `None` for whatever is not one: cut short, altered in form, of another kind or version.
+/// Reads a token of this kind. `None` for whatever is not one: cut short, altered in form, of
+/// another kind or version.
 pub(crate) fn read(kind: TokenKind, text: &str) -> Option<(TokenSecret, Option<UserId>)> {
     if text.len() > TEXT_BYTES {
         return None;
@@ -52,7 +55,9 @@ pub(crate) fn read(kind: TokenKind, text: &str) -> Option<(TokenSecret, Option<U
     let (secret, user) = bytes.split_first_chunk::<32>()?;
     let secret = Zeroizing::new(*secret);
     match kind {
-        TokenKind::Pending => Some((secret, Some(UserId::new(std::str::from_utf8(user).ok()?).ok()?))),
+        TokenKind::Pending => {
+            Some((secret, Some(UserId::new(std::str::from_utf8(user).ok()?).ok()?)))
+        }
         TokenKind::Setup | TokenKind::Device => user.is_empty().then_some((secret, None)),
     }
 }

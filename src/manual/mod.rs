@@ -17,8 +17,8 @@
 //! - [`comparison`]: countersign beside other systems.
 //! - [`glossary`]: one word for one thing.
 
-// In the repository the links of these pages lead to its files. `links.md` comes first and leads them
-// to the documentation instead: of two definitions of a link, the first one counts.
+// In the repository the links of these pages lead to its files. `links.md` comes first and leads
+// them to the documentation instead: of two definitions of a link, the first one counts.
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("host_checklist.md")]

@@ -13,9 +13,10 @@ use crate::sync::{Mutex, MutexGuard, RwLock};
 
 /// Countersign's saved state in this process's memory. Clones share it.
 ///
-/// Correct under concurrency, and no lock is held across tenants: each has its own, held for one comparison and one write, or for a batch of a purge
-/// (some 2 ms for 5,000 of a million records). Nothing
-/// survives the process; an application that must remember locks and trusted devices across restarts uses a store with a disk.
+/// Correct under concurrency, and no lock is held across tenants: each has its own, held for one
+/// comparison and one write, or for a batch of a purge (some 2 ms for 5,000 of a million records).
+/// Nothing survives the process; an application that must remember locks and trusted devices across
+/// restarts uses a store with a disk.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryFactors {
     tenants: Arc<RwLock<HashMap<TenantId, Arc<Mutex<Tenant>>>>>,
@@ -25,8 +26,8 @@ pub struct MemoryFactors {
 struct Tenant {
     settings: Option<StoredRow>,
     records: BTreeMap<UserId, StoredRow>,
-    /// Whose records there are of each generation, by the bytes of the ids: what a purge deletes, a page counts and a sweep lists is found without
-    /// looking at anything else.
+    /// Whose records there are of each generation, by the bytes of the ids: what a purge deletes, a
+    /// page counts and a sweep lists is found without looking at anything else.
     generations: BTreeMap<Generation, BTreeSet<UserId>>,
 }
 
@@ -67,12 +68,14 @@ impl MemoryFactors {
         Self::default()
     }
 
-    /// How many records of this tenant there are, whatever their generation; for tests that look at what is stored.
+    /// How many records of this tenant there are, whatever their generation; for tests that look at
+    /// what is stored.
     pub fn records(&self, tenant: &TenantId) -> usize {
         self.tenant(tenant).map_or(0, |tenant| lock(&tenant).records.len())
     }
 
-    /// One user's record as it is stored, whatever its generation; for tests that look at what is stored.
+    /// One user's record as it is stored, whatever its generation; for tests that look at what is
+    /// stored.
     pub fn record(&self, tenant: &TenantId, user: &UserId) -> Option<StoredRow> {
         lock(&*self.tenant(tenant)?).records.get(user).cloned()
     }
@@ -86,7 +89,13 @@ impl MemoryFactors {
         if let Some(tenant) = self.tenant(id) {
             return tenant;
         }
-        Arc::clone(self.tenants.write().unwrap_or_else(PoisonError::into_inner).entry(id.clone()).or_default())
+        Arc::clone(
+            self.tenants
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(id.clone())
+                .or_default(),
+        )
     }
 }
 
@@ -104,7 +113,10 @@ impl FactorStore for MemoryFactors {
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(Snapshot::default()) };
         let tenant = lock(&tenant);
-        Ok(Snapshot { settings: tenant.settings.clone(), record: tenant.records.get(user).cloned() })
+        Ok(Snapshot {
+            settings: tenant.settings.clone(),
+            record: tenant.records.get(user).cloned(),
+        })
     }
 
     async fn commit(
@@ -116,8 +128,10 @@ impl FactorStore for MemoryFactors {
     ) -> Result<CommitOutcome, PluginError> {
         let tenant = self.tenant_or_new(tenant);
         let mut tenant = lock(&tenant);
-        let found =
-            ExpectedVersions { settings: version(tenant.settings.as_ref()), record: version(tenant.records.get(user)) };
+        let found = ExpectedVersions {
+            settings: version(tenant.settings.as_ref()),
+            record: version(tenant.records.get(user)),
+        };
         if found != *expected {
             return Ok(CommitOutcome::Conflict);
         }
@@ -144,7 +158,12 @@ impl FactorStore for MemoryFactors {
         Ok(CommitOutcome::Written)
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(0) };
         let mut deleted = Vec::new();
         let mut tenant = lock(&tenant);
@@ -160,7 +179,8 @@ impl FactorStore for MemoryFactors {
 
     async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(0) };
-        let earlier: usize = lock(&tenant).generations.range(..below).map(|(_, users)| users.len()).sum();
+        let earlier: usize =
+            lock(&tenant).generations.range(..below).map(|(_, users)| users.len()).sum();
         Ok(u64::try_from(earlier)?)
     }
 
@@ -168,7 +188,12 @@ impl FactorStore for MemoryFactors {
         Ok(self.tenant(tenant).is_some_and(|tenant| lock(&tenant).remove(user).is_some()))
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, expected: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: Version,
+    ) -> Result<bool, PluginError> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(false) };
         let mut tenant = lock(&tenant);
         let holds = version(tenant.records.get(user)) == Some(expected);
@@ -202,7 +227,8 @@ mod tests {
 
     use super::*;
 
-    /// Whatever is written, deleted and purged, the generations list exactly the records that there are.
+    /// Whatever is written, deleted and purged, the generations list exactly the records that there
+    /// are.
     #[test]
     fn the_generations_list_the_records() {
         let mut random = StdRng::seed_from_u64(7);
@@ -219,25 +245,42 @@ mod tests {
                 0 | 1 => {
                     let mut version = [0; 16];
                     version[..4].copy_from_slice(&step.to_be_bytes());
-                    let next =
-                        StoredRow { version: Version::from_bytes(version), generation, document: "{}".to_owned() };
+                    let next = StoredRow {
+                        version: Version::from_bytes(version),
+                        generation,
+                        document: "{}".to_owned(),
+                    };
                     let expected = ExpectedVersions { settings: None, record: found };
-                    assert_eq!(block_on(store.commit(&acme, &user, &expected, &next)).unwrap(), CommitOutcome::Written);
+                    assert_eq!(
+                        block_on(store.commit(&acme, &user, &expected, &next)).unwrap(),
+                        CommitOutcome::Written
+                    );
                 }
-                2 if step % 2 == 0 => assert_eq!(block_on(store.remove(&acme, &user)).unwrap(), found.is_some()),
+                2 if step % 2 == 0 => {
+                    assert_eq!(block_on(store.remove(&acme, &user)).unwrap(), found.is_some());
+                }
                 2 => {
                     let version = found.unwrap_or(Version::from_bytes([0xFF; 16]));
-                    assert_eq!(block_on(store.remove_if(&acme, &user, version)).unwrap(), found.is_some());
+                    assert_eq!(
+                        block_on(store.remove_if(&acme, &user, version)).unwrap(),
+                        found.is_some()
+                    );
                 }
                 _ => {
                     let earlier = block_on(store.count(&acme, generation)).unwrap();
-                    assert_eq!(block_on(store.purge(&acme, generation, 2)).unwrap(), earlier.min(2));
+                    assert_eq!(
+                        block_on(store.purge(&acme, generation, 2)).unwrap(),
+                        earlier.min(2)
+                    );
                 }
             }
             let tenant = store.tenant_or_new(&acme);
             let tenant = lock(&tenant);
-            let listed: Vec<_> =
-                tenant.generations.iter().flat_map(|(own, users)| users.iter().map(|user| (user, *own))).collect();
+            let listed: Vec<_> = tenant
+                .generations
+                .iter()
+                .flat_map(|(own, users)| users.iter().map(|user| (user, *own)))
+                .collect();
             assert!(tenant.generations.values().all(|users| !users.is_empty()));
             assert_eq!(listed.len(), tenant.records.len());
             assert!(listed.iter().all(|(user, own)| tenant.records[*user].generation == *own));

@@ -1,4 +1,5 @@
-//! In-process stores: for tests, demos, and applications that are one process and may forget everything when it ends.
+//! In-process stores: for tests, demos, and applications that are one process and may forget
+//! everything when it ends.
 
 mod factors;
 mod users;

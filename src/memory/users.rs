@@ -11,7 +11,8 @@ use crate::ids::{LoginName, TenantId, UserId};
 use crate::sync::RwLock;
 use crate::user::{PasswordHash, User, UserStore};
 
-/// Users in this process's memory, for tests and examples. Clones share them. Login names are compared byte by byte.
+/// Users in this process's memory, for tests and examples. Clones share them. Login names are
+/// compared byte by byte.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryUsers {
     tenants: Arc<RwLock<HashMap<TenantId, Tenant>>>,
@@ -50,9 +51,19 @@ impl MemoryUsers {
     /// # Errors
     ///
     /// [`NoSuchUser`] if there is none with this id in this tenant.
-    pub fn change(&self, tenant: &TenantId, user: &UserId, change: impl FnOnce(&mut User)) -> Result<(), NoSuchUser> {
+    pub fn change(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        change: impl FnOnce(&mut User),
+    ) -> Result<(), NoSuchUser> {
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        change(tenants.get_mut(tenant).and_then(|tenant| tenant.by_id.get_mut(user)).ok_or(NoSuchUser)?);
+        change(
+            tenants
+                .get_mut(tenant)
+                .and_then(|tenant| tenant.by_id.get_mut(user))
+                .ok_or(NoSuchUser)?,
+        );
         Ok(())
     }
 
@@ -65,17 +76,30 @@ impl MemoryUsers {
     }
 
     fn find(&self, tenant: &TenantId, user: impl FnOnce(&Tenant) -> Option<&User>) -> Option<User> {
-        self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant).and_then(user).cloned()
+        self.tenants
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(tenant)
+            .and_then(user)
+            .cloned()
     }
 }
 
 #[async_trait]
 impl UserStore for MemoryUsers {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         Ok(self.find(tenant, |tenant| tenant.by_id.get(tenant.by_name.get(name)?)))
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
+    async fn find_by_id(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
         Ok(self.find(tenant, |tenant| tenant.by_id.get(user)))
     }
 
@@ -88,7 +112,9 @@ impl UserStore for MemoryUsers {
     ) -> Result<bool, PluginError> {
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         let user = tenants.get_mut(tenant).and_then(|tenant| tenant.by_id.get_mut(user));
-        let Some(saved) = user.and_then(|user| user.password_hash.as_mut()) else { return Ok(false) };
+        let Some(saved) = user.and_then(|user| user.password_hash.as_mut()) else {
+            return Ok(false);
+        };
         if saved.expose() != current.expose() {
             return Ok(false);
         }
@@ -101,7 +127,8 @@ impl UserStore for MemoryUsers {
 mod tests {
     use super::*;
 
-    /// I-04: a name leads to its user and to nobody else, whoever comes, goes or takes another name.
+    /// I-04: a name leads to its user and to nobody else, whoever comes, goes or takes another
+    /// name.
     #[tokio::test]
     async fn a_name_belongs_to_one_user() {
         let users = MemoryUsers::new();
@@ -116,7 +143,10 @@ mod tests {
             let found = users.find_by_login(&tenant, &name(text)).await.unwrap();
             found.map(|user| user.id.as_str().to_owned())
         };
-        assert_eq!([found("a").await, found("b").await, found("c").await], [None, Some("b".into()), Some("a".into())]);
+        assert_eq!(
+            [found("a").await, found("b").await, found("c").await],
+            [None, Some("b".into()), Some("a".into())]
+        );
         assert!(users.remove(&tenant, &UserId::new("a").unwrap()));
         assert!(!users.remove(&tenant, &UserId::new("a").unwrap()));
         assert_eq!([found("b").await, found("c").await], [Some("b".into()), None]);

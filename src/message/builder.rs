@@ -43,7 +43,8 @@ pub enum MessagesError {
     /// The application's name.
     #[error("application name {0}")]
     Application(BadText),
-    /// The web origin's host is no host name as it stands in a URL: lower case, international labels as `xn--`, no scheme, no port.
+    /// The web origin's host is no host name as it stands in a URL: lower case, international
+    /// labels as `xn--`, no scheme, no port.
     #[error("origin host is not a host name in lower-case ascii")]
     OriginHost,
     /// Nobody has words for the default language.
@@ -95,15 +96,16 @@ impl MessagesBuilder {
         }
     }
 
-    /// Replaces the application's name, so that one configured builder can be cloned for each tenant
-    /// ([`TenantMessages`](super::TenantMessages)).
+    /// Replaces the application's name, so that one configured builder can be cloned for each
+    /// tenant ([`TenantMessages`](super::TenantMessages)).
     pub fn application(mut self, name: impl Into<String>) -> Self {
         self.application = name.into();
         self
     }
 
-    /// The host of the web origin on which codes are entered, such as `login.example.com`: a code by SMS then ends with
-    /// `@login.example.com #123456`. The origin is `https` on its standard port; the format knows no other.
+    /// The host of the web origin on which codes are entered, such as `login.example.com`: a code
+    /// by SMS then ends with `@login.example.com #123456`. The origin is `https` on its standard
+    /// port; the format knows no other.
     pub fn origin_host(mut self, host: impl Into<String>) -> Self {
         self.origin_host = Some(host.into());
         self
@@ -117,7 +119,8 @@ impl MessagesBuilder {
         self
     }
 
-    /// Takes a language away: its users get the default language, and its texts need not fit into one SMS.
+    /// Takes a language away: its users get the default language, and its texts need not fit into
+    /// one SMS.
     pub fn without_language(mut self, language: &Language) -> Self {
         self.languages.retain(|spoken| !spoken.tag.eq_ignore_ascii_case(language.as_str()));
         self
@@ -129,13 +132,15 @@ impl MessagesBuilder {
         self
     }
 
-    /// How many digits a code has, as in [`LoginFlowBuilder::code_digits`](crate::LoginFlowBuilder::code_digits).
+    /// How many digits a code has, as in
+    /// [`LoginFlowBuilder::code_digits`](crate::LoginFlowBuilder::code_digits).
     pub const fn code_digits(mut self, digits: usize) -> Self {
         self.code_digits = digits;
         self
     }
 
-    /// Allows texts that take several SMS. Each is billed, and a phone shows the code only when all have arrived.
+    /// Allows texts that take several SMS. Each is billed, and a phone shows the code only when all
+    /// have arrived.
     pub const fn allow_several_sms(mut self) -> Self {
         self.several_sms = true;
         self
@@ -143,14 +148,15 @@ impl MessagesBuilder {
 
     /// # Errors
     ///
-    /// [`MessagesError`] says what to change: a name or host that could mislead, a text in one of the languages that breaks the
-    /// contract of [`Wording`], or one that takes several SMS.
+    /// [`MessagesError`] says what to change: a name or host that could mislead, a text in one of
+    /// the languages that breaks the contract of [`Wording`], or one that takes several SMS.
     pub fn build(self) -> Result<Messages, MessagesError> {
         check::name(&self.application).map_err(MessagesError::Application)?;
         if self.origin_host.as_deref().is_some_and(|host| !check::host(host)) {
             return Err(MessagesError::OriginHost);
         }
-        // English stands in for whatever a wording leaves out, so it is checked even if nobody speaks it.
+        // English stands in for whatever a wording leaves out, so it is checked even if nobody
+        // speaks it.
         self.rehearse(&Spoken { tag: ENGLISH.to_owned(), wording: Arc::new(English) })?;
         self.languages.iter().try_for_each(|spoken| self.rehearse(spoken))?;
         let default_language = self.find_default()?;
@@ -164,7 +170,9 @@ impl MessagesBuilder {
 
     /// The place of the default language. Where there is none, it is English.
     fn find_default(&self) -> Result<Option<usize>, MessagesError> {
-        let position = |tag: &str| self.languages.iter().position(|spoken| spoken.tag.eq_ignore_ascii_case(tag));
+        let position = |tag: &str| {
+            self.languages.iter().position(|spoken| spoken.tag.eq_ignore_ascii_case(tag))
+        };
         match &self.default_language {
             Some(language) => position(language.as_str())
                 .map(Some)
@@ -175,20 +183,25 @@ impl MessagesBuilder {
 
     /// Says everything once, with the longest facts that there are.
     fn rehearse(&self, spoken: &Spoken) -> Result<(), MessagesError> {
-        let refused = |part, problem| MessagesError::Wording { language: spoken.tag.clone(), part, problem };
-        let tenant = TenantId::new("example").map_err(|_| refused(Part::CodeEmail, BadText::Empty))?;
+        let refused =
+            |part, problem| MessagesError::Wording { language: spoken.tag.clone(), part, problem };
+        let tenant =
+            TenantId::new("example").map_err(|_| refused(Part::CodeEmail, BadText::Empty))?;
         for facts in self.every_code(&tenant) {
             if let Some(words) = spoken.wording.code_email(&facts) {
                 check::code_email(&words).map_err(|problem| refused(Part::CodeEmail, problem))?;
             }
             self.one_sms(|short| {
                 let template = spoken.wording.code_sms(&CodeFacts { short, ..facts })?;
-                let bound = bind(&template, &"0".repeat(self.code_digits), self.origin_host.as_deref());
+                let bound =
+                    bind(&template, &"0".repeat(self.code_digits), self.origin_host.as_deref());
                 Some(check::code_sms(&template).map(|()| Segments::of(&bound)))
             })
             .map_err(|problem| refused(Part::CodeSms, problem))?;
         }
-        for (kind, held_back) in every_kind().into_iter().flat_map(|kind| [(kind.clone(), 0), (kind, 999)]) {
+        for (kind, held_back) in
+            every_kind().into_iter().flat_map(|kind| [(kind.clone(), 0), (kind, 999)])
+        {
             let device = shown_device(&kind);
             let facts = NoticeFacts {
                 application: &self.application,
@@ -200,7 +213,8 @@ impl MessagesBuilder {
                 short: false,
             };
             if let Some(words) = spoken.wording.notice_email(&facts) {
-                check::notice_email(&words).map_err(|problem| refused(Part::NoticeEmail, problem))?;
+                check::notice_email(&words)
+                    .map_err(|problem| refused(Part::NoticeEmail, problem))?;
             }
             let say = |short| {
                 let text = spoken.wording.notice_sms(&NoticeFacts { short, ..facts })?;
@@ -215,8 +229,9 @@ impl MessagesBuilder {
 
     fn every_code<'a>(&'a self, tenant: &'a TenantId) -> impl Iterator<Item = CodeFacts<'a>> {
         // The longest in seconds and in minutes: more than 600 s there is not (I-07).
-        let longest =
-            [Purpose::Login, Purpose::MethodSetup].into_iter().flat_map(|purpose| [(purpose, 599), (purpose, 600)]);
+        let longest = [Purpose::Login, Purpose::MethodSetup]
+            .into_iter()
+            .flat_map(|purpose| [(purpose, 599), (purpose, 600)]);
         longest.map(|(purpose, seconds)| CodeFacts {
             application: &self.application,
             tenant,
@@ -228,7 +243,10 @@ impl MessagesBuilder {
     }
 
     /// Both forms of a text must be fit to be sent, and one of them must fit into one SMS.
-    fn one_sms(&self, say: impl Fn(bool) -> Option<Result<Segments, BadText>>) -> Result<(), BadText> {
+    fn one_sms(
+        &self,
+        say: impl Fn(bool) -> Option<Result<Segments, BadText>>,
+    ) -> Result<(), BadText> {
         let (full, short) = (say(false).transpose()?, say(true).transpose()?);
         match full.into_iter().chain(short).min_by_key(|segments| segments.count) {
             Some(least) if !least.is_one() && !self.several_sms => {
@@ -247,9 +265,11 @@ fn fit_to_be_sent(say: impl Fn(bool) -> Option<Result<Segments, BadText>>) -> Re
     Ok(())
 }
 
-/// 28 September 2026, 23:59 by a clock that is 12 hours and 45 minutes ahead: as long as a date can be.
+/// 28 September 2026, 23:59 by a clock that is 12 hours and 45 minutes ahead: as long as a date can
+/// be.
 fn late() -> OffsetDateTime {
-    let utc = OffsetDateTime::from_unix_timestamp(1_790_639_940).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let utc =
+        OffsetDateTime::from_unix_timestamp(1_790_639_940).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     UtcOffset::from_hms(12, 45, 0).map_or(utc, |offset| utc.replace_offset(offset))
 }
 
@@ -282,6 +302,8 @@ fn every_kind() -> Vec<NoticeKind> {
 
 impl fmt::Debug for MessagesBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MessagesBuilder").field("application", &self.application).finish_non_exhaustive()
+        f.debug_struct("MessagesBuilder")
+            .field("application", &self.application)
+            .finish_non_exhaustive()
     }
 }

@@ -15,20 +15,22 @@ pub enum BadText {
     /// It is longer than this many characters.
     #[error("is longer than {0} characters")]
     TooLong(usize),
-    /// It has a line break, another control character, or a mark that changes the direction of text; a name, also a
-    /// character that a reader can't see.
+    /// It has a line break, another control character, or a mark that changes the direction of
+    /// text; a name, also a character that a reader can't see.
     #[error("has a line break or another character that is not allowed in it")]
     ForbiddenCharacter,
     /// It begins or ends with a space.
     #[error("begins or ends with a space")]
     Untrimmed,
-    /// It has an `@`, which a browser could take for the origin that a code is bound to, or a brace, which marks the code.
+    /// It has an `@`, which a browser could take for the origin that a code is bound to, or a
+    /// brace, which marks the code.
     #[error("has an at sign or a brace")]
     Sigil,
     /// It has a number that could be taken for the code.
     #[error("has a number that could be taken for the code")]
     Number,
-    /// It has a link, or something that mail programs and phones turn into one, such as `example.com`.
+    /// It has a link, or something that mail programs and phones turn into one, such as
+    /// `example.com`.
     #[error("has a link or something that is shown as one")]
     Link,
     /// The code is missing, or is there more than once, or stands where there is none.
@@ -42,7 +44,8 @@ pub enum BadText {
     },
 }
 
-/// The digits that a code message may have in a row beside the code, and those that a notice may have (a year has four).
+/// The digits that a code message may have in a row beside the code, and those that a notice may
+/// have (a year has four).
 const DIGITS_BESIDE_A_CODE: usize = 3;
 const DIGITS_IN_A_NOTICE: usize = 5;
 
@@ -52,17 +55,18 @@ pub(super) fn name(text: &str) -> Result<(), BadText> {
     words(text, DIGITS_BESIDE_A_CODE)
 }
 
-/// Checks a name that people see beside a message, such as the one beside a sender's address: 1 to 80
-/// characters that a reader can see, or spaces, none of them first or last.
+/// Checks a name that people see beside a message, such as the one beside a sender's address: 1 to
+/// 80 characters that a reader can see, or spaces, none of them first or last.
 ///
-/// An application's name is checked so by [`MessagesBuilder::build`](super::MessagesBuilder::build), and for
-/// links and numbers too.
+/// An application's name is checked so by
+/// [`MessagesBuilder::build`](super::MessagesBuilder::build), and for links and numbers too.
 ///
 /// # Errors
 ///
 /// [`BadText`]: [`Empty`](BadText::Empty) also for spaces alone, and
-/// [`ForbiddenCharacter`](BadText::ForbiddenCharacter) for controls, invisible characters (`U+200B`, variation
-/// selectors), marks that change the direction of text, and what is unassigned or for private use.
+/// [`ForbiddenCharacter`](BadText::ForbiddenCharacter) for controls, invisible characters
+/// (`U+200B`, variation selectors), marks that change the direction of text, and what is unassigned
+/// or for private use.
 ///
 /// ```
 /// use countersign::message::{BadText, check_shown_name};
@@ -107,7 +111,9 @@ pub(super) fn code_sms(template: &str) -> Result<(), BadText> {
     match template.split_once(CODE) {
         Some((before, after)) if !after.contains(CODE) => {
             // A digit next to the code would become part of it.
-            if before.chars().next_back().is_some_and(is_digit) || after.chars().next().is_some_and(is_digit) {
+            if before.chars().next_back().is_some_and(is_digit)
+                || after.chars().next().is_some_and(is_digit)
+            {
                 return Err(BadText::Number);
             }
             words(before, DIGITS_BESIDE_A_CODE)?;
@@ -150,14 +156,18 @@ fn words(text: &str, digits: usize) -> Result<(), BadText> {
     if is_link(text) { Err(BadText::Link) } else { Ok(()) }
 }
 
-/// The most digits that follow each other, be they split by spaces, hyphens or dots as people split codes. Digits of all scripts count.
+/// The most digits that follow each other, be they split by spaces, hyphens or dots as people split
+/// codes. Digits of all scripts count.
 pub(super) fn longest_number(text: &str) -> usize {
     let (mut longest, mut run) = (0_usize, 0_usize);
     for c in text.chars() {
         if is_digit(c) {
             run = run.saturating_add(1);
             longest = longest.max(run);
-        } else if !matches!(c, ' ' | '\u{a0}' | '\u{3000}' | '-' | '\u{2010}'..='\u{2015}' | '.' | '_') {
+        } else if !matches!(
+            c,
+            ' ' | '\u{a0}' | '\u{3000}' | '-' | '\u{2010}'..='\u{2015}' | '.' | '_'
+        ) {
             run = 0;
         }
     }
@@ -168,7 +178,8 @@ fn is_digit(c: char) -> bool {
     c.is_numeric() && !('\u{2E80}'..='\u{9FFF}').contains(&c)
 }
 
-/// A link, or what phones and mail programs make one of: a scheme, `www.`, or a name such as `example.com`.
+/// A link, or what phones and mail programs make one of: a scheme, `www.`, or a name such as
+/// `example.com`.
 pub(super) fn is_link(text: &str) -> bool {
     let text = text.to_lowercase();
     if ["://", "www.", "mailto:", "tel:", "sms:"].iter().any(|mark| text.contains(mark)) {
@@ -188,7 +199,8 @@ pub(super) fn is_link(text: &str) -> bool {
     false
 }
 
-/// A host name as it stands in a URL: lower case, labels of letters, digits and hyphens, international ones as `xn--`.
+/// A host name as it stands in a URL: lower case, labels of letters, digits and hyphens,
+/// international ones as `xn--`.
 pub(super) fn host(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -204,13 +216,19 @@ pub(super) fn host(text: &str) -> bool {
         && !last.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// What of a device's name may stand in a notice. Whoever has the password and one code chooses that name, and the mail goes to the
-/// owner: so no links, no numbers to call, no line of its own.
+/// What of a device's name may stand in a notice. Whoever has the password and one code chooses
+/// that name, and the mail goes to the owner: so no links, no numbers to call, no line of its own.
 pub(super) fn device_name(label: &str) -> Option<String> {
     const MOST: usize = 40;
     let kept: String = label
         .chars()
-        .map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_' | '\'' | '(' | ')' | '+' | ',') { c } else { ' ' })
+        .map(|c| {
+            if c.is_alphanumeric() || matches!(c, '-' | '_' | '\'' | '(' | ')' | '+' | ',') {
+                c
+            } else {
+                ' '
+            }
+        })
         .collect();
     let name: Vec<&str> = kept.split_whitespace().collect();
     let name: String = name.join(" ").chars().take(MOST).collect();
@@ -218,8 +236,8 @@ pub(super) fn device_name(label: &str) -> Option<String> {
     (!name.is_empty() && !could_be_called(name) && !is_link(name)).then(|| name.to_owned())
 }
 
-/// Whether a name has a number to call, in whatever digits: as people write a phone number, nothing but a
-/// letter ends it.
+/// Whether a name has a number to call, in whatever digits: as people write a phone number, nothing
+/// but a letter ends it.
 fn could_be_called(name: &str) -> bool {
     let (mut longest, mut run) = (0_usize, 0_usize);
     for c in name.chars() {
@@ -233,7 +251,8 @@ fn could_be_called(name: &str) -> bool {
     longest > DIGITS_IN_A_NOTICE
 }
 
-/// The letters that stand for a digit where a number is read out: Chinese and Japanese ones, and Korean ones.
+/// The letters that stand for a digit where a number is read out: Chinese and Japanese ones, and
+/// Korean ones.
 const fn is_numeral_of_words(c: char) -> bool {
     matches!(
         c,
@@ -288,9 +307,15 @@ mod tests {
 
     #[test]
     fn names_that_would_mislead_are_refused() {
-        for good in
-            ["Example", "Office 365", "Tom & Jerry <beta>", "会計システム", "C# School", "St. Mary's", "Café (EU)"]
-        {
+        for good in [
+            "Example",
+            "Office 365",
+            "Tom & Jerry <beta>",
+            "会計システム",
+            "C# School",
+            "St. Mary's",
+            "Café (EU)",
+        ] {
             assert_eq!(name(good), Ok(()), "{good:?}");
         }
         for (bad, why) in [
@@ -366,7 +391,8 @@ mod tests {
             let bad = format!("Exam{hidden}ple");
             assert_eq!(check_shown_name(&bad), Err(BadText::ForbiddenCharacter), "{hidden:?}");
             assert_eq!(name(&bad), Err(BadText::ForbiddenCharacter), "{hidden:?}");
-            for bad in [format!("Example{hidden}"), format!("{hidden}Example"), hidden.to_string()] {
+            for bad in [format!("Example{hidden}"), format!("{hidden}Example"), hidden.to_string()]
+            {
                 assert!(name(&bad).is_err() && check_shown_name(&bad).is_err(), "{hidden:?}");
             }
         }
@@ -380,7 +406,14 @@ mod tests {
 
     #[test]
     fn hosts_are_host_names_and_nothing_else() {
-        for good in ["example.com", "login.example.co.jp", "xn--r8jz45g.jp", "localhost", "a-b.example", "1.example"] {
+        for good in [
+            "example.com",
+            "login.example.co.jp",
+            "xn--r8jz45g.jp",
+            "localhost",
+            "a-b.example",
+            "1.example",
+        ] {
             assert!(host(good), "{good}");
         }
         for bad in [
@@ -413,7 +446,10 @@ mod tests {
         let shown = |label| device_name(label);
         assert_eq!(shown("Office laptop").as_deref(), Some("Office laptop"));
         assert_eq!(shown("花子のiPhone 15").as_deref(), Some("花子のiPhone 15"));
-        assert_eq!(shown("see https://evil.example/a").as_deref(), Some("see https evil example a"));
+        assert_eq!(
+            shown("see https://evil.example/a").as_deref(),
+            Some("see https evil example a")
+        );
         assert_eq!(shown("mail me@evil.example").as_deref(), Some("mail me evil example"));
         assert_eq!(shown("call 555 123 4567"), None);
         assert_eq!(shown("code 123456"), None);
@@ -430,7 +466,8 @@ mod tests {
         ] {
             assert_eq!(shown(number), None, "{called}");
         }
-        for name in ["三四郎の電話", "이삼이의 전화", "五十嵐 一二三", "Galaxy S24 512"] {
+        for name in ["三四郎の電話", "이삼이의 전화", "五十嵐 一二三", "Galaxy S24 512"]
+        {
             assert_eq!(shown(name).as_deref(), Some(name));
         }
         assert_eq!(shown("<b>{code}</b>").as_deref(), Some("b code b"));

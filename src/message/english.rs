@@ -23,7 +23,9 @@ impl English {
             ),
             Purpose::MethodSetup => (
                 format!("{application}: confirm where your login codes go (reference {reference})"),
-                format!("Your code to confirm that {application} may send login codes to this address:"),
+                format!(
+                    "Your code to confirm that {application} may send login codes to this address:"
+                ),
                 "If you did not ask for this, do not enter the code anywhere, and tell your administrator.",
             ),
         };
@@ -86,7 +88,9 @@ impl English {
             ),
             NoticeKind::BackupCodeMade => (
                 format!("{application}: you have a new backup code"),
-                format!("A new backup code for {application} was made. An earlier one no longer works."),
+                format!(
+                    "A new backup code for {application} was made. An earlier one no longer works."
+                ),
                 TELL,
             ),
             NoticeKind::AddressChanged => (
@@ -101,9 +105,13 @@ impl English {
                 format!("{application}: a trusted device was added"),
                 match facts.device {
                     Some(name) => {
-                        format!("This device can log in to {application} without a code from now on: \"{name}\".")
+                        format!(
+                            "This device can log in to {application} without a code from now on: \"{name}\"."
+                        )
                     }
-                    None => format!("One more device can log in to {application} without a code from now on."),
+                    None => format!(
+                        "One more device can log in to {application} without a code from now on."
+                    ),
                 } + if dropped.is_some() {
                     " The device that you had not used for longest is no longer trusted."
                 } else {
@@ -126,12 +134,17 @@ impl English {
                 PASSWORD,
             ),
         };
-        let words = EmailWords::new(subject).paragraph(what).paragraph(format!("When: {}.", date(facts.at)));
+        let words = EmailWords::new(subject)
+            .paragraph(what)
+            .paragraph(format!("When: {}.", date(facts.at)));
         let words = match facts.held_back {
             0 => words,
             1 => words.paragraph("One more notice of this kind was held back since the last one."),
             many => {
-                let more = format!("{} more notices of this kind were held back since the last one.", number(many));
+                let more = format!(
+                    "{} more notices of this kind were held back since the last one.",
+                    number(many)
+                );
                 words.paragraph(more)
             }
         };
@@ -162,16 +175,24 @@ impl English {
                 "{application}: an administrator reset your two-step login. Unexpected? Contact your administrator now."
             ),
             NoticeKind::BackupCodeUsed => {
-                format!("{application}: your backup code was used to log in. Not you? Change your password now.")
+                format!(
+                    "{application}: your backup code was used to log in. Not you? Change your password now."
+                )
             }
             NoticeKind::BackupCodeMade => {
-                format!("{application}: you have a new backup code. Not you? Tell your administrator now.")
+                format!(
+                    "{application}: you have a new backup code. Not you? Tell your administrator now."
+                )
             }
             NoticeKind::AddressChanged => {
-                format!("{application}: your email address was changed. Not you? Tell your administrator now.")
+                format!(
+                    "{application}: your email address was changed. Not you? Tell your administrator now."
+                )
             }
             NoticeKind::DeviceTrusted { .. } => {
-                format!("{application}: a new device can log in without a code. Not you? Change your password now.")
+                format!(
+                    "{application}: a new device can log in without a code. Not you? Change your password now."
+                )
             }
             NoticeKind::Locked { until: Some(until) } => {
                 let Moment { month, day, .. } = Moment::of(*until);
@@ -188,8 +209,7 @@ impl English {
 }
 
 const TELL: &str = "If this was not you, tell your administrator at once.";
-const PASSWORD: &str =
-    "If this was not you, somebody else knows your password. Change it at once, and tell your administrator.";
+const PASSWORD: &str = "If this was not you, somebody else knows your password. Change it at once, and tell your administrator.";
 
 impl Wording for English {
     fn code_email(&self, facts: &CodeFacts<'_>) -> Option<EmailWords> {
@@ -211,8 +231,12 @@ impl Wording for English {
 
 const fn in_short(kind: &NoticeKind) -> &'static str {
     match kind {
-        NoticeKind::MethodChanged { to: Method::Email } => "codes now come by email. Not you? Tell your admin.",
-        NoticeKind::MethodChanged { to: Method::Sms } => "codes now come by SMS. Not you? Tell your admin.",
+        NoticeKind::MethodChanged { to: Method::Email } => {
+            "codes now come by email. Not you? Tell your admin."
+        }
+        NoticeKind::MethodChanged { to: Method::Sms } => {
+            "codes now come by SMS. Not you? Tell your admin."
+        }
         NoticeKind::Reset => "two-step login was reset. Unexpected? Tell your admin.",
         NoticeKind::BackupCodeUsed => "backup code was used. Not you? Change your password.",
         NoticeKind::BackupCodeMade => "new backup code was made. Not you? Tell your admin.",

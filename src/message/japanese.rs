@@ -23,7 +23,9 @@ impl Wording for Japanese {
             ),
             Purpose::MethodSetup => (
                 format!("【{application}】認証コードの送り先の確認（{reference}）"),
-                format!("{application} の認証コードの送り先として、このメールアドレスを確認するためのコードです。"),
+                format!(
+                    "{application} の認証コードの送り先として、このメールアドレスを確認するためのコードです。"
+                ),
                 "お心当たりがない場合は、コードをどこにも入力せず、管理者に連絡してください。",
             ),
         };
@@ -50,10 +52,14 @@ impl Wording for Japanese {
         }
         Some(match facts.purpose {
             Purpose::Login => {
-                format!("{application}認証コード {CODE} ({reference}/{life}) 覚えがなければパスワード変更を")
+                format!(
+                    "{application}認証コード {CODE} ({reference}/{life}) 覚えがなければパスワード変更を"
+                )
             }
             Purpose::MethodSetup => {
-                format!("{application}番号確認コード {CODE} ({reference}/{life}) 覚えがなければ無視を")
+                format!(
+                    "{application}番号確認コード {CODE} ({reference}/{life}) 覚えがなければ無視を"
+                )
             }
         })
     }
@@ -83,7 +89,9 @@ impl Wording for Japanese {
             ),
             NoticeKind::BackupCodeMade => (
                 format!("【{application}】バックアップコードが作られました"),
-                format!("{application} の新しいバックアップコードが作られました。以前のコードは使えません。"),
+                format!(
+                    "{application} の新しいバックアップコードが作られました。以前のコードは使えません。"
+                ),
                 TELL,
             ),
             NoticeKind::AddressChanged => (
@@ -98,9 +106,13 @@ impl Wording for Japanese {
                 format!("【{application}】信頼済みの端末が追加されました"),
                 match facts.device {
                     Some(name) => {
-                        format!("今後、次の端末からは認証コードなしで {application} にログインできます。「{name}」")
+                        format!(
+                            "今後、次の端末からは認証コードなしで {application} にログインできます。「{name}」"
+                        )
                     }
-                    None => format!("今後、新しい端末から認証コードなしで {application} にログインできます。"),
+                    None => format!(
+                        "今後、新しい端末から認証コードなしで {application} にログインできます。"
+                    ),
                 } + if dropped.is_some() {
                     "登録できる台数を超えたため、最も長く使われていない端末の登録が解除されました。"
                 } else {
@@ -122,12 +134,14 @@ impl Wording for Japanese {
                 PASSWORD,
             ),
         };
-        let words = EmailWords::new(subject).paragraph(what).paragraph(format!("日時: {}", date(facts.at)));
+        let words =
+            EmailWords::new(subject).paragraph(what).paragraph(format!("日時: {}", date(facts.at)));
         let words = match facts.held_back {
             0 => words,
-            many => {
-                words.paragraph(format!("前回のお知らせのあと、同じ種類のお知らせを{}省略しました。", number(many)))
-            }
+            many => words.paragraph(format!(
+                "前回のお知らせのあと、同じ種類のお知らせを{}省略しました。",
+                number(many)
+            )),
         };
         Some(words.paragraph(warning))
     }
@@ -136,25 +150,40 @@ impl Wording for Japanese {
         let application = facts.application;
         let text = match facts.kind {
             NoticeKind::MethodChanged { to } => {
-                format!("{application}: 認証コードは今後{}で届きます。覚えがなければ管理者に連絡を", by(*to))
+                format!(
+                    "{application}: 認証コードは今後{}で届きます。覚えがなければ管理者に連絡を",
+                    by(*to)
+                )
             }
             NoticeKind::Reset => {
-                format!("{application}: 管理者が2段階認証をリセットしました。不明な点は管理者に連絡を")
+                format!(
+                    "{application}: 管理者が2段階認証をリセットしました。不明な点は管理者に連絡を"
+                )
             }
             NoticeKind::BackupCodeUsed => {
-                format!("{application}: バックアップコードでログインがありました。覚えがなければパスワード変更を")
+                format!(
+                    "{application}: バックアップコードでログインがありました。覚えがなければパスワード変更を"
+                )
             }
             NoticeKind::BackupCodeMade => {
-                format!("{application}: バックアップコードが作られました。覚えがなければ管理者に連絡を")
+                format!(
+                    "{application}: バックアップコードが作られました。覚えがなければ管理者に連絡を"
+                )
             }
             NoticeKind::AddressChanged => {
-                format!("{application}: メールアドレスが変更されました。覚えがなければ管理者に連絡を")
+                format!(
+                    "{application}: メールアドレスが変更されました。覚えがなければ管理者に連絡を"
+                )
             }
             NoticeKind::DeviceTrusted { .. } => {
-                format!("{application}: コード不要の端末が追加されました。覚えがなければパスワード変更を")
+                format!(
+                    "{application}: コード不要の端末が追加されました。覚えがなければパスワード変更を"
+                )
             }
             NoticeKind::Locked { until: Some(_) } if facts.short => {
-                format!("{application}: コードの誤入力が続いたためロック中。覚えがなければパスワード変更を")
+                format!(
+                    "{application}: コードの誤入力が続いたためロック中。覚えがなければパスワード変更を"
+                )
             }
             NoticeKind::Locked { until: Some(until) } => {
                 let Moment { month, day, time, zone, .. } = Moment::of(*until);
@@ -177,8 +206,7 @@ impl Wording for Japanese {
 }
 
 const TELL: &str = "お心当たりがない場合は、すぐに管理者に連絡してください。";
-const PASSWORD: &str =
-    "お心当たりがない場合は、パスワードが他人に知られています。すぐにパスワードを変更し、管理者に連絡してください。";
+const PASSWORD: &str = "お心当たりがない場合は、パスワードが他人に知られています。すぐにパスワードを変更し、管理者に連絡してください。";
 
 /// A number of notices that were held back.
 fn number(held_back: u32) -> String {

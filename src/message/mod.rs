@@ -1,14 +1,18 @@
-//! The texts of codes and notices, without I/O: for email and for SMS, in English, Japanese and whatever else is plugged in.
+//! The texts of codes and notices, without I/O: for email and for SMS, in English, Japanese and
+//! whatever else is plugged in.
 //!
 //! A sender renders with [`Messages`] and delivers. What every message keeps to, whoever worded it:
 //!
-//! - It names the application, and says what to do if it was not you. A code comes with its reference and how long it lives.
-//! - It holds no link and nothing that phones and mail programs turn into one: people who never get links in these messages are
-//!   harder to lead to a false page.
-//! - Beside the code there is no number that could be taken for it, and nothing in it breaks out of a line, a header or HTML (`I-33`).
-//! - A code by SMS ends with the line that binds it to the application's web origin, where one is given
-//!   ([WICG: Origin-bound one-time codes delivered via SMS](https://wicg.github.io/sms-one-time-codes/)): phones then offer the
-//!   code on the right site only.
+//! - It names the application, and says what to do if it was not you. A code comes with its
+//!   reference and how long it lives.
+//! - It holds no link and nothing that phones and mail programs turn into one: people who never get
+//!   links in these messages are harder to lead to a false page.
+//! - Beside the code there is no number that could be taken for it, and nothing in it breaks out of
+//!   a line, a header or HTML (`I-33`).
+//! - A code by SMS ends with the line that binds it to the application's web origin, where one is
+//!   given ([WICG: Origin-bound one-time codes delivered via
+//!   SMS](https://wicg.github.io/sms-one-time-codes/)): phones then offer the code on the right
+//!   site only.
 //!
 //! ```
 //! use countersign::message::Messages;
@@ -19,10 +23,11 @@
 //!
 //! # A name for each tenant
 //!
-//! Where each tenant has a name and a web origin of its own, give the sender a [`TenantMessages`], or any
-//! other [`MessageSource`]. One sender then serves all tenants: each message, its last line in an SMS and
-//! the name beside the sender's address come from the tenant of the message. A tenant without messages gets
-//! none, never those of another: the delivery fails for good, and its event says `tenant has no messages`.
+//! Where each tenant has a name and a web origin of its own, give the sender a [`TenantMessages`],
+//! or any other [`MessageSource`]. One sender then serves all tenants: each message, its last line
+//! in an SMS and the name beside the sender's address come from the tenant of the message. A tenant
+//! without messages gets none, never those of another: the delivery fails for good, and its event
+//! says `tenant has no messages`.
 
 mod builder;
 mod check;
@@ -52,8 +57,9 @@ use crate::sender::{CodeMessage, Notice, NoticeKind};
 
 /// Renders messages. Cheap to clone.
 ///
-/// The language is the user's ([`User::language`](crate::user::User::language)), found as RFC 4647 looks languages up: `ja-JP` is served by
-/// `ja`. A user without a language, or with one that nobody has words for, gets the default language.
+/// The language is the user's ([`User::language`](crate::user::User::language)), found as RFC 4647
+/// looks languages up: `ja-JP` is served by `ja`. A user without a language, or with one that
+/// nobody has words for, gets the default language.
 #[derive(Clone)]
 pub struct Messages {
     application: Arc<str>,
@@ -70,8 +76,8 @@ struct Spoken {
 }
 
 impl Messages {
-    /// Starts with the name of the application as people know it: up to 80 characters, all of them visible or
-    /// spaces, no link, no number over three digits.
+    /// Starts with the name of the application as people know it: up to 80 characters, all of them
+    /// visible or spaces, no link, no number over three digits.
     pub fn builder(application: impl Into<String>) -> MessagesBuilder {
         MessagesBuilder::new(application.into())
     }
@@ -84,7 +90,9 @@ impl Messages {
     /// A code as an email.
     pub fn code_email(&self, message: &CodeMessage) -> EmailText {
         let (facts, spoken) = (self.code_facts(message), self.language(message.language.as_ref()));
-        let own = spoken.and_then(|it| it.wording.code_email(&facts).filter(|words| check::code_email(words).is_ok()));
+        let own = spoken.and_then(|it| {
+            it.wording.code_email(&facts).filter(|words| check::code_email(words).is_ok())
+        });
         let tag = if own.is_some() { spoken.map_or(ENGLISH, |it| &it.tag) } else { ENGLISH };
         own.unwrap_or_else(|| English::email_of_code(&facts)).render(tag, message.code.expose())
     }
@@ -94,7 +102,9 @@ impl Messages {
         let spoken = self.language(message.language.as_ref());
         let say = |short| {
             let facts = CodeFacts { short, ..self.code_facts(message) };
-            let own = spoken.and_then(|it| it.wording.code_sms(&facts).filter(|text| check::code_sms(text).is_ok()));
+            let own = spoken.and_then(|it| {
+                it.wording.code_sms(&facts).filter(|text| check::code_sms(text).is_ok())
+            });
             let template = own.unwrap_or_else(|| English::sms_of_code(&facts));
             SmsText(bind(&template, message.code.expose(), self.origin_host.as_deref()))
         };
@@ -103,21 +113,27 @@ impl Messages {
 
     /// A notice as an email.
     pub fn notice_email(&self, notice: &Notice) -> EmailText {
-        let (device, spoken) = (shown_device(&notice.kind), self.language(notice.language.as_ref()));
+        let (device, spoken) =
+            (shown_device(&notice.kind), self.language(notice.language.as_ref()));
         let facts = self.notice_facts(notice, device.as_deref());
-        let own = spoken.and_then(|it| it.wording.notice_email(&facts).filter(|it| check::notice_email(it).is_ok()));
+        let own = spoken.and_then(|it| {
+            it.wording.notice_email(&facts).filter(|it| check::notice_email(it).is_ok())
+        });
         let tag = if own.is_some() { spoken.map_or(ENGLISH, |it| &it.tag) } else { ENGLISH };
         own.unwrap_or_else(|| English::email_of_notice(&facts)).render(tag, "")
     }
 
-    /// A notice as an SMS: in full, or in short where only that fits into one. Where not even that does, it
-    /// does not say how many notices were held back.
+    /// A notice as an SMS: in full, or in short where only that fits into one. Where not even that
+    /// does, it does not say how many notices were held back.
     pub fn notice_sms(&self, notice: &Notice) -> SmsText {
-        let (device, spoken) = (shown_device(&notice.kind), self.language(notice.language.as_ref()));
+        let (device, spoken) =
+            (shown_device(&notice.kind), self.language(notice.language.as_ref()));
         let say = |short, held_back| {
-            let facts = NoticeFacts { held_back, short, ..self.notice_facts(notice, device.as_deref()) };
-            let own =
-                spoken.and_then(|it| it.wording.notice_sms(&facts).filter(|text| check::notice_sms(text).is_ok()));
+            let facts =
+                NoticeFacts { held_back, short, ..self.notice_facts(notice, device.as_deref()) };
+            let own = spoken.and_then(|it| {
+                it.wording.notice_sms(&facts).filter(|text| check::notice_sms(text).is_ok())
+            });
             SmsText(Zeroizing::new(own.unwrap_or_else(|| English::sms_of_notice(&facts))))
         };
         let text = shortest_needed(|short| say(short, notice.held_back));
@@ -172,7 +188,8 @@ impl Messages {
 
 impl fmt::Debug for Messages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let languages: Vec<&str> = self.languages.iter().map(|spoken| spoken.tag.as_str()).collect();
+        let languages: Vec<&str> =
+            self.languages.iter().map(|spoken| spoken.tag.as_str()).collect();
         f.debug_struct("Messages")
             .field("application", &self.application)
             .field("origin_host", &self.origin_host)
@@ -193,10 +210,11 @@ fn shortest_needed(say: impl Fn(bool) -> SmsText) -> SmsText {
 
 const ENGLISH: &str = "en";
 
-/// Puts the code into the text, and the line below it that binds it to the web origin. Written once, so that no copy of the code is left
-/// behind by a text that grows.
+/// Puts the code into the text, and the line below it that binds it to the web origin. Written
+/// once, so that no copy of the code is left behind by a text that grows.
 fn bind(template: &str, code: &str, host: Option<&str>) -> Zeroizing<String> {
-    let host_line = host.map_or(0, |host| host.len().saturating_add(code.len()).saturating_add("\n@ #".len()));
+    let host_line =
+        host.map_or(0, |host| host.len().saturating_add(code.len()).saturating_add("\n@ #".len()));
     let room = template.len().saturating_add(code.len()).saturating_add(host_line);
     let mut text = Zeroizing::new(String::with_capacity(room));
     let (before, after) = template.split_once(CODE).unwrap_or((template, ""));
@@ -213,7 +231,9 @@ fn bind(template: &str, code: &str, host: Option<&str>) -> Zeroizing<String> {
 
 fn shown_device(kind: &NoticeKind) -> Option<String> {
     match kind {
-        NoticeKind::DeviceTrusted { label, .. } if !label.is_unnamed() => check::device_name(label.as_str()),
+        NoticeKind::DeviceTrusted { label, .. } if !label.is_unnamed() => {
+            check::device_name(label.as_str())
+        }
         _ => None,
     }
 }

@@ -10,7 +10,8 @@ const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SmsEncoding {
-    /// The GSM 7-bit default alphabet with its extension table: 160 septets in one SMS, 153 in each part of several.
+    /// The GSM 7-bit default alphabet with its extension table: 160 septets in one SMS, 153 in each
+    /// part of several.
     Gsm7,
     /// UTF-16: 70 units in one SMS, 67 in each part of several. An emoji takes two.
     Ucs2,
@@ -54,7 +55,8 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// Counts a text. An escaped character and a surrogate pair are never split over two parts, as networks don't split them.
+    /// Counts a text. An escaped character and a surrogate pair are never split over two parts, as
+    /// networks don't split them.
     pub fn of(text: &str) -> Self {
         let gsm = text.chars().all(|c| BASIC.contains(c) || EXTENSION.contains(c));
         let encoding = if gsm { SmsEncoding::Gsm7 } else { SmsEncoding::Ucs2 };

@@ -13,8 +13,8 @@ use crate::sender::{SendError, SendErrorKind};
 
 /// Finds the messages of a tenant: its application name, origin host, languages and words.
 ///
-/// [`Messages`] is one: the same for all tenants. [`TenantMessages`] has them for each tenant. Implement it
-/// where names are in a table of the application's:
+/// [`Messages`] is one: the same for all tenants. [`TenantMessages`] has them for each tenant.
+/// Implement it where names are in a table of the application's:
 ///
 /// ```
 /// use countersign::message::{MessageSource, Messages, MessagesBuilder};
@@ -50,8 +50,9 @@ use crate::sender::{SendError, SendErrorKind};
 ///
 /// # Contract
 ///
-/// - Answers `None` for a tenant that has no messages, and never another tenant's. *A message that names
-///   somebody else looks like fraud, and its last line lets phones offer the code on the wrong site.*
+/// - Answers `None` for a tenant that has no messages, and never another tenant's. *A message that
+///   names somebody else looks like fraud, and its last line lets phones offer the code on the
+///   wrong site.*
 /// - Compares tenants byte for byte, as the stores do.
 /// - Answers in bounded time: a login waits for it.
 /// - A failed lookup is a [`PluginError`] without secrets: it is logged.
@@ -78,8 +79,9 @@ impl MessageSource for Messages {
 
 /// Messages of each tenant, known when the sender is built.
 ///
-/// A tenant that is not in it has no messages: nothing is sent to its users, and the event of the failed
-/// delivery says why ([`NoMessages::UnknownTenant`]). [`fallback`](Self::fallback) changes that.
+/// A tenant that is not in it has no messages: nothing is sent to its users, and the event of the
+/// failed delivery says why ([`NoMessages::UnknownTenant`]). [`fallback`](Self::fallback) changes
+/// that.
 ///
 /// ```
 /// use countersign::TenantId;
@@ -113,8 +115,8 @@ impl TenantMessages {
         self
     }
 
-    /// Sets the messages of every tenant that has none of its own. Their name is read by users of any
-    /// tenant, so it has to be the platform's.
+    /// Sets the messages of every tenant that has none of its own. Their name is read by users of
+    /// any tenant, so it has to be the platform's.
     pub fn fallback(mut self, messages: Messages) -> Self {
         self.fallback = Some(messages);
         self
@@ -128,7 +130,8 @@ impl MessageSource for TenantMessages {
     }
 }
 
-/// Why there are no messages to send: the cause inside the [`SendError`] of a sender. Nothing was sent.
+/// Why there are no messages to send: the cause inside the [`SendError`] of a sender. Nothing was
+/// sent.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum NoMessages {
@@ -168,7 +171,12 @@ impl From<NoMessages> for SendError {
 ///     Ok(messages.code_sms(message).expose().to_owned())
 /// }
 /// ```
-pub async fn messages_of(source: &dyn MessageSource, tenant: &TenantId) -> Result<Messages, NoMessages> {
+pub async fn messages_of(
+    source: &dyn MessageSource,
+    tenant: &TenantId,
+) -> Result<Messages, NoMessages> {
     let found = source.messages(tenant).await;
-    found.map_err(|fault| NoMessages::LookupFailed(fault.into_source()))?.ok_or(NoMessages::UnknownTenant)
+    found
+        .map_err(|fault| NoMessages::LookupFailed(fault.into_source()))?
+        .ok_or(NoMessages::UnknownTenant)
 }

@@ -6,8 +6,9 @@ use zeroize::Zeroizing;
 
 /// An email, ready for a mail library: one subject and the same message as plain text and as HTML.
 ///
-/// No header can be broken out of with the subject: it is one line without control characters. The HTML loads nothing, links to
-/// nothing and runs nothing. Not `Clone`, and `Debug` is redacted: it may hold the code.
+/// No header can be broken out of with the subject: it is one line without control characters. The
+/// HTML loads nothing, links to nothing and runs nothing. Not `Clone`, and `Debug` is redacted: it
+/// may hold the code.
 pub struct EmailText {
     pub(super) subject: String,
     pub(super) text: Zeroizing<String>,
@@ -37,7 +38,8 @@ impl fmt::Debug for EmailText {
     }
 }
 
-/// The text of one SMS, lines ended by `\n` and none at the end. Not `Clone`, and `Debug` is redacted: it may hold the code.
+/// The text of one SMS, lines ended by `\n` and none at the end. Not `Clone`, and `Debug` is
+/// redacted: it may hold the code.
 pub struct SmsText(pub(super) Zeroizing<String>);
 
 impl SmsText {
@@ -97,7 +99,8 @@ impl EmailWords {
         self
     }
 
-    /// How many bytes text and HTML have at most: a text that grows leaves a copy of the code behind.
+    /// How many bytes text and HTML have at most: a text that grows leaves a copy of the code
+    /// behind.
     fn room(&self, language: &str, code: &str) -> (usize, usize) {
         let lengths = self.blocks.iter().map(|block| match block {
             Block::Paragraph(paragraph) => paragraph.len(),
@@ -107,7 +110,8 @@ impl EmailWords {
         // Line breaks, and the tags around each block and around all.
         let around = |each: usize| self.blocks.len().saturating_mul(each);
         let escaped = words.saturating_add(self.subject.len()).saturating_add(language.len());
-        let html = escaped.saturating_mul(LONGEST_ESCAPE).saturating_add(around(100)).saturating_add(300);
+        let html =
+            escaped.saturating_mul(LONGEST_ESCAPE).saturating_add(around(100)).saturating_add(300);
         (words.saturating_add(around(2)), html)
     }
 
@@ -135,7 +139,9 @@ impl EmailWords {
                 }
                 Block::Code => {
                     text.push_str(code);
-                    html.push_str("<p style=\"font-family:monospace;font-size:2em;letter-spacing:0.1em\">");
+                    html.push_str(
+                        "<p style=\"font-family:monospace;font-size:2em;letter-spacing:0.1em\">",
+                    );
                     escape(code, &mut html);
                 }
             }
@@ -178,7 +184,10 @@ mod tests {
                 }
                 let (text, html) = words.room("zh-Hant-TW", "836194");
                 let email = words.render("zh-Hant-TW", "836194");
-                assert!(email.text.len() <= text && email.html.len() <= html, "{count} {length} {paragraph}");
+                assert!(
+                    email.text.len() <= text && email.html.len() <= html,
+                    "{count} {length} {paragraph}"
+                );
             }
         }
     }

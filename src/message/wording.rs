@@ -14,16 +14,20 @@ pub const CODE: &str = "{code}";
 
 /// The words of every message, in one language.
 ///
-/// A wording is given facts and never the code: [`Messages`](super::Messages) puts that in afterwards. `None` means "as in English",
-/// so that a wording may change one message and leave the rest, and so that kinds of notice that it does not know are still told.
+/// A wording is given facts and never the code: [`Messages`](super::Messages) puts that in
+/// afterwards. `None` means "as in English", so that a wording may change one message and leave the
+/// rest, and so that kinds of notice that it does not know are still told.
 ///
 /// # Contract
 ///
 /// - Plain text in, plain text out: what is special in HTML is escaped later.
-/// - MUST NOT answer with a link, an `@`, a brace other than [`CODE`], a number beside the code of more than three digits, or a control
-///   character other than `\n`. *People learn to follow links in such messages, and phones fill in the wrong number.* Such texts are
-///   refused when [`Messages`](super::Messages) is built; one that comes up later is replaced by the English text.
-/// - Says which application it is, how long a code lives, its reference, and what to do if it was not you.
+/// - MUST NOT answer with a link, an `@`, a brace other than [`CODE`], a number beside the code of
+///   more than three digits, or a control character other than `\n`. *People learn to follow links
+///   in such messages, and phones fill in the wrong number.* Such texts are refused when
+///   [`Messages`](super::Messages) is built; one that comes up later is replaced by the English
+///   text.
+/// - Says which application it is, how long a code lives, its reference, and what to do if it was
+///   not you.
 pub trait Wording: Send + Sync {
     /// A code, by email.
     fn code_email(&self, facts: &CodeFacts<'_>) -> Option<EmailWords> {
@@ -31,7 +35,8 @@ pub trait Wording: Send + Sync {
         None
     }
 
-    /// A code, by SMS: one text that holds [`CODE`] once. The line that binds it to the web origin is added to it.
+    /// A code, by SMS: one text that holds [`CODE`] once. The line that binds it to the web origin
+    /// is added to it.
     fn code_sms(&self, facts: &CodeFacts<'_>) -> Option<String> {
         let _ = facts;
         None
@@ -82,8 +87,8 @@ pub struct CodeFacts<'a> {
     pub reference: Reference,
     /// How long the code lives.
     pub valid_for: Duration,
-    /// Whether the full text takes more than one SMS: leave out what can be left out. Code, name, reference and
-    /// purpose can not. Only for SMS.
+    /// Whether the full text takes more than one SMS: leave out what can be left out. Code, name,
+    /// reference and purpose can not. Only for SMS.
     pub short: bool,
 }
 
@@ -97,12 +102,15 @@ pub struct NoticeFacts<'a> {
     pub tenant: &'a TenantId,
     /// What happened.
     pub kind: &'a NoticeKind,
-    /// When, by the user's clock, or in UTC: print its offset beside it. Times in `kind` are given in the same way.
+    /// When, by the user's clock, or in UTC: print its offset beside it. Times in `kind` are given
+    /// in the same way.
     pub at: OffsetDateTime,
-    /// What may be shown of a trusted device's name. Use this and not the label in `kind`: it is chosen by whoever logged in.
+    /// What may be shown of a trusted device's name. Use this and not the label in `kind`: it is
+    /// chosen by whoever logged in.
     pub device: Option<&'a str>,
-    /// How many notices of this kind were held back since the last one, at most 999, which stands for that
-    /// many or more. Say the number where it is not 0. In an SMS it is 0 if the text would not fit with it.
+    /// How many notices of this kind were held back since the last one, at most 999, which stands
+    /// for that many or more. Say the number where it is not 0. In an SMS it is 0 if the text would
+    /// not fit with it.
     pub held_back: u32,
     /// Whether the full text takes more than one SMS: leave out what can be left out. Only for SMS.
     pub short: bool,

@@ -1,17 +1,19 @@
-//! A place in the queue for password checks: taken before anything is read, so that a full queue says nothing of anybody.
+//! A place in the queue for password checks: taken before anything is read, so that a full queue
+//! says nothing of anybody.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A place in the queue of a [`PasswordVerifier`](super::PasswordVerifier). Dropping it gives the place back.
+/// A place in the queue of a [`PasswordVerifier`](super::PasswordVerifier). Dropping it gives the
+/// place back.
 #[must_use = "dropping a place gives it back before the check has run"]
 pub struct Admission {
     place: Option<Box<dyn Send + Sync>>,
 }
 
 impl Admission {
-    /// A place in a queue without a bound: for a verifier that computes nothing itself, such as one that asks a directory server
-    /// which has a bound of its own.
+    /// A place in a queue without a bound: for a verifier that computes nothing itself, such as one
+    /// that asks a directory server which has a bound of its own.
     pub const fn unbounded() -> Self {
         Self { place: None }
     }

@@ -47,76 +47,84 @@ const DECOY_OUTPUT: [u8; OUTPUT_BYTES] = [0; OUTPUT_BYTES];
 
 /// The default [`PasswordVerifier`]: argon2id version 19 over PHC strings.
 ///
-/// [`Argon2id::default`] hashes with 19 MiB and 2 passes, the second of the settings that the OWASP Password Storage
-/// Cheat Sheet gives as equal. [`Argon2id::builder`] changes the cost, adds a [`Pepper`] and says how many hashes run
-/// concurrently. Make one, and share it in an [`Arc`](std::sync::Arc).
+/// [`Argon2id::default`] hashes with 19 MiB and 2 passes, the second of the settings that the OWASP
+/// Password Storage Cheat Sheet gives as equal. [`Argon2id::builder`] changes the cost, adds a
+/// [`Pepper`] and says how many hashes run concurrently. Make one, and share it in an
+/// [`Arc`](std::sync::Arc).
 ///
 /// # What counts as the same password
 ///
-/// Every byte of the text in Unicode form NFC, and nothing else: nothing is trimmed, cut, folded or mapped to
-/// compatibility forms (NIST SP 800-63B-4 section 3.1.1.2). A NUL byte is a character like any other. More than
-/// 4,096 bytes are a fault; the flow refuses them before.
+/// Every byte of the text in Unicode form NFC, and nothing else: nothing is trimmed, cut, folded or
+/// mapped to compatibility forms (NIST SP 800-63B-4 section 3.1.1.2). A NUL byte is a character
+/// like any other. More than 4,096 bytes are a fault; the flow refuses them before.
 ///
 /// # The same work for everybody (`I-17`)
 ///
-/// A check costs one hash under the current parameters, whoever the user is: unknown, without a password, or with one.
+/// A check costs one hash under the current parameters, whoever the user is: unknown, without a
+/// password, or with one.
 ///
-/// - A saved hash that is *cheaper* than the current parameters is made up for by a second, shorter hash, so that memory
-///   times passes come to the same. Otherwise a strengthened configuration would show for every name whether it belongs
-///   to an old account (Django's CVE-2016-2513). This is done for right passwords too, because the flow answers a right
-///   password of a locked or disabled user with "wrong", and the time must not contradict it. What this can't make equal
-///   is the speed of a smaller memory, which stays in a faster cache: 0.88x of the time, measured after a change from 19
-///   to 46 MiB. It ends for each user at the next login.
-/// - A saved hash that is *more expensive* costs what it costs: after parameters have been lowered, the time shows which
-///   names belong to older accounts, until their passwords are set anew. Such hashes are not replaced at login, since
-///   that would weaken them.
-/// - A saved hash that can't be used is a fault, and is answered after one hash like everything else. The outcome
-///   differs, as it must (`I-37`), but its time says nothing more.
+/// - A saved hash that is *cheaper* than the current parameters is made up for by a second, shorter
+///   hash, so that memory times passes come to the same. Otherwise a strengthened configuration
+///   would show for every name whether it belongs to an old account (Django's CVE-2016-2513). This
+///   is done for right passwords too, because the flow answers a right password of a locked or
+///   disabled user with "wrong", and the time must not contradict it. What this can't make equal is
+///   the speed of a smaller memory, which stays in a faster cache: 0.88x of the time, measured
+///   after a change from 19 to 46 MiB. It ends for each user at the next login.
+/// - A saved hash that is *more expensive* costs what it costs: after parameters have been lowered,
+///   the time shows which names belong to older accounts, until their passwords are set anew. Such
+///   hashes are not replaced at login, since that would weaken them.
+/// - A saved hash that can't be used is a fault, and is answered after one hash like everything
+///   else. The outcome differs, as it must (`I-37`), but its time says nothing more.
 ///
 /// # What is accepted
 ///
-/// `$argon2id$v=19$m=..,t=..,p=..[,keyid=..]$salt$output` with 1 MiB to 256 MiB, 1 to 10 passes, 1 to 255 lanes of at
-/// least 8 KiB, 8 to 48 bytes of salt and 16 to 64 bytes of output. The parameters may stand in any order, each once.
-/// Everything else is refused before anything is computed from it (`I-37`, `I-40`).
+/// `$argon2id$v=19$m=..,t=..,p=..[,keyid=..]$salt$output` with 1 MiB to 256 MiB, 1 to 10 passes, 1
+/// to 255 lanes of at least 8 KiB, 8 to 48 bytes of salt and 16 to 64 bytes of output. The
+/// parameters may stand in any order, each once. Everything else is refused before anything is
+/// computed from it (`I-37`, `I-40`).
 ///
-/// The lower bounds are below the floor of the builder so that the hashes of other software can be taken over: PHP and
-/// Laravel, argon2-cffi, npm's argon2, Ory Kratos and Go's argon2id are read as they write them; Django's without its
-/// prefix `argon2`. Those below the current parameters are right but outdated, and replaced at the first login.
+/// The lower bounds are below the floor of the builder so that the hashes of other software can be
+/// taken over: PHP and Laravel, argon2-cffi, npm's argon2, Ory Kratos and Go's argon2id are read as
+/// they write them; Django's without its prefix `argon2`. Those below the current parameters are
+/// right but outdated, and replaced at the first login.
 ///
 /// # Memory
 ///
-/// At most [`max_concurrent`](Argon2idBuilder::max_concurrent) hashes run at a time; more wait, in no particular order, without
-/// blocking a thread. Each has an arena of `memory_kib` that is kept for the next one and wiped when the hash is done:
-/// from what is left in it, a guess is tested at next to no cost. So the process holds up to `max_concurrent * memory_kib`
-/// once it has been busy. Only a saved hash that needs more than `memory_kib` gets more, for that one check, up to
-/// 256 MiB.
+/// At most [`max_concurrent`](Argon2idBuilder::max_concurrent) hashes run at a time; more wait, in
+/// no particular order, without blocking a thread. Each has an arena of `memory_kib` that is kept
+/// for the next one and wiped when the hash is done: from what is left in it, a guess is tested at
+/// next to no cost. So the process holds up to `max_concurrent * memory_kib` once it has been busy.
+/// Only a saved hash that needs more than `memory_kib` gets more, for that one check, up to 256
+/// MiB.
 ///
 /// # Queue
 ///
-/// At most [`queue`](Argon2idBuilder::queue) first steps wait, from before they look anybody up; whoever comes then is
-/// refused with [`Reason::Busy`](crate::Reason::Busy) and the time that the queue takes to drain, by the pace of the
-/// last hashes.
+/// At most [`queue`](Argon2idBuilder::queue) first steps wait, from before they look anybody up;
+/// whoever comes then is refused with [`Reason::Busy`](crate::Reason::Busy) and the time that the
+/// queue takes to drain, by the pace of the last hashes.
 ///
 /// # Blocking
 ///
-/// **A hash keeps the thread that polls it busy** for its whole time, some 10 to 30 ms with the default parameters, on
-/// an asynchronous runtime one of its workers. So the default leaves one processor to everything else. Where the
-/// runtime has one worker, or other tasks must not wait at all, wrap this in a pool of threads: `BlockingPool` of the
-/// crate `countersign-tokio` hashes on all processors, and no task of the runtime waits for it. The wait for a turn does
-/// not block.
+/// **A hash keeps the thread that polls it busy** for its whole time, some 10 to 30 ms with the
+/// default parameters, on an asynchronous runtime one of its workers. So the default leaves one
+/// processor to everything else. Where the runtime has one worker, or other tasks must not wait at
+/// all, wrap this in a pool of threads: `BlockingPool` of the crate `countersign-tokio` hashes on
+/// all processors, and no task of the runtime waits for it. The wait for a turn does not block.
 ///
-/// In a debug build without optimisation a hash takes a second and more: the front page has the two lines for
-/// `Cargo.toml`.
+/// In a debug build without optimisation a hash takes a second and more: the front page has the two
+/// lines for `Cargo.toml`.
 ///
 /// # Cancel safety
 ///
-/// A future that is dropped while it waits has no effect and gives its turn back. There is no await after that.
+/// A future that is dropped while it waits has no effect and gives its turn back. There is no await
+/// after that.
 // Without `Clone`: a second set of arenas would double the bound on memory.
 pub struct Argon2id {
     cost: Cost,
     pepper: Option<Pepper>,
     previous: Vec<Pepper>,
-    /// Gives each name without a saved hash a salt of its own. `None`: the operating system gave no randomness.
+    /// Gives each name without a saved hash a salt of its own. `None`: the operating system gave no
+    /// randomness.
     decoy_key: Option<Zeroizing<[u8; 32]>>,
     max_concurrent: usize,
     queue: usize,
@@ -131,10 +139,17 @@ impl Argon2id {
     /// The most concurrent hashes that can be asked for.
     pub const MAX_AT_ONCE: usize = 256;
 
-    /// 19 MiB, 2 passes, 1 lane, no pepper, and as many concurrent hashes as there are processors but one, at least one.
+    /// 19 MiB, 2 passes, 1 lane, no pepper, and as many concurrent hashes as there are processors
+    /// but one, at least one.
     pub fn new() -> Self {
         let max_concurrent = builder::default_at_once();
-        Self::assemble(Cost::DEFAULT, None, Vec::new(), max_concurrent, builder::default_queue(max_concurrent))
+        Self::assemble(
+            Cost::DEFAULT,
+            None,
+            Vec::new(),
+            max_concurrent,
+            builder::default_queue(max_concurrent),
+        )
     }
 
     /// For other parameters.
@@ -149,7 +164,9 @@ impl Argon2id {
         max_concurrent: usize,
         queue: usize,
     ) -> Self {
-        let of = |pepper: &Pepper| Some(Zeroizing::new(sha256_tag(pepper.key(), b"countersign/1/decoy-key", &[])));
+        let of = |pepper: &Pepper| {
+            Some(Zeroizing::new(sha256_tag(pepper.key(), b"countersign/1/decoy-key", &[])))
+        };
         let decoy_key = pepper.as_ref().map_or_else(random_key, of);
         Self {
             cost,
@@ -165,17 +182,19 @@ impl Argon2id {
         }
     }
 
-    /// Hashes a password that is being set, under the current parameters and with a fresh salt from the operating
-    /// system: a PHC string for [`User::password_hash`](crate::user::User::password_hash).
+    /// Hashes a password that is being set, under the current parameters and with a fresh salt from
+    /// the operating system: a PHC string for
+    /// [`User::password_hash`](crate::user::User::password_hash).
     ///
-    /// Whether the password is good enough (its length, a list of known ones) is for the application to decide before.
-    /// Blocks and can be cancelled as described at [`Argon2id`]. It waits for its turn however many do; requests of
-    /// people go through [`LoginFlow::hash_password`](crate::LoginFlow::hash_password), whose queue has a bound.
+    /// Whether the password is good enough (its length, a list of known ones) is for the
+    /// application to decide before. Blocks and can be cancelled as described at [`Argon2id`]. It
+    /// waits for its turn however many do; requests of people go through
+    /// [`LoginFlow::hash_password`](crate::LoginFlow::hash_password), whose queue has a bound.
     ///
     /// # Errors
     ///
-    /// [`Error::PasswordVerifier`] if the password is longer than 4,096 bytes, if the operating system's generator fails
-    /// (`I-19`), or if there is no memory.
+    /// [`Error::PasswordVerifier`] if the password is longer than 4,096 bytes, if the operating
+    /// system's generator fails (`I-19`), or if there is no memory.
     pub async fn hash(&self, password: &Password) -> Result<PasswordHash, Error> {
         self.fresh_hash(password).await.map_err(Error::password_verifier)
     }
@@ -210,10 +229,15 @@ impl Argon2id {
         if !bool::from(output.ct_eq(&saved.output)) {
             return Ok(PasswordCheck::Mismatch);
         }
-        Ok(if self.is_outdated(saved) { PasswordCheck::MatchNeedsRehash } else { PasswordCheck::Match })
+        Ok(if self.is_outdated(saved) {
+            PasswordCheck::MatchNeedsRehash
+        } else {
+            PasswordCheck::Match
+        })
     }
 
-    /// What a name without a usable saved hash is checked against, by the same call as everybody's (`I-17`).
+    /// What a name without a usable saved hash is checked against, by the same call as everybody's
+    /// (`I-17`).
     fn dummy(&self, salt: &Salt) -> Saved {
         let output = Zeroizing::new(DECOY_OUTPUT.to_vec());
         Saved { cost: self.cost, key_id: None, salt: salt.to_vec(), output }
@@ -226,8 +250,8 @@ impl Argon2id {
         Ok((saved, key))
     }
 
-    /// The salt of a name that has no saved hash. Which memory a hash reads depends on password and salt: names that nobody has must not share it, as
-    /// no two users do (`I-17`).
+    /// The salt of a name that has no saved hash. Which memory a hash reads depends on password and
+    /// salt: names that nobody has must not share it, as no two users do (`I-17`).
     fn decoy_salt(&self, attempt: &PasswordAttempt<'_>) -> Result<Salt, NoRandomness> {
         let key = self.decoy_key.as_ref().ok_or(NoRandomness)?;
         let name = attempt.name.map(LoginName::as_str).unwrap_or_default();
@@ -238,7 +262,8 @@ impl Argon2id {
         Ok(salt)
     }
 
-    /// Weaker than a new hash in any respect, or under a key other than the one that new hashes get.
+    /// Weaker than a new hash in any respect, or under a key other than the one that new hashes
+    /// get.
     fn is_outdated(&self, saved: &Saved) -> bool {
         saved.cost.is_weaker_than(self.cost)
             || saved.salt.len() < SALT_BYTES
@@ -253,7 +278,10 @@ impl Argon2id {
     fn key_of(&self, saved: &Saved) -> Result<Option<&[u8]>, UnknownKey> {
         let Some(id) = saved.key_id.as_deref() else { return Ok(None) };
         let mut known = self.pepper.iter().chain(&self.previous);
-        known.find(|pepper| pepper.id().as_bytes() == id).map(|pepper| Some(pepper.key())).ok_or(UnknownKey)
+        known
+            .find(|pepper| pepper.id().as_bytes() == id)
+            .map(|pepper| Some(pepper.key()))
+            .ok_or(UnknownKey)
     }
 }
 
@@ -268,9 +296,10 @@ impl PasswordVerifier for Argon2id {
     fn admit(&self) -> Result<Admission, Busy> {
         match self.places.try_acquire_arc() {
             Some(place) => Ok(Admission::holding(place)),
-            None => {
-                Err(Busy::new(self.pace.time_for(self.max_concurrent.saturating_add(self.queue), self.max_concurrent)))
-            }
+            None => Err(Busy::new(
+                self.pace
+                    .time_for(self.max_concurrent.saturating_add(self.queue), self.max_concurrent),
+            )),
         }
     }
 
@@ -279,7 +308,8 @@ impl PasswordVerifier for Argon2id {
         let _turn = self.turns.acquire().await;
         let _timed = self.pace.start();
 
-        // No await from here on, so that nothing secret is kept in a future that may never be polled again.
+        // No await from here on, so that nothing secret is kept in a future that may never be
+        // polled again.
         let text = Nfc::of(attempt.password);
         let decoy_salt = self.decoy_salt(attempt)?;
         let mut arena = self.arenas.borrow();
@@ -287,15 +317,20 @@ impl PasswordVerifier for Argon2id {
         let (saved, key, answer) = match hash.map(|hash| self.read(hash)) {
             Some(Ok((saved, key))) => (saved, key, None),
             Some(Err(fault)) => (self.dummy(&decoy_salt), self.current_key(), Some(Err(fault))),
-            None => (self.dummy(&decoy_salt), self.current_key(), Some(Ok(PasswordCheck::Mismatch))),
+            None => {
+                (self.dummy(&decoy_salt), self.current_key(), Some(Ok(PasswordCheck::Mismatch)))
+            }
         };
-        // The only call, for known and unknown names and for hashes that can't be used: the same work at the same depth of
-        // the stack, and no answer before it (I-17).
+        // The only call, for known and unknown names and for hashes that can't be used: the same
+        // work at the same depth of the stack, and no answer before it (I-17).
         let verdict = self.check(&mut arena, text.bytes(), &saved, key, &decoy_salt)?;
         answer.unwrap_or(Ok(verdict))
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         self.fresh_hash(password).await.map(Some)
     }
 }
@@ -333,7 +368,8 @@ fn bounded(password: &Password) -> Result<(), PasswordTooLong> {
     if password.expose().len() > PASSWORD_BYTES { Err(PasswordTooLong) } else { Ok(()) }
 }
 
-/// A password in Unicode form NFC: as it came if it is in that form already, which most are, else in a copy that is wiped.
+/// A password in Unicode form NFC: as it came if it is in that form already, which most are, else
+/// in a copy that is wiped.
 enum Nfc<'a> {
     AsItCame(&'a str),
     Copy(Zeroizing<String>),

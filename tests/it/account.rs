@@ -16,8 +16,8 @@ use countersign::contact::{Destination, PhoneNumber};
 use countersign::sender::{NoticeKind, Purpose, SendErrorKind};
 use countersign::status::LockState;
 use countersign::{
-    Channel, Code, DeliveryStatus, FactorStatus, LoginStep, Method, MethodChange, Reason, ResendTo, Scope,
-    SecondFactor, SetupChallenge, SetupToken,
+    Channel, Code, DeliveryStatus, FactorStatus, LoginStep, Method, MethodChange, Reason, ResendTo,
+    Scope, SecondFactor, SetupChallenge, SetupToken,
 };
 
 const NUMBER: &str = "+819012345634";
@@ -68,7 +68,8 @@ async fn the_overview_shows_what_is_saved_masked() {
     assert_eq!(world.calls.take_sorted(), ["find_by_id", "load"]);
 }
 
-/// I-32: a number is used after a code that was sent there came back, and the person is told at the registered address.
+/// I-32: a number is used after a code that was sent there came back, and the person is told at the
+/// registered address.
 #[tokio::test]
 async fn codes_go_by_sms_after_the_number_is_proved() {
     let world = World::new().await;
@@ -81,8 +82,13 @@ async fn codes_go_by_sms_after_the_number_is_proved() {
     assert_eq!(setup.digits, 6);
     assert_eq!(status(&world, &grant).await.method, Method::Email, "not before it is proved");
     let code = Code::new(&*sent.code);
-    assert_eq!(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap(), Method::Sms);
-    let [(Destination::Email(_), NoticeKind::MethodChanged { to: Method::Sms })] = &world.outbox.notices()[..] else {
+    assert_eq!(
+        world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap(),
+        Method::Sms
+    );
+    let [(Destination::Email(_), NoticeKind::MethodChanged { to: Method::Sms })] =
+        &world.outbox.notices()[..]
+    else {
         panic!()
     };
     // I-05: once.
@@ -116,14 +122,23 @@ async fn an_unproved_number_has_no_part_in_a_login() {
     assert_eq!((reason(&by_sms), world.outbox.attempts()), (Reason::NoPhoneNumber, sends));
     assert_eq!(reason(&world.submit(&challenge.token, &setup_code).await), Reason::WrongCode);
     // Nor does the token of the one serve as the other.
-    assert_eq!(reason(&world.submit(&setup.token.expose().into(), &setup_code).await), Reason::LoginOver);
-    let grant = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    assert_eq!(
+        reason(&world.submit(&setup.token.expose().into(), &setup_code).await),
+        Reason::LoginOver
+    );
+    let grant =
+        authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
     let pending = SetupToken::new(challenge.token.expose());
-    let confirmed = world.flow.account(&world.acme, &grant).confirm_method(&pending, &setup_code.as_str().into()).await;
+    let confirmed = world
+        .flow
+        .account(&world.acme, &grant)
+        .confirm_method(&pending, &setup_code.as_str().into())
+        .await;
     assert_eq!(refusal(confirmed), Reason::SetupOver);
 }
 
-/// I-10: wrong set-up codes have a budget of their own, which success with a login code does not clear, nor the other way round.
+/// I-10: wrong set-up codes have a budget of their own, which success with a login code does not
+/// clear, nor the other way round.
 #[tokio::test]
 async fn wrong_setup_codes_are_counted_apart_from_login_codes() {
     let world = World::new().await;
@@ -132,7 +147,8 @@ async fn wrong_setup_codes_are_counted_apart_from_login_codes() {
     let wrong: Code = other_than(&right).into();
     let account = world.flow.account(&world.acme, &grant);
     for left in [4, 3, 2, 1, 0] {
-        let Err(countersign::OperationError::Denied(denied)) = account.confirm_method(&setup.token, &wrong).await
+        let Err(countersign::OperationError::Denied(denied)) =
+            account.confirm_method(&setup.token, &wrong).await
         else {
             panic!()
         };
@@ -142,7 +158,10 @@ async fn wrong_setup_codes_are_counted_apart_from_login_codes() {
     assert_eq!(world.saved_wrong_codes(&world.alice), 0);
     assert!(matches!(world.outbox.notices()[..], [(_, NoticeKind::Locked { until: Some(_) })]));
     // The proof is over, and no other is begun while the lock lasts.
-    assert_eq!(refusal(account.confirm_method(&setup.token, &right.as_str().into()).await), Reason::SetupOver);
+    assert_eq!(
+        refusal(account.confirm_method(&setup.token, &right.as_str().into()).await),
+        Reason::SetupOver
+    );
     world.wait_for_the_spacing();
     let sends = world.outbox.attempts();
     assert_eq!(refusal(account.use_sms(&number(NUMBER)).await), Reason::CodesLocked);
@@ -159,7 +178,10 @@ async fn wrong_setup_codes_are_counted_apart_from_login_codes() {
     world.wait_for_the_spacing();
     let setup = world.flow.account(&world.acme, &grant).use_sms(&number(NUMBER)).await.unwrap();
     let code = world.outbox.last_code().into();
-    assert_eq!(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap(), Method::Sms);
+    assert_eq!(
+        world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap(),
+        Method::Sms
+    );
     assert_eq!(world.streak(&world.alice, "setup_failures"), 0);
 }
 
@@ -183,10 +205,12 @@ async fn a_setup_token_serves_its_own_login_and_user_only() {
     assert_eq!(world.streak(&world.alice, "setup_failures"), 0, "nothing was compared");
     assert!(world.record(&world.bob)["sms"].is_null());
     for token in ["", "css1.", "css1.AAAA", "csp1.AAAA"] {
-        let answer = world.flow.account(&world.acme, &later).confirm_method(&token.into(), &code).await;
+        let answer =
+            world.flow.account(&world.acme, &later).confirm_method(&token.into(), &code).await;
         assert_eq!(refusal(answer), Reason::SetupOver);
     }
-    let answer = world.flow.account(&world.acme, &later).confirm_method(&setup.token, &"12345".into()).await;
+    let answer =
+        world.flow.account(&world.acme, &later).confirm_method(&setup.token, &"12345".into()).await;
     assert!(matches!(refusal(answer), Reason::InvalidInput(_)));
 }
 
@@ -196,13 +220,17 @@ async fn changes_need_a_recent_login_with_a_fresh_second_factor() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3).recent_login(5 * MINUTE)).await;
     let trusted = world.sign_in_and_trust("alice", "laptop").await;
     world.clock.advance(5 * MINUTE);
-    let by_device = authenticated(world.begin_with_device("alice", &trusted.device_token.unwrap()).await);
+    let by_device =
+        authenticated(world.begin_with_device("alice", &trusted.device_token.unwrap()).await);
     world.calls.clear();
     let sends = world.outbox.attempts();
     for grant in [&trusted.grant, &by_device.grant] {
         let account = world.flow.account(&world.acme, grant);
         let device = status(&world, grant).await.devices[0].id;
-        assert_eq!(refusal(account.use_sms(&number(NUMBER)).await), Reason::ReauthenticationRequired);
+        assert_eq!(
+            refusal(account.use_sms(&number(NUMBER)).await),
+            Reason::ReauthenticationRequired
+        );
         assert_eq!(refusal(account.use_email().await), Reason::ReauthenticationRequired);
         assert_eq!(refusal(account.new_backup_code().await), Reason::ReauthenticationRequired);
         assert_eq!(refusal(account.revoke_device(device).await), Reason::ReauthenticationRequired);
@@ -224,11 +252,18 @@ async fn back_to_email_at_once_after_a_code_by_email() {
     let challenge = world.begin("alice").await;
     world.wait_for_the_spacing();
     let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap();
-    let grant = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    let grant =
+        authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
     assert_eq!(grant.second_factor(), &SecondFactor::Code { method: Method::Email });
-    assert_eq!(status(&world, &grant).await.method, Method::Sms, "for this login, not as the saved method");
+    assert_eq!(
+        status(&world, &grant).await.method,
+        Method::Sms,
+        "for this login, not as the saved method"
+    );
     world.outbox.clear();
-    let MethodChange::Done(Method::Email) = world.flow.account(&world.acme, &grant).use_email().await.unwrap() else {
+    let MethodChange::Done(Method::Email) =
+        world.flow.account(&world.acme, &grant).use_email().await.unwrap()
+    else {
         panic!()
     };
     assert_eq!(world.outbox.attempts(), 0);
@@ -248,10 +283,14 @@ async fn back_to_an_address_that_is_gone_changes_nothing() {
     let challenge = world.begin("alice").await;
     world.wait_for_the_spacing();
     let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap();
-    let grant = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    let grant =
+        authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
     world.change(&world.alice, |user| user.email = None);
     let before = world.factors.record(&world.acme, &world.alice);
-    assert_eq!(refusal(world.flow.account(&world.acme, &grant).use_email().await), Reason::NoDestination);
+    assert_eq!(
+        refusal(world.flow.account(&world.acme, &grant).use_email().await),
+        Reason::NoDestination
+    );
     assert_eq!(world.factors.record(&world.acme, &world.alice), before);
 }
 
@@ -266,7 +305,9 @@ async fn back_to_email_with_a_code_after_any_other_login() {
     let by_backup = authenticated(world.submit_backup(&challenge.token, &backup).await).grant;
     for grant in [&by_backup, &by_sms] {
         world.wait_for_the_spacing();
-        let MethodChange::Prove(setup) = world.flow.account(&world.acme, grant).use_email().await.unwrap() else {
+        let MethodChange::Prove(setup) =
+            world.flow.account(&world.acme, grant).use_email().await.unwrap()
+        else {
             panic!()
         };
         assert_eq!(status(&world, grant).await.method, Method::Sms);
@@ -275,7 +316,12 @@ async fn back_to_email_with_a_code_after_any_other_login() {
         if grant == &by_sms {
             let code = sent.code.into();
             assert_eq!(
-                world.flow.account(&world.acme, grant).confirm_method(&setup.token, &code).await.unwrap(),
+                world
+                    .flow
+                    .account(&world.acme, grant)
+                    .confirm_method(&setup.token, &code)
+                    .await
+                    .unwrap(),
                 Method::Email
             );
         }
@@ -283,7 +329,10 @@ async fn back_to_email_with_a_code_after_any_other_login() {
     assert_eq!(status(&world, &by_sms).await.method, Method::Email);
     world.change(&world.alice, |user| user.email = None);
     world.wait_for_the_spacing();
-    assert_eq!(refusal(world.flow.account(&world.acme, &by_backup).use_email().await), Reason::NoDestination);
+    assert_eq!(
+        refusal(world.flow.account(&world.acme, &by_backup).use_email().await),
+        Reason::NoDestination
+    );
 }
 
 /// I-33: the code that proves an address is for the address as it is when it is entered.
@@ -293,7 +342,9 @@ async fn an_address_that_changes_meanwhile_is_not_proved() {
     world.choose_sms("alice", NUMBER).await;
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
-    let MethodChange::Prove(setup) = world.flow.account(&world.acme, &grant).use_email().await.unwrap() else {
+    let MethodChange::Prove(setup) =
+        world.flow.account(&world.acme, &grant).use_email().await.unwrap()
+    else {
         panic!()
     };
     let code: Code = world.outbox.last_code().into();
@@ -307,7 +358,8 @@ async fn an_address_that_changes_meanwhile_is_not_proved() {
     assert_eq!(status(&world, &grant).await.method, Method::Sms);
 }
 
-/// I-32: while a new number is being proved, codes go to the one in use, and both places hear of the change.
+/// I-32: while a new number is being proved, codes go to the one in use, and both places hear of
+/// the change.
 #[tokio::test]
 async fn a_new_number_takes_over_when_it_is_proved_and_not_before() {
     let world = World::new().await;
@@ -318,7 +370,8 @@ async fn a_new_number_takes_over_when_it_is_proved_and_not_before() {
     let _ = world.begin("alice").await;
     assert_eq!(world.outbox.last().to, Destination::Sms(number(NUMBER)));
     world.outbox.clear();
-    let _method = world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap();
+    let _method =
+        world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap();
     let told: Vec<Destination> = world.outbox.notices().into_iter().map(|(to, _)| to).collect();
     assert_eq!(told[1], Destination::Sms(number(NUMBER)));
     assert!(matches!(told[0], Destination::Email(_)));
@@ -336,7 +389,8 @@ async fn logins_under_way_end_with_the_earlier_method() {
     world.wait_for_the_spacing();
     let under_way = world.begin("alice").await;
     let login_code = world.outbox.last_code();
-    let _method = world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap();
+    let _method =
+        world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap();
     assert_eq!(reason(&world.submit(&under_way.token, &login_code).await), Reason::LoginOver);
 }
 
@@ -381,7 +435,8 @@ async fn a_setup_code_lives_as_long_as_any_code() {
         Reason::SetupOver
     );
     let code: Code = world.outbox.last_code().into();
-    let _method = world.flow.account(&world.acme, &grant).confirm_method(&again.token, &code).await.unwrap();
+    let _method =
+        world.flow.account(&world.acme, &grant).confirm_method(&again.token, &code).await.unwrap();
     assert_eq!(world.record(&world.alice)["sms"]["number"], ANOTHER);
 }
 
@@ -393,13 +448,25 @@ async fn nothing_is_set_up_where_it_is_not_in_use() {
     world.set_scope(Scope::SystemAdministratorsOnly).await;
     let exempt = world.sign_in("alice").await.grant;
     for grant in [&exempt, &before] {
-        assert_eq!(refusal(world.flow.account(&world.acme, grant).status().await), Reason::NotInUse);
-        assert_eq!(refusal(world.flow.account(&world.acme, grant).use_sms(&number(NUMBER)).await), Reason::NotInUse);
-        assert_eq!(refusal(world.flow.account(&world.acme, grant).new_backup_code().await), Reason::NotInUse);
+        assert_eq!(
+            refusal(world.flow.account(&world.acme, grant).status().await),
+            Reason::NotInUse
+        );
+        assert_eq!(
+            refusal(world.flow.account(&world.acme, grant).use_sms(&number(NUMBER)).await),
+            Reason::NotInUse
+        );
+        assert_eq!(
+            refusal(world.flow.account(&world.acme, grant).new_backup_code().await),
+            Reason::NotInUse
+        );
     }
     let off = World::off();
     let grant = off.sign_in("alice").await.grant;
-    assert_eq!(refusal(off.flow.account(&world.acme, &grant).new_backup_code().await), Reason::NotInUse);
+    assert_eq!(
+        refusal(off.flow.account(&world.acme, &grant).new_backup_code().await),
+        Reason::NotInUse
+    );
     assert_eq!(off.factors.records(&off.acme), 0);
 }
 
@@ -413,8 +480,16 @@ async fn a_session_that_no_longer_holds_changes_nothing() {
     world.set_scope(Scope::EntireTenant).await;
     let stale = |result| assert_eq!(refusal(result), Reason::SessionStale);
     stale(world.flow.account(&world.acme, &exempt).status().await.map(|_| ()));
-    let api = world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap();
-    stale(world.flow.account(&world.acme, &authenticated(api).grant).new_backup_code().await.map(|_| ()));
+    let api =
+        world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap();
+    stale(
+        world
+            .flow
+            .account(&world.acme, &authenticated(api).grant)
+            .new_backup_code()
+            .await
+            .map(|_| ()),
+    );
 
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
@@ -441,7 +516,10 @@ async fn no_proof_is_begun_while_codes_are_locked_or_suspended() {
     world.wait_for_the_spacing();
     let _ = world.lock_codes("alice").await;
     world.wait_for_the_spacing();
-    assert_eq!(refusal(world.flow.account(&world.acme, &grant).use_sms(&number(NUMBER)).await), Reason::CodesLocked);
+    assert_eq!(
+        refusal(world.flow.account(&world.acme, &grant).use_sms(&number(NUMBER)).await),
+        Reason::CodesLocked
+    );
 }
 
 impl WorldExt for World {

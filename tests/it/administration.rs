@@ -31,7 +31,8 @@ async fn is_shut_out(world: &World, grant: &SavedGrant) {
     for write in ["commit", "change_settings", "remove", "purge"] {
         assert_eq!(world.calls.of(write), 0, "{write}");
     }
-    let [EventKind::AdministrationRefused { by: Actor::Administrator { user }, reason }] = &world.events.kinds()[..]
+    let [EventKind::AdministrationRefused { by: Actor::Administrator { user }, reason }] =
+        &world.events.kinds()[..]
     else {
         panic!("one event")
     };
@@ -48,13 +49,17 @@ fn altered(grant: &SavedGrant, field: &str, value: serde_json::Value) -> SavedGr
 #[tokio::test]
 async fn only_the_built_in_system_administrator_gets_in() {
     let world = World::new().await;
-    world.change(&world.bob, |user| user.roles = vec!["system_administrator".into(), "root".into()]);
+    world
+        .change(&world.bob, |user| user.roles = vec!["system_administrator".into(), "root".into()]);
     for name in ["alice", "bob"] {
         is_shut_out(&world, &world.sign_in(name).await.grant).await;
     }
     let grant = world.root_grant().await;
     let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
-    assert_eq!((administration.tenant(), administration.scope().await.unwrap()), (&world.acme, Scope::EntireTenant));
+    assert_eq!(
+        (administration.tenant(), administration.scope().await.unwrap()),
+        (&world.acme, Scope::EntireTenant)
+    );
 }
 
 /// I-25: the acting user is looked at anew at each call, not only when the page is opened.
@@ -106,13 +111,17 @@ async fn a_stale_grant_is_shut_out() {
     is_shut_out(&world, &grant).await;
 }
 
-/// I-34: where the policy requires it, the acting user's own second factor must have been there. A session by API has none, ever.
+/// I-34: where the policy requires it, the acting user's own second factor must have been there. A
+/// session by API has none, ever.
 #[tokio::test]
 async fn a_grant_without_a_second_factor_is_shut_out_where_the_policy_requires_one() {
     let world = World::off();
     let exempt = world.root_grant().await;
     let administration = world.flow.administration(&world.acme, &exempt).await.unwrap();
-    assert_eq!(administration.set_scope(Scope::SystemAdministratorsOnly).await.unwrap(), Scope::DoNotUse);
+    assert_eq!(
+        administration.set_scope(Scope::SystemAdministratorsOnly).await.unwrap(),
+        Scope::DoNotUse
+    );
     is_shut_out(&world, &exempt).await;
     for channel in [Channel::ExemptApi, Channel::SingleSignOn, Channel::ExemptIntegration] {
         let step = world.begin_as(&world.acme, "root", PASSWORD, channel, None).await.unwrap();
@@ -121,24 +130,38 @@ async fn a_grant_without_a_second_factor_is_shut_out_where_the_policy_requires_o
     assert!(world.flow.administration(&world.acme, &world.root_grant().await).await.is_ok());
 }
 
-/// I-04, I-34, I-38: an administrator of one tenant has no way to another, not even with a grant that names it.
+/// I-04, I-34, I-38: an administrator of one tenant has no way to another, not even with a grant
+/// that names it.
 #[tokio::test]
 async fn another_tenants_administrator_is_shut_out() {
     let world = World::new().await;
     world.make_backup_code("alice").await;
-    let elsewhere = authenticated(world.begin_as(&world.other, "root", PASSWORD, Channel::Web, None).await.unwrap());
-    // In the tenant that it is no grant of, it opens nothing, and the event names nobody of that tenant.
+    let elsewhere = authenticated(
+        world.begin_as(&world.other, "root", PASSWORD, Channel::Web, None).await.unwrap(),
+    );
+    // In the tenant that it is no grant of, it opens nothing, and the event names nobody of that
+    // tenant.
     world.events.clear();
-    assert_eq!(refusal(world.flow.administration(&world.acme, &elsewhere.grant).await), Reason::NotFound);
+    assert_eq!(
+        refusal(world.flow.administration(&world.acme, &elsewhere.grant).await),
+        Reason::NotFound
+    );
     let by = Actor::OtherTenant { tenant: world.other.clone(), user: world.root.clone() };
-    assert_eq!(world.events.kinds(), [EventKind::AdministrationRefused { by, reason: "not_found".into() }]);
+    assert_eq!(
+        world.events.kinds(),
+        [EventKind::AdministrationRefused { by, reason: "not_found".into() }]
+    );
     let administration = world.flow.administration(&world.other, &elsewhere.grant).await.unwrap();
     let (acmes, acme) = (world.factors.record(&world.acme, &world.alice), world.acme.clone());
     administration.set_scope(Scope::EntireTenant).await.unwrap();
     let step = world.begin_as(&world.other, "root", PASSWORD, Channel::Web, None).await.unwrap();
     let typed = world.outbox.last_code().into();
     let token = challenge(step).token;
-    let step = world.flow.submit_code(&world.other, &token, &typed, countersign::TrustDevice::No).await.unwrap();
+    let step = world
+        .flow
+        .submit_code(&world.other, &token, &typed, countersign::TrustDevice::No)
+        .await
+        .unwrap();
     let grant = authenticated(step).grant;
     let administration = world.flow.administration(&world.other, &grant).await.unwrap();
     // The same user ids exist in both tenants.
@@ -168,7 +191,9 @@ async fn nobody_resets_or_unlocks_their_own_account() {
 async fn a_user_who_is_not_of_the_tenant_is_not_found() {
     let world = World::new().await;
     let grant = world.root_grant().await;
-    world.users.insert(&countersign::LoginName::new("carol").unwrap(), person(&world.other, "carol"));
+    world
+        .users
+        .insert(&countersign::LoginName::new("carol").unwrap(), person(&world.other, "carol"));
     let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
     for nobody in ["carol", "nobody"] {
         let nobody = user_id(nobody);
@@ -198,25 +223,42 @@ async fn a_reset_clears_everything_and_tells_the_user() {
     let grant = world.root_grant().await;
     world.outbox.clear();
     world.events.clear();
-    world.flow.administration(&world.acme, &grant).await.unwrap().reset(&world.alice).await.unwrap();
+    world
+        .flow
+        .administration(&world.acme, &grant)
+        .await
+        .unwrap()
+        .reset(&world.alice)
+        .await
+        .unwrap();
 
     assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
     let [event] = &world.events.all()[..] else { panic!() };
     assert_eq!(
         event.kind,
-        EventKind::UserReset { by: Actor::Administrator { user: world.root.clone() }, outcome: ResetOutcome::Refilled }
+        EventKind::UserReset {
+            by: Actor::Administrator { user: world.root.clone() },
+            outcome: ResetOutcome::Refilled
+        }
     );
     assert!(event.calls_for_revalidation());
     assert_eq!(event.user.as_ref(), Some(&world.alice));
     let told = world.outbox.notices();
-    let [(Destination::Email(_), NoticeKind::Reset), (Destination::Sms(_), NoticeKind::Reset)] = &told[..] else {
+    let [(Destination::Email(_), NoticeKind::Reset), (Destination::Sms(_), NoticeKind::Reset)] =
+        &told[..]
+    else {
         panic!()
     };
     // The logins under way and the sessions are over.
     assert_eq!(reason(&world.submit(&under_way.token, &code).await), Reason::LoginOver);
     assert_eq!(reason(&world.submit_backup(&under_way.token, &backup).await), Reason::LoginOver);
     assert_eq!(
-        world.flow.revalidate(&world.acme, &session.grant, Channel::Web).await.unwrap_err().staleness(),
+        world
+            .flow
+            .revalidate(&world.acme, &session.grant, Channel::Web)
+            .await
+            .unwrap_err()
+            .staleness(),
         Some(Staleness::Reset)
     );
     // The user starts from nothing: by email, with all guesses and sends.
@@ -261,7 +303,10 @@ async fn a_step_that_races_with_a_reset_resurrects_nothing() {
             let challenge = world.begin("alice").await;
             assert!(!challenge.alternatives.backup_code);
             assert_eq!(world.charged_sends(&world.alice), 1);
-            assert_eq!(reason(&world.submit_backup(&challenge.token, &backup).await), Reason::NoBackupCode);
+            assert_eq!(
+                reason(&world.submit_backup(&challenge.token, &backup).await),
+                Reason::NoBackupCode
+            );
         }
     }
 }
@@ -280,7 +325,10 @@ async fn an_account_change_that_races_with_a_reset_is_refused() {
     let (plain, alice) = (world.flow.clone(), world.alice.clone());
     world.flow = flow_over(&world, store.clone(), |b| b);
     store.once("before commit", move || reset_as(plain, root, alice));
-    assert_eq!(refusal(world.flow.account(&world.acme, &grant).new_backup_code().await), Reason::SessionStale);
+    assert_eq!(
+        refusal(world.flow.account(&world.acme, &grant).new_backup_code().await),
+        Reason::SessionStale
+    );
     assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
 }
 
@@ -317,7 +365,10 @@ async fn unlocking_lifts_locks_and_leaves_the_counters() {
     let challenge = world.lock_codes("alice").await;
     let now = countersign::clock::Clock::now(&world.clock).unwrap();
     let refused = denied(&world.submit(&challenge.token, "123456").await);
-    assert_eq!((refused.reason(), refused.retry_at()), (Reason::CodesLocked, Some(now + 30 * MINUTE)));
+    assert_eq!(
+        (refused.reason(), refused.retry_at()),
+        (Reason::CodesLocked, Some(now + 30 * MINUTE))
+    );
     let _done = authenticated(world.submit_backup(&challenge.token, &backup).await);
     // Unlocking whoever is not locked is no refusal and no write of a record for nothing.
     assert!(administration.unlock(&world.bob).await.is_ok());

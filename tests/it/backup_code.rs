@@ -40,14 +40,20 @@ async fn a_backup_code_completes_a_login_and_is_replaced_by_its_successor() {
     let second = done.backup_code.unwrap().expose().to_owned();
     assert_ne!(second, first);
     // The person is told at the registered address.
-    let [(Destination::Email(to), NoticeKind::BackupCodeUsed)] = &world.outbox.notices()[..] else { panic!() };
+    let [(Destination::Email(to), NoticeKind::BackupCodeUsed)] = &world.outbox.notices()[..] else {
+        panic!()
+    };
     assert_eq!(to.expose(), "alice@example.com");
     // I-05: the login is over, and the code is dead.
     assert_eq!(reason(&world.submit_backup(&challenge.token, &second).await), Reason::LoginOver);
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
-    assert_eq!(reason(&world.submit_backup(&challenge.token, &first).await), Reason::WrongBackupCode);
-    let third = authenticated(world.submit_backup(&challenge.token, &second).await).backup_code.unwrap();
+    assert_eq!(
+        reason(&world.submit_backup(&challenge.token, &first).await),
+        Reason::WrongBackupCode
+    );
+    let third =
+        authenticated(world.submit_backup(&challenge.token, &second).await).backup_code.unwrap();
     assert_ne!(third.expose(), second);
 }
 
@@ -79,7 +85,8 @@ async fn making_one_needs_a_recent_login_with_a_fresh_second_factor() {
     let trusted = world.sign_in_and_trust("alice", "laptop").await;
     world.clock.advance(10 * MINUTE - Duration::from_millis(1));
     let code = world.flow.account(&world.acme, &trusted.grant).new_backup_code().await.unwrap();
-    let by_device = authenticated(world.begin_with_device("alice", &trusted.device_token.unwrap()).await);
+    let by_device =
+        authenticated(world.begin_with_device("alice", &trusted.device_token.unwrap()).await);
     assert_eq!(
         refusal(world.flow.account(&world.acme, &by_device.grant).new_backup_code().await),
         Reason::ReauthenticationRequired
@@ -98,13 +105,25 @@ async fn making_another_kills_the_earlier_one_and_tells_the_person() {
     let grant = world.sign_in("alice").await.grant;
     let first = world.flow.account(&world.acme, &grant).new_backup_code().await.unwrap();
     let second = world.flow.account(&world.acme, &grant).new_backup_code().await.unwrap();
-    // Whoever makes the first one is notified too: it is a way in. The second within the hour is counted (`I-15`).
+    // Whoever makes the first one is notified too: it is a way in. The second within the hour is
+    // counted (`I-15`).
     let notices = world.outbox.notices();
-    assert!(matches!(&notices[..], [(Destination::Email(_), NoticeKind::BackupCodeMade)]), "{notices:?}");
-    assert!(world.events.kinds().contains(&EventKind::NoticeHeldBack { about: NoticeTopic::BackupCodeMade }));
+    assert!(
+        matches!(&notices[..], [(Destination::Email(_), NoticeKind::BackupCodeMade)]),
+        "{notices:?}"
+    );
+    assert!(
+        world
+            .events
+            .kinds()
+            .contains(&EventKind::NoticeHeldBack { about: NoticeTopic::BackupCodeMade })
+    );
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
-    assert_eq!(reason(&world.submit_backup(&challenge.token, first.expose()).await), Reason::WrongBackupCode);
+    assert_eq!(
+        reason(&world.submit_backup(&challenge.token, first.expose()).await),
+        Reason::WrongBackupCode
+    );
     let _done = authenticated(world.submit_backup(&challenge.token, second.expose()).await);
 }
 
@@ -139,8 +158,8 @@ async fn a_locked_user_without_one_is_refused_at_the_first_step() {
     assert!(pending["wrong_backup"].is_null(), "nothing was compared, so nothing is charged");
 }
 
-/// I-14: wrong backup codes are bounded in each login, and lock nothing else: neither the code of that
-/// login nor the right backup code of the next one.
+/// I-14: wrong backup codes are bounded in each login, and lock nothing else: neither the code of
+/// that login nor the right backup code of the next one.
 #[tokio::test]
 async fn wrong_backup_codes_end_in_their_own_login_and_lock_nothing_else() {
     let world = World::new().await;
@@ -150,7 +169,10 @@ async fn wrong_backup_codes_end_in_their_own_login_and_lock_nothing_else() {
     let sent = world.outbox.last_code();
     for left in [4, 3, 2, 1, 0] {
         let refused = denied(&world.submit_backup(&challenge.token, WRONG).await);
-        assert_eq!((refused.reason(), refused.attempts_left()), (Reason::WrongBackupCode, Some(left)));
+        assert_eq!(
+            (refused.reason(), refused.attempts_left()),
+            (Reason::WrongBackupCode, Some(left))
+        );
         assert_eq!(refused.retry_at(), None);
     }
     let saved = world.row(&world.alice);
@@ -170,7 +192,8 @@ async fn wrong_backup_codes_end_in_their_own_login_and_lock_nothing_else() {
 }
 
 /// I-14, attack 67: an attacker who knows the password tries five wrong backup codes a minute for a
-/// day. The owner's right one works at every minute of it, also while codes are locked or suspended.
+/// day. The owner's right one works at every minute of it, also while codes are locked or
+/// suspended.
 #[tokio::test]
 async fn the_right_backup_code_works_at_every_minute_of_an_attacked_day() {
     let world = World::new().await;
@@ -192,8 +215,8 @@ async fn the_right_backup_code_works_at_every_minute_of_an_attacked_day() {
     assert!(world.saved_wrong_codes(&world.alice) >= 5, "codes were locked in that day");
 }
 
-/// I-11: a suspension by wrong codes leaves the backup code alone, which cannot be guessed. It does not
-/// lift the suspension.
+/// I-11: a suspension by wrong codes leaves the backup code alone, which cannot be guessed. It does
+/// not lift the suspension.
 #[tokio::test]
 async fn a_suspended_second_factor_takes_the_backup_code() {
     let world = World::with(|b| b.suspend_after(5)).await;
@@ -222,7 +245,9 @@ async fn it_may_be_typed_as_people_read_it() {
     let world = World::new().await;
     let mut code = world.make_backup_code("alice").await;
     let full_width = |text: &str| -> String {
-        text.chars().map(|c| if c == '-' { c } else { char::from_u32(u32::from(c) + 0xFEE0).unwrap() }).collect()
+        text.chars()
+            .map(|c| if c == '-' { c } else { char::from_u32(u32::from(c) + 0xFEE0).unwrap() })
+            .collect()
     };
     let typings: [&dyn Fn(&str) -> String; 6] = [
         &|text| text.to_lowercase(),
@@ -249,7 +274,9 @@ async fn what_has_not_the_form_of_one_is_not_counted() {
     let challenge = world.begin("alice").await;
     world.calls.clear();
     let long = "A".repeat(1 << 20);
-    for typed in ["", "-", "0000", &code[1..], &format!("{code}0"), &code.replace('-', "*"), &long, "１２３"] {
+    for typed in
+        ["", "-", "0000", &code[1..], &format!("{code}0"), &code.replace('-', "*"), &long, "１２３"]
+    {
         let refused = reason(&world.submit_backup(&challenge.token, typed).await);
         assert!(matches!(refused, Reason::InvalidInput(_)), "{typed:.10}");
     }
@@ -267,12 +294,18 @@ async fn a_pepper_can_be_replaced_while_codes_are_out() {
     world.restarted(|b| b.pepper(pepper("k2", 2)).previous_pepper(pepper("k1", 1)));
     let challenge = world.begin("alice").await;
     let done = authenticated(world.submit_backup(&challenge.token, &first).await);
-    assert_eq!(world.record(&world.alice)["backup"]["pepper"], "k2", "the successor is saved under the new one");
+    assert_eq!(
+        world.record(&world.alice)["backup"]["pepper"],
+        "k2",
+        "the successor is saved under the new one"
+    );
 
     world.restarted(|b| b.pepper(pepper("k2", 2)));
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
-    let _done = authenticated(world.submit_backup(&challenge.token, done.backup_code.unwrap().expose()).await);
+    let _done = authenticated(
+        world.submit_backup(&challenge.token, done.backup_code.unwrap().expose()).await,
+    );
 }
 
 #[tokio::test]
@@ -286,7 +319,8 @@ async fn a_code_from_before_the_first_pepper_stays_usable() {
     assert_eq!(world.record(&world.alice)["backup"]["pepper"], "k1");
 }
 
-/// I-23: without its pepper a code can't be compared. That is a fault: nothing is charged and nothing used up.
+/// I-23: without its pepper a code can't be compared. That is a fault: nothing is charged and
+/// nothing used up.
 #[tokio::test]
 async fn a_missing_pepper_is_a_fault_and_changes_nothing() {
     let mut world = World::with(|b| b.pepper(pepper("k1", 1))).await;
@@ -299,7 +333,8 @@ async fn a_missing_pepper_is_a_fault_and_changes_nothing() {
         let challenge = world.begin("alice").await;
         let before = world.factors.record(&world.acme, &world.alice);
         for typed in [code.as_str(), WRONG] {
-            let answer = world.flow.submit_backup_code(&world.acme, &challenge.token, &typed.into()).await;
+            let answer =
+                world.flow.submit_backup_code(&world.acme, &challenge.token, &typed.into()).await;
             assert!(matches!(answer, Err(Error::UnknownPepper)));
         }
         assert_eq!(world.factors.record(&world.acme, &world.alice), before);
@@ -307,7 +342,10 @@ async fn a_missing_pepper_is_a_fault_and_changes_nothing() {
     }
     world.restarted(|b| b.pepper(pepper("k1", 9)));
     let challenge = world.begin("alice").await;
-    assert_eq!(reason(&world.submit_backup(&challenge.token, &code).await), Reason::WrongBackupCode);
+    assert_eq!(
+        reason(&world.submit_backup(&challenge.token, &code).await),
+        Reason::WrongBackupCode
+    );
     world.restarted(|b| b.pepper(pepper("k1", 1)));
     let _done = authenticated(world.submit_backup(&challenge.token, &code).await);
 }
@@ -322,8 +360,12 @@ async fn an_application_can_switch_backup_codes_off() {
     world.calls.clear();
     assert_eq!(reason(&world.submit_backup(&challenge.token, &code).await), Reason::BackupCodesOff);
     assert_eq!(world.calls.all(), Vec::<&str>::new());
-    let grant = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
-    assert_eq!(refusal(world.flow.account(&world.acme, &grant).new_backup_code().await), Reason::BackupCodesOff);
+    let grant =
+        authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    assert_eq!(
+        refusal(world.flow.account(&world.acme, &grant).new_backup_code().await),
+        Reason::BackupCodesOff
+    );
     world.wait_for_the_spacing();
     let _ = world.lock_codes("alice").await;
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::CodesLocked);
@@ -337,10 +379,19 @@ async fn it_is_no_backup_code_of_another_tenant_user_or_record() {
     let code = world.make_backup_code("alice").await;
     let bobs = world.make_backup_code("bob").await;
     let challenge = world.begin("bob").await;
-    assert_eq!(reason(&world.submit_backup(&challenge.token, &code).await), Reason::WrongBackupCode);
+    assert_eq!(
+        reason(&world.submit_backup(&challenge.token, &code).await),
+        Reason::WrongBackupCode
+    );
     // The same user id in the other tenant.
-    let LoginStep::CodeRequired(elsewhere) = world.begin_in_other("alice", None).await else { panic!() };
-    let answer = world.flow.submit_backup_code(&world.other, &elsewhere.token, &code.as_str().into()).await.unwrap();
+    let LoginStep::CodeRequired(elsewhere) = world.begin_in_other("alice", None).await else {
+        panic!()
+    };
+    let answer = world
+        .flow
+        .submit_backup_code(&world.other, &elsewhere.token, &code.as_str().into())
+        .await
+        .unwrap();
     assert_eq!(reason(&answer), Reason::NoBackupCode);
     // Nor does a token of one tenant serve in the other.
     assert_eq!(reason(&world.submit_backup(&elsewhere.token, &code).await), Reason::LoginOver);
@@ -349,7 +400,10 @@ async fn it_is_no_backup_code_of_another_tenant_user_or_record() {
     record["backup"] = world.record(&world.alice)["backup"].clone();
     world.overwrite(&world.bob, &record.to_string()).await;
     for typed in [&code, &bobs] {
-        assert_eq!(reason(&world.submit_backup(&challenge.token, typed).await), Reason::WrongBackupCode);
+        assert_eq!(
+            reason(&world.submit_backup(&challenge.token, typed).await),
+            Reason::WrongBackupCode
+        );
     }
     // I-26: a reset makes another record.
     let saved = world.record(&world.alice)["backup"].clone();
@@ -359,7 +413,10 @@ async fn it_is_no_backup_code_of_another_tenant_user_or_record() {
     let mut record = world.record(&world.alice);
     record["backup"] = saved;
     world.overwrite(&world.alice, &record.to_string()).await;
-    assert_eq!(reason(&world.submit_backup(&challenge.token, &code).await), Reason::WrongBackupCode);
+    assert_eq!(
+        reason(&world.submit_backup(&challenge.token, &code).await),
+        Reason::WrongBackupCode
+    );
 }
 
 /// I-01: it replaces the code, never the password.
@@ -369,9 +426,14 @@ async fn it_needs_a_login_whose_password_was_right_and_still_is() {
     let code = world.make_backup_code("alice").await;
     assert_eq!(reason(&world.submit_backup(&"csp1.AAAA".into(), &code).await), Reason::LoginOver);
     let challenge = world.begin("alice").await;
-    world.change(&world.alice, |user| user.password_hash = Some(countersign::user::PasswordHash::new("another")));
+    world.change(&world.alice, |user| {
+        user.password_hash = Some(countersign::user::PasswordHash::new("another"));
+    });
     assert_eq!(reason(&world.submit_backup(&challenge.token, &code).await), Reason::LoginOver);
-    assert!(!world.record(&world.alice)["backup"].is_null(), "it outlives the password change, unused");
+    assert!(
+        !world.record(&world.alice)["backup"].is_null(),
+        "it outlives the password change, unused"
+    );
     let challenge = crate::support::challenge(world.try_begin("alice", "another").await);
     let _done = authenticated(world.submit_backup(&challenge.token, &code).await);
 
@@ -390,7 +452,10 @@ async fn each_kind_of_secret_is_charged_apart() {
     let _ = world.submit(&challenge.token, &other_than(&sent)).await;
     let _ = world.submit_backup(&challenge.token, WRONG).await;
     let pending = world.record(&world.alice)["pending"][0].clone();
-    assert_eq!((world.streak(&world.alice, "code_failures"), &pending["wrong_backup"]), (1, &1.into()));
+    assert_eq!(
+        (world.streak(&world.alice, "code_failures"), &pending["wrong_backup"]),
+        (1, &1.into())
+    );
     let _done = authenticated(world.submit_backup(&challenge.token, &code).await);
     assert_eq!(world.streak(&world.alice, "code_failures"), 1);
 }
@@ -417,7 +482,12 @@ async fn it_registers_no_trusted_device() {
     let challenge = world.begin("alice").await;
     let answer = world
         .flow
-        .submit_code(&world.acme, &challenge.token, &code.as_str().into(), TrustDevice::Named("laptop"))
+        .submit_code(
+            &world.acme,
+            &challenge.token,
+            &code.as_str().into(),
+            TrustDevice::Named("laptop"),
+        )
         .await
         .unwrap();
     assert!(matches!(reason(&answer), Reason::InvalidInput(_)), "a backup code is no code");

@@ -1,22 +1,35 @@
 //! Limits on sending across users.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::{
-    Events, Outbox, PASSWORD, PlainPasswords, SeededEntropy, authenticated, challenge, person, tenant, user_id,
+    Events, Outbox, PASSWORD, PlainPasswords, SeededEntropy, authenticated, challenge, person,
+    tenant, user_id,
 };
 use async_trait::async_trait;
 use countersign::budget::{
-    Account, BadPrefix, Budgeted, Charged, Limit, LimitKind, MemoryBudget, SendBudget, SendLimits, SendRefusal,
+    Account, BadPrefix, Budgeted, Charged, Limit, LimitKind, MemoryBudget, SendBudget, SendLimits,
+    SendRefusal,
 };
 use countersign::clock::{Clock, ManualClock};
 use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::error::PluginError;
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus};
-use countersign::{Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, Method, ResendTo, Scope, TenantId, UserId};
+use countersign::sender::{
+    CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
+};
+use countersign::{
+    Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, Method, ResendTo, Scope, TenantId,
+    UserId,
+};
 use proptest::prelude::*;
 use time::OffsetDateTime;
 
@@ -51,7 +64,15 @@ fn code(tenant: &str, destination: Destination) -> CodeMessage {
 
 fn notice(destination: Destination) -> Notice {
     let (tenant, user) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-    Notice { tenant, user, destination, kind: NoticeKind::Reset, at: start(), language: None, held_back: 0 }
+    Notice {
+        tenant,
+        user,
+        destination,
+        kind: NoticeKind::Reset,
+        at: start(),
+        language: None,
+        held_back: 0,
+    }
 }
 
 /// A budgeted outbox, the clock of its periods, and what it refused.
@@ -109,7 +130,8 @@ async fn a_destination_gets_so_many_messages_whoever_asks() {
 
 #[tokio::test]
 async fn a_tenant_and_a_country_have_limits_of_their_own() {
-    let limits = SendLimits::new().per_tenant(Limit::new(4, HOUR)).per_calling_code(Limit::new(2, HOUR));
+    let limits =
+        SendLimits::new().per_tenant(Limit::new(4, HOUR)).per_calling_code(Limit::new(2, HOUR));
     let rig = rig(limits);
     for number in ["+819012345630", "+819012345631"] {
         rig.send("acme", &sms(number)).await.unwrap();
@@ -130,8 +152,11 @@ async fn a_tenant_and_a_country_have_limits_of_their_own() {
 
 #[tokio::test]
 async fn numbers_of_other_countries_are_never_sent_to() {
-    let rig =
-        rig(SendLimits::new().allow_calling_codes(&["81", "1"]).unwrap().deny_prefixes(&["1876", "8190999"]).unwrap());
+    let rig = rig(SendLimits::new()
+        .allow_calling_codes(&["81", "1"])
+        .unwrap()
+        .deny_prefixes(&["1876", "8190999"])
+        .unwrap());
     for number in ["+819012345634", "+15551234567"] {
         assert_eq!(rig.send("acme", &sms(number)).await, Ok(SendStatus::Sent), "{number}");
     }
@@ -148,7 +173,9 @@ async fn numbers_of_other_countries_are_never_sent_to() {
 
 #[tokio::test]
 async fn asking_for_codes_does_not_keep_a_person_from_being_told() {
-    let rig = rig(SendLimits::new().per_destination([Limit::new(1, HOUR)]).per_tenant(Limit::new(1, HOUR)));
+    let rig = rig(SendLimits::new()
+        .per_destination([Limit::new(1, HOUR)])
+        .per_tenant(Limit::new(1, HOUR)));
     let to = sms("+819012345634");
     rig.send("acme", &to).await.unwrap();
     retry_after(rig.send("acme", &to).await);
@@ -179,10 +206,17 @@ async fn all_spellings_of_a_destination_share_its_limits() {
         ),
         (["+5215512345678", "+525512345678"].map(sms).to_vec(), vec![sms("+525512345679")]),
         (
-            ["alice@example.com", "Alice@Example.Com", "alice+x@example.com", "ALICE+y+z@example.com"]
+            [
+                "alice@example.com",
+                "Alice@Example.Com",
+                "alice+x@example.com",
+                "ALICE+y+z@example.com",
+            ]
+            .map(email)
+            .to_vec(),
+            ["a.lice@example.com", "alice@mail.example.com", "alice-x@example.com"]
                 .map(email)
                 .to_vec(),
-            ["a.lice@example.com", "alice@mail.example.com", "alice-x@example.com"].map(email).to_vec(),
         ),
     ] {
         let (first, rest) = spellings.split_first().unwrap();
@@ -199,7 +233,8 @@ async fn all_spellings_of_a_destination_share_its_limits() {
     assert_eq!(rig.outbox.last().to, email("Bob+home@example.com"));
 }
 
-/// I-15, attack 71: a domain and its ASCII form are one, in any case. Each spelling is tried after each other one.
+/// I-15, attack 71: a domain and its ASCII form are one, in any case. Each spelling is tried after
+/// each other one.
 #[tokio::test]
 async fn all_spellings_of_a_domain_share_its_limits() {
     let spellings = [
@@ -219,17 +254,25 @@ async fn all_spellings_of_a_domain_share_its_limits() {
                 (1, vec![LimitKind::Destination]),
                 "{first} {second}"
             );
-            assert_eq!(rig.outbox.last().to, email(first), "it goes to the spelling that it is addressed to");
+            assert_eq!(
+                rig.outbox.last().to,
+                email(first),
+                "it goes to the spelling that it is addressed to"
+            );
             // Other mailboxes: another name, another domain, and one that only looks alike.
-            for other in ["other@bücher.example", "user@bucher.example", "user@xn--bcher-kva.test"] {
+            for other in ["other@bücher.example", "user@bucher.example", "user@xn--bcher-kva.test"]
+            {
                 assert_eq!(rig.send("acme", &email(other)).await, Ok(SendStatus::Sent), "{other}");
             }
         }
     }
     // Spellings that IDNA would map to one of these have no key, since they are no addresses.
-    for refused in
-        ["user@bu\u{308}cher.example", "user@bücher．example", "user@bücher。example", "user@ｂücher.example"]
-    {
+    for refused in [
+        "user@bu\u{308}cher.example",
+        "user@bücher．example",
+        "user@bücher。example",
+        "user@ｂücher.example",
+    ] {
         assert!(EmailAddress::new(refused).is_err(), "{refused}");
     }
 }
@@ -237,9 +280,15 @@ async fn all_spellings_of_a_domain_share_its_limits() {
 /// I-15: a zero in a number does not get around the prefixes.
 #[tokio::test]
 async fn a_number_in_another_spelling_begins_as_it_does_in_its_own() {
-    let limits = SendLimits::new().allow_calling_codes(&["1", "447"]).unwrap().deny_prefixes(&["1876"]).unwrap();
+    let limits = SendLimits::new()
+        .allow_calling_codes(&["1", "447"])
+        .unwrap()
+        .deny_prefixes(&["1876"])
+        .unwrap();
     let rig = rig(limits);
-    for number in ["+18765550123", "+108765550123", "+118765550123", "+442079460000", "+4402079460000"] {
+    for number in
+        ["+18765550123", "+108765550123", "+118765550123", "+442079460000", "+4402079460000"]
+    {
         assert_eq!(rig.send("acme", &sms(number)).await, Err(SendErrorKind::Permanent), "{number}");
     }
     for number in ["+12025550123", "+447911123456", "+4407911123456"] {
@@ -274,10 +323,12 @@ fn causes(error: &SendError) -> Vec<String> {
 async fn a_budget_that_fails_sends_nothing_uncounted() {
     let outbox = Outbox::default();
     let sender = Budgeted::new(outbox.clone(), Broken, SendLimits::new());
-    let refused: SendError = sender.send_code(&code("acme", sms("+819012345634"))).await.unwrap_err();
+    let refused: SendError =
+        sender.send_code(&code("acme", sms("+819012345634"))).await.unwrap_err();
     assert_eq!((refused.kind(), outbox.attempts()), (SendErrorKind::Transient, 0));
     assert_eq!(causes(&refused), ["send budget failed", "no connection"]);
-    let sender = Budgeted::new(outbox.clone(), MemoryBudget::new(), SendLimits::new()).clock(NoClock);
+    let sender =
+        Budgeted::new(outbox.clone(), MemoryBudget::new(), SendLimits::new()).clock(NoClock);
     let refused = sender.send_code(&code("acme", sms("+819012345634"))).await.unwrap_err();
     assert_eq!((refused.kind(), outbox.attempts()), (SendErrorKind::Transient, 0));
     assert_eq!(causes(&refused), ["clock of the send budget failed", "no time"]);
@@ -292,10 +343,14 @@ async fn a_budget_that_fails_sends_nothing_uncounted() {
 async fn no_burst_gets_more_than_the_limit() {
     let budget = MemoryBudget::new();
     let accounts = |position: usize| {
-        let limits = SendLimits::new().per_destination([Limit::new(1000, HOUR)]).per_tenant(Limit::new(5, HOUR));
+        let limits = SendLimits::new()
+            .per_destination([Limit::new(1000, HOUR)])
+            .per_tenant(Limit::new(5, HOUR));
         let outbox = Outbox::default();
         let sender = Budgeted::new(outbox, budget.clone(), limits).clock(ManualClock::new(start()));
-        async move { sender.send_code(&code("acme", sms(&format!("+8190123456{position:02}")))).await.is_ok() }
+        async move {
+            sender.send_code(&code("acme", sms(&format!("+8190123456{position:02}")))).await.is_ok()
+        }
     };
     let barrier = Arc::new(tokio::sync::Barrier::new(64));
     let tasks: Vec<_> = (0..64)
@@ -312,11 +367,16 @@ async fn no_burst_gets_more_than_the_limit() {
         sent += usize::from(task.await.unwrap());
     }
     assert_eq!(sent, 5);
-    assert_eq!(budget.accounts(), 6, "a refused message is charged on no account: five destinations and the tenant");
+    assert_eq!(
+        budget.accounts(),
+        6,
+        "a refused message is charged on no account: five destinations and the tenant"
+    );
 }
 
 proptest! {
-    /// In no span of the period are there more than the limit, and after a quiet period there is always one.
+    /// In no span of the period are there more than the limit, and after a quiet period there is
+    /// always one.
     #[test]
     fn a_period_is_never_overdrawn(
         steps in prop::collection::vec(0_u64..400, 1..120),
@@ -355,7 +415,8 @@ async fn a_clock_that_goes_back_gives_nothing_away() {
     retry_after(rig.send("acme", &to).await);
 }
 
-/// Attack 35: a person with a password has chosen an expensive number. No message goes there, and the login goes on by email.
+/// Attack 35: a person with a password has chosen an expensive number. No message goes there, and
+/// the login goes on by email.
 #[tokio::test]
 async fn a_login_goes_on_by_email_where_the_number_is_not_sent_to() {
     let (users, factors, outbox, events) =
@@ -366,7 +427,8 @@ async fn a_login_goes_on_by_email_where_the_number_is_not_sent_to() {
     }
     let clock = ManualClock::new(start());
     let flow = |limits: SendLimits| {
-        let sender = Budgeted::new(outbox.clone(), MemoryBudget::new(), limits).clock(clock.clone());
+        let sender =
+            Budgeted::new(outbox.clone(), MemoryBudget::new(), limits).clock(clock.clone());
         LoginFlow::builder(users.clone(), factors.clone(), sender)
             .clock(clock.clone())
             .entropy(SeededEntropy::new(7))
@@ -379,21 +441,37 @@ async fn a_login_goes_on_by_email_where_the_number_is_not_sent_to() {
     let open = flow(SendLimits::new());
     let begin = async |flow: &LoginFlow, name: &'static str| -> LoginStep {
         let (tenant, password) = (&acme, &PASSWORD.into());
-        let login = countersign::Login { tenant, name, password, channel: countersign::Channel::Web, device: None };
+        let login = countersign::Login {
+            tenant,
+            name,
+            password,
+            channel: countersign::Channel::Web,
+            device: None,
+        };
         flow.begin(&login).await.unwrap()
     };
     let root = authenticated(begin(&open, "root").await).grant.into_saved();
-    open.administration(root.tenant(), &root).await.unwrap().set_scope(Scope::EntireTenant).await.unwrap();
+    open.administration(root.tenant(), &root)
+        .await
+        .unwrap()
+        .set_scope(Scope::EntireTenant)
+        .await
+        .unwrap();
     let submit = async |flow: &LoginFlow, token: &countersign::PendingToken| {
         let code = Code::new(outbox.last_code());
-        authenticated(flow.submit_code(&acme, token, &code, countersign::TrustDevice::No).await.unwrap())
+        authenticated(
+            flow.submit_code(&acme, token, &code, countersign::TrustDevice::No).await.unwrap(),
+        )
     };
     let first = challenge(begin(&open, "alice").await);
     let grant = submit(&open, &first.token).await.grant;
     clock.advance(Duration::from_secs(60));
     let number = PhoneNumber::new("+8835100123456").unwrap();
     let setup = open.account(grant.tenant(), &grant).use_sms(&number).await.unwrap();
-    open.account(grant.tenant(), &grant).confirm_method(&setup.token, &Code::new(outbox.last_code())).await.unwrap();
+    open.account(grant.tenant(), &grant)
+        .confirm_method(&setup.token, &Code::new(outbox.last_code()))
+        .await
+        .unwrap();
     clock.advance(Duration::from_secs(60));
 
     let strict = flow(SendLimits::new().allow_calling_codes(&["81"]).unwrap());
@@ -402,7 +480,10 @@ async fn a_login_goes_on_by_email_where_the_number_is_not_sent_to() {
     let stuck = challenge(begin(&strict, "alice").await);
     let told = events.all().iter().map(ToString::to_string).collect::<String>();
     assert!(told.contains("numbers with this prefix are not sent to"), "{told}");
-    assert!(matches!(stuck.delivery, DeliveryStatus::Failed { error: SendErrorKind::Permanent, .. }));
+    assert!(matches!(
+        stuck.delivery,
+        DeliveryStatus::Failed { error: SendErrorKind::Permanent, .. }
+    ));
     assert_eq!(outbox.attempts(), 0);
     clock.advance(Duration::from_secs(60));
     let by_email = challenge(strict.resend(&acme, &stuck.token, ResendTo::Email).await.unwrap());

@@ -1,5 +1,12 @@
-//! More first steps than passwords can be checked: the queue is bounded, and being refused says nothing of anybody.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! More first steps than passwords can be checked: the queue is bounded, and being refused says
+//! nothing of anybody.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -10,7 +17,9 @@ use crate::support::*;
 use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::event::EventKind;
-use countersign::password::{Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::password::{
+    Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier,
+};
 use countersign::user::{PasswordHash, UserStatus};
 use countersign::{Channel, LoginName, LoginStep, Password, PreverifiedLogin, Reason};
 
@@ -53,7 +62,10 @@ impl PasswordVerifier for Places {
         PlainPasswords.verify(attempt).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         PlainPasswords.hash_password(password).await
     }
 }
@@ -62,9 +74,9 @@ fn outdated() -> PasswordHash {
     PasswordHash::new(format!("outdated:{PASSWORD}"))
 }
 
-/// I-17, I-38, I-40, attack 68: everyone who finds the queue full gets the same answer, whatever name
-/// and password they gave, before anything is looked up. Nothing is charged, saved or sent, and it is
-/// one event.
+/// I-17, I-38, I-40, attack 68: everyone who finds the queue full gets the same answer, whatever
+/// name and password they gave, before anything is looked up. Nothing is charged, saved or sent,
+/// and it is one event.
 #[tokio::test]
 async fn a_full_queue_says_nothing_of_anybody() {
     let places = Places::new(1);
@@ -82,7 +94,8 @@ async fn a_full_queue_says_nothing_of_anybody() {
     }
     let taken = places.admit().unwrap();
     checks.clear();
-    let before = (world.factors.records(&world.acme), world.row(&world.alice), world.row(&world.root));
+    let before =
+        (world.factors.records(&world.acme), world.row(&world.alice), world.row(&world.root));
     let tries = [
         ("acme", "alice", PASSWORD),
         ("acme", "alice", "wrong"),
@@ -97,15 +110,26 @@ async fn a_full_queue_says_nothing_of_anybody() {
         world.events.clear();
         let step = world.begin_as(&tenant(at), name, password, Channel::Web, None).await.unwrap();
         let denied = denied(&step);
-        assert_eq!((denied.reason(), denied.retry_at()), (Reason::Busy, Some(world.now() + WAIT)), "{name}");
+        assert_eq!(
+            (denied.reason(), denied.retry_at()),
+            (Reason::Busy, Some(world.now() + WAIT)),
+            "{name}"
+        );
         assert_eq!(denied.attempts_left(), None);
         assert!(denied.ends_login(), "none was begun");
-        assert!(world.calls.all().is_empty() && checks.all().is_empty(), "{name}: {:?}", world.calls.all());
+        assert!(
+            world.calls.all().is_empty() && checks.all().is_empty(),
+            "{name}: {:?}",
+            world.calls.all()
+        );
         let event = world.only_event();
         assert_eq!(event.kind, EventKind::StepRefused { login: None, reason: "busy".into() });
         assert_eq!((event.user, event.tenant), (None, tenant(at)));
     }
-    assert_eq!((world.factors.records(&world.acme), world.row(&world.alice), world.row(&world.root)), before);
+    assert_eq!(
+        (world.factors.records(&world.acme), world.row(&world.alice), world.row(&world.root)),
+        before
+    );
     assert_eq!(world.outbox.attempts(), 0);
     // Control: with a place, the same tries are looked up, and are told apart by their events.
     drop(taken);
@@ -117,22 +141,32 @@ async fn a_full_queue_says_nothing_of_anybody() {
     }
 }
 
-/// I-40: what can't be a name or a password needs no place, and neither does a login whose password is vouched for.
+/// I-40: what can't be a name or a password needs no place, and neither does a login whose password
+/// is vouched for.
 #[tokio::test]
 async fn who_needs_no_hash_needs_no_place() {
     let places = Places::new(1);
     let world = World::with(|builder| builder.password_verifier(places.clone())).await;
     let _taken = places.admit().unwrap();
     for (name, password) in [("", PASSWORD), ("alice", "")] {
-        assert!(matches!(reason(&world.try_begin(name, password).await), Reason::InvalidInput(_)), "{name:?}");
+        assert!(
+            matches!(reason(&world.try_begin(name, password).await), Reason::InvalidInput(_)),
+            "{name:?}"
+        );
     }
-    let vouched = PreverifiedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
+    let vouched = PreverifiedLogin {
+        tenant: &world.acme,
+        user: &world.alice,
+        channel: Channel::Web,
+        device: None,
+    };
     let step = world.flow.begin_with_preverified_password(&vouched).await.unwrap();
     let _ = authenticated(world.submit(&challenge(step).token, &world.outbox.last_code()).await);
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::Busy, "control");
 }
 
-/// I-40: a place is taken before the look-up and given back after the last hash of the step, whatever becomes of it.
+/// I-40: a place is taken before the look-up and given back after the last hash of the step,
+/// whatever becomes of it.
 #[tokio::test]
 async fn a_place_is_held_until_the_last_hash_and_no_longer() {
     let places = Places::new(1);
@@ -191,11 +225,15 @@ async fn a_place_is_held_until_the_last_hash_and_no_longer() {
 async fn the_default_verifier_refuses_whoever_its_queue_has_no_place_for() {
     let verifier = Arc::new(Argon2id::builder().max_concurrent(1).queue(1).build().unwrap());
     let world = World::with(|builder| builder.password_verifier(PlainPasswords)).await;
-    let flow = countersign::LoginFlow::builder(world.users.clone(), world.factors.clone(), world.outbox.clone())
-        .clock(world.clock.clone())
-        .password_verifier(Arc::clone(&verifier))
-        .build()
-        .unwrap();
+    let flow = countersign::LoginFlow::builder(
+        world.users.clone(),
+        world.factors.clone(),
+        world.outbox.clone(),
+    )
+    .clock(world.clock.clone())
+    .password_verifier(Arc::clone(&verifier))
+    .build()
+    .unwrap();
     let begin = async || {
         let password = PASSWORD.into();
         let login = countersign::Login {

@@ -1,5 +1,11 @@
 //! The operator sees why a delivery failed, and no code, address or secret with it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::error::Error;
 use std::fmt;
@@ -101,8 +107,9 @@ async fn events_of(blaming: Blaming) -> Vec<Event> {
     let _setup = world.flow.account(&world.acme, &alice).use_sms(&other).await.unwrap();
     let _backup = world.flow.account(&world.acme, &alice).new_backup_code().await.unwrap();
     world.flow.administration(&world.acme, &root).await.unwrap().reset(&world.alice).await.unwrap();
-    let failed =
-        |event: &Event| matches!(event.kind, EventKind::DeliveryFailed { .. } | EventKind::NoticeFailed { .. });
+    let failed = |event: &Event| {
+        matches!(event.kind, EventKind::DeliveryFailed { .. } | EventKind::NoticeFailed { .. })
+    };
     world.events.all().into_iter().filter(failed).collect()
 }
 
@@ -124,8 +131,11 @@ fn facts(event: &Event) -> (&'static str, Option<Method>, SendErrorKind) {
 
 #[tokio::test]
 async fn the_operator_sees_why_each_code_and_each_notice_failed() {
-    let texts = ["twilio did not answer", "client error (Connect)", "Connection refused (os error 111)"];
-    let blaming = Blaming::with(move |_, _| SendError::new(SendErrorKind::Transient).caused_by(chain(&texts)));
+    let texts =
+        ["twilio did not answer", "client error (Connect)", "Connection refused (os error 111)"];
+    let blaming = Blaming::with(move |_, _| {
+        SendError::new(SendErrorKind::Transient).caused_by(chain(&texts))
+    });
     let events = events_of(blaming).await;
     let expected = [
         ("code", Some(Method::Sms)),
@@ -165,7 +175,15 @@ fn plantings() -> Vec<Planting> {
     }
     fn percent(text: &str) -> String {
         text.bytes()
-            .map(|b| if b.is_ascii_alphanumeric() { char::from(b).into() } else { format!("%{b:02X}") })
+            .map(
+                |b| {
+                    if b.is_ascii_alphanumeric() {
+                        char::from(b).into()
+                    } else {
+                        format!("%{b:02X}")
+                    }
+                },
+            )
             .collect()
     }
     vec![
@@ -193,19 +211,27 @@ fn plantings() -> Vec<Planting> {
             _ => to(to_),
         }),
         ("key", |_, _| format!("authentication failed for key {API_KEY}")),
-        ("key in a header", |_, _| format!("header basic=\"{}\"", "cGFzc3dvcmQ6aHVudGVyMg==".repeat(2))),
-        ("secret in a URL", |_, _| "error for url (https://api.example/sms?api_secret=hunter2x)".to_owned()),
-        ("password in a URL", |_, _| "error for url (https://me:hunter2x@api.example/sms)".to_owned()),
+        ("key in a header", |_, _| {
+            format!("header basic=\"{}\"", "cGFzc3dvcmQ6aHVudGVyMg==".repeat(2))
+        }),
+        ("secret in a URL", |_, _| {
+            "error for url (https://api.example/sms?api_secret=hunter2x)".to_owned()
+        }),
+        ("password in a URL", |_, _| {
+            "error for url (https://me:hunter2x@api.example/sms)".to_owned()
+        }),
     ]
 }
 
-/// I-22: canaries in every text of a chain, behind innocent ones, before them, and in what other senders said.
+/// I-22: canaries in every text of a chain, behind innocent ones, before them, and in what other
+/// senders said.
 #[tokio::test]
 async fn no_cause_repeats_a_code_a_destination_or_a_secret() {
     for (name, planted) in plantings() {
         for place in 0..3 {
             let codes = Arc::new(std::sync::Mutex::new(Vec::new()));
-            let (kept, printed) = (Arc::clone(&codes), Arc::new(std::sync::Mutex::new(Leaks::default())));
+            let (kept, printed) =
+                (Arc::clone(&codes), Arc::new(std::sync::Mutex::new(Leaks::default())));
             let error_printed = Arc::clone(&printed);
             let events = events_of(Blaming::with(move |to, code| {
                 kept.lock().unwrap().push(code.to_owned());
@@ -214,7 +240,9 @@ async fn no_cause_repeats_a_code_a_destination_or_a_secret() {
                 let error = match place {
                     0 => transient().caused_by(chain(&[&text, MARKER])),
                     1 => transient().caused_by(chain(&["answered 400 (21211)", &text, MARKER])),
-                    _ => transient().caused_by(chain(&[MARKER])).after([transient().caused_by(chain(&[&text]))]),
+                    _ => transient()
+                        .caused_by(chain(&[MARKER]))
+                        .after([transient().caused_by(chain(&[&text]))]),
                 };
                 let general = name.contains("key") || name.contains("URL") || text.contains('@');
                 if general {
@@ -234,17 +262,29 @@ async fn no_cause_repeats_a_code_a_destination_or_a_secret() {
                 let told: Vec<&str> = causes(event).iter().collect();
                 assert!(told.contains(&MARKER), "{name}: {told:?}");
                 // A notice has no code: what stands in its place is no secret.
-                let secret = !name.starts_with("code") || matches!(event.kind, EventKind::DeliveryFailed { .. });
-                assert_eq!(told.iter().any(|text| text.starts_with("(withheld")), secret, "{name}: {told:?}");
+                let secret = !name.starts_with("code")
+                    || matches!(event.kind, EventKind::DeliveryFailed { .. });
+                assert_eq!(
+                    told.iter().any(|text| text.starts_with("(withheld")),
+                    secret,
+                    "{name}: {told:?}"
+                );
             }
             for code in codes.lock().unwrap().iter().filter(|code| *code != "000000") {
                 leaks.secret(code.as_str());
                 leaks.secret(format!("{} {}", &code[..3], &code[3..]));
                 leaks.secret(spaced(code, "-"));
             }
-            for secret in
-                [NUMBER, "9012345634", "1234-5634", ADDRESS, "canary.alice", API_KEY, "hunter2x", "cGFzc3dvcmQ"]
-            {
+            for secret in [
+                NUMBER,
+                "9012345634",
+                "1234-5634",
+                ADDRESS,
+                "canary.alice",
+                API_KEY,
+                "hunter2x",
+                "cGFzc3dvcmQ",
+            ] {
                 leaks.secret(secret);
             }
             leaks.assert_none();
@@ -275,7 +315,10 @@ async fn what_is_planted_is_found_where_it_is_shown() {
                 "cGFz",
             ];
             let seen = seen.to_lowercase();
-            assert!(secrets.iter().any(|secret| seen.contains(&secret.to_lowercase())), "{name}: {shown}");
+            assert!(
+                secrets.iter().any(|secret| seen.contains(&secret.to_lowercase())),
+                "{name}: {shown}"
+            );
         }
     }
 }
@@ -299,7 +342,10 @@ async fn causes_are_a_few_short_printable_lines_whatever_an_error_prints() {
             assert!((1..=12).contains(&told.len()), "{told:?}");
             assert!(told.iter().all(|text| text.chars().count() <= 160), "{told:?}");
             let line = event.to_string();
-            assert!(!line.chars().any(|c| c.is_control() || matches!(c, '\u{202e}' | '\u{200b}')), "{line:?}");
+            assert!(
+                !line.chars().any(|c| c.is_control() || matches!(c, '\u{202e}' | '\u{200b}')),
+                "{line:?}"
+            );
         }
     }
 }
@@ -315,10 +361,18 @@ async fn the_failures_of_senders_that_were_tried_first_are_told() {
     ]);
     assert_eq!(error.earlier().len(), 3);
     let printed = format!("{error:?}");
-    let order =
-        ["vonage did not", "(transient)", "sns is down", "(permanent)", "twilio answered 401 (20003)", "(throttled)"];
-    let places: Vec<usize> =
-        order.iter().map(|text| printed.find(text).unwrap_or_else(|| panic!("{text}: {printed}"))).collect();
+    let order = [
+        "vonage did not",
+        "(transient)",
+        "sns is down",
+        "(permanent)",
+        "twilio answered 401 (20003)",
+        "(throttled)",
+    ];
+    let places: Vec<usize> = order
+        .iter()
+        .map(|text| printed.find(text).unwrap_or_else(|| panic!("{text}: {printed}")))
+        .collect();
     assert!(places.is_sorted(), "{printed}");
     assert_eq!(error.to_string(), "delivery failed (transient)");
 }

@@ -1,5 +1,11 @@
 //! A signed-in user types the current password once more, and sets a new one.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::sync::Arc;
 
@@ -7,9 +13,13 @@ use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::event::{EventKind, SecretKind};
 use countersign::grant::Staleness;
-use countersign::password::{Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::password::{
+    Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier,
+};
 use countersign::user::{PasswordHash, UserStatus};
-use countersign::{Channel, Denied, Grant, LoginStep, OperationError, Password, Reason, RevalidateError};
+use countersign::{
+    Channel, Denied, Grant, LoginStep, OperationError, Password, Reason, RevalidateError,
+};
 
 use crate::support::*;
 
@@ -27,8 +37,9 @@ fn wrong_passwords(world: &World) -> u64 {
     world.record(&world.alice)["password"]["failures"]["streak"].as_u64().unwrap_or(0)
 }
 
-/// I-16, I-38: wrong passwords of a session and of logins are one row with one lock, in both directions; nothing is compared or
-/// charged while it lasts, a right one ends the row, and each answer is one event.
+/// I-16, I-38: wrong passwords of a session and of logins are one row with one lock, in both
+/// directions; nothing is compared or charged while it lasts, a right one ends the row, and each
+/// answer is one event.
 #[tokio::test]
 async fn the_current_password_is_counted_and_locked_as_at_a_login() {
     let world = World::new().await;
@@ -51,15 +62,24 @@ async fn the_current_password_is_counted_and_locked_as_at_a_login() {
         assert_eq!(world.calls.all(), ["find_by_id", "verify", "find_by_id", "load", "commit"]);
         let (login, secret) = (grant.login(), SecretKind::Password);
         let event = world.only_event();
-        assert_eq!(event.kind, EventKind::SecretWrong { login, secret, locked_until, suspended: false });
+        assert_eq!(
+            event.kind,
+            EventKind::SecretWrong { login, secret, locked_until, suspended: false }
+        );
         assert_eq!(event.user.as_ref(), Some(&world.alice));
     }
     let before = world.row(&world.alice);
     for password in [PASSWORD, WRONG] {
         world.events.clear();
         let denied = check(&world, &grant, password).await.unwrap_err();
-        assert_eq!((denied.reason(), denied.retry_at()), (Reason::PasswordsLocked, Some(world.now() + MINUTE)));
-        assert_eq!(world.only_event().kind, EventKind::AccountRefused { reason: "passwords_locked".into() });
+        assert_eq!(
+            (denied.reason(), denied.retry_at()),
+            (Reason::PasswordsLocked, Some(world.now() + MINUTE))
+        );
+        assert_eq!(
+            world.only_event().kind,
+            EventKind::AccountRefused { reason: "passwords_locked".into() }
+        );
     }
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
     assert_eq!(world.row(&world.alice), before, "nothing is charged while it lasts");
@@ -107,15 +127,20 @@ async fn no_more_wrong_passwords_are_learned_than_are_charged() {
     let mut learned = 0;
     for guess in guesses {
         match guess.await.unwrap() {
-            Err(OperationError::Denied(denied)) if denied.reason() == Reason::WrongPassword => learned += 1,
-            Err(OperationError::Denied(denied)) => assert_eq!(denied.reason(), Reason::PasswordsLocked),
+            Err(OperationError::Denied(denied)) if denied.reason() == Reason::WrongPassword => {
+                learned += 1;
+            }
+            Err(OperationError::Denied(denied)) => {
+                assert_eq!(denied.reason(), Reason::PasswordsLocked);
+            }
             other => panic!("{other:?}"),
         }
     }
     assert_eq!((learned, wrong_passwords(&world)), (10, 10));
 }
 
-/// I-04, I-25: a session that does not hold, of another tenant, or whose password is changed meanwhile, learns nothing of the password.
+/// I-04, I-25: a session that does not hold, of another tenant, or whose password is changed
+/// meanwhile, learns nothing of the password.
 #[tokio::test]
 async fn a_session_that_does_not_hold_checks_nothing() {
     let world = World::new().await;
@@ -123,16 +148,25 @@ async fn a_session_that_does_not_hold_checks_nothing() {
     world.calls.clear();
     let password = PASSWORD.into();
     let elsewhere = world.flow.check_password(&world.other, &grant, &password).await;
-    assert!(matches!(elsewhere, Err(OperationError::Denied(denied)) if denied.reason() == Reason::SessionStale));
+    assert!(
+        matches!(elsewhere, Err(OperationError::Denied(denied)) if denied.reason() == Reason::SessionStale)
+    );
     assert!(world.calls.all().is_empty());
     assert_eq!(world.events.all().last().unwrap().user, None);
 
     let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
     world.calls.before("verify", move || {
-        users.change(&acme, &alice, |user| user.password_hash = Some(PasswordHash::new("the new one"))).unwrap();
+        users
+            .change(&acme, &alice, |user| {
+                user.password_hash = Some(PasswordHash::new("the new one"));
+            })
+            .unwrap();
     });
     for password in [PASSWORD, WRONG, "the new one"] {
-        assert_eq!(check(&world, &grant, password).await.unwrap_err().reason(), Reason::SessionStale);
+        assert_eq!(
+            check(&world, &grant, password).await.unwrap_err().reason(),
+            Reason::SessionStale
+        );
     }
     world.change(&world.bob, |_| {});
     let bobs = world.sign_in("bob").await.grant;
@@ -141,22 +175,31 @@ async fn a_session_that_does_not_hold_checks_nothing() {
     assert_eq!(wrong_passwords(&world), 0, "and nothing is charged");
 }
 
-/// I-16: a password that no record knows yet, of a user who needs no code, has its lock all the same.
+/// I-16: a password that no record knows yet, of a user who needs no code, has its lock all the
+/// same.
 #[tokio::test]
 async fn a_new_password_that_nothing_was_saved_of_is_locked_too() {
     let world = World::off();
     let _ = world.try_begin("alice", WRONG).await;
     let _ = world.sign_in("alice").await;
     world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new("the new one")));
-    let LoginStep::Authenticated(done) = world.try_begin("alice", "the new one").await else { panic!() };
+    let LoginStep::Authenticated(done) = world.try_begin("alice", "the new one").await else {
+        panic!()
+    };
     for _ in 0..10 {
-        assert_eq!(check(&world, &done.grant, WRONG).await.unwrap_err().reason(), Reason::WrongPassword);
+        assert_eq!(
+            check(&world, &done.grant, WRONG).await.unwrap_err().reason(),
+            Reason::WrongPassword
+        );
     }
-    assert_eq!(check(&world, &done.grant, "the new one").await.unwrap_err().reason(), Reason::PasswordsLocked);
+    assert_eq!(
+        check(&world, &done.grant, "the new one").await.unwrap_err().reason(),
+        Reason::PasswordsLocked
+    );
 }
 
-/// A whole change of password, with the default verifier: the current one is checked, the new one hashed and saved; the sessions of
-/// the earlier one are over, and the new one logs in.
+/// A whole change of password, with the default verifier: the current one is checked, the new one
+/// hashed and saved; the sessions of the earlier one are over, and the new one logs in.
 #[tokio::test]
 async fn a_password_is_changed_with_the_flows_own_verifier() {
     let verifier = Arc::new(Argon2id::builder().max_concurrent(1).queue(0).build().unwrap());
@@ -176,22 +219,29 @@ async fn a_password_is_changed_with_the_flows_own_verifier() {
     assert!(matches!(world.try_begin("alice", "another horse").await, LoginStep::Authenticated(_)));
 }
 
-/// I-40: both have their place in the queue, and are refused unread without one, or with what can't be a password.
+/// I-40: both have their place in the queue, and are refused unread without one, or with what can't
+/// be a password.
 #[tokio::test]
 async fn a_full_queue_refuses_both_unread() {
     let verifier = Arc::new(Argon2id::builder().max_concurrent(1).queue(0).build().unwrap());
     let world = World::off_with(|builder| builder.password_verifier(PlainPasswords));
     let grant = world.sign_in("alice").await.grant;
-    let flow = countersign::LoginFlow::builder(world.users.clone(), world.factors.clone(), world.outbox.clone())
-        .clock(world.clock.clone())
-        .events(world.events.clone())
-        .password_verifier(Arc::clone(&verifier))
-        .build()
-        .unwrap();
+    let flow = countersign::LoginFlow::builder(
+        world.users.clone(),
+        world.factors.clone(),
+        world.outbox.clone(),
+    )
+    .clock(world.clock.clone())
+    .events(world.events.clone())
+    .password_verifier(Arc::clone(&verifier))
+    .build()
+    .unwrap();
     let place = verifier.admit().unwrap();
-    for (password, code) in
-        [(PASSWORD.to_owned(), "busy"), (String::new(), "invalid_password"), ("x".repeat(4097), "invalid_password")]
-    {
+    for (password, code) in [
+        (PASSWORD.to_owned(), "busy"),
+        (String::new(), "invalid_password"),
+        ("x".repeat(4097), "invalid_password"),
+    ] {
         let password = Password::new(password);
         world.events.clear();
         let refused = flow.check_password(&world.acme, &grant, &password).await.unwrap_err();
@@ -209,5 +259,8 @@ async fn a_full_queue_refuses_both_unread() {
     let elsewhere = Gathering(Arc::new(tokio::sync::Barrier::new(1)));
     let elsewhere = World::off_with(|builder| builder.password_verifier(elsewhere));
     let fault = elsewhere.flow.hash_password(&elsewhere.acme, &PASSWORD.into()).await.unwrap_err();
-    assert!(matches!(fault, OperationError::Failed(countersign::Error::PasswordVerifier { .. })), "{fault:?}");
+    assert!(
+        matches!(fault, OperationError::Failed(countersign::Error::PasswordVerifier { .. })),
+        "{fault:?}"
+    );
 }

@@ -19,7 +19,8 @@ use countersign::error::PluginError;
 use countersign::grant::Staleness;
 use countersign::status::LockState;
 use countersign::{
-    Channel, DeliveryStatus, Error, LoginStep, OperationError, Reason, ResendTo, RevalidateError, Scope, TrustDevice,
+    Channel, DeliveryStatus, Error, LoginStep, OperationError, Reason, ResendTo, RevalidateError,
+    Scope, TrustDevice,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -34,7 +35,9 @@ struct AnyClock(Arc<Mutex<Option<OffsetDateTime>>>);
 
 impl AnyClock {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new(Some(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()))))
+        Self(Arc::new(Mutex::new(Some(
+            OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap(),
+        ))))
     }
 
     fn set(&self, to: Option<OffsetDateTime>) {
@@ -100,12 +103,19 @@ async fn a_clock_that_cannot_be_used_decides_nothing() {
     let year_zero = OffsetDateTime::new_utc(time::Date::MIN, time::Time::MIDNIGHT);
     for time in [None, Some(before_1970), Some(year_zero), Some(after_9999)] {
         clock.set(time);
-        let is_fault = |answer: Result<LoginStep, Error>| assert!(matches!(answer, Err(Error::Clock { .. })));
+        let is_fault =
+            |answer: Result<LoginStep, Error>| assert!(matches!(answer, Err(Error::Clock { .. })));
         let flow = &world.flow;
-        is_fault(world.begin_as(&world.acme, "alice", PASSWORD, countersign::Channel::Web, None).await);
-        is_fault(world.begin_as(&world.acme, "alice", "wrong", countersign::Channel::Web, None).await);
+        is_fault(
+            world.begin_as(&world.acme, "alice", PASSWORD, countersign::Channel::Web, None).await,
+        );
+        is_fault(
+            world.begin_as(&world.acme, "alice", "wrong", countersign::Channel::Web, None).await,
+        );
         is_fault(world.begin_as(&world.acme, "", PASSWORD, countersign::Channel::Web, None).await);
-        is_fault(flow.submit_code(&world.acme, &token, &code.as_str().into(), TrustDevice::No).await);
+        is_fault(
+            flow.submit_code(&world.acme, &token, &code.as_str().into(), TrustDevice::No).await,
+        );
         is_fault(flow.submit_backup_code(&world.acme, &token, &backup.as_str().into()).await);
         is_fault(flow.resend(&world.acme, &token, ResendTo::Same).await);
         assert!(matches!(flow.cancel(&world.acme, &token).await, Err(Error::Clock { .. })));
@@ -121,8 +131,14 @@ async fn a_clock_that_cannot_be_used_decides_nothing() {
         ));
         let operator = flow.operator("T-1").unwrap();
         let alice = &world.alice;
-        assert!(matches!(operator.reset(&world.acme, alice).await, Err(OperationError::Failed(Error::Clock { .. }))));
-        assert!(matches!(operator.unlock(&world.acme, alice).await, Err(OperationError::Failed(Error::Clock { .. }))));
+        assert!(matches!(
+            operator.reset(&world.acme, alice).await,
+            Err(OperationError::Failed(Error::Clock { .. }))
+        ));
+        assert!(matches!(
+            operator.unlock(&world.acme, alice).await,
+            Err(OperationError::Failed(Error::Clock { .. }))
+        ));
         assert!(matches!(operator.forget(&world.acme, alice).await, Err(Error::Clock { .. })));
     }
     assert_eq!((world.factors.record(&world.acme, &world.alice), world.outbox.attempts()), before);
@@ -133,7 +149,10 @@ async fn a_clock_that_cannot_be_used_decides_nothing() {
 /// The first and the last millisecond that can be used.
 #[tokio::test]
 async fn both_ends_of_time_are_survived() {
-    let end = OffsetDateTime::new_utc(time::Date::MAX, time::Time::from_hms_milli(23, 59, 59, 999).unwrap());
+    let end = OffsetDateTime::new_utc(
+        time::Date::MAX,
+        time::Time::from_hms_milli(23, 59, 59, 999).unwrap(),
+    );
     for start in [OffsetDateTime::UNIX_EPOCH, end, end - SECOND, end - CODE_TTL] {
         let clock = AnyClock::new();
         let world = World::off_with(|b| b.clock(clock.clone()).trusted_devices(30 * DAY, 3));
@@ -150,7 +169,8 @@ async fn both_ends_of_time_are_survived() {
             let _ = world.try_begin("alice", "wrong").await;
         }
         let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
-        let _ = world.flow.operator("T-1").unwrap().status(&world.acme, &world.alice).await.unwrap();
+        let _ =
+            world.flow.operator("T-1").unwrap().status(&world.acme, &world.alice).await.unwrap();
         // Back in the present, after the longest lock that there can be, the owner gets in again.
         clock.set(Some(normal + 366 * DAY));
         let _ = world.try_begin("alice", PASSWORD).await;
@@ -182,15 +202,23 @@ async fn a_small_step_back_ends_no_login_and_prolongs_no_code() {
         let challenge = world.begin("alice").await;
         let (code, issued) = (world.outbox.last_code(), clock.time());
         clock.back(back);
-        assert_eq!(reason(&world.submit(&challenge.token, &other_than(&code)).await), Reason::WrongCode);
-        assert_eq!(world.record(&world.alice)["seen"], milliseconds(issued), "the record's time does not go back");
+        assert_eq!(
+            reason(&world.submit(&challenge.token, &other_than(&code)).await),
+            Reason::WrongCode
+        );
+        assert_eq!(
+            world.record(&world.alice)["seen"],
+            milliseconds(issued),
+            "the record's time does not go back"
+        );
         clock.set(Some(issued + CODE_TTL));
         assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::NoLiveCode);
 
         let (world, clock) = self::world().await;
         let challenge = world.begin("alice").await;
         clock.back(back);
-        let grant = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+        let grant =
+            authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
         assert!(world.flow.revalidate(&world.acme, &grant, Channel::Web).await.is_ok());
     }
 }
@@ -199,7 +227,8 @@ fn milliseconds(time: OffsetDateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap()
 }
 
-/// I-08: a larger one ends the logins under way, and a new one gets its code after the spacing at the latest.
+/// I-08: a larger one ends the logins under way, and a new one gets its code after the spacing at
+/// the latest.
 #[tokio::test]
 async fn a_large_step_back_ends_logins_and_lets_new_ones_begin() {
     for back in FAR_BACK {
@@ -210,13 +239,19 @@ async fn a_large_step_back_ends_logins_and_lets_new_ones_begin() {
         clock.back(back);
         assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::LoginOver);
         clock.set(Some(then));
-        assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::LoginOver, "nor is it revived");
+        assert_eq!(
+            reason(&world.submit(&challenge.token, &code).await),
+            Reason::LoginOver,
+            "nor is it revived"
+        );
 
         clock.back(back);
         let challenge = world.begin("alice").await;
         assert!(challenge.delivery.sent().is_some());
         let third = world.begin("alice").await;
-        let DeliveryStatus::NotMade { denied } = third.delivery else { panic!("the sends before count as of now") };
+        let DeliveryStatus::NotMade { denied } = third.delivery else {
+            panic!("the sends before count as of now")
+        };
         assert!(denied.retry_at().unwrap() <= clock.time() + 30 * SECOND);
         clock.forward(30 * SECOND);
         let again = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
@@ -266,7 +301,8 @@ async fn a_step_back_leaves_a_lock_and_its_length() {
         }
         clock.back(back);
         let operator = world.flow.operator("look").unwrap();
-        let status = || async { operator.status(&world.acme, &world.alice).await.unwrap().unwrap() };
+        let status =
+            || async { operator.status(&world.acme, &world.alice).await.unwrap().unwrap() };
         let locks = status().await;
         for (lock, length) in [(locks.codes, 15 * MINUTE), (locks.passwords, MINUTE)] {
             let LockState::LockedUntil { until } = lock else { panic!("{lock:?} after {back:?}") };
@@ -281,18 +317,23 @@ async fn a_step_back_leaves_a_lock_and_its_length() {
     }
 }
 
-/// I-12, I-15: the rolling budget and the sends of the day are not forgotten, and bind no longer than they are long.
+/// I-12, I-15: the rolling budget and the sends of the day are not forgotten, and bind no longer
+/// than they are long.
 #[tokio::test]
 async fn a_step_back_forgets_no_budget_and_prolongs_none() {
     let clock = AnyClock::new();
-    let world =
-        World::off_with(|b| b.clock(clock.clone()).rolling_wrong_code_limit(5).sends_per_hour(2).sends_per_login(2));
+    let world = World::off_with(|b| {
+        b.clock(clock.clone()).rolling_wrong_code_limit(5).sends_per_hour(2).sends_per_login(2)
+    });
     world.set_scope(Scope::EntireTenant).await;
     let challenge = world.lock_codes("alice").await;
     clock.back(365 * DAY);
     let step = world.try_begin("alice", PASSWORD).await;
     let refused = denied(&step);
-    assert_eq!((refused.reason(), refused.retry_at()), (Reason::CodesLocked, Some(clock.time() + 30 * DAY)));
+    assert_eq!(
+        (refused.reason(), refused.retry_at()),
+        (Reason::CodesLocked, Some(clock.time() + 30 * DAY))
+    );
     assert_eq!(reason(&world.submit(&challenge.token, "123456").await), Reason::LoginOver);
 
     let first = world.begin("bob").await;
@@ -319,11 +360,14 @@ async fn a_grant_from_the_future_does_not_hold() {
         world.flow.revalidate(&world.acme, &grant, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::ClockMoved)
     );
-    assert_eq!(refusal(world.flow.account(&world.acme, &grant).new_backup_code().await), Reason::SessionStale);
+    assert_eq!(
+        refusal(world.flow.account(&world.acme, &grant).new_backup_code().await),
+        Reason::SessionStale
+    );
 }
 
-/// I-08, by chance: whatever the clock does, a code is right only within its life, never after it was seen dead, and no lock
-/// outlasts its longest.
+/// I-08, by chance: whatever the clock does, a code is right only within its life, never after it
+/// was seen dead, and no lock outlasts its longest.
 #[tokio::test]
 async fn no_script_of_jumps_revives_a_code_or_stretches_a_lock() {
     for seed in 0..60 {
@@ -347,24 +391,37 @@ async fn no_script_of_jumps_revives_a_code_or_stretches_a_lock() {
             let about = || format!("seed {seed}, step {step}");
             match (&mut login, random.random_range(0..4)) {
                 (None, _) | (_, 0) => {
-                    if let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await
+                    if let LoginStep::CodeRequired(challenge) =
+                        world.try_begin("alice", PASSWORD).await
                         && challenge.delivery.sent().is_some()
                     {
-                        login = Some((challenge.token, world.outbox.last_code(), clock.time(), false));
+                        login =
+                            Some((challenge.token, world.outbox.last_code(), clock.time(), false));
                     }
                 }
-                (Some((token, code, _, dead)), 1 | 2) => match world.submit(token, &other_than(code)).await {
-                    LoginStep::Denied(denied) => {
-                        *dead |= matches!(denied.reason(), Reason::NoLiveCode | Reason::LoginOver);
-                        let longest = denied.retry_at().map(|until| until - clock.time());
-                        assert!(longest.is_none_or(|longest| longest <= 30 * DAY + 30 * SECOND), "{}", about());
+                (Some((token, code, _, dead)), 1 | 2) => {
+                    match world.submit(token, &other_than(code)).await {
+                        LoginStep::Denied(denied) => {
+                            *dead |=
+                                matches!(denied.reason(), Reason::NoLiveCode | Reason::LoginOver);
+                            let longest = denied.retry_at().map(|until| until - clock.time());
+                            assert!(
+                                longest.is_none_or(|longest| longest <= 30 * DAY + 30 * SECOND),
+                                "{}",
+                                about()
+                            );
+                        }
+                        other => panic!("{}: {other:?}", about()),
                     }
-                    other => panic!("{}: {other:?}", about()),
-                },
+                }
                 (Some((token, code, issued, dead)), _) => match world.submit(token, code).await {
                     LoginStep::Authenticated(_) => {
                         let age = clock.time() - *issued;
-                        assert!(!*dead && age < CODE_TTL && age >= time::Duration::seconds(-30), "{}: {age}", about());
+                        assert!(
+                            !*dead && age < CODE_TTL && age >= time::Duration::seconds(-30),
+                            "{}: {age}",
+                            about()
+                        );
                         login = None;
                     }
                     LoginStep::Denied(denied) => {

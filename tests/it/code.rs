@@ -1,5 +1,11 @@
 //! One code: how long it lives, what it is bound to, how it may be typed, and that it works once.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::time::Duration;
 
@@ -26,7 +32,10 @@ async fn a_code_lives_until_its_time_and_not_a_millisecond_longer() {
         let before = world.row(&world.alice);
         assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::NoLiveCode);
         assert_eq!(world.saved_wrong_codes(&world.alice), 0);
-        assert_eq!(reason(&world.submit(&challenge.token, &world.wrong_code()).await), Reason::NoLiveCode);
+        assert_eq!(
+            reason(&world.submit(&challenge.token, &world.wrong_code()).await),
+            Reason::NoLiveCode
+        );
         assert_eq!(world.row(&world.alice), before, "what is not compared is not counted");
 
         let challenge = world.begin("alice").await;
@@ -43,7 +52,8 @@ async fn a_code_works_once() {
     let code = world.outbox.last_code();
     let _ = authenticated(world.submit(&challenge.token, &code).await);
     assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::LoginOver);
-    // Nor does it serve the next login, whether that one has a code of its own or waits for the spacing.
+    // Nor does it serve the next login, whether that one has a code of its own or waits for the
+    // spacing.
     let next = world.begin("alice").await;
     assert_eq!(reason(&world.submit(&next.token, &code).await), Reason::WrongCode);
     assert_eq!(world.saved_wrong_codes(&world.alice), 1);
@@ -59,10 +69,17 @@ async fn the_code_before_a_resend_is_a_wrong_code() {
     let first = world.outbox.last_code();
     world.wait_for_the_spacing();
     let again = crate::support::challenge(
-        world.flow.resend(&world.acme, &challenge.token, countersign::ResendTo::Same).await.unwrap(),
+        world
+            .flow
+            .resend(&world.acme, &challenge.token, countersign::ResendTo::Same)
+            .await
+            .unwrap(),
     );
     let second = world.outbox.last_code();
-    assert_ne!(challenge.delivery.sent().unwrap().reference, again.delivery.sent().unwrap().reference);
+    assert_ne!(
+        challenge.delivery.sent().unwrap().reference,
+        again.delivery.sent().unwrap().reference
+    );
     assert_eq!(reason(&world.submit(&challenge.token, &first).await), Reason::WrongCode);
     assert_eq!(world.saved_wrong_codes(&world.alice), 1);
     let _ = authenticated(world.submit(&again.token, &second).await);
@@ -89,24 +106,33 @@ async fn a_second_window_keeps_its_own_code() {
     }
 }
 
-/// I-03, attacks 7 and 10: of all codes that are live at once, each fits its own login and nothing else.
+/// I-03, attacks 7 and 10: of all codes that are live at once, each fits its own login and nothing
+/// else.
 #[tokio::test]
 async fn a_code_of_another_login_user_tenant_or_purpose_fits_nowhere() {
     let long = 10 * MINUTE;
-    let world = World::with(|builder| builder.max_wrong_codes(20).code_ttl(long).login_ttl(2 * long)).await;
+    let world =
+        World::with(|builder| builder.max_wrong_codes(20).code_ttl(long).login_ttl(2 * long)).await;
     world.set_other_scope(Scope::EntireTenant).await;
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
-    let setup =
-        world.flow.account(&world.acme, &grant).use_sms(&PhoneNumber::new("+15551234567").unwrap()).await.unwrap();
+    let setup = world
+        .flow
+        .account(&world.acme, &grant)
+        .use_sms(&PhoneNumber::new("+15551234567").unwrap())
+        .await
+        .unwrap();
     let setup_code = world.outbox.last();
     assert_eq!(setup_code.purpose, Purpose::MethodSetup);
     world.wait_for_the_spacing();
 
     let mut logins = Vec::new();
-    for (tenant, name) in
-        [(&world.acme, "alice"), (&world.acme, "alice"), (&world.acme, "bob"), (&world.other, "alice")]
-    {
+    for (tenant, name) in [
+        (&world.acme, "alice"),
+        (&world.acme, "alice"),
+        (&world.acme, "bob"),
+        (&world.other, "alice"),
+    ] {
         let token = world.begin_in(tenant, name).await.token;
         let sent = world.outbox.last();
         assert_eq!((sent.purpose, &sent.tenant), (Purpose::Login, tenant));
@@ -114,32 +140,47 @@ async fn a_code_of_another_login_user_tenant_or_purpose_fits_nowhere() {
         world.wait_for_the_spacing();
     }
     for (i, (tenant, token, _)) in logins.iter().enumerate() {
-        let others = logins.iter().enumerate().filter(|(j, _)| i != *j).map(|(_, (_, _, code))| code);
+        let others =
+            logins.iter().enumerate().filter(|(j, _)| i != *j).map(|(_, (_, _, code))| code);
         for code in others.chain([&setup_code.code]) {
-            let step = world.flow.submit_code(tenant, token, &Code::new(code), TrustDevice::No).await.unwrap();
+            let step = world
+                .flow
+                .submit_code(tenant, token, &Code::new(code), TrustDevice::No)
+                .await
+                .unwrap();
             assert_eq!(reason(&step), Reason::WrongCode);
         }
     }
     for (_, _, code) in &logins {
-        let refused =
-            world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &Code::new(code)).await.unwrap_err();
+        let refused = world
+            .flow
+            .account(&world.acme, &grant)
+            .confirm_method(&setup.token, &Code::new(code))
+            .await
+            .unwrap_err();
         assert_eq!(refused.denied().unwrap().reason(), Reason::WrongCode);
     }
     // A token is of its own tenant, and nothing is counted where it is not.
     let bystander = world.factors.record(&world.other, &world.alice);
     for (_, token, code) in &logins[..2] {
-        let step = world.flow.submit_code(&world.other, token, &Code::new(code), TrustDevice::No).await.unwrap();
+        let step = world
+            .flow
+            .submit_code(&world.other, token, &Code::new(code), TrustDevice::No)
+            .await
+            .unwrap();
         assert_eq!(reason(&step), Reason::LoginOver);
     }
     assert_eq!(world.factors.record(&world.other, &world.alice), bystander);
     // Each still works where it belongs.
     for (tenant, token, code) in &logins {
-        let step = world.flow.submit_code(tenant, token, &Code::new(code), TrustDevice::No).await.unwrap();
+        let step =
+            world.flow.submit_code(tenant, token, &Code::new(code), TrustDevice::No).await.unwrap();
         assert!(matches!(step, LoginStep::Authenticated(_)));
     }
 }
 
-/// I-03: a code is bound to the record and the login it was made for, even if somebody moves it inside the database.
+/// I-03: a code is bound to the record and the login it was made for, even if somebody moves it
+/// inside the database.
 #[tokio::test]
 async fn a_code_moved_to_another_record_or_login_is_wrong() {
     let world = World::new().await;
@@ -172,23 +213,35 @@ async fn a_record_moved_to_another_tenant_holds_no_login() {
     let code = Code::new(world.outbox.last_code());
     world.overwrite_in(&world.other, &world.alice, &world.record(&world.alice)).await;
     let moved = world.factors.record(&world.other, &world.alice);
-    let step = world.flow.submit_code(&world.other, &challenge.token, &code, TrustDevice::No).await.unwrap();
+    let step = world
+        .flow
+        .submit_code(&world.other, &challenge.token, &code, TrustDevice::No)
+        .await
+        .unwrap();
     assert_eq!(reason(&step), Reason::LoginOver);
-    assert_eq!(world.factors.record(&world.other, &world.alice), moved, "the token does not even find it");
+    assert_eq!(
+        world.factors.record(&world.other, &world.alice),
+        moved,
+        "the token does not even find it"
+    );
     let _ = authenticated(world.submit(&challenge.token, code.expose()).await);
 }
 
-/// I-03, I-30, I-33: the code that went to the earlier address does not complete a login after the address has
-/// changed: the login is over.
+/// I-03, I-30, I-33: the code that went to the earlier address does not complete a login after the
+/// address has changed: the login is over.
 #[tokio::test]
 async fn a_code_is_dead_once_the_address_it_went_to_is_not_the_users() {
     let world = World::new().await;
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();
-    world.change(&world.alice, |user| user.email = Some(EmailAddress::new("alice@elsewhere.example").unwrap()));
+    world.change(&world.alice, |user| {
+        user.email = Some(EmailAddress::new("alice@elsewhere.example").unwrap());
+    });
     assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::LoginOver);
     assert_eq!(world.saved_wrong_codes(&world.alice), 0);
-    world.change(&world.alice, |user| user.email = Some(EmailAddress::new("alice@example.com").unwrap()));
+    world.change(&world.alice, |user| {
+        user.email = Some(EmailAddress::new("alice@example.com").unwrap());
+    });
     assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::LoginOver);
 }
 
@@ -200,14 +253,17 @@ async fn a_code_may_be_typed_as_people_type_it() {
         |code| format!(" {} {} ", &code[..3], &code[3..]),
         |code| format!("{}-{}", &code[..3], &code[3..]),
         |code| code.chars().flat_map(|c| [c, ' ']).collect(),
-        |code| code.chars().map(|c| char::from_u32(u32::from(c) - 0x30 + 0xFF10).unwrap()).collect(),
+        |code| {
+            code.chars().map(|c| char::from_u32(u32::from(c) - 0x30 + 0xFF10).unwrap()).collect()
+        },
         |code| format!("{}\u{3000}{}", &code[..3], &code[3..]),
         |code| format!("{}\u{2013}{}", &code[..2], &code[2..]),
     ];
     let world = World::new().await;
     for form in forms {
         let challenge = world.begin("alice").await;
-        let _ = authenticated(world.submit(&challenge.token, &form(&world.outbox.last_code())).await);
+        let _ =
+            authenticated(world.submit(&challenge.token, &form(&world.outbox.last_code())).await);
         world.wait_for_the_spacing();
     }
 }
@@ -219,8 +275,10 @@ async fn what_can_not_be_a_code_is_refused_before_anything_is_read() {
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();
     let before = world.row(&world.alice);
-    let arabic: String = code.chars().map(|c| char::from_u32(u32::from(c) - 0x30 + 0x0660).unwrap()).collect();
-    let mathematical: String = code.chars().map(|c| char::from_u32(u32::from(c) - 0x30 + 0x1D7CE).unwrap()).collect();
+    let arabic: String =
+        code.chars().map(|c| char::from_u32(u32::from(c) - 0x30 + 0x0660).unwrap()).collect();
+    let mathematical: String =
+        code.chars().map(|c| char::from_u32(u32::from(c) - 0x30 + 0x1D7CE).unwrap()).collect();
     let (megabyte, padded) = ("1".repeat(1 << 20), format!("{code}{}", " ".repeat(600)));
     let odd = [
         "",
@@ -269,8 +327,14 @@ async fn longer_codes_are_made_and_taken_at_their_length_only() {
         assert_eq!(challenge.digits, digits);
         let code = world.outbox.last_code();
         assert_eq!(code.len(), usize::from(digits));
-        assert!(matches!(reason(&world.submit(&challenge.token, &code[..6]).await), Reason::InvalidInput(_)));
-        assert!(matches!(reason(&world.submit(&challenge.token, &format!("{code}0")).await), Reason::InvalidInput(_)));
+        assert!(matches!(
+            reason(&world.submit(&challenge.token, &code[..6]).await),
+            Reason::InvalidInput(_)
+        ));
+        assert!(matches!(
+            reason(&world.submit(&challenge.token, &format!("{code}0")).await),
+            Reason::InvalidInput(_)
+        ));
         assert_eq!(world.saved_wrong_codes(&world.alice), 0);
         let typed = format!("{} {}", &code[..4], &code[4..]);
         let _ = authenticated(world.submit(&challenge.token, &typed).await);

@@ -1,5 +1,11 @@
 //! Wrong codes: how they are counted, what they lock, and what does not help against it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::time::Duration;
 
@@ -13,7 +19,8 @@ use countersign::{Code, Error, PendingToken, Reason, ResendTo, TrustDevice};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// I-10, attacks 2, 3 and 15: nothing but a right code clears the count: not sending again, not another login, not a restart.
+/// I-10, attacks 2, 3 and 15: nothing but a right code clears the count: not sending again, not
+/// another login, not a restart.
 #[tokio::test]
 async fn a_wrong_code_is_counted_and_stays_counted() {
     let mut world = World::new().await;
@@ -23,8 +30,9 @@ async fn a_wrong_code_is_counted_and_stays_counted() {
     assert_eq!(world.saved_wrong_codes(&world.alice), 2);
 
     world.wait_for_the_spacing();
-    let again =
-        crate::support::challenge(world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap());
+    let again = crate::support::challenge(
+        world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap(),
+    );
     assert_eq!(again.attempts_left, 3);
     assert_eq!(world.saved_wrong_codes(&world.alice), 2);
     world.fail_codes(&challenge.token, 1).await.denied().unwrap();
@@ -54,14 +62,17 @@ async fn wrong_codes_stay_counted_through_a_change_of_address_and_method() {
     let challenge = world.begin("alice").await;
     world.fail_codes(&challenge.token, 2).await.denied().unwrap();
     world.wait_for_the_spacing();
-    let _ = crate::support::challenge(world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap());
+    let _ = crate::support::challenge(
+        world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap(),
+    );
     world.change(&world.alice, |user| user.email = person(&world.acme, "bob").email);
     let challenge = world.begin("alice").await;
     world.fail_codes(&challenge.token, 1).await.denied().unwrap();
     assert_eq!(world.saved_wrong_codes(&world.alice), 3);
 }
 
-/// I-09: after so many wrong codes, in however many logins, nothing is compared until the lock ends, and it ends exactly then.
+/// I-09: after so many wrong codes, in however many logins, nothing is compared until the lock
+/// ends, and it ends exactly then.
 #[tokio::test]
 async fn wrong_codes_lock_the_user_over_all_logins_until_the_exact_end() {
     let world = World::with(|builder| builder.lockout(MINUTE, 4 * MINUTE)).await;
@@ -73,7 +84,10 @@ async fn wrong_codes_lock_the_user_over_all_logins_until_the_exact_end() {
     world.events.clear();
     let last = denied(&world.fail_codes(&second.token, 2).await);
     let until = world.now() + MINUTE;
-    assert_eq!((last.reason(), last.attempts_left(), last.retry_at()), (Reason::WrongCode, Some(0), Some(until)));
+    assert_eq!(
+        (last.reason(), last.attempts_left(), last.retry_at()),
+        (Reason::WrongCode, Some(0), Some(until))
+    );
     let told = world.events.kinds();
     let locked = EventKind::SecretWrong {
         login: second.login,
@@ -88,15 +102,21 @@ async fn wrong_codes_lock_the_user_over_all_logins_until_the_exact_end() {
     let before = world.row(&world.alice);
     for wait in [Duration::ZERO, Duration::from_millis(59_999)] {
         world.clock.advance(wait);
-        for (token, code) in
-            [(&first.token, &world.wrong_code()), (&second.token, &world.wrong_code()), (&second.token, &code)]
-        {
+        for (token, code) in [
+            (&first.token, &world.wrong_code()),
+            (&second.token, &world.wrong_code()),
+            (&second.token, &code),
+        ] {
             let refused = denied(&world.submit(token, code).await);
             assert_eq!((refused.reason(), refused.retry_at()), (Reason::CodesLocked, Some(until)));
         }
         assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::CodesLocked);
     }
-    assert_eq!(world.row(&world.alice), before, "a locked user is not charged, and the right code is not used up");
+    assert_eq!(
+        world.row(&world.alice),
+        before,
+        "a locked user is not charged, and the right code is not used up"
+    );
     world.clock.advance(MILLISECOND);
     let _ = authenticated(world.submit(&second.token, &code).await);
     assert_eq!(world.saved_wrong_codes(&world.alice), 0);
@@ -144,7 +164,9 @@ async fn a_login_that_used_up_its_guesses_gets_no_more_after_the_lock() {
 /// I-11: after so many wrong codes in a row neither waiting nor unlocking helps, only a reset.
 #[tokio::test]
 async fn a_suspended_second_factor_is_not_revived_by_waiting() {
-    let world = World::with(|builder| builder.max_wrong_codes(3).suspend_after(6).lockout(MINUTE, MINUTE)).await;
+    let world =
+        World::with(|builder| builder.max_wrong_codes(3).suspend_after(6).lockout(MINUTE, MINUTE))
+            .await;
     let first = world.begin("alice").await;
     world.fail_codes(&first.token, 3).await.denied().unwrap();
     world.clock.advance(MINUTE);
@@ -173,7 +195,8 @@ async fn a_suspended_second_factor_is_not_revived_by_waiting() {
     let _ = world.sign_in("alice").await;
 }
 
-/// I-12: whoever guesses a little each day and lets the owner's logins clear the row still runs out of guesses.
+/// I-12: whoever guesses a little each day and lets the owner's logins clear the row still runs out
+/// of guesses.
 #[tokio::test]
 async fn success_clears_the_row_of_failures_and_not_the_rolling_budget() {
     let world = World::new().await;
@@ -183,7 +206,10 @@ async fn success_clears_the_row_of_failures_and_not_the_rolling_budget() {
         let code = world.outbox.last_code();
         let wrong = denied(&world.fail_codes(&challenge.token, 1).await);
         if day == 20 {
-            assert_eq!((wrong.attempts_left(), wrong.retry_at()), (Some(0), Some(start + 30 * DAY)));
+            assert_eq!(
+                (wrong.attempts_left(), wrong.retry_at()),
+                (Some(0), Some(start + 30 * DAY))
+            );
             assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::CodesLocked);
             break;
         }
@@ -202,7 +228,8 @@ async fn success_clears_the_row_of_failures_and_not_the_rolling_budget() {
     let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
 }
 
-/// I-12, I-40: a record holds what still counts and nothing else: no count of nothing, and no failure whose window is over to the millisecond.
+/// I-12, I-40: a record holds what still counts and nothing else: no count of nothing, and no
+/// failure whose window is over to the millisecond.
 #[tokio::test]
 async fn what_counts_no_more_is_not_saved() {
     let world = World::new().await;
@@ -224,7 +251,9 @@ async fn what_counts_no_more_is_not_saved() {
 async fn no_result_leaves_before_its_charge_is_saved() {
     let mut world = World::new().await;
     let store = Unsteady::over(&world.factors);
-    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| builder);
+    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| {
+        builder
+    });
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();
     let (before, wrong) = (world.row(&world.alice), world.wrong_code());
@@ -233,7 +262,8 @@ async fn no_result_leaves_before_its_charge_is_saved() {
         world.events.clear();
         for typed in [&code, &wrong] {
             let typed = Code::new(typed.as_str());
-            let submitted = world.flow.submit_code(&world.acme, &challenge.token, &typed, TrustDevice::No);
+            let submitted =
+                world.flow.submit_code(&world.acme, &challenge.token, &typed, TrustDevice::No);
             match submitted.await.unwrap_err() {
                 Error::Contended => assert_eq!(writes, Writes::Conflict),
                 Error::FactorStore { .. } => assert_eq!(writes, Writes::Fail),
@@ -247,12 +277,15 @@ async fn no_result_leaves_before_its_charge_is_saved() {
     let _ = authenticated(world.submit(&challenge.token, &code).await);
 }
 
-/// I-05, I-09: of two steps that decide on the same record, the second decides again on what the first left.
+/// I-05, I-09: of two steps that decide on the same record, the second decides again on what the
+/// first left.
 #[tokio::test]
 async fn the_slower_of_two_right_codes_finds_the_login_over() {
     let mut world = World::new().await;
     let store = Unsteady::over(&world.factors);
-    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| builder);
+    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| {
+        builder
+    });
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();
     let (flow, acme) = (world.flow.clone(), world.acme.clone());

@@ -1,5 +1,11 @@
 //! Codes are equally likely, and a copy of the database does not tell which one was sent.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use crate::support::*;
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -36,7 +42,9 @@ async fn no_code_and_no_token_is_saved_in_clear() {
     let mut secrets: Vec<String> = world.outbox.codes().into_iter().map(|sent| sent.code).collect();
     secrets.push(backup.expose().to_owned());
     secrets.push(backup.expose().replace('-', ""));
-    for token in [trusted.device_token.unwrap().expose(), setup.token.expose(), challenge.token.expose()] {
+    for token in
+        [trusted.device_token.unwrap().expose(), setup.token.expose(), challenge.token.expose()]
+    {
         secrets.push(token.to_owned());
         let secret = &decode(&token[5..])[..32];
         secrets.push(Base64UrlUnpadded::encode_string(secret));
@@ -50,7 +58,8 @@ async fn no_code_and_no_token_is_saved_in_clear() {
     assert!(!document.contains(PASSWORD));
 }
 
-/// The documented form of a code's tag: HMAC-SHA-256 over parts that are each preceded by their length.
+/// The documented form of a code's tag: HMAC-SHA-256 over parts that are each preceded by their
+/// length.
 fn hmac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
     for part in parts {
@@ -81,7 +90,8 @@ impl Copy {
         }
     }
 
-    /// The codes, of those around the right one, that somebody confirms who takes this for the client's secret.
+    /// The codes, of those around the right one, that somebody confirms who takes this for the
+    /// client's secret.
     fn confirmed_with(&self, secret: &[u8], right: u32) -> Vec<u32> {
         (right.saturating_sub(2_000)..right + 2_000)
             .filter(|code| {
@@ -101,7 +111,8 @@ impl Copy {
     }
 }
 
-/// I-21: with the client's secret the tag can be recomputed, and without it none of the codes can be told from another.
+/// I-21: with the client's secret the tag can be recomputed, and without it none of the codes can
+/// be told from another.
 #[tokio::test]
 async fn a_copy_of_the_database_confirms_no_code_without_the_clients_token() {
     let world = World::new().await;
@@ -122,7 +133,8 @@ async fn a_copy_of_the_database_confirms_no_code_without_the_clients_token() {
 /// I-21: with a pepper not even the token is enough.
 #[tokio::test]
 async fn with_a_pepper_the_database_and_the_token_confirm_no_code() {
-    let world = World::with(|builder| builder.pepper(Pepper::new("k1", vec![7; 32]).unwrap())).await;
+    let world =
+        World::with(|builder| builder.pepper(Pepper::new("k1", vec![7; 32]).unwrap())).await;
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();
     let secret = decode(&challenge.token.expose()[5..])[..32].to_vec();
@@ -151,13 +163,15 @@ async fn codes_have_all_their_digits_and_each_is_as_likely() {
     assert!(distinct.len() > DRAWS - 30);
     for place in seen {
         let expected = f64::from(u32::try_from(DRAWS).unwrap()) / 10.0;
-        let chi_square: f64 = place.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum();
+        let chi_square: f64 =
+            place.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum();
         // Nine degrees of freedom: above 33.7 once in 10,000 places. The seed is fixed.
         assert!(chi_square < 33.7, "{place:?}");
     }
 }
 
-/// I-31: each of a backup code's 24 symbols is any of the 32, and none is likelier than another: 120 bits.
+/// I-31: each of a backup code's 24 symbols is any of the 32, and none is likelier than another:
+/// 120 bits.
 #[tokio::test]
 async fn backup_codes_have_all_their_symbols_and_each_is_as_likely() {
     const DRAWS: u32 = 400;
@@ -166,7 +180,14 @@ async fn backup_codes_have_all_their_symbols_and_each_is_as_likely() {
     let mut seen = std::collections::BTreeMap::<char, u32>::new();
     let mut distinct = std::collections::HashSet::new();
     for _ in 0..DRAWS {
-        let code = world.flow.account(&world.acme, &grant).new_backup_code().await.unwrap().expose().replace('-', "");
+        let code = world
+            .flow
+            .account(&world.acme, &grant)
+            .new_backup_code()
+            .await
+            .unwrap()
+            .expose()
+            .replace('-', "");
         assert_eq!(code.len(), 24);
         code.chars().for_each(|symbol| *seen.entry(symbol).or_default() += 1);
         distinct.insert(code);
@@ -174,7 +195,8 @@ async fn backup_codes_have_all_their_symbols_and_each_is_as_likely() {
     assert_eq!(distinct.len(), 400);
     assert_eq!(seen.keys().collect::<String>(), "0123456789ABCDEFGHJKMNPQRSTVWXYZ");
     let expected = f64::from(DRAWS * 24) / 32.0;
-    let chi_square: f64 = seen.values().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum();
+    let chi_square: f64 =
+        seen.values().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum();
     // 31 degrees of freedom: above 70.6 once in 10,000 times. The seed is fixed.
     assert!(chi_square < 70.6, "{chi_square} {seen:?}");
 }

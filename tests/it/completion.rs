@@ -1,5 +1,12 @@
-//! Completion: a login ends by how things are then, and its token is good for that login and nothing else.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! Completion: a login ends by how things are then, and its token is good for that login and
+//! nothing else.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use crate::support::wiring::Unsteady;
 use crate::support::wrapped::Wrapped;
@@ -8,8 +15,8 @@ use countersign::contact::PhoneNumber;
 use countersign::grant::Staleness;
 use countersign::user::{PasswordHash, UserStatus};
 use countersign::{
-    Channel, Code, DeviceToken, LoginStep, Method, PendingToken, Reason, ResendTo, Scope, SecondFactor, SetupToken,
-    TrustDevice,
+    Channel, Code, DeviceToken, LoginStep, Method, PendingToken, Reason, ResendTo, Scope,
+    SecondFactor, SetupToken, TrustDevice,
 };
 use futures_lite::future::block_on;
 
@@ -66,7 +73,9 @@ async fn every_later_step_looks_at_the_user_as_of_now() {
             let answer = match step {
                 0 => world.submit(&challenge.token, &world.outbox.last_code()).await,
                 1 => world.submit_backup(&challenge.token, &backup).await,
-                2 => world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap(),
+                2 => {
+                    world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap()
+                }
                 _ => world.submit(&challenge.token, &world.wrong_code()).await,
             };
             assert_eq!(reason(&answer), Reason::LoginOver, "{what}");
@@ -101,7 +110,9 @@ async fn a_reset_ends_a_login_under_way() {
 
     let mut world = World::new().await;
     let store = Unsteady::over(&world.factors);
-    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| builder);
+    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| {
+        builder
+    });
     let challenge = world.begin("alice").await;
     let (flow, acme, alice) = (world.flow.clone(), world.acme.clone(), world.alice.clone());
     store.calls.before("commit", move || {
@@ -112,7 +123,8 @@ async fn a_reset_ends_a_login_under_way() {
     assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
 }
 
-/// I-27, I-28: what a change of scope does to a login that has its code already, in every direction.
+/// I-27, I-28: what a change of scope does to a login that has its code already, in every
+/// direction.
 #[tokio::test]
 async fn a_change_of_scope_applies_to_logins_under_way() {
     use Scope::{DoNotUse, EntireTenant, SystemAdministratorsOnly};
@@ -138,7 +150,11 @@ async fn a_change_of_scope_applies_to_logins_under_way() {
         }
         let step = world.submit(&challenge.token, &code).await;
         let expected = (!goes_on).then_some(Reason::LoginOver);
-        assert_eq!(step.denied().map(countersign::Denied::reason), expected, "{from:?} {through:?}");
+        assert_eq!(
+            step.denied().map(countersign::Denied::reason),
+            expected,
+            "{from:?} {through:?}"
+        );
         if let LoginStep::Authenticated(done) = step {
             assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
             assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
@@ -146,7 +162,8 @@ async fn a_change_of_scope_applies_to_logins_under_way() {
     }
 }
 
-/// I-28: a promotion asks for the code that was not needed before; a demotion in between does not stop a login that has one.
+/// I-28: a promotion asks for the code that was not needed before; a demotion in between does not
+/// stop a login that has one.
 #[tokio::test]
 async fn a_promotion_counts_from_the_moment_it_is_made() {
     let world = World::off();
@@ -156,25 +173,33 @@ async fn a_promotion_counts_from_the_moment_it_is_made() {
     world.change(&world.alice, |user| user.system_administrator = true);
     let validity = world.flow.revalidate(&world.acme, &plain, Channel::Web).await.unwrap_err();
     assert_eq!(validity.staleness(), Some(Staleness::SecondFactorRequired));
-    assert!(world.flow.administration(&world.acme, &plain).await.is_err(), "and it administers nothing");
+    assert!(
+        world.flow.administration(&world.acme, &plain).await.is_err(),
+        "and it administers nothing"
+    );
     let challenge = world.begin("alice").await;
     world.change(&world.alice, |user| user.system_administrator = false);
     let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
     assert!(done.grant.has_second_factor());
 }
 
-/// I-28: a first step that meets a stricter scope between its reading and its writing decides again.
+/// I-28: a first step that meets a stricter scope between its reading and its writing decides
+/// again.
 #[tokio::test]
 async fn a_scope_that_changes_during_the_first_step_is_seen() {
     let mut world = World::off();
     let store = Unsteady::over(&world.factors);
-    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| builder);
+    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| {
+        builder
+    });
     // One wrong password, so that the right one has something to write.
     let _ = world.try_begin("alice", "wrong").await;
     let grant = world.root_grant().await;
     let (flow, acme) = (world.flow.clone(), world.acme.clone());
     store.calls.before("commit", move || {
-        let change = async { flow.administration(&acme, &grant).await.unwrap().set_scope(Scope::EntireTenant).await };
+        let change = async {
+            flow.administration(&acme, &grant).await.unwrap().set_scope(Scope::EntireTenant).await
+        };
         assert_eq!(block_on(change).unwrap(), Scope::DoNotUse);
     });
     assert!(matches!(world.try_begin("alice", PASSWORD).await, LoginStep::CodeRequired(_)));
@@ -201,19 +226,29 @@ async fn a_token_serves_its_own_purpose_only() {
             format!("{}{}", &challenge.token.expose()[..5], &foreign[5..]),
         ];
         for token in disguised {
-            assert_eq!(reason(&world.submit(&token.as_str().into(), typed).await), Reason::LoginOver);
+            assert_eq!(
+                reason(&world.submit(&token.as_str().into(), typed).await),
+                Reason::LoginOver
+            );
         }
     }
     for foreign in [challenge.token.expose(), device.expose()] {
         for token in [foreign.to_owned(), format!("css1.{}", &foreign[5..])] {
             let account = world.flow.account(&world.acme, &trusted.grant);
-            let refused = account.confirm_method(&SetupToken::new(token), &Code::new(&code)).await.unwrap_err();
+            let refused = account
+                .confirm_method(&SetupToken::new(token), &Code::new(&code))
+                .await
+                .unwrap_err();
             assert_eq!(refused.denied().unwrap().reason(), Reason::SetupOver);
         }
     }
     assert_eq!(world.row(&world.alice), before);
     for foreign in [challenge.token.expose(), setup.token.expose()] {
-        for token in [foreign.to_owned(), format!("csd1.{}", &foreign[5..]), format!("csd1.{}", &foreign[5..48])] {
+        for token in [
+            foreign.to_owned(),
+            format!("csd1.{}", &foreign[5..]),
+            format!("csd1.{}", &foreign[5..48]),
+        ] {
             let step = world.begin_with_device("alice", &DeviceToken::new(token)).await;
             assert!(matches!(step, LoginStep::CodeRequired(_)));
         }
@@ -223,7 +258,8 @@ async fn a_token_serves_its_own_purpose_only() {
     let _ = authenticated(world.submit(&challenge.token, &code).await);
 }
 
-/// I-02, I-03: a token that was cut, altered, or brought to another tenant gets the answer of a login that is over, and changes nothing.
+/// I-02, I-03: a token that was cut, altered, or brought to another tenant gets the answer of a
+/// login that is over, and changes nothing.
 #[tokio::test]
 async fn a_damaged_token_is_a_login_that_is_over() {
     let world = World::new().await;
@@ -231,7 +267,8 @@ async fn a_damaged_token_is_a_login_that_is_over() {
     let challenge = world.begin("alice").await;
     let _ = world.begin_in(&world.other, "alice").await;
     let code = world.outbox.codes()[0].code.clone();
-    let rows = |world: &World| (world.row(&world.alice), world.factors.record(&world.other, &world.alice));
+    let rows =
+        |world: &World| (world.row(&world.alice), world.factors.record(&world.other, &world.alice));
     let before = rows(&world);
     let good = challenge.token.expose().to_owned();
     let mut damaged: Vec<String> = (0..good.len()).map(|end| good[..end].to_owned()).collect();
@@ -261,15 +298,24 @@ async fn a_damaged_token_is_a_login_that_is_over() {
         let token = PendingToken::new(token);
         let step = world.submit(&token, &code).await;
         let refused = denied(&step);
-        assert_eq!((refused.reason(), refused.retry_at(), refused.attempts_left()), (Reason::LoginOver, None, None));
-        assert_eq!(reason(&world.submit_backup(&token, "0123-4567-89AB-CDEF-GHJK-MNPQ").await), Reason::LoginOver);
+        assert_eq!(
+            (refused.reason(), refused.retry_at(), refused.attempts_left()),
+            (Reason::LoginOver, None, None)
+        );
+        assert_eq!(
+            reason(&world.submit_backup(&token, "0123-4567-89AB-CDEF-GHJK-MNPQ").await),
+            Reason::LoginOver
+        );
         let resent = world.flow.resend(&world.acme, &token, ResendTo::Same).await.unwrap();
         assert_eq!(reason(&resent), Reason::LoginOver);
         world.flow.cancel(&world.acme, &token).await.unwrap();
     }
     for elsewhere in [&world.other, &tenant("nowhere")] {
-        let step =
-            world.flow.submit_code(elsewhere, &challenge.token, &Code::new(&code), TrustDevice::No).await.unwrap();
+        let step = world
+            .flow
+            .submit_code(elsewhere, &challenge.token, &Code::new(&code), TrustDevice::No)
+            .await
+            .unwrap();
         assert_eq!(reason(&step), Reason::LoginOver);
         let step = world.flow.resend(elsewhere, &challenge.token, ResendTo::Same).await.unwrap();
         assert_eq!(reason(&step), Reason::LoginOver);
@@ -279,14 +325,16 @@ async fn a_damaged_token_is_a_login_that_is_over() {
     let _ = authenticated(world.submit(&challenge.token, &code).await);
 }
 
-/// I-36: a grant says how each factor was satisfied, and the token is dead afterwards, for every step.
+/// I-36: a grant says how each factor was satisfied, and the token is dead afterwards, for every
+/// step.
 #[tokio::test]
 async fn a_grant_says_how_it_came_about_and_leaves_a_dead_token() {
     let world = World::with(|builder| builder.trusted_devices(30 * DAY, 3)).await;
     let trusted = world.sign_in_and_trust("alice", "laptop").await;
     assert_eq!(trusted.grant.amr(), ["pwd", "otp", "mfa"]);
     assert_eq!(trusted.grant.at(), world.now());
-    let by_device = authenticated(world.begin_with_device("alice", &trusted.device_token.unwrap()).await);
+    let by_device =
+        authenticated(world.begin_with_device("alice", &trusted.device_token.unwrap()).await);
     assert!(matches!(by_device.grant.second_factor(), SecondFactor::TrustedDevice { .. }));
     assert_eq!(by_device.grant.amr(), ["pwd"]);
     assert!(by_device.grant.is_beyond_password() && !by_device.grant.has_second_factor());

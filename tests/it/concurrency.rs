@@ -1,5 +1,12 @@
-//! Many steps at the same moment: budgets hold, one-time secrets work once, and nothing that was reset comes back.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! Many steps at the same moment: budgets hold, one-time secrets work once, and nothing that was
+//! reset comes back.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::future::Future;
 use std::ops::Range;
@@ -12,9 +19,12 @@ use async_trait::async_trait;
 use countersign::contact::PhoneNumber;
 use countersign::error::PluginError;
 use countersign::memory::MemoryFactors;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Snapshot, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Snapshot, StoredRow, Version,
+};
 use countersign::{
-    Channel, Code, Error, Login, LoginFlow, LoginStep, OperationError, Reason, ResendTo, TenantId, TrustDevice, UserId,
+    Channel, Code, Error, Login, LoginFlow, LoginStep, OperationError, Reason, ResendTo, TenantId,
+    TrustDevice, UserId,
 };
 use tokio::sync::Barrier;
 
@@ -61,18 +71,25 @@ impl Wraps for Overlapping {
         committed
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         let removed = self.0.remove_if(tenant, user, version).await;
         tokio::task::yield_now().await;
         removed
     }
 }
 
-/// A world in which steps overlap, another one each round. The seed is in every assertion's message.
+/// A world in which steps overlap, another one each round. The seed is in every assertion's
+/// message.
 async fn overlapping(seed: u64) -> World {
     let mut world = World::new().await;
-    world.flow =
-        flow_over(&world, Wrapped(Overlapping(world.factors.clone())), |b| b.entropy(SeededEntropy::new(seed)));
+    world.flow = flow_over(&world, Wrapped(Overlapping(world.factors.clone())), |b| {
+        b.entropy(SeededEntropy::new(seed))
+    });
     world
 }
 
@@ -122,15 +139,26 @@ fn told(answers: Vec<Result<LoginStep, Error>>) -> Told {
     told
 }
 
-async fn submit(flow: LoginFlow, tenant: TenantId, token: String, code: String) -> Result<LoginStep, Error> {
+async fn submit(
+    flow: LoginFlow,
+    tenant: TenantId,
+    token: String,
+    code: String,
+) -> Result<LoginStep, Error> {
     flow.submit_code(&tenant, &token.into(), &code.into(), TrustDevice::No).await
 }
 
-async fn submit_backup(flow: LoginFlow, tenant: TenantId, token: String, code: String) -> Result<LoginStep, Error> {
+async fn submit_backup(
+    flow: LoginFlow,
+    tenant: TenantId,
+    token: String,
+    code: String,
+) -> Result<LoginStep, Error> {
     flow.submit_backup_code(&tenant, &token.into(), &code.into()).await
 }
 
-/// I-09, attack 4: of any number of parallel guesses only as many are learned as the budget allows, and each is counted.
+/// I-09, attack 4: of any number of parallel guesses only as many are learned as the budget allows,
+/// and each is counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_wrong_codes_are_learned_than_are_charged() {
     for seed in seeds() {
@@ -157,8 +185,12 @@ async fn one_right_code_makes_one_grant() {
         let world = overlapping(seed).await;
         let token = world.begin("alice").await.token.expose().to_owned();
         let code = world.outbox.last_code();
-        let told =
-            told(max_concurrent(|_| submit(world.flow.clone(), world.acme.clone(), token.clone(), code.clone())).await);
+        let told = told(
+            max_concurrent(|_| {
+                submit(world.flow.clone(), world.acme.clone(), token.clone(), code.clone())
+            })
+            .await,
+        );
         assert_eq!((told.granted, told.wrong), (1, 0), "seed {seed}");
         assert!(world.record(&world.alice)["pending"].is_null());
     }
@@ -177,11 +209,17 @@ async fn one_backup_code_makes_one_grant_and_one_successor() {
             world.wait_for_the_spacing();
         }
         let mut answers = max_concurrent(|number| {
-            submit_backup(world.flow.clone(), world.acme.clone(), tokens[number % 4].clone(), code.clone())
+            submit_backup(
+                world.flow.clone(),
+                world.acme.clone(),
+                tokens[number % 4].clone(),
+                code.clone(),
+            )
         })
         .await;
-        let winners: Vec<usize> =
-            (0..TASKS).filter(|at| matches!(answers[*at], Ok(LoginStep::Authenticated(_)))).collect();
+        let winners: Vec<usize> = (0..TASKS)
+            .filter(|at| matches!(answers[*at], Ok(LoginStep::Authenticated(_))))
+            .collect();
         assert_eq!(winners.len(), 1, "seed {seed}");
         let winner = authenticated(answers.swap_remove(winners[0]).unwrap());
         // Each of the other three logins takes five wrong ones (I-14).
@@ -206,7 +244,10 @@ async fn resends_at_the_same_moment_send_one_code() {
                 async move { flow.resend(&tenant, &token.into(), ResendTo::Same).await }
             })
             .await;
-            let sent = answers.iter().filter(|answer| matches!(answer, Ok(LoginStep::CodeRequired(_)))).count();
+            let sent = answers
+                .iter()
+                .filter(|answer| matches!(answer, Ok(LoginStep::CodeRequired(_))))
+                .count();
             assert_eq!((sent, world.outbox.attempts()), (1, expected), "seed {seed}");
         }
         world.wait_for_the_spacing();
@@ -240,10 +281,18 @@ async fn first_steps_at_the_same_moment_send_two_codes() {
 
 async fn begin(flow: &LoginFlow, tenant: &TenantId, password: &str) -> Result<LoginStep, Error> {
     let password = password.into();
-    flow.begin(&Login { tenant, name: "alice", password: &password, channel: Channel::Web, device: None }).await
+    flow.begin(&Login {
+        tenant,
+        name: "alice",
+        password: &password,
+        channel: Channel::Web,
+        device: None,
+    })
+    .await
 }
 
-/// I-13, I-16: wrong passwords at the same moment: as many are charged as were answered before the lock, and the lock holds.
+/// I-13, I-16: wrong passwords at the same moment: as many are charged as were answered before the
+/// lock, and the lock holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_passwords_are_charged_up_to_the_lock() {
     for seed in seeds() {
@@ -273,14 +322,21 @@ async fn no_more_wrong_setup_codes_are_learned_than_are_charged() {
         let token = setup.token.expose().to_owned();
         let wrong = other_than(&world.outbox.last_code());
         let answers = max_concurrent(|_| {
-            let (flow, grant, token, wrong) = (world.flow.clone(), grant.clone(), token.clone(), wrong.clone());
-            async move { flow.account(grant.tenant(), &grant).confirm_method(&token.into(), &Code::new(wrong)).await }
+            let (flow, grant, token, wrong) =
+                (world.flow.clone(), grant.clone(), token.clone(), wrong.clone());
+            async move {
+                flow.account(grant.tenant(), &grant)
+                    .confirm_method(&token.into(), &Code::new(wrong))
+                    .await
+            }
         })
         .await;
         let mut learned = 0;
         for answer in answers {
             match answer {
-                Err(OperationError::Denied(denied)) if denied.reason() == Reason::WrongCode => learned += 1,
+                Err(OperationError::Denied(denied)) if denied.reason() == Reason::WrongCode => {
+                    learned += 1;
+                }
                 Err(OperationError::Denied(_) | OperationError::Failed(Error::Contended)) => {}
                 other => panic!("seed {seed}: {other:?}"),
             }
@@ -301,15 +357,21 @@ async fn one_right_setup_code_makes_one_change() {
         let setup = world.flow.account(grant.tenant(), &grant).use_sms(&number).await.unwrap();
         let (token, code) = (setup.token.expose().to_owned(), world.outbox.last_code());
         let answers = max_concurrent(|_| {
-            let (flow, grant, token, code) = (world.flow.clone(), grant.clone(), token.clone(), code.clone());
-            async move { flow.account(grant.tenant(), &grant).confirm_method(&token.into(), &Code::new(code)).await }
+            let (flow, grant, token, code) =
+                (world.flow.clone(), grant.clone(), token.clone(), code.clone());
+            async move {
+                flow.account(grant.tenant(), &grant)
+                    .confirm_method(&token.into(), &Code::new(code))
+                    .await
+            }
         })
         .await;
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "seed {seed}");
     }
 }
 
-/// I-26: a reset in the middle of guesses, resends and completions: whatever was there before is of no use after it.
+/// I-26: a reset in the middle of guesses, resends and completions: whatever was there before is of
+/// no use after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_reset_comes_back() {
     for seed in seeds() {
@@ -321,8 +383,10 @@ async fn nothing_that_was_reset_comes_back() {
         let (code, wrong) = (world.outbox.last_code(), world.wrong_code());
         let at = usize::try_from(seed * 7).unwrap() % TASKS;
         max_concurrent(|number| {
-            let (flow, tenant, user) = (world.flow.clone(), world.acme.clone(), world.alice.clone());
-            let (token, code, wrong, backup) = (token.clone(), code.clone(), wrong.clone(), backup.clone());
+            let (flow, tenant, user) =
+                (world.flow.clone(), world.acme.clone(), world.alice.clone());
+            let (token, code, wrong, backup) =
+                (token.clone(), code.clone(), wrong.clone(), backup.clone());
             async move {
                 if number == at {
                     flow.operator("T-1").unwrap().reset(&tenant, &user).await.unwrap();
@@ -345,15 +409,17 @@ async fn nothing_that_was_reset_comes_back() {
                 assert!(record[gone].is_null(), "seed {seed}: {gone}");
             }
         }
-        for step in
-            [world.submit(&token.as_str().into(), &code).await, world.submit_backup(&token.into(), &backup).await]
-        {
+        for step in [
+            world.submit(&token.as_str().into(), &code).await,
+            world.submit_backup(&token.into(), &backup).await,
+        ] {
             assert_eq!(reason(&step), Reason::LoginOver, "seed {seed}");
         }
     }
 }
 
-/// I-05: of a right and 63 wrong codes at once, at most one grant; with one, the row of failures begins anew.
+/// I-05: of a right and 63 wrong codes at once, at most one grant; with one, the row of failures
+/// begins anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_code_among_wrong_ones_gives_no_extra_guesses() {
     for seed in seeds() {
@@ -371,7 +437,8 @@ async fn a_right_code_among_wrong_ones_gives_no_extra_guesses() {
         let saved = world.saved_wrong_codes(&world.alice);
         assert_eq!(saved, if told.granted == 1 { 0 } else { told.wrong as u64 }, "seed {seed}");
         // I-12: the rolling budget has them all.
-        let recorded = world.record(&world.alice)["code_failures"]["recent"].as_array().map_or(0, Vec::len);
+        let recorded =
+            world.record(&world.alice)["code_failures"]["recent"].as_array().map_or(0, Vec::len);
         assert_eq!(recorded, told.wrong, "seed {seed}");
     }
 }

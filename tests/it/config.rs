@@ -16,14 +16,17 @@ use countersign::Pepper;
 use countersign::contact::PhoneNumber;
 use countersign::sender::SendErrorKind;
 use countersign::{
-    ConfigError, DeliveryStatus, Denied, LoginFlow, LoginFlowBuilder, LoginStep, Method, Reason, ResendTo, TrustDevice,
+    ConfigError, DeliveryStatus, Denied, LoginFlow, LoginFlowBuilder, LoginStep, Method, Reason,
+    ResendTo, TrustDevice,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-fn build(configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder) -> Result<LoginFlow, ConfigError> {
+fn build(
+    configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder,
+) -> Result<LoginFlow, ConfigError> {
     let world_free = LoginFlow::builder(
         countersign::memory::MemoryUsers::new(),
         countersign::memory::MemoryFactors::new(),
@@ -66,7 +69,10 @@ fn each_count_is_refused_outside_its_bounds_by_its_name() {
     }
     assert_eq!(refused(|b| b.max_wrong_codes(21)), "wrong_codes");
     assert_eq!(refused(|b| b.rolling_wrong_code_limit(4)), "rolling_wrong_code_limit");
-    assert_eq!(refused(|b| b.rolling_wrong_code_limit(101).code_digits(8)), "rolling_wrong_code_limit");
+    assert_eq!(
+        refused(|b| b.rolling_wrong_code_limit(101).code_digits(8)),
+        "rolling_wrong_code_limit"
+    );
     assert!(build(|b| b.rolling_wrong_code_limit(5)).is_ok());
     assert_eq!(refused(|b| b.refills_per_month(11).code_digits(8)), "refills_per_month");
     assert!(build(|b| b.refills_per_month(10).code_digits(8)).is_ok());
@@ -125,13 +131,17 @@ fn each_time_is_refused_outside_its_bounds_by_its_name() {
     assert!(build(|b| b.trusted_devices(90 * DAY, 32)).is_ok());
 }
 
-/// I-12: what a patient attacker who knows the password may try in a year, against the number of codes; also one who
-/// resets the user as often as refills the budget.
+/// I-12: what a patient attacker who knows the password may try in a year, against the number of
+/// codes; also one who resets the user as often as refills the budget.
 #[test]
 fn a_configuration_in_which_guessing_is_too_likely_is_refused() {
-    let too_likely = |guesses_per_year| Some(ConfigError::GuessingTooLikely { guesses_per_year, codes: 1_000_000 });
+    let too_likely = |guesses_per_year| {
+        Some(ConfigError::GuessingTooLikely { guesses_per_year, codes: 1_000_000 })
+    };
     for (refills, most) in [(0, 71), (1, 35), (2, 23), (3, 17), (10, 6)] {
-        let with = |month: u32| build(move |b| b.refills_per_month(refills).rolling_wrong_code_limit(month));
+        let with = |month: u32| {
+            build(move |b| b.refills_per_month(refills).rolling_wrong_code_limit(month))
+        };
         assert!(with(most).is_ok(), "{refills} refills");
         let guesses = u64::from(most + 1) * 14 * u64::from(refills + 1);
         assert_eq!(with(most + 1).err(), too_likely(guesses), "{refills} refills");
@@ -143,21 +153,29 @@ fn a_configuration_in_which_guessing_is_too_likely_is_refused() {
         assert!(said.contains(setting), "{said}");
     }
     // The default: 20 in 30 days, two refills: 840 guesses a year, 1 in 1,190.
-    assert!(build(|b| b.refills_per_month(3)).is_err() && build(|b| b.refills_per_month(2)).is_ok());
+    assert!(
+        build(|b| b.refills_per_month(3)).is_err() && build(|b| b.refills_per_month(2)).is_ok()
+    );
     assert_eq!(build(|b| b.refills_per_month(3)).err(), too_likely(20 * 14 * 4));
 }
 
 #[test]
 fn two_peppers_of_one_name_are_refused() {
     let pepper = |id| Pepper::new(id, vec![1; 32]).unwrap();
-    assert!(build(|b| b.pepper(pepper("a")).previous_pepper(pepper("b")).previous_pepper(pepper("c"))).is_ok());
+    assert!(
+        build(|b| b.pepper(pepper("a")).previous_pepper(pepper("b")).previous_pepper(pepper("c")))
+            .is_ok()
+    );
     for configure in [
         build(|b| b.pepper(pepper("a")).previous_pepper(pepper("a"))),
-        build(|b| b.previous_pepper(pepper("b")).previous_pepper(pepper("a")).previous_pepper(pepper("b"))),
+        build(|b| {
+            b.previous_pepper(pepper("b")).previous_pepper(pepper("a")).previous_pepper(pepper("b"))
+        }),
     ] {
         assert_eq!(configure.err(), Some(ConfigError::DuplicatePepper));
     }
-    for (id, key) in [("", 32), ("a b", 32), ("ninechars", 32), ("k1", 31), ("k1", 65), ("ü", 32)] {
+    for (id, key) in [("", 32), ("a b", 32), ("ninechars", 32), ("k1", 31), ("k1", 65), ("ü", 32)]
+    {
         assert!(Pepper::new(id, vec![1; key]).is_err());
     }
 }
@@ -184,7 +202,10 @@ async fn by_default_a_code_has_six_digits_and_lives_three_minutes_in_a_login_of_
     assert_eq!(challenge.login_expires_at - now, 10 * MINUTE);
     assert_eq!(challenge.resend_at.unwrap() - now, 30 * SECOND);
     world.clock.advance(3 * MINUTE);
-    assert_eq!(reason(&world.submit(&challenge.token, &world.outbox.last_code()).await), Reason::NoLiveCode);
+    assert_eq!(
+        reason(&world.submit(&challenge.token, &world.outbox.last_code()).await),
+        Reason::NoLiveCode
+    );
     world.clock.advance(7 * MINUTE - MILLISECOND);
     assert_eq!(reason(&world.submit(&challenge.token, "123456").await), Reason::NoLiveCode);
     world.clock.advance(MILLISECOND);
@@ -194,7 +215,8 @@ async fn by_default_a_code_has_six_digits_and_lives_three_minutes_in_a_login_of_
 #[tokio::test]
 async fn by_default_five_wrong_codes_lock_for_a_quarter_of_an_hour_and_doubling_up_to_a_day() {
     // Without the suspension at 30 and the monthly budget, the doubling goes on to its end.
-    let world = World::with(|b| b.suspend_after(100).rolling_wrong_code_limit(100).code_digits(7)).await;
+    let world =
+        World::with(|b| b.suspend_after(100).rolling_wrong_code_limit(100).code_digits(7)).await;
     for minutes in [15, 30, 60, 120, 240, 480, 960, 1440, 1440] {
         let challenge = world.begin("alice").await;
         assert_eq!(challenge.attempts_left, 5);
@@ -249,7 +271,9 @@ trait SignInIfOpen {
 
 impl SignInIfOpen for World {
     async fn sign_in_if_open(&self, name: &str) -> Option<countersign::Authenticated> {
-        let LoginStep::CodeRequired(challenge) = self.try_begin(name, PASSWORD).await else { return None };
+        let LoginStep::CodeRequired(challenge) = self.try_begin(name, PASSWORD).await else {
+            return None;
+        };
         Some(authenticated(self.submit(&challenge.token, &self.outbox.last_code()).await))
     }
 }
@@ -296,11 +320,13 @@ async fn by_default_codes_are_sent_5_times_a_login_10_times_an_hour_and_20_times
             let challenge = world.begin("alice").await;
             for _ in 0..4 {
                 world.wait_for_the_spacing();
-                let again = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+                let again =
+                    world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
                 assert!(limit(&again).is_none());
             }
             world.wait_for_the_spacing();
-            let more = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+            let more =
+                world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
             assert_eq!(limit(&more).unwrap().reason(), Reason::LoginSendLimit);
         }
         let over = limit(&world.try_begin("alice", PASSWORD).await).unwrap();
@@ -328,7 +354,11 @@ async fn by_default_changes_are_made_within_ten_minutes_devices_are_off_and_back
     );
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code().into();
-    let step = world.flow.submit_code(&world.acme, &challenge.token, &code, TrustDevice::Named("x")).await.unwrap();
+    let step = world
+        .flow
+        .submit_code(&world.acme, &challenge.token, &code, TrustDevice::Named("x"))
+        .await
+        .unwrap();
     assert_eq!(reason(&step), Reason::TrustedDevicesOff);
 }
 

@@ -1,5 +1,11 @@
 //! An application's own plug-ins: its policy, and every trait behind an `Arc`.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +21,13 @@ use countersign::policy::{Exemption, PolicyContext, Requirement, StandardPolicy,
 use countersign::sender::CodeSender;
 use countersign::store::FactorStore;
 use countersign::user::UserStore;
-use countersign::{Channel, Error, LoginFlow, LoginStep, OperationError, Reason, RevalidateError, Scope, SecondFactor};
+use countersign::{
+    Channel, Error, LoginFlow, LoginStep, OperationError, Reason, RevalidateError, Scope,
+    SecondFactor,
+};
 
-/// People with the role `kiosk` need no second factor; for the rest the standard policy decides. It can be made stricter, or to fail.
+/// People with the role `kiosk` need no second factor; for the rest the standard policy decides. It
+/// can be made stricter, or to fail.
 #[derive(Clone, Default)]
 struct Kiosks {
     closed: Arc<AtomicBool>,
@@ -51,7 +61,10 @@ async fn world() -> (World, Kiosks) {
 async fn an_own_exemption_is_named_in_the_grant() {
     let (world, policy) = world().await;
     let done = world.sign_in("alice").await;
-    assert_eq!(done.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::Application("kiosk".into()) });
+    assert_eq!(
+        done.grant.second_factor(),
+        &SecondFactor::Exempt { exemption: Exemption::Application("kiosk".into()) }
+    );
     assert_eq!((done.grant.amr(), done.grant.has_second_factor()), (&["pwd"][..], false));
     let json = serde_json::to_string(&done.grant).unwrap();
     assert_eq!(&serde_json::from_str::<countersign::SavedGrant>(&json).unwrap(), &*done.grant);
@@ -79,7 +92,10 @@ async fn a_policy_that_fails_fails_closed() {
     assert!(matches!(revalidated, Err(RevalidateError::Failed(Error::Policy { .. }))));
     let account = world.flow.account(&world.acme, &session);
     assert!(matches!(account.status().await, Err(OperationError::Failed(Error::Policy { .. }))));
-    assert!(matches!(account.new_backup_code().await, Err(OperationError::Failed(Error::Policy { .. }))));
+    assert!(matches!(
+        account.new_backup_code().await,
+        Err(OperationError::Failed(Error::Policy { .. }))
+    ));
     assert!(matches!(
         world.flow.administration(&world.acme, &root).await,
         Err(OperationError::Failed(Error::Policy { .. }))
@@ -89,7 +105,8 @@ async fn a_policy_that_fails_fails_closed() {
     let _done = world.sign_in("alice").await;
 }
 
-/// I-35: a policy may require it where nobody can type a code; such a login is refused, not let through.
+/// I-35: a policy may require it where nobody can type a code; such a login is refused, not let
+/// through.
 #[tokio::test]
 async fn a_required_factor_on_a_channel_without_a_person_refuses_the_login() {
     struct Always;
@@ -139,12 +156,15 @@ async fn a_policy_sees_tenant_scope_user_and_channel() {
 async fn every_plug_in_may_be_an_arc_of_its_trait() {
     let world = World::off();
     let calls = Calls::default();
-    let users: Arc<dyn UserStore> = Arc::new(Counting { inner: world.users.clone(), calls: calls.clone() });
-    let factors: Arc<dyn FactorStore> = Arc::new(Counting { inner: world.factors.clone(), calls: calls.clone() });
+    let users: Arc<dyn UserStore> =
+        Arc::new(Counting { inner: world.users.clone(), calls: calls.clone() });
+    let factors: Arc<dyn FactorStore> =
+        Arc::new(Counting { inner: world.factors.clone(), calls: calls.clone() });
     let sender: Arc<dyn CodeSender> = Arc::new(world.outbox.clone());
     let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
     let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(3));
-    let verifier: Arc<dyn PasswordVerifier> = Arc::new(Counting { inner: PlainPasswords, calls: calls.clone() });
+    let verifier: Arc<dyn PasswordVerifier> =
+        Arc::new(Counting { inner: PlainPasswords, calls: calls.clone() });
     let policy: Arc<dyn TwoFactorPolicy> = Arc::new(StandardPolicy);
     let events: Arc<dyn EventSink> = Arc::new(world.events.clone());
     let flow = LoginFlow::builder(users, factors, sender)
@@ -161,11 +181,20 @@ async fn every_plug_in_may_be_an_arc_of_its_trait() {
     world.make_backup_code("alice").await;
     world.reset(&world.alice).await;
     world.change(&world.alice, |user| {
-        user.password_hash = Some(countersign::user::PasswordHash::new(format!("outdated:{PASSWORD}")));
+        user.password_hash =
+            Some(countersign::user::PasswordHash::new(format!("outdated:{PASSWORD}")));
     });
     let _done = world.sign_in("alice").await;
     world.clock.advance(MINUTE);
-    assert!(!world.flow.operator("deleted").unwrap().forget(&world.acme, &user_id("nobody")).await.unwrap());
+    assert!(
+        !world
+            .flow
+            .operator("deleted")
+            .unwrap()
+            .forget(&world.acme, &user_id("nobody"))
+            .await
+            .unwrap()
+    );
     world.set_scope(Scope::DoNotUse).await;
     world.flow.purge(&world.acme, 100).await.unwrap();
     assert_eq!(world.factors.records(&world.acme), 0);

@@ -1,17 +1,27 @@
 //! One event for each change and each refusal, fit for a log.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::time::Duration;
 
 use crate::support::steps::refusal;
 use crate::support::*;
 use countersign::contact::PhoneNumber;
-use countersign::event::{Actor, Causes, CredentialsCause, Event, EventKind, ResetOutcome, SecretKind, Severity};
+use countersign::event::{
+    Actor, Causes, CredentialsCause, Event, EventKind, ResetOutcome, SecretKind, Severity,
+};
 use countersign::ids::{DeviceId, LoginId};
 use countersign::policy::Exemption;
 use countersign::sender::{NoticeTopic, SendErrorKind};
 use countersign::user::{PasswordHash, UserStatus};
-use countersign::{Channel, LoginStep, Method, MethodChange, Reason, ResendTo, Scope, SecondFactor, TrustDevice};
+use countersign::{
+    Channel, LoginStep, Method, MethodChange, Reason, ResendTo, Scope, SecondFactor, TrustDevice,
+};
 
 const NUMBER: &str = "+819012345634";
 const WRONG_BACKUP: &str = "0000-0000-0000-0000-0000-0000";
@@ -96,8 +106,11 @@ async fn each_entry_of_a_backup_code_is_exactly_one_event() {
     ));
     assert_eq!(event.user.as_ref(), Some(&world.alice));
     let done = authenticated(world.submit_backup(&challenge.token, &backup).await);
-    let completed =
-        EventKind::LoginCompleted { login: challenge.login, basis: SecondFactor::BackupCode, trusted: None };
+    let completed = EventKind::LoginCompleted {
+        login: challenge.login,
+        basis: SecondFactor::BackupCode,
+        trusted: None,
+    };
     assert_eq!(world.only_event().kind, completed);
     let _ = world.submit_backup(&challenge.token, done.backup_code.unwrap().expose()).await;
     assert_eq!(take(&world), ["step_refused"], "that login is over");
@@ -125,10 +138,16 @@ async fn failed_deliveries_notices_and_rehashes_are_events_too() {
     take(&world);
     world.outbox.fail_with(Some(SendErrorKind::Permanent));
     let code = world.outbox.last_code().into();
-    let _ = world.flow.submit_code(&world.acme, &challenge.token, &code, TrustDevice::Named("laptop")).await.unwrap();
+    let _ = world
+        .flow
+        .submit_code(&world.acme, &challenge.token, &code, TrustDevice::Named("laptop"))
+        .await
+        .unwrap();
     assert_eq!(take(&world), ["login_completed", "notice_failed"]);
     world.outbox.fail_with(None);
-    world.change(&world.bob, |user| user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}"))));
+    world.change(&world.bob, |user| {
+        user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}")));
+    });
     let _ = world.begin("bob").await;
     assert_eq!(take(&world), ["password_rehashed", "code_required"]);
 }
@@ -144,7 +163,10 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
     assert_eq!(take(&world), Vec::<String>::new(), "looking is no change");
     let _ = world.begin("alice").await;
     take(&world);
-    assert!(account.use_sms(&number).await.is_err(), "the second code within the spacing was the login's");
+    assert!(
+        account.use_sms(&number).await.is_err(),
+        "the second code within the spacing was the login's"
+    );
     assert_eq!(take(&world), ["account_refused"]);
     world.wait_for_the_spacing();
     let setup = account.use_sms(&number).await.unwrap();
@@ -175,10 +197,14 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
     let by_backup = world.flow.account(&world.acme, &grant);
     world.wait_for_the_spacing();
     take(&world);
-    let MethodChange::Prove(setup) = by_backup.use_email().await.unwrap() else { panic!("a proof is needed") };
+    let MethodChange::Prove(setup) = by_backup.use_email().await.unwrap() else {
+        panic!("a proof is needed")
+    };
     assert_eq!(world.only_event().kind, EventKind::SetupStarted { method: Method::Email });
-    let _method = by_backup.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
-    // Codes went there already, and she was told so just now: the notice is held back, which is told beside it.
+    let _method =
+        by_backup.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
+    // Codes went there already, and she was told so just now: the notice is held back, which is
+    // told beside it.
     let held = EventKind::NoticeHeldBack { about: NoticeTopic::MethodChanged };
     assert_eq!(world.events.kinds(), [EventKind::MethodChanged { to: Method::Email }, held]);
     take(&world);
@@ -189,8 +215,8 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
     assert_eq!(take(&world), ["account_refused", "account_refused"]);
 }
 
-/// I-38: looking at one's own page is no refusal, also for users who need no second factor. A change that they
-/// ask for is, and so is a look with a session that does not hold.
+/// I-38: looking at one's own page is no refusal, also for users who need no second factor. A
+/// change that they ask for is, and so is a look with a session that does not hold.
 #[tokio::test]
 async fn an_exempt_user_who_looks_at_the_account_page_was_refused_nothing() {
     let world = world().await;
@@ -268,7 +294,10 @@ fn every_kind() -> Vec<EventKind> {
     let device: DeviceId = "AQEBAQEBAQEBAQEBAQEBAQ".parse().unwrap();
     let at = time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
     let administrator = Actor::Administrator { user: user_id("root") };
-    let elsewhere = Actor::OtherTenant { tenant: countersign::TenantId::new("globex").unwrap(), user: user_id("root") };
+    let elsewhere = Actor::OtherTenant {
+        tenant: countersign::TenantId::new("globex").unwrap(),
+        user: user_id("root"),
+    };
     let operator = Actor::Operator { reason: "ticket \"4711\" \\ ü".into() };
     let mut kinds = vec![
         EventKind::LoginRefused { reason: "suspended".into() },
@@ -286,13 +315,27 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::DevicesRevoked { count: 3 },
         EventKind::BackupCodeMade,
         EventKind::AccountRefused { reason: "not_in_use".into() },
-        EventKind::ScopeChanged { from: Scope::DoNotUse, to: Scope::EntireTenant, by: administrator.clone() },
-        EventKind::ScopeChanged { from: Scope::EntireTenant, to: Scope::DoNotUse, by: administrator.clone() },
+        EventKind::ScopeChanged {
+            from: Scope::DoNotUse,
+            to: Scope::EntireTenant,
+            by: administrator.clone(),
+        },
+        EventKind::ScopeChanged {
+            from: Scope::EntireTenant,
+            to: Scope::DoNotUse,
+            by: administrator.clone(),
+        },
         EventKind::TenantSetUp { by: operator.clone() },
         EventKind::UserReset { by: operator.clone(), outcome: ResetOutcome::Refilled },
         EventKind::UserReset { by: operator.clone(), outcome: ResetOutcome::RefilledBeyond },
-        EventKind::UserReset { by: operator.clone(), outcome: ResetOutcome::BudgetsKept { refills_from: None } },
-        EventKind::UserReset { by: operator.clone(), outcome: ResetOutcome::BudgetsKept { refills_from: Some(at) } },
+        EventKind::UserReset {
+            by: operator.clone(),
+            outcome: ResetOutcome::BudgetsKept { refills_from: None },
+        },
+        EventKind::UserReset {
+            by: operator.clone(),
+            outcome: ResetOutcome::BudgetsKept { refills_from: Some(at) },
+        },
         EventKind::NoticeHeldBack { about: NoticeTopic::Reset },
         EventKind::UserUnlocked { by: administrator.clone() },
         EventKind::UserForgotten { by: operator },
@@ -301,8 +344,16 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::PurgeFinished,
         EventKind::RecordsSwept { removed: 3 },
         EventKind::LoginCompleted { login, basis: SecondFactor::BackupCode, trusted: None },
-        EventKind::LoginCompleted { login, basis: SecondFactor::Code { method: Method::Sms }, trusted: Some(device) },
-        EventKind::LoginCompleted { login, basis: SecondFactor::TrustedDevice { device }, trusted: None },
+        EventKind::LoginCompleted {
+            login,
+            basis: SecondFactor::Code { method: Method::Sms },
+            trusted: Some(device),
+        },
+        EventKind::LoginCompleted {
+            login,
+            basis: SecondFactor::TrustedDevice { device },
+            trusted: None,
+        },
     ];
     for exemption in [
         Exemption::ScopeOff,
@@ -312,7 +363,11 @@ fn every_kind() -> Vec<EventKind> {
         Exemption::Integration,
         Exemption::Application("kiosk".into()),
     ] {
-        kinds.push(EventKind::LoginCompleted { login, basis: SecondFactor::Exempt { exemption }, trusted: None });
+        kinds.push(EventKind::LoginCompleted {
+            login,
+            basis: SecondFactor::Exempt { exemption },
+            trusted: None,
+        });
     }
     for cause in [
         CredentialsCause::UnknownUser,
@@ -325,7 +380,12 @@ fn every_kind() -> Vec<EventKind> {
     }
     for secret in [SecretKind::Code, SecretKind::BackupCode, SecretKind::SetupCode] {
         kinds.push(EventKind::SecretWrong { login, secret, locked_until: None, suspended: false });
-        kinds.push(EventKind::SecretWrong { login, secret, locked_until: Some(at), suspended: false });
+        kinds.push(EventKind::SecretWrong {
+            login,
+            secret,
+            locked_until: Some(at),
+            suspended: false,
+        });
         kinds.push(EventKind::SecretWrong { login, secret, locked_until: None, suspended: true });
     }
     let hostile = ["twilio answered 400 (21211)", "line\nbreak\u{202e}", &"long ".repeat(1000)];
@@ -338,7 +398,12 @@ fn every_kind() -> Vec<EventKind> {
         SendErrorKind::Throttled { retry_after: Some(Duration::from_millis(1_500)) },
     ] {
         for causes in [Causes::default(), causes.clone()] {
-            kinds.push(EventKind::DeliveryFailed { login, method: Method::Sms, error, causes: causes.clone() });
+            kinds.push(EventKind::DeliveryFailed {
+                login,
+                method: Method::Sms,
+                error,
+                causes: causes.clone(),
+            });
             kinds.push(EventKind::NoticeFailed { error, causes });
         }
     }
@@ -392,9 +457,16 @@ fn the_name_of_an_event_is_the_one_in_its_serialised_form() {
 fn the_severity_of_an_event_says_what_deserves_an_alert() {
     let of = |severity: Severity| {
         let kinds = every_kind().into_iter().filter(|kind| kind.severity() == severity);
-        kinds.map(|kind| kind.name()).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+        kinds
+            .map(|kind| kind.name())
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect::<Vec<_>>()
     };
-    assert_eq!(of(Severity::Alert), ["administration_refused", "scope_changed", "secret_wrong", "user_reset"]);
+    assert_eq!(
+        of(Severity::Alert),
+        ["administration_refused", "scope_changed", "secret_wrong", "user_reset"]
+    );
     let warnings = [
         "administration_refused",
         "credentials_refused",
@@ -417,11 +489,15 @@ fn the_severity_of_an_event_says_what_deserves_an_alert() {
             | EventKind::CredentialsRefused { locked_until: Some(_), .. } => Severity::Warning,
             EventKind::SecretWrong { .. }
             | EventKind::ScopeChanged { to: Scope::DoNotUse, .. }
-            | EventKind::AdministrationRefused { by: Actor::OtherTenant { .. }, .. } => Severity::Alert,
+            | EventKind::AdministrationRefused { by: Actor::OtherTenant { .. }, .. } => {
+                Severity::Alert
+            }
             EventKind::LoginCompleted { .. }
             | EventKind::ScopeChanged { .. }
             | EventKind::PasswordRehashed { saved: true }
-            | EventKind::CredentialsRefused { cause: CredentialsCause::WrongPassword, .. } => Severity::Info,
+            | EventKind::CredentialsRefused { cause: CredentialsCause::WrongPassword, .. } => {
+                Severity::Info
+            }
             _ => continue,
         };
         assert_eq!(kind.severity(), expected, "{kind:?}");
@@ -443,7 +519,13 @@ async fn the_events_after_which_sessions_are_revalidated_are_these_six() {
         .collect();
     ending.sort_unstable();
     ending.dedup();
-    let expected =
-        ["device_revoked", "devices_revoked", "method_changed", "scope_changed", "user_forgotten", "user_reset"];
+    let expected = [
+        "device_revoked",
+        "devices_revoked",
+        "method_changed",
+        "scope_changed",
+        "user_forgotten",
+        "user_reset",
+    ];
     assert_eq!(ending, expected);
 }

@@ -1,9 +1,17 @@
-//! Every plug-in broken or slow at every call, and every future dropped at every point: nobody is let in, no counter sinks, and trying
-//! again works.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! Every plug-in broken or slow at every call, and every future dropped at every point: nobody is
+//! let in, no counter sinks, and trying again works.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use crate::support::faults::{FaultPoint, When, faulty_flow, poll_then_drop};
-use crate::support::operations::{Came, Does, OPERATIONS, Stage, counters, operate, stage, subject};
+use crate::support::operations::{
+    Came, Does, OPERATIONS, Stage, counters, operate, stage, subject,
+};
 use crate::support::*;
 use countersign::event::EventKind;
 use countersign::policy::StandardPolicy;
@@ -11,7 +19,8 @@ use countersign::sender::SendErrorKind;
 use countersign::store::{FactorStore, Generation};
 use countersign::{Channel, Error, LoginStep, MethodChange, ResendTo, Scope, TrustDevice};
 
-/// Calls whose failure is no fault of the step: delivery and notices are data, and the earlier hash still serves.
+/// Calls whose failure is no fault of the step: delivery and notices are data, and the earlier hash
+/// still serves.
 const HARMLESS: [&str; 4] = ["send_code", "notify", "hash_password", "replace_password_hash"];
 
 /// What each operation comes to where nothing is broken.
@@ -40,14 +49,21 @@ async fn a_broken_plug_in_lets_nobody_in_and_lowers_no_counter() {
                 }
                 let (earlier, failed) = (&calls[..call - 1], calls[call - 1]);
                 let about = format!("{operation}: {failed} fails {when:?} its effect, call {call}");
-                // What a reset does after it, it does not answer for; nor does a login for the second half of a fallback.
-                let stands = *does == Does::Resets && ["remove", "commit"].iter().any(|done| earlier.contains(done))
+                // What a reset does after it, it does not answer for; nor does a login for the
+                // second half of a fallback.
+                let stands = *does == Does::Resets
+                    && ["remove", "commit"].iter().any(|done| earlier.contains(done))
                     || *does == Does::FallsBack && earlier.contains(&"send_code");
-                // A change of scope that was written although the store said otherwise is found out, so that its event is not missing.
-                let found_out = failed == "change_settings" && when == When::After && *operation != "purge";
+                // A change of scope that was written although the store said otherwise is found
+                // out, so that its event is not missing.
+                let found_out =
+                    failed == "change_settings" && when == When::After && *operation != "purge";
                 if found_out {
                     let told = stage.world.events.kinds();
-                    assert!(matches!(told.last(), Some(EventKind::ScopeChanged { .. })), "{about}: {told:?}");
+                    assert!(
+                        matches!(told.last(), Some(EventKind::ScopeChanged { .. })),
+                        "{about}: {told:?}"
+                    );
                 }
                 let harmless = HARMLESS.contains(&failed) && *operation != "hash a password";
                 let goes_on = harmless || stands || found_out;
@@ -58,8 +74,9 @@ async fn a_broken_plug_in_lets_nobody_in_and_lowers_no_counter() {
     }
 }
 
-/// I-07, I-23: a plug-in that answers after four minutes, at every call. Nobody is let in whom the same step would not have let in, a code
-/// is dead if its time was over when the clock was read, no counter sinks, and the person goes on.
+/// I-07, I-23: a plug-in that answers after four minutes, at every call. Nobody is let in whom the
+/// same step would not have let in, a code is dead if its time was over when the clock was read, no
+/// counter sinks, and the person goes on.
 #[tokio::test]
 async fn a_slow_plug_in_lets_nobody_in_and_lowers_no_counter() {
     let outcomes = outcomes().await;
@@ -89,14 +106,25 @@ async fn a_slow_plug_in_lets_nobody_in_and_lowers_no_counter() {
     assert!(late > 2, "a code expired while a step waited");
 }
 
-async fn assert_retry_is_possible(stage: &Stage, number: usize, before: &[u64], when: When, call: &str, about: &str) {
+async fn assert_retry_is_possible(
+    stage: &Stage,
+    number: usize,
+    before: &[u64],
+    when: When,
+    call: &str,
+    about: &str,
+) {
     let (world, does, name) = (&stage.world, OPERATIONS[number].1, subject(number));
     let after = counters(world);
-    let saved = (call == "commit" || call == "remove") && when == When::After || HARMLESS.contains(&call);
+    let saved =
+        (call == "commit" || call == "remove") && when == When::After || HARMLESS.contains(&call);
     let clears = matches!(does, Does::Clears | Does::LetsInAndClears);
     let cleared = clears && saved || matches!(does, Does::Resets | Does::SwitchesOff);
     if !cleared {
-        assert!(after.iter().zip(before).all(|(after, before)| after >= before), "{about}: {before:?} {after:?}");
+        assert!(
+            after.iter().zip(before).all(|(after, before)| after >= before),
+            "{about}: {before:?} {after:?}"
+        );
     }
     stage.point.disarm();
     world.outbox.fail_sms_with(None);
@@ -114,7 +142,8 @@ async fn assert_retry_is_possible(stage: &Stage, number: usize, before: &[u64], 
     let _grant = authenticated(world.submit(&again.token, &world.outbox.last_code()).await);
 }
 
-/// I-27: either it is off, and what was saved counts no more and can be deleted to the last record; or nothing has happened.
+/// I-27: either it is off, and what was saved counts no more and can be deleted to the last record;
+/// or nothing has happened.
 async fn assert_off_or_untouched(world: &World, before: &[u64], after: &[u64], about: &str) {
     let operator = world.flow.operator("look").unwrap();
     if operator.scope(&world.acme).await.unwrap() != Scope::DoNotUse {
@@ -124,7 +153,11 @@ async fn assert_off_or_untouched(world: &World, before: &[u64], after: &[u64], a
     }
     let _exempt = authenticated(world.try_begin("alice", PASSWORD).await);
     while world.flow.purge(&world.acme, 100).await.unwrap().unwrap().finished_at.is_none() {}
-    assert_eq!(FactorStore::count(&world.factors, &world.acme, Generation::new(1)).await.unwrap(), 0, "{about}");
+    assert_eq!(
+        FactorStore::count(&world.factors, &world.acme, Generation::new(1)).await.unwrap(),
+        0,
+        "{about}"
+    );
     assert!(world.row(&world.alice).is_none() && world.row(&world.bob).is_none(), "{about}");
 }
 
@@ -141,16 +174,25 @@ async fn without_a_fault_each_step_does_its_work() {
 /// Attack 13 for the one decision that lets people in with a password: a policy that can't decide.
 #[tokio::test]
 async fn a_policy_that_fails_exempts_nobody() {
-    for channel in
-        [Channel::Web, Channel::Mobile, Channel::ExemptApi, Channel::SingleSignOn, Channel::ExemptIntegration]
-    {
+    for channel in [
+        Channel::Web,
+        Channel::Mobile,
+        Channel::ExemptApi,
+        Channel::SingleSignOn,
+        Channel::ExemptIntegration,
+    ] {
         let world = World::off();
         let point = FaultPoint::default();
         let flow = faulty_flow(&world, &point, StandardPolicy, |b| b);
         point.disarm();
         let password = PASSWORD.into();
-        let login =
-            countersign::Login { tenant: &world.acme, name: "alice", password: &password, channel, device: None };
+        let login = countersign::Login {
+            tenant: &world.acme,
+            name: "alice",
+            password: &password,
+            channel,
+            device: None,
+        };
         let _granted = authenticated(flow.begin(&login).await.unwrap());
         let decides = point.calls().iter().position(|call| *call == "decide").unwrap() + 1;
         for when in [When::Before, When::After] {
@@ -183,7 +225,8 @@ async fn a_failed_delivery_is_charged_and_can_be_repeated() {
     }
 }
 
-/// Cancel safety: a future that is dropped at any point has let nobody in, lowered no counter, and the person goes on.
+/// Cancel safety: a future that is dropped at any point has let nobody in, lowered no counter, and
+/// the person goes on.
 #[tokio::test]
 async fn a_step_can_be_dropped_at_every_point() {
     for (number, (operation, _)) in OPERATIONS.iter().enumerate() {
@@ -193,7 +236,8 @@ async fn a_step_can_be_dropped_at_every_point() {
             stage.point.wait_at_each_call();
             let finished = poll_then_drop(polls, operate(&stage, number)).is_some();
             let about = format!("{operation}, dropped after {polls} polls");
-            let committed = stage.point.calls().iter().any(|call| matches!(*call, "commit" | "remove"));
+            let committed =
+                stage.point.calls().iter().any(|call| matches!(*call, "commit" | "remove"));
             let call = if committed { "commit" } else { "none" };
             assert_retry_is_possible(&stage, number, &before, When::After, call, &about).await;
             if finished {
@@ -203,14 +247,16 @@ async fn a_step_can_be_dropped_at_every_point() {
     }
 }
 
-/// The same login goes on after its own step was dropped: with its code before the commit, or with another one.
+/// The same login goes on after its own step was dropped: with its code before the commit, or with
+/// another one.
 #[tokio::test]
 async fn a_login_goes_on_after_a_dropped_resend() {
     for polls in 0.. {
         let stage = stage().await;
         stage.point.wait_at_each_call();
         let token = stage.token.as_str().into();
-        let dropped = poll_then_drop(polls, stage.broken.resend(&stage.world.acme, &token, ResendTo::Same));
+        let dropped =
+            poll_then_drop(polls, stage.broken.resend(&stage.world.acme, &token, ResendTo::Same));
         let world = &stage.world;
         world.wait_for_the_spacing();
         let again = world.flow.resend(&world.acme, &token, ResendTo::Same).await.unwrap();
@@ -222,14 +268,16 @@ async fn a_login_goes_on_after_a_dropped_resend() {
     }
 }
 
-/// A wrong guess that was dropped before its commit was not compared as far as anybody can know; after it, it is charged (I-09).
+/// A wrong guess that was dropped before its commit was not compared as far as anybody can know;
+/// after it, it is charged (I-09).
 #[tokio::test]
 async fn a_dropped_guess_is_charged_or_was_not_made() {
     let mut seen = [false, false];
     for polls in 0.. {
         let stage = stage().await;
         stage.point.wait_at_each_call();
-        let (token, typed) = (stage.token.as_str().into(), crate::support::steps::other_than(&stage.code).into());
+        let (token, typed) =
+            (stage.token.as_str().into(), crate::support::steps::other_than(&stage.code).into());
         let guess = stage.broken.submit_code(&stage.world.acme, &token, &typed, TrustDevice::No);
         let answer = poll_then_drop(polls, guess);
         let charged = stage.world.saved_wrong_codes(&stage.world.alice) == 2;
@@ -248,8 +296,11 @@ async fn a_broken_generator_makes_no_code() {
     for operation in [0, 3, 9] {
         let whole = stage().await;
         assert_ne!(operate(&whole, operation).await, Came::Fault);
-        let draws: Vec<usize> =
-            (1..).zip(whole.point.calls()).filter(|(_, call)| *call == "fill").map(|(n, _)| n).collect();
+        let draws: Vec<usize> = (1..)
+            .zip(whole.point.calls())
+            .filter(|(_, call)| *call == "fill")
+            .map(|(n, _)| n)
+            .collect();
         assert!(!draws.is_empty());
         for call in draws {
             let stage = stage().await;
@@ -262,7 +313,8 @@ async fn a_broken_generator_makes_no_code() {
     }
 }
 
-/// Going back to email at once is one commit as well: dropped or broken, the method is the one or the other.
+/// Going back to email at once is one commit as well: dropped or broken, the method is the one or
+/// the other.
 #[tokio::test]
 async fn a_change_of_method_happens_or_does_not() {
     for call in 1.. {
@@ -271,7 +323,8 @@ async fn a_change_of_method_happens_or_does_not() {
         let challenge = world.begin("alice").await;
         world.wait_for_the_spacing();
         let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap();
-        let grant = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+        let grant =
+            authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
         let point = FaultPoint::default();
         let flow = faulty_flow(&world, &point, StandardPolicy, |b| b);
         point.arm(call, When::After);

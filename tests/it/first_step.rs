@@ -1,5 +1,11 @@
 //! The first step: the same answer and the same work for everybody who may not come in.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::time::Duration;
 
@@ -39,7 +45,9 @@ async fn populate(world: &World) {
     change("locked", &|_| {});
     change("no-hash", &|user| user.password_hash = None);
     change("old", &|user| user.password_hash = outdated());
-    change("old-disabled", &|user| (user.password_hash, user.status) = (outdated(), UserStatus::Disabled));
+    change("old-disabled", &|user| {
+        (user.password_hash, user.status) = (outdated(), UserStatus::Disabled);
+    });
     change("old-locked", &|user| user.password_hash = outdated());
     world.users.insert(&LoginName::new("stranger").unwrap(), person(&world.other, "stranger"));
     for name in ["locked", "old-locked", "locked-nobody"] {
@@ -49,7 +57,8 @@ async fn populate(world: &World) {
     }
 }
 
-/// I-17: whoever is not let in gets one answer for one sequence of calls with one hash; only the event knows why.
+/// I-17: whoever is not let in gets one answer for one sequence of calls with one hash; only the
+/// event knows why.
 #[tokio::test]
 async fn nobody_learns_why_a_name_and_a_password_do_not_fit() {
     use CredentialsCause::{Disabled, PasswordLocked, UnknownUser, WrongPassword};
@@ -81,14 +90,17 @@ async fn nobody_learns_why_a_name_and_a_password_do_not_fit() {
             world.calls.clear();
             world.events.clear();
             world.outbox.clear();
-            let step = world.begin_as(&tenant(at), name, password, Channel::Web, None).await.unwrap();
+            let step =
+                world.begin_as(&tenant(at), name, password, Channel::Web, None).await.unwrap();
             assert_eq!(
                 world.calls.all(),
                 ["find_by_login", "verify", "find_by_id", "load", "commit"],
                 "{name} {cause:?}"
             );
             let event = world.only_event();
-            let EventKind::CredentialsRefused { cause: told, .. } = event.kind else { panic!("{event:?}") };
+            let EventKind::CredentialsRefused { cause: told, .. } = event.kind else {
+                panic!("{event:?}")
+            };
             assert_eq!(told, *cause, "{name}");
             let known = *at == "acme" && !name.contains("nobody") && *name != "stranger";
             assert_eq!(event.user, known.then(|| user_id(name)), "an unknown name is not repeated");
@@ -107,7 +119,10 @@ async fn nobody_learns_why_a_name_and_a_password_do_not_fit() {
 async fn unknown_names_share_a_bounded_number_of_records() {
     let world = World::off();
     for number in 0..3000 {
-        assert_eq!(reason(&world.try_begin(&format!("name{number}"), WRONG).await), Reason::InvalidCredentials);
+        assert_eq!(
+            reason(&world.try_begin(&format!("name{number}"), WRONG).await),
+            Reason::InvalidCredentials
+        );
     }
     let records = world.factors.records(&world.acme);
     assert_eq!(records, 256, "and they are spread over all of them");
@@ -155,9 +170,17 @@ async fn an_unknown_name_behaves_like_a_users_over_time() {
             world.calls.clear();
             world.events.clear();
             let step = world.try_begin(name, WRONG).await;
-            let EventKind::CredentialsRefused { cause, locked_until } = world.only_event().kind else { panic!() };
+            let EventKind::CredentialsRefused { cause, locked_until } = world.only_event().kind
+            else {
+                panic!()
+            };
             let lock = locked_until.map(|until| until - start);
-            course.push((denied(&step), world.calls.all(), cause == CredentialsCause::PasswordLocked, lock));
+            course.push((
+                denied(&step),
+                world.calls.all(),
+                cause == CredentialsCause::PasswordLocked,
+                lock,
+            ));
             world.clock.advance(Duration::from_secs(7));
         }
         courses.push(course);
@@ -167,7 +190,8 @@ async fn an_unknown_name_behaves_like_a_users_over_time() {
     assert_eq!(courses[0], courses[1]);
 }
 
-/// I-18: what is known of the second factor shows after the right password only, whatever state it is in.
+/// I-18: what is known of the second factor shows after the right password only, whatever state it
+/// is in.
 #[tokio::test]
 async fn the_second_factor_shows_after_the_right_password_only() {
     let world = World::with(|builder| builder.pending_logins(2)).await;
@@ -184,7 +208,8 @@ async fn the_second_factor_shows_after_the_right_password_only() {
     assert_eq!(world.outbox.attempts(), 2);
 }
 
-/// I-40, I-06: a full house makes room at the moment that it names, when the oldest code ends, and not before.
+/// I-40, I-06: a full house makes room at the moment that it names, when the oldest code ends, and
+/// not before.
 #[tokio::test]
 async fn a_login_makes_room_when_its_code_ends() {
     let world = World::with(|builder| builder.pending_logins(2)).await;
@@ -200,7 +225,8 @@ async fn a_login_makes_room_when_its_code_ends() {
     assert_eq!(reason(&world.submit(&first.token, "000000").await), Reason::LoginOver);
 }
 
-/// I-13, attack 38: whoever hammers at a password delays its owner by no more than the longest lock.
+/// I-13, attack 38: whoever hammers at a password delays its owner by no more than the longest
+/// lock.
 #[tokio::test]
 async fn after_ten_thousand_wrong_passwords_the_owner_gets_in_within_the_longest_lock() {
     let world = World::new().await;
@@ -215,7 +241,8 @@ async fn after_ten_thousand_wrong_passwords_the_owner_gets_in_within_the_longest
     assert_eq!(world.record(&world.alice)["code_failures"], serde_json::Value::Null);
 }
 
-/// I-13: each password lock is twice as long as the one before, up to the longest, and trying does not prolong it.
+/// I-13: each password lock is twice as long as the one before, up to the longest, and trying does
+/// not prolong it.
 #[tokio::test]
 async fn password_locks_double_up_to_the_longest_and_trying_does_not_prolong_them() {
     let world = World::new().await;
@@ -227,17 +254,29 @@ async fn password_locks_double_up_to_the_longest_and_trying_does_not_prolong_the
         }
         let until = world.now() + MINUTE * minutes;
         let locks: Vec<_> = world.events.kinds();
-        let EventKind::CredentialsRefused { locked_until: Some(told), .. } = &locks[9] else { panic!("{locks:?}") };
+        let EventKind::CredentialsRefused { locked_until: Some(told), .. } = &locks[9] else {
+            panic!("{locks:?}")
+        };
         assert_eq!(*told, until, "lock {nth}");
         world.clock.set(until - millisecond);
         let before = world.record(&world.alice)["password"].clone();
         for password in [WRONG, PASSWORD, WRONG] {
-            assert_eq!(reason(&world.try_begin("alice", password).await), Reason::InvalidCredentials);
+            assert_eq!(
+                reason(&world.try_begin("alice", password).await),
+                Reason::InvalidCredentials
+            );
         }
-        assert_eq!(world.record(&world.alice)["password"], before, "nothing is charged while it lasts");
+        assert_eq!(
+            world.record(&world.alice)["password"],
+            before,
+            "nothing is charged while it lasts"
+        );
         world.clock.advance(millisecond);
     }
-    assert!(matches!(world.try_begin("alice", PASSWORD).await, LoginStep::CodeRequired(_)), "it ends at its end");
+    assert!(
+        matches!(world.try_begin("alice", PASSWORD).await, LoginStep::CodeRequired(_)),
+        "it ends at its end"
+    );
 }
 
 /// I-13: passwords and codes have budgets of their own, in both directions.
@@ -258,7 +297,11 @@ async fn passwords_and_codes_do_not_touch_each_others_counters() {
 
     let _ = world.begin("alice").await;
     assert_eq!(world.record(&world.alice)["password"]["failures"], serde_json::Value::Null);
-    assert_eq!(world.record(&world.alice)["code_failures"], codes, "a right password clears no wrong code");
+    assert_eq!(
+        world.record(&world.alice)["code_failures"],
+        codes,
+        "a right password clears no wrong code"
+    );
     // The code lock is out of reach of whoever does not have the password.
     for _ in 0..100 {
         let _ = world.try_begin("bob", WRONG).await;
@@ -305,7 +348,10 @@ async fn guesses_at_a_new_password_count_from_zero_and_lock_again() {
         assert_eq!(reason(&world.try_begin("alice", WRONG).await), Reason::InvalidCredentials);
         assert_eq!(world.calls.all(), ["find_by_login", "verify", "find_by_id", "load", "commit"]);
         let locked = Some(world.now() + MINUTE).filter(|_| row == 10);
-        let event = EventKind::CredentialsRefused { cause: CredentialsCause::WrongPassword, locked_until: locked };
+        let event = EventKind::CredentialsRefused {
+            cause: CredentialsCause::WrongPassword,
+            locked_until: locked,
+        };
         assert_eq!(world.only_event().kind, event);
         assert_eq!(world.record(&world.alice)["password"]["failures"]["streak"], row);
     }
@@ -334,7 +380,8 @@ async fn a_rehash_of_the_same_password_leaves_its_lock() {
     }
 }
 
-/// I-35: single sign-on, partners and programs come in without a code, under a reason that the grant names, and change nothing.
+/// I-35: single sign-on, partners and programs come in without a code, under a reason that the
+/// grant names, and change nothing.
 #[tokio::test]
 async fn logins_that_are_not_interactive_are_exempt_by_name_and_leave_everything_as_it_is() {
     let world = World::new().await;
@@ -368,8 +415,13 @@ async fn logins_that_are_not_interactive_are_exempt_by_name_and_leave_everything
 #[tokio::test]
 async fn all_channels_share_the_password_lock() {
     let world = World::new().await;
-    let channels =
-        [Channel::Web, Channel::Mobile, Channel::SingleSignOn, Channel::ExemptIntegration, Channel::ExemptApi];
+    let channels = [
+        Channel::Web,
+        Channel::Mobile,
+        Channel::SingleSignOn,
+        Channel::ExemptIntegration,
+        Channel::ExemptApi,
+    ];
     for channel in channels.into_iter().chain(channels) {
         let step = world.begin_as(&world.acme, "alice", WRONG, channel, None).await.unwrap();
         assert_eq!(reason(&step), Reason::InvalidCredentials);
@@ -379,7 +431,12 @@ async fn all_channels_share_the_password_lock() {
         assert_eq!(reason(&step), Reason::InvalidCredentials, "{channel:?}");
     }
     // The entry point for passwords that the application vouches for is no way around.
-    let vouched = PreverifiedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
+    let vouched = PreverifiedLogin {
+        tenant: &world.acme,
+        user: &world.alice,
+        channel: Channel::Web,
+        device: None,
+    };
     world.events.clear();
     assert_eq!(
         reason(&world.flow.begin_with_preverified_password(&vouched).await.unwrap()),
@@ -401,7 +458,12 @@ async fn a_vouched_password_of_nobody_or_of_a_disabled_user_lets_nobody_in() {
     for user in ["nobody", "bob", "stranger"] {
         world.calls.clear();
         let user = user_id(user);
-        let vouched = PreverifiedLogin { tenant: &world.acme, user: &user, channel: Channel::Web, device: None };
+        let vouched = PreverifiedLogin {
+            tenant: &world.acme,
+            user: &user,
+            channel: Channel::Web,
+            device: None,
+        };
         answers.push(denied(&world.flow.begin_with_preverified_password(&vouched).await.unwrap()));
         assert_eq!(world.calls.all(), ["find_by_id", "find_by_id", "load", "commit"]);
     }
@@ -418,14 +480,18 @@ impl TwoFactorPolicy for Always {
     }
 }
 
-/// I-35: where nobody is there to type a code, a required code is a refusal, after the right password only.
+/// I-35: where nobody is there to type a code, a required code is a refusal, after the right
+/// password only.
 #[tokio::test]
 async fn a_program_that_would_need_a_code_is_refused() {
     for channel in [Channel::SingleSignOn, Channel::ExemptIntegration, Channel::ExemptApi] {
         let world = World::off_with(|builder| builder.policy(Always));
         let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap();
         assert_eq!(reason(&step), Reason::NotInteractive);
-        assert_eq!(world.only_event().kind, EventKind::LoginRefused { reason: "not_interactive".into() });
+        assert_eq!(
+            world.only_event().kind,
+            EventKind::LoginRefused { reason: "not_interactive".into() }
+        );
         assert_eq!(world.calls.all(), ["find_by_login", "verify", "find_by_id", "load"]);
         let step = world.begin_as(&world.acme, "alice", WRONG, channel, None).await.unwrap();
         assert_eq!(reason(&step), Reason::InvalidCredentials);

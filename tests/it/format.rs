@@ -1,5 +1,11 @@
 //! The saved forms: pinned by golden files, and refused when they are damaged.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use crate::support::*;
 use countersign::Pepper;
@@ -8,8 +14,8 @@ use countersign::error::Document;
 use countersign::event::ResetOutcome;
 use countersign::store::{CommitOutcome, FactorStore, Generation, MAX_DOCUMENT, StoredRow};
 use countersign::{
-    Authenticated, Channel, Error, Grant, LoginStep, Method, OperationError, RevalidateError, SavedGrant, Scope,
-    SecondFactor, TrustDevice,
+    Authenticated, Channel, Error, Grant, LoginStep, Method, OperationError, RevalidateError,
+    SavedGrant, Scope, SecondFactor, TrustDevice,
 };
 use serde_json::{Value, json};
 
@@ -28,11 +34,13 @@ const TOKEN: &str = "csp1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABhbGljZQ";
 /// Golden secrets: what belongs to the golden record and is saved nowhere.
 const SECRETS: &str = include_str!("../golden/secrets-v1.json");
 
-/// A record with everything in it: fixed clock, seeded randomness. With it its grant, and the secrets that belong to it.
+/// A record with everything in it: fixed clock, seeded randomness. With it its grant, and the
+/// secrets that belong to it.
 async fn full() -> (World, Grant, Value) {
     let pepper = Pepper::new("k1", vec![1; 32]).unwrap();
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3).pepper(pepper)).await;
-    let _outcome = world.flow.operator("test").unwrap().reset(&world.acme, &world.alice).await.unwrap();
+    let _outcome =
+        world.flow.operator("test").unwrap().reset(&world.acme, &world.alice).await.unwrap();
     let first = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
     let account = world.flow.account(&world.acme, &first);
@@ -40,7 +48,8 @@ async fn full() -> (World, Grant, Value) {
     let _earlier = account.new_backup_code().await.unwrap();
     let backup = account.new_backup_code().await.unwrap().expose().to_owned();
     world.choose_sms("alice", "+819012345634").await;
-    let Authenticated { grant, device_token, .. } = world.sign_in_and_trust("alice", "Office laptop").await;
+    let Authenticated { grant, device_token, .. } =
+        world.sign_in_and_trust("alice", "Office laptop").await;
     world.wait_for_the_spacing();
     let _ = world.try_begin("alice", "wrong").await;
     let mut token = String::new();
@@ -58,10 +67,13 @@ async fn full() -> (World, Grant, Value) {
     let setup = world.flow.account(&world.acme, &grant).use_sms(&number).await.unwrap();
     let setup_code = world.outbox.last_code();
     let wrong = world.wrong_code().into();
-    assert!(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &wrong).await.is_err());
+    assert!(
+        world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &wrong).await.is_err()
+    );
     let _ = world.try_begin("alice", "wrong").await;
     let device = device_token.unwrap();
-    let _ = world.begin_as(&world.acme, "alice", "wrong", Channel::Web, Some(&device)).await.unwrap();
+    let _ =
+        world.begin_as(&world.acme, "alice", "wrong", Channel::Web, Some(&device)).await.unwrap();
     let secrets = json!({
         "backup": backup,
         "device": device.expose(),
@@ -71,16 +83,21 @@ async fn full() -> (World, Grant, Value) {
     (world, grant, secrets)
 }
 
-/// With `UPDATE_GOLDEN` set in the environment the file is written instead: for a new optional field in
-/// `record-v1-full.json`, otherwise for a format of a higher number only.
+/// With `UPDATE_GOLDEN` set in the environment the file is written instead: for a new optional
+/// field in `record-v1-full.json`, otherwise for a format of a higher number only.
 fn assert_golden(name: &str, golden: &str, value: &Value) {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         let text = serde_json::to_string_pretty(value).unwrap();
-        std::fs::write(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR")), text + "\n").unwrap();
+        std::fs::write(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR")), text + "\n")
+            .unwrap();
         return;
     }
     let golden: Value = serde_json::from_str(golden).unwrap();
-    assert_eq!(form(value), form(&golden), "{name}: such are saved out there; a change needs a new format number");
+    assert_eq!(
+        form(value),
+        form(&golden),
+        "{name}: such are saved out there; a change needs a new format number"
+    );
 }
 
 /// The value with what is random in it replaced by what kind of value it is.
@@ -89,9 +106,13 @@ fn form(value: &Value) -> Value {
         Value::String(text) if matches!(text.len(), 22 | 43) && text.bytes().all(is_base64url) => {
             format!("base64url, {}", text.len()).into()
         }
-        Value::String(text) if text.len() == 4 && text.bytes().all(|b| b.is_ascii_uppercase()) => "reference".into(),
+        Value::String(text) if text.len() == 4 && text.bytes().all(|b| b.is_ascii_uppercase()) => {
+            "reference".into()
+        }
         Value::Array(items) => items.iter().map(form).collect(),
-        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), form(value))).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), form(value))).collect()
+        }
         other => other.clone(),
     }
 }
@@ -118,7 +139,8 @@ async fn the_saved_forms_are_those_of_the_golden_files() {
     assert_golden("settings-v1.json", SETTINGS, &settings(&world).await);
 }
 
-/// A world in which the golden record is what is saved of alice, half a minute after its last change.
+/// A world in which the golden record is what is saved of alice, half a minute after its last
+/// change.
 async fn golden() -> (World, SavedGrant, Value) {
     let (world, _, _) = full().await;
     world.overwrite(&world.alice, RECORD).await;
@@ -126,13 +148,17 @@ async fn golden() -> (World, SavedGrant, Value) {
     (world, serde_json::from_str(GRANT).unwrap(), serde_json::from_str(SECRETS).unwrap())
 }
 
-/// What was saved in this format keeps its meaning: who upgrades logs nobody out and asks nobody for a new code.
+/// What was saved in this format keeps its meaning: who upgrades logs nobody out and asks nobody
+/// for a new code.
 #[tokio::test]
 async fn the_golden_record_still_serves_everything_that_belongs_to_it() {
     let (world, grant, secrets) = golden().await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     assert!(world.flow.revalidate(&world.acme, &grant, Channel::Web).await.is_ok());
-    assert_eq!(serde_json::to_value(&grant).unwrap(), serde_json::from_str::<Value>(GRANT).unwrap());
+    assert_eq!(
+        serde_json::to_value(&grant).unwrap(),
+        serde_json::from_str::<Value>(GRANT).unwrap()
+    );
     let overview = world.flow.account(&world.acme, &grant).status().await.unwrap();
     assert_eq!(overview.phone.unwrap().as_str(), "+81 *** **34");
     assert_eq!(overview.devices[0].label.as_str(), "Office laptop");
@@ -145,29 +171,41 @@ async fn the_golden_record_still_serves_everything_that_belongs_to_it() {
 
     let (world, grant, secrets) = golden().await;
     let (token, code) = (text(&secrets["setup"]["token"]), text(&secrets["setup"]["code"]));
-    let changed = world.flow.account(&world.acme, &grant).confirm_method(&token.into(), &code.into()).await;
+    let changed =
+        world.flow.account(&world.acme, &grant).confirm_method(&token.into(), &code.into()).await;
     assert_eq!(changed.unwrap(), Method::Sms);
     assert_eq!(world.record(&world.alice)["sms"]["number"], "+819087654321");
     world.clock.advance(15 * MINUTE);
     let challenge = world.begin("alice").await;
-    let by_backup = authenticated(world.submit_backup(&challenge.token, &text(&secrets["backup"])).await);
+    let by_backup =
+        authenticated(world.submit_backup(&challenge.token, &text(&secrets["backup"])).await);
     assert_eq!(by_backup.grant.second_factor(), &SecondFactor::BackupCode);
 }
 
-/// What was saved first is what is saved now, but for fields that were added since and one that is only read.
+/// What was saved first is what is saved now, but for fields that were added since and one that is
+/// only read.
 #[test]
 fn the_fields_that_were_added_are_optional() {
     let of = |record: &str| -> Vec<String> {
-        serde_json::from_str::<Value>(record).unwrap().as_object().unwrap().keys().cloned().collect()
+        serde_json::from_str::<Value>(record)
+            .unwrap()
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect()
     };
     let without = |record: &str, fields: &[&str]| -> Vec<String> {
         of(record).into_iter().filter(|field| !fields.contains(&field.as_str())).collect()
     };
-    assert_eq!(without(RECORD, &["backup_failures"]), without(FULL, &["address", "notices", "resets"]));
+    assert_eq!(
+        without(RECORD, &["backup_failures"]),
+        without(FULL, &["address", "notices", "resets"])
+    );
 }
 
-/// The times of resets and of notices are read as they were meant: one refill of two is used, and the notice of a
-/// backup code went less than an hour ago.
+/// The times of resets and of notices are read as they were meant: one refill of two is used, and
+/// the notice of a backup code went less than an hour ago.
 #[tokio::test]
 async fn the_golden_times_of_resets_and_notices_still_count() {
     let world = full().await.0;
@@ -182,7 +220,8 @@ async fn the_golden_times_of_resets_and_notices_still_count() {
     assert_eq!(world.record(&world.alice)["notices"][0]["held_back"], 2);
 }
 
-/// What a record holds when everything is in it; a new field must be added here, with the format number in mind.
+/// What a record holds when everything is in it; a new field must be added here, with the format
+/// number in mind.
 #[test]
 fn the_golden_record_holds_everything() {
     let record: Value = serde_json::from_str(FULL).unwrap();
@@ -208,7 +247,10 @@ fn the_golden_record_holds_everything() {
     }
     assert_eq!(record.as_object().unwrap().len(), fields.len());
     assert_eq!(record["format"], 1);
-    assert!(record["pending"][0]["wrong_backup"].is_number() && record["code_failures"]["recent"].is_array());
+    assert!(
+        record["pending"][0]["wrong_backup"].is_number()
+            && record["code_failures"]["recent"].is_array()
+    );
     for digits in ["\"code\":\"", "password\":\""] {
         assert!(!FULL.contains(digits));
     }
@@ -242,7 +284,11 @@ async fn a_login_under_way_adds_at_most_a_kibibyte() {
 #[tokio::test]
 async fn the_fullest_record_fits_into_a_document() {
     let world = World::with(|b| {
-        b.trusted_devices(90 * DAY, 32).pending_logins(16).sends_per_day(100).sends_per_hour(100).sends_per_login(10)
+        b.trusted_devices(90 * DAY, 32)
+            .pending_logins(16)
+            .sends_per_day(100)
+            .sends_per_hour(100)
+            .sends_per_login(10)
     })
     .await;
     // Of the characters that take most room.
@@ -270,9 +316,12 @@ async fn a_record_as_large_as_allowed_is_read_and_a_larger_one_is_not() {
         record["sends"] = (0..number).collect::<Vec<_>>().into();
         record.to_string()
     };
-    for (document, readable) in
-        [(largest.clone(), true), (format!("{largest} "), false), (with_sends(128), true), (with_sends(129), false)]
-    {
+    for (document, readable) in [
+        (largest.clone(), true),
+        (format!("{largest} "), false),
+        (with_sends(128), true),
+        (with_sends(129), false),
+    ] {
         world.overwrite(&world.alice, &document).await;
         let status = operator.status(&world.acme, &world.alice).await;
         assert_eq!(status.is_ok(), readable, "{status:?}");
@@ -280,7 +329,8 @@ async fn a_record_as_large_as_allowed_is_read_and_a_larger_one_is_not() {
     }
 }
 
-/// I-37: every step over this document is a fault; nobody is let in, nothing is written and nothing is sent.
+/// I-37: every step over this document is a fault; nobody is let in, nothing is written and nothing
+/// is sent.
 async fn is_refused(world: &World, document: &str, expected: impl Fn(&Error) -> bool) {
     world.overwrite(&world.alice, document).await;
     let before = world.factors.record(&world.acme, &world.alice);
@@ -321,7 +371,10 @@ async fn a_record_of_another_format_is_an_error_that_names_it() {
             let answer = world.flow.account(&world.acme, &grant).status().await;
             assert!(matches!(answer, Err(OperationError::Failed(Error::UnsupportedFormat { .. }))));
             let revalidated = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
-            assert!(matches!(revalidated, Err(RevalidateError::Failed(Error::UnsupportedFormat { .. }))));
+            assert!(matches!(
+                revalidated,
+                Err(RevalidateError::Failed(Error::UnsupportedFormat { .. }))
+            ));
         }
     }
     // An administrator's reset is the way out.
@@ -420,7 +473,9 @@ async fn absurd_times_in_a_record_are_survived() {
 /// Every millisecond time in a record.
 fn numbers_of(value: &Value) -> Vec<String> {
     match value {
-        Value::Number(number) if number.as_i64().is_some_and(|n| n > 1_000_000_000_000) => vec![number.to_string()],
+        Value::Number(number) if number.as_i64().is_some_and(|n| n > 1_000_000_000_000) => {
+            vec![number.to_string()]
+        }
         Value::Array(items) => items.iter().flat_map(numbers_of).collect(),
         Value::Object(fields) => fields.values().flat_map(numbers_of).collect(),
         _ => Vec::new(),
@@ -462,11 +517,15 @@ async fn damaged_settings_let_nobody_in() {
         let world = World::new().await;
         let saved = world.factors.settings(&world.acme).await.unwrap().unwrap();
         let next = StoredRow { document: document.to_owned(), ..saved.clone() };
-        let written = world.factors.change_settings(&world.acme, Some(saved.version), &next).await.unwrap();
+        let written =
+            world.factors.change_settings(&world.acme, Some(saved.version), &next).await.unwrap();
         assert_eq!(written, CommitOutcome::Written);
-        let error = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await.unwrap_err();
+        let error =
+            world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await.unwrap_err();
         match error {
-            Error::UnsupportedFormat { document: Document::Settings, found: 2, readable: 1 } => assert!(other_format),
+            Error::UnsupportedFormat { document: Document::Settings, found: 2, readable: 1 } => {
+                assert!(other_format);
+            }
             Error::Corrupt(Document::Settings) => assert!(!other_format),
             other => panic!("{document}: {other:?}"),
         }

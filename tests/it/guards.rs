@@ -1,5 +1,12 @@
-//! Ways in which an administrator or a host could shut somebody out, or let somebody through, by mistake.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! Ways in which an administrator or a host could shut somebody out, or let somebody through, by
+//! mistake.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::time::Duration;
 
@@ -15,8 +22,8 @@ use countersign::policy::{Exemption, PolicyContext, Requirement, StandardPolicy,
 use countersign::store::FactorStore;
 use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
-    Channel, Error, Login, LoginName, OperationError, Password, Reason, RevalidateError, SavedGrant, Scope, TenantId,
-    TrustDevice, UserId,
+    Channel, Error, Login, LoginName, OperationError, Password, Reason, RevalidateError,
+    SavedGrant, Scope, TenantId, TrustDevice, UserId,
 };
 
 /// What an administrator can do that leaves somebody with less protection than before.
@@ -27,7 +34,9 @@ async fn weaken(world: &World, grant: &SavedGrant, what: &str) -> Result<(), Ope
     let administration = world.flow.administration(&world.acme, grant).await?;
     match what {
         "off" => administration.set_scope(Scope::DoNotUse).await.map(drop),
-        "administrators only" => administration.set_scope(Scope::SystemAdministratorsOnly).await.map(drop),
+        "administrators only" => {
+            administration.set_scope(Scope::SystemAdministratorsOnly).await.map(drop)
+        }
         "reset" => administration.reset(&world.bob).await.map(drop),
         _ => administration.unlock(&world.bob).await,
     }
@@ -42,24 +51,34 @@ async fn guarded() -> World {
     world
 }
 
-/// I-32, I-34: neither a session that began with a trusted device nor one that is ten minutes old takes
-/// anybody's protection away. Nothing is written, and each refusal is an event.
+/// I-32, I-34: neither a session that began with a trusted device nor one that is ten minutes old
+/// takes anybody's protection away. Nothing is written, and each refusal is an event.
 #[tokio::test]
 async fn what_weakens_anybody_needs_a_recent_login_with_a_fresh_code() {
     let world = guarded().await;
     let trusted = world.sign_in_and_trust("root", "laptop").await;
     world.clock.advance(10 * MINUTE);
-    let by_device = authenticated(world.begin_with_device("root", trusted.device_token.as_ref().unwrap()).await);
+    let by_device = authenticated(
+        world.begin_with_device("root", trusted.device_token.as_ref().unwrap()).await,
+    );
     let settings = world.factors.settings(&world.acme).await.unwrap();
     let before = world.row(&world.bob);
     for grant in [&by_device.grant, &trusted.grant] {
         for what in WEAKENS {
             world.events.clear();
             world.calls.clear();
-            assert_eq!(refusal(weaken(&world, grant, what).await), Reason::ReauthenticationRequired, "{what}");
+            assert_eq!(
+                refusal(weaken(&world, grant, what).await),
+                Reason::ReauthenticationRequired,
+                "{what}"
+            );
             let by = Actor::Administrator { user: world.root.clone() };
             let reason = "reauthentication_required".into();
-            assert_eq!(world.events.kinds(), [EventKind::AdministrationRefused { by, reason }], "{what}");
+            assert_eq!(
+                world.events.kinds(),
+                [EventKind::AdministrationRefused { by, reason }],
+                "{what}"
+            );
             for write in ["commit", "change_settings", "remove"] {
                 assert_eq!(world.calls.of(write), 0, "{what}: {write}");
             }
@@ -93,7 +112,8 @@ async fn a_recent_login_with_a_code_or_backup_code_may_weaken() {
     }
 }
 
-/// I-34: a session of any age may ask more people. From `DoNotUse` there is no second factor to ask for.
+/// I-34: a session of any age may ask more people. From `DoNotUse` there is no second factor to ask
+/// for.
 #[tokio::test]
 async fn what_strengthens_needs_no_recent_login() {
     let world = World::off_with(|builder| builder.trusted_devices(30 * DAY, 3));
@@ -103,13 +123,21 @@ async fn what_strengthens_needs_no_recent_login() {
     administration.set_scope(Scope::SystemAdministratorsOnly).await.unwrap();
     let trusted = world.sign_in_and_trust("root", "laptop").await;
     world.clock.advance(7 * DAY);
-    let by_device = authenticated(world.begin_with_device("root", trusted.device_token.as_ref().unwrap()).await);
+    let by_device = authenticated(
+        world.begin_with_device("root", trusted.device_token.as_ref().unwrap()).await,
+    );
     for grant in [&trusted.grant, &by_device.grant] {
         let administration = world.flow.administration(&world.acme, grant).await.unwrap();
         administration.set_scope(Scope::EntireTenant).await.unwrap();
         let back = administration.set_scope(Scope::SystemAdministratorsOnly).await;
         assert_eq!(refusal(back), Reason::ReauthenticationRequired);
-        world.flow.operator("back").unwrap().set_scope(&world.acme, Scope::SystemAdministratorsOnly).await.unwrap();
+        world
+            .flow
+            .operator("back")
+            .unwrap()
+            .set_scope(&world.acme, Scope::SystemAdministratorsOnly)
+            .await
+            .unwrap();
     }
 }
 
@@ -127,7 +155,8 @@ impl TwoFactorPolicy for SparesAdministrators {
     }
 }
 
-/// I-34: an administrator whom the policy exempts has no second factor to give. Their password must be fresh.
+/// I-34: an administrator whom the policy exempts has no second factor to give. Their password must
+/// be fresh.
 #[tokio::test]
 async fn an_exempt_administrator_needs_a_recent_login() {
     for policy_exempts in [false, true] {
@@ -146,7 +175,10 @@ async fn an_exempt_administrator_needs_a_recent_login() {
             let allowed = what == "off" && !policy_exempts;
             match weaken(&world, &grant, what).await {
                 Ok(()) => assert!(allowed, "{what}"),
-                refused => assert!(refusal(refused) == Reason::ReauthenticationRequired && !allowed, "{what}"),
+                refused => assert!(
+                    refusal(refused) == Reason::ReauthenticationRequired && !allowed,
+                    "{what}"
+                ),
             }
             weaken(&world, &world.root_grant().await, what).await.unwrap();
             if policy_exempts {
@@ -156,8 +188,8 @@ async fn an_exempt_administrator_needs_a_recent_login() {
     }
 }
 
-/// I-34: a scope that stands higher in the order, but under which the policy asks the acting user no longer,
-/// weakens at least them.
+/// I-34: a scope that stands higher in the order, but under which the policy asks the acting user
+/// no longer, weakens at least them.
 #[tokio::test]
 async fn a_scope_that_spares_the_acting_user_weakens() {
     let world = World::off_with(|builder| builder.policy(SparesAdministrators));
@@ -165,7 +197,10 @@ async fn a_scope_that_spares_the_acting_user_weakens() {
     let grant = world.root_grant().await;
     world.clock.advance(10 * MINUTE);
     let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
-    assert_eq!(refusal(administration.set_scope(Scope::EntireTenant).await), Reason::ReauthenticationRequired);
+    assert_eq!(
+        refusal(administration.set_scope(Scope::EntireTenant).await),
+        Reason::ReauthenticationRequired
+    );
     let grant = world.root_grant().await;
     let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
     administration.set_scope(Scope::EntireTenant).await.unwrap();
@@ -191,13 +226,22 @@ async fn the_operator_changes_a_scope_with_a_reason() {
     let world = World::off();
     let operator = world.flow.operator("ticket 17").unwrap();
     assert_eq!(operator.scope(&world.acme).await.unwrap(), Scope::DoNotUse);
-    assert_eq!(operator.set_scope(&world.acme, Scope::EntireTenant).await.unwrap(), Scope::DoNotUse);
-    assert_eq!(operator.set_scope(&world.acme, Scope::EntireTenant).await.unwrap(), Scope::EntireTenant);
+    assert_eq!(
+        operator.set_scope(&world.acme, Scope::EntireTenant).await.unwrap(),
+        Scope::DoNotUse
+    );
+    assert_eq!(
+        operator.set_scope(&world.acme, Scope::EntireTenant).await.unwrap(),
+        Scope::EntireTenant
+    );
     let by = Actor::Operator { reason: "ticket 17".into() };
     let changed = EventKind::ScopeChanged { from: Scope::DoNotUse, to: Scope::EntireTenant, by };
     assert_eq!(world.events.kinds(), [changed]);
     let _ = world.begin("alice").await;
-    assert_eq!(operator.set_scope(&world.acme, Scope::DoNotUse).await.unwrap(), Scope::EntireTenant);
+    assert_eq!(
+        operator.set_scope(&world.acme, Scope::DoNotUse).await.unwrap(),
+        Scope::EntireTenant
+    );
     assert_eq!(world.flow.purge(&world.acme, 100).await.unwrap().unwrap().deleted, 1);
 }
 
@@ -223,7 +267,8 @@ async fn a_session_of_another_tenant_opens_nothing() {
     assert_eq!(refusal(world.flow.administration(&world.other, &root).await), Reason::NotFound);
 }
 
-/// A wrong code, an impossible one and a lock leave the login open for what else there is; other refusals end it.
+/// A wrong code, an impossible one and a lock leave the login open for what else there is; other
+/// refusals end it.
 #[tokio::test]
 async fn a_refusal_says_whether_the_login_is_over() {
     let world = World::new().await;
@@ -272,13 +317,19 @@ async fn lifting_one_of_two_locks_is_an_event() {
     assert!(matches!(world.events.kinds()[..], [EventKind::AdministrationRefused { .. }]));
 }
 
-/// I-22: what a person typed as a name may be a password, and a security stamp is the application's own secret.
+/// I-22: what a person typed as a name may be a password, and a security stamp is the application's
+/// own secret.
 #[tokio::test]
 async fn neither_a_typed_name_nor_a_security_stamp_prints() {
     let world = World::off();
     let password = Password::new("hunter2");
-    let login =
-        Login { tenant: &world.acme, name: "canary-name", password: &password, channel: Channel::Web, device: None };
+    let login = Login {
+        tenant: &world.acme,
+        name: "canary-name",
+        password: &password,
+        channel: Channel::Web,
+        device: None,
+    };
     let mut user: User = person(&world.acme, "alice");
     user.security_stamp = Some("canary-stamp".into());
     let name = LoginName::new("canary-name").unwrap();
@@ -305,7 +356,11 @@ struct Confused {
 
 #[async_trait]
 impl UserStore for Confused {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         self.users.find_by_login(tenant, name).await
     }
 
@@ -334,7 +389,8 @@ async fn another_user_than_the_one_asked_for_is_a_fault() {
     let (code, before) = (world.outbox.last_code(), world.row(&world.alice).unwrap());
     let confused = Confused { users: world.users.clone(), answer: world.root.clone() };
     world.rewire(confused, world.factors.clone(), world.outbox.clone(), |builder| builder);
-    let submitted = world.flow.submit_code(&world.acme, &token, &code.as_str().into(), TrustDevice::No).await;
+    let submitted =
+        world.flow.submit_code(&world.acme, &token, &code.as_str().into(), TrustDevice::No).await;
     assert!(matches!(submitted, Err(Error::UserStore { .. })), "{submitted:?}");
     let revalidated = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
     let fault = matches!(revalidated, Err(RevalidateError::Failed(Error::UserStore { .. })));
@@ -342,7 +398,8 @@ async fn another_user_than_the_one_asked_for_is_a_fault() {
     assert_eq!(world.row(&world.alice).unwrap().version, before.version);
 }
 
-/// I-38: whom a token names is known only once the user is found. Until then the event names nobody: the id may be anything that was typed.
+/// I-38: whom a token names is known only once the user is found. Until then the event names
+/// nobody: the id may be anything that was typed.
 #[tokio::test]
 async fn an_event_names_no_user_who_is_not_there() {
     let world = World::new().await;
@@ -354,6 +411,9 @@ async fn an_event_names_no_user_who_is_not_there() {
     let session = world.sign_in("bob").await.grant;
     world.users.remove(&world.acme, &world.bob);
     world.events.clear();
-    assert_eq!(refusal(world.flow.account(&world.acme, &session).status().await), Reason::SessionStale);
+    assert_eq!(
+        refusal(world.flow.account(&world.acme, &session).status().await),
+        Reason::SessionStale
+    );
     assert_eq!(world.only_event().user, None);
 }

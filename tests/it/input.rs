@@ -1,5 +1,11 @@
 //! Bad input is refused by name, before anything is read, counted or saved.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use crate::support::*;
 use countersign::Pepper;
@@ -8,13 +14,14 @@ use countersign::event::EventKind;
 use countersign::input::{Field, InvalidInput, Problem};
 use countersign::user::Language;
 use countersign::{
-    BackupCode, Channel, Code, LoginName, LoginStep, Reason, ResendTo, SetupToken, TenantId, TrustDevice, UserId,
+    BackupCode, Channel, Code, LoginName, LoginStep, Reason, ResendTo, SetupToken, TenantId,
+    TrustDevice, UserId,
 };
 
 /// What must not get into a key, a header, a message or a log, in the middle of a value.
 const FORBIDDEN: [char; 16] = [
-    '\0', '\t', '\n', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}',
-    '\u{2029}', '\u{202e}', '\u{2066}', '\u{feff}',
+    '\0', '\t', '\n', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{61c}', '\u{200e}',
+    '\u{200f}', '\u{2028}', '\u{2029}', '\u{202e}', '\u{2066}', '\u{feff}',
 ];
 
 #[track_caller]
@@ -60,7 +67,10 @@ fn ids_and_names_are_bounded_printable_text() {
     // The length is in bytes, and what is not ASCII is welcome.
     LoginName::new(&"花".repeat(85)).unwrap();
     refused(LoginName::new(&"花".repeat(86)), Field::LoginName, Problem::TooLong(256), "花花花");
-    assert!(serde_json::from_value::<TenantId>("a\nb".into()).is_err(), "reading back is no way around");
+    assert!(
+        serde_json::from_value::<TenantId>("a\nb".into()).is_err(),
+        "reading back is no way around"
+    );
 }
 
 /// I-33: an address or a number that could break out of a header, or is not canonical, is none.
@@ -73,14 +83,34 @@ fn numbers_and_addresses_are_canonical() {
     refused(EmailAddress::new(&long), Field::EmailAddress, Problem::TooLong(254), &long);
     for c in FORBIDDEN {
         let number = format!("+1555{c}1234");
-        refused(PhoneNumber::new(&number), Field::PhoneNumber, Problem::ForbiddenCharacter, &number);
-        for address in [format!("a{c}b@example.com"), format!("ab@exam{c}ple.com"), format!("ab@example.com{c}")] {
-            refused(EmailAddress::new(&address), Field::EmailAddress, Problem::ForbiddenCharacter, &address);
+        refused(
+            PhoneNumber::new(&number),
+            Field::PhoneNumber,
+            Problem::ForbiddenCharacter,
+            &number,
+        );
+        for address in [
+            format!("a{c}b@example.com"),
+            format!("ab@exam{c}ple.com"),
+            format!("ab@example.com{c}"),
+        ] {
+            refused(
+                EmailAddress::new(&address),
+                Field::EmailAddress,
+                Problem::ForbiddenCharacter,
+                &address,
+            );
         }
     }
-    for number in
-        ["15551234567", "+0155512345", "+1 555 123 4567", "+1-555-1234567", "+155512", "+1555123456x", "00155512345"]
-    {
+    for number in [
+        "15551234567",
+        "+0155512345",
+        "+1 555 123 4567",
+        "+1-555-1234567",
+        "+155512",
+        "+1555123456x",
+        "00155512345",
+    ] {
         refused(PhoneNumber::new(number), Field::PhoneNumber, Problem::Malformed, number);
     }
     for address in [
@@ -101,7 +131,9 @@ fn numbers_and_addresses_are_canonical() {
 
 #[test]
 fn a_pepper_has_a_short_name_and_a_long_key() {
-    for (id, length) in [("", 32), ("k 1", 32), ("k\n", 32), ("123456789", 32), ("k1", 0), ("k1", 31), ("k1", 65)] {
+    for (id, length) in
+        [("", 32), ("k 1", 32), ("k\n", 32), ("123456789", 32), ("k1", 0), ("k1", 31), ("k1", 65)]
+    {
         refused(Pepper::new(id, vec![7; length]), Field::Pepper, Problem::Malformed, "?");
     }
     assert_eq!(Pepper::new("k-1_", vec![7; 64]).unwrap().id(), "k-1_");
@@ -120,7 +152,8 @@ fn assert_untouched(world: &World, step: &LoginStep, field: Field, problem: Prob
     assert_eq!((event.tenant.as_str(), event.user), ("acme", None));
 }
 
-/// I-37, I-40, attack 48: a first step with a name or password that can't be one costs nothing and counts nothing.
+/// I-37, I-40, attack 48: a first step with a name or password that can't be one costs nothing and
+/// counts nothing.
 #[tokio::test]
 async fn a_first_step_with_bad_input_is_refused_unread() {
     let world = World::new().await;
@@ -129,13 +162,25 @@ async fn a_first_step_with_bad_input_is_refused_unread() {
     names.extend(FORBIDDEN.map(|c| (format!("ali{c}ce"), Problem::ForbiddenCharacter)));
     names.push(("alice\r\nBcc: mallory@example.com".into(), Problem::ForbiddenCharacter));
     for (name, problem) in names {
-        assert_untouched(&world, &world.try_begin(&name, PASSWORD).await, Field::LoginName, problem);
+        assert_untouched(
+            &world,
+            &world.try_begin(&name, PASSWORD).await,
+            Field::LoginName,
+            problem,
+        );
     }
     let megabyte = "x".repeat(1 << 20);
-    for (password, problem) in
-        [("", Problem::Empty), (&megabyte[..4097], Problem::TooLong(4096)), (&megabyte, Problem::TooLong(4096))]
-    {
-        assert_untouched(&world, &world.try_begin("alice", password).await, Field::Password, problem);
+    for (password, problem) in [
+        ("", Problem::Empty),
+        (&megabyte[..4097], Problem::TooLong(4096)),
+        (&megabyte, Problem::TooLong(4096)),
+    ] {
+        assert_untouched(
+            &world,
+            &world.try_begin("alice", password).await,
+            Field::Password,
+            problem,
+        );
     }
     assert_eq!(world.row(&world.alice), None);
 }
@@ -143,16 +188,29 @@ async fn a_first_step_with_bad_input_is_refused_unread() {
 /// A password may hold any character, up to 4,096 bytes, and all of it counts.
 #[tokio::test]
 async fn a_password_may_hold_anything_and_all_of_it_counts() {
-    for password in [" ", "\0", "\n\n", "a\0b", "\u{202e}ret", "пароль", "🐎🔋", &"x".repeat(4096)] {
+    for password in [" ", "\0", "\n\n", "a\0b", "\u{202e}ret", "пароль", "🐎🔋", &"x".repeat(4096)]
+    {
         let world = World::off();
-        world.change(&world.alice, |user| user.password_hash = Some(countersign::user::PasswordHash::new(password)));
-        assert!(matches!(world.try_begin("alice", password).await, LoginStep::Authenticated(_)), "{password:?}");
+        world.change(&world.alice, |user| {
+            user.password_hash = Some(countersign::user::PasswordHash::new(password));
+        });
+        assert!(
+            matches!(world.try_begin("alice", password).await, LoginStep::Authenticated(_)),
+            "{password:?}"
+        );
         if password.len() < 4096 {
             for near in [format!("{password} "), format!(" {password}"), format!("{password}\0")] {
-                assert_eq!(reason(&world.try_begin("alice", &near).await), Reason::InvalidCredentials, "{near:?}");
+                assert_eq!(
+                    reason(&world.try_begin("alice", &near).await),
+                    Reason::InvalidCredentials,
+                    "{near:?}"
+                );
             }
         }
-        assert_eq!(reason(&world.try_begin("alice", &"x".repeat(4095)).await), Reason::InvalidCredentials);
+        assert_eq!(
+            reason(&world.try_begin("alice", &"x".repeat(4095)).await),
+            Reason::InvalidCredentials
+        );
     }
 }
 
@@ -172,7 +230,12 @@ async fn a_later_step_with_bad_input_is_refused_unread() {
         ("12345", Problem::Malformed),
         ("12345\0", Problem::Malformed),
     ] {
-        assert_untouched(&world, &world.submit(&challenge.token, typed).await, Field::Code, problem);
+        assert_untouched(
+            &world,
+            &world.submit(&challenge.token, typed).await,
+            Field::Code,
+            problem,
+        );
     }
     for (typed, problem) in [
         ("", Problem::Empty),
@@ -181,7 +244,12 @@ async fn a_later_step_with_bad_input_is_refused_unread() {
         ("0123-4567-89AB-CDEF-GHJK-MNPU", Problem::Malformed),
         ("0123-4567-89AB-CDEF-GHJK-MNP\n", Problem::Malformed),
     ] {
-        assert_untouched(&world, &world.submit_backup(&challenge.token, typed).await, Field::BackupCode, problem);
+        assert_untouched(
+            &world,
+            &world.submit_backup(&challenge.token, typed).await,
+            Field::BackupCode,
+            problem,
+        );
     }
     assert_eq!(world.row(&world.alice), before);
     let _ = authenticated(world.submit(&challenge.token, code.expose()).await);
@@ -203,7 +271,8 @@ async fn what_is_no_token_is_refused_unread() {
                 2 => world.flow.resend(&world.acme, &token, ResendTo::Same).await.unwrap(),
                 _ => {
                     world.flow.cancel(&world.acme, &token).await.unwrap();
-                    let expected = EventKind::StepRefused { login: None, reason: "login_over".into() };
+                    let expected =
+                        EventKind::StepRefused { login: None, reason: "login_over".into() };
                     assert_eq!(world.only_event().kind, expected);
                     assert!(world.calls.all().is_empty());
                     continue;
@@ -231,8 +300,11 @@ async fn the_account_page_refuses_bad_input_unread() {
     ] {
         world.calls.clear();
         world.events.clear();
-        let confirmed =
-            world.flow.account(&world.acme, &grant).confirm_method(&SetupToken::new(token), &Code::new(code)).await;
+        let confirmed = world
+            .flow
+            .account(&world.acme, &grant)
+            .confirm_method(&SetupToken::new(token), &Code::new(code))
+            .await;
         assert_eq!(confirmed.unwrap_err().denied().unwrap().reason().code(), expected);
         assert!(world.calls.all().is_empty());
         assert_eq!(world.only_event().kind, EventKind::AccountRefused { reason: expected.into() });
@@ -240,8 +312,8 @@ async fn the_account_page_refuses_bad_input_unread() {
     assert_eq!(world.row(&world.alice), before);
 }
 
-/// I-33: an operator's reason reaches the audit log, so an auditor sees all of it. It is measured in
-/// characters.
+/// I-33: an operator's reason reaches the audit log, so an auditor sees all of it. It is measured
+/// in characters.
 #[tokio::test]
 async fn an_operators_reason_is_bounded_visible_text() {
     let world = World::new().await;
@@ -257,7 +329,16 @@ async fn an_operators_reason_is_bounded_visible_text() {
             refused(operator(&text), Field::OperatorReason, Problem::TooManyCharacters(200), &text);
         }
     }
-    let invisible = ['\u{200b}', '\u{ad}', '\u{3164}', '\u{e0041}', '\u{fdd0}', '\u{e000}', '\u{fffd}', '\u{2800}'];
+    let invisible = [
+        '\u{200b}',
+        '\u{ad}',
+        '\u{3164}',
+        '\u{e0041}',
+        '\u{fdd0}',
+        '\u{e000}',
+        '\u{fffd}',
+        '\u{2800}',
+    ];
     for c in FORBIDDEN.into_iter().chain(invisible) {
         let text = format!("ticket{c}1");
         refused(operator(&text), Field::OperatorReason, Problem::ForbiddenCharacter, &text);

@@ -1,5 +1,11 @@
 //! Tenants that must be set up before anybody of them comes in, and how they are set up.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use crate::support::entries::{Came, Hands, all_came, state};
 use crate::support::*;
@@ -8,7 +14,8 @@ use countersign::policy::Exemption;
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
 use countersign::user::UserStatus;
 use countersign::{
-    Channel, Error, LoginFlowBuilder, LoginStep, PreverifiedLogin, Reason, Scope, SecondFactor, TenantId,
+    Channel, Error, LoginFlowBuilder, LoginStep, PreverifiedLogin, Reason, Scope, SecondFactor,
+    TenantId,
 };
 use futures_lite::future::block_on;
 
@@ -16,7 +23,12 @@ fn known(builder: LoginFlowBuilder) -> LoginFlowBuilder {
     builder.trusted_devices(30 * DAY, 3).require_known_tenants()
 }
 
-async fn begin(world: &World, tenant: &TenantId, name: &str, password: &str) -> Result<LoginStep, Error> {
+async fn begin(
+    world: &World,
+    tenant: &TenantId,
+    name: &str,
+    password: &str,
+) -> Result<LoginStep, Error> {
     world.begin_as(tenant, name, password, Channel::Web, None).await
 }
 
@@ -30,15 +42,20 @@ async fn stage() -> (World, Hands) {
     (world, hands)
 }
 
-/// I-23: every entry point that reads the settings of a tenant that has none says so, and does nothing.
+/// I-23: every entry point that reads the settings of a tenant that has none says so, and does
+/// nothing.
 #[tokio::test]
 async fn a_tenant_without_settings_is_an_error_at_every_entry_point() {
     let (world, hands) = stage().await;
-    // Records that a flow without the option has left there: those of acme, to have something to lose.
+    // Records that a flow without the option has left there: those of acme, to have something to
+    // lose.
     for user in [&world.root, &world.alice] {
         let row = world.row(user).unwrap();
         let nothing = ExpectedVersions { settings: None, record: None };
-        assert_eq!(world.factors.commit(&world.other, user, &nothing, &row).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            world.factors.commit(&world.other, user, &nothing, &row).await.unwrap(),
+            CommitOutcome::Written
+        );
     }
     let before = state(&world, &world.other).await;
     let theirs = hands.in_tenant(&world.other);
@@ -65,10 +82,14 @@ async fn a_tenant_without_settings_is_an_error_at_every_entry_point() {
     let mut world = world;
     world.restarted(|b| b.trusted_devices(30 * DAY, 3));
     let step = begin(&world, &world.other, "bob", PASSWORD).await.unwrap();
-    assert_eq!(authenticated(step).grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::ScopeOff });
+    assert_eq!(
+        authenticated(step).grant.second_factor(),
+        &SecondFactor::Exempt { exemption: Exemption::ScopeOff }
+    );
 }
 
-/// The text of the error has nothing in it, and what is refused before anything is read is refused as ever.
+/// The text of the error has nothing in it, and what is refused before anything is read is refused
+/// as ever.
 #[tokio::test]
 async fn malformed_input_is_refused_as_ever() {
     let (world, _) = stage().await;
@@ -76,14 +97,17 @@ async fn malformed_input_is_refused_as_ever() {
     let other = &world.other;
     assert!(matches!(begin(&world, other, "", PASSWORD).await, Ok(LoginStep::Denied(_))));
     assert!(matches!(begin(&world, other, "alice", "").await, Ok(LoginStep::Denied(_))));
-    let step = world.flow.submit_code(other, &"x".into(), &"123456".into(), countersign::TrustDevice::No).await;
+    let step = world
+        .flow
+        .submit_code(other, &"x".into(), &"123456".into(), countersign::TrustDevice::No)
+        .await;
     assert_eq!(reason(&step.unwrap()), Reason::LoginOver);
     assert!(world.flow.cancel(other, &"x".into()).await.is_ok());
     assert_eq!(world.calls.all(), Vec::<&str>::new());
 }
 
-/// I-17: the same error after the same one call for every name, before anybody is looked up or hashed for. In a tenant
-/// that is known the calls are the same for every name too.
+/// I-17: the same error after the same one call for every name, before anybody is looked up or
+/// hashed for. In a tenant that is known the calls are the same for every name too.
 #[tokio::test]
 async fn an_unknown_tenant_says_nothing_of_names() {
     let (world, _) = stage().await;
@@ -102,17 +126,24 @@ async fn an_unknown_tenant_says_nothing_of_names() {
         assert_eq!(world.calls.take_sorted(), calls, "{name}");
     }
     let user = &world.alice;
-    let login = PreverifiedLogin { tenant: &world.acme, user, channel: Channel::SingleSignOn, device: None };
+    let login = PreverifiedLogin {
+        tenant: &world.acme,
+        user,
+        channel: Channel::SingleSignOn,
+        device: None,
+    };
     let _ = world.flow.begin_with_preverified_password(&login).await.unwrap();
     assert_eq!(world.calls.of("settings"), 0, "no other step reads more than it did");
 }
 
-/// The operator's first settings say what held without any: one event, no generation begun, nothing deleted or ended.
+/// The operator's first settings say what held without any: one event, no generation begun, nothing
+/// deleted or ended.
 #[tokio::test]
 async fn the_operator_sets_a_tenant_up() {
     for option in [false, true] {
         let mut world = World::off();
-        // What is saved of a tenant that has no settings stays: a wrong password here, and a session.
+        // What is saved of a tenant that has no settings stays: a wrong password here, and a
+        // session.
         let _ = world.try_begin("alice", "wrong").await;
         let session = world.sign_in("bob").await.grant;
         let rows = (world.row(&world.alice), world.row(&world.bob));
@@ -123,17 +154,26 @@ async fn the_operator_sets_a_tenant_up() {
         world.events.clear();
         world.calls.clear();
         let operator = world.flow.operator("T-1").unwrap();
-        assert_eq!(operator.set_scope(&world.acme, Scope::DoNotUse).await.unwrap(), Scope::DoNotUse);
+        assert_eq!(
+            operator.set_scope(&world.acme, Scope::DoNotUse).await.unwrap(),
+            Scope::DoNotUse
+        );
         assert_eq!(world.calls.all(), ["settings", "change_settings"]);
         let saved = world.factors.settings(&world.acme).await.unwrap().unwrap();
         assert_eq!(saved.generation.number(), 0);
         assert_eq!(saved.document, r#"{"format":1,"scope":"do_not_use"}"#);
         let event = world.only_event();
         assert_eq!((&event.tenant, &event.user), (&world.acme, &None));
-        assert_eq!(event.kind, EventKind::TenantSetUp { by: Actor::Operator { reason: "T-1".into() } });
+        assert_eq!(
+            event.kind,
+            EventKind::TenantSetUp { by: Actor::Operator { reason: "T-1".into() } }
+        );
         assert!(!event.calls_for_revalidation());
         assert_eq!(operator.scope(&world.acme).await.unwrap(), Scope::DoNotUse);
-        assert!(operator.purge_progress(&world.acme).await.unwrap().is_none(), "it never switched off");
+        assert!(
+            operator.purge_progress(&world.acme).await.unwrap().is_none(),
+            "it never switched off"
+        );
         assert_eq!((world.row(&world.alice), world.row(&world.bob)), rows);
         assert!(world.flow.revalidate(&world.acme, &session, Channel::Web).await.is_ok());
         assert_eq!(world.record(&world.alice)["password"]["failures"]["streak"], 1);
@@ -149,7 +189,8 @@ async fn the_operator_sets_a_tenant_up() {
         assert_eq!(world.factors.settings(&world.acme).await.unwrap(), Some(saved));
         // The first settings of another tenant ask everybody: a change of scope, as ever.
         operator.set_scope(&world.other, Scope::EntireTenant).await.unwrap();
-        let (from, to, by) = (Scope::DoNotUse, Scope::EntireTenant, Actor::Operator { reason: "T-1".into() });
+        let (from, to, by) =
+            (Scope::DoNotUse, Scope::EntireTenant, Actor::Operator { reason: "T-1".into() });
         assert_eq!(world.only_event().kind, EventKind::ScopeChanged { from, to, by });
         let step = begin(&world, &world.other, "alice", PASSWORD).await.unwrap();
         assert!(matches!(step, LoginStep::CodeRequired(_)));
@@ -165,7 +206,10 @@ async fn a_set_up_that_meets_another_is_made_once() {
         block_on(flow.operator("T-1").unwrap().set_scope(&acme, Scope::DoNotUse)).unwrap();
     });
     world.flow.operator("T-2").unwrap().set_scope(&world.acme, Scope::DoNotUse).await.unwrap();
-    assert_eq!(world.only_event().kind, EventKind::TenantSetUp { by: Actor::Operator { reason: "T-1".into() } });
+    assert_eq!(
+        world.only_event().kind,
+        EventKind::TenantSetUp { by: Actor::Operator { reason: "T-1".into() } }
+    );
 
     let world = World::off();
     let (flow, acme) = (world.flow.clone(), world.acme.clone());
@@ -177,7 +221,8 @@ async fn a_set_up_that_meets_another_is_made_once() {
     assert_eq!(world.record(&world.alice)["password"]["failures"]["streak"], 1, "charged once");
 }
 
-/// A tenant that switches off keeps its settings, whoever switches it off and whatever is deleted afterwards.
+/// A tenant that switches off keeps its settings, whoever switches it off and whatever is deleted
+/// afterwards.
 #[tokio::test]
 async fn a_tenant_that_switched_off_stays_known() {
     for by_operator in [false, true] {
@@ -195,7 +240,10 @@ async fn a_tenant_that_switched_off_stays_known() {
         let _ = world.flow.sweep(&world.acme, None, 100).await.unwrap();
         assert_eq!(world.factors.records(&world.acme), 0);
         let done = world.sign_in("alice").await;
-        assert_eq!(done.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::ScopeOff });
+        assert_eq!(
+            done.grant.second_factor(),
+            &SecondFactor::Exempt { exemption: Exemption::ScopeOff }
+        );
         assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
         assert_eq!(hands.administration(&world, &world.acme).await, Came::Done);
         world.set_scope(Scope::EntireTenant).await;
@@ -203,8 +251,8 @@ async fn a_tenant_that_switched_off_stays_known() {
     }
 }
 
-/// I-34: only the operator sets a tenant up. Not its administrator with a session from before the option, and, where
-/// tenants need not be known, not by asking for what holds already.
+/// I-34: only the operator sets a tenant up. Not its administrator with a session from before the
+/// option, and, where tenants need not be known, not by asking for what holds already.
 #[tokio::test]
 async fn an_administrator_sets_no_tenant_up() {
     let mut world = World::off();
@@ -222,7 +270,13 @@ async fn an_administrator_sets_no_tenant_up() {
     assert!(world.factors.settings(&world.acme).await.unwrap().is_none());
     assert_eq!(world.events.all(), []);
     // Control: the same session without the option.
-    plain.administration(&world.acme, &session).await.unwrap().set_scope(Scope::EntireTenant).await.unwrap();
+    plain
+        .administration(&world.acme, &session)
+        .await
+        .unwrap()
+        .set_scope(Scope::EntireTenant)
+        .await
+        .unwrap();
     assert!(world.factors.settings(&world.acme).await.unwrap().is_some());
 }
 
@@ -232,7 +286,9 @@ async fn an_empty_store_lets_nobody_in() {
     for (option, name) in [(false, "alice"), (true, "alice"), (true, "root")] {
         let mut world = World::new().await;
         let empty = countersign::memory::MemoryFactors::new();
-        world.rewire(world.users.clone(), empty, world.outbox.clone(), |b| if option { known(b) } else { b });
+        world.rewire(world.users.clone(), empty, world.outbox.clone(), |b| {
+            if option { known(b) } else { b }
+        });
         let step = begin(&world, &world.acme, name, PASSWORD).await;
         if option {
             assert!(matches!(step, Err(Error::UnknownTenant)));

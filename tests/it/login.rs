@@ -1,5 +1,11 @@
 //! A login, from the password to the grant.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use crate::support::*;
 use countersign::policy::Exemption;
@@ -32,7 +38,10 @@ async fn a_password_and_the_code_from_the_message_complete_a_login() {
 async fn a_tenant_that_does_not_use_it_lets_people_in_with_the_password() {
     let world = World::off();
     let LoginStep::Authenticated(done) = world.try_begin("alice", PASSWORD).await else { panic!() };
-    assert_eq!(done.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::ScopeOff });
+    assert_eq!(
+        done.grant.second_factor(),
+        &SecondFactor::Exempt { exemption: Exemption::ScopeOff }
+    );
     assert_eq!(done.grant.amr(), ["pwd"]);
     assert_eq!(world.factors.records(&world.acme), 0);
 }

@@ -1,4 +1,5 @@
-//! A users table that compares tenants and ids loosely, as many databases do unless they are told otherwise.
+//! A users table that compares tenants and ids loosely, as many databases do unless they are told
+//! otherwise.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -33,7 +34,8 @@ pub enum Collation {
 }
 
 impl Collation {
-    pub const ALL: [Self; 5] = [Self::AsciiCase, Self::Case, Self::Width, Self::TrailingSpaces, Self::Ignorable];
+    pub const ALL: [Self; 5] =
+        [Self::AsciiCase, Self::Case, Self::Width, Self::TrailingSpaces, Self::Ignorable];
 
     /// A tenant as it is saved, and other spellings of it.
     pub fn tenants(self) -> (&'static str, &'static [&'static str]) {
@@ -73,20 +75,22 @@ impl Collation {
     }
 }
 
-/// The table: `root`, `alice` and `bob` of these tenants, found under any spelling of tenant and id.
+/// The table: `root`, `alice` and `bob` of these tenants, found under any spelling of tenant and
+/// id.
 #[derive(Clone)]
 pub struct Loose {
     pub users: MemoryUsers,
     pub tenants: Vec<TenantId>,
     pub collation: Collation,
-    /// Whether it answers the arguments of the look-up in place of what its row has: the flow can't see then that
-    /// another spelling was found.
+    /// Whether it answers the arguments of the look-up in place of what its row has: the flow can't
+    /// see then that another spelling was found.
     pub echoes: bool,
 }
 
 impl Loose {
     fn stored<'a>(&'a self, tenant: &'a TenantId) -> &'a TenantId {
-        let same = |stored: &&TenantId| self.collation.takes_for_one(stored.as_str(), tenant.as_str());
+        let same =
+            |stored: &&TenantId| self.collation.takes_for_one(stored.as_str(), tenant.as_str());
         self.tenants.iter().find(same).unwrap_or(tenant)
     }
 
@@ -108,11 +112,19 @@ impl Loose {
 
 #[async_trait]
 impl UserStore for Loose {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         Ok(self.answer(self.users.find_by_login(self.stored(tenant), name).await?, tenant, None))
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
+    async fn find_by_id(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
         let found = self.users.find_by_id(self.stored(tenant), &self.stored_id(user)).await?;
         Ok(self.answer(found, tenant, Some(user)))
     }
@@ -124,7 +136,9 @@ impl UserStore for Loose {
         current: &PasswordHash,
         next: &PasswordHash,
     ) -> Result<bool, PluginError> {
-        self.users.replace_password_hash(self.stored(tenant), &self.stored_id(user), current, next).await
+        self.users
+            .replace_password_hash(self.stored(tenant), &self.stored_id(user), current, next)
+            .await
     }
 }
 
@@ -139,6 +153,11 @@ impl World {
         let tenants = vec![self.acme.clone(), self.other.clone()];
         let users = Loose { users: self.users.clone(), tenants, collation, echoes };
         let factors = Counting { inner: self.factors.clone(), calls: self.calls.clone() };
-        self.rewire(Counting { inner: users, calls: self.calls.clone() }, factors, self.outbox.clone(), configure);
+        self.rewire(
+            Counting { inner: users, calls: self.calls.clone() },
+            factors,
+            self.outbox.clone(),
+            configure,
+        );
     }
 }

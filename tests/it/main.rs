@@ -1,5 +1,5 @@
-//! The core through its public API, one module for each behaviour, in one program: linking is most of
-//! what a test file of its own costs.
+//! The core through its public API, one module for each behaviour, in one program: linking is most
+//! of what a test file of its own costs.
 #![allow(missing_docs)]
 
 #[path = "../support/mod.rs"]

@@ -1,5 +1,11 @@
 //! What people read: every message in both languages, and what no message may contain.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 mod origin_bound;
 
@@ -14,10 +20,12 @@ use countersign::contact::{Destination, EmailAddress};
 use countersign::error::PluginError;
 use countersign::event::EventKind;
 use countersign::message::{
-    BadText, CODE, CodeFacts, EmailWords, MessageSource, Messages, MessagesBuilder, MessagesError, NoMessages,
-    NoticeFacts, Part, SmsEncoding, TenantMessages, Wording, messages_of,
+    BadText, CODE, CodeFacts, EmailWords, MessageSource, Messages, MessagesBuilder, MessagesError,
+    NoMessages, NoticeFacts, Part, SmsEncoding, TenantMessages, Wording, messages_of,
 };
-use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus};
+use countersign::sender::{
+    CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
+};
 use countersign::user::Language;
 use countersign::{Code, DeviceLabel, Method, TenantId, UserId};
 use proptest::prelude::*;
@@ -62,7 +70,10 @@ fn kinds() -> Vec<NoticeKind> {
         NoticeKind::BackupCodeUsed,
         NoticeKind::BackupCodeMade,
         NoticeKind::DeviceTrusted { label: DeviceLabel::new("Office laptop"), dropped: None },
-        NoticeKind::DeviceTrusted { label: DeviceLabel::new("call +1 555 123 4567"), dropped: None },
+        NoticeKind::DeviceTrusted {
+            label: DeviceLabel::new("call +1 555 123 4567"),
+            dropped: None,
+        },
         NoticeKind::Locked { until: Some(until) },
         NoticeKind::Locked { until: None },
     ]
@@ -76,10 +87,13 @@ const PURPOSES: [Purpose; 2] = [Purpose::Login, Purpose::MethodSetup];
 
 fn every_email(language: &str) -> String {
     let messages = messages();
-    let codes = PURPOSES.map(|purpose| messages.code_email(&code("012345", purpose, Some(language))));
-    let notices = kinds().into_iter().map(|kind| messages.notice_email(&notice(kind, Some(language))));
+    let codes =
+        PURPOSES.map(|purpose| messages.code_email(&code("012345", purpose, Some(language))));
+    let notices =
+        kinds().into_iter().map(|kind| messages.notice_email(&notice(kind, Some(language))));
     codes.into_iter().chain(notices).fold(String::new(), |mut all, email| {
-        writeln!(all, "Subject: {}\n\n{}\n----------------", email.subject(), email.expose_text()).unwrap();
+        writeln!(all, "Subject: {}\n\n{}\n----------------", email.subject(), email.expose_text())
+            .unwrap();
         all
     })
 }
@@ -87,11 +101,19 @@ fn every_email(language: &str) -> String {
 fn every_sms(language: &str) -> String {
     let messages = messages();
     let codes = PURPOSES.map(|purpose| messages.code_sms(&code("012345", purpose, Some(language))));
-    let notices = kinds().into_iter().map(|kind| messages.notice_sms(&notice(kind, Some(language))));
+    let notices =
+        kinds().into_iter().map(|kind| messages.notice_sms(&notice(kind, Some(language))));
     codes.into_iter().chain(notices).fold(String::new(), |mut all, sms| {
         let segments = sms.segments();
         assert!(segments.is_one(), "{segments:?}");
-        writeln!(all, "{}\n---------------- {} {:?}", sms.expose(), segments.units, segments.encoding).unwrap();
+        writeln!(
+            all,
+            "{}\n---------------- {} {:?}",
+            sms.expose(),
+            segments.units,
+            segments.encoding
+        )
+        .unwrap();
         all
     })
 }
@@ -116,13 +138,25 @@ fn sms_read_like_this_in_japanese() {
     insta::assert_snapshot!(every_sms("ja"));
 }
 
-/// I-15: what was held back is told with the next notice of its kind, in both languages, and never at the price of a
-/// second SMS.
+/// I-15: what was held back is told with the next notice of its kind, in both languages, and never
+/// at the price of a second SMS.
 #[test]
 fn a_notice_says_how_many_were_held_back() {
     let cases = [
-        (1, "One more notice of this kind was held back", "お知らせを1件省略しました", "(1 more)", "（ほか1件）"),
-        (7, "7 more notices of this kind were held back", "お知らせを7件省略しました", "(7 more)", "（ほか7件）"),
+        (
+            1,
+            "One more notice of this kind was held back",
+            "お知らせを1件省略しました",
+            "(1 more)",
+            "（ほか1件）",
+        ),
+        (
+            7,
+            "7 more notices of this kind were held back",
+            "お知らせを7件省略しました",
+            "(7 more)",
+            "（ほか7件）",
+        ),
         (
             999,
             "999 or more notices of this kind were held back",
@@ -139,21 +173,30 @@ fn a_notice_says_how_many_were_held_back() {
             };
             let (english, japanese) = (said("en"), said("ja"));
             assert!(english.0.expose_text().contains(english_email), "{}", english.0.expose_text());
-            assert!(japanese.0.expose_text().contains(japanese_email), "{}", japanese.0.expose_text());
+            assert!(
+                japanese.0.expose_text().contains(japanese_email),
+                "{}",
+                japanese.0.expose_text()
+            );
             assert!(english.1.expose().ends_with(english_sms), "{}", english.1.expose());
             assert!(japanese.1.expose().ends_with(japanese_sms), "{}", japanese.1.expose());
             assert!(english.1.segments().is_one() && japanese.1.segments().is_one());
         }
         for language in ["en", "ja"] {
             let none = notice(kind.clone(), Some(language));
-            let text = messages().notice_email(&none).expose_text().to_owned() + messages().notice_sms(&none).expose();
-            assert!(!["held back", "省略", "more)", "ほか"].iter().any(|words| text.contains(words)), "{text}");
+            let text = messages().notice_email(&none).expose_text().to_owned()
+                + messages().notice_sms(&none).expose();
+            assert!(
+                !["held back", "省略", "more)", "ほか"].iter().any(|words| text.contains(words)),
+                "{text}"
+            );
         }
     }
     // With the longest name that a Japanese notice takes, there is no room for the number.
     let most = (1..80).rfind(|most| Messages::builder("a".repeat(*most)).build().is_ok()).unwrap();
     let messages = Messages::builder("a".repeat(most)).build().unwrap();
-    let longest = Notice { held_back: 999, ..notice(NoticeKind::Locked { until: None }, Some("ja")) };
+    let longest =
+        Notice { held_back: 999, ..notice(NoticeKind::Locked { until: None }, Some("ja")) };
     let sms = messages.notice_sms(&longest);
     assert!(sms.segments().is_one() && !sms.expose().contains("ほか"), "{}", sms.expose());
     assert!(messages.notice_email(&longest).expose_text().contains("999件以上省略"));
@@ -169,7 +212,10 @@ fn html_looks_like_this() {
 
 #[test]
 fn no_message_has_a_link_in_any_form() {
-    let all = ["en", "ja"].map(|tag| every_email(tag) + &every_sms(tag)).concat().replace("@example.com #012345", "");
+    let all = ["en", "ja"]
+        .map(|tag| every_email(tag) + &every_sms(tag))
+        .concat()
+        .replace("@example.com #012345", "");
     let html = messages().code_email(&code("012345", Purpose::Login, None));
     for mark in ["://", "www", "href", "mailto", ".com", "src=", "url(", "<a", "<img", "<script"] {
         assert!(!all.contains(mark), "{mark}");
@@ -187,7 +233,11 @@ fn a_code_stands_in_the_body_and_never_in_the_subject() {
             assert_eq!(email.expose_html().matches("836194").count(), 1);
             assert!(email.expose_text().contains("BKTR") && email.subject().contains("BKTR"));
             let sms = messages().code_sms(&code("836194", purpose, Some(language)));
-            assert_eq!(sms.expose().matches("836194").count(), 2, "in the text and in the last line");
+            assert_eq!(
+                sms.expose().matches("836194").count(),
+                2,
+                "in the text and in the last line"
+            );
             assert!(sms.expose().contains("BKTR"));
         }
     }
@@ -244,14 +294,22 @@ fn a_time_is_said_by_the_users_clock_and_with_its_distance_from_utc() {
         let (hours, minutes, seconds) = offset;
         let offset = UtcOffset::from_hms(hours, minutes, seconds).unwrap();
         let locked = |language| {
-            let mut notice = notice(NoticeKind::Locked { until: Some(until.to_offset(offset)) }, Some(language));
+            let mut notice =
+                notice(NoticeKind::Locked { until: Some(until.to_offset(offset)) }, Some(language));
             notice.at = notice.at.to_offset(offset);
             notice
         };
         let email = messages().notice_email(&locked("en"));
-        assert!(email.expose_text().contains(&format!("When: {english}.")), "{}", email.expose_text());
         assert!(
-            email.expose_text().contains(&format!("until {}", english.replace(":00", ":15").replace(":30 ", ":45 ")))
+            email.expose_text().contains(&format!("When: {english}.")),
+            "{}",
+            email.expose_text()
+        );
+        assert!(
+            email.expose_text().contains(&format!(
+                "until {}",
+                english.replace(":00", ":15").replace(":30 ", ":45 ")
+            ))
         );
         let text = messages().notice_sms(&locked("en"));
         assert!(
@@ -260,9 +318,17 @@ fn a_time_is_said_by_the_users_clock_and_with_its_distance_from_utc() {
             text.expose()
         );
         let email = messages().notice_email(&locked("ja"));
-        assert!(email.expose_text().contains(&format!("日時: {japanese}\n")), "{}", email.expose_text());
+        assert!(
+            email.expose_text().contains(&format!("日時: {japanese}\n")),
+            "{}",
+            email.expose_text()
+        );
         let text = messages().notice_sms(&locked("ja"));
-        assert!(text.expose().contains(japanese_sms) && text.segments().is_one(), "{}", text.expose());
+        assert!(
+            text.expose().contains(japanese_sms) && text.segments().is_one(),
+            "{}",
+            text.expose()
+        );
     }
 }
 
@@ -273,7 +339,8 @@ fn a_far_zone_and_a_long_name_fit_into_one_sms() {
     let until = OffsetDateTime::from_unix_timestamp(AT).unwrap().to_offset(offset);
     for name in ["会計システム", "Example", "Example Accounting Service"] {
         let messages = Messages::builder(name).build().unwrap();
-        let text = messages.notice_sms(&notice(NoticeKind::Locked { until: Some(until) }, Some("ja")));
+        let text =
+            messages.notice_sms(&notice(NoticeKind::Locked { until: Some(until) }, Some("ja")));
         assert!(text.segments().is_one() && text.expose().starts_with(name), "{}", text.expose());
     }
 }
@@ -289,7 +356,8 @@ fn debug_shows_no_code() {
 #[test]
 fn the_language_is_the_users_and_falls_back() {
     let subject = |messages: &Messages, tag: Option<&str>| {
-        let japanese = messages.code_email(&code("000000", Purpose::Login, tag)).subject().contains("認証");
+        let japanese =
+            messages.code_email(&code("000000", Purpose::Login, tag)).subject().contains("認証");
         if japanese { "ja" } else { "en" }
     };
     let messages = messages();
@@ -311,7 +379,10 @@ fn the_language_is_the_users_and_falls_back() {
     assert_eq!(subject(&japanese_first, Some("en")), "en");
     let english_only = Messages::builder("Example").without_language(&tag("ja")).build().unwrap();
     assert_eq!(subject(&english_only, Some("ja")), "en");
-    let nobody = Messages::builder("Example").without_language(&tag("ja")).default_language(tag("ja")).build();
+    let nobody = Messages::builder("Example")
+        .without_language(&tag("ja"))
+        .default_language(tag("ja"))
+        .build();
     assert_eq!(nobody.unwrap_err(), MessagesError::DefaultLanguage { language: "ja".into() });
 }
 
@@ -329,12 +400,20 @@ struct Turncoat;
 
 impl Wording for Turncoat {
     fn code_email(&self, facts: &CodeFacts<'_>) -> Option<EmailWords> {
-        let trap = if facts.tenant.as_str() == "acme" { "Log in at https://evil.example" } else { "Welcome" };
+        let trap = if facts.tenant.as_str() == "acme" {
+            "Log in at https://evil.example"
+        } else {
+            "Welcome"
+        };
         Some(EmailWords::new("Code").code().paragraph(trap))
     }
 
     fn notice_sms(&self, facts: &NoticeFacts<'_>) -> Option<String> {
-        Some(if facts.tenant.as_str() == "acme" { "two\u{202e}lines".to_owned() } else { "fine".to_owned() })
+        Some(if facts.tenant.as_str() == "acme" {
+            "two\u{202e}lines".to_owned()
+        } else {
+            "fine".to_owned()
+        })
     }
 }
 
@@ -344,7 +423,8 @@ fn german(wording: impl Wording + 'static) -> MessagesBuilder {
 
 #[test]
 fn a_wording_of_ones_own_says_what_it_knows_and_leaves_the_rest() {
-    let messages = german(Own("{code} ist Ihr Code für NAME.")).origin_host("example.com").build().unwrap();
+    let messages =
+        german(Own("{code} ist Ihr Code für NAME.")).origin_host("example.com").build().unwrap();
     let sms = messages.code_sms(&code("123456", Purpose::Login, Some("de-AT")));
     assert_eq!(sms.expose(), "123456 ist Ihr Code für Example.\n@example.com #123456");
     let email = messages.code_email(&code("123456", Purpose::Login, Some("de")));
@@ -364,7 +444,11 @@ fn a_wording_that_would_mislead_is_refused_when_it_is_built() {
         ("", BadText::Empty),
     ] {
         let refused = german(Own(text)).build().unwrap_err();
-        assert_eq!(refused, MessagesError::Wording { language: "de".into(), part: Part::CodeSms, problem }, "{text:?}");
+        assert_eq!(
+            refused,
+            MessagesError::Wording { language: "de".into(), part: Part::CodeSms, problem },
+            "{text:?}"
+        );
     }
 }
 
@@ -382,17 +466,41 @@ fn a_wording_that_misleads_later_is_replaced_by_english() {
 fn names_and_hosts_that_would_mislead_are_refused() {
     let refused = |name: &str| Messages::builder(name).build().unwrap_err();
     assert_eq!(refused("Exam\nple"), MessagesError::Application(BadText::ForbiddenCharacter));
-    for hidden in ["Exam\u{200b}ple", "Example\u{ad}", "\u{3164}", "Example\u{e0041}", "Example\u{fdd0}", "\u{e000}"] {
-        assert_eq!(refused(hidden), MessagesError::Application(BadText::ForbiddenCharacter), "{hidden:?}");
+    for hidden in [
+        "Exam\u{200b}ple",
+        "Example\u{ad}",
+        "\u{3164}",
+        "Example\u{e0041}",
+        "Example\u{fdd0}",
+        "\u{e000}",
+    ] {
+        assert_eq!(
+            refused(hidden),
+            MessagesError::Application(BadText::ForbiddenCharacter),
+            "{hidden:?}"
+        );
     }
     assert_eq!(refused(&"会".repeat(81)), MessagesError::Application(BadText::TooLong(80)));
-    let long = Messages::builder("会".repeat(80)).origin_host("login.example.com").allow_several_sms().build().unwrap();
+    let long = Messages::builder("会".repeat(80))
+        .origin_host("login.example.com")
+        .allow_several_sms()
+        .build()
+        .unwrap();
     let sms = long.code_sms(&code("123456", Purpose::Login, None));
-    assert!(sms.expose().ends_with("@login.example.com #123456") && sms.expose().contains(&"会".repeat(80)));
+    assert!(
+        sms.expose().ends_with("@login.example.com #123456")
+            && sms.expose().contains(&"会".repeat(80))
+    );
     assert_eq!(refused("Bank 123456"), MessagesError::Application(BadText::Number));
     assert_eq!(refused("Example@home"), MessagesError::Application(BadText::Sigil));
-    for host in ["https://example.com", "example.com/login", "Example.com", "exa mple.com", "例え.jp", "example.com\n"]
-    {
+    for host in [
+        "https://example.com",
+        "example.com/login",
+        "Example.com",
+        "exa mple.com",
+        "例え.jp",
+        "example.com\n",
+    ] {
         let refused = Messages::builder("Example").origin_host(host).build().unwrap_err();
         assert_eq!(refused, MessagesError::OriginHost, "{host:?}");
     }
@@ -400,12 +508,16 @@ fn names_and_hosts_that_would_mislead_are_refused() {
 
 #[test]
 fn what_does_not_fit_into_one_sms_in_full_is_said_in_short() {
-    // The name of a Japanese product turns English texts into UCS-2 too; the host is an ordinary one.
-    let messages = Messages::builder("会計システム").origin_host("login.example.co.jp").build().unwrap();
+    // The name of a Japanese product turns English texts into UCS-2 too; the host is an ordinary
+    // one.
+    let messages =
+        Messages::builder("会計システム").origin_host("login.example.co.jp").build().unwrap();
     let mut all = String::new();
     for language in ["en", "ja"] {
-        let codes = PURPOSES.map(|purpose| messages.code_sms(&code("012345", purpose, Some(language))));
-        let notices = kinds().into_iter().map(|kind| messages.notice_sms(&notice(kind, Some(language))));
+        let codes =
+            PURPOSES.map(|purpose| messages.code_sms(&code("012345", purpose, Some(language))));
+        let notices =
+            kinds().into_iter().map(|kind| messages.notice_sms(&notice(kind, Some(language))));
         for sms in codes.into_iter().chain(notices) {
             assert!(sms.segments().is_one());
             writeln!(all, "{}\n---------------- {}", sms.expose(), sms.segments().units).unwrap();
@@ -419,7 +531,11 @@ fn a_text_that_takes_several_sms_is_refused_unless_that_is_allowed() {
     let host = "a-very-long-name-of-a-host.login.example.co.jp";
     let long = || Messages::builder("Example").origin_host(host);
     let refused = long().build().unwrap_err();
-    let MessagesError::Wording { language, part: Part::CodeSms, problem: BadText::SeveralSms { units } } = refused
+    let MessagesError::Wording {
+        language,
+        part: Part::CodeSms,
+        problem: BadText::SeveralSms { units },
+    } = refused
     else {
         panic!("{refused}");
     };
@@ -429,15 +545,20 @@ fn a_text_that_takes_several_sms_is_refused_unless_that_is_allowed() {
     let several = long().allow_several_sms().build().unwrap();
     assert_eq!(several.code_sms(&code("123456", Purpose::Login, Some("ja"))).segments().count, 2);
     // A wording of one's own that has no short form has to fit in full.
-    let wordy = "{code} ist Ihr Code. ".to_owned() + &"Bitte nicht weitergeben. ".repeat(7) + "Danke";
+    let wordy =
+        "{code} ist Ihr Code. ".to_owned() + &"Bitte nicht weitergeben. ".repeat(7) + "Danke";
     let refused = german(Own(wordy.leak())).build().unwrap_err();
-    assert!(matches!(refused, MessagesError::Wording { problem: BadText::SeveralSms { .. }, .. }), "{refused}");
+    assert!(
+        matches!(refused, MessagesError::Wording { problem: BadText::SeveralSms { .. }, .. }),
+        "{refused}"
+    );
 }
 
 /// Two tenants with names and hosts of their own, from one configured builder.
 fn two_tenants() -> TenantMessages {
     let base = Messages::builder("Platform").code_digits(8);
-    let of = |name: &str, host: &str| base.clone().application(name).origin_host(host).build().unwrap();
+    let of =
+        |name: &str, host: &str| base.clone().application(name).origin_host(host).build().unwrap();
     TenantMessages::new()
         .tenant(tenant("acme"), of("Acme Books", "login.acme.example"))
         .tenant(tenant("bolt"), of("Bolt Bank", "bolt.example.org"))
@@ -448,7 +569,8 @@ fn everything(messages: &Messages) -> String {
     let mut all = String::new();
     for language in ["en", "ja"] {
         let codes = PURPOSES.map(|purpose| code("01234567", purpose, Some(language)));
-        let notices: Vec<_> = kinds().into_iter().map(|kind| notice(kind, Some(language))).collect();
+        let notices: Vec<_> =
+            kinds().into_iter().map(|kind| notice(kind, Some(language))).collect();
         let emails = codes.iter().map(|code| messages.code_email(code));
         for email in emails.chain(notices.iter().map(|notice| messages.notice_email(notice))) {
             all += &[email.subject(), email.expose_text(), email.expose_html()].join("\n");
@@ -475,13 +597,21 @@ async fn each_tenant_has_its_own_messages_and_no_other() {
     }
     // Tenants are compared byte for byte.
     for id in ["other", "ACME", "Acme", "acme.", "a"] {
-        assert!(matches!(messages_of(&source, &tenant(id)).await, Err(NoMessages::UnknownTenant)), "{id}");
+        assert!(
+            matches!(messages_of(&source, &tenant(id)).await, Err(NoMessages::UnknownTenant)),
+            "{id}"
+        );
     }
     let named = |found: Result<Messages, NoMessages>| found.unwrap().application().to_owned();
-    let source: Arc<dyn MessageSource> = Arc::new(source.fallback(Messages::builder("Platform").build().unwrap()));
+    let source: Arc<dyn MessageSource> =
+        Arc::new(source.fallback(Messages::builder("Platform").build().unwrap()));
     assert_eq!(named(messages_of(&source, &tenant("other")).await), "Platform");
     assert_eq!(named(messages_of(&source, &tenant("acme")).await), "Acme Books");
-    assert_eq!(named(messages_of(&messages(), &tenant("other")).await), "Example", "one for all tenants");
+    assert_eq!(
+        named(messages_of(&messages(), &tenant("other")).await),
+        "Example",
+        "one for all tenants"
+    );
 }
 
 #[test]
@@ -492,7 +622,9 @@ fn one_configured_builder_is_cloned_for_each_tenant() {
         assert_eq!(messages.application(), name);
         let sms = messages.code_sms(&code("123456", Purpose::Login, None));
         assert!(sms.expose().starts_with("123456 ist Ihr Code."), "{}", sms.expose());
-        assert!(messages.notice_email(&notice(NoticeKind::Reset, None)).expose_text().contains(name));
+        assert!(
+            messages.notice_email(&notice(NoticeKind::Reset, None)).expose_text().contains(name)
+        );
     }
     let refused = base.application("Bank 123456").build().unwrap_err();
     assert_eq!(refused, MessagesError::Application(BadText::Number));
@@ -510,7 +642,11 @@ impl Worded {
         Self { source: Arc::new(source), sent: Arc::default() }
     }
 
-    async fn keep(&self, tenant: &TenantId, text: impl FnOnce(&Messages) -> String) -> Result<SendStatus, SendError> {
+    async fn keep(
+        &self,
+        tenant: &TenantId,
+        text: impl FnOnce(&Messages) -> String,
+    ) -> Result<SendStatus, SendError> {
         let messages = messages_of(&*self.source, tenant).await?;
         self.sent.lock().unwrap().push(text(&messages));
         Ok(SendStatus::Sent)
@@ -520,11 +656,13 @@ impl Worded {
 #[async_trait]
 impl CodeSender for Worded {
     async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
-        self.keep(&message.tenant, |messages| messages.code_email(message).expose_text().to_owned()).await
+        self.keep(&message.tenant, |messages| messages.code_email(message).expose_text().to_owned())
+            .await
     }
 
     async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
-        self.keep(&notice.tenant, |messages| messages.notice_email(notice).expose_text().to_owned()).await
+        self.keep(&notice.tenant, |messages| messages.notice_email(notice).expose_text().to_owned())
+            .await
     }
 }
 
@@ -537,8 +675,8 @@ impl MessageSource for NoTable {
     }
 }
 
-/// I-04, I-24: no message rather than one that names somebody else, and the event says why. Both a code and a
-/// notice.
+/// I-04, I-24: no message rather than one that names somebody else, and the event says why. Both a
+/// code and a notice.
 #[tokio::test]
 async fn a_tenant_without_messages_gets_none_and_the_operator_sees_why() {
     let only_others = TenantMessages::new().tenant(tenant("bolt"), messages());
@@ -559,10 +697,21 @@ async fn a_tenant_without_messages_gets_none_and_the_operator_sees_why() {
         world.rewire(users, factors, sender.clone(), |builder| builder);
         world.events.clear();
         let page = world.begin("alice").await;
-        world.flow.administration(&world.acme, &root).await.unwrap().reset(&world.alice).await.unwrap();
+        world
+            .flow
+            .administration(&world.acme, &root)
+            .await
+            .unwrap()
+            .reset(&world.alice)
+            .await
+            .unwrap();
         let told = world.events.kinds().into_iter().filter_map(|kind| match kind {
-            EventKind::DeliveryFailed { error, causes, .. } => Some(("code", error, causes.to_string())),
-            EventKind::NoticeFailed { error, causes, .. } => Some(("notice", error, causes.to_string())),
+            EventKind::DeliveryFailed { error, causes, .. } => {
+                Some(("code", error, causes.to_string()))
+            }
+            EventKind::NoticeFailed { error, causes, .. } => {
+                Some(("notice", error, causes.to_string()))
+            }
             _ => None,
         });
         let told: Vec<_> = told.collect();
@@ -572,7 +721,10 @@ async fn a_tenant_without_messages_gets_none_and_the_operator_sees_why() {
             assert_eq!(failure(&page.delivery), kind);
             assert_eq!(told, ["code", "notice"].map(|what| (what, kind, cause.to_owned())));
         } else {
-            assert!(sent.len() == 2 && sent.iter().all(|text| text.contains("Acme Books")), "{sent:?}");
+            assert!(
+                sent.len() == 2 && sent.iter().all(|text| text.contains("Acme Books")),
+                "{sent:?}"
+            );
             assert!(told.is_empty(), "{told:?}");
         }
     }
@@ -581,7 +733,10 @@ async fn a_tenant_without_messages_gets_none_and_the_operator_sees_why() {
 #[test]
 fn english_sms_stay_in_the_7_bit_alphabet() {
     for kind in kinds() {
-        assert_eq!(messages().notice_sms(&notice(kind, None)).segments().encoding, SmsEncoding::Gsm7);
+        assert_eq!(
+            messages().notice_sms(&notice(kind, None)).segments().encoding,
+            SmsEncoding::Gsm7
+        );
     }
 }
 
@@ -591,7 +746,8 @@ fn the_mark_of_the_code_is_a_constant() {
 }
 
 proptest! {
-    /// I-33: whatever name is accepted, both the parser of the specification and the one of a browser find this code and this host.
+    /// I-33: whatever name is accepted, both the parser of the specification and the one of a
+    /// browser find this code and this host.
     #[test]
     fn the_last_line_says_what_was_put_in(
         name in "\\PC{1,12}",

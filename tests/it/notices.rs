@@ -1,5 +1,12 @@
-//! The budget of notices: the first of each kind in an hour goes, the others are counted, and no change is hidden.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! The budget of notices: the first of each kind in an hour goes, the others are counted, and no
+//! change is hidden.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::time::Duration;
 
@@ -14,7 +21,9 @@ use serde_json::{Value, json};
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 fn held_back(world: &World) -> Vec<NoticeTopic> {
-    let held = |kind: EventKind| if let EventKind::NoticeHeldBack { about } = kind { Some(about) } else { None };
+    let held = |kind: EventKind| {
+        if let EventKind::NoticeHeldBack { about } = kind { Some(about) } else { None }
+    };
     world.events.kinds().into_iter().filter_map(held).collect()
 }
 
@@ -24,7 +33,9 @@ fn account<'a>(world: &'a World, grant: &'a SavedGrant) -> Account<'a> {
 
 /// A world in which a session stays good for changes for a day.
 async fn world() -> (World, SavedGrant) {
-    let world = World::with(|b| b.recent_login(DAY).session_lifetime(DAY).trusted_devices(30 * DAY, 3)).await;
+    let world =
+        World::with(|b| b.recent_login(DAY).session_lifetime(DAY).trusted_devices(30 * DAY, 3))
+            .await;
     let grant = world.sign_in("alice").await.grant.into_saved();
     world.wait_for_the_spacing();
     world.events.clear();
@@ -35,13 +46,17 @@ fn milliseconds(world: &World) -> Value {
     i64::try_from(world.now().unix_timestamp_nanos() / 1_000_000).unwrap().into()
 }
 
-/// I-15, I-38: what is held back is an event, is saved, and is told with the next one: at the hour, to the millisecond.
+/// I-15, I-38: what is held back is an event, is saved, and is told with the next one: at the hour,
+/// to the millisecond.
 #[tokio::test]
 async fn the_first_of_a_kind_in_an_hour_goes_and_the_next_says_how_many_did_not() {
     let (world, grant) = world().await;
     let sent = milliseconds(&world);
     let _code = account(&world, &grant).new_backup_code().await.unwrap();
-    assert_eq!(world.record(&world.alice)["notices"], json!([{ "about": "backup_code_made", "sent": sent }]));
+    assert_eq!(
+        world.record(&world.alice)["notices"],
+        json!([{ "about": "backup_code_made", "sent": sent }])
+    );
     for _ in 0..2 {
         let _code = account(&world, &grant).new_backup_code().await.unwrap();
     }
@@ -72,7 +87,8 @@ async fn one_kind_does_not_hold_another_back() {
     world.wait_for_the_spacing();
     let _challenge = world.lock_codes("alice").await;
     world.reset_by_operator(&world.alice).await;
-    let told: Vec<NoticeTopic> = world.outbox.notices().iter().map(|(_, kind)| kind.topic()).collect();
+    let told: Vec<NoticeTopic> =
+        world.outbox.notices().iter().map(|(_, kind)| kind.topic()).collect();
     assert_eq!(
         told,
         [
@@ -96,31 +112,43 @@ async fn a_suspension_right_after_a_lock_is_told() {
     }
     let told = world.outbox.notices();
     assert!(
-        matches!(told[..], [(_, NoticeKind::Locked { until: Some(_) }), (_, NoticeKind::Locked { until: None })]),
+        matches!(
+            told[..],
+            [(_, NoticeKind::Locked { until: Some(_) }), (_, NoticeKind::Locked { until: None })]
+        ),
         "{told:?}"
     );
 }
 
 async fn prove(world: &World, grant: &SavedGrant, number: &str) {
     let setup = account(world, grant).use_sms(&PhoneNumber::new(number).unwrap()).await.unwrap();
-    let _method = account(world, grant).confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
+    let _method = account(world, grant)
+        .confirm_method(&setup.token, &world.outbox.last_code().into())
+        .await
+        .unwrap();
     world.wait_for_the_spacing();
 }
 
-/// I-32: a change of where codes go is told at once, whatever was told before, at the address and at the number that it
-/// takes them from: each costs a code that was sent, so the send budget bounds them.
+/// I-32: a change of where codes go is told at once, whatever was told before, at the address and
+/// at the number that it takes them from: each costs a code that was sent, so the send budget
+/// bounds them.
 #[tokio::test]
 async fn a_change_of_method_is_never_held_back() {
     let (world, grant) = world().await;
     prove(&world, &grant, "+819012345634").await;
     prove(&world, &grant, "+15551234567").await;
-    let MethodChange::Done(_) = account(&world, &grant).use_email().await.unwrap() else { panic!("at once") };
-    let to: Vec<bool> = world.outbox.notices().iter().map(|(to, _)| matches!(to, Destination::Sms(_))).collect();
+    let MethodChange::Done(_) = account(&world, &grant).use_email().await.unwrap() else {
+        panic!("at once")
+    };
+    let to: Vec<bool> =
+        world.outbox.notices().iter().map(|(to, _)| matches!(to, Destination::Sms(_))).collect();
     assert_eq!(to, [false, false, true, false, true], "the address, and each earlier number");
     assert_eq!(held_back(&world), []);
     // What is so already is no change.
     for _ in 0..3 {
-        let MethodChange::Done(_) = account(&world, &grant).use_email().await.unwrap() else { panic!("at once") };
+        let MethodChange::Done(_) = account(&world, &grant).use_email().await.unwrap() else {
+            panic!("at once")
+        };
     }
     assert_eq!(world.outbox.notices().len(), 5);
     assert_eq!(held_back(&world), [NoticeTopic::MethodChanged; 3]);
@@ -133,7 +161,8 @@ async fn a_change_of_method_is_never_held_back() {
         match account(&world, &grant).use_sms(&number).await {
             Ok(setup) => {
                 let code = world.outbox.last_code().into();
-                let _method = account(&world, &grant).confirm_method(&setup.token, &code).await.unwrap();
+                let _method =
+                    account(&world, &grant).confirm_method(&setup.token, &code).await.unwrap();
                 changes += 1;
             }
             Err(refused) => assert_eq!(refused.denied().unwrap().reason(), Reason::SendLimit),
@@ -151,7 +180,8 @@ async fn no_trusted_device_is_held_back() {
         let _done = world.sign_in_and_trust("alice", label).await;
         world.wait_for_the_spacing();
     }
-    let of_devices = |(_, kind): &(Destination, NoticeKind)| matches!(kind, NoticeKind::DeviceTrusted { .. });
+    let of_devices =
+        |(_, kind): &(Destination, NoticeKind)| matches!(kind, NoticeKind::DeviceTrusted { .. });
     assert_eq!(world.outbox.notices().iter().filter(|told| of_devices(told)).count(), 3);
 }
 

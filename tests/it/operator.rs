@@ -1,5 +1,11 @@
 //! The host's break-glass handle.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use crate::support::operations::{OPERATIONS, operate, stage};
 use crate::support::steps::refusal;
@@ -35,7 +41,10 @@ async fn every_use_is_an_event_with_its_reason() {
     }
     world.events.clear();
     assert_eq!(refusal(operator.unlock(&world.acme, &user_id("nobody")).await), Reason::NotFound);
-    assert_eq!(world.events.kinds(), [EventKind::AdministrationRefused { by, reason: "not_found".into() }]);
+    assert_eq!(
+        world.events.kinds(),
+        [EventKind::AdministrationRefused { by, reason: "not_found".into() }]
+    );
 }
 
 /// I-33: the reason ends in a log.
@@ -58,14 +67,20 @@ async fn it_resets_an_administrator_in_one_tenant_only() {
     let elsewhere = challenge(step).token;
     let operator = world.flow.operator("T-1").unwrap();
     assert_eq!(refusal(operator.unlock(&world.acme, &world.root).await), Reason::ResetRequired);
-    assert_eq!(operator.status(&world.acme, &world.root).await.unwrap().unwrap().codes, LockState::Suspended);
+    assert_eq!(
+        operator.status(&world.acme, &world.root).await.unwrap().unwrap().codes,
+        LockState::Suspended
+    );
     world.outbox.clear();
     operator.reset(&world.acme, &world.root).await.unwrap();
     assert_eq!(world.saved_of(&world.root), ["notices", "resets"]);
     assert!(matches!(world.outbox.notices()[..], [(_, NoticeKind::Reset)]));
     assert!(world.flow.administration(&world.acme, &world.root_grant().await).await.is_ok());
     // The login under way of the same user id in the other tenant goes on.
-    let step = world.flow.submit_code(&world.other, &elsewhere, &"000000".into(), countersign::TrustDevice::No).await;
+    let step = world
+        .flow
+        .submit_code(&world.other, &elsewhere, &"000000".into(), countersign::TrustDevice::No)
+        .await;
     assert_eq!(reason(&step.unwrap()), Reason::WrongCode);
 }
 
@@ -87,7 +102,8 @@ async fn it_forgets_a_user() {
     assert_eq!(world.factors.records(&world.acme), 0, "nor to remember a reset of");
 }
 
-/// A person is deleted and forgotten while their password is checked, which takes its time: nothing of them is saved after that.
+/// A person is deleted and forgotten while their password is checked, which takes its time: nothing
+/// of them is saved after that.
 #[tokio::test]
 async fn whoever_is_forgotten_while_the_password_is_checked_leaves_nothing() {
     for vouched in [false, true] {
@@ -118,7 +134,8 @@ async fn whoever_is_forgotten_while_the_password_is_checked_leaves_nothing() {
     }
 }
 
-/// Nor does anything that they, or somebody with their session, token or device, can still ask for after that.
+/// Nor does anything that they, or somebody with their session, token or device, can still ask for
+/// after that.
 #[tokio::test]
 async fn nothing_that_is_asked_for_a_forgotten_person_saves_anything_of_them() {
     for (number, (name, _)) in OPERATIONS.iter().enumerate() {
@@ -129,14 +146,23 @@ async fn nothing_that_is_asked_for_a_forgotten_person_saves_anything_of_them() {
         }
         let world = &stage.world;
         world.users.remove(&world.acme, &world.alice);
-        assert!(world.flow.operator("deleted").unwrap().forget(&world.acme, &world.alice).await.unwrap());
+        assert!(
+            world
+                .flow
+                .operator("deleted")
+                .unwrap()
+                .forget(&world.acme, &world.alice)
+                .await
+                .unwrap()
+        );
         let _ = operate(&stage, number).await;
         assert!(world.factors.record(&world.acme, &world.alice).is_none(), "{name}");
     }
 }
 
-/// The moment that is left lies between the last look at a person and the write: what it saves lets nobody in, and is gone when `forget` is called
-/// again after the longest login, as its documentation says.
+/// The moment that is left lies between the last look at a person and the write: what it saves lets
+/// nobody in, and is gone when `forget` is called again after the longest login, as its
+/// documentation says.
 #[tokio::test]
 async fn what_a_first_step_saves_of_somebody_just_forgotten_lets_nobody_in() {
     let world = World::new().await;
@@ -153,7 +179,9 @@ async fn what_a_first_step_saves_of_somebody_just_forgotten_lets_nobody_in() {
     let again = world.try_begin("alice", PASSWORD).await;
     assert_eq!(reason(&again), Reason::InvalidCredentials);
     world.clock.advance(DAY);
-    assert!(world.flow.operator("deleted").unwrap().forget(&world.acme, &world.alice).await.unwrap());
+    assert!(
+        world.flow.operator("deleted").unwrap().forget(&world.acme, &world.alice).await.unwrap()
+    );
     let _ = world.try_begin("alice", PASSWORD).await;
     let _ = world.submit(&challenge.token, "000000").await;
     assert!(world.factors.record(&world.acme, &world.alice).is_none());

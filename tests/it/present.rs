@@ -1,5 +1,11 @@
 //! A first step takes as long as a password hash; what it decides on is the present after it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use crate::support::*;
 use countersign::policy::Exemption;
@@ -17,10 +23,13 @@ async fn whoever_is_disabled_during_the_hash_stays_out() {
     let world = world().await;
     let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
     let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
-    world
-        .calls
-        .before("verify", move || users.change(&acme, &alice, |user| user.status = UserStatus::Disabled).unwrap());
-    assert_eq!(reason(&world.begin_with_device("alice", &device).await), Reason::InvalidCredentials);
+    world.calls.before("verify", move || {
+        users.change(&acme, &alice, |user| user.status = UserStatus::Disabled).unwrap();
+    });
+    assert_eq!(
+        reason(&world.begin_with_device("alice", &device).await),
+        Reason::InvalidCredentials
+    );
     assert!(world.record(&world.alice)["devices"].is_null());
 }
 
@@ -31,7 +40,10 @@ async fn whoever_is_deleted_during_the_hash_stays_out() {
     let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
     let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
     world.calls.before("verify", move || assert!(users.remove(&acme, &alice)));
-    assert_eq!(reason(&world.begin_with_device("alice", &device).await), Reason::InvalidCredentials);
+    assert_eq!(
+        reason(&world.begin_with_device("alice", &device).await),
+        Reason::InvalidCredentials
+    );
 }
 
 /// I-25: the password was right when the check began and is not any more.
@@ -42,14 +54,22 @@ async fn a_password_that_is_changed_during_the_hash_lets_nobody_in() {
     world.wait_for_the_spacing();
     let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
     world.calls.before("verify", move || {
-        users.change(&acme, &alice, |user| user.password_hash = Some(PasswordHash::new("the new one"))).unwrap();
+        users
+            .change(&acme, &alice, |user| {
+                user.password_hash = Some(PasswordHash::new("the new one"));
+            })
+            .unwrap();
     });
-    assert_eq!(reason(&world.begin_with_device("alice", &device).await), Reason::InvalidCredentials);
+    assert_eq!(
+        reason(&world.begin_with_device("alice", &device).await),
+        Reason::InvalidCredentials
+    );
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
     assert!(matches!(world.try_begin("alice", "the new one").await, LoginStep::CodeRequired(_)));
 }
 
-/// I-25: the security stamp stands for a password that the host keeps elsewhere, so its change during the check is a change of the password.
+/// I-25: the security stamp stands for a password that the host keeps elsewhere, so its change
+/// during the check is a change of the password.
 #[tokio::test]
 async fn a_security_stamp_that_is_changed_during_the_check_lets_nobody_in() {
     for scope in [Scope::SystemAdministratorsOnly, Scope::EntireTenant] {
@@ -58,19 +78,25 @@ async fn a_security_stamp_that_is_changed_during_the_check_lets_nobody_in() {
             world.set_scope(scope).await;
             world.clock.advance(DAY);
             world.outbox.clear();
-            let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
+            let (users, acme, alice) =
+                (world.users.clone(), world.acme.clone(), world.alice.clone());
             let change = move || {
                 users.change(&acme, &alice, |user| user.security_stamp = Some("2".into())).unwrap();
             };
             if vouched {
-                // The host has checked it. What is left is the time between the first look at the user and the second.
+                // The host has checked it. What is left is the time between the first look at the
+                // user and the second.
                 let calls = world.calls.clone();
                 world.calls.before("find_by_id", move || calls.before("find_by_id", change));
             } else {
                 world.calls.before("verify", change);
             }
-            let login =
-                PreverifiedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
+            let login = PreverifiedLogin {
+                tenant: &world.acme,
+                user: &world.alice,
+                channel: Channel::Web,
+                device: None,
+            };
             let begin = async || {
                 if vouched {
                     world.flow.begin_with_preverified_password(&login).await.unwrap()
@@ -91,13 +117,19 @@ async fn whoever_is_promoted_during_the_hash_needs_a_code() {
     let world = world().await;
     world.set_scope(Scope::SystemAdministratorsOnly).await;
     let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
-    world.calls.before("verify", move || users.change(&acme, &alice, |user| user.system_administrator = true).unwrap());
+    world.calls.before("verify", move || {
+        users.change(&acme, &alice, |user| user.system_administrator = true).unwrap();
+    });
     assert!(matches!(world.try_begin("alice", PASSWORD).await, LoginStep::CodeRequired(_)));
     let bob = authenticated(world.try_begin("bob", PASSWORD).await);
-    assert_eq!(bob.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::NotAdministrator });
+    assert_eq!(
+        bob.grant.second_factor(),
+        &SecondFactor::Exempt { exemption: Exemption::NotAdministrator }
+    );
 }
 
-/// I-13: a stranger who keeps trying while passwords are locked writes nothing, so the owner's own step is never in conflict with it.
+/// I-13: a stranger who keeps trying while passwords are locked writes nothing, so the owner's own
+/// step is never in conflict with it.
 #[tokio::test]
 async fn trying_while_passwords_are_locked_gets_in_nobodys_way() {
     let world = World::new().await;

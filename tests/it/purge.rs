@@ -1,5 +1,12 @@
-//! Physical deletion after switching off: in batches, resumable, of the earlier generations and nothing else.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! Physical deletion after switching off: in batches, resumable, of the earlier generations and
+//! nothing else.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use crate::support::faults::{FaultPoint, When, faulty_flow, poll_then_drop};
 use crate::support::interject::Interject;
@@ -8,7 +15,9 @@ use crate::support::*;
 use countersign::event::EventKind;
 use countersign::operator::PurgeProgress;
 use countersign::policy::StandardPolicy;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
+};
 use countersign::{LoginFlow, LoginName, Scope, TenantId};
 
 /// A tenant that was just switched off, with so many records of the time before.
@@ -60,12 +69,17 @@ async fn it_goes_in_batches_and_says_how_far_it_is() {
     let operator = world.flow.operator("job").unwrap();
     assert_eq!(operator.purge_progress(&world.acme).await.unwrap(), Some(shown));
     assert_eq!(operator.purge_progress(&world.other).await.unwrap(), None);
-    for (at_most, expected) in [(2, (2, None, false)), (2, (4, None, false)), (2, (5, Some(0), true))] {
+    for (at_most, expected) in
+        [(2, (2, None, false)), (2, (4, None, false)), (2, (5, Some(0), true))]
+    {
         world.clock.advance(MINUTE);
         let progress = purge(&world, at_most).await;
         assert_eq!(numbers(&progress), expected);
         let shown = administration.purge_progress().await.unwrap().unwrap();
-        assert_eq!((shown.deleted, shown.remaining), (progress.deleted, Some(5 - progress.deleted)));
+        assert_eq!(
+            (shown.deleted, shown.remaining),
+            (progress.deleted, Some(5 - progress.deleted))
+        );
         assert_eq!(shown.finished_at, progress.finished_at);
     }
     let shown = purge(&world, 2).await;
@@ -105,7 +119,10 @@ async fn late_row(factors: countersign::memory::MemoryFactors, tenant: TenantId)
         document: String::from("{}"),
     };
     let expected = ExpectedVersions { settings, record: None };
-    assert_eq!(factors.commit(&tenant, &user_id("late"), &expected, &saved).await.unwrap(), CommitOutcome::Written);
+    assert_eq!(
+        factors.commit(&tenant, &user_id("late"), &expected, &saved).await.unwrap(),
+        CommitOutcome::Written
+    );
 }
 
 /// The same for a sweep.
@@ -118,7 +135,10 @@ async fn a_batch_has_at_least_one_and_at_most_five_thousand_records() {
     let expected = ExpectedVersions { settings, record: None };
     for number in 1..=5_000 {
         let user = user_id(&format!("user{number}"));
-        assert_eq!(world.factors.commit(&world.acme, &user, &expected, &next).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            world.factors.commit(&world.acme, &user, &expected, &next).await.unwrap(),
+            CommitOutcome::Written
+        );
     }
     for (at_most, looked_at) in [(0, 1), (u32::MAX, 5_000)] {
         let swept = world.flow.sweep(&world.acme, None, at_most).await.unwrap();
@@ -147,10 +167,17 @@ async fn it_deletes_no_record_of_this_generation_or_of_another_tenant() {
     assert_eq!(world.factors.count(&world.acme, Generation::new(1)).await.unwrap(), 0);
 }
 
-/// I-27: two nodes purge at the same moment: every record goes, is counted, and the end is noted once.
+/// I-27: two nodes purge at the same moment: every record goes, is counted, and the end is noted
+/// once.
 #[tokio::test]
 async fn two_purges_at_once_count_what_both_have_deleted() {
-    for point in ["before purge", "after purge", "before count", "before change_settings", "after change_settings"] {
+    for point in [
+        "before purge",
+        "after purge",
+        "before count",
+        "before change_settings",
+        "after change_settings",
+    ] {
         let world = switched_off(6).await;
         let store = Interject::over(&world);
         let (plain, tenant) = (world.flow.clone(), world.acme.clone());
@@ -169,7 +196,11 @@ async fn two_purges_at_once_count_what_both_have_deleted() {
             assert!(calls < 10, "{point}");
         }
         assert!(store.is_done());
-        assert_eq!((world.factors.records(&world.acme), finished_events(&world)), (0, 1), "{point}");
+        assert_eq!(
+            (world.factors.records(&world.acme), finished_events(&world)),
+            (0, 1),
+            "{point}"
+        );
     }
 }
 
@@ -205,7 +236,12 @@ async fn a_purge_does_not_undo_a_change_of_scope() {
 }
 
 async fn on_again(flow: LoginFlow, root: countersign::SavedGrant) {
-    flow.administration(root.tenant(), &root).await.unwrap().set_scope(Scope::EntireTenant).await.unwrap();
+    flow.administration(root.tenant(), &root)
+        .await
+        .unwrap()
+        .set_scope(Scope::EntireTenant)
+        .await
+        .unwrap();
 }
 
 /// And a change of scope does not undo what a purge has noted.
@@ -219,7 +255,12 @@ async fn a_change_of_scope_does_not_undo_the_progress_of_a_purge() {
     store.once("before change_settings", move || async move {
         let _progress = plain.purge(&tenant, 100).await.unwrap();
     });
-    flow.administration(&world.acme, &root).await.unwrap().set_scope(Scope::EntireTenant).await.unwrap();
+    flow.administration(&world.acme, &root)
+        .await
+        .unwrap()
+        .set_scope(Scope::EntireTenant)
+        .await
+        .unwrap();
     assert_eq!(numbers(&purge(&world, 100).await), (4, Some(0), true));
     assert_eq!(finished_events(&world), 1);
 }
@@ -240,7 +281,11 @@ async fn it_can_be_stopped_at_every_call_and_resumed() {
             assert!(broken.is_err(), "{when:?} {number} {:?}", point.calls());
             point.disarm();
             let progress = flow.purge(&world.acme, 100).await.unwrap().unwrap();
-            assert!(progress.finished_at.is_some() && progress.remaining == Some(0) && progress.deleted <= 4);
+            assert!(
+                progress.finished_at.is_some()
+                    && progress.remaining == Some(0)
+                    && progress.deleted <= 4
+            );
             assert_eq!(world.factors.records(&world.acme), 0);
         }
     }

@@ -1,5 +1,11 @@
 //! A password hash that is out of date is replaced at login, and nothing else changes with it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,8 +19,8 @@ use countersign::memory::MemoryUsers;
 use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
 use countersign::user::{PasswordHash, User, UserStatus, UserStore};
 use countersign::{
-    Channel, Login, LoginFlow, LoginName, LoginStep, Password, Reason, RevalidateError, SecondFactor, TenantId,
-    TrustDevice, UserId,
+    Channel, Login, LoginFlow, LoginName, LoginStep, Password, Reason, RevalidateError,
+    SecondFactor, TenantId, TrustDevice, UserId,
 };
 use futures_lite::future::block_on;
 
@@ -38,26 +44,38 @@ impl PasswordVerifier for Versioned {
         let (version, password) = hash.expose().split_once(':').unwrap_or(("v0", hash.expose()));
         Ok(match password == attempt.password.expose() {
             false => PasswordCheck::Mismatch,
-            true if version == format!("v{}", self.current.load(Ordering::SeqCst)) => PasswordCheck::Match,
+            true if version == format!("v{}", self.current.load(Ordering::SeqCst)) => {
+                PasswordCheck::Match
+            }
             true => PasswordCheck::MatchNeedsRehash,
         })
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         if self.broken {
             return Err(PluginError::new("no memory for a hash"));
         }
-        Ok(Some(PasswordHash::new(format!("v{}:{}", self.current.load(Ordering::SeqCst), password.expose()))))
+        Ok(Some(PasswordHash::new(format!(
+            "v{}:{}",
+            self.current.load(Ordering::SeqCst),
+            password.expose()
+        ))))
     }
 }
 
 async fn saved_hash(world: &World) -> String {
-    let user = UserStore::find_by_id(&world.users, &world.acme, &world.alice).await.unwrap().unwrap();
+    let user =
+        UserStore::find_by_id(&world.users, &world.acme, &world.alice).await.unwrap().unwrap();
     user.password_hash.unwrap().expose().to_owned()
 }
 
 fn outdate(world: &World) {
-    world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}"))));
+    world.change(&world.alice, |user| {
+        user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}")));
+    });
 }
 
 #[tokio::test]
@@ -67,9 +85,14 @@ async fn an_outdated_hash_is_replaced_once() {
     world.calls.clear();
     let challenge = world.begin("alice").await;
     let read = ["find_by_id", "load"];
-    let calls =
-        [&["find_by_login", "verify"][..], &read, &["hash_password"], &read, &["commit", "replace_password_hash"]]
-            .concat();
+    let calls = [
+        &["find_by_login", "verify"][..],
+        &read,
+        &["hash_password"],
+        &read,
+        &["commit", "replace_password_hash"],
+    ]
+    .concat();
     assert_eq!(world.calls.all(), calls);
     assert_eq!(saved_hash(&world).await, PASSWORD);
     let rehashed = world.events.kinds();
@@ -99,27 +122,37 @@ async fn nothing_is_rehashed_for_whoever_is_refused() {
     assert_eq!(saved_hash(&world).await, format!("outdated:{PASSWORD}"));
 }
 
-/// I-25: a password that is changed while the old one is re-hashed stays changed, and the old one lets nobody in.
+/// I-25: a password that is changed while the old one is re-hashed stays changed, and the old one
+/// lets nobody in.
 #[tokio::test]
 async fn a_password_change_at_the_same_time_is_not_undone() {
     let world = World::new().await;
     outdate(&world);
     let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
     world.calls.before("hash_password", move || {
-        users.change(&acme, &alice, |user| user.password_hash = Some(PasswordHash::new("the new one"))).unwrap();
+        users
+            .change(&acme, &alice, |user| {
+                user.password_hash = Some(PasswordHash::new("the new one"));
+            })
+            .unwrap();
     });
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
     assert_eq!(saved_hash(&world).await, "the new one");
     assert_eq!(world.calls.of("replace_password_hash"), 0);
 }
 
-/// The same password under better parameters ends nothing: no device, no session, no login under way, however often.
+/// The same password under better parameters ends nothing: no device, no session, no login under
+/// way, however often.
 #[tokio::test]
 async fn devices_sessions_and_logins_under_way_survive_a_rehash() {
     let verifier = Versioned::default();
     let current = Arc::clone(&verifier.current);
-    let world = World::with(|builder| builder.password_verifier(verifier).trusted_devices(30 * DAY, 3)).await;
-    world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new(format!("v0:{PASSWORD}"))));
+    let world =
+        World::with(|builder| builder.password_verifier(verifier).trusted_devices(30 * DAY, 3))
+            .await;
+    world.change(&world.alice, |user| {
+        user.password_hash = Some(PasswordHash::new(format!("v0:{PASSWORD}")));
+    });
     let trusted = world.sign_in_and_trust("alice", "laptop").await;
     let device = trusted.device_token.unwrap();
     world.wait_for_the_spacing();
@@ -135,7 +168,10 @@ async fn devices_sessions_and_logins_under_way_survive_a_rehash() {
         let done = authenticated(world.submit(&under_way.token, &code).await);
         assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
         assert!(world.flow.revalidate(&world.acme, &trusted.grant, Channel::Web).await.is_ok());
-        let LoginStep::Authenticated(again) = world.begin_with_device("alice", &device).await else { panic!() };
+        let LoginStep::Authenticated(again) = world.begin_with_device("alice", &device).await
+        else {
+            panic!()
+        };
         assert!(matches!(again.grant.second_factor(), SecondFactor::TrustedDevice { .. }));
         world.clock.advance(15 * MINUTE);
     }
@@ -145,19 +181,23 @@ async fn devices_sessions_and_logins_under_way_survive_a_rehash() {
         world.flow.revalidate(&world.acme, &trusted.grant, Channel::Web).await,
         Err(RevalidateError::Stale(_))
     ));
-    let step = world.begin_as(&world.acme, "alice", "another", countersign::Channel::Web, Some(&device)).await.unwrap();
+    let step = world
+        .begin_as(&world.acme, "alice", "another", countersign::Channel::Web, Some(&device))
+        .await
+        .unwrap();
     assert!(matches!(step, LoginStep::CodeRequired(_)));
 }
 
-/// I-30: two logins that meet the same outdated hash; the one that does not get to replace it must not take the other's password for a
-/// changed one.
+/// I-30: two logins that meet the same outdated hash; the one that does not get to replace it must
+/// not take the other's password for a changed one.
 #[tokio::test]
 async fn two_logins_at_once_over_an_outdated_hash_end_neither_devices_nor_each_other() {
     let calls = Calls::default();
     let verifier = Versioned::default();
     let current = Arc::clone(&verifier.current);
     let hooked = Counting { inner: verifier, calls: calls.clone() };
-    let world = World::with(|builder| builder.password_verifier(hooked).trusted_devices(30 * DAY, 3)).await;
+    let world =
+        World::with(|builder| builder.password_verifier(hooked).trusted_devices(30 * DAY, 3)).await;
     let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
     world.wait_for_the_spacing();
     current.store(1, Ordering::SeqCst);
@@ -177,7 +217,9 @@ async fn two_logins_at_once_over_an_outdated_hash_end_neither_devices_nor_each_o
     });
     let _ = world.try_begin("alice", PASSWORD).await;
     let (token, code) = winner.lock().unwrap().take().unwrap();
-    let _ = authenticated(world.flow.submit_code(&world.acme, &token, &code.into(), TrustDevice::No).await.unwrap());
+    let _ = authenticated(
+        world.flow.submit_code(&world.acme, &token, &code.into(), TrustDevice::No).await.unwrap(),
+    );
     assert!(matches!(world.begin_with_device("alice", &device).await, LoginStep::Authenticated(_)));
 }
 
@@ -197,11 +239,19 @@ struct NeverSaves(countersign::memory::MemoryUsers);
 
 #[async_trait]
 impl UserStore for NeverSaves {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         self.0.find_by_login(tenant, name).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
+    async fn find_by_id(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
         self.0.find_by_id(tenant, user).await
     }
 
@@ -216,7 +266,8 @@ impl UserStore for NeverSaves {
     }
 }
 
-/// I-30: an interruption between noting the better hash and saving it ends no device and no login, however often it happens.
+/// I-30: an interruption between noting the better hash and saving it ends no device and no login,
+/// however often it happens.
 #[tokio::test]
 async fn a_better_hash_that_is_never_saved_ends_nothing() {
     let verifier = Versioned::default();
@@ -224,13 +275,16 @@ async fn a_better_hash_that_is_never_saved_ends_nothing() {
     let world = World::with(|builder| builder.trusted_devices(30 * DAY, 3)).await;
     let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
     world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new(PASSWORD)));
-    let flow =
-        countersign::LoginFlow::builder(NeverSaves(world.users.clone()), world.factors.clone(), world.outbox.clone())
-            .password_verifier(verifier)
-            .clock(world.clock.clone())
-            .trusted_devices(30 * DAY, 3)
-            .build()
-            .unwrap();
+    let flow = countersign::LoginFlow::builder(
+        NeverSaves(world.users.clone()),
+        world.factors.clone(),
+        world.outbox.clone(),
+    )
+    .password_verifier(verifier)
+    .clock(world.clock.clone())
+    .trusted_devices(30 * DAY, 3)
+    .build()
+    .unwrap();
     for _ in 0..20 {
         world.clock.advance(MINUTE);
         let login = countersign::Login {
@@ -243,7 +297,11 @@ async fn a_better_hash_that_is_never_saved_ends_nothing() {
         let LoginStep::Authenticated(done) = flow.begin(&login).await.unwrap() else { panic!() };
         assert!(flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
     }
-    assert_eq!(world.record(&world.alice)["password"]["rehashed"].as_array().map(Vec::len), Some(8), "bounded (I-40)");
+    assert_eq!(
+        world.record(&world.alice)["password"]["rehashed"].as_array().map(Vec::len),
+        Some(8),
+        "bounded (I-40)"
+    );
     assert_eq!(saved_hash(&world).await, PASSWORD);
 }
 
@@ -256,16 +314,30 @@ struct ReadLate {
 
 #[async_trait]
 impl UserStore for ReadLate {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         self.users.find_by_login(tenant, name).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
+    async fn find_by_id(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
         if self.armed.swap(0, Ordering::SeqCst) == 1 {
             // The record is read first: the other half of the same read goes on.
             futures_lite::future::yield_now().await;
             let password = Password::new(PASSWORD);
-            let login = Login { tenant, name: "alice", password: &password, channel: Channel::Web, device: None };
+            let login = Login {
+                tenant,
+                name: "alice",
+                password: &password,
+                channel: Channel::Web,
+                device: None,
+            };
             let _ = self.other.begin(&login).await.unwrap();
         }
         self.users.find_by_id(tenant, user).await
@@ -282,15 +354,23 @@ impl UserStore for ReadLate {
     }
 }
 
-/// I-25: a re-hash by a login at the same moment is no change of password, for any step that commits nothing.
+/// I-25: a re-hash by a login at the same moment is no change of password, for any step that
+/// commits nothing.
 #[tokio::test]
 async fn a_rehash_at_the_same_moment_ends_no_session() {
     let verifier = Versioned::default();
-    let mut world = World::with(|b| b.password_verifier(verifier.clone()).trusted_devices(30 * DAY, 3)).await;
-    world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new(format!("v0:{PASSWORD}"))));
+    let mut world =
+        World::with(|b| b.password_verifier(verifier.clone()).trusted_devices(30 * DAY, 3)).await;
+    world.change(&world.alice, |user| {
+        user.password_hash = Some(PasswordHash::new(format!("v0:{PASSWORD}")));
+    });
     let grant = world.sign_in_and_trust("alice", "laptop").await.grant;
     let armed = Arc::new(AtomicU32::new(0));
-    let late = ReadLate { users: world.users.clone(), other: world.flow.clone(), armed: Arc::clone(&armed) };
+    let late = ReadLate {
+        users: world.users.clone(),
+        other: world.flow.clone(),
+        armed: Arc::clone(&armed),
+    };
     let configured = verifier.clone();
     world.rewire(late, world.factors.clone(), world.outbox.clone(), |b| {
         b.password_verifier(configured).trusted_devices(30 * DAY, 3)
@@ -305,7 +385,8 @@ async fn a_rehash_at_the_same_moment_ends_no_session() {
     race();
     assert_eq!(world.flow.account(&world.acme, &grant).status().await.unwrap().devices.len(), 1);
     race();
-    let status = world.flow.operator("look").unwrap().status(&world.acme, &world.alice).await.unwrap();
+    let status =
+        world.flow.operator("look").unwrap().status(&world.acme, &world.alice).await.unwrap();
     assert_eq!(status.unwrap().devices.len(), 1);
     race();
     assert_eq!(world.flow.account(&world.acme, &grant).revoke_devices().await.unwrap(), 1);

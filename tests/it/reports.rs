@@ -1,5 +1,10 @@
 //! What an operator reads of a fault: the whole chain in one line, bounded, without secrets.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -24,18 +29,26 @@ impl StdError for Link {
 }
 
 /// A fault of the factor store with this chain behind it, outermost first.
-fn store_failed<'a>(chain: impl IntoIterator<Item = &'a str, IntoIter: DoubleEndedIterator>) -> Error {
+fn store_failed<'a>(
+    chain: impl IntoIterator<Item = &'a str, IntoIter: DoubleEndedIterator>,
+) -> Error {
     let link = |source: Option<Box<dyn StdError + Send + Sync>>,
                 text: &str|
-     -> Option<Box<dyn StdError + Send + Sync>> { Some(Box::new(Link(text.to_owned(), source))) };
+     -> Option<Box<dyn StdError + Send + Sync>> {
+        Some(Box::new(Link(text.to_owned(), source)))
+    };
     Error::FactorStore { source: chain.into_iter().rev().fold(None, link).unwrap() }
 }
 
 #[test]
 fn a_report_says_the_whole_chain_in_one_line() {
-    let error = store_failed(["no connection", "tls failed\nto start", "certificate\thas expired\u{85}"]);
+    let error =
+        store_failed(["no connection", "tls failed\nto start", "certificate\thas expired\u{85}"]);
     assert_eq!(error.to_string(), "factor store failed");
-    assert_eq!(error.report(), "factor store failed: no connection: tls failed to start: certificate has expired");
+    assert_eq!(
+        error.report(),
+        "factor store failed: no connection: tls failed to start: certificate has expired"
+    );
     assert_eq!(Error::Corrupt(Document::Record).report(), "saved record is damaged");
     assert_eq!(Error::Contended.report(), Error::Contended.to_string());
 }
@@ -62,7 +75,10 @@ fn a_report_is_bounded() {
 fn a_report_repeats_no_secret() {
     for (canary, text) in [
         ("hunter2", "connecting to postgres://app:hunter2@db.example/app failed"),
-        ("canary-key-of-the-provider-0123456789", "401 for Bearer canary_key_of_the_provider_0123456789"),
+        (
+            "canary-key-of-the-provider-0123456789",
+            "401 for Bearer canary_key_of_the_provider_0123456789",
+        ),
         ("sig=", "GET https://provider.example/send?sig=abc failed"),
         ("alice", "550 no such user <alice@example.com>"),
     ] {

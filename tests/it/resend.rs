@@ -1,5 +1,11 @@
 //! Sending again: when, how often, where to, and what it does not change.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::time::Duration;
 
@@ -8,7 +14,9 @@ use crate::support::*;
 use countersign::contact::{Destination, PhoneNumber};
 use countersign::event::EventKind;
 use countersign::sender::SendErrorKind;
-use countersign::{DeliveryStatus, LoginStep, Method, PendingToken, Reason, ResendTo, SecondFactor};
+use countersign::{
+    DeliveryStatus, LoginStep, Method, PendingToken, Reason, ResendTo, SecondFactor,
+};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -23,8 +31,8 @@ fn email(world: &World) -> Destination {
     Destination::Email(person(&tenant("acme"), "alice").email.unwrap())
 }
 
-/// I-15: between two codes of one login lies the spacing, to the millisecond. Over all logins, a user gets
-/// at most two codes within it.
+/// I-15: between two codes of one login lies the spacing, to the millisecond. Over all logins, a
+/// user gets at most two codes within it.
 #[tokio::test]
 async fn another_code_waits_for_the_spacing() {
     let world = World::new().await;
@@ -37,7 +45,8 @@ async fn another_code_waits_for_the_spacing() {
         world.events.clear();
         let refused = denied(&resend(&world, &challenge.token, ResendTo::Same).await);
         assert_eq!((refused.reason(), refused.retry_at()), (Reason::SendLimit, Some(opens)));
-        let expected = EventKind::StepRefused { login: Some(challenge.login), reason: "send_limit".into() };
+        let expected =
+            EventKind::StepRefused { login: Some(challenge.login), reason: "send_limit".into() };
         assert_eq!(world.only_event().kind, expected);
     }
     assert_eq!(world.row(&world.alice), before);
@@ -76,12 +85,21 @@ async fn a_login_gets_five_codes_and_not_a_minute_more() {
         assert_eq!(again.login, challenge.login);
         assert_eq!(again.attempts_left, 3);
         assert_eq!(again.token.expose(), challenge.token.expose());
-        assert_eq!(again.delivery.sent().unwrap().reference.as_str(), world.outbox.last().reference);
+        assert_eq!(
+            again.delivery.sent().unwrap().reference.as_str(),
+            world.outbox.last().reference
+        );
         assert_eq!(again.resend_at.is_none(), nth == 5, "the page knows that there is no sixth");
     }
     world.clock.advance(MINUTE);
-    assert_eq!(reason(&resend(&world, &challenge.token, ResendTo::Same).await), Reason::LoginSendLimit);
-    assert_eq!(reason(&resend(&world, &challenge.token, ResendTo::Email).await), Reason::LoginSendLimit);
+    assert_eq!(
+        reason(&resend(&world, &challenge.token, ResendTo::Same).await),
+        Reason::LoginSendLimit
+    );
+    assert_eq!(
+        reason(&resend(&world, &challenge.token, ResendTo::Email).await),
+        Reason::LoginSendLimit
+    );
     assert_eq!((world.outbox.attempts(), world.charged_sends(&world.alice)), (5, 5));
     let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
 }
@@ -96,7 +114,10 @@ async fn a_fresh_code_does_not_outlive_the_login() {
         let _ = challenge_of(resend(&world, &challenge.token, ResendTo::Same).await);
         world.clock.advance(wait);
         let step = world.submit(&challenge.token, &world.outbox.last_code()).await;
-        assert_eq!(step.denied().map(countersign::Denied::reason), over.then_some(Reason::LoginOver));
+        assert_eq!(
+            step.denied().map(countersign::Denied::reason),
+            over.then_some(Reason::LoginOver)
+        );
     }
 }
 
@@ -118,7 +139,9 @@ async fn the_caps_of_hour_and_day_survive_new_logins() {
     assert_eq!(world.outbox.attempts(), 10);
     world.clock.set(start + HOUR - MILLISECOND);
     let waiting = world.begin("alice").await;
-    let DeliveryStatus::NotMade { denied } = waiting.delivery else { panic!("{:?}", waiting.delivery) };
+    let DeliveryStatus::NotMade { denied } = waiting.delivery else {
+        panic!("{:?}", waiting.delivery)
+    };
     assert_eq!(denied.retry_at(), Some(start + HOUR));
     assert_eq!(waiting.resend_at, Some(start + HOUR));
     assert_eq!(reason(&resend(&world, &waiting.token, ResendTo::Same).await), Reason::SendLimit);
@@ -135,7 +158,10 @@ async fn the_caps_of_hour_and_day_survive_new_logins() {
     world.clock.advance(MILLISECOND);
     assert!(matches!(world.begin("alice").await.delivery, DeliveryStatus::Sent(_)));
     assert_eq!(world.outbox.last().to, email(&world));
-    assert!(matches!(world.begin("bob").await.delivery, DeliveryStatus::Sent(_)), "a budget is one user's");
+    assert!(
+        matches!(world.begin("bob").await.delivery, DeliveryStatus::Sent(_)),
+        "a budget is one user's"
+    );
 }
 
 /// I-15, I-24: the send is saved before the sender is called, and stays saved when it fails.
@@ -161,7 +187,10 @@ async fn a_send_is_charged_before_it_is_made_and_never_refunded() {
     assert_eq!(*seen.lock().unwrap(), [1, 2, 3, 4, 5]);
     assert_eq!(world.charged_sends(&world.alice), 5);
     world.wait_for_the_spacing();
-    assert_eq!(reason(&resend(&world, &challenge.token, ResendTo::Same).await), Reason::LoginSendLimit);
+    assert_eq!(
+        reason(&resend(&world, &challenge.token, ResendTo::Same).await),
+        Reason::LoginSendLimit
+    );
 }
 
 /// I-15, attack 36: a locked user gets no code, by whatever way one is asked for.
@@ -225,7 +254,10 @@ async fn a_code_can_go_to_the_email_address_for_this_login() {
     assert_eq!(world.outbox.last().to, email(&world));
     let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
     assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
-    assert_eq!(world.flow.account(&world.acme, &done.grant).status().await.unwrap().method, Method::Sms);
+    assert_eq!(
+        world.flow.account(&world.acme, &done.grant).status().await.unwrap().method,
+        Method::Sms
+    );
     world.wait_for_the_spacing();
     let _ = world.begin("alice").await;
     assert_eq!(world.outbox.last().to, by_sms.to, "the next login goes by SMS again");
@@ -237,13 +269,21 @@ async fn a_code_goes_to_a_proved_number_only() {
     let world = World::new().await;
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
-    let _setup = world.flow.account(&world.acme, &grant).use_sms(&PhoneNumber::new(NUMBER).unwrap()).await.unwrap();
+    let _setup = world
+        .flow
+        .account(&world.acme, &grant)
+        .use_sms(&PhoneNumber::new(NUMBER).unwrap())
+        .await
+        .unwrap();
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
     assert_eq!(challenge.alternatives.sms, None);
     world.wait_for_the_spacing();
     let sent = world.outbox.attempts();
-    assert_eq!(reason(&resend(&world, &challenge.token, ResendTo::Sms).await), Reason::NoPhoneNumber);
+    assert_eq!(
+        reason(&resend(&world, &challenge.token, ResendTo::Sms).await),
+        Reason::NoPhoneNumber
+    );
     // A registered address that went away ends the login (I-30).
     world.change(&world.alice, |user| user.email = None);
     assert_eq!(reason(&resend(&world, &challenge.token, ResendTo::Email).await), Reason::LoginOver);

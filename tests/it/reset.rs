@@ -1,5 +1,12 @@
-//! A reset: what it clears, what it keeps from the third one in a month on, and that nothing gets in its way.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! A reset: what it clears, what it keeps from the third one in a month on, and that nothing gets
+//! in its way.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,8 +24,12 @@ use countersign::grant::Staleness;
 use countersign::memory::MemoryFactors;
 use countersign::sender::{NoticeKind, NoticeTopic};
 use countersign::status::LockState;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Snapshot, StoredRow, Version};
-use countersign::{Channel, LoginStep, Reason, RevalidateError, SavedGrant, Scope, TenantId, UserId};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Snapshot, StoredRow, Version,
+};
+use countersign::{
+    Channel, LoginStep, Reason, RevalidateError, SavedGrant, Scope, TenantId, UserId,
+};
 use serde_json::{Value, json};
 
 const NOTHING: [&str; 2] = ["notices", "resets"];
@@ -44,8 +55,9 @@ fn window(world: &World) -> usize {
     world.record(&world.alice)["code_failures"]["recent"].as_array().map_or(0, Vec::len)
 }
 
-/// I-26: the first two resets in 30 days leave the times of resets alone. From the third on the rolling window and
-/// the send log stay as well, and nothing else. Each lifts the lock, and the user comes in.
+/// I-26: the first two resets in 30 days leave the times of resets alone. From the third on the
+/// rolling window and the send log stay as well, and nothing else. Each lifts the lock, and the
+/// user comes in.
 #[tokio::test]
 async fn two_resets_a_month_refill_the_budgets_and_further_ones_keep_them() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
@@ -64,14 +76,21 @@ async fn two_resets_a_month_refill_the_budgets_and_further_ones_keep_them() {
             assert_eq!(outcome, ResetOutcome::Refilled);
             assert_eq!(world.saved_of(&world.alice), NOTHING);
             let notices = record["notices"].as_array().unwrap();
-            assert_eq!((notices.len(), &notices[0]["about"]), (1, &json!("reset")), "that of the lock is forgotten");
+            assert_eq!(
+                (notices.len(), &notices[0]["about"]),
+                (1, &json!("reset")),
+                "that of the lock is forgotten"
+            );
         } else {
             assert_eq!(kept(outcome), Some(first + 30 * DAY));
             assert_eq!(world.saved_of(&world.alice), BUDGETS);
             // The guesses since the second refill, and no row of them, no lock and no suspension.
             let failures = record["code_failures"].as_object().unwrap();
             assert_eq!(failures.keys().collect::<Vec<_>>(), ["recent"]);
-            assert_eq!((window(&world), world.charged_sends(&world.alice)), (5 * (nth - 1), nth - 1));
+            assert_eq!(
+                (window(&world), world.charged_sends(&world.alice)),
+                (5 * (nth - 1), nth - 1)
+            );
         }
         assert_eq!(record["resets"].as_array().unwrap().len(), usize::min(nth + 1, 2));
         world.wait_for_the_spacing();
@@ -136,7 +155,10 @@ async fn a_used_up_window_outlasts_resets_and_the_operator_refills_it() {
     for _ in 0..3 {
         kept(reset(&world).await);
         let refused = denied(&world.try_begin("alice", PASSWORD).await);
-        assert_eq!((refused.reason(), refused.retry_at()), (Reason::CodesLocked, Some(guessed + 30 * DAY)));
+        assert_eq!(
+            (refused.reason(), refused.retry_at()),
+            (Reason::CodesLocked, Some(guessed + 30 * DAY))
+        );
     }
     world.events.clear();
     let operator = world.flow.operator("ticket 12").unwrap();
@@ -153,7 +175,8 @@ async fn a_used_up_window_outlasts_resets_and_the_operator_refills_it() {
     assert_eq!(reset(&world).await, ResetOutcome::Refilled);
 }
 
-/// I-26: a refill comes back to the millisecond, and resets that kept the budgets do not put it off.
+/// I-26: a refill comes back to the millisecond, and resets that kept the budgets do not put it
+/// off.
 #[tokio::test]
 async fn a_refill_comes_back_after_thirty_days() {
     let world = World::new().await;
@@ -185,7 +208,8 @@ async fn without_refills_every_reset_keeps_the_budgets() {
     assert_eq!((outcome, window(&world)), (ResetOutcome::RefilledBeyond, 0));
 }
 
-/// I-08: a clock that was ahead for a moment, while somebody was reset, does not keep the budgets closed for longer.
+/// I-08: a clock that was ahead for a moment, while somebody was reset, does not keep the budgets
+/// closed for longer.
 #[tokio::test]
 async fn a_clock_that_was_ahead_does_not_put_off_the_next_refill() {
     let world = World::new().await;
@@ -198,8 +222,8 @@ async fn a_clock_that_was_ahead_does_not_put_off_the_next_refill() {
     assert_eq!(kept(reset(&world).await), Some(now + 30 * DAY));
 }
 
-/// I-37: a record that can't be read does not keep itself from being reset, and is no supply of guesses: its windows
-/// are lost once, and after that no reset refills anything for 30 days.
+/// I-37: a record that can't be read does not keep itself from being reset, and is no supply of
+/// guesses: its windows are lost once, and after that no reset refills anything for 30 days.
 #[tokio::test]
 async fn a_damaged_record_is_reset_and_uses_the_refills_up() {
     let damaged = ["", "{}", "{\"format\":1}", "{\"format\":2,\"what\":\"ever\"}"];
@@ -227,7 +251,8 @@ async fn damaged_settings_do_not_keep_a_user_from_being_reset() {
     let _challenge = world.lock_codes("alice").await;
     let saved = world.factors.settings(&world.acme).await.unwrap().unwrap();
     let next = StoredRow { document: "{}".to_owned(), ..saved.clone() };
-    let damaged = world.factors.change_settings(&world.acme, Some(saved.version), &next).await.unwrap();
+    let damaged =
+        world.factors.change_settings(&world.acme, Some(saved.version), &next).await.unwrap();
     assert_eq!(damaged, CommitOutcome::Written);
     assert_eq!(reset(&world).await, ResetOutcome::Refilled);
     assert_eq!(world.saved_of(&world.alice), NOTHING);
@@ -261,7 +286,9 @@ async fn forgetting_and_switching_off_delete_the_times_of_resets() {
         kept(reset(&world).await);
     };
     used_up().await;
-    assert!(world.flow.operator("deleted").unwrap().forget(&world.acme, &world.alice).await.unwrap());
+    assert!(
+        world.flow.operator("deleted").unwrap().forget(&world.acme, &world.alice).await.unwrap()
+    );
     used_up().await;
     world.set_scope(Scope::DoNotUse).await;
     world.set_scope(Scope::EntireTenant).await;
@@ -282,7 +309,8 @@ async fn a_sweep_keeps_the_times_of_resets_for_thirty_days() {
     assert!(world.row(&world.alice).is_none());
 }
 
-/// I-12, I-26: a guess that is charged while a reset is being decided is not lost: the reset decides once more.
+/// I-12, I-26: a guess that is charged while a reset is being decided is not lost: the reset
+/// decides once more.
 #[tokio::test]
 async fn a_guess_beside_a_reset_that_keeps_the_budgets_counts() {
     let mut world = World::new().await;
@@ -294,12 +322,17 @@ async fn a_guess_beside_a_reset_that_keeps_the_budgets_counts() {
     let (token, wrong) = (challenge.token.expose().to_owned(), world.wrong_code());
     world.flow = flow_over(&world, store.clone(), |b| b);
     store.once("before commit", move || async move {
-        let step = plain.submit_code(&acme, &token.into(), &wrong.into(), countersign::TrustDevice::No).await;
+        let step = plain
+            .submit_code(&acme, &token.into(), &wrong.into(), countersign::TrustDevice::No)
+            .await;
         assert_eq!(reason(&step.unwrap()), Reason::WrongCode);
     });
     kept(reset(&world).await);
     assert!(store.is_done());
-    assert_eq!((world.saved_of(&world.alice), window(&world)), (BUDGETS.map(str::to_owned).to_vec(), 1));
+    assert_eq!(
+        (world.saved_of(&world.alice), window(&world)),
+        (BUDGETS.map(str::to_owned).to_vec(), 1)
+    );
 }
 
 /// A store in which somebody else always writes first, so many times.
@@ -314,8 +347,12 @@ struct Crowded {
 
 impl Crowded {
     fn over(world: &mut World, crowd: usize, ends: bool) -> Self {
-        let store =
-            Self { inner: world.factors.clone(), crowd: Arc::new(crowd.into()), ends, removals: Arc::default() };
+        let store = Self {
+            inner: world.factors.clone(),
+            crowd: Arc::new(crowd.into()),
+            ends,
+            removals: Arc::default(),
+        };
         world.flow = flow_over(world, Wrapped(store.clone()), |b| b);
         store
     }
@@ -325,9 +362,15 @@ impl Crowded {
         let Some(record) = record else { return Ok(()) };
         let mut version = *record.version.as_bytes();
         version[0] = version[0].wrapping_add(1);
-        let expected = ExpectedVersions { settings: settings.map(|saved| saved.version), record: Some(record.version) };
+        let expected = ExpectedVersions {
+            settings: settings.map(|saved| saved.version),
+            record: Some(record.version),
+        };
         let next = StoredRow { version: Version::from_bytes(version), ..record };
-        assert_eq!(self.inner.commit(tenant, user, &expected, &next).await?, CommitOutcome::Written);
+        assert_eq!(
+            self.inner.commit(tenant, user, &expected, &next).await?,
+            CommitOutcome::Written
+        );
         Ok(())
     }
 }
@@ -347,7 +390,11 @@ impl Wraps for Crowded {
         expected: &ExpectedVersions,
         next: &StoredRow,
     ) -> Result<CommitOutcome, PluginError> {
-        if self.crowd.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+        if self
+            .crowd
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .is_ok()
+        {
             self.write_first(tenant, user).await?;
             return Ok(CommitOutcome::Conflict);
         }
@@ -382,7 +429,10 @@ async fn a_reset_wins_in_a_crowd() {
         let store = Crowded::over(&mut world, crowd, false);
         kept(reset(&world).await);
         assert_eq!(*store.removals.lock().unwrap(), []);
-        assert_eq!((world.saved_of(&world.alice), window(&world)), (BUDGETS.map(str::to_owned).to_vec(), 5));
+        assert_eq!(
+            (world.saved_of(&world.alice), window(&world)),
+            (BUDGETS.map(str::to_owned).to_vec(), 5)
+        );
     }
 }
 
@@ -395,14 +445,18 @@ async fn a_reset_that_never_comes_first_removes_the_record_and_keeps_the_budgets
     kept(reset(&world).await);
     assert_eq!(*store.removals.lock().unwrap(), [world.alice.clone()]);
     let record = world.record(&world.alice);
-    assert_eq!((world.saved_of(&world.alice), window(&world)), (BUDGETS.map(str::to_owned).to_vec(), 5));
+    assert_eq!(
+        (world.saved_of(&world.alice), window(&world)),
+        (BUDGETS.map(str::to_owned).to_vec(), 5)
+    );
     for field in ["resets", "sends"] {
         assert_eq!(record[field], before[field], "{field}");
     }
     assert_ne!(record["id"], before["id"]);
 }
 
-/// I-26, I-38: and if even that never comes first, everything is gone all the same, and the event says what that means.
+/// I-26, I-38: and if even that never comes first, everything is gone all the same, and the event
+/// says what that means.
 #[tokio::test]
 async fn a_reset_ends_whatever_others_write() {
     let mut world = locked_after_two_resets().await;
@@ -415,7 +469,8 @@ async fn a_reset_ends_whatever_others_write() {
     assert_eq!(world.events.kinds(), [EventKind::UserReset { by, outcome }]);
 }
 
-/// I-15: a thousand resets are a thousand events and one notice; the next one says how many were held back.
+/// I-15: a thousand resets are a thousand events and one notice; the next one says how many were
+/// held back.
 #[tokio::test]
 async fn a_thousand_resets_send_one_notice_an_hour() {
     let world = World::new().await;
@@ -429,11 +484,17 @@ async fn a_thousand_resets_send_one_notice_an_hour() {
     let held = EventKind::NoticeHeldBack { about: NoticeTopic::Reset };
     let events = world.events.kinds();
     assert_eq!(events.iter().filter(|kind| **kind == held).count(), 999);
-    assert_eq!(events.iter().filter(|kind| matches!(kind, EventKind::UserReset { .. })).count(), 1_000);
+    assert_eq!(
+        events.iter().filter(|kind| matches!(kind, EventKind::UserReset { .. })).count(),
+        1_000
+    );
     world.clock.advance(60 * MINUTE);
     let _ = reset(&world).await;
     assert_eq!(world.outbox.held_back(), [0, 999]);
-    assert_eq!(world.record(&world.alice)["notices"], json!([{ "about": "reset", "sent": milliseconds(&world) }]));
+    assert_eq!(
+        world.record(&world.alice)["notices"],
+        json!([{ "about": "reset", "sent": milliseconds(&world) }])
+    );
 }
 
 fn milliseconds(world: &World) -> Value {
@@ -458,7 +519,9 @@ async fn a_reset_of_somebody_without_a_record_is_noted() {
 async fn a_reset_is_told_at_the_address_that_was_used_before() {
     let world = World::new().await;
     let _done = world.sign_in("alice").await;
-    world.change(&world.alice, |user| user.email = Some(EmailAddress::new("mallory@example.net").unwrap()));
+    world.change(&world.alice, |user| {
+        user.email = Some(EmailAddress::new("mallory@example.net").unwrap());
+    });
     let _ = reset(&world).await;
     let at = |address| (Destination::Email(EmailAddress::new(address).unwrap()), NoticeKind::Reset);
     assert_eq!(world.outbox.notices(), [at("mallory@example.net"), at("alice@example.com")]);

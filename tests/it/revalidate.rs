@@ -1,5 +1,11 @@
 //! Whether a session's grant still holds: every way to lose it, and what does not end it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::time::Duration;
 
@@ -16,10 +22,12 @@ async fn standing(world: &World, grant: &SavedGrant) -> Option<Staleness> {
     world.calls.clear();
     let validity = world.flow.revalidate(grant.tenant(), grant, grant.channel()).await;
     // Before it says that the password was changed, it reads both again.
-    let twice = matches!(&validity, Err(error) if error.staleness() == Some(Staleness::PasswordChanged));
+    let twice =
+        matches!(&validity, Err(error) if error.staleness() == Some(Staleness::PasswordChanged));
     let calls = world.calls.take_sorted();
     assert!(
-        calls == ["find_by_id", "load"] || twice && calls == ["find_by_id", "find_by_id", "load", "load"],
+        calls == ["find_by_id", "load"]
+            || twice && calls == ["find_by_id", "find_by_id", "load", "load"],
         "{calls:?}"
     );
     assert_eq!((world.row(&world.alice), world.factors.records(&world.acme)), before);
@@ -40,7 +48,8 @@ async fn with_devices() -> World {
 async fn trusted(world: &World) -> (SavedGrant, Authenticated) {
     let registered = world.sign_in_and_trust("alice", "laptop").await;
     world.wait_for_the_spacing();
-    let by_device = world.begin_with_device("alice", registered.device_token.as_ref().unwrap()).await;
+    let by_device =
+        world.begin_with_device("alice", registered.device_token.as_ref().unwrap()).await;
     (authenticated(by_device).grant.into_saved(), registered)
 }
 
@@ -68,7 +77,8 @@ async fn a_changed_password_or_stamp_ends_every_session() {
     for change in changes {
         let world = with_devices().await;
         let (by_device, by_code) = trusted(&world).await;
-        let api = world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap();
+        let api =
+            world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap();
         let by_api = authenticated(api).grant;
         world.change(&world.alice, change);
         for grant in [&by_device, &by_code.grant, &by_api] {
@@ -88,10 +98,18 @@ async fn a_reset_and_switching_off_and_on_end_sessions_with_a_second_factor() {
     }
     let anew = world.sign_in("alice").await.grant;
     assert_eq!(standing(&world, &anew).await, None);
-    assert_eq!(standing(&world, &by_code.grant).await, Some(Staleness::Reset), "another record is no way back");
+    assert_eq!(
+        standing(&world, &by_code.grant).await,
+        Some(Staleness::Reset),
+        "another record is no way back"
+    );
 
     world.set_scope(Scope::DoNotUse).await;
-    assert_eq!(standing(&world, &anew).await, None, "where none is needed, the one it had does no harm");
+    assert_eq!(
+        standing(&world, &anew).await,
+        None,
+        "where none is needed, the one it had does no harm"
+    );
     assert_eq!(standing(&world, &by_device).await, None);
     world.set_scope(Scope::EntireTenant).await;
     assert_eq!(standing(&world, &anew).await, Some(Staleness::Reset));
@@ -102,7 +120,8 @@ async fn a_reset_and_switching_off_and_on_end_sessions_with_a_second_factor() {
 async fn a_session_without_a_second_factor_ends_when_one_is_required() {
     let world = World::off();
     let plain = authenticated(world.try_begin("alice", PASSWORD).await).grant;
-    let api = world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap();
+    let api =
+        world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap();
     let api = authenticated(api).grant;
     world.set_scope(Scope::SystemAdministratorsOnly).await;
     assert_eq!(standing(&world, &plain).await, None);
@@ -112,7 +131,11 @@ async fn a_session_without_a_second_factor_ends_when_one_is_required() {
     world.wait_for_the_spacing();
     world.set_scope(Scope::EntireTenant).await;
     assert_eq!(standing(&world, &plain).await, Some(Staleness::SecondFactorRequired));
-    assert_eq!(standing(&world, &api).await, None, "a program's session stays exempt by its channel");
+    assert_eq!(
+        standing(&world, &api).await,
+        None,
+        "a program's session stays exempt by its channel"
+    );
     // A record that the user gets meanwhile makes no second factor of what had none.
     let _ = world.sign_in("alice").await;
     assert_eq!(standing(&world, &plain).await, Some(Staleness::SecondFactorRequired));
@@ -129,7 +152,11 @@ async fn a_session_of_a_trusted_device_ends_with_the_device() {
     let devices = world.flow.account(&world.acme, &by_code.grant).status().await.unwrap().devices;
     world.flow.account(&world.acme, &by_code.grant).revoke_device(devices[0].id).await.unwrap();
     assert_eq!(standing(&world, &by_device).await, Some(Staleness::DeviceRevoked));
-    assert_eq!(standing(&world, &by_code.grant).await, None, "the login that registered it had a code of its own");
+    assert_eq!(
+        standing(&world, &by_code.grant).await,
+        None,
+        "the login that registered it had a code of its own"
+    );
 
     let world = with_devices().await;
     let (by_device, by_code) = trusted(&world).await;
@@ -139,7 +166,11 @@ async fn a_session_of_a_trusted_device_ends_with_the_device() {
     let world = with_devices().await;
     let (by_device, _) = trusted(&world).await;
     world.choose_sms("alice", "+15551234567").await;
-    assert_eq!(standing(&world, &by_device).await, Some(Staleness::DeviceRevoked), "another method, no devices");
+    assert_eq!(
+        standing(&world, &by_device).await,
+        Some(Staleness::DeviceRevoked),
+        "another method, no devices"
+    );
 
     let world = with_devices().await;
     let registered = world.now();
@@ -147,7 +178,11 @@ async fn a_session_of_a_trusted_device_ends_with_the_device() {
     world.clock.set(registered + 30 * DAY - Duration::from_millis(1));
     assert_eq!(standing(&world, &by_device).await, None);
     world.clock.set(registered + 30 * DAY);
-    assert_eq!(standing(&world, &by_device).await, Some(Staleness::DeviceRevoked), "its trust has run out");
+    assert_eq!(
+        standing(&world, &by_device).await,
+        Some(Staleness::DeviceRevoked),
+        "its trust has run out"
+    );
 }
 
 /// I-08: a grant from the future is none; a few seconds are the difference between two clocks.
@@ -158,7 +193,10 @@ async fn a_grant_from_the_future_does_not_hold() {
         let grant = if record {
             world.sign_in("alice").await.grant
         } else {
-            authenticated(world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap()).grant
+            authenticated(
+                world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap(),
+            )
+            .grant
         };
         let made = world.now();
         world.clock.set(made - Duration::from_secs(30));
@@ -188,7 +226,11 @@ async fn a_session_outlives_what_does_not_concern_it() {
     });
     assert_eq!(standing(&world, &grant).await, None);
     world.clock.advance(29 * DAY);
-    assert_eq!(standing(&world, &grant).await, None, "how long a session lasts is the application's to say");
+    assert_eq!(
+        standing(&world, &grant).await,
+        None,
+        "how long a session lasts is the application's to say"
+    );
 }
 
 /// The same password under a better hash is no change; see `rehash.rs` for what else survives one.
@@ -201,7 +243,8 @@ async fn a_session_outlives_a_rehash() {
         }
         let outdated = PasswordHash::new(format!("outdated:{PASSWORD}"));
         world.change(&world.alice, |user| user.password_hash = Some(outdated));
-        let api = world.begin_as(&world.acme, "bob", PASSWORD, Channel::ExemptApi, None).await.unwrap();
+        let api =
+            world.begin_as(&world.acme, "bob", PASSWORD, Channel::ExemptApi, None).await.unwrap();
         let unrelated = authenticated(api).grant;
         let rehashing = world.sign_in("alice").await.grant;
         world.wait_for_the_spacing();
@@ -226,11 +269,17 @@ async fn a_saved_grant_reads_back_and_can_not_be_turned_into_anothers() {
         let back: SavedGrant = serde_json::from_str(&text).unwrap();
         assert_eq!(&back, grant);
         assert_eq!(standing(&world, &back).await, None);
-        for (member, value) in [("user", "bob"), ("tenant", "other"), ("epoch", "AAAAAAAAAAAAAAAAAAAAAA")] {
+        for (member, value) in
+            [("user", "bob"), ("tenant", "other"), ("epoch", "AAAAAAAAAAAAAAAAAAAAAA")]
+        {
             let mut altered: serde_json::Value = serde_json::from_str(&text).unwrap();
             altered[member] = value.into();
             let altered: SavedGrant = serde_json::from_value(altered).unwrap();
-            assert_eq!(standing(&world, &altered).await, Some(Staleness::PasswordChanged), "{member}");
+            assert_eq!(
+                standing(&world, &altered).await,
+                Some(Staleness::PasswordChanged),
+                "{member}"
+            );
         }
         let mut unbound: serde_json::Value = serde_json::from_str(&text).unwrap();
         unbound.as_object_mut().unwrap().remove("record");
@@ -270,7 +319,8 @@ async fn a_fault_while_asking_refuses_the_request_and_says_that_it_is_none_of_th
         point.arm(call, When::Before);
         let refused = flow.revalidate(&world.acme, &session, Channel::Web).await.unwrap_err();
         assert_eq!(refused.staleness(), None);
-        let RevalidateError::Failed(Error::FactorStore { .. } | Error::UserStore { .. }) = &refused else {
+        let RevalidateError::Failed(Error::FactorStore { .. } | Error::UserStore { .. }) = &refused
+        else {
             panic!("{refused:?}")
         };
         assert!(std::error::Error::source(&refused).is_some());
@@ -294,8 +344,8 @@ fn the_code_of_a_staleness_is_its_serialised_form() {
     }
 }
 
-/// I-35, attack 70: the channel is the request's. A session of a program that needed no second factor
-/// is no session of a person at a browser.
+/// I-35, attack 70: the channel is the request's. A session of a program that needed no second
+/// factor is no session of a person at a browser.
 #[tokio::test]
 async fn a_programs_session_does_not_hold_on_the_web() {
     let world = World::new().await;
@@ -345,7 +395,11 @@ async fn clocks_of_nodes_may_be_apart_by_the_tolerance() {
         for (behind, expected) in [(holds, true), (ends, false)] {
             world.clock.set(now - Duration::from_secs(behind));
             let standing = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
-            assert_eq!(standing.is_ok(), expected, "{behind} s behind under {tolerance:?}: {standing:?}");
+            assert_eq!(
+                standing.is_ok(),
+                expected,
+                "{behind} s behind under {tolerance:?}: {standing:?}"
+            );
         }
     }
 }

@@ -1,5 +1,11 @@
 //! A tenant's one setting: what changing it does to logins, records and other tenants.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::time::Duration;
 
@@ -12,7 +18,9 @@ use countersign::event::{Actor, EventKind};
 use countersign::grant::Staleness;
 use countersign::policy::Exemption;
 use countersign::store::{CommitOutcome, FactorStore, Generation};
-use countersign::{Channel, Error, LoginFlow, LoginStep, Method, Reason, SavedGrant, Scope, SecondFactor};
+use countersign::{
+    Channel, Error, LoginFlow, LoginStep, Method, Reason, SavedGrant, Scope, SecondFactor,
+};
 
 async fn generation(world: &World) -> u32 {
     world.factors.settings(&world.acme).await.unwrap().map_or(0, |saved| saved.generation.number())
@@ -39,22 +47,39 @@ async fn everything(world: &World) -> StoredRow {
     let under_way = world.begin("alice").await.token;
     let code = world.outbox.last_code();
     let _ = world.submit(&under_way, &world.wrong_code()).await;
-    StoredRow { backup, device: session.device_token.unwrap(), under_way, code, session: session.grant }
+    StoredRow {
+        backup,
+        device: session.device_token.unwrap(),
+        under_way,
+        code,
+        session: session.grant,
+    }
 }
 
 /// Nothing of what was saved is of any use in the tenant as it is now (I-27).
 async fn starts_empty(world: &World, saved: &StoredRow) {
     assert_eq!(reason(&world.submit(&saved.under_way, &saved.code).await), Reason::LoginOver);
-    assert_eq!(reason(&world.submit_backup(&saved.under_way, &saved.backup).await), Reason::LoginOver);
+    assert_eq!(
+        reason(&world.submit_backup(&saved.under_way, &saved.backup).await),
+        Reason::LoginOver
+    );
     world.clock.advance(MINUTE);
     let challenge = challenge(world.begin_with_device("alice", &saved.device).await);
     assert!(matches!(world.outbox.last().to, Destination::Email(_)));
     assert!(challenge.alternatives.sms.is_none() && !challenge.alternatives.backup_code);
     assert_eq!(challenge.attempts_left, 5);
-    assert_eq!(reason(&world.submit_backup(&challenge.token, &saved.backup).await), Reason::NoBackupCode);
+    assert_eq!(
+        reason(&world.submit_backup(&challenge.token, &saved.backup).await),
+        Reason::NoBackupCode
+    );
     assert_eq!(world.charged_sends(&world.alice), 1);
     assert_eq!(
-        world.flow.revalidate(&world.acme, &saved.session, Channel::Web).await.unwrap_err().staleness(),
+        world
+            .flow
+            .revalidate(&world.acme, &saved.session, Channel::Web)
+            .await
+            .unwrap_err()
+            .staleness(),
         Some(Staleness::Reset)
     );
 }
@@ -79,7 +104,10 @@ async fn administrators_only_means_the_built_in_role() {
     world.set_scope(Scope::SystemAdministratorsOnly).await;
     world.change(&world.alice, |user| user.roles = vec!["system_administrator".into()]);
     let done = world.sign_in("alice").await;
-    assert_eq!(done.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::NotAdministrator });
+    assert_eq!(
+        done.grant.second_factor(),
+        &SecondFactor::Exempt { exemption: Exemption::NotAdministrator }
+    );
     let _ = world.begin("root").await;
     // I-28: the promotion counts at the next login, and for the session that is there.
     world.change(&world.alice, |user| user.system_administrator = true);
@@ -108,13 +136,16 @@ async fn other_channels_are_exempt_in_every_scope() {
     }
 }
 
-/// I-27: after the last generation there is none to begin, and none is begun anew: switching off is refused and changes nothing.
+/// I-27: after the last generation there is none to begin, and none is begun anew: switching off is
+/// refused and changes nothing.
 #[tokio::test]
 async fn the_last_generation_is_not_followed_by_the_first() {
     let world = World::new().await;
     let before = world.factors.settings(&world.acme).await.unwrap().unwrap();
-    let last = countersign::store::StoredRow { generation: Generation::new(u32::MAX), ..before.clone() };
-    let written = world.factors.change_settings(&world.acme, Some(before.version), &last).await.unwrap();
+    let last =
+        countersign::store::StoredRow { generation: Generation::new(u32::MAX), ..before.clone() };
+    let written =
+        world.factors.change_settings(&world.acme, Some(before.version), &last).await.unwrap();
     assert_eq!(written, CommitOutcome::Written);
     let operator = world.flow.operator("T-3").unwrap();
     world.events.clear();
@@ -138,7 +169,11 @@ async fn a_change_is_one_event_that_says_by_whom() {
     assert_eq!(before, Scope::EntireTenant);
     let [event] = &world.events.all()[..] else { panic!() };
     let by = Actor::Administrator { user: world.root.clone() };
-    let kind = EventKind::ScopeChanged { from: Scope::EntireTenant, to: Scope::SystemAdministratorsOnly, by };
+    let kind = EventKind::ScopeChanged {
+        from: Scope::EntireTenant,
+        to: Scope::SystemAdministratorsOnly,
+        by,
+    };
     assert_eq!((&event.kind, &event.user, event.calls_for_revalidation()), (&kind, &None, true));
 }
 
@@ -156,7 +191,14 @@ async fn a_scope_that_is_in_force_already_is_left_alone() {
     let grant = world.root_grant().await;
     world.events.clear();
     world.calls.clear();
-    world.flow.administration(&world.acme, &grant).await.unwrap().set_scope(Scope::DoNotUse).await.unwrap();
+    world
+        .flow
+        .administration(&world.acme, &grant)
+        .await
+        .unwrap()
+        .set_scope(Scope::DoNotUse)
+        .await
+        .unwrap();
     assert_eq!(world.factors.settings(&world.acme).await.unwrap(), saved);
     assert_eq!((generation(&world).await, world.calls.of("change_settings")), (1, 0));
     assert!(world.events.all().is_empty());
@@ -186,7 +228,8 @@ async fn a_login_under_way_goes_on_under_a_milder_scope() {
     assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
 }
 
-/// I-28: a first step that was decided under the earlier scope is decided again before anybody is let in.
+/// I-28: a first step that was decided under the earlier scope is decided again before anybody is
+/// let in.
 #[tokio::test]
 async fn a_stricter_scope_reaches_a_first_step_that_is_just_being_saved() {
     let mut world = World::off();
@@ -200,23 +243,47 @@ async fn a_stricter_scope_reaches_a_first_step_that_is_just_being_saved() {
     assert!(store.is_done() && matches!(step, LoginStep::CodeRequired(_)));
 }
 
-/// I-27: at once, for all users of this tenant and no other; before anything was deleted physically.
+/// I-27: at once, for all users of this tenant and no other; before anything was deleted
+/// physically.
 #[tokio::test]
 async fn switching_off_makes_everything_saved_useless_at_once() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     let saved = everything(&world).await;
     let root = world.root_grant().await;
-    world.flow.administration(&world.acme, &root).await.unwrap().set_scope(Scope::DoNotUse).await.unwrap();
+    world
+        .flow
+        .administration(&world.acme, &root)
+        .await
+        .unwrap()
+        .set_scope(Scope::DoNotUse)
+        .await
+        .unwrap();
     // The point at which the node crashes: the rows are still there.
     assert!(world.factors.record(&world.acme, &world.alice).is_some());
     assert_eq!(world.factors.count(&world.acme, Generation::new(1)).await.unwrap(), 2);
     assert_eq!(reason(&world.submit(&saved.under_way, &saved.code).await), Reason::LoginOver);
     let done = authenticated(world.begin_with_device("alice", &saved.device).await);
-    assert_eq!(done.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::ScopeOff });
-    let status = world.flow.operator("look").unwrap().status(&world.acme, &world.alice).await.unwrap().unwrap();
-    assert!(status.phone.is_none() && status.devices.is_empty() && status.backup_code_made_at.is_none());
-    // The administrator who switched it off still has a session, and it is one without a second factor.
-    assert_eq!(world.flow.administration(&world.acme, &root).await.unwrap().scope().await.unwrap(), Scope::DoNotUse);
+    assert_eq!(
+        done.grant.second_factor(),
+        &SecondFactor::Exempt { exemption: Exemption::ScopeOff }
+    );
+    let status = world
+        .flow
+        .operator("look")
+        .unwrap()
+        .status(&world.acme, &world.alice)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        status.phone.is_none() && status.devices.is_empty() && status.backup_code_made_at.is_none()
+    );
+    // The administrator who switched it off still has a session, and it is one without a second
+    // factor.
+    assert_eq!(
+        world.flow.administration(&world.acme, &root).await.unwrap().scope().await.unwrap(),
+        Scope::DoNotUse
+    );
     // On again, still without a purge: everybody from nothing.
     world.set_scope(Scope::EntireTenant).await;
     assert_eq!(generation(&world).await, 1);
@@ -242,15 +309,23 @@ async fn switching_off_leaves_other_tenants_as_they_are() {
     world.other_uses_it_too().await;
     let elsewhere = challenge(world.begin_in_other("alice", None).await);
     let code = world.outbox.last_code();
-    let before =
-        (world.factors.record(&world.other, &world.alice), world.factors.settings(&world.other).await.unwrap());
+    let before = (
+        world.factors.record(&world.other, &world.alice),
+        world.factors.settings(&world.other).await.unwrap(),
+    );
     world.make_backup_code("alice").await;
     world.set_scope(Scope::DoNotUse).await;
     world.flow.purge(&world.acme, 100).await.unwrap();
-    let after = (world.factors.record(&world.other, &world.alice), world.factors.settings(&world.other).await.unwrap());
+    let after = (
+        world.factors.record(&world.other, &world.alice),
+        world.factors.settings(&world.other).await.unwrap(),
+    );
     assert_eq!(before, after);
     let typed = code.into();
-    let step = world.flow.submit_code(&world.other, &elsewhere.token, &typed, countersign::TrustDevice::No).await;
+    let step = world
+        .flow
+        .submit_code(&world.other, &elsewhere.token, &typed, countersign::TrustDevice::No)
+        .await;
     let _done = authenticated(step.unwrap());
 }
 
@@ -268,7 +343,11 @@ async fn no_step_that_races_with_switching_off_writes_under_the_new_generation()
     store.once("before commit", move || change_scope(plain, root, Scope::DoNotUse));
     assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::LoginOver);
     assert!(store.is_done());
-    assert_eq!(world.factors.record(&world.acme, &world.alice), before, "of the earlier generation, for the purge");
+    assert_eq!(
+        world.factors.record(&world.acme, &world.alice),
+        before,
+        "of the earlier generation, for the purge"
+    );
 }
 
 /// The same where the record goes in between as well: a first step that found no row.
@@ -298,13 +377,19 @@ async fn two_changes_at_once_both_happen_one_after_the_other() {
     world.flow = flow_over(&world, store.clone(), |b| b);
     world.events.clear();
     store.once("before change_settings", move || change_scope(plain, by, Scope::DoNotUse));
-    let before =
-        world.flow.administration(&world.acme, &root).await.unwrap().set_scope(Scope::SystemAdministratorsOnly).await;
+    let before = world
+        .flow
+        .administration(&world.acme, &root)
+        .await
+        .unwrap()
+        .set_scope(Scope::SystemAdministratorsOnly)
+        .await;
     assert_eq!(before.unwrap(), Scope::DoNotUse);
     assert_eq!((generation(&world).await, world.events.all().len()), (1, 2));
 }
 
-/// I-27: each switching off is a generation of its own, and the counters of one don't come back in another.
+/// I-27: each switching off is a generation of its own, and the counters of one don't come back in
+/// another.
 #[tokio::test]
 async fn switching_off_and_on_clears_locks_with_the_rest() {
     let world = World::new().await;

@@ -1,5 +1,11 @@
 //! Delivery: what a sender's answer leads to, where messages go, and how many logins wait at once.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,10 +18,13 @@ use countersign::contact::Destination;
 use countersign::error::PluginError;
 use countersign::event::{Causes, EventKind};
 use countersign::memory::MemoryUsers;
-use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus};
+use countersign::sender::{
+    CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
+};
 use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
-    Challenge, Channel, DeliveryStatus, LoginName, Method, Reason, ResendTo, SecondFactor, TenantId, UserId,
+    Challenge, Channel, DeliveryStatus, LoginName, Method, Reason, ResendTo, SecondFactor,
+    TenantId, UserId,
 };
 use time::{OffsetDateTime, UtcOffset};
 
@@ -30,7 +39,8 @@ fn kinds_that_surely_failed() -> [SendErrorKind; 4] {
     ]
 }
 
-/// I-15, I-24: an SMS that surely was not sent goes to the email address at once, and costs two sends.
+/// I-15, I-24: an SMS that surely was not sent goes to the email address at once, and costs two
+/// sends.
 #[tokio::test]
 async fn where_configured_a_failed_sms_falls_back_to_email() {
     for kind in kinds_that_surely_failed() {
@@ -48,13 +58,21 @@ async fn where_configured_a_failed_sms_falls_back_to_email() {
         let login = challenge.login;
         let told = [
             EventKind::CodeRequired { login, method: Some(Method::Sms) },
-            EventKind::DeliveryFailed { login, method: Method::Sms, error: kind, causes: Causes::default() },
+            EventKind::DeliveryFailed {
+                login,
+                method: Method::Sms,
+                error: kind,
+                causes: Causes::default(),
+            },
             EventKind::CodeResent { login, method: Method::Email },
         ];
         assert_eq!(world.events.kinds(), told);
         let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
         assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
-        assert_eq!(world.flow.account(&world.acme, &done.grant).status().await.unwrap().method, Method::Sms);
+        assert_eq!(
+            world.flow.account(&world.acme, &done.grant).status().await.unwrap().method,
+            Method::Sms
+        );
     }
 }
 
@@ -66,7 +84,9 @@ async fn a_send_of_which_nobody_knows_does_not_fall_back() {
     let attempts = world.outbox.attempts();
     world.outbox.fail_sms_with(Some(SendErrorKind::Unknown));
     let challenge = world.begin("alice").await;
-    assert!(matches!(&challenge.delivery, DeliveryStatus::PerhapsSent(code) if code.method == Method::Sms));
+    assert!(
+        matches!(&challenge.delivery, DeliveryStatus::PerhapsSent(code) if code.method == Method::Sms)
+    );
     assert!(challenge.alternatives.email.is_some());
     assert_eq!(world.outbox.attempts() - attempts, 1);
 }
@@ -115,7 +135,10 @@ async fn what_a_page_says_of_a_code_is_there_only_if_one_was_sent() {
     world.outbox.fail_with(Some(SendErrorKind::Unknown));
     let challenge = world.begin("alice").await;
     assert_eq!(challenge.delivery.sent(), None);
-    assert_eq!(shown(&challenge), ("perhaps_sent".into(), "destination expires_at method reference state".into()));
+    assert_eq!(
+        shown(&challenge),
+        ("perhaps_sent".into(), "destination expires_at method reference state".into())
+    );
     let _second = world.begin("alice").await;
     let early = world.begin("alice").await;
     assert_eq!(early.delivery.sent(), None);
@@ -128,7 +151,10 @@ async fn what_a_page_says_of_a_code_is_there_only_if_one_was_sent() {
         (code.destination.as_str(), code.reference.as_str()),
         ("a***@example.com", &*world.outbox.last().reference)
     );
-    assert_eq!(shown(&challenge), ("sent".into(), "destination expires_at method reference state".into()));
+    assert_eq!(
+        shown(&challenge),
+        ("sent".into(), "destination expires_at method reference state".into())
+    );
 }
 
 /// The fallback has the limits of a resend, and is one step, not a loop.
@@ -162,11 +188,15 @@ async fn the_fallback_stays_within_the_budget_and_is_tried_once() {
     assert_eq!(unreachable.outbox.attempts() - attempts, 1);
 }
 
-/// I-15: the fallback counts within the hour like any other send, to the millisecond. Only the spacing is not asked of it.
+/// I-15: the fallback counts within the hour like any other send, to the millisecond. Only the
+/// spacing is not asked of it.
 #[tokio::test]
 async fn the_fallback_stays_within_the_hour() {
     for (before_the_end, sends) in [(Duration::from_millis(1), 1), (Duration::ZERO, 2)] {
-        let world = World::with(|builder| builder.fall_back_to_email(true).sends_per_login(3).sends_per_hour(3)).await;
+        let world = World::with(|builder| {
+            builder.fall_back_to_email(true).sends_per_login(3).sends_per_hour(3)
+        })
+        .await;
         let first = world.now();
         // Two sends: to log in, and to prove the number.
         world.choose_sms("alice", NUMBER).await;
@@ -180,7 +210,8 @@ async fn the_fallback_stays_within_the_hour() {
     }
 }
 
-/// I-15: whoever asks again and again where SMS fails gets no more sends for one login than without the fallback.
+/// I-15: whoever asks again and again where SMS fails gets no more sends for one login than without
+/// the fallback.
 #[tokio::test]
 async fn resends_that_fall_back_stay_within_the_login() {
     let world = World::with(|builder| builder.fall_back_to_email(true)).await;
@@ -192,7 +223,10 @@ async fn resends_that_fall_back_stay_within_the_login() {
         world.wait_for_the_spacing();
         let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Sms).await.unwrap();
     }
-    assert_eq!((world.outbox.attempts() - attempts, world.charged_sends(&world.alice) - sends), (5, 5));
+    assert_eq!(
+        (world.outbox.attempts() - attempts, world.charged_sends(&world.alice) - sends),
+        (5, 5)
+    );
 }
 
 /// I-06: the code of the SMS that failed is dead once another went by email.
@@ -205,7 +239,9 @@ async fn after_a_fallback_only_the_code_in_the_email_counts() {
         _ => Ok(SendStatus::Sent),
     });
     let handed = sender.clone();
-    world.rewire(world.users.clone(), world.factors.clone(), sender, |builder| builder.fall_back_to_email(true));
+    world.rewire(world.users.clone(), world.factors.clone(), sender, |builder| {
+        builder.fall_back_to_email(true)
+    });
     let challenge = world.begin("alice").await;
     let [by_sms, by_email] = &handed.handed()[..] else { panic!("{:?}", handed.handed()) };
     assert_eq!(challenge.delivery.sent().unwrap().reference.as_str(), by_email.reference);
@@ -226,14 +262,20 @@ async fn a_queued_message_is_told_as_queued() {
     let _ = authenticated(world.submit(&challenge.token, &handed.handed()[0].code).await);
 }
 
-/// I-33: a message says what it is for, whom it is for and how long it counts, and has nothing in it that could break a header.
+/// I-33: a message says what it is for, whom it is for and how long it counts, and has nothing in
+/// it that could break a header.
 #[tokio::test]
 async fn a_message_carries_what_a_sender_needs() {
     let mut world = World::new().await;
     let lines = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&lines);
     let sender = Answering::with(move |message| {
-        let text = [message.tenant.as_str(), message.user.as_str(), message.code.expose(), message.reference.as_str()];
+        let text = [
+            message.tenant.as_str(),
+            message.user.as_str(),
+            message.code.expose(),
+            message.reference.as_str(),
+        ];
         kept.lock().unwrap().extend(text.map(str::to_owned));
         assert_eq!(message.purpose, Purpose::Login);
         assert_eq!(message.valid_for, 3 * MINUTE);
@@ -248,7 +290,8 @@ async fn a_message_carries_what_a_sender_needs() {
     assert_eq!(challenge.delivery.sent().unwrap().expires_at, world.now() + 3 * MINUTE);
 }
 
-/// I-06, I-40: four logins wait at once; while their codes live a fifth is refused, and then the oldest idle one gives way.
+/// I-06, I-40: four logins wait at once; while their codes live a fifth is refused, and then the
+/// oldest idle one gives way.
 #[tokio::test]
 async fn a_fifth_login_waits_until_one_of_four_is_idle() {
     let world = World::new().await;
@@ -261,8 +304,14 @@ async fn a_fifth_login_waits_until_one_of_four_is_idle() {
     let before = world.row(&world.alice);
     world.events.clear();
     let refused = denied(&world.try_begin("alice", PASSWORD).await);
-    assert_eq!((refused.reason(), refused.retry_at()), (Reason::TooManyLogins, Some(first_code_ends)));
-    assert_eq!(world.only_event().kind, EventKind::LoginRefused { reason: "too_many_logins".into() });
+    assert_eq!(
+        (refused.reason(), refused.retry_at()),
+        (Reason::TooManyLogins, Some(first_code_ends))
+    );
+    assert_eq!(
+        world.only_event().kind,
+        EventKind::LoginRefused { reason: "too_many_logins".into() }
+    );
     assert_eq!(world.outbox.attempts(), 4);
     assert_eq!(world.row(&world.alice), before);
 
@@ -302,12 +351,20 @@ struct Folding(MemoryUsers);
 
 #[async_trait]
 impl UserStore for Folding {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         let folded: String = name.as_str().to_lowercase().replace('ı', "i").replace('а', "a");
         self.0.find_by_login(tenant, &LoginName::new(&folded)?).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
+    async fn find_by_id(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
         self.0.find_by_id(tenant, user).await
     }
 
@@ -326,11 +383,20 @@ impl UserStore for Folding {
 #[tokio::test]
 async fn a_look_alike_name_gets_no_code_of_its_own() {
     let mut world = World::new().await;
-    world.rewire(Folding(world.users.clone()), world.factors.clone(), world.outbox.clone(), |builder| builder);
+    world.rewire(
+        Folding(world.users.clone()),
+        world.factors.clone(),
+        world.outbox.clone(),
+        |builder| builder,
+    );
     for name in ["alice", "ALICE", "alıce", "аlice"] {
-        let step = world.begin_as(&world.acme, name, PASSWORD, Channel::Mobile, None).await.unwrap();
+        let step =
+            world.begin_as(&world.acme, name, PASSWORD, Channel::Mobile, None).await.unwrap();
         let challenge = crate::support::challenge(step);
-        assert_eq!(world.outbox.last().to, Destination::Email(person(&world.acme, "alice").email.unwrap()));
+        assert_eq!(
+            world.outbox.last().to,
+            Destination::Email(person(&world.acme, "alice").email.unwrap())
+        );
         assert_eq!(world.outbox.last().user, world.alice);
         let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
         assert_eq!(done.grant.user(), &world.alice);
@@ -338,7 +404,8 @@ async fn a_look_alike_name_gets_no_code_of_its_own() {
     }
 }
 
-/// Whoever can be reached nowhere and has no backup code is refused, after the right password, and nothing is saved.
+/// Whoever can be reached nowhere and has no backup code is refused, after the right password, and
+/// nothing is saved.
 #[tokio::test]
 async fn a_user_without_any_destination_is_refused_by_name() {
     let world = World::new().await;
@@ -369,7 +436,8 @@ impl CodeSender for Times {
     }
 }
 
-/// A message has its times by the user's clock; what is decided and what is told to the host stays in UTC.
+/// A message has its times by the user's clock; what is decided and what is told to the host stays
+/// in UTC.
 #[tokio::test]
 async fn a_message_has_its_times_by_the_users_clock() {
     let japan = UtcOffset::from_hms(9, 0, 0).unwrap();
@@ -386,7 +454,9 @@ async fn a_message_has_its_times_by_the_users_clock() {
             let _ = world.submit(&page.token, &wrong).await;
         }
         let times = times.0.lock().unwrap().clone();
-        let [expires, at, until] = times[..] else { panic!("a code, and a notice of the lock: {times:?}") };
+        let [expires, at, until] = times[..] else {
+            panic!("a code, and a notice of the lock: {times:?}")
+        };
         assert!([expires, at, until].iter().all(|time| time.offset() == offset), "{times:?}");
         assert_eq!((expires, at), (begun + 3 * MINUTE, begun), "the same moments as ever");
         assert!(world.events.all().iter().all(|event| event.at.offset() == UtcOffset::UTC));
@@ -394,6 +464,9 @@ async fn a_message_has_its_times_by_the_users_clock() {
             EventKind::SecretWrong { locked_until, .. } => locked_until,
             _ => None,
         });
-        assert_eq!((locked, locked.map(OffsetDateTime::offset)), (Some(until), Some(UtcOffset::UTC)));
+        assert_eq!(
+            (locked, locked.map(OffsetDateTime::offset)),
+            (Some(until), Some(UtcOffset::UTC))
+        );
     }
 }

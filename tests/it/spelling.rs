@@ -1,5 +1,12 @@
-//! A users table that compares tenants and ids loosely: nobody is let in, counted or written to under another spelling.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! A users table that compares tenants and ids loosely: nobody is let in, counted or written to
+//! under another spelling.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use crate::loose::Collation;
 use crate::support::entries::{Came, Hands, all_came, state};
@@ -16,9 +23,12 @@ fn devices_and_known_tenants(builder: LoginFlowBuilder) -> LoginFlowBuilder {
     devices(builder).require_known_tenants()
 }
 
-/// A tenant of this spelling that uses the second factor, with all that alice and root can have, over a table that
-/// compares loosely.
-async fn stage(collation: Collation, configure: fn(LoginFlowBuilder) -> LoginFlowBuilder) -> (World, Hands) {
+/// A tenant of this spelling that uses the second factor, with all that alice and root can have,
+/// over a table that compares loosely.
+async fn stage(
+    collation: Collation,
+    configure: fn(LoginFlowBuilder) -> LoginFlowBuilder,
+) -> (World, Hands) {
     let mut world = World::off_with(devices);
     world.acme = tenant(collation.tenants().0);
     for name in ["root", "alice", "bob"] {
@@ -40,7 +50,8 @@ fn none_of(world: &World, calls: &[&str]) {
     }
 }
 
-const WRITES: [&str; 6] = ["commit", "change_settings", "remove", "remove_if", "replace_password_hash", "purge"];
+const WRITES: [&str; 6] =
+    ["commit", "change_settings", "remove", "remove_if", "replace_password_hash", "purge"];
 
 /// Alice's login under way goes on as if nothing had happened, and all of its guesses are left.
 async fn nothing_was_charged(world: &World, hands: &Hands) {
@@ -57,7 +68,8 @@ fn the_spellings_are_others_and_the_table_takes_them_for_one() {
         let (stored, aliases) = collation.tenants();
         let (users, root) = collation.users();
         let pairs = aliases.iter().map(|alias| (stored, *alias));
-        let pairs = pairs.chain(users.iter().map(|alias| ("alice", *alias))).chain([("root", root)]);
+        let pairs =
+            pairs.chain(users.iter().map(|alias| ("alice", *alias))).chain([("root", root)]);
         for (stored, alias) in pairs {
             assert_ne!(stored, alias);
             assert!(collation.takes_for_one(stored, alias), "{collation:?}: {alias}");
@@ -66,8 +78,9 @@ fn the_spellings_are_others_and_the_table_takes_them_for_one() {
     }
 }
 
-/// I-04, I-16, attack 64: each entry point, under each spelling of a tenant that the users table takes for the stored
-/// one, is a fault of the table; no grant, nothing saved or sent, no password compared.
+/// I-04, I-16, attack 64: each entry point, under each spelling of a tenant that the users table
+/// takes for the stored one, is a fault of the table; no grant, nothing saved or sent, no password
+/// compared.
 #[tokio::test]
 async fn another_spelling_of_the_tenant_opens_no_entry_point() {
     for collation in Collation::ALL {
@@ -79,7 +92,11 @@ async fn another_spelling_of_the_tenant_opens_no_entry_point() {
                 all_came(&hands.by_name(&world, alias, name).await, &[Came::UserStore], &about);
             }
             all_came(&hands.by_id(&world, alias, &world.alice).await, &[Came::UserStore], &about);
-            all_came(&hands.operator_over(&world, alias, &world.alice).await, &[Came::UserStore], &about);
+            all_came(
+                &hands.operator_over(&world, alias, &world.alice).await,
+                &[Came::UserStore],
+                &about,
+            );
             // A session of the tenant as it is stored is one of another tenant here.
             let stale = [Came::Stale(Staleness::OtherTenant), Came::Refused(Reason::SessionStale)];
             all_came(&hands.by_session(&world, alias).await, &stale, &about);
@@ -90,17 +107,34 @@ async fn another_spelling_of_the_tenant_opens_no_entry_point() {
             assert_eq!(theirs.administration(&world, alias).await, Came::UserStore);
             // What looks up no user finds a tenant for which nothing is saved.
             all_came(&hands.over_a_tenant(&world, alias).await, &[Came::Nothing], &about);
-            none_of(&world, &["verify", "commit", "change_settings", "remove", "remove_if", "replace_password_hash"]);
-            assert!(!world.flow.operator("T-64").unwrap().forget(alias, &world.alice).await.unwrap());
+            none_of(
+                &world,
+                &[
+                    "verify",
+                    "commit",
+                    "change_settings",
+                    "remove",
+                    "remove_if",
+                    "replace_password_hash",
+                ],
+            );
+            assert!(
+                !world.flow.operator("T-64").unwrap().forget(alias, &world.alice).await.unwrap()
+            );
             world.calls.clear();
-            assert_eq!(state(&world, alias).await, (None, 0, vec![None; 3], before.3, before.4), "{about}");
+            assert_eq!(
+                state(&world, alias).await,
+                (None, 0, vec![None; 3], before.3, before.4),
+                "{about}"
+            );
         }
         assert_eq!(state(&world, &world.acme).await, before);
         nothing_was_charged(&world, &hands).await;
     }
 }
 
-/// The same where tenants must be known. Names under another spelling are not even looked up (I-17).
+/// The same where tenants must be known. Names under another spelling are not even looked up
+/// (I-17).
 #[tokio::test]
 async fn another_spelling_of_the_tenant_is_an_unknown_tenant_where_tenants_must_be_known() {
     for collation in Collation::ALL {
@@ -119,19 +153,28 @@ async fn another_spelling_of_the_tenant_is_an_unknown_tenant_where_tenants_must_
             all_came(&hands.by_id(&world, alias, &world.alice).await, &either, &about);
             all_came(&hands.operator_over(&world, alias, &world.alice).await, &either, &about);
             all_came(&theirs.by_session(&world, alias).await, &either, &about);
-            all_came(&[("administration", theirs.administration(&world, alias).await)], &either, &about);
+            all_came(
+                &[("administration", theirs.administration(&world, alias).await)],
+                &either,
+                &about,
+            );
             none_of(&world, &["verify"]);
             none_of(&world, &WRITES);
             world.calls.clear();
-            assert_eq!(state(&world, alias).await, (None, 0, vec![None; 3], before.3, before.4), "{about}");
+            assert_eq!(
+                state(&world, alias).await,
+                (None, 0, vec![None; 3], before.3, before.4),
+                "{about}"
+            );
         }
         assert_eq!(state(&world, &world.acme).await, before);
         nothing_was_charged(&world, &hands).await;
     }
 }
 
-/// I-04, attack 64: no operation that is given an id, by a token, by a session, by an administrator or by the
-/// operator, takes another spelling of it; and root's own id by another spelling is nobody whom root may reset.
+/// I-04, attack 64: no operation that is given an id, by a token, by a session, by an administrator
+/// or by the operator, takes another spelling of it; and root's own id by another spelling is
+/// nobody whom root may reset.
 #[tokio::test]
 async fn another_spelling_of_a_user_is_nobody() {
     for configure in [devices, devices_and_known_tenants] {
@@ -142,16 +185,36 @@ async fn another_spelling_of_a_user_is_nobody() {
             for alias in users.iter().map(|alias| user_id(alias)) {
                 let about = format!("{collation:?}, {alias:?}");
                 let theirs = hands.of_users(&alias, &user_id(root));
-                all_came(&theirs.by_id(&world, &world.acme, &alias).await, &[Came::UserStore], &about);
+                all_came(
+                    &theirs.by_id(&world, &world.acme, &alias).await,
+                    &[Came::UserStore],
+                    &about,
+                );
                 all_came(&theirs.by_session(&world, &world.acme).await, &[Came::UserStore], &about);
-                assert_eq!(theirs.administration(&world, &world.acme).await, Came::UserStore, "{about}");
+                assert_eq!(
+                    theirs.administration(&world, &world.acme).await,
+                    Came::UserStore,
+                    "{about}"
+                );
                 for user in [&alias, &user_id(root)] {
                     all_came(&hands.over_a_user(&world, user).await, &[Came::UserStore], &about);
-                    all_came(&hands.operator_over(&world, &world.acme, user).await, &[Came::UserStore], &about);
+                    all_came(
+                        &hands.operator_over(&world, &world.acme, user).await,
+                        &[Came::UserStore],
+                        &about,
+                    );
                 }
                 none_of(&world, &["verify"]);
                 none_of(&world, &WRITES);
-                assert!(!world.flow.operator("T-64").unwrap().forget(&world.acme, &alias).await.unwrap());
+                assert!(
+                    !world
+                        .flow
+                        .operator("T-64")
+                        .unwrap()
+                        .forget(&world.acme, &alias)
+                        .await
+                        .unwrap()
+                );
                 world.calls.clear();
                 assert!(world.factors.record(&world.acme, &alias).is_none(), "{about}");
             }
@@ -161,7 +224,8 @@ async fn another_spelling_of_a_user_is_nobody() {
     }
 }
 
-/// Nothing tells the operator that a tenant does not exist. Settings under another spelling let nobody in all the same.
+/// Nothing tells the operator that a tenant does not exist. Settings under another spelling let
+/// nobody in all the same.
 #[tokio::test]
 async fn settings_under_another_spelling_open_nothing() {
     for configure in [devices, devices_and_known_tenants] {
@@ -170,7 +234,11 @@ async fn settings_under_another_spelling_open_nothing() {
         for scope in [Scope::DoNotUse, Scope::SystemAdministratorsOnly, Scope::EntireTenant] {
             world.flow.operator("T-64").unwrap().set_scope(&alias, scope).await.unwrap();
             all_came(&hands.by_name(&world, &alias, "alice").await, &[Came::UserStore], "set up");
-            all_came(&hands.by_id(&world, &alias, &world.alice).await, &[Came::UserStore], "set up");
+            all_came(
+                &hands.by_id(&world, &alias, &world.alice).await,
+                &[Came::UserStore],
+                "set up",
+            );
             let theirs = hands.in_tenant(&alias);
             all_came(&theirs.by_session(&world, &alias).await, &[Came::UserStore], "set up");
             assert_eq!(theirs.administration(&world, &alias).await, Came::UserStore);
@@ -180,8 +248,9 @@ async fn settings_under_another_spelling_open_nothing() {
     }
 }
 
-/// A table that answers the argument in place of its row is out of the comparison's sight: the password alone lets in
-/// under another spelling. Where tenants must be known, it does not (attack 64).
+/// A table that answers the argument in place of its row is out of the comparison's sight: the
+/// password alone lets in under another spelling. Where tenants must be known, it does not (attack
+/// 64).
 #[tokio::test]
 async fn a_table_that_echoes_is_stopped_by_known_tenants_alone() {
     for collation in Collation::ALL {

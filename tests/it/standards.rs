@@ -1,5 +1,11 @@
 //! What docs/standards.md answers and no other test shows.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::sync::Arc;
 
@@ -15,7 +21,8 @@ use proptest::prelude::*;
 /// NIST SP 800-63B-4, 3.1.1.2-2; ASVS 6.2.9.
 #[tokio::test]
 async fn a_password_of_64_characters_of_four_bytes_works() {
-    let verifier = Arc::new(Argon2id::builder().memory_kib(12 * 1024).iterations(3).build().unwrap());
+    let verifier =
+        Arc::new(Argon2id::builder().memory_kib(12 * 1024).iterations(3).build().unwrap());
     let password = "🐎🔋📎✈".repeat(16);
     assert_eq!(password.chars().count(), 64);
     let hash = verifier.hash(&password.as_str().into()).await.unwrap();
@@ -29,7 +36,8 @@ async fn a_password_of_64_characters_of_four_bytes_works() {
 /// NIST SP 800-63B-4, 3.1.1.2-9: nothing is cut, folded or skipped.
 #[tokio::test]
 async fn a_change_of_any_byte_is_another_password() {
-    let verifier = Arc::new(Argon2id::builder().memory_kib(12 * 1024).iterations(3).build().unwrap());
+    let verifier =
+        Arc::new(Argon2id::builder().memory_kib(12 * 1024).iterations(3).build().unwrap());
     let password = "The quick brown fox jumps over 13 lazy dogs, twice: once back..!";
     let hash = verifier.hash(&password.into()).await.unwrap();
     let world = World::off_with(|b| b.password_verifier(verifier).wrong_passwords(100));
@@ -38,7 +46,11 @@ async fn a_change_of_any_byte_is_another_password() {
         let mut other = password.to_owned().into_bytes();
         other[at] ^= 0x20;
         let other = String::from_utf8(other).unwrap();
-        assert_eq!(reason(&world.try_begin("alice", &other).await), Reason::InvalidCredentials, "{other}");
+        assert_eq!(
+            reason(&world.try_begin("alice", &other).await),
+            Reason::InvalidCredentials,
+            "{other}"
+        );
     }
     let _ = authenticated(world.try_begin("alice", password).await);
 }
@@ -58,14 +70,19 @@ proptest! {
     }
 }
 
-/// I-11, NIST SP 800-63B-4, 3.2.2: a hundred wrong codes in a row, and then neither the right one nor ten years help.
+/// I-11, NIST SP 800-63B-4, 3.2.2: a hundred wrong codes in a row, and then neither the right one
+/// nor ten years help.
 #[tokio::test]
 async fn after_a_hundred_wrong_codes_ten_years_do_not_help() {
-    let world = World::with(|b| b.suspend_after(100).rolling_wrong_code_limit(71).refills_per_month(0)).await;
+    let world =
+        World::with(|b| b.suspend_after(100).rolling_wrong_code_limit(71).refills_per_month(0))
+            .await;
     let mut wrong = 0;
     while wrong < 100 {
         world.clock.advance(DAY);
-        let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await else { continue };
+        let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await else {
+            continue;
+        };
         for _ in 0..5 {
             let step = world.submit(&challenge.token, &world.wrong_code()).await;
             wrong += u64::from(reason(&step) == Reason::WrongCode);
@@ -83,7 +100,8 @@ async fn after_a_hundred_wrong_codes_ten_years_do_not_help() {
                 wrong += 1;
             }
             assert_eq!(reason(&world.submit(&pending.token, &right).await), Reason::Suspended);
-            let again = world.flow.resend(&world.acme, &pending.token, ResendTo::Same).await.unwrap();
+            let again =
+                world.flow.resend(&world.acme, &pending.token, ResendTo::Same).await.unwrap();
             assert_eq!(reason(&again), Reason::Suspended);
         }
     }

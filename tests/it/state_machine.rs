@@ -1,9 +1,15 @@
-//! Stories of up to sixty acts, played by a [`LoginFlow`](countersign::LoginFlow) over the store in memory and by plain maps: both must answer
-//! alike and end up alike. A failure shrinks to the shortest story that shows it.
+//! Stories of up to sixty acts, played by a [`LoginFlow`](countersign::LoginFlow) over the store in
+//! memory and by plain maps: both must answer alike and end up alike. A failure shrinks to the
+//! shortest story that shows it.
 //!
 //! `COUNTERSIGN_STORIES=n` plays n stories instead of the ordinary number.
 #![allow(missing_docs, unreachable_pub)]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 mod faulty;
 mod reference;
@@ -19,8 +25,9 @@ use countersign::contact::PhoneNumber;
 use countersign::event::ResetOutcome;
 use countersign::user::UserStatus;
 use countersign::{
-    Channel, Code, DeviceToken, LoginFlowBuilder, LoginStep, Method, MethodChange, PendingToken, Reason, ResendTo,
-    SavedGrant, Scope, SecondFactor, SetupChallenge, SetupToken, TenantId, TrustDevice, UserId,
+    Channel, Code, DeviceToken, LoginFlowBuilder, LoginStep, Method, MethodChange, PendingToken,
+    Reason, ResendTo, SavedGrant, Scope, SecondFactor, SetupChallenge, SetupToken, TenantId,
+    TrustDevice, UserId,
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
@@ -28,10 +35,14 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::support::wrapped::Wrapped;
 use crate::support::*;
-use faulty::{COUNT_LOST, Faulty, FaultyPolicy, GENERATION_IGNORED, RESET_KEEPS, ROLE_IGNORED, SOUND};
+use faulty::{
+    COUNT_LOST, Faulty, FaultyPolicy, GENERATION_IGNORED, RESET_KEEPS, ROLE_IGNORED, SOUND,
+};
 use rand::TryRng;
 use rand::rngs::SysRng;
-use reference::{Act, Answer, Door, EVERYBODY, How, Person, Reference, Tenant, To, Typed, Who, Why};
+use reference::{
+    Act, Answer, Door, EVERYBODY, How, Person, Reference, Tenant, To, Typed, Who, Why,
+};
 use stories::Stories;
 use words::{channel, gate, or_denied, password_of, why};
 
@@ -80,7 +91,8 @@ impl<const FAULT: u8> System<FAULT> {
                 .policy(FaultyPolicy::<FAULT>)
         };
         let mut world = World::off_with(numbers);
-        world.flow = steps::flow_over(&world, Wrapped(Faulty::<FAULT>(world.factors.clone())), numbers);
+        world.flow =
+            steps::flow_over(&world, Wrapped(Faulty::<FAULT>(world.factors.clone())), numbers);
         let system = Self {
             runtime,
             world,
@@ -114,12 +126,20 @@ impl<const FAULT: u8> System<FAULT> {
                 let password = if right { password_of(state, who) } else { "wrong".to_owned() };
                 let (tenant, user) = self.ids(who);
                 let device = device.map(|device| &self.devices[device]);
-                let step = self.world.begin_as(tenant, user.as_str(), &password, channel(door), device).await.unwrap();
+                let step = self
+                    .world
+                    .begin_as(tenant, user.as_str(), &password, channel(door), device)
+                    .await
+                    .unwrap();
                 self.answered(who, None, step)
             }
             Act::Unknown(tenant) => {
                 let (tenant, _) = self.ids((tenant, Person::Alice));
-                let step = self.world.begin_as(tenant, "nobody", PASSWORD, Channel::Web, None).await.unwrap();
+                let step = self
+                    .world
+                    .begin_as(tenant, "nobody", PASSWORD, Channel::Web, None)
+                    .await
+                    .unwrap();
                 self.answered(EVERYBODY[0], None, step)
             }
             Act::Code { login, typed, trust } => {
@@ -128,18 +148,25 @@ impl<const FAULT: u8> System<FAULT> {
                 let code = match typed {
                     Typed::Right => newest,
                     Typed::Earlier => held.earlier.clone().unwrap(),
-                    Typed::Wrong => format!("{:06}", (newest.parse::<u32>().unwrap() + 1) % 1_000_000),
+                    Typed::Wrong => {
+                        format!("{:06}", (newest.parse::<u32>().unwrap() + 1) % 1_000_000)
+                    }
                 };
                 let trust = if trust { TrustDevice::Named("laptop") } else { TrustDevice::No };
-                let step = flow.submit_code(self.ids(held.who).0, &held.token, &Code::new(code), trust).await.unwrap();
+                let step = flow
+                    .submit_code(self.ids(held.who).0, &held.token, &Code::new(code), trust)
+                    .await
+                    .unwrap();
                 self.answered(held.who, Some(login), step)
             }
             Act::Astray { login } => {
                 let held = &self.logins[login];
-                let elsewhere = if held.who.0 == Tenant::Acme { Tenant::Other } else { Tenant::Acme };
+                let elsewhere =
+                    if held.who.0 == Tenant::Acme { Tenant::Other } else { Tenant::Acme };
                 let code = Code::new(held.code.clone().unwrap_or_else(|| "000000".into()));
                 let tenant = self.ids((elsewhere, held.who.1)).0;
-                let step = flow.submit_code(tenant, &held.token, &code, TrustDevice::No).await.unwrap();
+                let step =
+                    flow.submit_code(tenant, &held.token, &code, TrustDevice::No).await.unwrap();
                 self.answered(held.who, Some(login), step)
             }
             Act::Resend { login, to } => {
@@ -154,14 +181,24 @@ impl<const FAULT: u8> System<FAULT> {
             }
             Act::Backup { login, typed } => {
                 let held = &self.logins[login];
-                let mut own = self.backups.iter().rev().filter(|(who, _)| *who == held.who).map(|(_, code)| code);
+                let mut own = self
+                    .backups
+                    .iter()
+                    .rev()
+                    .filter(|(who, _)| *who == held.who)
+                    .map(|(_, code)| code);
                 let code = match typed {
                     Typed::Right => own.next().unwrap().clone(),
-                    Typed::Earlier => own.nth(1).map_or_else(|| self.backups[0].1.clone(), Clone::clone),
+                    Typed::Earlier => {
+                        own.nth(1).map_or_else(|| self.backups[0].1.clone(), Clone::clone)
+                    }
                     Typed::Wrong => "0000-0000-0000-0000-0000-0000".to_owned(),
                 };
                 let tenant = self.ids(held.who).0;
-                let step = flow.submit_backup_code(tenant, &held.token, &code.as_str().into()).await.unwrap();
+                let step = flow
+                    .submit_backup_code(tenant, &held.token, &code.as_str().into())
+                    .await
+                    .unwrap();
                 self.answered(held.who, Some(login), step)
             }
             Act::Cancel { login } => {
@@ -208,17 +245,28 @@ impl<const FAULT: u8> System<FAULT> {
             }
             Act::Confirm { session, proof, right } => {
                 let (token, code) = &self.proofs[proof];
-                let code =
-                    if right { code.clone() } else { format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000) };
-                let confirmed =
-                    flow.account(&tenant, &self.sessions[session]).confirm_method(token, &Code::new(code)).await;
+                let code = if right {
+                    code.clone()
+                } else {
+                    format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
+                };
+                let confirmed = flow
+                    .account(&tenant, &self.sessions[session])
+                    .confirm_method(token, &Code::new(code))
+                    .await;
                 or_denied(confirmed.map(Answer::Changed))
             }
-            Act::RevokeDevices { session } => {
-                or_denied(flow.account(&tenant, &self.sessions[session]).revoke_devices().await.map(|_| Answer::Done))
-            }
+            Act::RevokeDevices { session } => or_denied(
+                flow.account(&tenant, &self.sessions[session])
+                    .revoke_devices()
+                    .await
+                    .map(|_| Answer::Done),
+            ),
             Act::Revalidate { session } => {
-                match flow.revalidate(&tenant, &self.sessions[session], self.sessions[session].channel()).await {
+                match flow
+                    .revalidate(&tenant, &self.sessions[session], self.sessions[session].channel())
+                    .await
+                {
                     Ok(_) => Answer::Valid,
                     Err(error) => Answer::Stale(error.staleness().unwrap()),
                 }
@@ -234,15 +282,23 @@ impl<const FAULT: u8> System<FAULT> {
             }
             Act::Unlock(who) => {
                 let (tenant, user) = self.ids(who);
-                or_denied(flow.operator("story").unwrap().unlock(tenant, user).await.map(|()| Answer::Done))
+                or_denied(
+                    flow.operator("story")
+                        .unwrap()
+                        .unlock(tenant, user)
+                        .await
+                        .map(|()| Answer::Done),
+                )
             }
             Act::Promote(who) | Act::Disable(who) | Act::ChangePassword(who) => {
                 let (tenant, user) = self.ids(who);
                 let host = &state.hosts[&who];
                 let changed = self.world.users.change(tenant, user, |user| {
                     user.system_administrator = host.administrator;
-                    user.status = if host.active { UserStatus::Active } else { UserStatus::Disabled };
-                    user.password_hash = Some(countersign::user::PasswordHash::new(password_of(state, who)));
+                    user.status =
+                        if host.active { UserStatus::Active } else { UserStatus::Disabled };
+                    user.password_hash =
+                        Some(countersign::user::PasswordHash::new(password_of(state, who)));
                 });
                 changed.unwrap();
                 Answer::Nothing
@@ -295,7 +351,8 @@ impl<const FAULT: u8> System<FAULT> {
                     basis => panic!("{basis:?} is no way in"),
                 };
                 self.devices.extend(authenticated.device_token);
-                self.backups.extend(authenticated.backup_code.map(|code| (who, code.expose().to_owned())));
+                self.backups
+                    .extend(authenticated.backup_code.map(|code| (who, code.expose().to_owned())));
                 self.sessions.push(authenticated.grant.into_saved());
                 assert_eq!(self.who(self.sessions.len() - 1), who, "I-03");
                 Answer::In(how)
@@ -303,18 +360,22 @@ impl<const FAULT: u8> System<FAULT> {
         }
     }
 
-    /// As the tenant's administrator, who begins from nothing each time. What switching off has left behind is deleted at once.
+    /// As the tenant's administrator, who begins from nothing each time. What switching off has
+    /// left behind is deleted at once.
     async fn set_scope(&self, tenant: Tenant, scope: Scope) {
         let flow = &self.world.flow;
         let (tenant, root) = (self.ids((tenant, Person::Alice)).0, &self.world.root);
         flow.operator("story").unwrap().reset_and_refill(tenant, root).await.unwrap();
-        let mut step = self.world.begin_as(tenant, "root", PASSWORD, Channel::Web, None).await.unwrap();
+        let mut step =
+            self.world.begin_as(tenant, "root", PASSWORD, Channel::Web, None).await.unwrap();
         if let LoginStep::CodeRequired(challenge) = &step {
             let code = Code::new(self.last_code());
-            step = flow.submit_code(tenant, &challenge.token, &code, TrustDevice::No).await.unwrap();
+            step =
+                flow.submit_code(tenant, &challenge.token, &code, TrustDevice::No).await.unwrap();
         }
         let grant = authenticated(step).grant;
-        let before = flow.administration(tenant, &grant).await.unwrap().set_scope(scope).await.unwrap();
+        let before =
+            flow.administration(tenant, &grant).await.unwrap().set_scope(scope).await.unwrap();
         if scope == Scope::DoNotUse && before != scope {
             while flow.purge(tenant, 1).await.unwrap().unwrap().finished_at.is_none() {}
             assert_eq!(self.world.factors.records(tenant), 0, "I-27");
@@ -338,7 +399,8 @@ impl<const FAULT: u8> StateMachineTest for System<FAULT> {
         system
     }
 
-    /// What an administrator sees of everybody is what the maps say, and exactly so many codes went out.
+    /// What an administrator sees of everybody is what the maps say, and exactly so many codes went
+    /// out.
     fn check_invariants(system: &Self, state: &Reference) {
         let mut state = state.clone();
         let flow = &system.world.flow;
@@ -348,19 +410,29 @@ impl<const FAULT: u8> StateMachineTest for System<FAULT> {
             let operator = flow.operator("story").unwrap();
             let seen = system.runtime.block_on(operator.status(tenant, user)).unwrap().unwrap();
             let factor = state.factors.get(&who).cloned().unwrap_or_default();
-            assert_eq!(seen.method, if factor.sms { Method::Sms } else { Method::Email }, "{who:?}");
+            assert_eq!(
+                seen.method,
+                if factor.sms { Method::Sms } else { Method::Email },
+                "{who:?}"
+            );
             let devices = if state.same_password(who) { factor.devices.len() } else { 0 };
             assert_eq!(seen.devices.len(), devices, "{who:?}");
             assert_eq!(seen.backup_code_made_at.is_some(), factor.backup.is_some(), "{who:?}");
             assert_eq!([gate(&seen.passwords), gate(&seen.codes)], state.gates(who), "{who:?}");
         }
-        let sent = system.world.outbox.codes().iter().filter(|sent| sent.user != system.world.root).count();
+        let sent = system
+            .world
+            .outbox
+            .codes()
+            .iter()
+            .filter(|sent| sent.user != system.world.root)
+            .count();
         assert_eq!(sent, state.sent, "I-15");
     }
 }
 
-/// From `COUNTERSIGN_SEED`: a number, or `random` to explore. An ordinary run plays the same stories each time, so that one commit has one
-/// result.
+/// From `COUNTERSIGN_SEED`: a number, or `random` to explore. An ordinary run plays the same
+/// stories each time, so that one commit has one result.
 fn runner(stories: u32) -> TestRunner {
     let seed: u64 = match std::env::var("COUNTERSIGN_SEED").as_deref() {
         Err(_) => 1,
@@ -374,7 +446,10 @@ fn runner(stories: u32) -> TestRunner {
 }
 
 /// Plays stories until both sides differ. The shortest story that shows it, if they do.
-fn play<const FAULT: u8>(stories: u32, met: &Mutex<BTreeMap<String, u32>>) -> Result<(), TestError<Vec<Act>>> {
+fn play<const FAULT: u8>(
+    stories: u32,
+    met: &Mutex<BTreeMap<String, u32>>,
+) -> Result<(), TestError<Vec<Act>>> {
     let mut runner = runner(stories);
     let played = runner.run(&Stories::sequential_strategy(10..60), |(start, acts, seen)| {
         let mut state = start.clone();
@@ -394,7 +469,8 @@ fn play<const FAULT: u8>(stories: u32, met: &Mutex<BTreeMap<String, u32>>) -> Re
 
 #[test]
 fn the_flow_answers_as_the_behaviour_table_says() {
-    let stories = std::env::var("COUNTERSIGN_STORIES").map_or(512, |number| number.parse().unwrap());
+    let stories =
+        std::env::var("COUNTERSIGN_STORIES").map_or(512, |number| number.parse().unwrap());
     let met = Mutex::default();
     if let Err(error) = play::<SOUND>(stories, &met) {
         panic!("{error}");
@@ -452,13 +528,15 @@ fn faults_make_short_stories() {
         ("an ignored role", told::<ROLE_IGNORED>()),
     ] {
         println!("{fault}, {} acts: {story:?}", story.len());
-        // That the fault is found is `told`'s to say. Shrinking drops acts one at a time and does not find the shortest story for every
-        // seed: a third of the longest story is what a reader can still follow.
+        // That the fault is found is `told`'s to say. Shrinking drops acts one at a time and does
+        // not find the shortest story for every seed: a third of the longest story is what a reader
+        // can still follow.
         assert!(story.len() <= 20, "{fault}: {story:?}");
     }
 }
 
-/// What a person who gets it all right meets, so that the table itself is tested: not only that both sides agree.
+/// What a person who gets it all right meets, so that the table itself is tested: not only that
+/// both sides agree.
 #[test]
 fn the_reference_lets_people_in() {
     let alice = EVERYBODY[0];

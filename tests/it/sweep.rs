@@ -1,4 +1,5 @@
-//! The retention sweep: what goes, what stays and why, and that nothing which is written meanwhile is lost.
+//! The retention sweep: what goes, what stays and why, and that nothing which is written meanwhile
+//! is lost.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::arithmetic_side_effects, clippy::unchecked_time_subtraction)]
 
@@ -16,14 +17,19 @@ use countersign::error::PluginError;
 use countersign::event::EventKind;
 use countersign::grant::Staleness;
 use countersign::operator::{SweepCursor, SweepProgress};
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
-use countersign::{Channel, LoginFlow, LoginName, LoginStep, Reason, SavedGrant, Scope, TenantId, UserId};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+};
+use countersign::{
+    Channel, LoginFlow, LoginName, LoginStep, Reason, SavedGrant, Scope, TenantId, UserId,
+};
 use tokio::sync::Barrier;
 
 /// The longest that a session of the application lives.
 const SESSION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// A world in which so many people have logged in once and never came back: nothing of them is worth keeping.
+/// A world in which so many people have logged in once and never came back: nothing of them is
+/// worth keeping.
 async fn left_alone(people: usize) -> World {
     let world = World::with(|builder| builder.trusted_devices(90 * DAY, 3)).await;
     for number in 0..people {
@@ -57,8 +63,14 @@ async fn records_of_people_who_never_came_back_go() {
     assert_eq!(world.factors.records(&world.acme), 0);
     assert_eq!(world.events.kinds(), [EventKind::RecordsSwept { removed: 3 }]);
     // One listing, and for each record one look and one deletion; nobody's user is looked up.
-    assert_eq!((world.calls.of("users"), world.calls.of("load"), world.calls.of("remove_if")), (1, 3, 3));
-    assert_eq!((world.calls.of("find_by_id"), world.calls.of("commit"), world.calls.of("remove")), (0, 0, 0));
+    assert_eq!(
+        (world.calls.of("users"), world.calls.of("load"), world.calls.of("remove_if")),
+        (1, 3, 3)
+    );
+    assert_eq!(
+        (world.calls.of("find_by_id"), world.calls.of("commit"), world.calls.of("remove")),
+        (0, 0, 0)
+    );
     world.events.clear();
     assert_eq!(numbers(&sweep(&world).await), (0, 0, 0, true));
     assert!(world.events.all().is_empty());
@@ -80,12 +92,14 @@ async fn a_record_stays_as_long_as_a_session_can_be_bound_to_it() {
     assert_eq!(standing(&world, &grant).await, Some(Staleness::Expired));
 }
 
-/// Grants are bound to the hash that the password had first. They are written nowhere where no second factor is needed.
+/// Grants are bound to the hash that the password had first. They are written nowhere where no
+/// second factor is needed.
 #[tokio::test]
 async fn a_record_that_knows_other_hashes_of_the_password_stays() {
     let world = World::off();
     world.change(&world.alice, |user| {
-        user.password_hash = Some(countersign::user::PasswordHash::new(format!("outdated:{PASSWORD}")));
+        user.password_hash =
+            Some(countersign::user::PasswordHash::new(format!("outdated:{PASSWORD}")));
     });
     let _ = world.sign_in("alice").await;
     world.clock.advance(2 * SESSION);
@@ -100,7 +114,8 @@ async fn a_record_that_knows_other_hashes_of_the_password_stays() {
     assert_eq!(standing(&world, &grant).await, Some(Staleness::PasswordChanged));
 }
 
-/// I-10, I-11, I-12, I-15, I-29, I-31: each of these alone keeps a record, for as long as it counts.
+/// I-10, I-11, I-12, I-15, I-29, I-31: each of these alone keeps a record, for as long as it
+/// counts.
 #[tokio::test]
 async fn what_is_worth_something_stays() {
     let mut world = left_alone(1).await;
@@ -138,7 +153,8 @@ async fn what_is_worth_something_stays() {
     let _ = world.submit(&challenge.token, &world.wrong_code()).await;
     let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
     world.restarted(|b| b.session_lifetime(DAY));
-    let swept = async |world: &World| world.flow.sweep(&world.acme, None, 10).await.unwrap().removed;
+    let swept =
+        async |world: &World| world.flow.sweep(&world.acme, None, 10).await.unwrap().removed;
     world.clock.advance(30 * DAY - Duration::from_secs(1));
     assert_eq!(swept(&world).await, 0, "a wrong code within 30 days");
     world.clock.advance(Duration::from_secs(1));
@@ -192,7 +208,10 @@ async fn it_goes_in_batches_and_can_be_resumed() {
     assert_eq!(numbers(&world.flow.sweep(&world.acme, None, 0).await.unwrap()), (1, 1, 0, false));
     let other = world.flow.sweep(&world.other, None, 9).await.unwrap();
     assert_eq!(numbers(&other), (0, 0, 0, true));
-    assert_eq!(numbers(&world.flow.sweep(&tenant("unknown"), None, 9).await.unwrap()), (0, 0, 0, true));
+    assert_eq!(
+        numbers(&world.flow.sweep(&tenant("unknown"), None, 9).await.unwrap()),
+        (0, 0, 0, true)
+    );
 }
 
 /// I-27: what a purge deletes is its to count.
@@ -211,8 +230,11 @@ async fn records_of_an_earlier_generation_are_left_to_the_purge() {
     let (factors, acme) = (world.factors.clone(), world.acme.clone());
     store.once("before load", move || async move {
         let before = factors.settings(&acme).await.unwrap().unwrap();
-        let next =
-            StoredRow { version: Version::from_bytes([9; 16]), generation: Generation::new(1), ..before.clone() };
+        let next = StoredRow {
+            version: Version::from_bytes([9; 16]),
+            generation: Generation::new(1),
+            ..before.clone()
+        };
         let changed = factors.change_settings(&acme, Some(before.version), &next).await.unwrap();
         assert_eq!(changed, CommitOutcome::Written);
     });
@@ -224,14 +246,20 @@ async fn records_of_an_earlier_generation_are_left_to_the_purge() {
 #[tokio::test]
 async fn unreadable_records_are_left_and_counted() {
     let world = left_alone(3).await;
-    let newer = world.record(&user_id("user01")).to_string().replace(r#""format":1"#, r#""format":2"#);
+    let newer =
+        world.record(&user_id("user01")).to_string().replace(r#""format":1"#, r#""format":2"#);
     world.overwrite(&user_id("user00"), "{}").await;
     world.overwrite(&user_id("user01"), &newer).await;
     assert_eq!(numbers(&sweep(&world).await), (3, 1, 2, true));
     assert_eq!(world.factors.records(&world.acme), 2);
     let settings = world.factors.settings(&world.acme).await.unwrap().unwrap();
-    let damaged = StoredRow { document: "{}".into(), version: Version::from_bytes([8; 16]), ..settings.clone() };
-    let written = world.factors.change_settings(&world.acme, Some(settings.version), &damaged).await.unwrap();
+    let damaged = StoredRow {
+        document: "{}".into(),
+        version: Version::from_bytes([8; 16]),
+        ..settings.clone()
+    };
+    let written =
+        world.factors.change_settings(&world.acme, Some(settings.version), &damaged).await.unwrap();
     assert_eq!(written, CommitOutcome::Written);
     assert!(world.flow.sweep(&world.acme, None, 9).await.is_err());
 }
@@ -248,7 +276,8 @@ async fn a_clock_that_went_back_keeps_everything() {
     }
 }
 
-/// I-23: whatever breaks, what was deleted was worth nothing, is told, and the rest is done by the next call.
+/// I-23: whatever breaks, what was deleted was worth nothing, is told, and the rest is done by the
+/// next call.
 #[tokio::test]
 async fn it_can_break_or_stop_at_every_call_and_be_resumed() {
     let mut broken = 0;
@@ -269,7 +298,9 @@ async fn it_can_break_or_stop_at_every_call_and_be_resumed() {
             }
             point.disarm();
             let _ = flow.sweep(&world.acme, None, 9).await.unwrap();
-            assert!(world.row(&user_id("user00")).is_some() && world.row(&user_id("user01")).is_none());
+            assert!(
+                world.row(&user_id("user00")).is_some() && world.row(&user_id("user01")).is_none()
+            );
         }
         let world = left_alone(2).await;
         let point = FaultPoint::default();
@@ -282,8 +313,9 @@ async fn it_can_break_or_stop_at_every_call_and_be_resumed() {
     }
 }
 
-/// Lets others run after each look; and, if it is careless, a store whose conditional removal has no condition: it removes once another
-/// call has written, and commits wait until a removal has been asked for.
+/// Lets others run after each look; and, if it is careless, a store whose conditional removal has
+/// no condition: it removes once another call has written, and commits wait until a removal has
+/// been asked for.
 #[derive(Clone)]
 struct Overlapping<T> {
     inner: T,
@@ -324,19 +356,31 @@ impl<T: FactorStore> Wraps for Overlapping<T> {
         self.inner.commit(tenant, user, expected, next).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         if !self.careless {
             return self.inner.remove_if(tenant, user, version).await;
         }
         self.asked.store(true, Ordering::SeqCst);
-        while self.inner.load(tenant, user).await?.record.is_some_and(|record| record.version == version) {
+        while self
+            .inner
+            .load(tenant, user)
+            .await?
+            .record
+            .is_some_and(|record| record.version == version)
+        {
             tokio::task::yield_now().await;
         }
         self.inner.remove(tenant, user).await
     }
 }
 
-/// A wrong password that is charged between the look and the deletion. Answers what is saved of it afterwards.
+/// A wrong password that is charged between the look and the deletion. Answers what is saved of it
+/// afterwards.
 async fn charged_in_between(point: &'static str, careless: bool) -> Option<u64> {
     let world = left_alone(1).await;
     let store = Interject::over(&world);
@@ -344,7 +388,13 @@ async fn charged_in_between(point: &'static str, careless: bool) -> Option<u64> 
     let acme = world.acme.clone();
     store.once(point, move || async move {
         let (password, channel) = ("wrong".into(), countersign::Channel::Web);
-        let login = countersign::Login { tenant: &acme, name: "user00", password: &password, channel, device: None };
+        let login = countersign::Login {
+            tenant: &acme,
+            name: "user00",
+            password: &password,
+            channel,
+            device: None,
+        };
         assert_eq!(reason(&flow.begin(&login).await.unwrap()), Reason::InvalidCredentials);
     });
     let flow = flow_over(&world, Wrapped(Overlapping::over(store.clone(), careless)), |b| b);
@@ -354,8 +404,8 @@ async fn charged_in_between(point: &'static str, careless: bool) -> Option<u64> 
     world.record(&user_id("user00"))["password"]["failures"]["streak"].as_u64()
 }
 
-/// I-09, I-10: a sweep never takes a failure that was charged after it had looked. With a store that removes without a condition it does: the
-/// control.
+/// I-09, I-10: a sweep never takes a failure that was charged after it had looked. With a store
+/// that removes without a condition it does: the control.
 #[tokio::test]
 async fn a_failure_that_is_charged_meanwhile_is_kept() {
     for point in ["after load", "before remove_if", "after remove_if"] {
@@ -364,7 +414,8 @@ async fn a_failure_that_is_charged_meanwhile_is_kept() {
     assert_eq!(charged_in_between("after load", true).await, None);
 }
 
-/// Guesses and sweeps at the same moment: how many wrong passwords were charged, and how many are saved.
+/// Guesses and sweeps at the same moment: how many wrong passwords were charged, and how many are
+/// saved.
 async fn storm(seed: u64, careless: bool) -> (u64, u64) {
     const GUESSERS: usize = 8;
     let world = left_alone(1).await;
@@ -373,7 +424,8 @@ async fn storm(seed: u64, careless: bool) -> (u64, u64) {
     let barrier = Arc::new(Barrier::new(2 * GUESSERS));
     let mut tasks = Vec::new();
     for task in 0..2 * GUESSERS {
-        let (flow, acme, barrier): (LoginFlow, _, _) = (flow.clone(), world.acme.clone(), Arc::clone(&barrier));
+        let (flow, acme, barrier): (LoginFlow, _, _) =
+            (flow.clone(), world.acme.clone(), Arc::clone(&barrier));
         tasks.push(tokio::spawn(async move {
             barrier.wait().await;
             for _ in 0..6 {
@@ -382,8 +434,13 @@ async fn storm(seed: u64, careless: bool) -> (u64, u64) {
                     continue;
                 }
                 let (password, channel) = ("wrong".into(), countersign::Channel::Web);
-                let login =
-                    countersign::Login { tenant: &acme, name: "user00", password: &password, channel, device: None };
+                let login = countersign::Login {
+                    tenant: &acme,
+                    name: "user00",
+                    password: &password,
+                    channel,
+                    device: None,
+                };
                 match flow.begin(&login).await {
                     Ok(LoginStep::Denied(_)) | Err(countersign::Error::Contended) => {}
                     other => panic!("a wrong password is refused, not {other:?}"),
@@ -395,18 +452,28 @@ async fn storm(seed: u64, careless: bool) -> (u64, u64) {
         task.await.unwrap();
     }
     let wrong = |kind: &EventKind| {
-        matches!(kind, EventKind::CredentialsRefused { cause: countersign::event::CredentialsCause::WrongPassword, .. })
+        matches!(
+            kind,
+            EventKind::CredentialsRefused {
+                cause: countersign::event::CredentialsCause::WrongPassword,
+                ..
+            }
+        )
     };
     let charged = world.events.kinds().iter().filter(|kind| wrong(kind)).count() as u64;
     let saved = world.row(&user_id("user00")).map(|_| world.record(&user_id("user00")));
-    (charged, saved.map_or(0, |record| record["password"]["failures"]["streak"].as_u64().unwrap_or(0)))
+    (
+        charged,
+        saved.map_or(0, |record| record["password"]["failures"]["streak"].as_u64().unwrap_or(0)),
+    )
 }
 
 /// I-09, I-10: every failure that was told is saved, whatever is swept at the same moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_charge_is_lost_to_sweeps_at_the_same_moment() {
     // As one of many runs (`scripts/stress`), those that no other run has.
-    let run = std::env::var("COUNTERSIGN_STRESS_RUN").ok().map(|run| 2 * run.parse::<u64>().unwrap());
+    let run =
+        std::env::var("COUNTERSIGN_STRESS_RUN").ok().map(|run| 2 * run.parse::<u64>().unwrap());
     for seed in run.map_or(0..24, |first| first..first + 2) {
         let (charged, saved) = storm(seed, false).await;
         assert_eq!(charged, saved, "seed {seed}");
@@ -414,12 +481,16 @@ async fn no_charge_is_lost_to_sweeps_at_the_same_moment() {
     }
     for seed in run.map_or(0..3, |first| first..first + 1) {
         let (charged, saved) = storm(seed, true).await;
-        assert!(charged > saved || charged > 10, "seed {seed}: a store without a condition loses charges");
+        assert!(
+            charged > saved || charged > 10,
+            "seed {seed}: a store without a condition loses charges"
+        );
     }
 }
 
-/// I-10, I-12, I-15: an application that sweeps every hour, and keeps nothing for its sessions, gives a guesser who knows the password no guess
-/// more in 60 days than one that never sweeps, and no message more in a day.
+/// I-10, I-12, I-15: an application that sweeps every hour, and keeps nothing for its sessions,
+/// gives a guesser who knows the password no guess more in 60 days than one that never sweeps, and
+/// no message more in a day.
 #[tokio::test]
 async fn sweeping_every_hour_gives_a_guesser_nothing() {
     let mut came_to = Vec::new();
@@ -432,12 +503,14 @@ async fn sweeping_every_hour_gives_a_guesser_nothing() {
             for hour in 0..24 {
                 world.clock.advance(60 * MINUTE);
                 if hour % 6 == 0
-                    && let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await
+                    && let LoginStep::CodeRequired(challenge) =
+                        world.try_begin("alice", PASSWORD).await
                     && challenge.delivery.sent().is_some()
                 {
                     let step = world.submit(&challenge.token, &world.wrong_code()).await;
-                    learned +=
-                        u32::from(matches!(&step, LoginStep::Denied(denied) if denied.reason() == Reason::WrongCode));
+                    learned += u32::from(
+                        matches!(&step, LoginStep::Denied(denied) if denied.reason() == Reason::WrongCode),
+                    );
                     // She comes in as well, which ends the row of failures.
                     let _step = world.submit(&challenge.token, &world.outbox.last_code()).await;
                 }
@@ -448,7 +521,11 @@ async fn sweeping_every_hour_gives_a_guesser_nothing() {
             }
             most_sent = most_sent.max(world.outbox.attempts());
         }
-        assert_eq!(swept > 0, sweeps, "the sweep does take something: the record of bob, who comes once");
+        assert_eq!(
+            swept > 0,
+            sweeps,
+            "the sweep does take something: the record of bob, who comes once"
+        );
         came_to.push((learned, most_sent));
     }
     assert_eq!(came_to[0], came_to[1]);

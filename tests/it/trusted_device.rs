@@ -15,7 +15,9 @@ use countersign::contact::{Destination, EmailAddress};
 use countersign::grant::Staleness;
 use countersign::sender::NoticeKind;
 use countersign::user::{PasswordHash, UserStatus};
-use countersign::{Channel, DeviceToken, LoginStep, PreverifiedLogin, Reason, Scope, SecondFactor, TrustDevice};
+use countersign::{
+    Channel, DeviceToken, LoginStep, PreverifiedLogin, Reason, Scope, SecondFactor, TrustDevice,
+};
 
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -45,7 +47,10 @@ async fn the_feature_is_off_until_it_is_switched_on() {
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();
     let typed = code.as_str().into();
-    let asked = world.flow.submit_code(&world.acme, &challenge.token, &typed, TrustDevice::Named("laptop")).await;
+    let asked = world
+        .flow
+        .submit_code(&world.acme, &challenge.token, &typed, TrustDevice::Named("laptop"))
+        .await;
     assert_eq!(reason(&asked.unwrap()), Reason::TrustedDevicesOff);
     assert_eq!(saved_devices(&world), 0);
     // The code was not looked at, and serves without the wish.
@@ -59,7 +64,9 @@ async fn a_trusted_device_skips_the_code_and_nothing_else() {
     let registered = world.sign_in_and_trust("alice", "Office laptop").await;
     assert_eq!(registered.grant.amr(), ["pwd", "otp", "mfa"]);
     let token = registered.device_token.unwrap();
-    let [(_, NoticeKind::DeviceTrusted { label, .. })] = &world.outbox.notices()[..] else { panic!() };
+    let [(_, NoticeKind::DeviceTrusted { label, .. })] = &world.outbox.notices()[..] else {
+        panic!()
+    };
     assert_eq!(label.as_str(), "Office laptop");
     // I-21: saved as a tag.
     let saved = world.factors.record(&world.acme, &world.alice).unwrap();
@@ -78,7 +85,8 @@ async fn a_trusted_device_skips_the_code_and_nothing_else() {
     assert_eq!(world.outbox.attempts(), sends, "no code was sent");
     assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
     // I-29: it replaces only the code.
-    let wrong = world.begin_as(&world.acme, "alice", "wrong", Channel::Web, Some(&token)).await.unwrap();
+    let wrong =
+        world.begin_as(&world.acme, "alice", "wrong", Channel::Web, Some(&token)).await.unwrap();
     assert_eq!(reason(&wrong), Reason::InvalidCredentials);
 }
 
@@ -89,7 +97,10 @@ async fn it_is_no_device_of_another_user_or_tenant() {
     world.other_uses_it_too().await;
     let token = device(&world, "laptop").await;
     assert!(matches!(world.begin_with_device("bob", &token).await, LoginStep::CodeRequired(_)));
-    assert!(matches!(world.begin_in_other("alice", Some(&token)).await, LoginStep::CodeRequired(_)));
+    assert!(matches!(
+        world.begin_in_other("alice", Some(&token)).await,
+        LoginStep::CodeRequired(_)
+    ));
     assert!(is_skipped(&world, &token).await);
     // What is saved of it does not serve in another record either.
     let mut record = world.record(&world.bob);
@@ -147,7 +158,8 @@ async fn a_device_is_listed_until_its_trust_ends() {
         let _ = device(&world, "laptop").await;
         world.restarted(|b| b.trusted_devices(lifetime, 3));
         let operator = world.flow.operator("look").unwrap();
-        let listed = || async { operator.status(&world.acme, &world.alice).await.unwrap().unwrap().devices };
+        let listed =
+            || async { operator.status(&world.acme, &world.alice).await.unwrap().unwrap().devices };
         let [device] = &listed().await[..] else { panic!() };
         assert_eq!(device.expires_at - device.registered_at, lifetime);
         world.clock.set(device.expires_at - Duration::from_millis(1));
@@ -157,7 +169,8 @@ async fn a_device_is_listed_until_its_trust_ends() {
     }
 }
 
-/// A lifetime that the application has shortened since holds for devices that were registered before, and the list says so.
+/// A lifetime that the application has shortened since holds for devices that were registered
+/// before, and the list says so.
 #[tokio::test]
 async fn a_shorter_configured_lifetime_holds_for_devices_that_were_there_before() {
     let mut world = world().await;
@@ -165,7 +178,10 @@ async fn a_shorter_configured_lifetime_holds_for_devices_that_were_there_before(
     world.restarted(|b| b.trusted_devices(10 * DAY, 3));
     world.clock.advance(10 * DAY - 31 * MINUTE);
     let grant = authenticated(world.begin_with_device("alice", &token).await).grant;
-    let [listed] = &world.flow.account(&world.acme, &grant).status().await.unwrap().devices[..] else { panic!() };
+    let [listed] = &world.flow.account(&world.acme, &grant).status().await.unwrap().devices[..]
+    else {
+        panic!()
+    };
     assert_eq!(listed.expires_at - listed.registered_at, 10 * DAY);
     world.clock.advance(31 * MINUTE);
     assert_eq!(
@@ -188,8 +204,11 @@ async fn switching_the_feature_off_ends_the_trust_of_every_device() {
         world.flow.revalidate(&world.acme, &session, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::DeviceRevoked)
     );
-    let LoginStep::CodeRequired(challenge) = world.begin_with_device("alice", &token).await else { panic!() };
-    let grant = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    let LoginStep::CodeRequired(challenge) = world.begin_with_device("alice", &token).await else {
+        panic!()
+    };
+    let grant =
+        authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
     assert!(world.flow.account(&world.acme, &grant).status().await.unwrap().devices.is_empty());
 }
 
@@ -204,9 +223,17 @@ async fn a_password_change_ends_it() {
         world.flow.revalidate(&world.acme, &session, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::PasswordChanged)
     );
-    let status = world.flow.operator("look").unwrap().status(&world.acme, &world.alice).await.unwrap().unwrap();
+    let status = world
+        .flow
+        .operator("look")
+        .unwrap()
+        .status(&world.acme, &world.alice)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(status.devices.is_empty(), "it is not listed, even before the next login");
-    let step = world.begin_as(&world.acme, "alice", "another", Channel::Web, Some(&token)).await.unwrap();
+    let step =
+        world.begin_as(&world.acme, "alice", "another", Channel::Web, Some(&token)).await.unwrap();
     assert!(matches!(step, LoginStep::CodeRequired(_)));
     assert_eq!(saved_devices(&world), 0);
     // Going back to the earlier password does not bring it back.
@@ -256,9 +283,14 @@ async fn a_change_of_method_ends_it_in_both_directions() {
     assert!(is_skipped(&world, &token).await);
     let challenge = world.begin("alice").await;
     world.wait_for_the_spacing();
-    let sent = world.flow.resend(&world.acme, &challenge.token, countersign::ResendTo::Email).await.unwrap();
+    let sent = world
+        .flow
+        .resend(&world.acme, &challenge.token, countersign::ResendTo::Email)
+        .await
+        .unwrap();
     assert!(matches!(sent, LoginStep::CodeRequired(_)));
-    let grant = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    let grant =
+        authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
     let _done = world.flow.account(&world.acme, &grant).use_email().await.unwrap();
     assert!(!is_skipped(&world, &token).await);
 }
@@ -270,7 +302,10 @@ async fn switching_the_scope_off_ends_it_and_switching_on_again_does_not_bring_i
     let token = device(&world, "laptop").await;
     world.set_scope(Scope::DoNotUse).await;
     let done = authenticated(world.begin_with_device("alice", &token).await);
-    assert!(matches!(done.grant.second_factor(), SecondFactor::Exempt { .. }), "it is not even looked at");
+    assert!(
+        matches!(done.grant.second_factor(), SecondFactor::Exempt { .. }),
+        "it is not even looked at"
+    );
     world.set_scope(Scope::EntireTenant).await;
     assert!(!is_skipped(&world, &token).await);
 }
@@ -303,9 +338,15 @@ async fn its_owner_revokes_one_or_all() {
     let grant = world.sign_in("alice").await.grant;
     let account = world.flow.account(&world.acme, &grant);
     let listed = account.status().await.unwrap().devices;
-    assert_eq!(listed.iter().map(|device| device.label.as_str()).collect::<Vec<_>>(), ["first", "second"]);
+    assert_eq!(
+        listed.iter().map(|device| device.label.as_str()).collect::<Vec<_>>(),
+        ["first", "second"]
+    );
     account.revoke_device(listed[0].id).await.unwrap();
-    assert_eq!(crate::support::steps::refusal(account.revoke_device(listed[0].id).await), Reason::NotFound);
+    assert_eq!(
+        crate::support::steps::refusal(account.revoke_device(listed[0].id).await),
+        Reason::NotFound
+    );
     assert_eq!(
         world.flow.revalidate(&world.acme, &session, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::DeviceRevoked)
@@ -362,8 +403,8 @@ async fn a_clock_that_goes_back_ends_the_trust_of_devices_from_the_future() {
     assert!(!is_skipped(&world, &later).await);
 }
 
-/// I-33, I-40: a right code lets its owner in whatever the device is called; what is saved, and told, is
-/// the visible part of it, cut.
+/// I-33, I-40: a right code lets its owner in whatever the device is called; what is saved, and
+/// told, is the visible part of it, cut.
 #[tokio::test]
 async fn no_name_of_a_device_fails_a_right_code() {
     let (japanese, megabyte) = ("花子の新しい電話".repeat(8), "x".repeat(1 << 20));
@@ -393,21 +434,25 @@ async fn a_wrong_code_registers_nothing() {
     let world = world().await;
     let challenge = world.begin("alice").await;
     let wrong = world.wrong_code().into();
-    let step = world.flow.submit_code(&world.acme, &challenge.token, &wrong, TrustDevice::Named("laptop")).await;
+    let step = world
+        .flow
+        .submit_code(&world.acme, &challenge.token, &wrong, TrustDevice::Named("laptop"))
+        .await;
     assert_eq!(reason(&step.unwrap()), Reason::WrongCode);
     assert_eq!(saved_devices(&world), 0);
     assert_eq!(world.outbox.notices().len(), 0);
 }
 
-/// I-16, I-13: strangers who know only the name lock passwords of that name, and the owner's trusted
-/// device comes in all the same. What it gets wrong is counted apart.
+/// I-16, I-13: strangers who know only the name lock passwords of that name, and the owner's
+/// trusted device comes in all the same. What it gets wrong is counted apart.
 #[tokio::test]
 async fn strangers_do_not_lock_out_a_trusted_device() {
     let world = world().await;
     let token = device(&world, "laptop").await;
     let streaks = || {
         let password = world.record(&world.alice)["password"].clone();
-        ["failures", "device_failures"].map(|budget| password[budget]["streak"].as_u64().unwrap_or(0))
+        ["failures", "device_failures"]
+            .map(|budget| password[budget]["streak"].as_u64().unwrap_or(0))
     };
     let with = async |password: &str, device: Option<&DeviceToken>| {
         world.begin_as(&world.acme, "alice", password, Channel::Web, device).await.unwrap()
@@ -415,7 +460,11 @@ async fn strangers_do_not_lock_out_a_trusted_device() {
     for _ in 0..10 {
         assert_eq!(reason(&with("wrong", None).await), Reason::InvalidCredentials);
     }
-    assert_eq!(reason(&with(PASSWORD, None).await), Reason::InvalidCredentials, "passwords are locked");
+    assert_eq!(
+        reason(&with(PASSWORD, None).await),
+        Reason::InvalidCredentials,
+        "passwords are locked"
+    );
     assert_eq!(streaks(), [10, 0]);
     world.calls.clear();
     let _done = authenticated(with(PASSWORD, Some(&token)).await);
@@ -444,7 +493,8 @@ async fn a_token_that_is_not_trusted_is_counted_as_a_strangers() {
     let pending = world.begin("alice").await.token.expose().replacen("csp1", "csd1", 1);
     let tokens = [bobs, revoked.device_token.unwrap(), pending.into(), "csd1.AAAA".into()];
     for (number, token) in tokens.iter().enumerate() {
-        let step = world.begin_as(&world.acme, "alice", "wrong", Channel::Web, Some(token)).await.unwrap();
+        let step =
+            world.begin_as(&world.acme, "alice", "wrong", Channel::Web, Some(token)).await.unwrap();
         assert_eq!(reason(&step), Reason::InvalidCredentials);
         let password = world.record(&world.alice)["password"].clone();
         assert_eq!(password["failures"]["streak"], number + 1);
@@ -498,8 +548,8 @@ async fn a_changed_address_ends_devices_and_logins_and_notifies_the_earlier_plac
     assert!(!is_skipped(&world, &token).await);
 }
 
-/// I-30: nothing would end the device of a user with neither password hash nor security stamp when their
-/// password changes elsewhere. The login completes without one.
+/// I-30: nothing would end the device of a user with neither password hash nor security stamp when
+/// their password changes elsewhere. The login completes without one.
 #[tokio::test]
 async fn a_user_without_an_epoch_gets_no_trusted_device() {
     let world = world().await;
@@ -508,18 +558,27 @@ async fn a_user_without_an_epoch_gets_no_trusted_device() {
             user.password_hash = None;
             user.security_stamp = stamp.map(str::to_owned);
         });
-        let login = PreverifiedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
-        let challenge = crate::support::challenge(world.flow.begin_with_preverified_password(&login).await.unwrap());
+        let login = PreverifiedLogin {
+            tenant: &world.acme,
+            user: &world.alice,
+            channel: Channel::Web,
+            device: None,
+        };
+        let challenge = crate::support::challenge(
+            world.flow.begin_with_preverified_password(&login).await.unwrap(),
+        );
         let code = world.outbox.last_code().into();
         let named = TrustDevice::Named("laptop");
-        let done = world.flow.submit_code(&world.acme, &challenge.token, &code, named).await.unwrap();
+        let done =
+            world.flow.submit_code(&world.acme, &challenge.token, &code, named).await.unwrap();
         assert_eq!(authenticated(done).device_token.is_some(), trusted, "{stamp:?}");
         assert_eq!(saved_devices(&world), usize::from(trusted), "{stamp:?}");
         world.wait_for_the_spacing();
     }
 }
 
-/// A browser that registers again takes its own earlier place, and what is dropped at the cap is said.
+/// A browser that registers again takes its own earlier place, and what is dropped at the cap is
+/// said.
 #[tokio::test]
 async fn the_same_browser_replaces_its_own_entry_and_a_drop_is_said() {
     let world = world().await;
@@ -528,7 +587,8 @@ async fn the_same_browser_replaces_its_own_entry_and_a_drop_is_said() {
         let challenge = world.begin("alice").await;
         let code = world.outbox.last_code().into();
         let trust = TrustDevice::Again { name, token };
-        let done = world.flow.submit_code(&world.acme, &challenge.token, &code, trust).await.unwrap();
+        let done =
+            world.flow.submit_code(&world.acme, &challenge.token, &code, trust).await.unwrap();
         world.wait_for_the_spacing();
         authenticated(done).device_token.unwrap()
     };
@@ -547,7 +607,9 @@ async fn the_same_browser_replaces_its_own_entry_and_a_drop_is_said() {
     assert!(is_skipped(&world, &second).await);
     let _fifth = device(&world, "television").await;
     assert_eq!(saved_devices(&world), 3);
-    let [(_, NoticeKind::DeviceTrusted { dropped: Some(dropped), .. })] = &world.outbox.notices()[..] else {
+    let [(_, NoticeKind::DeviceTrusted { dropped: Some(dropped), .. })] =
+        &world.outbox.notices()[..]
+    else {
         panic!("{:?}", world.outbox.notices())
     };
     assert_eq!(dropped.as_str(), "phone", "the one that was not used for longest");

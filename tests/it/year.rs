@@ -1,6 +1,13 @@
-//! A year of logins: owners who come in every day, and attackers who try all year, over the manual clock. It prints what was attempted, what
-//! took effect and what is promised. `COUNTERSIGN_SEED` chooses another year (`random`, or a number).
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! A year of logins: owners who come in every day, and attackers who try all year, over the manual
+//! clock. It prints what was attempted, what took effect and what is promised. `COUNTERSIGN_SEED`
+//! chooses another year (`random`, or a number).
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +18,8 @@ use countersign::contact::{Destination, EmailAddress};
 use countersign::event::{CredentialsCause, EventKind, ResetOutcome, SecretKind};
 use countersign::sender::NoticeKind;
 use countersign::{
-    Challenge, Channel, LoginName, LoginStep, OperationError, Reason, ResendTo, Scope, TrustDevice, UserId,
+    Challenge, Channel, LoginName, LoginStep, OperationError, Reason, ResendTo, Scope, TrustDevice,
+    UserId,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng, TryRng};
@@ -19,9 +27,10 @@ use time::OffsetDateTime;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAYS: u64 = 365;
-/// What SECURITY.md and the manual's page on settings promise with the defaults. Wrong codes in any 30
-/// days, whatever succeeds in between; resets that refill them in any 30 days, and what both make of a year; wrong codes in a row, after which only a reset helps; wrong codes, backup codes and passwords before a lock; sends in any
-/// 24 hours.
+/// What SECURITY.md and the manual's page on settings promise with the defaults. Wrong codes in any
+/// 30 days, whatever succeeds in between; resets that refill them in any 30 days, and what both
+/// make of a year; wrong codes in a row, after which only a reset helps; wrong codes, backup codes
+/// and passwords before a lock; sends in any 24 hours.
 const ROLLING: usize = 20;
 const REFILLS: usize = 2;
 const GUESSES_A_YEAR: u64 = 840;
@@ -97,8 +106,12 @@ impl Year {
         let tally = self.tally.entry(who).or_default();
         tally.attempted += 1;
         match step {
-            LoginStep::Authenticated(_) => (tally.effective, tally.granted) = (tally.effective + 1, tally.granted + 1),
-            LoginStep::Denied(denied) if matches!(denied.reason(), Reason::WrongCode | Reason::WrongBackupCode) => {
+            LoginStep::Authenticated(_) => {
+                (tally.effective, tally.granted) = (tally.effective + 1, tally.granted + 1);
+            }
+            LoginStep::Denied(denied)
+                if matches!(denied.reason(), Reason::WrongCode | Reason::WrongBackupCode) =>
+            {
                 tally.effective += 1;
                 tally.compared.push((resets, now));
             }
@@ -123,7 +136,8 @@ impl Year {
         }
     }
 
-    /// Knows the password and guesses codes as long as an answer tells something; now and then backup codes too, more than one lock takes.
+    /// Knows the password and guesses codes as long as an answer tells something; now and then
+    /// backup codes too, more than one lock takes.
     async fn guess_codes(&mut self, who: &'static str, name: &str) {
         let Some(challenge) = self.first_step(name).await else { return };
         loop {
@@ -137,17 +151,23 @@ impl Year {
         if self.dice.random_range(0..4) == 0 {
             self.backup_visits += 1;
             for _ in 0..BACKUP_CODES_A_LOGIN + 2 {
-                let step = self.world.submit_backup(&challenge.token, "0000-0000-0000-0000-0000-0000").await;
+                let step = self
+                    .world
+                    .submit_backup(&challenge.token, "0000-0000-0000-0000-0000-0000")
+                    .await;
                 self.note(BACKUPS, &step);
             }
         }
         self.world.flow.cancel(&self.world.acme, &challenge.token).await.unwrap();
     }
 
-    /// Knows the password, guesses four times a day and 19 times in 30 days, and so stays under every lock: the owner's success clears the row.
+    /// Knows the password, guesses four times a day and 19 times in 30 days, and so stays under
+    /// every lock: the owner's success clears the row.
     async fn guess_patiently(&mut self, day: u64) {
         let recent = self.guessed.iter().filter(|guessed| day - **guessed <= 30).count();
-        if recent >= ROLLING - 1 || self.guessed.iter().filter(|guessed| **guessed == day).count() >= 4 {
+        if recent >= ROLLING - 1
+            || self.guessed.iter().filter(|guessed| **guessed == day).count() >= 4
+        {
             return;
         }
         let Some(challenge) = self.first_step("alice").await else { return };
@@ -158,9 +178,10 @@ impl Year {
         self.world.flow.cancel(&self.world.acme, &challenge.token).await.unwrap();
     }
 
-    /// Is an administrator and knows a colleague's password. Every 31 days, when the window is free by itself, they use
-    /// it up, unlocking whatever locks, and reset for another round as often as that gives one. On the days between
-    /// they reset all the same, but for those on which a refill would be there before the window is.
+    /// Is an administrator and knows a colleague's password. Every 31 days, when the window is free
+    /// by itself, they use it up, unlocking whatever locks, and reset for another round as often as
+    /// that gives one. On the days between they reset all the same, but for those on which a refill
+    /// would be there before the window is.
     async fn reset_and_guess(&mut self, day: u64) {
         let grant = self.world.root_grant().await;
         let (acme, erin) = (self.world.acme.clone(), user_id("erin"));
@@ -205,7 +226,12 @@ impl Year {
         let Some(challenge) = self.first_step(name).await else { return };
         loop {
             self.world.clock.advance(Duration::from_secs(30));
-            let step = self.world.flow.resend(&self.world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+            let step = self
+                .world
+                .flow
+                .resend(&self.world.acme, &challenge.token, ResendTo::Same)
+                .await
+                .unwrap();
             self.tally.entry(BOMBER).or_default().attempted += 1;
             if !matches!(step, LoginStep::CodeRequired(_)) {
                 break;
@@ -213,11 +239,14 @@ impl Year {
         }
     }
 
-    /// A few passwords more than a lock takes for every name, some of them of nobody. The answer is always the same; the events tell what was
-    /// compared.
+    /// A few passwords more than a lock takes for every name, some of them of nobody. The answer is
+    /// always the same; the events tell what was compared.
     async fn spray(&mut self, day: u64) {
         let compared = |kind: &EventKind| {
-            matches!(kind, EventKind::CredentialsRefused { cause: CredentialsCause::WrongPassword, .. })
+            matches!(
+                kind,
+                EventKind::CredentialsRefused { cause: CredentialsCause::WrongPassword, .. }
+            )
         };
         for name in ["root", "alice", "bob", "carol", "dave", "nobody", "info"] {
             let before = self.events(compared);
@@ -244,13 +273,19 @@ impl Year {
                 let step = self.world.submit(&challenge.token, &code).await;
                 self.note(NEIGHBOUR, &step);
                 let code = code.into();
-                let step = self.world.flow.submit_code(&other, &challenge.token, &code, TrustDevice::No).await;
+                let step = self
+                    .world
+                    .flow
+                    .submit_code(&other, &challenge.token, &code, TrustDevice::No)
+                    .await;
                 authenticated(step.unwrap()).grant
             }
             LoginStep::Denied(denied) => panic!("{denied}"),
         };
         let refused = self.world.flow.administration(&acme, &grant).await;
-        assert!(matches!(refused, Err(OperationError::Denied(denied)) if denied.reason() == Reason::NotFound));
+        assert!(
+            matches!(refused, Err(OperationError::Denied(denied)) if denied.reason() == Reason::NotFound)
+        );
         // What they may do, under names that both tenants have.
         let administration = self.world.flow.administration(&other, &grant).await.unwrap();
         administration.reset(&self.world.alice).await.unwrap();
@@ -259,7 +294,8 @@ impl Year {
         self.tally.entry(NEIGHBOUR).or_default().attempted += 4;
     }
 
-    /// An owner comes in: with the code if one is accepted, with the backup code otherwise, and after a reset if nothing else helps.
+    /// An owner comes in: with the code if one is accepted, with the backup code otherwise, and
+    /// after a reset if nothing else helps.
     async fn comes_in(&mut self, name: &'static str, id: &UserId) {
         let mut how = "by code";
         let challenge = match self.world.try_begin(name, PASSWORD).await {
@@ -273,7 +309,15 @@ impl Year {
             }
         };
         if challenge.delivery.sent().is_some() {
-            let code = self.world.outbox.codes().iter().rfind(|sent| sent.user == *id).unwrap().code.clone();
+            let code = self
+                .world
+                .outbox
+                .codes()
+                .iter()
+                .rfind(|sent| sent.user == *id)
+                .unwrap()
+                .code
+                .clone();
             if let LoginStep::Authenticated(_) = self.world.submit(&challenge.token, &code).await {
                 *self.owners.entry(format!("{name} {how}")).or_default() += 1;
                 if how == "after a reset" {
@@ -282,7 +326,8 @@ impl Year {
                 return;
             }
         }
-        let done = authenticated(self.world.submit_backup(&challenge.token, &self.backups[name]).await);
+        let done =
+            authenticated(self.world.submit_backup(&challenge.token, &self.backups[name]).await);
         self.backups.insert(name, done.backup_code.unwrap().expose().to_owned());
         *self.owners.entry(format!("{name} by backup code")).or_default() += 1;
     }
@@ -294,7 +339,9 @@ impl Year {
     }
 
     fn versions(&self) -> Vec<Option<countersign::store::Version>> {
-        let of = |user: &UserId| self.world.factors.record(&self.world.acme, user).map(|saved| saved.version);
+        let of = |user: &UserId| {
+            self.world.factors.record(&self.world.acme, user).map(|saved| saved.version)
+        };
         vec![of(&self.world.alice), of(&self.world.bob), of(&self.world.root)]
     }
 }
@@ -318,7 +365,11 @@ async fn a_year_of_attacks_stays_within_what_is_promised() {
     for day in 0..DAYS {
         year.world.outbox.clear();
         for hour in 0..24 {
-            year.world.clock.set(start + Duration::from_secs(24 * 60 * 60) * u32::try_from(day).unwrap() + HOUR * hour);
+            year.world.clock.set(
+                start
+                    + Duration::from_secs(24 * 60 * 60) * u32::try_from(day).unwrap()
+                    + HOUR * hour,
+            );
             let minutes = year.dice.random_range(0..20);
             year.world.clock.advance(MINUTE * minutes);
             year.guess_patiently(day).await;
@@ -346,9 +397,12 @@ async fn a_year_of_attacks_stays_within_what_is_promised() {
         }
         let erin = Destination::Email(EmailAddress::new("erin@example.com").unwrap());
         let notices = year.world.outbox.notices();
-        let of_resets = notices.iter().filter(|(to, kind)| *to == erin && *kind == NoticeKind::Reset).count();
+        let of_resets =
+            notices.iter().filter(|(to, kind)| *to == erin && *kind == NoticeKind::Reset).count();
         assert!(of_resets <= 1, "I-15: {of_resets} notices of up to twenty resets");
-        let to_bob = year.world.outbox.codes().iter().filter(|sent| sent.user == year.world.bob).count() as u64;
+        let to_bob =
+            year.world.outbox.codes().iter().filter(|sent| sent.user == year.world.bob).count()
+                as u64;
         most_sends_a_day = most_sends_a_day.max(to_bob);
         year.tally.get_mut(BOMBER).unwrap().effective += to_bob;
         let wrong = |secret| move |kind: &EventKind| matches!(kind, EventKind::SecretWrong { secret: wrong, .. } if *wrong == secret);
@@ -366,7 +420,10 @@ async fn a_year_of_attacks_stays_within_what_is_promised() {
     for who in [PATIENT, RESTLESS, DORMANT] {
         let Tally { compared, .. } = &year.tally[who];
         for (nth, (resets, at)) in compared.iter().enumerate() {
-            let window = compared[..=nth].iter().rev().take_while(|(r, then)| r == resets && *at - *then < 30 * DAY);
+            let window = compared[..=nth]
+                .iter()
+                .rev()
+                .take_while(|(r, then)| r == resets && *at - *then < 30 * DAY);
             assert!(window.count() <= ROLLING, "I-12: {who}, {at}");
             let row = compared[..=nth].iter().rev().take_while(|(r, _)| r == resets);
             assert!(who == PATIENT || row.count() as u64 <= SUSPENDED_AFTER, "I-11: {who}, {at}");
@@ -375,17 +432,33 @@ async fn a_year_of_attacks_stays_within_what_is_promised() {
     // However often erin is reset: so many rounds in any 30 days.
     let Tally { compared, .. } = &year.tally[RESETTER];
     for (nth, (_, at)) in compared.iter().enumerate() {
-        let window = compared[..=nth].iter().rev().take_while(|(_, then)| *at - *then < 30 * DAY).count();
+        let window =
+            compared[..=nth].iter().rev().take_while(|(_, then)| *at - *then < 30 * DAY).count();
         assert!(window <= ROLLING * (1 + REFILLS), "I-12, I-26: {window} on {at}");
     }
     assert!(effective(RESETTER) > 700, "the bound is nearly reached: {}", effective(RESETTER));
     assert!(year.resets_of_erin > 5_000, "{} resets of erin", year.resets_of_erin);
-    assert_eq!(effective(DORMANT), SUSPENDED_AFTER, "all that there is, and no more until somebody resets");
-    assert!(effective(RESTLESS) >= SUSPENDED_AFTER * year.resets, "no reset came before all of them were used");
-    assert_eq!(effective(PATIENT), year.tally[PATIENT].attempted, "whoever stays under every lock is never refused");
+    assert_eq!(
+        effective(DORMANT),
+        SUSPENDED_AFTER,
+        "all that there is, and no more until somebody resets"
+    );
+    assert!(
+        effective(RESTLESS) >= SUSPENDED_AFTER * year.resets,
+        "no reset came before all of them were used"
+    );
+    assert_eq!(
+        effective(PATIENT),
+        year.tally[PATIENT].attempted,
+        "whoever stays under every lock is never refused"
+    );
     // A sliding window of 24 hours: a day by the calendar has no more.
     assert_eq!(most_sends_a_day, SENDS_A_DAY, "I-15");
-    assert_eq!(effective(SPRAYER), PASSWORDS_A_LOCK * PEOPLE * DAYS, "what a lock lets through, for people only");
+    assert_eq!(
+        effective(SPRAYER),
+        PASSWORDS_A_LOCK * PEOPLE * DAYS,
+        "what a lock lets through, for people only"
+    );
     let guessers = [PATIENT, RESTLESS, DORMANT, RESETTER];
     let guessed: u64 = guessers.iter().map(|who| effective(who) - year.tally[who].granted).sum();
     assert_eq!((guessed, effective(BACKUPS)), (code_events, backup_events), "I-38");
@@ -407,20 +480,29 @@ impl Year {
         let windows = DAYS.div_ceil(30);
         match who {
             PATIENT => (ROLLING as u64 * windows, format!("{ROLLING} wrong codes in any 30 days")),
-            RESTLESS => {
-                (SUSPENDED_AFTER * (self.resets + 1), format!("{SUSPENDED_AFTER} in a row, and again after each reset"))
-            }
+            RESTLESS => (
+                SUSPENDED_AFTER * (self.resets + 1),
+                format!("{SUSPENDED_AFTER} in a row, and again after each reset"),
+            ),
             RESETTER => {
                 let most = ROLLING as u64 * (1 + REFILLS as u64) * 14;
                 assert_eq!(most, GUESSES_A_YEAR);
-                (most, format!("{ROLLING} wrong codes in any 30 days, and again after each of {REFILLS} resets"))
+                (
+                    most,
+                    format!(
+                        "{ROLLING} wrong codes in any 30 days, and again after each of {REFILLS} resets"
+                    ),
+                )
             }
             DORMANT => (SUSPENDED_AFTER, format!("{SUSPENDED_AFTER} in a row, then a reset")),
-            BACKUPS => {
-                (BACKUP_CODES_A_LOGIN * self.backup_visits, format!("{BACKUP_CODES_A_LOGIN} a login, of 112 bits"))
-            }
+            BACKUPS => (
+                BACKUP_CODES_A_LOGIN * self.backup_visits,
+                format!("{BACKUP_CODES_A_LOGIN} a login, of 112 bits"),
+            ),
             BOMBER => (SENDS_A_DAY * DAYS, format!("{SENDS_A_DAY} codes in any 24 hours")),
-            SPRAYER => (PASSWORDS_A_LOCK * PEOPLE * DAYS, format!("{PASSWORDS_A_LOCK} a lock and person")),
+            SPRAYER => {
+                (PASSWORDS_A_LOCK * PEOPLE * DAYS, format!("{PASSWORDS_A_LOCK} a lock and person"))
+            }
             _ => (0, "nothing".to_owned()),
         }
     }
@@ -434,11 +516,17 @@ fn report(year: &Year, seed: u64, most_sends_a_day: u64) {
             "{who:31} attempted {attempted:6}  effective {effective:5}  promised {most:5} ({why})  let in {granted}"
         );
     }
-    println!("most codes to the bombarded person in a day: {most_sends_a_day}, promised {SENDS_A_DAY}");
-    println!("owners came in: {:?}, {} resets; {} resets of erin", year.owners, year.resets, year.resets_of_erin);
+    println!(
+        "most codes to the bombarded person in a day: {most_sends_a_day}, promised {SENDS_A_DAY}"
+    );
+    println!(
+        "owners came in: {:?}, {} resets; {} resets of erin",
+        year.owners, year.resets, year.resets_of_erin
+    );
 }
 
-/// I-13: somebody without the password who does not stop, for a day: what is compared, and that the owner comes in between two locks.
+/// I-13: somebody without the password who does not stop, for a day: what is compared, and that the
+/// owner comes in between two locks.
 #[tokio::test]
 async fn a_day_of_wrong_passwords_stays_within_what_is_promised() {
     let world = World::new().await;
@@ -452,38 +540,54 @@ async fn a_day_of_wrong_passwords_stays_within_what_is_promised() {
             .iter()
             .filter(|event| event.user.as_ref() == Some(&world.bob))
             .filter(|event| {
-                matches!(event.kind, EventKind::CredentialsRefused { cause: CredentialsCause::WrongPassword, .. })
+                matches!(
+                    event.kind,
+                    EventKind::CredentialsRefused { cause: CredentialsCause::WrongPassword, .. }
+                )
             })
             .count() as u64;
         world.events.clear();
         world.clock.advance(Duration::from_secs(5));
     }
-    println!("wrong passwords in a day: {} tried, {compared} compared, promised {PASSWORDS_A_DAY}", 24 * 60 * 12);
+    println!(
+        "wrong passwords in a day: {} tried, {compared} compared, promised {PASSWORDS_A_DAY}",
+        24 * 60 * 12
+    );
     // "About": the first locks are shorter than the longest.
     assert!((PASSWORDS_A_DAY / 2..=PASSWORDS_A_DAY + 40).contains(&compared), "{compared}");
     world.clock.advance(15 * MINUTE);
     let _challenge = world.begin("bob").await;
 }
 
-/// Negative control: without the rolling budget and the suspension, the same guesser gets many times what is promised.
+/// Negative control: without the rolling budget and the suspension, the same guesser gets many
+/// times what is promised.
 #[tokio::test]
 async fn a_guesser_without_a_rolling_budget_gets_more() {
     let mut year = Year::new(1).await;
-    // As large as the builder takes it: with ten digits, a hundred guesses a month are safe by arithmetic.
-    year.world.restarted(|b| b.code_digits(10).rolling_wrong_code_limit(100).suspend_after(100).lockout(MINUTE, HOUR));
+    // As large as the builder takes it: with ten digits, a hundred guesses a month are safe by
+    // arithmetic.
+    year.world.restarted(|b| {
+        b.code_digits(10).rolling_wrong_code_limit(100).suspend_after(100).lockout(MINUTE, HOUR)
+    });
     for _ in 0..30 * 24 {
         year.world.clock.advance(HOUR);
         year.guess_ten_digits().await;
     }
-    assert!(year.tally["guesser"].effective > ROLLING as u64, "{}", year.tally["guesser"].effective);
+    assert!(
+        year.tally["guesser"].effective > ROLLING as u64,
+        "{}",
+        year.tally["guesser"].effective
+    );
 }
 
 impl Year {
     async fn guess_ten_digits(&mut self) {
         let Some(challenge) = self.first_step("alice").await else { return };
         loop {
-            let step =
-                self.world.submit(&challenge.token, &format!("{:010}", self.dice.random_range(0..1_000_000))).await;
+            let step = self
+                .world
+                .submit(&challenge.token, &format!("{:010}", self.dice.random_range(0..1_000_000)))
+                .await;
             self.note("guesser", &step);
             if !matches!(&step, LoginStep::Denied(denied) if denied.reason() == Reason::WrongCode) {
                 return;

@@ -1,4 +1,5 @@
-//! Alice with every kind of secret, and every operation of the library on a stage where each comes to what it is for.
+//! Alice with every kind of secret, and every operation of the library on a stage where each comes
+//! to what it is for.
 
 use super::*;
 
@@ -45,13 +46,17 @@ pub(super) async fn stage_after(mut seen: Seen) -> Stage {
         user.security_stamp = Some(STAMP.into());
         user.email = Some(EmailAddress::new(ADDRESS).unwrap());
     });
-    for secret in [CANARY, STAMP, ADDRESS, NUMBER, OTHER_NUMBER, TYPED, "canary-pepper-canary-pepper-0001"] {
+    for secret in
+        [CANARY, STAMP, ADDRESS, NUMBER, OTHER_NUMBER, TYPED, "canary-pepper-canary-pepper-0001"]
+    {
         seen.secret(secret);
     }
     let first = challenge(begin(&world.flow, &world, CANARY, None).await.unwrap());
     let trust = TrustDevice::Named("laptop");
     let code = world.outbox.last_code().into();
-    let done = authenticated(world.flow.submit_code(&world.acme, &first.token, &code, trust).await.unwrap());
+    let done = authenticated(
+        world.flow.submit_code(&world.acme, &first.token, &code, trust).await.unwrap(),
+    );
     shown.value(&first);
     shown.debug(&done);
     seen.secret(first.token.expose());
@@ -66,7 +71,9 @@ pub(super) async fn stage_after(mut seen: Seen) -> Stage {
     world.clock.advance(60 * MINUTE);
     let second = challenge(begin(&world.flow, &world, CANARY, None).await.unwrap());
     let code = world.outbox.last_code().into();
-    let done = authenticated(world.flow.submit_code(&world.acme, &second.token, &code, trust).await.unwrap());
+    let done = authenticated(
+        world.flow.submit_code(&world.acme, &second.token, &code, trust).await.unwrap(),
+    );
     let device = done.device_token.as_ref().unwrap().expose().to_owned();
     shown.debug(&done);
     let account = world.flow.account(&world.acme, &done.grant);
@@ -78,7 +85,13 @@ pub(super) async fn stage_after(mut seen: Seen) -> Stage {
     let pending = challenge(begin(&world.flow, &world, CANARY, None).await.unwrap());
     let code = world.outbox.last_code();
     shown.value(&pending);
-    for secret in [second.token.expose(), &device, backup.expose(), setup.token.expose(), pending.token.expose()] {
+    for secret in [
+        second.token.expose(),
+        &device,
+        backup.expose(),
+        setup.token.expose(),
+        pending.token.expose(),
+    ] {
         seen.secret(secret);
     }
     let root = world.root_grant().await;
@@ -220,7 +233,9 @@ impl Stage {
                 Came::In(with)
             }
             Ok(LoginStep::Denied(denied)) => {
-                self.seen.leaks.printed(format!("{denied} {}", serde_json::to_string(denied).unwrap()));
+                self.seen
+                    .leaks
+                    .printed(format!("{denied} {}", serde_json::to_string(denied).unwrap()));
                 Came::Refused(denied.reason().code())
             }
             Err(_) => Came::Fault,
@@ -236,7 +251,10 @@ impl Stage {
         }
     }
 
-    fn note_fault<T: std::fmt::Debug, E: std::error::Error + 'static>(&mut self, answer: &Result<T, E>) -> Came {
+    fn note_fault<T: std::fmt::Debug, E: std::error::Error + 'static>(
+        &mut self,
+        answer: &Result<T, E>,
+    ) -> Came {
         self.note(answer);
         if answer.is_ok() { Came::Done } else { Came::Fault }
     }
@@ -245,11 +263,21 @@ impl Stage {
     pub(super) async fn operate(&mut self, operation: &str, flow: &LoginFlow) -> Came {
         let (acme, alice) = (self.world.acme.clone(), self.world.alice.clone());
         let (token, code) = (PendingToken::new(&*self.token), Code::new(&*self.code));
-        let of = |name, password| Login { tenant: &acme, name, password, channel: Channel::Web, device: None };
+        let of = |name, password| Login {
+            tenant: &acme,
+            name,
+            password,
+            channel: Channel::Web,
+            device: None,
+        };
         match operation {
             "begin" => self.note_step(&begin(flow, &self.world, CANARY, None).await),
-            "begin with a wrong password" => self.note_step(&begin(flow, &self.world, TYPED, None).await),
-            "begin with an unknown name" => self.note_step(&flow.begin(&of(TYPED, &CANARY.into())).await),
+            "begin with a wrong password" => {
+                self.note_step(&begin(flow, &self.world, TYPED, None).await)
+            }
+            "begin with an unknown name" => {
+                self.note_step(&flow.begin(&of(TYPED, &CANARY.into())).await)
+            }
             "begin with an outdated hash" => {
                 let outdated = Some(PasswordHash::new(format!("outdated:{CANARY}")));
                 self.world.change(&alice, |user| user.password_hash = outdated);
@@ -258,55 +286,76 @@ impl Stage {
             "begin from a trusted device" => {
                 self.note_step(&begin(flow, &self.world, CANARY, Some(&self.device)).await)
             }
-            "begin with another device's token" => {
-                self.note_step(&begin(flow, &self.world, CANARY, Some(&format!("csd1.{TYPED}"))).await)
-            }
+            "begin with another device's token" => self
+                .note_step(&begin(flow, &self.world, CANARY, Some(&format!("csd1.{TYPED}"))).await),
             "begin where no code is needed" => {
                 let password = CANARY.into();
                 let login = Login { channel: Channel::SingleSignOn, ..of("alice", &password) };
                 self.note_step(&flow.begin(&login).await)
             }
             "begin with a vouched password" => {
-                let login = PreverifiedLogin { tenant: &acme, user: &alice, channel: Channel::Mobile, device: None };
+                let login = PreverifiedLogin {
+                    tenant: &acme,
+                    user: &alice,
+                    channel: Channel::Mobile,
+                    device: None,
+                };
                 self.note_step(&flow.begin_with_preverified_password(&login).await)
             }
-            "submit the code" => self.note_step(&flow.submit_code(&acme, &token, &code, TrustDevice::No).await),
-            "submit the code and trust" => {
-                self.note_step(&flow.submit_code(&acme, &token, &code, TrustDevice::Named("phone")).await)
-            }
-            "submit a wrong code" => {
-                self.note_step(&flow.submit_code(&acme, &token, &"9".repeat(10).into(), TrustDevice::No).await)
-            }
-            "submit what is no code" => {
-                self.note_step(&flow.submit_code(&acme, &token, &TYPED.into(), TrustDevice::No).await)
-            }
-            "submit the code once more" => {
-                let _first = self.world.flow.submit_code(&acme, &token, &code, TrustDevice::No).await.unwrap();
+            "submit the code" => {
                 self.note_step(&flow.submit_code(&acme, &token, &code, TrustDevice::No).await)
             }
-            "submit the backup code" => {
-                self.note_step(&flow.submit_backup_code(&acme, &token, &BackupCode::new(&*self.backup)).await)
+            "submit the code and trust" => self.note_step(
+                &flow.submit_code(&acme, &token, &code, TrustDevice::Named("phone")).await,
+            ),
+            "submit a wrong code" => self.note_step(
+                &flow.submit_code(&acme, &token, &"9".repeat(10).into(), TrustDevice::No).await,
+            ),
+            "submit what is no code" => self
+                .note_step(&flow.submit_code(&acme, &token, &TYPED.into(), TrustDevice::No).await),
+            "submit the code once more" => {
+                let _first = self
+                    .world
+                    .flow
+                    .submit_code(&acme, &token, &code, TrustDevice::No)
+                    .await
+                    .unwrap();
+                self.note_step(&flow.submit_code(&acme, &token, &code, TrustDevice::No).await)
             }
+            "submit the backup code" => self.note_step(
+                &flow.submit_backup_code(&acme, &token, &BackupCode::new(&*self.backup)).await,
+            ),
             "submit a wrong backup code" => {
                 let wrong = BackupCode::new("0000-0000-0000-0000-0000-0000");
                 self.note_step(&flow.submit_backup_code(&acme, &token, &wrong).await)
             }
-            "submit what is no backup code" => {
-                self.note_step(&flow.submit_backup_code(&acme, &token, &BackupCode::new(TYPED)).await)
-            }
+            "submit what is no backup code" => self
+                .note_step(&flow.submit_backup_code(&acme, &token, &BackupCode::new(TYPED)).await),
             "resend" => self.note_step(&flow.resend(&acme, &token, ResendTo::Same).await),
             "resend to email" => self.note_step(&flow.resend(&acme, &token, ResendTo::Email).await),
             "cancel" => self.note_fault(&flow.cancel(&acme, &token).await),
             "purge" => {
-                self.world.flow.operator("off").unwrap().set_scope(&acme, Scope::DoNotUse).await.unwrap();
+                self.world
+                    .flow
+                    .operator("off")
+                    .unwrap()
+                    .set_scope(&acme, Scope::DoNotUse)
+                    .await
+                    .unwrap();
                 let purged = flow.purge(&acme, 100).await;
-                assert!(purged.as_ref().map_or(true, Option::is_some), "there is something to delete");
+                assert!(
+                    purged.as_ref().map_or(true, Option::is_some),
+                    "there is something to delete"
+                );
                 self.note_fault(&purged)
             }
             "sweep" => {
                 self.world.clock.advance(40 * DAY);
                 let swept = flow.sweep(&acme, None, 100).await;
-                assert!(swept.as_ref().map_or(true, |swept| swept.removed > 0), "there is something to delete");
+                assert!(
+                    swept.as_ref().map_or(true, |swept| swept.removed > 0),
+                    "there is something to delete"
+                );
                 self.note_fault(&swept)
             }
             _ if operation.starts_with("administra") => self.administrate(operation, flow).await,
@@ -321,9 +370,15 @@ impl Stage {
         let account = flow.account(&acme, &grant);
         let token = SetupToken::new(&*self.setup_token);
         match operation {
-            "check the password" => self.note_refusal(&flow.check_password(&acme, &grant, &CANARY.into()).await),
-            "check a wrong password" => self.note_refusal(&flow.check_password(&acme, &grant, &TYPED.into()).await),
-            "hash a password" => self.note_refusal(&flow.hash_password(&acme, &CANARY.into()).await),
+            "check the password" => {
+                self.note_refusal(&flow.check_password(&acme, &grant, &CANARY.into()).await)
+            }
+            "check a wrong password" => {
+                self.note_refusal(&flow.check_password(&acme, &grant, &TYPED.into()).await)
+            }
+            "hash a password" => {
+                self.note_refusal(&flow.hash_password(&acme, &CANARY.into()).await)
+            }
             "hash what is no password" => {
                 self.note_refusal(&flow.hash_password(&acme, &TYPED.repeat(300).into()).await)
             }
@@ -368,9 +423,9 @@ impl Stage {
                 let overview = self.world.flow.account(&acme, &grant).status().await.unwrap();
                 self.note_refusal(&account.revoke_device(overview.devices[0].id).await)
             }
-            "revoke an unknown device" => {
-                self.note_refusal(&account.revoke_device("AQEBAQEBAQEBAQEBAQEBAQ".parse().unwrap()).await)
-            }
+            "revoke an unknown device" => self.note_refusal(
+                &account.revoke_device("AQEBAQEBAQEBAQEBAQEBAQ".parse().unwrap()).await,
+            ),
             "revoke all devices" => self.note_refusal(&account.revoke_devices().await),
             _ => panic!("{operation} is no operation"),
         }
@@ -378,7 +433,11 @@ impl Stage {
 
     async fn administrate(&mut self, operation: &str, flow: &LoginFlow) -> Came {
         let (acme, alice) = (self.world.acme.clone(), self.world.alice.clone());
-        let grant = if operation.ends_with("by who is none") { self.grant.clone() } else { self.root.clone() };
+        let grant = if operation.ends_with("by who is none") {
+            self.grant.clone()
+        } else {
+            self.root.clone()
+        };
         let page = flow.administration(&acme, &grant).await;
         let opened = self.note_refusal(&page);
         let Ok(page) = page else { return opened };
@@ -401,7 +460,8 @@ impl Stage {
     async fn operate_as_host(&mut self, operation: &str, flow: &LoginFlow) -> Came {
         let (acme, alice) = (self.world.acme.clone(), self.world.alice.clone());
         let long = TYPED.repeat(40);
-        let operator = flow.operator(if operation.ends_with("long reason") { &long } else { "ticket 17" });
+        let operator =
+            flow.operator(if operation.ends_with("long reason") { &long } else { "ticket 17" });
         self.note(&operator);
         let operator = match operator {
             Ok(operator) => operator,
@@ -415,7 +475,9 @@ impl Stage {
             "operator unlocks" => self.note_refusal(&operator.unlock(&acme, &alice).await),
             "operator resets" => self.note_refusal(&operator.reset(&acme, &alice).await),
             "operator forgets" => self.note_fault(&operator.forget(&acme, &alice).await),
-            "operator switches off" => self.note_fault(&operator.set_scope(&acme, Scope::DoNotUse).await),
+            "operator switches off" => {
+                self.note_fault(&operator.set_scope(&acme, Scope::DoNotUse).await)
+            }
             _ => panic!("{operation} is no operation"),
         }
     }

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+};
 use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{LoginName, Password, TenantId, UserId};
 
@@ -47,7 +49,8 @@ impl Calls {
         self.made.lock().unwrap().clear();
     }
 
-    /// The calls since the last time, in alphabetical order: two that run at the same time have none.
+    /// The calls since the last time, in alphabetical order: two that run at the same time have
+    /// none.
     pub fn take_sorted(&self) -> Vec<&'static str> {
         let mut calls = std::mem::take(&mut *self.made.lock().unwrap());
         calls.sort_unstable();
@@ -64,12 +67,20 @@ pub struct Counting<T> {
 
 #[async_trait]
 impl<T: UserStore> UserStore for Counting<T> {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         self.calls.note("find_by_login");
         self.inner.find_by_login(tenant, name).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
+    async fn find_by_id(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
         self.calls.note("find_by_id");
         self.inner.find_by_id(tenant, user).await
     }
@@ -119,7 +130,12 @@ impl<T: FactorStore> FactorStore for Counting<T> {
         self.inner.change_settings(tenant, expected, next).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         self.calls.note("purge");
         self.inner.purge(tenant, below, at_most).await
     }
@@ -134,7 +150,12 @@ impl<T: FactorStore> FactorStore for Counting<T> {
         self.inner.remove(tenant, user).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         self.calls.note("remove_if");
         self.inner.remove_if(tenant, user, version).await
     }
@@ -162,7 +183,10 @@ impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
         self.inner.verify(attempt).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         self.calls.note("hash_password");
         self.inner.hash_password(password).await
     }

@@ -1,4 +1,5 @@
-//! Every entry point of the library that takes a tenant or a user, with everything that a caller of it may have.
+//! Every entry point of the library that takes a tenant or a user, with everything that a caller of
+//! it may have.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use countersign::grant::Staleness;
@@ -87,7 +88,8 @@ impl Hands {
     pub async fn full(world: &World) -> Self {
         let backup = world.make_backup_code("alice").await;
         let trusted = world.sign_in_and_trust("alice", "phone").await;
-        let (device, grant) = (trusted.device_token.unwrap().expose().to_owned(), trusted.grant.into_saved());
+        let (device, grant) =
+            (trusted.device_token.unwrap().expose().to_owned(), trusted.grant.into_saved());
         let root = world.root_grant().await;
         world.wait_for_the_spacing();
         let challenge = world.begin("alice").await;
@@ -119,12 +121,16 @@ impl Hands {
     /// The same with alice's session and token by another id, and root's session by another.
     pub fn of_users(&self, alice: &UserId, root: &UserId) -> Self {
         let named = |token: &str, prefix: &str| {
-            let mut bytes = Base64UrlUnpadded::decode_vec(token.strip_prefix(prefix).unwrap()).unwrap();
+            let mut bytes =
+                Base64UrlUnpadded::decode_vec(token.strip_prefix(prefix).unwrap()).unwrap();
             bytes.truncate(32);
             bytes.extend_from_slice(alice.as_str().as_bytes());
             format!("{prefix}{}", Base64UrlUnpadded::encode_string(&bytes))
         };
-        Self { token: named(&self.token, "csp1."), ..self.forged("user", alice.as_str(), Some(root.as_str())) }
+        Self {
+            token: named(&self.token, "csp1."),
+            ..self.forged("user", alice.as_str(), Some(root.as_str()))
+        }
     }
 
     fn forged(&self, field: &str, value: &str, for_root: Option<&str>) -> Self {
@@ -159,7 +165,8 @@ impl Hands {
             ("begin by API", Channel::ExemptApi, None, PASSWORD),
             ("begin by a partner's system", Channel::ExemptIntegration, None, PASSWORD),
         ] {
-            answers.push((what, step(world.begin_as(tenant, name, password, channel, device).await)));
+            answers
+                .push((what, step(world.begin_as(tenant, name, password, channel, device).await)));
         }
         answers
     }
@@ -182,30 +189,54 @@ impl Hands {
             answers.push((what, step(flow.resend(tenant, &token, to).await)));
         }
         let wrong = Code::new(steps::other_than(&self.code));
-        answers.push(("a wrong code", step(flow.submit_code(tenant, &token, &wrong, TrustDevice::No).await)));
-        answers.push(("the code", step(flow.submit_code(tenant, &token, &code, TrustDevice::Named("x")).await)));
-        answers.push(("the backup code", step(flow.submit_backup_code(tenant, &token, &backup).await)));
-        answers.push(("cancel", flow.cancel(tenant, &token).await.map_or_else(|e| fault(&e), |()| Came::Done)));
+        answers.push((
+            "a wrong code",
+            step(flow.submit_code(tenant, &token, &wrong, TrustDevice::No).await),
+        ));
+        answers.push((
+            "the code",
+            step(flow.submit_code(tenant, &token, &code, TrustDevice::Named("x")).await),
+        ));
+        answers.push((
+            "the backup code",
+            step(flow.submit_backup_code(tenant, &token, &backup).await),
+        ));
+        answers.push((
+            "cancel",
+            flow.cancel(tenant, &token).await.map_or_else(|e| fault(&e), |()| Came::Done),
+        ));
         answers
     }
 
     /// Completes alice's login under way.
     pub async fn submit_the_code(&self, world: &World) -> Came {
         let token = PendingToken::new(self.token.clone());
-        step(world.flow.submit_code(&world.acme, &token, &self.code.as_str().into(), TrustDevice::No).await)
+        step(
+            world
+                .flow
+                .submit_code(&world.acme, &token, &self.code.as_str().into(), TrustDevice::No)
+                .await,
+        )
     }
 
     /// What alice's session is good for.
     pub async fn by_session(&self, world: &World, tenant: &TenantId) -> Answers {
         let (flow, grant) = (&world.flow, &self.grant);
         let account = flow.account(tenant, grant);
-        let (setup, code) = (SetupToken::new(self.setup_token.clone()), Code::new(self.setup_code.as_str()));
+        let (setup, code) =
+            (SetupToken::new(self.setup_token.clone()), Code::new(self.setup_code.as_str()));
         let number = PhoneNumber::new("+819012345678").unwrap();
         vec![
             ("revalidate", session(flow.revalidate(tenant, grant, Channel::Web).await)),
-            ("revalidate by API", session(flow.revalidate(tenant, grant, Channel::ExemptApi).await)),
+            (
+                "revalidate by API",
+                session(flow.revalidate(tenant, grant, Channel::ExemptApi).await),
+            ),
             ("check_password", page(flow.check_password(tenant, grant, &PASSWORD.into()).await)),
-            ("check a wrong password", page(flow.check_password(tenant, grant, &"wrong".into()).await)),
+            (
+                "check a wrong password",
+                page(flow.check_password(tenant, grant, &"wrong".into()).await),
+            ),
             ("overview", page(account.status().await)),
             ("use_sms", page(account.use_sms(&number).await)),
             ("use_email", page(account.use_email().await)),
@@ -235,7 +266,10 @@ impl Hands {
     pub async fn operator_over(&self, world: &World, tenant: &TenantId, user: &UserId) -> Answers {
         let operator = world.flow.operator("T-64").unwrap();
         vec![
-            ("operator's status", found(operator.status(tenant, user).await.map(|status| status.is_some()))),
+            (
+                "operator's status",
+                found(operator.status(tenant, user).await.map(|status| status.is_some())),
+            ),
             ("operator's unlock", page(operator.unlock(tenant, user).await)),
             ("operator's reset", page(operator.reset(tenant, user).await)),
             ("operator's reset_and_refill", page(operator.reset_and_refill(tenant, user).await)),
@@ -248,9 +282,15 @@ impl Hands {
         let used = |scope: Scope| scope != Scope::DoNotUse;
         vec![
             ("operator's scope", found(operator.scope(tenant).await.map(used))),
-            ("purge_progress", found(operator.purge_progress(tenant).await.map(|progress| progress.is_some()))),
+            (
+                "purge_progress",
+                found(operator.purge_progress(tenant).await.map(|progress| progress.is_some())),
+            ),
             ("purge", found(flow.purge(tenant, 100).await.map(|progress| progress.is_some()))),
-            ("sweep", found(flow.sweep(tenant, None, 100).await.map(|progress| progress.looked_at > 0))),
+            (
+                "sweep",
+                found(flow.sweep(tenant, None, 100).await.map(|progress| progress.looked_at > 0)),
+            ),
         ]
     }
 }
@@ -261,7 +301,8 @@ pub async fn state(
     tenant: &TenantId,
 ) -> (Option<StoredRow>, usize, Vec<Option<StoredRow>>, usize, usize) {
     let settings = world.factors.settings(tenant).await.unwrap();
-    let rows = [&world.root, &world.alice, &world.bob].map(|user| world.factors.record(tenant, user));
+    let rows =
+        [&world.root, &world.alice, &world.bob].map(|user| world.factors.record(tenant, user));
     let sent = (world.outbox.attempts(), world.outbox.notices().len());
     (settings, world.factors.records(tenant), rows.to_vec(), sent.0, sent.1)
 }

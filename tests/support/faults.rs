@@ -1,4 +1,5 @@
-//! Plug-ins that break at a chosen call, and that wait at each call so that a future can be dropped there.
+//! Plug-ins that break at a chosen call, and that wait at each call so that a future can be dropped
+//! there.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -65,7 +66,9 @@ impl FaultPoint {
         let number = plan.calls.len();
         let panics = plan.panic == Some(number);
         let fail = plan.fail;
-        if let Some((_, clock, time)) = plan.delay.as_ref().filter(|(delayed, ..)| *delayed == number) {
+        if let Some((_, clock, time)) =
+            plan.delay.as_ref().filter(|(delayed, ..)| *delayed == number)
+        {
             clock.advance(*time);
         }
         drop(plan);
@@ -94,7 +97,11 @@ impl FaultPoint {
         }
     }
 
-    fn sync<T>(&self, name: &'static str, call: impl FnOnce() -> Result<T, PluginError>) -> Result<T, PluginError> {
+    fn sync<T>(
+        &self,
+        name: &'static str,
+        call: impl FnOnce() -> Result<T, PluginError>,
+    ) -> Result<T, PluginError> {
         match self.enter(name) {
             Some(When::Before) => Err(PluginError::new("broken before")),
             Some(When::After) => call().and(Err(PluginError::new("broken after"))),
@@ -114,7 +121,11 @@ impl FaultPoint {
         }
         let answer = call.await;
         self.wait().await;
-        if fails == Some(When::After) { Err(SendError::new(SendErrorKind::Unknown)) } else { answer }
+        if fails == Some(When::After) {
+            Err(SendError::new(SendErrorKind::Unknown))
+        } else {
+            answer
+        }
     }
 }
 
@@ -201,7 +212,10 @@ impl<T: PasswordVerifier> PasswordVerifier for Faulty<T> {
         self.point.around("verify", self.inner.verify(attempt)).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         self.point.around("hash_password", self.inner.hash_password(password)).await
     }
 }
@@ -219,11 +233,19 @@ impl<T: CodeSender> CodeSender for Faulty<T> {
 
 #[async_trait]
 impl<T: UserStore> UserStore for Faulty<T> {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         self.point.around("find_by_login", self.inner.find_by_login(tenant, name)).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
+    async fn find_by_id(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
         self.point.around("find_by_id", self.inner.find_by_id(tenant, user)).await
     }
 
@@ -234,7 +256,12 @@ impl<T: UserStore> UserStore for Faulty<T> {
         current: &PasswordHash,
         next: &PasswordHash,
     ) -> Result<bool, PluginError> {
-        self.point.around("replace_password_hash", self.inner.replace_password_hash(tenant, user, current, next)).await
+        self.point
+            .around(
+                "replace_password_hash",
+                self.inner.replace_password_hash(tenant, user, current, next),
+            )
+            .await
     }
 }
 
@@ -264,10 +291,17 @@ impl<T: FactorStore> FactorStore for Faulty<T> {
         expected: Option<Version>,
         next: &StoredRow,
     ) -> Result<CommitOutcome, PluginError> {
-        self.point.around("change_settings", self.inner.change_settings(tenant, expected, next)).await
+        self.point
+            .around("change_settings", self.inner.change_settings(tenant, expected, next))
+            .await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         self.point.around("purge", self.inner.purge(tenant, below, at_most)).await
     }
 
@@ -279,7 +313,12 @@ impl<T: FactorStore> FactorStore for Faulty<T> {
         self.point.around("remove", self.inner.remove(tenant, user)).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         self.point.around("remove_if", self.inner.remove_if(tenant, user, version)).await
     }
 

@@ -1,4 +1,5 @@
-//! A store in whose calls a test can put something in between: what another node does at that very moment.
+//! A store in whose calls a test can put something in between: what another node does at that very
+//! moment.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -85,7 +86,12 @@ impl FactorStore for Interject {
         changed
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         self.at("before purge").await;
         let purged = self.inner.purge(tenant, below, at_most).await;
         self.at("after purge").await;
@@ -104,7 +110,12 @@ impl FactorStore for Interject {
         removed
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         self.at("before remove_if").await;
         let removed = self.inner.remove_if(tenant, user, version).await;
         self.at("after remove_if").await;

@@ -38,7 +38,10 @@ impl Leaks {
     /// `text` is not to be found. Tokens lose their prefix, which is no secret.
     pub fn secret(&mut self, text: impl Into<String>) {
         let text: String = text.into();
-        let bare = ["csp1.", "css1.", "csd1."].iter().find_map(|kind| text.strip_prefix(kind)).unwrap_or(&text);
+        let bare = ["csp1.", "css1.", "csd1."]
+            .iter()
+            .find_map(|kind| text.strip_prefix(kind))
+            .unwrap_or(&text);
         self.secrets.push(bare.to_owned());
     }
 
@@ -72,12 +75,16 @@ impl Leaks {
 
     #[track_caller]
     pub fn assert_none(&self) {
-        assert!(!self.secrets.is_empty() && self.printed.len() > 100, "there is something to look for, and in");
+        assert!(
+            !self.secrets.is_empty() && self.printed.len() > 100,
+            "there is something to look for, and in"
+        );
         assert_eq!(self.found(), Vec::<String>::new());
     }
 }
 
-/// The forms in which a secret may turn up. A short one, such as a code of ten digits, is looked for whole.
+/// The forms in which a secret may turn up. A short one, such as a code of ten digits, is looked
+/// for whole.
 fn forms(secret: &str) -> Vec<(&'static str, String)> {
     let bytes = secret.as_bytes();
     let hex = hex(bytes);
@@ -90,7 +97,8 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
             })
             .collect()
     };
-    let list = |separator: &str| bytes.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator);
+    let list =
+        |separator: &str| bytes.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator);
     let mut forms = vec![
         ("raw", secret.to_owned()),
         ("without hyphens", secret.replace('-', "")),
@@ -107,7 +115,10 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
     for lead in 0..3 {
         let whole = Base64UrlUnpadded::encode_string(&[&vec![0; lead][..], bytes].concat());
         // The first and the last character also hold bits of what stands beside.
-        let (from, to) = (if lead == 0 { 0 } else { lead + 1 }, usize::from(!(lead + bytes.len()).is_multiple_of(3)));
+        let (from, to) = (
+            if lead == 0 { 0 } else { lead + 1 },
+            usize::from(!(lead + bytes.len()).is_multiple_of(3)),
+        );
         let inner: String = whole.chars().take(whole.len() - to).skip(from).collect();
         forms.push(("base64 inside", inner.clone()));
         forms.push(("base64 inside", inner.replace('-', "+").replace('_', "/")));

@@ -1,4 +1,5 @@
-//! What the tests share: a world with two tenants, a clock that is moved by hand, seeded randomness, and plug-ins that count.
+//! What the tests share: a world with two tenants, a clock that is moved by hand, seeded
+//! randomness, and plug-ins that count.
 #![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
 #![allow(
     clippy::unwrap_used,
@@ -21,13 +22,17 @@ use countersign::error::PluginError;
 use countersign::event::{Event, EventKind, EventSink};
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
-use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus};
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::sender::{
+    CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
+};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+};
 use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
-    Authenticated, Challenge, Channel, Code, DeliveryStatus, Denied, DeviceToken, Error, Login, LoginFlow,
-    LoginFlowBuilder, LoginName, LoginStep, Method, MethodChange, Password, PendingToken, Reason, ResendTo, SavedGrant,
-    Scope, TenantId, TrustDevice, UserId,
+    Authenticated, Challenge, Channel, Code, DeliveryStatus, Denied, DeviceToken, Error, Login,
+    LoginFlow, LoginFlowBuilder, LoginName, LoginStep, Method, MethodChange, Password,
+    PendingToken, Reason, ResendTo, SavedGrant, Scope, TenantId, TrustDevice, UserId,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -39,7 +44,8 @@ pub const PASSWORD: &str = "correct horse battery staple";
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Two tenants with the same user ids: `root` (built-in system administrator), `alice` and `bob`, all with [`PASSWORD`].
+/// Two tenants with the same user ids: `root` (built-in system administrator), `alice` and `bob`,
+/// all with [`PASSWORD`].
 pub struct World {
     pub flow: LoginFlow,
     pub factors: MemoryFactors,
@@ -84,7 +90,8 @@ impl World {
         }
         let factors = MemoryFactors::new();
         let (outbox, events, calls) = (Outbox::default(), Events::default(), Calls::default());
-        let clock = ManualClock::new(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
+        let clock =
+            ManualClock::new(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
         let builder = LoginFlow::builder(
             Counting { inner: users.clone(), calls: calls.clone() },
             Counting { inner: factors.clone(), calls: calls.clone() },
@@ -167,7 +174,10 @@ impl World {
         let challenge = self.begin(name).await;
         let code = Code::new(self.outbox.last_code());
         authenticated(
-            self.flow.submit_code(&self.acme, &challenge.token, &code, TrustDevice::Named(label)).await.unwrap(),
+            self.flow
+                .submit_code(&self.acme, &challenge.token, &code, TrustDevice::Named(label))
+                .await
+                .unwrap(),
         )
     }
 
@@ -180,10 +190,19 @@ impl World {
     pub async fn choose_sms(&self, name: &str, number: &str) {
         let grant = self.sign_in(name).await.grant;
         self.wait_for_the_spacing();
-        let setup = self.flow.account(&self.acme, &grant).use_sms(&PhoneNumber::new(number).unwrap()).await.unwrap();
+        let setup = self
+            .flow
+            .account(&self.acme, &grant)
+            .use_sms(&PhoneNumber::new(number).unwrap())
+            .await
+            .unwrap();
         let code = Code::new(self.outbox.last_code());
         assert_eq!(
-            self.flow.account(&self.acme, &grant).confirm_method(&setup.token, &code).await.unwrap(),
+            self.flow
+                .account(&self.acme, &grant)
+                .confirm_method(&setup.token, &code)
+                .await
+                .unwrap(),
             Method::Sms
         );
         self.wait_for_the_spacing();
@@ -280,7 +299,10 @@ impl PasswordVerifier for PlainPasswords {
     }
 
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
-        let saved = attempt.user.and_then(|user| user.password_hash.as_ref()).map(|hash| hash.expose().to_owned());
+        let saved = attempt
+            .user
+            .and_then(|user| user.password_hash.as_ref())
+            .map(|hash| hash.expose().to_owned());
         Ok(match saved {
             Some(saved) if saved == attempt.password.expose() => PasswordCheck::Match,
             Some(saved) if saved.strip_prefix("outdated:") == Some(attempt.password.expose()) => {
@@ -290,7 +312,10 @@ impl PasswordVerifier for PlainPasswords {
         })
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         Ok(Some(PasswordHash::new(password.expose())))
     }
 }

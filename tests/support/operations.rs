@@ -8,7 +8,8 @@ use countersign::{LoginFlow, OperationError, RevalidateError};
 pub const WRONG_BACKUP: &str = "0000-0000-0000-0000-0000-0000";
 pub const BUDGETS: [&str; 2] = ["code_failures", "setup_failures"];
 
-/// A world in which each step can be taken: alice has a backup code, a login under way and a number that is being proved; bob gets SMS.
+/// A world in which each step can be taken: alice has a backup code, a login under way and a number
+/// that is being proved; bob gets SMS.
 pub struct Stage {
     pub world: World,
     pub point: FaultPoint,
@@ -28,7 +29,8 @@ pub async fn stage() -> Stage {
     world.choose_sms("bob", "+819012345699").await;
     let backup = world.make_backup_code("alice").await;
     let trusted = world.sign_in_and_trust("alice", "phone").await;
-    let (device, grant) = (trusted.device_token.unwrap().expose().to_owned(), trusted.grant.into_saved());
+    let (device, grant) =
+        (trusted.device_token.unwrap().expose().to_owned(), trusted.grant.into_saved());
     let root = world.root_grant().await;
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
@@ -37,13 +39,18 @@ pub async fn stage() -> Stage {
     let _ = world.submit_backup(&challenge.token, WRONG_BACKUP).await;
     let _ = world.try_begin("alice", "wrong").await;
     world.wait_for_the_spacing();
-    let setup =
-        world.flow.account(&world.acme, &grant).use_sms(&PhoneNumber::new("+819012345634").unwrap()).await.unwrap();
+    let setup = world
+        .flow
+        .account(&world.acme, &grant)
+        .use_sms(&PhoneNumber::new("+819012345634").unwrap())
+        .await
+        .unwrap();
     let setup_code = world.outbox.last_code();
     world.wait_for_the_spacing();
     let point = FaultPoint::default();
-    let broken =
-        faulty_flow(&world, &point, StandardPolicy, |b| b.trusted_devices(30 * DAY, 3).fall_back_to_email(true));
+    let broken = faulty_flow(&world, &point, StandardPolicy, |b| {
+        b.trusted_devices(30 * DAY, 3).fall_back_to_email(true)
+    });
     point.disarm();
     Stage {
         token: challenge.token.expose().to_owned(),
@@ -155,8 +162,13 @@ pub const OPERATIONS: [(&str, Does); 42] = [
 pub async fn operate(stage: &Stage, number: usize) -> Came {
     let (flow, world) = (&stage.broken, &stage.world);
     let (acme, token) = (&world.acme, stage.token.as_str().into());
-    let login =
-        |tenant, name, password| countersign::Login { tenant, name, password, channel: Channel::Web, device: None };
+    let login = |tenant, name, password| countersign::Login {
+        tenant,
+        name,
+        password,
+        channel: Channel::Web,
+        device: None,
+    };
     let (right, wrong) = (PASSWORD.into(), "wrong".into());
     let trust = TrustDevice::Named("laptop");
     match number {
@@ -164,11 +176,17 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
         1 => step(&flow.begin(&login(acme, "alice", &wrong)).await),
         2 => step(&flow.begin(&login(&world.other, "alice", &right)).await),
         3 => {
-            let vouched =
-                countersign::PreverifiedLogin { tenant: acme, user: &world.alice, channel: Channel::Web, device: None };
+            let vouched = countersign::PreverifiedLogin {
+                tenant: acme,
+                user: &world.alice,
+                channel: Channel::Web,
+                device: None,
+            };
             step(&flow.begin_with_preverified_password(&vouched).await)
         }
-        4 => step(&flow.submit_code(acme, &token, &stage.code.as_str().into(), TrustDevice::No).await),
+        4 => step(
+            &flow.submit_code(acme, &token, &stage.code.as_str().into(), TrustDevice::No).await,
+        ),
         5 => {
             let typed = super::steps::other_than(&stage.code).into();
             step(&flow.submit_code(acme, &token, &typed, TrustDevice::No).await)
@@ -183,7 +201,8 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
             _ => Came::SomethingElse,
         },
         12 => {
-            let (token, code) = (stage.setup_token.as_str().into(), stage.setup_code.as_str().into());
+            let (token, code) =
+                (stage.setup_token.as_str().into(), stage.setup_code.as_str().into());
             other(&flow.account(&world.acme, &stage.grant).confirm_method(&token, &code).await)
         }
         13 => other(&flow.account(&world.acme, &stage.grant).new_backup_code().await),
@@ -192,12 +211,15 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
             Err(refused) => other::<()>(&Err(refused)),
         },
         15 => match flow.administration(&world.acme, &stage.root).await {
-            Ok(administration) => other(&administration.set_scope(Scope::SystemAdministratorsOnly).await),
+            Ok(administration) => {
+                other(&administration.set_scope(Scope::SystemAdministratorsOnly).await)
+            }
             Err(refused) => other::<()>(&Err(refused)),
         },
         16 => {
             let device = stage.device.as_str().into();
-            let login = countersign::Login { device: Some(&device), ..login(acme, "alice", &right) };
+            let login =
+                countersign::Login { device: Some(&device), ..login(acme, "alice", &right) };
             step(&flow.begin(&login).await)
         }
         17 => step(&flow.resend(acme, &token, ResendTo::Email).await),
@@ -218,7 +240,9 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
         38 => flow.sweep(acme, None, 100).await.map_or(Came::Fault, |_| Came::SomethingElse),
         39 => other(&flow.check_password(acme, &stage.grant, &right).await),
         40 => match flow.check_password(acme, &stage.grant, &wrong).await {
-            Err(OperationError::Denied(denied)) if denied.reason() == countersign::Reason::WrongPassword => {
+            Err(OperationError::Denied(denied))
+                if denied.reason() == countersign::Reason::WrongPassword =>
+            {
                 Came::SomethingElse
             }
             answer => other(&answer),
@@ -247,7 +271,8 @@ async fn account(stage: &Stage, number: usize) -> Came {
         19 => other(&account.use_sms(&PhoneNumber::new("+819012345678").unwrap()).await),
         20 => other(&account.use_email().await),
         21 => {
-            let overview = stage.world.flow.account(&stage.world.acme, &stage.grant).status().await.unwrap();
+            let overview =
+                stage.world.flow.account(&stage.world.acme, &stage.grant).status().await.unwrap();
             other(&account.revoke_device(overview.devices[0].id).await)
         }
         _ => other(&account.revoke_devices().await),
@@ -285,12 +310,14 @@ pub fn subject(number: usize) -> &'static str {
     if matches!(number, 32 | 34 | 35) { "bob" } else { "alice" }
 }
 
-/// The wrong entries that are saved of alice and bob, of each budget. A reset clears them, which is what it is for.
+/// The wrong entries that are saved of alice and bob, of each budget. A reset clears them, which is
+/// what it is for.
 pub fn counters(world: &World) -> Vec<u64> {
     let streaks = |user: &UserId| -> Vec<u64> {
         let Some(saved) = world.row(user) else { return vec![0; 4] };
         let record: serde_json::Value = serde_json::from_str(&saved.document).unwrap();
-        let budgets = BUDGETS.iter().map(|budget| &record[budget]).chain([&record["password"]["failures"]]);
+        let budgets =
+            BUDGETS.iter().map(|budget| &record[budget]).chain([&record["password"]["failures"]]);
         budgets.map(|failures| failures["streak"].as_u64().unwrap_or(0)).collect()
     };
     [streaks(&world.alice), streaks(&world.bob)].concat()

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use countersign::contact::Destination;
-use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus};
+use countersign::sender::{
+    CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
+};
 use countersign::{TenantId, UserId};
 
 /// A code as it was sent.
@@ -76,7 +78,8 @@ impl Outbox {
     }
 
     fn verdict(&self, to: &Destination) -> Result<SendStatus, SendError> {
-        let spared = self.failing_sms_only.load(Ordering::SeqCst) && !matches!(to, Destination::Sms(_));
+        let spared =
+            self.failing_sms_only.load(Ordering::SeqCst) && !matches!(to, Destination::Sms(_));
         match *self.failing.lock().unwrap() {
             Some(kind) if !spared => Err(SendError::new(kind)),
             _ => Ok(SendStatus::Sent),

@@ -24,14 +24,24 @@ pub fn flow_over(
 impl World {
     /// The same world after the application was started again with another configuration.
     pub fn restarted(&mut self, configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder) {
-        self.flow = flow_over(self, Counting { inner: self.factors.clone(), calls: self.calls.clone() }, configure);
+        self.flow = flow_over(
+            self,
+            Counting { inner: self.factors.clone(), calls: self.calls.clone() },
+            configure,
+        );
     }
 
     /// The tenant `other` uses the second factor too.
     pub async fn other_uses_it_too(&self) {
         let step = self.begin_as(&self.other, "root", PASSWORD, Channel::Web, None).await.unwrap();
         let grant = authenticated(step).grant;
-        self.flow.administration(&self.other, &grant).await.unwrap().set_scope(Scope::EntireTenant).await.unwrap();
+        self.flow
+            .administration(&self.other, &grant)
+            .await
+            .unwrap()
+            .set_scope(Scope::EntireTenant)
+            .await
+            .unwrap();
     }
 
     /// The first step in the tenant `other`.
@@ -69,10 +79,14 @@ impl World {
             settings: snapshot.settings.map(|settings| settings.version),
             record: snapshot.record.map(|record| record.version),
         };
-        assert_eq!(self.factors.commit(&self.acme, user, &expected, &saved).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            self.factors.commit(&self.acme, user, &expected, &saved).await.unwrap(),
+            CommitOutcome::Written
+        );
     }
 
-    /// How many wrong entries in a row are saved in one budget: `code_failures` or `setup_failures`.
+    /// How many wrong entries in a row are saved in one budget: `code_failures` or
+    /// `setup_failures`.
     pub fn streak(&self, user: &UserId, budget: &str) -> u64 {
         self.record(user)[budget]["streak"].as_u64().unwrap_or(0)
     }
@@ -81,7 +95,8 @@ impl World {
     pub fn saved_of(&self, user: &UserId) -> Vec<String> {
         let Some(saved) = self.factors.record(&self.acme, user) else { return Vec::new() };
         let record: serde_json::Value = serde_json::from_str(&saved.document).unwrap();
-        let password = record["password"].as_object().unwrap().keys().filter(|name| *name != "epoch");
+        let password =
+            record["password"].as_object().unwrap().keys().filter(|name| *name != "epoch");
         let fields = record.as_object().unwrap().keys();
         let every = ["format", "id", "seen", "password"];
         let fields = fields.filter(|name| !every.contains(&name.as_str())).chain(password);

@@ -23,7 +23,11 @@ pub struct Unsteady {
 
 impl Unsteady {
     pub fn over(inner: &MemoryFactors) -> Self {
-        Self { inner: inner.clone(), calls: Calls::default(), writes: Arc::new(Mutex::new(Writes::Work)) }
+        Self {
+            inner: inner.clone(),
+            calls: Calls::default(),
+            writes: Arc::new(Mutex::new(Writes::Work)),
+        }
     }
 
     pub fn set(&self, writes: Writes) {
@@ -64,7 +68,9 @@ pub struct Answering {
 }
 
 impl Answering {
-    pub fn with(answer: impl Fn(&CodeMessage) -> Result<SendStatus, SendError> + Send + Sync + 'static) -> Self {
+    pub fn with(
+        answer: impl Fn(&CodeMessage) -> Result<SendStatus, SendError> + Send + Sync + 'static,
+    ) -> Self {
         Self { answer: Arc::new(answer), handed: Arc::default() }
     }
 
@@ -120,7 +126,13 @@ impl World {
     pub async fn set_other_scope(&self, scope: Scope) {
         let step = self.begin_as(&self.other, "root", PASSWORD, Channel::Web, None).await.unwrap();
         let grant = authenticated(step).grant;
-        self.flow.administration(&self.other, &grant).await.unwrap().set_scope(scope).await.unwrap();
+        self.flow
+            .administration(&self.other, &grant)
+            .await
+            .unwrap()
+            .set_scope(scope)
+            .await
+            .unwrap();
     }
 
     /// The same as [`World::begin`], in any tenant.
@@ -142,14 +154,19 @@ impl World {
     pub async fn overwrite_in(&self, tenant: &TenantId, user: &UserId, record: &serde_json::Value) {
         let before = self.factors.load(tenant, user).await.unwrap();
         let saved = before.record.clone().unwrap();
-        let expected =
-            ExpectedVersions { settings: before.settings.map(|saved| saved.version), record: Some(saved.version) };
+        let expected = ExpectedVersions {
+            settings: before.settings.map(|saved| saved.version),
+            record: Some(saved.version),
+        };
         let next = StoredRow {
             version: Version::from_bytes([9; 16]),
             generation: saved.generation,
             document: record.to_string(),
         };
-        assert_eq!(self.factors.commit(tenant, user, &expected, &next).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            self.factors.commit(tenant, user, &expected, &next).await.unwrap(),
+            CommitOutcome::Written
+        );
     }
 
     /// The one event since the last time.

@@ -23,7 +23,12 @@ pub trait Wraps: Send + Sync {
         self.inner().commit(tenant, user, expected, next).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         self.inner().purge(tenant, below, at_most).await
     }
 
@@ -35,7 +40,12 @@ pub trait Wraps: Send + Sync {
         self.inner().remove(tenant, user).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         self.inner().remove_if(tenant, user, version).await
     }
 }
@@ -73,7 +83,12 @@ impl<T: Wraps> FactorStore for Wrapped<T> {
         self.0.inner().change_settings(tenant, expected, next).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         self.0.purge(tenant, below, at_most).await
     }
 
@@ -85,7 +100,12 @@ impl<T: Wraps> FactorStore for Wrapped<T> {
         self.0.remove(tenant, user).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         self.0.remove_if(tenant, user, version).await
     }
 

@@ -1,6 +1,8 @@
-//! The same login on any store: `cargo run -p countersign-examples --example any_store -- sqlite:countersign.db`
+//! The same login on any store: `cargo run -p countersign-examples --example any_store --
+//! sqlite:countersign.db`
 //!
-//! Addresses: `memory:` (the default), `sqlite:path`, `postgres://user@host/database`, `redis://host/`.
+//! Addresses: `memory:` (the default), `sqlite:path`, `postgres://user@host/database`,
+//! `redis://host/`.
 
 use countersign::memory::MemoryUsers;
 use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, Scope, TenantId, TrustDevice};
@@ -15,31 +17,57 @@ async fn main() -> Result<(), Failure> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "memory:".to_owned());
     let factors = store_at(&address).await?;
 
-    // The application's users, and what would send email. The rest of the program does not know which store it is.
+    // The application's users, and what would send email. The rest of the program does not know
+    // which store it is.
     let (users, outbox) = (MemoryUsers::new(), Outbox::new());
     let tenant = TenantId::new(&format!("example-{}", std::process::id()))?;
     let root = Person::named("root").administrator().join(&users, &tenant)?;
-    let flow = LoginFlow::builder(users, factors, outbox.clone()).password_verifier(PlainPasswords).build()?;
+    let flow = LoginFlow::builder(users, factors, outbox.clone())
+        .password_verifier(PlainPasswords)
+        .build()?;
     let name = LoginName::new("root")?;
     let password = Person::PASSWORD.into();
-    let login =
-        Login { tenant: &tenant, name: name.as_str(), password: &password, channel: Channel::Web, device: None };
+    let login = Login {
+        tenant: &tenant,
+        name: name.as_str(),
+        password: &password,
+        channel: Channel::Web,
+        device: None,
+    };
 
     // Without a second factor at first; then the administrator switches it on for everybody.
     let LoginStep::Authenticated(signed_in) = flow.begin(&login).await? else {
-        return Err("the password alone is enough as long as the tenant does not use the second factor".into());
+        return Err(
+            "the password alone is enough as long as the tenant does not use the second factor"
+                .into(),
+        );
     };
-    flow.administration(signed_in.grant.tenant(), &signed_in.grant).await?.set_scope(Scope::EntireTenant).await?;
+    flow.administration(signed_in.grant.tenant(), &signed_in.grant)
+        .await?
+        .set_scope(Scope::EntireTenant)
+        .await?;
 
-    let LoginStep::CodeRequired(challenge) = flow.begin(&login).await? else { return Err("a code is required".into()) };
+    let LoginStep::CodeRequired(challenge) = flow.begin(&login).await? else {
+        return Err("a code is required".into());
+    };
     let sent = outbox.last_code_of(&tenant, &root).ok_or("no code was sent")?;
     println!("a code is on its way to {}", sent.to.masked());
-    let step = flow.submit_code(&tenant, &challenge.token, &sent.code.as_str().into(), TrustDevice::No).await?;
+    let step = flow
+        .submit_code(&tenant, &challenge.token, &sent.code.as_str().into(), TrustDevice::No)
+        .await?;
     let LoginStep::Authenticated(signed_in) = step else { return Err("the code is right".into()) };
-    println!("{} is signed in by {:?}, saved in {address}", signed_in.grant.user(), signed_in.grant.amr());
+    println!(
+        "{} is signed in by {:?}, saved in {address}",
+        signed_in.grant.user(),
+        signed_in.grant.amr()
+    );
 
     // Clean up: nobody uses the second factor any more, and what was saved is deleted.
-    flow.administration(signed_in.grant.tenant(), &signed_in.grant).await?.set_scope(Scope::DoNotUse).await?;
-    while flow.purge(&tenant, 1_000).await?.is_some_and(|progress| progress.finished_at.is_none()) {}
+    flow.administration(signed_in.grant.tenant(), &signed_in.grant)
+        .await?
+        .set_scope(Scope::DoNotUse)
+        .await?;
+    while flow.purge(&tenant, 1_000).await?.is_some_and(|progress| progress.finished_at.is_none()) {
+    }
     Ok(())
 }

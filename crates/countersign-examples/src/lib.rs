@@ -19,11 +19,17 @@ pub async fn store_at(address: &str) -> Result<Arc<dyn FactorStore>, PluginError
         Some(("memory", "")) => Arc::new(MemoryFactors::new()),
         Some(("sqlite", path)) => Arc::new(SqliteFactors::open(path).await?),
         Some(("postgres" | "postgresql", _)) => Arc::new(PostgresFactors::connect(address).await?),
-        // An example may make a new store, and may forget it. An application initialises once, and insists on an append-only file.
+        // An example may make a new store, and may forget it. An application initialises once, and
+        // insists on an append-only file.
         Some(("redis" | "rediss", _)) => {
-            let options = RedisFactors::options().initialise_if_empty().accept_data_loss_on_restart();
+            let options =
+                RedisFactors::options().initialise_if_empty().accept_data_loss_on_restart();
             Arc::new(options.connect(address).await?)
         }
-        _ => return Err(PluginError::new("the address is memory:, sqlite:path, postgres://... or redis://...")),
+        _ => {
+            return Err(PluginError::new(
+                "the address is memory:, sqlite:path, postgres://... or redis://...",
+            ));
+        }
     })
 }

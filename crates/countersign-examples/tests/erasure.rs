@@ -1,4 +1,5 @@
-//! Switching off, purging and sweeping through the flow, on each store, with logins at the same time.
+//! Switching off, purging and sweeping through the flow, on each store, with logins at the same
+//! time.
 #![allow(clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -15,8 +16,9 @@ fn name(number: u64) -> String {
     format!("person-{number}")
 }
 
-/// I-27: two nodes purge while half of the people log in anew. Afterwards nothing of the time before is left, and everything of the time since is there;
-/// a sweep, when none of it matters any more, deletes that too.
+/// I-27: two nodes purge while half of the people log in anew. Afterwards nothing of the time
+/// before is left, and everything of the time since is there; a sweep, when none of it matters any
+/// more, deletes that too.
 async fn erase(address: &str) {
     let store = store_at(address).await.unwrap();
     let mut tenancy = TenantSetup::named(format!("erasure-{}", std::process::id()));
@@ -31,7 +33,10 @@ async fn erase(address: &str) {
     }
     operator.set_scope(tenant, Scope::DoNotUse).await.unwrap();
     let progress = operator.purge_progress(tenant).await.unwrap().unwrap();
-    assert_eq!((progress.deleted, progress.remaining, progress.finished_at), (0, Some(PEOPLE), None));
+    assert_eq!(
+        (progress.deleted, progress.remaining, progress.finished_at),
+        (0, Some(PEOPLE), None)
+    );
     operator.set_scope(tenant, Scope::EntireTenant).await.unwrap();
     world.clock.advance(Duration::from_secs(60));
 
@@ -43,7 +48,8 @@ async fn erase(address: &str) {
     for _node in 0..2 {
         let world = Arc::clone(&world);
         at_once.spawn(async move {
-            while world.flow.purge(&world.tenant, 7).await.unwrap().unwrap().finished_at.is_none() {}
+            while world.flow.purge(&world.tenant, 7).await.unwrap().unwrap().finished_at.is_none() {
+            }
         });
     }
     while let Some(done) = at_once.join_next().await {
@@ -57,7 +63,11 @@ async fn erase(address: &str) {
     assert_eq!(store.count(tenant, generation).await.unwrap(), 0);
     for number in 0..PEOPLE {
         let record = store.load(tenant, &UserId::new(&name(number)).unwrap()).await.unwrap().record;
-        assert_eq!(record.map(|record| record.generation), (number < PEOPLE / 2).then_some(generation), "{number}");
+        assert_eq!(
+            record.map(|record| record.generation),
+            (number < PEOPLE / 2).then_some(generation),
+            "{number}"
+        );
     }
 
     // The longest of what counts in a budget is a month.
@@ -67,7 +77,8 @@ async fn erase(address: &str) {
         loop {
             let batch = world.flow.sweep(tenant, after.as_ref(), 7).await.unwrap();
             assert_eq!(batch.unreadable, 0);
-            (looked_at, gone, after) = (looked_at + batch.looked_at, gone + batch.removed, batch.next);
+            (looked_at, gone, after) =
+                (looked_at + batch.looked_at, gone + batch.removed, batch.next);
             if after.is_none() {
                 break;
             }

@@ -6,9 +6,20 @@ use std::process::Command;
 use countersign_testkit::servers;
 
 fn run(example: &str, address: &str) {
-    let built = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples").join(example);
+    let built = std::env::current_exe()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("examples")
+        .join(example);
     let output = Command::new(&built).arg(address).output().unwrap();
-    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let printed = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success(), "{example} {address}: {printed}");
     assert!(printed.contains("is signed in"), "{printed}");
 }

@@ -1,7 +1,7 @@
 //! Reads a connection string.
 //!
-//! The driver reads most of it. What concerns encryption, and what `libpq` knows and the driver does
-//! not, is taken out first: followed, or refused by name.
+//! The driver reads most of it. What concerns encryption, and what `libpq` knows and the driver
+//! does not, is taken out first: followed, or refused by name.
 
 use std::iter::Peekable;
 use std::net::IpAddr;
@@ -85,12 +85,13 @@ const NO_KERBEROS: &str = "is not known: there is no Kerberos";
 const NO_OAUTH: &str = "is not known: use `credentials_from`";
 
 const ONE_WITHOUT_THE_OTHER: &str = "`sslcert` and `sslkey` need each other";
-const WEAK: &str = "a certificate is always checked in full: write `sslmode=verify-full`, or leave it out";
+const WEAK: &str =
+    "a certificate is always checked in full: write `sslmode=verify-full`, or leave it out";
 
 impl Address {
-    /// Without a word on encryption in it, a connection that leaves the machine is encrypted; without
-    /// one on silence, a connection on which nothing is acknowledged for as long as a statement may take
-    /// is lost, and an idle one is asked every half minute.
+    /// Without a word on encryption in it, a connection that leaves the machine is encrypted;
+    /// without one on silence, a connection on which nothing is acknowledged for as long as a
+    /// statement may take is lost, and an idle one is asked every half minute.
     pub(crate) fn read(address: &str, silence: Duration) -> Result<Self, PostgresError> {
         let (before, parameters, separator) = split(address)?;
         let mut read = Taken::default();
@@ -133,15 +134,25 @@ impl Taken {
             ("sslmode", "require" | "verify-ca" | "verify-full") | ("ssl", "true") => {
                 self.mode = Some(SslMode::Require);
             }
-            ("sslmode", _) => return refuse("sslmode", "is one of disable, prefer, require, verify-ca, verify-full"),
+            ("sslmode", _) => {
+                return refuse(
+                    "sslmode",
+                    "is one of disable, prefer, require, verify-ca, verify-full",
+                );
+            }
             ("sslrootcert", "system") => self.system = true,
             ("sslrootcert", _) => self.roots = Some(value),
             ("sslcert", _) => self.certificate = Some(value),
             ("sslkey", _) => self.key = Some(value),
-            // What is done anyway: a store takes a server that takes writes, and there is no Kerberos.
-            ("target_session_attrs", "any" | "read-write" | "primary") | ("gssencmode", "disable" | "prefer") => {}
+            // What is done anyway: a store takes a server that takes writes, and there is no
+            // Kerberos.
+            ("target_session_attrs", "any" | "read-write" | "primary")
+            | ("gssencmode", "disable" | "prefer") => {}
             ("target_session_attrs", _) => {
-                return refuse("target_session_attrs", "is any, read-write or primary: a store needs the primary");
+                return refuse(
+                    "target_session_attrs",
+                    "is any, read-write or primary: a store needs the primary",
+                );
             }
             ("fallback_application_name", _) => self.name = Some(value),
             ("keepalives_count", count) => match count.parse() {
@@ -157,8 +168,11 @@ impl Taken {
             _ => {
                 return match UNKNOWN.iter().find(|(known, _)| *known == keyword) {
                     Some((keyword, why)) => refuse(keyword, why),
-                    // Not repeated: what a stray character makes a keyword may be a part of the password.
-                    None => Err(PostgresError::Configuration("the address has a parameter that `libpq` does not have")),
+                    // Not repeated: what a stray character makes a keyword may be a part of the
+                    // password.
+                    None => Err(PostgresError::Configuration(
+                        "the address has a parameter that `libpq` does not have",
+                    )),
                 };
             }
         }
@@ -198,9 +212,17 @@ impl Taken {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
             (Some(_), None) => {
-                return Err(PostgresError::Parameter { keyword: "sslcert", why: ONE_WITHOUT_THE_OTHER });
+                return Err(PostgresError::Parameter {
+                    keyword: "sslcert",
+                    why: ONE_WITHOUT_THE_OTHER,
+                });
             }
-            (None, Some(_)) => return Err(PostgresError::Parameter { keyword: "sslkey", why: ONE_WITHOUT_THE_OTHER }),
+            (None, Some(_)) => {
+                return Err(PostgresError::Parameter {
+                    keyword: "sslkey",
+                    why: ONE_WITHOUT_THE_OTHER,
+                });
+            }
         };
         Ok(Address { config, roots: self.roots.filter(|_| !self.system), identity })
     }
@@ -210,23 +232,30 @@ impl Taken {
 fn is_local(config: &Config) -> bool {
     let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
     let local = hosts.iter().all(|host| match host {
-        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        }
         #[cfg(unix)]
         Host::Unix(_) => true,
     });
-    // A `hostaddr` is what is connected to, whatever the host's name is. Without either there is no connection: the driver knows no default.
-    local && addresses.iter().all(IpAddr::is_loopback) && !(hosts.is_empty() && addresses.is_empty())
+    // A `hostaddr` is what is connected to, whatever the host's name is. Without either there is no
+    // connection: the driver knows no default.
+    local
+        && addresses.iter().all(IpAddr::is_loopback)
+        && !(hosts.is_empty() && addresses.is_empty())
 }
 
-/// What comes before the parameters, the parameters, and what stands between two of them. Split as the
-/// driver does.
+/// What comes before the parameters, the parameters, and what stands between two of them. Split as
+/// the driver does.
 fn split(address: &str) -> Result<(&str, Vec<Parameter<'_>>, &'static str), PostgresError> {
-    let uri = ["postgres://", "postgresql://"].iter().find_map(|prefix| address.strip_prefix(prefix));
+    let uri =
+        ["postgres://", "postgresql://"].iter().find_map(|prefix| address.strip_prefix(prefix));
     let Some(rest) = uri else { return Ok(("", words(address)?, " ")) };
     // A question mark before the at sign is a part of the password.
     let rest = rest.split_once('@').map_or(rest, |(_, rest)| rest);
     let Some((_, query)) = rest.split_once('?') else { return Ok((address, Vec::new(), "&")) };
-    let before = address.strip_suffix(query).and_then(|before| before.strip_suffix('?')).unwrap_or(address);
+    let before =
+        address.strip_suffix(query).and_then(|before| before.strip_suffix('?')).unwrap_or(address);
     let parameters = query.split('&').filter(|written| !written.is_empty()).map(|written| {
         let (keyword, value) = written.split_once('=').ok_or(PostgresError::Address)?;
         Ok(Parameter { keyword: unescape(keyword)?, value: unescape(value)?, written })
@@ -247,13 +276,16 @@ fn unescape(text: &str) -> Result<String, PostgresError> {
         let (Some(high), Some(low)) = (digit(rest.next()), digit(rest.next())) else {
             return Err(PostgresError::Address);
         };
-        bytes.push(u8::try_from(high.saturating_mul(16).saturating_add(low)).map_err(|_| PostgresError::Address)?);
+        bytes.push(
+            u8::try_from(high.saturating_mul(16).saturating_add(low))
+                .map_err(|_| PostgresError::Address)?,
+        );
     }
     String::from_utf8(bytes).map_err(|_| PostgresError::Address)
 }
 
-/// The parameters of a string of keywords and values: `host = h password = 'it''s'` with backslashes as
-/// escapes.
+/// The parameters of a string of keywords and values: `host = h password = 'it''s'` with
+/// backslashes as escapes.
 fn words(address: &str) -> Result<Vec<Parameter<'_>>, PostgresError> {
     let mut rest = address.char_indices().peekable();
     let mut parameters = Vec::new();
@@ -261,7 +293,9 @@ fn words(address: &str) -> Result<Vec<Parameter<'_>>, PostgresError> {
         skip(&mut rest);
         let Some(&(start, _)) = rest.peek() else { return Ok(parameters) };
         let mut keyword = String::new();
-        while let Some((_, letter)) = rest.next_if(|(_, letter)| *letter != '=' && !letter.is_whitespace()) {
+        while let Some((_, letter)) =
+            rest.next_if(|(_, letter)| *letter != '=' && !letter.is_whitespace())
+        {
             keyword.push(letter);
         }
         skip(&mut rest);
@@ -290,7 +324,11 @@ fn value(rest: &mut Peekable<CharIndices<'_>>) -> Result<String, PostgresError> 
             Some(letter) if !quoted && letter.is_whitespace() => return Ok(value),
             Some(letter) => {
                 rest.next();
-                let escaped = if letter == '\\' { rest.next().map(|(_, escaped)| escaped) } else { Some(letter) };
+                let escaped = if letter == '\\' {
+                    rest.next().map(|(_, escaped)| escaped)
+                } else {
+                    Some(letter)
+                };
                 value.extend(escaped);
             }
         }
@@ -315,7 +353,11 @@ mod tests {
             let read = read(address).unwrap();
             let seconds = |time: Duration| time.as_secs();
             let after = read.get_tcp_user_timeout().copied().map(seconds);
-            (after, seconds(read.get_keepalives_idle()), read.get_keepalives_interval().map(seconds))
+            (
+                after,
+                seconds(read.get_keepalives_idle()),
+                read.get_keepalives_interval().map(seconds),
+            )
         };
         assert_eq!(silence("host=h user=u"), (Some(7), 30, Some(10)));
         let own = "host=h user=u tcp_user_timeout=3 keepalives_idle=7200 keepalives_interval=5";
@@ -340,7 +382,10 @@ mod tests {
         assert_eq!(mode("hostaddr=10.0.0.7 user=u"), SslMode::Require);
         assert_eq!(mode("host=localhost hostaddr=10.0.0.7 user=u"), SslMode::Require);
         assert_eq!(mode("host=/run/postgresql hostaddr=10.0.0.7 user=u"), SslMode::Require);
-        assert_eq!(mode("host=localhost,localhost hostaddr=127.0.0.1,10.0.0.7 user=u"), SslMode::Require);
+        assert_eq!(
+            mode("host=localhost,localhost hostaddr=127.0.0.1,10.0.0.7 user=u"),
+            SslMode::Require
+        );
         assert_eq!(mode("postgres://u@localhost/d?hostaddr=10.0.0.7"), SslMode::Require);
         assert_eq!(mode("hostaddr=127.0.0.1 user=u"), SslMode::Disable);
         assert_eq!(mode("host=localhost hostaddr=::1 user=u"), SslMode::Disable);
@@ -359,10 +404,18 @@ mod tests {
     #[test]
     fn what_libpq_knows_and_the_driver_does_not_is_followed() {
         let address = |address: &str| Address::read(address, Duration::from_secs(7)).unwrap();
-        // The authorities of the operating system: they are asked anyway, and to be asked they need encryption.
-        for text in ["postgres://u@localhost/d?sslrootcert=system", "host=localhost user=u sslrootcert=system"] {
+        // The authorities of the operating system: they are asked anyway, and to be asked they need
+        // encryption.
+        for text in [
+            "postgres://u@localhost/d?sslrootcert=system",
+            "host=localhost user=u sslrootcert=system",
+        ] {
             let address = address(text);
-            assert_eq!((address.config.get_ssl_mode(), address.roots), (SslMode::Require, None), "{text}");
+            assert_eq!(
+                (address.config.get_ssl_mode(), address.roots),
+                (SslMode::Require, None),
+                "{text}"
+            );
         }
         for attrs in ["primary", "read-write", "any"] {
             let config = address(&format!("host=h user=u target_session_attrs={attrs}")).config;
@@ -372,17 +425,21 @@ mod tests {
         let own = address(own);
         assert_eq!(own.identity, Some(("/tls/app.crt".to_owned(), "/tls/app.key".to_owned())));
         assert_eq!((own.roots.as_deref(), own.config.get_ports()), (Some("'ca'"), &[5432, 1][..]));
-        let words =
-            address(r"host=h user=u sslrootcert = '/a b/it\'s.pem' fallback_application_name=app keepalives_count=4");
+        let words = address(
+            r"host=h user=u sslrootcert = '/a b/it\'s.pem' fallback_application_name=app keepalives_count=4",
+        );
         assert_eq!(words.roots.as_deref(), Some("/a b/it's.pem"));
         assert_eq!(words.config.get_application_name(), Some("app"));
         assert_eq!(words.config.get_keepalives_retries(), Some(4));
         let said = address("host=h user=u application_name=said fallback_application_name=app");
         assert_eq!(said.config.get_application_name(), Some("said"));
         assert_eq!(address("host=h user=u").config.get_application_name(), Some("countersign"));
-        for without_effect in
-            ["gssencmode=disable", "gssencmode=prefer", "client_encoding=UTF8", "client_encoding=auto"]
-        {
+        for without_effect in [
+            "gssencmode=disable",
+            "gssencmode=prefer",
+            "client_encoding=UTF8",
+            "client_encoding=auto",
+        ] {
             address(&format!("host=h user=u {without_effect}"));
         }
     }
@@ -395,7 +452,11 @@ mod tests {
             "postgres://u:sslmode=verify-full@h/d?sslmode=verify-ca",
             "postgres://u:sslmode%3Dverify-full@h/d",
         ] {
-            assert_eq!(read(address).unwrap().get_password(), Some(&b"sslmode=verify-full"[..]), "{address}");
+            assert_eq!(
+                read(address).unwrap().get_password(),
+                Some(&b"sslmode=verify-full"[..]),
+                "{address}"
+            );
         }
         let with_a_question = read("postgres://u:a?sslmode=disable@h/d").unwrap();
         assert_eq!(with_a_question.get_password(), Some(&b"a?sslmode=disable"[..]));
@@ -405,7 +466,8 @@ mod tests {
     #[test]
     fn what_can_not_be_followed_is_named_and_not_repeated() {
         let refused = |parameter: &str| {
-            let [uri, words] = [format!("postgres://u@h/d?{parameter}"), format!("host=h user=u {parameter}")];
+            let [uri, words] =
+                [format!("postgres://u@h/d?{parameter}"), format!("host=h user=u {parameter}")];
             let [uri, words] = [uri, words].map(|address| read(&address).unwrap_err());
             assert_eq!(uri.to_string(), words.to_string());
             assert!(!format!("{uri:?} {uri}").contains("secret"), "{uri:?}");
@@ -431,17 +493,29 @@ mod tests {
             "ssl_min_protocol_version=TLSv1.3",
         ];
         for parameter in named {
-            assert_eq!(refused(parameter), parameter.split_once('=').map(|(keyword, _)| keyword), "{parameter}");
+            assert_eq!(
+                refused(parameter),
+                parameter.split_once('=').map(|(keyword, _)| keyword),
+                "{parameter}"
+            );
         }
         // Not even its name: it may be a part of the password.
         assert_eq!(refused("secret=1"), None);
         for weak in ["disable", "prefer"] {
-            let error = read(&format!("host=h user=u sslrootcert=system sslmode={weak}")).unwrap_err();
-            assert!(matches!(error, PostgresError::Parameter { keyword: "sslrootcert", .. }), "{error:?}");
+            let error =
+                read(&format!("host=h user=u sslrootcert=system sslmode={weak}")).unwrap_err();
+            assert!(
+                matches!(error, PostgresError::Parameter { keyword: "sslrootcert", .. }),
+                "{error:?}"
+            );
         }
-        for malformed in
-            ["postgres://u@h/d?secret", "postgres://u@h/d?port=%zz", "host=h user", "host='h", "port=secret"]
-        {
+        for malformed in [
+            "postgres://u@h/d?secret",
+            "postgres://u@h/d?port=%zz",
+            "host=h user",
+            "host='h",
+            "port=secret",
+        ] {
             let error = read(malformed).unwrap_err();
             assert!(matches!(error, PostgresError::Address), "{malformed}: {error:?}");
         }

@@ -21,13 +21,16 @@ pub(crate) type Pool = managed::Pool<Manager>;
 /// A connection that is out of the pool, and goes back when it is dropped.
 pub(crate) type Object = managed::Object<Manager>;
 
-/// A parameter of a statement, with its type: so that one round trip is enough also where nothing is
-/// prepared.
+/// A parameter of a statement, with its type: so that one round trip is enough also where nothing
+/// is prepared.
 pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// Asked for the credentials of each new connection.
-pub(crate) type Source =
-    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Credentials, PluginError>> + Send>> + Send + Sync>;
+pub(crate) type Source = Arc<
+    dyn Fn() -> Pin<Box<dyn Future<Output = Result<Credentials, PluginError>> + Send>>
+        + Send
+        + Sync,
+>;
 
 /// One connection to a server. It is closed when this is dropped, whatever is under way on it.
 pub(crate) struct Connection {
@@ -97,18 +100,29 @@ impl managed::Manager for Manager {
             }
             config.password(credentials.expose());
         }
-        let (client, driver) = config.connect(self.tls.clone()).await.map_err(PostgresError::connecting)?;
+        let (client, driver) =
+            config.connect(self.tls.clone()).await.map_err(PostgresError::connecting)?;
         let driver = tokio::spawn(async move { drop(driver.await) });
-        let mut connection =
-            Connection { client, driver, prepares: false, prepared: [const { OnceLock::new() }; sql::COUNT] };
+        let mut connection = Connection {
+            client,
+            driver,
+            prepares: false,
+            prepared: [const { OnceLock::new() }; sql::COUNT],
+        };
         connection.prepares = match self.prepares {
             Some(asked) => asked,
-            None => !pooler::answers(&connection.client).await.map_err(PostgresError::connecting)?,
+            None => {
+                !pooler::answers(&connection.client).await.map_err(PostgresError::connecting)?
+            }
         };
         Ok(connection)
     }
 
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<PostgresError> {
+    async fn recycle(
+        &self,
+        connection: &mut Connection,
+        _: &Metrics,
+    ) -> RecycleResult<PostgresError> {
         if connection.client.is_closed() { Err(RecycleError::message("closed")) } else { Ok(()) }
     }
 }

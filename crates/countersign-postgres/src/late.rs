@@ -9,8 +9,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::connection::{Connection, Object};
 use crate::share::Place;
 
-/// How long the server is asked to end it. After that its connection is closed all the same, and the
-/// server may be busy with it for longer.
+/// How long the server is asked to end it. After that its connection is closed all the same, and
+/// the server may be busy with it for longer.
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// How long after a request to end it the next one is sent.
@@ -30,7 +30,12 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(connection: Object, place: Place, tls: MakeRustlsConnect, grace: Duration) -> Self {
+    pub(crate) fn new(
+        connection: Object,
+        place: Place,
+        tls: MakeRustlsConnect,
+        grace: Duration,
+    ) -> Self {
         Self { connection: Some(connection), place: Some(place), tls, grace }
     }
 
@@ -70,7 +75,8 @@ impl Drop for Call {
     }
 }
 
-/// A connection on which something may be under way: when it is dropped it is closed, and nobody gets it.
+/// A connection on which something may be under way: when it is dropped it is closed, and nobody
+/// gets it.
 struct Unended(Option<Object>);
 
 impl Drop for Unended {
@@ -79,19 +85,19 @@ impl Drop for Unended {
     }
 }
 
-/// Waits until what runs on a connection has ended; where that takes too long, asks the server to end
-/// it, and closes the connection. Nobody waits for that, but the pool makes no other connection in its
-/// place before: behind a lock that is held for long, the server would otherwise get one more process
-/// with each statement.
+/// Waits until what runs on a connection has ended; where that takes too long, asks the server to
+/// end it, and closes the connection. Nobody waits for that, but the pool makes no other connection
+/// in its place before: behind a lock that is held for long, the server would otherwise get one
+/// more process with each statement.
 ///
-/// A connection over which that was asked is not used again: a request that arrives late would end the
-/// next statement.
+/// A connection over which that was asked is not used again: a request that arrives late would end
+/// the next statement.
 async fn end(mut unended: Unended, place: Option<Place>, tls: MakeRustlsConnect, grace: Duration) {
     let Some(connection) = &unended.0 else { return };
     let client = connection.client();
     let by_itself = {
-        // Sent when what ran before has ended, or has been asked to, and answered then; or lost together
-        // with the connection.
+        // Sent when what ran before has ended, or has been asked to, and answered then; or lost
+        // together with the connection.
         let mut ended = pin!(client.batch_execute(""));
         let waited = tokio::time::timeout(grace, &mut ended).await;
         if waited.is_err() {

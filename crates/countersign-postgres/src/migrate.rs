@@ -24,7 +24,8 @@ const LOCK: i64 = 0x636f_756e_7465_7273;
 /// The table that says which version the others have.
 const MARK: &str = "schema_version";
 
-/// Each table, the version that brought it, and its columns. Later versions may add some at the end.
+/// Each table, the version that brought it, and its columns. Later versions may add some at the
+/// end.
 const TABLES: [(&str, i32, &str); 4] = [
     (MARK, 1, "one boolean,version integer"),
     ("settings", 1, "tenant text,version bytea,generation bigint,document text"),
@@ -32,8 +33,8 @@ const TABLES: [(&str, i32, &str); 4] = [
     ("charges", 2, "account text,starts bigint[],numbers bigint[],leaves bigint"),
 ];
 
-/// Refuses a server that forgets, and makes or migrates the tables. A node that finds them as they should be needs no right to make any.
-/// All of it together may take as long as one statement.
+/// Refuses a server that forgets, and makes or migrates the tables. A node that finds them as they
+/// should be needs no right to make any. All of it together may take as long as one statement.
 pub(crate) async fn prepare(
     pool: &Pool,
     tls: &MakeRustlsConnect,
@@ -42,7 +43,8 @@ pub(crate) async fn prepare(
 ) -> Result<(), PostgresError> {
     let call = Call::new(pool.get().await?, Place::Free, tls.clone(), times.grace());
     let Some(connection) = call.connection() else { return Err(PostgresError::Exhausted) };
-    let prepared = tokio::time::timeout(times.statement, prepare_on(connection.client(), options)).await;
+    let prepared =
+        tokio::time::timeout(times.statement, prepare_on(connection.client(), options)).await;
     if let Ok(prepared) = prepared {
         call.answered();
         return prepared;
@@ -52,7 +54,8 @@ pub(crate) async fn prepare(
 }
 
 async fn prepare_on(client: &Client, options: &PostgresOptions) -> Result<(), PostgresError> {
-    let settings = "SELECT pg_is_in_recovery(), current_setting('server_encoding'), current_setting('fsync'),
+    let settings =
+        "SELECT pg_is_in_recovery(), current_setting('server_encoding'), current_setting('fsync'),
         current_setting('synchronous_commit'), current_setting('full_page_writes')";
     for row in rows(client, settings).await? {
         if row.get(0) != Some("f") {
@@ -74,13 +77,15 @@ async fn prepare_on(client: &Client, options: &PostgresOptions) -> Result<(), Po
         Ok(None) if !options.create_if_missing => {
             return Err(PostgresError::MissingTable { schema: schema.clone(), table: MARK });
         }
-        // Another node may have migrated them between the look at the tables and the one at their version.
-        // Nobody does so while the lock is held.
+        // Another node may have migrated them between the look at the tables and the one at their
+        // version. Nobody does so while the lock is held.
         Ok(_) | Err(PostgresError::MissingTable { .. }) => {}
         Err(error) => return Err(error),
     }
     client
-        .batch_execute(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"))
+        .batch_execute(&format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"
+        ))
         .await?;
     let made = make(client, schema).await;
     let ended = client.batch_execute(if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
@@ -88,7 +93,8 @@ async fn prepare_on(client: &Client, options: &PostgresOptions) -> Result<(), Po
     Ok(ended?)
 }
 
-/// Makes what is not there yet, within the transaction that holds the lock: another node, also one of a later version, may just have done so.
+/// Makes what is not there yet, within the transaction that holds the lock: another node, also one
+/// of a later version, may just have done so.
 async fn make(client: &Client, schema: &str) -> Result<(), PostgresError> {
     if version(client, schema).await? == Some(VERSION) {
         return Ok(());
@@ -135,12 +141,14 @@ async fn make(client: &Client, schema: &str) -> Result<(), PostgresError> {
     Ok(client.batch_execute(&tables).await?)
 }
 
-/// The version of the tables. `None`: there are none. Refuses a part of them, and tables of something
-/// else: what is made beside those would be empty, and empty tables ask nobody for a code.
+/// The version of the tables. `None`: there are none. Refuses a part of them, and tables of
+/// something else: what is made beside those would be empty, and empty tables ask nobody for a
+/// code.
 async fn version(client: &Client, schema: &str) -> Result<Option<i32>, PostgresError> {
     let missing = |table| Err(PostgresError::MissingTable { schema: schema.to_owned(), table });
     let names = TABLES.map(|(table, ..)| format!("'{table}'")).join(", ");
-    // The catalogue itself: by name, a table that another session has just made would not be found within a transaction.
+    // The catalogue itself: by name, a table that another session has just made would not be found
+    // within a transaction.
     let catalogue = format!(
         "SELECT relname, string_agg(attname || ' ' || format_type(atttypid, atttypmod), ',' ORDER BY attnum)
         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
@@ -154,7 +162,10 @@ async fn version(client: &Client, schema: &str) -> Result<Option<i32>, PostgresE
         }
     }
     for (table, _, columns) in TABLES {
-        if there.get(table).is_some_and(|there| there != columns && !there.starts_with(&format!("{columns},"))) {
+        if there
+            .get(table)
+            .is_some_and(|there| there != columns && !there.starts_with(&format!("{columns},")))
+        {
             return Err(PostgresError::ForeignTable { schema: schema.to_owned(), table });
         }
     }
@@ -167,7 +178,10 @@ async fn version(client: &Client, schema: &str) -> Result<Option<i32>, PostgresE
     if found > VERSION {
         return Err(PostgresError::NewerSchema { found, readable: VERSION });
     }
-    match TABLES.into_iter().find(|(table, since, _)| *since <= found && !there.contains_key(*table)) {
+    match TABLES
+        .into_iter()
+        .find(|(table, since, _)| *since <= found && !there.contains_key(*table))
+    {
         Some((table, ..)) => missing(table),
         None => Ok(Some(found)),
     }

@@ -54,7 +54,8 @@ impl Default for PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// The PostgreSQL schema that holds the tables. `countersign` by default; made if the role may do so.
+    /// The PostgreSQL schema that holds the tables. `countersign` by default; made if the role may
+    /// do so.
     pub fn schema(mut self, name: impl Into<String>) -> Self {
         self.schema = name.into();
         self
@@ -62,9 +63,9 @@ impl PostgresOptions {
 
     /// Whether the tables are made where there are none. `true` by default.
     ///
-    /// Switch it off in an application whose tables were made in a set-up step: a mistyped schema or a
-    /// wrong database is then [`PostgresError::MissingTable`], and not an empty store, in which no tenant
-    /// has a second factor. Tables of an earlier version are migrated either way.
+    /// Switch it off in an application whose tables were made in a set-up step: a mistyped schema
+    /// or a wrong database is then [`PostgresError::MissingTable`], and not an empty store, in
+    /// which no tenant has a second factor. Tables of an earlier version are migrated either way.
     pub const fn create_if_missing(mut self, create: bool) -> Self {
         self.create_if_missing = create;
         self
@@ -72,32 +73,33 @@ impl PostgresOptions {
 
     /// How many connections the pool has at most. 16 by default.
     ///
-    /// Writes of one tenant use at most half of them at once, and charges of the budget a quarter: whatever
-    /// waits for a lock keeps its connection while it waits. The others wait for their turn outside of the
-    /// pool, for as long as for a connection.
+    /// Writes of one tenant use at most half of them at once, and charges of the budget a quarter:
+    /// whatever waits for a lock keeps its connection while it waits. The others wait for their
+    /// turn outside of the pool, for as long as for a connection.
     pub const fn connections(mut self, number: usize) -> Self {
         self.connections = number;
         self
     }
 
-    /// Whether statements are prepared once for each connection. By default they are, unless a pooler
-    /// answers in place of the server.
+    /// Whether statements are prepared once for each connection. By default they are, unless a
+    /// pooler answers in place of the server.
     ///
-    /// A pooler in transaction mode gives each statement another server connection, on which the prepared
-    /// one is not known, or another one of the same name is. So behind any pooler statements are sent whole
-    /// by default, still in one round trip. A pooler is noticed by the number of the server's process, of
-    /// which it makes one up.
+    /// A pooler in transaction mode gives each statement another server connection, on which the
+    /// prepared one is not known, or another one of the same name is. So behind any pooler
+    /// statements are sent whole by default, still in one round trip. A pooler is noticed by the
+    /// number of the server's process, of which it makes one up.
     ///
-    /// `true` is right behind a pooler in session mode, and behind one that follows prepared statements
-    /// (PgBouncer from 1.21 on, with `max_prepared_statements`): it saves the server the planning. Behind
-    /// any other it is [`PostgresError::Pooled`] or worse. `false` is right everywhere.
+    /// `true` is right behind a pooler in session mode, and behind one that follows prepared
+    /// statements (PgBouncer from 1.21 on, with `max_prepared_statements`): it saves the server the
+    /// planning. Behind any other it is [`PostgresError::Pooled`] or worse. `false` is right
+    /// everywhere.
     pub const fn prepared_statements(mut self, prepared: bool) -> Self {
         self.prepared_statements = Some(prepared);
         self
     }
 
-    /// How long making a connection may take. 5 s by default. Where the address names several hosts they share that time, so that one that does
-    /// not answer leaves enough for the next.
+    /// How long making a connection may take. 5 s by default. Where the address names several hosts
+    /// they share that time, so that one that does not answer leaves enough for the next.
     pub const fn connect_timeout(mut self, time: Duration) -> Self {
         self.connect_timeout = time;
         self
@@ -105,41 +107,48 @@ impl PostgresOptions {
 
     /// How long a call waits for a free connection of the pool. 5 s by default.
     ///
-    /// A write waits for each lock for at most four fifths of that, and of the time for a statement, and
-    /// is then [`PostgresError::Locked`]: what waits for locks gives its connections up before those run
-    /// out of patience that wait for a connection.
+    /// A write waits for each lock for at most four fifths of that, and of the time for a
+    /// statement, and is then [`PostgresError::Locked`]: what waits for locks gives its connections
+    /// up before those run out of patience that wait for a connection.
     pub const fn wait_timeout(mut self, time: Duration) -> Self {
         self.wait_timeout = time;
         self
     }
 
-    /// How long one statement may take, and all of the statements that make or migrate the tables together. 10 s by default. After that the
-    /// server is asked to end it, and its connection is given up. On Linux a connection on which nothing is acknowledged for so long is closed,
+    /// How long one statement may take, and all of the statements that make or migrate the tables
+    /// together. 10 s by default. After that the server is asked to end it, and its connection is
+    /// given up. On Linux a connection on which nothing is acknowledged for so long is closed,
     /// unless the address has a `tcp_user_timeout` (in seconds; 0 leaves it to the system).
     pub const fn statement_timeout(mut self, time: Duration) -> Self {
         self.statement_timeout = time;
         self
     }
 
-    /// Certificates in PEM of the authorities that may have signed the server's certificate, instead of those of the operating system.
+    /// Certificates in PEM of the authorities that may have signed the server's certificate,
+    /// instead of those of the operating system.
     pub fn tls_roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots = Some(pem.into());
         self
     }
 
-    /// A certificate by which the server knows the application, with those that vouch for it, and its
-    /// unencrypted key, both in PEM. The server asks for it with `cert` or `clientcert` in its
+    /// A certificate by which the server knows the application, with those that vouch for it, and
+    /// its unencrypted key, both in PEM. The server asks for it with `cert` or `clientcert` in its
     /// `pg_hba.conf`.
-    pub fn tls_client_pem(mut self, certificates: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        self.identity = Some(Identity { certificates: certificates.into(), key: Zeroizing::new(key.into()) });
+    pub fn tls_client_pem(
+        mut self,
+        certificates: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.identity =
+            Some(Identity { certificates: certificates.into(), key: Zeroizing::new(key.into()) });
         self
     }
 
-    /// Asks for the password, or for role and password, of each new connection: for passwords that are
-    /// rotated, and tokens that expire. It stands in for the password in the address.
+    /// Asks for the password, or for role and password, of each new connection: for passwords that
+    /// are rotated, and tokens that expire. It stands in for the password in the address.
     ///
-    /// Connections that there are go on with the credentials that they were made with. The answer is
-    /// waited for within the time for making a connection. An error is
+    /// Connections that there are go on with the credentials that they were made with. The answer
+    /// is waited for within the time for making a connection. An error is
     /// [`PostgresError::Credentials`], and is shown: it must not hold a secret.
     ///
     /// ```
@@ -161,8 +170,9 @@ impl PostgresOptions {
 
     /// Uses a server that runs with `fsync` or `synchronous_commit` off all the same.
     ///
-    /// After a crash of such a server, wrong guesses of the last moments are forgotten and a code that was used in them works again until it
-    /// expires; with `fsync` off anything may be lost, also that a tenant had switched the second factor on.
+    /// After a crash of such a server, wrong guesses of the last moments are forgotten and a code
+    /// that was used in them works again until it expires; with `fsync` off anything may be lost,
+    /// also that a tenant had switched the second factor on.
     pub const fn accept_data_loss_on_crash(mut self) -> Self {
         self.may_lose = true;
         self
@@ -170,13 +180,15 @@ impl PostgresOptions {
 
     /// Connects, and makes or migrates the tables. Any number of nodes may do so at the same time.
     ///
-    /// The address is a connection string as `libpq` has it: `postgres://user:password@host:5432/database?sslmode=require`. Connections to
-    /// another machine are encrypted unless the address says `sslmode=disable` or `sslmode=prefer`, and those to this machine are encrypted if
-    /// it says `sslmode=require`. Wherever a connection is encrypted, the server's certificate is checked against its name. Only a server that
-    /// takes writes is used, never a standby.
+    /// The address is a connection string as `libpq` has it:
+    /// `postgres://user:password@host:5432/database?sslmode=require`. Connections to another
+    /// machine are encrypted unless the address says `sslmode=disable` or `sslmode=prefer`, and
+    /// those to this machine are encrypted if it says `sslmode=require`. Wherever a connection is
+    /// encrypted, the server's certificate is checked against its name. Only a server that takes
+    /// writes is used, never a standby.
     ///
-    /// `sslrootcert`, `sslcert` and `sslkey` name files in PEM. A parameter of `libpq` that can't be
-    /// followed is [`PostgresError::Parameter`]; `tcp_user_timeout` is in seconds.
+    /// `sslrootcert`, `sslcert` and `sslkey` name files in PEM. A parameter of `libpq` that can't
+    /// be followed is [`PostgresError::Parameter`]; `tcp_user_timeout` is in seconds.
     ///
     /// # Errors
     ///
@@ -193,7 +205,9 @@ impl PostgresOptions {
     fn pool(&self, address: &str) -> Result<(Pool, MakeRustlsConnect), PostgresError> {
         let name = &self.schema;
         let identifier = (1..=48).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
             && !name.starts_with(|first: char| first.is_ascii_digit())
             && !name.starts_with("pg_");
         if !identifier {
@@ -201,9 +215,11 @@ impl PostgresOptions {
                 "`schema` must be 1 to 48 lower-case letters, digits and underscores, and begin with neither a digit nor pg_",
             ));
         }
-        let Address { mut config, roots, identity } = Address::read(address, self.statement_timeout)?;
+        let Address { mut config, roots, identity } =
+            Address::read(address, self.statement_timeout)?;
         let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
-        let share = u32::try_from(hosts).ok().and_then(|hosts| self.connect_timeout.checked_div(hosts));
+        let share =
+            u32::try_from(hosts).ok().and_then(|hosts| self.connect_timeout.checked_div(hosts));
         config.connect_timeout(share.unwrap_or(self.connect_timeout));
         let roots = match (&self.roots, roots) {
             (None, Some(path)) => Some(file("sslrootcert", &path)?),
@@ -218,11 +234,13 @@ impl PostgresOptions {
         };
         let tls = tls::connector(roots.as_deref(), identity.as_ref())?;
         let credentials = self.credentials.as_ref().map(|AskedFor(source)| Source::clone(source));
-        let manager = Manager { config, tls: tls.clone(), credentials, prepares: self.prepared_statements };
+        let manager =
+            Manager { config, tls: tls.clone(), credentials, prepares: self.prepared_statements };
         let pool = Pools::builder(manager)
             .max_size(self.connections.max(1))
             .runtime(Runtime::Tokio1)
-            // The connection that was used last: the server's process behind it still has everything at hand.
+            // The connection that was used last: the server's process behind it still has
+            // everything at hand.
             .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(self.wait_timeout))
             .create_timeout(Some(self.connect_timeout))

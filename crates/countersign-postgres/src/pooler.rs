@@ -13,18 +13,25 @@ const ROOM: usize = 64;
 
 /// Whether the process that runs a statement is another one than was named when the connection was
 /// made. A server names its own. A pooler names a number that it made up, since it has many clients
-/// for each process of the server: what is prepared in one transaction may not be there in the next.
+/// for each process of the server: what is prepared in one transaction may not be there in the
+/// next.
 pub(crate) async fn answers(client: &Client) -> Result<bool, tokio_postgres::Error> {
     let named = named(client).await;
-    let runs = client.simple_query("SELECT pg_backend_pid()").await?.into_iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0).and_then(|number| number.parse::<i32>().ok()),
-        _ => None,
-    });
+    let runs =
+        client.simple_query("SELECT pg_backend_pid()").await?.into_iter().find_map(|message| {
+            match message {
+                SimpleQueryMessage::Row(row) => {
+                    row.get(0).and_then(|number| number.parse::<i32>().ok())
+                }
+                _ => None,
+            }
+        });
     Ok(named.is_none() || named != runs)
 }
 
-/// The process that was named when the connection was made. The driver tells it only in a request to
-/// cancel, so one is written into memory and read there: length, code, process, key, four bytes each.
+/// The process that was named when the connection was made. The driver tells it only in a request
+/// to cancel, so one is written into memory and read there: length, code, process, key, four bytes
+/// each.
 async fn named(client: &Client) -> Option<i32> {
     let (near, mut far) = tokio::io::duplex(ROOM);
     // What a server says that is asked for an encrypted connection first.
@@ -58,13 +65,21 @@ impl TlsStream for Plain {
 }
 
 impl AsyncRead for Plain {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Plain {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
 

@@ -1,7 +1,7 @@
 //! The part of the pool that one tenant, or the budget, may use at once.
 //!
-//! Whatever waits for a lock keeps its connection while it waits. Without a bound, those that wait for
-//! one record would take the whole pool, and nobody else would get a connection.
+//! Whatever waits for a lock keeps its connection while it waits. Without a bound, those that wait
+//! for one record would take the whole pool, and nobody else would get a connection.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,7 +41,11 @@ impl Shares {
     /// Half of the pool for each tenant, and a quarter for the budget: at least one connection.
     pub(crate) fn of(connections: usize) -> Arc<Self> {
         let (half, quarter) = (connections.div_euclid(2).max(1), connections.div_euclid(4).max(1));
-        Arc::new(Self { each: half, tenants: Mutex::default(), budget: Arc::new(Semaphore::new(quarter)) })
+        Arc::new(Self {
+            each: half,
+            tenants: Mutex::default(),
+            budget: Arc::new(Semaphore::new(quarter)),
+        })
     }
 
     /// Waits for a place. Whoever came first is first.
@@ -55,7 +59,9 @@ impl Shares {
                 }
                 Place::Tenants { _place: place }
             }
-            Whose::Budget => Place::Budgets { _permit: Arc::clone(&self.budget).acquire_owned().await? },
+            Whose::Budget => {
+                Place::Budgets { _permit: Arc::clone(&self.budget).acquire_owned().await? }
+            }
         })
     }
 
@@ -63,10 +69,19 @@ impl Shares {
         let mut tenants = self.tenants();
         let semaphore = match tenants.get(tenant) {
             Some(semaphore) => Arc::clone(semaphore),
-            None => Arc::clone(tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.each)))),
+            None => Arc::clone(
+                tenants
+                    .entry(tenant.clone())
+                    .or_insert_with(|| Arc::new(Semaphore::new(self.each))),
+            ),
         };
         drop(tenants);
-        InTenants { shares: Arc::clone(self), tenant: tenant.clone(), semaphore: Some(semaphore), permit: None }
+        InTenants {
+            shares: Arc::clone(self),
+            tenant: tenant.clone(),
+            semaphore: Some(semaphore),
+            permit: None,
+        }
     }
 
     fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Arc<Semaphore>>> {
@@ -104,11 +119,17 @@ mod tests {
     async fn nothing_is_remembered_of_a_tenant_whom_nobody_waits_for() {
         let shares = Shares::of(4);
         let (acme, globex) = (TenantId::new("acme").unwrap(), TenantId::new("globex").unwrap());
-        let both = (shares.place(Whose::Of(&acme)).await.unwrap(), shares.place(Whose::Of(&acme)).await.unwrap());
+        let both = (
+            shares.place(Whose::Of(&acme)).await.unwrap(),
+            shares.place(Whose::Of(&acme)).await.unwrap(),
+        );
         let mut third = Box::pin(shares.place(Whose::Of(&acme)));
         assert!(
-            std::future::Future::poll(third.as_mut(), &mut std::task::Context::from_waker(std::task::Waker::noop()))
-                .is_pending()
+            std::future::Future::poll(
+                third.as_mut(),
+                &mut std::task::Context::from_waker(std::task::Waker::noop())
+            )
+            .is_pending()
         );
         // Another tenant is not in that queue, and neither is the budget.
         let other = shares.place(Whose::Of(&globex)).await.unwrap();

@@ -1,29 +1,35 @@
 //! The statements: one for each call.
 //!
-//! Under READ COMMITTED a statement sees what was committed when it began, and a row that it locks or changes as it is *after* the lock was
-//! granted: PostgreSQL then looks at its condition again. The two conditions of a commit rest on that:
+//! Under READ COMMITTED a statement sees what was committed when it began, and a row that it locks
+//! or changes as it is *after* the lock was granted: PostgreSQL then looks at its condition again.
+//! The two conditions of a commit rest on that:
 //!
-//! - The record's version is part of the `UPDATE`'s own condition, so of several only the first finds it true.
-//! - The tenant's settings are locked (`FOR SHARE`) by the same statement until it has committed. A change of settings waits for the commits
-//!   that hold the lock, and whoever comes later waits for it and then finds another version.
+//! - The record's version is part of the `UPDATE`'s own condition, so of several only the first
+//!   finds it true.
+//! - The tenant's settings are locked (`FOR SHARE`) by the same statement until it has committed. A
+//!   change of settings waits for the commits that hold the lock, and whoever comes later waits for
+//!   it and then finds another version.
 //!
-//! The lock of a row is not fair: whoever shares it overtakes whoever waits to change it, so that a change would wait until no commit is under way.
-//! A tenant's turn, an advisory lock that keeps the order, is therefore taken before it. The conditions hold without it. Since commits wait behind
-//! whoever waits for the turn alone, that wait is short at first, and each try of a change is more patient than the one before: one commit that is stuck
-//! must not hold up all others.
+//! The lock of a row is not fair: whoever shares it overtakes whoever waits to change it, so that a
+//! change would wait until no commit is under way. A tenant's turn, an advisory lock that keeps the
+//! order, is therefore taken before it. The conditions hold without it. Since commits wait behind
+//! whoever waits for the turn alone, that wait is short at first, and each try of a change is more
+//! patient than the one before: one commit that is stuck must not hold up all others.
 //!
-//! A tenant without settings has a row without a version as soon as it has a record, so that there is something to lock.
+//! A tenant without settings has a row without a version as soon as it has a record, so that there
+//! is something to lock.
 //!
 //! Every answer is at least one row, and begins with two columns:
 //!
-//! - The number of the call, which each statement is given as `$1`. An answer that does not carry it was
-//!   made for another statement: by a pooler or a network that sends something twice, or mixes up whom
-//!   it is for. So it binds a conflict too, which has nothing else to say.
-//! - Whether the server is in recovery. A standby may lag behind, and a pooler may lead to one in the
-//!   middle of a connection, or for everything that only reads.
+//! - The number of the call, which each statement is given as `$1`. An answer that does not carry
+//!   it was made for another statement: by a pooler or a network that sends something twice, or
+//!   mixes up whom it is for. So it binds a conflict too, which has nothing else to say.
+//! - Whether the server is in recovery. A standby may lag behind, and a pooler may lead to one in
+//!   the middle of a connection, or for everything that only reads.
 //!
-//! What a write has written is the version that it answers. A statement that may wait for a lock is given
-//! as `$2` how long, in milliseconds: the setting ends with the transaction, which is this statement.
+//! What a write has written is the version that it answers. A statement that may wait for a lock is
+//! given as `$2` how long, in milliseconds: the setting ends with the transaction, which is this
+//! statement.
 
 /// How many statements there are.
 pub(crate) const COUNT: usize = 14;
@@ -64,21 +70,27 @@ pub(crate) struct Statements {
 /// The columns that every answer begins with.
 const HEAD: &str = "SELECT $1 AS call, pg_is_in_recovery() AS standby";
 
-/// Says how long each lock is waited for, before the first one is. A condition that does not depend on a
-/// row is looked at before any row is.
+/// Says how long each lock is waited for, before the first one is. A condition that does not depend
+/// on a row is looked at before any row is.
 const PATIENCE: &str = "(SELECT set_config('lock_timeout', $2, true)) IS NOT NULL";
 
 impl Statements {
     /// The schema's name is an identifier: that was checked.
     pub(crate) fn new(schema: &str) -> Self {
         let places = std::cell::Cell::new(0_usize);
-        let sql = |text: String| Sql { text, place: places.replace(places.get().saturating_add(1)) };
+        let sql =
+            |text: String| Sql { text, place: places.replace(places.get().saturating_add(1)) };
 
         let key = format!("hashtextextended('{schema}.' || $3, 0)");
-        let shared =
-            format!("WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({key})::text WHERE {PATIENCE})");
-        let alone = format!("WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock({key})::text WHERE {PATIENCE})");
-        let wrote = |write: &str| format!("wrote AS ({write} RETURNING version) {HEAD}, (SELECT version FROM wrote)");
+        let shared = format!(
+            "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({key})::text WHERE {PATIENCE})"
+        );
+        let alone = format!(
+            "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock({key})::text WHERE {PATIENCE})"
+        );
+        let wrote = |write: &str| {
+            format!("wrote AS ({write} RETURNING version) {HEAD}, (SELECT version FROM wrote)")
+        };
         let locked = |write: &str| {
             let wrote = wrote(write);
             format!(
@@ -97,8 +109,9 @@ impl Statements {
                 WHERE tenant = $3 AND "user" = $4 AND version = {version}"#
             )
         };
-        // The row that is made here can't be seen by the same statement, hence the two ways to find it. Where another transaction has just
-        // made it, neither does: `known` is false then, and the statement is sent again.
+        // The row that is made here can't be seen by the same statement, hence the two ways to find
+        // it. Where another transaction has just made it, neither does: `known` is false then, and
+        // the statement is sent again.
         let unset = |write: &str| {
             let wrote = wrote(write);
             format!(
@@ -124,7 +137,9 @@ impl Statements {
                 r#"{HEAD}, version, generation, document
                 FROM (VALUES (1)) AS one (one) LEFT JOIN "{schema}".settings ON tenant = $2"#
             )),
-            count: sql(format!(r#"{HEAD}, count(*) FROM "{schema}".records WHERE tenant = $2 AND generation < $3"#)),
+            count: sql(format!(
+                r#"{HEAD}, count(*) FROM "{schema}".records WHERE tenant = $2 AND generation < $3"#
+            )),
             // In the order of the index of generations. No id is the empty text.
             users: sql(format!(
                 r#"{HEAD}, listed."user" FROM (VALUES (1)) AS one (one) LEFT JOIN (
@@ -154,7 +169,9 @@ impl Statements {
             purge: sql(purge(schema)),
             remove: sql(format!(
                 "WITH {}",
-                wrote(&format!(r#"DELETE FROM "{schema}".records WHERE tenant = $3 AND "user" = $4 AND {PATIENCE}"#))
+                wrote(&format!(
+                    r#"DELETE FROM "{schema}".records WHERE tenant = $3 AND "user" = $4 AND {PATIENCE}"#
+                ))
             )),
             // A commit that holds the row's lock is waited for, and the condition looked at again.
             remove_if: sql(format!(
@@ -168,9 +185,10 @@ impl Statements {
     }
 }
 
-/// Locked first, in the order of an index: two purges that meet wait for each other and delete different rows, and a record that was
-/// written under a later generation meanwhile is left alone. A slice begins after the last row of the one before: as long as some
-/// transaction may still see them, deleted rows are passed over one by one.
+/// Locked first, in the order of an index: two purges that meet wait for each other and delete
+/// different rows, and a record that was written under a later generation meanwhile is left alone.
+/// A slice begins after the last row of the one before: as long as some transaction may still see
+/// them, deleted rows are passed over one by one.
 fn purge(schema: &str) -> String {
     format!(
         r#"WITH goes AS MATERIALIZED (

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use countersign::error::PluginError;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use deadpool::managed::Timeouts;
 use tokio_postgres::Row;
@@ -24,24 +26,28 @@ use crate::options::PostgresOptions;
 use crate::share::{Shares, Whose};
 use crate::sql::{Sql, Statements};
 
-/// How many records one statement deletes. A purge of more is cut into such slices, and rests after each for as long as it took: the disk and the
-/// log belong to the other writers half of the time.
+/// How many records one statement deletes. A purge of more is cut into such slices, and rests after
+/// each for as long as it took: the disk and the log belong to the other writers half of the time.
 const SLICE: u32 = 250;
 
-/// How long a purge rests at most between two slices: where a server is slow, a batch is to end all the same.
+/// How long a purge rests at most between two slices: where a server is slow, a batch is to end all
+/// the same.
 const LONGEST_REST: Duration = Duration::from_millis(50);
 
-/// How often a commit is sent that met another one making the tenant's row. Twice is enough: the row is never deleted.
+/// How often a commit is sent that met another one making the tenant's row. Twice is enough: the
+/// row is never deleted.
 const ATTEMPTS: usize = 4;
 
-/// How long a change of settings waits for its turn at first, and at most: the tenant's commits wait behind it.
+/// How long a change of settings waits for its turn at first, and at most: the tenant's commits
+/// wait behind it.
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How often a statement is sent that the server undid because of others.
 const MOST_UNDONE: usize = 100;
 
-/// The columns that every answer begins with: the number of the call, and whether a standby answered.
+/// The columns that every answer begins with: the number of the call, and whether a standby
+/// answered.
 const CALL: usize = 0;
 const STANDBY: usize = 1;
 
@@ -115,7 +121,8 @@ impl PostgresFactors {
         PostgresOptions::default()
     }
 
-    /// A budget of messages in the same schema, for [`Budgeted`](countersign::budget::Budgeted). It shares the pool of connections.
+    /// A budget of messages in the same schema, for [`Budgeted`](countersign::budget::Budgeted). It
+    /// shares the pool of connections.
     pub fn budget(&self) -> PostgresBudget {
         PostgresBudget::of(self.clone())
     }
@@ -138,8 +145,8 @@ impl PostgresFactors {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Sends one statement and waits for its rows: at least one, each of this call, and from a server
-    /// that takes writes.
+    /// Sends one statement and waits for its rows: at least one, each of this call, and from a
+    /// server that takes writes.
     pub(crate) async fn query(
         &self,
         whose: Whose<'_>,
@@ -149,7 +156,8 @@ impl PostgresFactors {
         let Inner { pool, shares, times, calls, tls, .. } = &*self.inner;
         let asked = Instant::now();
         let place = tokio::time::timeout(times.wait, shares.place(whose)).await;
-        let place = place.map_err(|_| PostgresError::Exhausted)?.map_err(|_| PostgresError::Exhausted)?;
+        let place =
+            place.map_err(|_| PostgresError::Exhausted)?.map_err(|_| PostgresError::Exhausted)?;
         let connection = pool.timeout_get(&times.left(asked)).await?;
         let call = Call::new(connection, place, tls.clone(), times.grace());
 
@@ -180,8 +188,13 @@ impl PostgresFactors {
             }
         };
         if matches!(error, PostgresError::TimedOut | PostgresError::Lost { .. }) {
-            // A host that is lost without a word is lost on all connections: whichever was not in use since is not tried.
-            drop(pool.retain(|_, connection| connection.recycled.unwrap_or(connection.created) > sent));
+            // A host that is lost without a word is lost on all connections: whichever was not in
+            // use since is not tried.
+            drop(
+                pool.retain(|_, connection| {
+                    connection.recycled.unwrap_or(connection.created) > sent
+                }),
+            );
         }
         Err(error)
     }
@@ -201,8 +214,9 @@ impl PostgresFactors {
         self.query(whose, sql, &all).await
     }
 
-    /// Sends a statement again that the server undid because of others: surely it did nothing, and one of those has gone through. It happens only
-    /// where the database's own default isolation is stricter than READ COMMITTED.
+    /// Sends a statement again that the server undid because of others: surely it did nothing, and
+    /// one of those has gone through. It happens only where the database's own default isolation is
+    /// stricter than READ COMMITTED.
     pub(crate) async fn until_not_undone(
         &self,
         whose: Whose<'_>,
@@ -219,8 +233,14 @@ impl PostgresFactors {
         self.locking(whose, sql, patience, parameters).await
     }
 
-    /// A statement that only reads is sent once more where the connection turned out to be lost: the first call after a restart of the server.
-    async fn read(&self, whose: Whose<'_>, sql: &Sql, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, PostgresError> {
+    /// A statement that only reads is sent once more where the connection turned out to be lost:
+    /// the first call after a restart of the server.
+    async fn read(
+        &self,
+        whose: Whose<'_>,
+        sql: &Sql,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, PostgresError> {
         match self.query(whose, sql, parameters).await {
             Err(error) if error.is_lost() => self.query(whose, sql, parameters).await,
             answer => answer,
@@ -238,14 +258,16 @@ impl PostgresFactors {
     ) -> Result<CommitOutcome, PostgresError> {
         match self.locking(Whose::Of(tenant), sql, patience, parameters).await {
             Ok(rows) => wrote(first(&rows)?, next),
-            // The database's own default isolation is stricter than READ COMMITTED: something came first.
+            // The database's own default isolation is stricter than READ COMMITTED: something came
+            // first.
             Err(error) if error.is_serialization_failure() => Ok(CommitOutcome::Conflict),
             Err(error) => Err(error),
         }
     }
 
-    /// A change of settings. Where its turn does not come, it gives way for as long as it has waited to the commits that waited behind it, and
-    /// tries again with twice the patience, until a statement's time-out has passed.
+    /// A change of settings. Where its turn does not come, it gives way for as long as it has
+    /// waited to the commits that waited behind it, and tries again with twice the patience, until
+    /// a statement's time-out has passed.
     async fn write_in_turn(
         &self,
         tenant: &TenantId,
@@ -255,9 +277,11 @@ impl PostgresFactors {
     ) -> Result<CommitOutcome, PostgresError> {
         let Times { statement, lock, .. } = self.inner.times;
         // A commit that waits behind it must not run out of patience before it does.
-        let longest = lock.checked_div(4).unwrap_or_default().saturating_mul(3).min(LONGEST_PATIENCE);
+        let longest =
+            lock.checked_div(4).unwrap_or_default().saturating_mul(3).min(LONGEST_PATIENCE);
         let started = Instant::now();
-        let mut patience = FIRST_PATIENCE.min(statement.checked_div(4).unwrap_or_default()).min(longest);
+        let mut patience =
+            FIRST_PATIENCE.min(statement.checked_div(4).unwrap_or_default()).min(longest);
         loop {
             match self.write(tenant, sql, patience, parameters, next).await {
                 Err(PostgresError::Locked) => {
@@ -273,7 +297,8 @@ impl PostgresFactors {
         }
     }
 
-    /// A commit that expects no settings: it locks the tenant's row all the same, and makes it if there is none.
+    /// A commit that expects no settings: it locks the tenant's row all the same, and makes it if
+    /// there is none.
     async fn write_unset(
         &self,
         tenant: &TenantId,
@@ -282,10 +307,14 @@ impl PostgresFactors {
         next: Version,
     ) -> Result<CommitOutcome, PostgresError> {
         for _ in 0..ATTEMPTS {
-            let rows = match self.locking(Whose::Of(tenant), sql, self.inner.times.lock, parameters).await {
-                Err(error) if error.is_serialization_failure() => return Ok(CommitOutcome::Conflict),
-                answer => answer?,
-            };
+            let rows =
+                match self.locking(Whose::Of(tenant), sql, self.inner.times.lock, parameters).await
+                {
+                    Err(error) if error.is_serialization_failure() => {
+                        return Ok(CommitOutcome::Conflict);
+                    }
+                    answer => answer?,
+                };
             let row = first(&rows)?;
             if wrote(row, next)? == CommitOutcome::Written || get(row, 3)? {
                 return wrote(row, next);
@@ -352,7 +381,8 @@ fn number(row: &Row, column: usize) -> Result<u64, PostgresError> {
 #[async_trait]
 impl FactorStore for PostgresFactors {
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
-        let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
+        let parameters: [Parameter<'_>; 2] =
+            [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
         let rows = self.read(Whose::Anybody, &self.inner.sql.load, &parameters).await?;
         let row = first(&rows)?;
         Ok(Snapshot { settings: saved(row, 2)?, record: saved(row, 5)? })
@@ -367,7 +397,8 @@ impl FactorStore for PostgresFactors {
     ) -> Result<CommitOutcome, PluginError> {
         let (sql, patience) = (&self.inner.sql, self.inner.times.lock);
         let (of, user, document) = (tenant.as_str(), user.as_str(), next.document.as_str());
-        let (version, generation) = (next.version.as_bytes().as_slice(), i64::from(next.generation.number()));
+        let (version, generation) =
+            (next.version.as_bytes().as_slice(), i64::from(next.generation.number()));
         let settings = expected.settings.as_ref().map(|version| version.as_bytes().as_slice());
         let record = expected.record.as_ref().map(|version| version.as_bytes().as_slice());
         let mut parameters: Vec<Parameter<'_>> = Vec::with_capacity(7);
@@ -385,10 +416,18 @@ impl FactorStore for PostgresFactors {
             parameters.push((record, Type::BYTEA));
         }
         Ok(match (settings.is_some(), record.is_some()) {
-            (true, true) => self.write(tenant, &sql.update, patience, &parameters, next.version).await?,
-            (true, false) => self.write(tenant, &sql.insert, patience, &parameters, next.version).await?,
-            (false, true) => self.write_unset(tenant, &sql.update_unset, &parameters, next.version).await?,
-            (false, false) => self.write_unset(tenant, &sql.insert_unset, &parameters, next.version).await?,
+            (true, true) => {
+                self.write(tenant, &sql.update, patience, &parameters, next.version).await?
+            }
+            (true, false) => {
+                self.write(tenant, &sql.insert, patience, &parameters, next.version).await?
+            }
+            (false, true) => {
+                self.write_unset(tenant, &sql.update_unset, &parameters, next.version).await?
+            }
+            (false, false) => {
+                self.write_unset(tenant, &sql.insert_unset, &parameters, next.version).await?
+            }
         })
     }
 
@@ -405,7 +444,8 @@ impl FactorStore for PostgresFactors {
         next: &StoredRow,
     ) -> Result<CommitOutcome, PluginError> {
         let (of, document) = (tenant.as_str(), next.document.as_str());
-        let (version, generation) = (next.version.as_bytes().as_slice(), i64::from(next.generation.number()));
+        let (version, generation) =
+            (next.version.as_bytes().as_slice(), i64::from(next.generation.number()));
         let expected = expected.as_ref().map(|version| version.as_bytes().as_slice());
         let mut parameters: Vec<Parameter<'_>> = Vec::with_capacity(5);
         parameters.extend([
@@ -422,7 +462,12 @@ impl FactorStore for PostgresFactors {
         Ok(self.write_in_turn(tenant, sql, &parameters, next.version).await?)
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         let (of, below) = (tenant.as_str(), i64::from(below.number()));
         let mut deleted: u64 = 0;
         // No id is the empty text.
@@ -440,7 +485,9 @@ impl FactorStore for PostgresFactors {
                 (&last.1, Type::TEXT),
             ];
             let started = Instant::now();
-            let rows = self.until_not_undone(Whose::Of(tenant), &self.inner.sql.purge, &parameters).await?;
+            let rows = self
+                .until_not_undone(Whose::Of(tenant), &self.inner.sql.purge, &parameters)
+                .await?;
             let row = first(&rows)?;
             let slice = number(row, 2)?;
             deleted = deleted.saturating_add(slice);
@@ -448,8 +495,8 @@ impl FactorStore for PostgresFactors {
             if deleted >= u64::from(at_most) || (ended && from_the_first) {
                 return Ok(deleted);
             }
-            // A record that was written meanwhile has another place, and the slices may have gone past others with it: only one that began with the
-            // first finds that there are no more.
+            // A record that was written meanwhile has another place, and the slices may have gone
+            // past others with it: only one that began with the first finds that there are no more.
             last = if ended { before_the_first.clone() } else { (get(row, 3)?, get(row, 4)?) };
             tokio::time::sleep(started.elapsed().min(LONGEST_REST)).await;
         }
@@ -463,15 +510,23 @@ impl FactorStore for PostgresFactors {
     }
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
-        let parameters: [Parameter<'_>; 2] = [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
-        let rows = self.until_not_undone(Whose::Of(tenant), &self.inner.sql.remove, &parameters).await?;
+        let parameters: [Parameter<'_>; 2] =
+            [(&tenant.as_str(), Type::TEXT), (&user.as_str(), Type::TEXT)];
+        let rows =
+            self.until_not_undone(Whose::Of(tenant), &self.inner.sql.remove, &parameters).await?;
         Ok(get::<Option<&[u8]>>(first(&rows)?, 2)?.is_some())
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         let (sql, patience) = (&self.inner.sql.remove_if, self.inner.times.lock);
         let (of, user, expected) = (tenant.as_str(), user.as_str(), version.as_bytes().as_slice());
-        let parameters: [Parameter<'_>; 3] = [(&of, Type::TEXT), (&user, Type::TEXT), (&expected, Type::BYTEA)];
+        let parameters: [Parameter<'_>; 3] =
+            [(&of, Type::TEXT), (&user, Type::TEXT), (&expected, Type::BYTEA)];
         Ok(self.write(tenant, sql, patience, &parameters, version).await? == CommitOutcome::Written)
     }
 
@@ -484,8 +539,12 @@ impl FactorStore for PostgresFactors {
     ) -> Result<Vec<UserId>, PluginError> {
         let (of, after) = (tenant.as_str(), after.map_or("", UserId::as_str));
         let (generation, at_most) = (i64::from(generation.number()), i64::from(at_most));
-        let parameters: [Parameter<'_>; 4] =
-            [(&of, Type::TEXT), (&generation, Type::INT8), (&after, Type::TEXT), (&at_most, Type::INT8)];
+        let parameters: [Parameter<'_>; 4] = [
+            (&of, Type::TEXT),
+            (&generation, Type::INT8),
+            (&after, Type::TEXT),
+            (&at_most, Type::INT8),
+        ];
         let rows = self.read(Whose::Of(tenant), &self.inner.sql.users, &parameters).await?;
         let mut users = Vec::with_capacity(rows.len());
         for row in &rows {

@@ -25,11 +25,15 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Checks the server's certificate against its name and these authorities, or those of the operating
-/// system, and shows the application's own where the server asks for one.
-pub(crate) fn connector(pem: Option<&[u8]>, identity: Option<&Identity>) -> Result<MakeRustlsConnect, PostgresError> {
-    const BAD_PEM: PostgresError =
-        PostgresError::Configuration("`tls_roots_pem` or `sslrootcert` holds no certificate in PEM");
+/// Checks the server's certificate against its name and these authorities, or those of the
+/// operating system, and shows the application's own where the server asks for one.
+pub(crate) fn connector(
+    pem: Option<&[u8]>,
+    identity: Option<&Identity>,
+) -> Result<MakeRustlsConnect, PostgresError> {
+    const BAD_PEM: PostgresError = PostgresError::Configuration(
+        "`tls_roots_pem` or `sslrootcert` holds no certificate in PEM",
+    );
     const BAD_IDENTITY: PostgresError = PostgresError::Configuration(
         "`tls_client_pem`, or `sslcert` with `sslkey`, holds no certificate with its unencrypted key in PEM",
     );
@@ -48,15 +52,17 @@ pub(crate) fn connector(pem: Option<&[u8]>, identity: Option<&Identity>) -> Resu
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| PostgresError::Unavailable { source: Box::new(error) })?
-        .with_root_certificates(roots);
+    let config =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| PostgresError::Unavailable { source: Box::new(error) })?
+            .with_root_certificates(roots);
     let config = match identity {
         None => config.with_no_client_auth(),
         Some(Identity { certificates, key }) => {
             let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificates).collect();
-            let (chain, key) = (chain.map_err(|_| BAD_IDENTITY)?, PrivateKeyDer::from_pem_slice(key));
+            let (chain, key) =
+                (chain.map_err(|_| BAD_IDENTITY)?, PrivateKeyDer::from_pem_slice(key));
             let key = key.map_err(|_| BAD_IDENTITY)?;
             config.with_client_auth_cert(chain, key).map_err(|_| BAD_IDENTITY)?
         }

@@ -27,8 +27,8 @@ fn misplaced<T: std::fmt::Debug>(answer: &Result<T, PluginError>) -> bool {
     matches!(answer, Err(fault) if format!("{fault:?}") == "Misplaced")
 }
 
-/// I-05, I-09: an answer that arrives once more, in the place of the next one, is a fault. Nobody gets
-/// another user's record, and a commit is neither taken for written nor for a conflict by it.
+/// I-05, I-09: an answer that arrives once more, in the place of the next one, is a fault. Nobody
+/// gets another user's record, and a commit is neither taken for written nor for a conflict by it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_given_twice_is_a_fault() {
     for prepared in variants([true, false]) {
@@ -36,16 +36,25 @@ async fn an_answer_that_is_given_twice_is_a_fault() {
         let acme = TenantId::new("acme").unwrap();
         let [alice, bob, carol] = ["alice", "bob", "carol"].map(|user| UserId::new(user).unwrap());
         let settings = row(9);
-        assert_eq!(store.change_settings(&acme, None, &settings).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.change_settings(&acme, None, &settings).await.unwrap(),
+            CommitOutcome::Written
+        );
         let expected = |record: Option<u32>| ExpectedVersions {
             settings: Some(settings.version),
             record: record.map(|r| row(r).version),
         };
         for (user, number) in [(&alice, 1), (&bob, 2)] {
-            assert_eq!(store.commit(&acme, user, &expected(None), &row(number)).await.unwrap(), CommitOutcome::Written);
+            assert_eq!(
+                store.commit(&acme, user, &expected(None), &row(number)).await.unwrap(),
+                CommitOutcome::Written
+            );
             assert_eq!(store.load(&acme, user).await.unwrap().record, Some(row(number)));
         }
-        assert_eq!(store.commit(&acme, &alice, &expected(Some(1)), &row(3)).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.commit(&acme, &alice, &expected(Some(1)), &row(3)).await.unwrap(),
+            CommitOutcome::Written
+        );
 
         // Alice's record is not Bob's.
         proxy.keep();
@@ -56,16 +65,28 @@ async fn an_answer_that_is_given_twice_is_a_fault() {
         assert_eq!(store.load(&acme, &bob).await.unwrap().record, Some(row(2)));
 
         // A commit that conflicts is not taken for written...
-        assert_eq!(store.commit(&acme, &alice, &expected(Some(3)), &row(4)).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.commit(&acme, &alice, &expected(Some(3)), &row(4)).await.unwrap(),
+            CommitOutcome::Written
+        );
         proxy.keep();
-        assert_eq!(store.commit(&acme, &alice, &expected(Some(4)), &row(5)).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.commit(&acme, &alice, &expected(Some(4)), &row(5)).await.unwrap(),
+            CommitOutcome::Written
+        );
         proxy.replay();
         assert!(misplaced(&store.commit(&acme, &alice, &expected(Some(4)), &row(6)).await));
         assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(5)));
         // ... and one that is written is not taken for a conflict.
-        assert_eq!(store.commit(&acme, &alice, &expected(Some(4)), &row(7)).await.unwrap(), CommitOutcome::Conflict);
+        assert_eq!(
+            store.commit(&acme, &alice, &expected(Some(4)), &row(7)).await.unwrap(),
+            CommitOutcome::Conflict
+        );
         proxy.keep();
-        assert_eq!(store.commit(&acme, &alice, &expected(Some(4)), &row(7)).await.unwrap(), CommitOutcome::Conflict);
+        assert_eq!(
+            store.commit(&acme, &alice, &expected(Some(4)), &row(7)).await.unwrap(),
+            CommitOutcome::Conflict
+        );
         proxy.replay();
         assert!(misplaced(&store.commit(&acme, &alice, &expected(Some(5)), &row(7)).await));
         assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(7)));
@@ -121,8 +142,8 @@ async fn an_answer_that_is_given_twice_is_a_fault() {
     }
 }
 
-/// I-09: a write answers which version is there now. Something in the database that writes another one
-/// instead is a fault, and the commit is not taken for written.
+/// I-09: a write answers which version is there now. Something in the database that writes another
+/// one instead is a fault, and the commit is not taken for written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_wrote_something_else_is_a_fault() {
     let Some(server) = server(&[]) else { return };
@@ -132,7 +153,10 @@ async fn a_write_that_wrote_something_else_is_a_fault() {
         CREATE TRIGGER other BEFORE INSERT OR UPDATE ON countersign.records FOR EACH ROW EXECUTE FUNCTION other()";
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     let mut expected = ExpectedVersions { settings: None, record: None };
-    assert_eq!(store.commit(&acme, &alice, &expected, &row(1)).await.unwrap(), CommitOutcome::Written);
+    assert_eq!(
+        store.commit(&acme, &alice, &expected, &row(1)).await.unwrap(),
+        CommitOutcome::Written
+    );
     connect(server.url()).await.unwrap().batch_execute(other).await.unwrap();
     expected.record = Some(row(1).version);
     assert!(misplaced(&store.commit(&acme, &alice, &expected, &row(2)).await));

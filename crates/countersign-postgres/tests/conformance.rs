@@ -8,14 +8,17 @@ use support::{Budget, Schema};
 mod prepared {
     use super::*;
 
-    countersign_testkit::factor_store_conformance!(async { Ok(servers::postgres_url()?.map(|url| Schema::new(&url))) });
+    countersign_testkit::factor_store_conformance!(async {
+        Ok(servers::postgres_url()?.map(|url| Schema::new(&url)))
+    });
 }
 
 mod unprepared {
     use super::*;
 
     countersign_testkit::factor_store_conformance!(async {
-        Ok(servers::postgres_url()?.map(|url| Schema { prepared: Some(false), ..Schema::new(&url) }))
+        Ok(servers::postgres_url()?
+            .map(|url| Schema { prepared: Some(false), ..Schema::new(&url) }))
     });
 }
 

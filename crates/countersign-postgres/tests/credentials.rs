@@ -127,11 +127,18 @@ async fn without_credentials_there_is_no_connection() {
 /// I-22: no password and no key is in what prints.
 #[test]
 fn no_secret_is_printed() {
-    let credentials = format!("{:?} {:?}", Credentials::new("app", "a secret"), Credentials::password("a secret"));
+    let credentials = format!(
+        "{:?} {:?}",
+        Credentials::new("app", "a secret"),
+        Credentials::password("a secret")
+    );
     assert!(credentials.contains("app") && !credentials.contains("secret"), "{credentials}");
     let options = support::options().tls_client_pem("certificate", "a secret");
     let options = options.credentials_from(|| async { Ok(Credentials::password("a secret")) });
     let printed = format!("{options:?}");
     let bytes = format!("{:?}", b"a secret");
-    assert!(!printed.contains("secret") && !printed.contains(&bytes[1..bytes.len() - 1]), "{printed}");
+    assert!(
+        !printed.contains("secret") && !printed.contains(&bytes[1..bytes.len() - 1]),
+        "{printed}"
+    );
 }

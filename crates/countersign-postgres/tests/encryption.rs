@@ -10,8 +10,8 @@ use countersign_postgres::{PostgresError, PostgresFactors};
 use countersign_testkit::servers::{Server, skip};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-/// A server with a certificate for `localhost`, and the certificate of the authority. With the certificate
-/// of an authority for clients, it lets in nobody without one.
+/// A server with a certificate for `localhost`, and the certificate of the authority. With the
+/// certificate of an authority for clients, it lets in nobody without one.
 fn server(clients: Option<&str>) -> Option<(Server, String)> {
     let Some(mut server) = Server::postgres(&[]).unwrap() else {
         skip("no PostgreSQL server is installed").unwrap();
@@ -45,7 +45,9 @@ fn give_to_the_server(cluster: &Path, files: &[&Path]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_checked_against_name_and_authority() {
     let Some((server, authority)) = server(None) else { return };
-    let url = |host: &str| format!("postgres://countersign@{host}:{}/postgres?sslmode=require", server.port());
+    let url = |host: &str| {
+        format!("postgres://countersign@{host}:{}/postgres?sslmode=require", server.port())
+    };
     let trusting = || PostgresFactors::options().tls_roots_pem(authority.clone());
 
     let store = trusting().connect(&url("localhost")).await.unwrap();
@@ -53,7 +55,13 @@ async fn a_certificate_is_checked_against_name_and_authority() {
     // Another name, and an authority that nobody trusts.
     assert!(trusting().connect(&url("127.0.0.1")).await.is_err());
     assert!(PostgresFactors::connect(&url("localhost")).await.is_err());
-    assert!(PostgresFactors::options().tls_roots_pem("not a certificate").connect(&url("localhost")).await.is_err());
+    assert!(
+        PostgresFactors::options()
+            .tls_roots_pem("not a certificate")
+            .connect(&url("localhost"))
+            .await
+            .is_err()
+    );
 }
 
 /// A certificate of the authority for the clients, which names the role, and its key.
@@ -83,7 +91,11 @@ async fn the_server_may_know_the_application_by_its_certificate() {
     let acme = TenantId::new("acme").unwrap();
 
     let required = format!("{url}?sslmode=require");
-    let store = trusting().tls_client_pem(certificate.clone(), key.clone()).connect(&required).await.unwrap();
+    let store = trusting()
+        .tls_client_pem(certificate.clone(), key.clone())
+        .connect(&required)
+        .await
+        .unwrap();
     assert!(store.settings(&acme).await.unwrap().is_none());
     // By files, as the address names them.
     let (directory, mut files) = (tempfile::tempdir().unwrap(), Vec::new());
@@ -111,5 +123,8 @@ async fn the_server_may_know_the_application_by_its_certificate() {
     let unreadable = trusting().tls_client_pem(certificate, "no key").connect(&required).await;
     assert!(matches!(unreadable, Err(PostgresError::Configuration(_))), "{unreadable:?}");
     let unreadable = PostgresFactors::connect(&format!("{required}&sslrootcert=/nowhere")).await;
-    assert!(matches!(unreadable, Err(PostgresError::File { keyword: "sslrootcert", .. })), "{unreadable:?}");
+    assert!(
+        matches!(unreadable, Err(PostgresError::File { keyword: "sslrootcert", .. })),
+        "{unreadable:?}"
+    );
 }

@@ -21,7 +21,8 @@ const WRITERS: usize = 6;
 /// How often each is written at least before the failover, and after it.
 const WRITES: u32 = 20;
 
-const WAITING_FOR_THE_STANDBY: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+const WAITING_FOR_THE_STANDBY: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
 
 async fn replicated() -> Option<(Server, Standby)> {
     let primary = server(&["synchronous_standby_names=*", "synchronous_commit=on"])?;
@@ -32,7 +33,8 @@ async fn replicated() -> Option<(Server, Standby)> {
     Some((primary, standby))
 }
 
-/// The address of both, in this order. That a server must take writes is not in it: the store asks for that itself.
+/// The address of both, in this order. That a server must take writes is not in it: the store asks
+/// for that itself.
 fn both(first: u16, second: u16) -> String {
     format!("host=127.0.0.1,127.0.0.1 port={first},{second} user=countersign dbname=postgres")
 }
@@ -52,7 +54,11 @@ impl Progress {
     async fn reaches(&self, far: [u32; WRITERS]) {
         let started = Instant::now();
         while !self.numbers().iter().zip(far).all(|(number, far)| *number >= far) {
-            assert!(started.elapsed() < Duration::from_secs(40), "{:?}, and {far:?} is wanted", self.numbers());
+            assert!(
+                started.elapsed() < Duration::from_secs(40),
+                "{:?}, and {far:?} is wanted",
+                self.numbers()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -62,12 +68,15 @@ fn user(writer: usize) -> UserId {
     UserId::new(&format!("user-{writer}")).unwrap()
 }
 
-/// Counts up the number of one record, which nobody else writes. After each failure it reads where it is: never behind what was acknowledged.
+/// Counts up the number of one record, which nobody else writes. After each failure it reads where
+/// it is: never behind what was acknowledged.
 async fn count_up(store: PostgresFactors, acme: TenantId, writer: usize, progress: Arc<Progress>) {
     let (user, mut reached) = (user(writer), 0);
     while !progress.over.load(SeqCst) {
         let record = (reached > 0).then(|| row(reached).version);
-        let answer = store.commit(&acme, &user, &ExpectedVersions { settings: None, record }, &row(reached + 1)).await;
+        let answer = store
+            .commit(&acme, &user, &ExpectedVersions { settings: None, record }, &row(reached + 1))
+            .await;
         if matches!(answer, Ok(CommitOutcome::Written)) {
             reached += 1;
             progress.acknowledged[writer].store(reached, SeqCst);
@@ -90,16 +99,20 @@ async fn what_was_acknowledged_survives_a_failover_to_a_synchronous_standby() {
     let options = || support::options().connections(4).connect_timeout(Duration::from_secs(2));
     let store = options().connect(&both(primary.port(), standby.port())).await.unwrap();
     let acme = TenantId::new("acme").unwrap();
-    let progress = Arc::new(Progress { acknowledged: Default::default(), over: AtomicBool::new(false) });
+    let progress =
+        Arc::new(Progress { acknowledged: Default::default(), over: AtomicBool::new(false) });
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| tokio::spawn(count_up(store.clone(), acme.clone(), writer, progress.clone())))
         .collect();
     progress.reaches([WRITES; WRITERS]).await;
 
     let watch = connect(primary.url()).await.unwrap();
-    // For a moment the standby receives nothing, so that whatever is acknowledged without it would be lost.
+    // For a moment the standby receives nothing, so that whatever is acknowledged without it would
+    // be lost.
     let receiver = standby.receiver().await.to_string();
-    let signal = |signal: &str| assert!(Command::new("kill").args([signal, &receiver]).status().unwrap().success());
+    let signal = |signal: &str| {
+        assert!(Command::new("kill").args([signal, &receiver]).status().unwrap().success());
+    };
     signal("-STOP");
     // Until a commit is written on the primary and waits for the standby.
     while watch.query_one(WAITING_FOR_THE_STANDBY, &[]).await.unwrap().get::<_, i64>(0) == 0 {
@@ -121,9 +134,13 @@ async fn what_was_acknowledged_survives_a_failover_to_a_synchronous_standby() {
     let client = connect(&standby.url()).await.unwrap();
     assert!(!client.query_one("SELECT pg_is_in_recovery()", &[]).await.unwrap().get::<_, bool>(0));
     for (writer, acknowledged) in progress.numbers().into_iter().enumerate() {
-        let kept = "SELECT version FROM countersign.records WHERE tenant = 'acme' AND \"user\" = $1";
+        let kept =
+            "SELECT version FROM countersign.records WHERE tenant = 'acme' AND \"user\" = $1";
         let kept: Vec<u8> = client.query_one(kept, &[&user(writer).as_str()]).await.unwrap().get(0);
-        assert!(kept[..4] >= acknowledged.to_be_bytes()[..], "{acknowledged} was acknowledged, and {kept:?} is kept");
+        assert!(
+            kept[..4] >= acknowledged.to_be_bytes()[..],
+            "{acknowledged} was acknowledged, and {kept:?} is kept"
+        );
     }
 }
 

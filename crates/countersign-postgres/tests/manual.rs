@@ -1,5 +1,10 @@
 //! The SQL example of the manual for store authors, put to the suite.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
@@ -7,7 +12,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign::error::PluginError;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
 use countersign_testkit::servers;
@@ -20,7 +27,8 @@ const MANUAL: &str = include_str!("../../countersign-testkit/src/manual/writing_
 
 /// A statement of the example, by the first words of the comment before it.
 fn sql(name: &str) -> &'static str {
-    let example = MANUAL.split("```sql\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let example =
+        MANUAL.split("```sql\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let mut statements = example.split("-- ").filter_map(|part| part.split_once('\n'));
     let found = statements.find(|(comment, _)| comment.split(':').next() == Some(name));
     found.unwrap_or_else(|| panic!("{name}")).1.trim_end().trim_end_matches(';')
@@ -61,7 +69,10 @@ impl Example {
     }
 
     /// A transaction of several statements. Each that finds no row ends it as a conflict.
-    async fn transaction(&self, steps: &[(&str, Parameters<'_>)]) -> Result<CommitOutcome, PluginError> {
+    async fn transaction(
+        &self,
+        steps: &[(&str, Parameters<'_>)],
+    ) -> Result<CommitOutcome, PluginError> {
         let mut client = self.client().await?;
         let Some(open) = client.take() else { return Err(PluginError::new("no connection")) };
         open.batch_execute("BEGIN").await?;
@@ -108,12 +119,21 @@ impl FactorStore for Example {
         next: &StoredRow,
     ) -> Result<CommitOutcome, PluginError> {
         let (tenant, user) = (tenant.as_str(), user.as_str());
-        let (settings, record) = (bytes(expected.settings.as_ref()), bytes(expected.record.as_ref()));
-        let (version, generation) = (next.version.as_bytes().to_vec(), i64::from(next.generation.number()));
+        let (settings, record) =
+            (bytes(expected.settings.as_ref()), bytes(expected.record.as_ref()));
+        let (version, generation) =
+            (next.version.as_bytes().to_vec(), i64::from(next.generation.number()));
         let insert: Parameters<'_> = &[&tenant, &user, &version, &generation, &next.document];
-        let update: Parameters<'_> = &[&tenant, &user, &version, &generation, &next.document, &record];
-        let last = if record.is_none() { ("insert record", insert) } else { ("update record", update) };
-        self.transaction(&[("something to lock", &[&tenant]), ("lock settings", &[&tenant, &settings]), last]).await
+        let update: Parameters<'_> =
+            &[&tenant, &user, &version, &generation, &next.document, &record];
+        let last =
+            if record.is_none() { ("insert record", insert) } else { ("update record", update) };
+        self.transaction(&[
+            ("something to lock", &[&tenant]),
+            ("lock settings", &[&tenant, &settings]),
+            last,
+        ])
+        .await
     }
 
     async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
@@ -128,12 +148,18 @@ impl FactorStore for Example {
         next: &StoredRow,
     ) -> Result<CommitOutcome, PluginError> {
         let (tenant, expected) = (tenant.as_str(), bytes(expected.as_ref()));
-        let (version, generation) = (next.version.as_bytes().to_vec(), i64::from(next.generation.number()));
+        let (version, generation) =
+            (next.version.as_bytes().to_vec(), i64::from(next.generation.number()));
         let change: Parameters<'_> = &[&tenant, &version, &generation, &next.document, &expected];
         self.transaction(&[("something to lock", &[&tenant]), ("change settings", change)]).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         let (below, at_most) = (i64::from(below.number()), i64::from(at_most));
         self.execute("purge", &[&tenant.as_str(), &below, &at_most]).await
     }
@@ -147,7 +173,12 @@ impl FactorStore for Example {
         Ok(self.execute("remove", &[&tenant.as_str(), &user.as_str()]).await? > 0)
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         let version = version.as_bytes().to_vec();
         Ok(self.execute("remove if", &[&tenant.as_str(), &user.as_str(), &version]).await? > 0)
     }
@@ -173,7 +204,8 @@ impl Tables {
     async fn new(url: &str) -> Result<Self, PluginError> {
         let schema = Schema::new(url);
         let name = &schema.name;
-        let tables = format!("CREATE SCHEMA \"{name}\"; SET search_path TO \"{name}\"; {}", sql("tables"));
+        let tables =
+            format!("CREATE SCHEMA \"{name}\"; SET search_path TO \"{name}\"; {}", sql("tables"));
         schema.client().await?.batch_execute(&tables).await?;
         Ok(Self(schema))
     }
@@ -197,8 +229,11 @@ impl Backend for Tables {
         self.0.host_transaction().await
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
-        let Some((line, url)) = countersign_testkit::Forwarder::before(&self.0.store_url).await? else {
+    async fn open_on_a_line(
+        &self,
+    ) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
+        let Some((line, url)) = countersign_testkit::Forwarder::before(&self.0.store_url).await?
+        else {
             return Ok(None);
         };
         Ok(Some((Arc::new(self.example(&url)), Box::new(line))))

@@ -39,8 +39,9 @@ fn bounced() -> Option<(Bouncer, Server)> {
     Some((Bouncer::before(&server).unwrap()?, server))
 }
 
-/// With nothing but an address: the store notices the pooler, and sends its statements whole. The server
-/// connections change all the time here: each transaction of the host takes the one that was used last.
+/// With nothing but an address: the store notices the pooler, and sends its statements whole. The
+/// server connections change all the time here: each transaction of the host takes the one that was
+/// used last.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_defaults_work_behind_a_pooler_in_transaction_mode() {
     let Some((bouncer, server)) = bounced() else { return };
@@ -49,7 +50,10 @@ async fn the_defaults_work_behind_a_pooler_in_transaction_mode() {
     let mut expected = ExpectedVersions { settings: None, record: None };
     let mut hosts = Vec::new();
     for number in 1..=4 {
-        assert_eq!(store.commit(&acme, &alice, &expected, &row(number)).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.commit(&acme, &alice, &expected, &row(number)).await.unwrap(),
+            CommitOutcome::Written
+        );
         assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(number)));
         expected.record = Some(row(number).version);
         let host = connect(&bouncer.url("app")).await.unwrap();

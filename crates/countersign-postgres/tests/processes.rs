@@ -24,7 +24,9 @@ async fn guesses_of_two_processes_share_one_budget() {
     let environment = [("STORE", url), ("SCHEMA", schema.name.clone())];
     let store = schema.open().await.unwrap();
     let tally =
-        processes::guess_from_two(store, "guesses_of_two_processes_share_one_budget", &environment).await.unwrap();
+        processes::guess_from_two(store, "guesses_of_two_processes_share_one_budget", &environment)
+            .await
+            .unwrap();
     assert_eq!((tally.wrong, tally.failed), (5, 0), "{tally:?}");
     assert_eq!(tally.refused + tally.contended, 123, "{tally:?}");
     schema.clean_up().await.unwrap();

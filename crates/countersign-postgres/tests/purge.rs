@@ -1,5 +1,10 @@
 //! What a purge reads, and what it leaves to others.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
@@ -19,8 +24,8 @@ fn fill(records: i64) -> String {
     )
 }
 
-/// While some transaction may still see what was deleted, as a backup or a long report does, the server keeps it: a purge passes over it
-/// twice and not once for each slice.
+/// While some transaction may still see what was deleted, as a backup or a long report does, the
+/// server keeps it: a purge passes over it twice and not once for each slice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_reads_each_record_twice_while_an_old_snapshot_is_open() {
     let Some(server) = server(&["autovacuum=off"]) else { return };
@@ -28,25 +33,35 @@ async fn a_purge_reads_each_record_twice_while_an_old_snapshot_is_open() {
     connect(server.url()).await.unwrap().batch_execute(&fill(RECORDS)).await.unwrap();
     let report = connect(server.url()).await.unwrap();
     report
-        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM countersign.records LIMIT 1")
+        .batch_execute(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM countersign.records LIMIT 1",
+        )
         .await
         .unwrap();
 
     let acme = TenantId::new("acme").unwrap();
-    assert_eq!(store.purge(&acme, Generation::new(2), 1_000_000).await.unwrap(), u64::try_from(RECORDS).unwrap());
+    assert_eq!(
+        store.purge(&acme, Generation::new(2), 1_000_000).await.unwrap(),
+        u64::try_from(RECORDS).unwrap()
+    );
     // A session tells what it read when it ends.
     drop(store);
     let read = read_by_generation(server.url()).await;
     // Once to delete them, and once to find that none is left.
-    assert!((RECORDS..RECORDS * 5 / 2).contains(&read), "{read} entries of the index for {RECORDS} records");
+    assert!(
+        (RECORDS..RECORDS * 5 / 2).contains(&read),
+        "{read} entries of the index for {RECORDS} records"
+    );
     report.batch_execute("COMMIT").await.unwrap();
 }
 
-/// I-27: a purge is cut into statements of 250 records, so that whoever waits for one waits for no more, and after each it rests for as long as the
-/// server was busy with it, up to 50 ms.
+/// I-27: a purge is cut into statements of 250 records, so that whoever waits for one waits for no
+/// more, and after each it rests for as long as the server was busy with it, up to 50 ms.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_leaves_half_of_the_time_to_others() {
-    let Some(server) = server(&["log_min_duration_statement=0", "log_line_prefix=logged "]) else { return };
+    let Some(server) = server(&["log_min_duration_statement=0", "log_line_prefix=logged "]) else {
+        return;
+    };
     let store = support::options().connections(1).connect(server.url()).await.unwrap();
     let client = connect(server.url()).await.unwrap();
     client.batch_execute(&fill(2_100)).await.unwrap();
@@ -73,19 +88,21 @@ async fn a_purge_leaves_half_of_the_time_to_others() {
     assert_eq!(store.count(&acme, Generation::new(2)).await.unwrap(), 100);
 }
 
-/// I-27: a record that is written meanwhile, under a generation that goes too, does not make a purge go past others: it says that it is at the end
-/// where it is.
+/// I-27: a record that is written meanwhile, under a generation that goes too, does not make a
+/// purge go past others: it says that it is at the end where it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_goes_past_nothing() {
     let Some(server) = server(&[]) else { return };
     let store = support::options().connections(1).connect(server.url()).await.unwrap();
-    let (host, watch) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
+    let (host, watch) =
+        (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
     host.batch_execute(&fill(1_000)).await.unwrap();
     host.batch_execute("UPDATE countersign.records SET generation = 0").await.unwrap();
     let later = "BEGIN; UPDATE countersign.records SET generation = 1 WHERE \"user\" = 'user-1'";
     host.batch_execute(later).await.unwrap();
     let acme = TenantId::new("acme").unwrap();
-    let purge = tokio::spawn(async move { store.purge(&acme, Generation::new(2), 5_000).await.unwrap() });
+    let purge =
+        tokio::spawn(async move { store.purge(&acme, Generation::new(2), 5_000).await.unwrap() });
     let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
     while watch.query(waits, &[]).await.unwrap().is_empty() {
         assert!(!purge.is_finished(), "nothing was waited for");

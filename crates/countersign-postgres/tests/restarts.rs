@@ -1,5 +1,10 @@
 //! Crashes of the server in the middle of a storm of writes.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
@@ -15,7 +20,8 @@ use countersign_postgres::{PostgresError, PostgresFactors};
 use support::{connect, number, row, server, variants};
 use time::OffsetDateTime;
 
-/// What was acknowledged is there after each crash, and nothing more than the one write that was under way.
+/// What was acknowledged is there after each crash, and nothing more than the one write that was
+/// under way.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_crashes() {
     let Some(mut server) = server(&[]) else { return };
@@ -69,7 +75,10 @@ async fn count_until_it_fails(
     let mut reached = from;
     loop {
         let record = (reached > 0).then(|| row(reached).version);
-        match store.commit(&acme, &user, &ExpectedVersions { settings: None, record }, &row(reached + 1)).await {
+        match store
+            .commit(&acme, &user, &ExpectedVersions { settings: None, record }, &row(reached + 1))
+            .await
+        {
             Ok(CommitOutcome::Written) => {
                 reached += 1;
                 written.fetch_add(1, Ordering::SeqCst);
@@ -86,7 +95,10 @@ async fn patiently(store: &PostgresFactors, acme: &TenantId, user: usize) -> Opt
     loop {
         match store.load(acme, &user).await {
             Ok(snapshot) => return snapshot.record,
-            Err(fault) => assert!(started.elapsed() < Duration::from_secs(20), "it does not come back: {fault:?}"),
+            Err(fault) => assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "it does not come back: {fault:?}"
+            ),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -109,14 +121,15 @@ async fn a_server_that_may_forget_is_refused_unless_that_is_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_answer_is_a_fault_in_time() {
     let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let url = format!("postgres://nobody@127.0.0.1:{}/nothing", silent.local_addr().unwrap().port());
+    let url =
+        format!("postgres://nobody@127.0.0.1:{}/nothing", silent.local_addr().unwrap().port());
     let connecting = support::options().connect_timeout(Duration::from_millis(300)).connect(&url);
     let refused = tokio::time::timeout(Duration::from_secs(60), connecting).await.unwrap();
     assert!(matches!(refused, Err(PostgresError::Unavailable { .. })), "{refused:?}");
 }
 
-/// I-09: the stricter isolation levels undo a statement where READ COMMITTED looks again; that is a conflict, not a fault, and of several commits
-/// that expect the same record one is written.
+/// I-09: the stricter isolation levels undo a statement where READ COMMITTED looks again; that is a
+/// conflict, not a fault, and of several commits that expect the same record one is written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stricter_default_isolation_makes_conflicts_and_no_faults() {
     let Some(server) = server(&["default_transaction_isolation=serializable"]) else { return };
@@ -130,8 +143,13 @@ async fn a_stricter_default_isolation_makes_conflicts_and_no_faults() {
                 for round in 0..20 {
                     let before = store.load(&acme, &alice).await.unwrap().record;
                     let next = row(writer * 1_000 + round);
-                    let expected = ExpectedVersions { settings: None, record: before.as_ref().map(|row| row.version) };
-                    if store.commit(&acme, &alice, &expected, &next).await.unwrap() == CommitOutcome::Written {
+                    let expected = ExpectedVersions {
+                        settings: None,
+                        record: before.as_ref().map(|row| row.version),
+                    };
+                    if store.commit(&acme, &alice, &expected, &next).await.unwrap()
+                        == CommitOutcome::Written
+                    {
                         written.push((before.as_ref().map_or(0, number), number(&next)));
                     }
                 }
@@ -153,16 +171,27 @@ async fn a_stricter_default_isolation_makes_conflicts_and_no_faults() {
     assert_eq!(store.load(&acme, &alice).await.unwrap().record.map(|row| number(&row)), Some(last));
 }
 
-/// I-26, I-27: there a deletion that was undone is sent again. It never says that there is nothing while the row stays.
+/// I-26, I-27: there a deletion that was undone is sent again. It never says that there is nothing
+/// while the row stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stricter_default_isolation_leaves_no_row_that_was_to_be_deleted() {
-    let all = [("repeatable read", false), ("serializable", false), ("repeatable read", true), ("serializable", true)];
+    let all = [
+        ("repeatable read", false),
+        ("serializable", false),
+        ("repeatable read", true),
+        ("serializable", true),
+    ];
     for (isolation, purges) in variants(all) {
-        let Some(server) = server(&[&format!("default_transaction_isolation={isolation}")]) else { return };
+        let Some(server) = server(&[&format!("default_transaction_isolation={isolation}")]) else {
+            return;
+        };
         let store = support::options().connections(2).connect(server.url()).await.unwrap();
         let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
         let nothing = ExpectedVersions { settings: None, record: None };
-        assert_eq!(store.commit(&acme, &alice, &nothing, &row(1)).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.commit(&acme, &alice, &nothing, &row(1)).await.unwrap(),
+            CommitOutcome::Written
+        );
         let other = connect(server.url()).await.unwrap();
         other.batch_execute("BEGIN; UPDATE countersign.records SET document = '{}'").await.unwrap();
         let deleting = tokio::spawn({
@@ -189,18 +218,26 @@ async fn a_stricter_default_isolation_leaves_no_row_that_was_to_be_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stricter_default_isolation_lets_no_charge_past_a_limit() {
     for isolation in variants(["repeatable read", "serializable"]) {
-        let Some(server) = server(&[&format!("default_transaction_isolation={isolation}")]) else { return };
-        let budget = support::options().connections(8).connect(server.url()).await.unwrap().budget();
+        let Some(server) = server(&[&format!("default_transaction_isolation={isolation}")]) else {
+            return;
+        };
+        let budget =
+            support::options().connections(8).connect(server.url()).await.unwrap().budget();
         let barrier = std::sync::Arc::new(tokio::sync::Barrier::new(40));
         let racing: Vec<_> = (0..40_u64)
             .map(|number| {
                 let (budget, barrier) = (budget.clone(), barrier.clone());
                 tokio::spawn(async move {
-                    let account = |key: &str, most| Account::new(key, Limit::new(most, Duration::from_secs(60)));
+                    let account = |key: &str, most| {
+                        Account::new(key, Limit::new(most, Duration::from_secs(60)))
+                    };
                     // In slots of their own, so that nothing but the account holds them together.
                     let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000 + number % 7);
                     barrier.wait().await;
-                    budget.charge(&[account(&format!("to:{number}"), 1), account("tenant", 12)], now).await.unwrap()
+                    budget
+                        .charge(&[account(&format!("to:{number}"), 1), account("tenant", 12)], now)
+                        .await
+                        .unwrap()
                 })
             })
             .collect();
@@ -220,7 +257,8 @@ async fn tables_of_an_earlier_version_are_migrated() {
     let store = PostgresFactors::connect(server.url()).await.unwrap();
     let first = ExpectedVersions { settings: None, record: None };
     assert_eq!(store.commit(&acme, &alice, &first, &row(7)).await.unwrap(), CommitOutcome::Written);
-    let (client, connection) = tokio_postgres::connect(server.url(), tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) =
+        tokio_postgres::connect(server.url(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     let earlier = "DROP FUNCTION countersign.charge; DROP TABLE countersign.charges;
         UPDATE countersign.schema_version SET version = 1";
@@ -238,16 +276,20 @@ async fn tables_of_an_earlier_version_are_migrated() {
     let store = PostgresFactors::connect(server.url()).await.unwrap();
     assert_eq!(store.load(&acme, &alice).await.unwrap().record.unwrap(), row(7));
     let account = Account::new("to", Limit::new(1, Duration::from_secs(60)));
-    assert_eq!(store.budget().charge(&[account], OffsetDateTime::UNIX_EPOCH).await.unwrap(), Charged::Yes);
+    assert_eq!(
+        store.budget().charge(&[account], OffsetDateTime::UNIX_EPOCH).await.unwrap(),
+        Charged::Yes
+    );
 }
 
-/// Another node has migrated the tables between the two looks of this one: at the tables, and at their
-/// version. It looks again, and does not say that one is missing.
+/// Another node has migrated the tables between the two looks of this one: at the tables, and at
+/// their version. It looks again, and does not say that one is missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_another_node_migrates_meanwhile_are_not_missing() {
     let Some(server) = server(&[]) else { return };
     PostgresFactors::connect(server.url()).await.unwrap();
-    let (other, watch) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
+    let (other, watch) =
+        (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
     let earlier = "CREATE TABLE kept AS TABLE countersign.charges; DROP TABLE countersign.charges;
         UPDATE countersign.schema_version SET version = 1";
     other.batch_execute(earlier).await.unwrap();
@@ -264,13 +306,17 @@ async fn tables_that_another_node_migrates_meanwhile_are_not_missing() {
     connecting.await.unwrap().unwrap();
 }
 
-/// A node of a later version makes its tables while this one waits for its turn: they are left as they are.
+/// A node of a later version makes its tables while this one waits for its turn: they are left as
+/// they are.
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_of_a_later_version_are_left_alone() {
     let Some(server) = server(&[]) else { return };
     let later = connect(server.url()).await.unwrap();
     // "counters", the number of src/migrate.rs.
-    later.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(x'636f756e74657273'::bigint)").await.unwrap();
+    later
+        .batch_execute("BEGIN; SELECT pg_advisory_xact_lock(x'636f756e74657273'::bigint)")
+        .await
+        .unwrap();
     let url = server.url().to_owned();
     let connecting = tokio::spawn(async move { PostgresFactors::connect(&url).await });
     let watch = connect(server.url()).await.unwrap();
@@ -283,8 +329,12 @@ async fn tables_of_a_later_version_are_left_alone() {
         INSERT INTO countersign.schema_version VALUES (true, 3); COMMIT";
     later.batch_execute(tables).await.unwrap();
     let refused = connecting.await.unwrap();
-    assert!(matches!(refused, Err(PostgresError::NewerSchema { found: 3, readable: 2 })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(PostgresError::NewerSchema { found: 3, readable: 2 })),
+        "{refused:?}"
+    );
     let made = "SELECT relname::text FROM pg_class WHERE relnamespace = 'countersign'::regnamespace AND relkind = 'r'";
-    let made: Vec<String> = watch.query(made, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    let made: Vec<String> =
+        watch.query(made, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
     assert_eq!(made, ["schema_version"]);
 }

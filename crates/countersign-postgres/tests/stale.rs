@@ -1,5 +1,10 @@
 //! A pooler leads to a standby, which has not seen the last writes.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
@@ -26,12 +31,16 @@ async fn replicated() -> Option<(Server, Standby)> {
     Some((primary, standby))
 }
 
-/// What was written so far is on the standby, and what is written from now on is received and not shown there.
+/// What was written so far is on the standby, and what is written from now on is received and not
+/// shown there.
 async fn pause(primary: &Server, standby: &Standby) {
-    let (first, second) = (connect(primary.url()).await.unwrap(), connect(&standby.url()).await.unwrap());
-    let written: String = first.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.unwrap().get(0);
+    let (first, second) =
+        (connect(primary.url()).await.unwrap(), connect(&standby.url()).await.unwrap());
+    let written: String =
+        first.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.unwrap().get(0);
     let (started, mut shown) = (Instant::now(), false);
-    let state = "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn, pg_get_wal_replay_pause_state()";
+    let state =
+        "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn, pg_get_wal_replay_pause_state()";
     loop {
         let row = second.query_one(state, &[&written]).await.unwrap();
         if row.get::<_, &str>(1) == "paused" {
@@ -51,9 +60,9 @@ fn from_a_standby<T: std::fmt::Debug, E: std::fmt::Debug>(answer: &Result<T, E>)
     assert!(answer.starts_with("Err(") && answer.contains("Standby"), "{answer}");
 }
 
-/// I-01, I-23, I-28, I-39, attack 73: the administrator's choice is acknowledged, the pooler switches
-/// to a standby that does not show it yet, and nobody comes in without a code: neither by a login, nor
-/// by a session of before.
+/// I-01, I-23, I-28, I-39, attack 73: the administrator's choice is acknowledged, the pooler
+/// switches to a standby that does not show it yet, and nobody comes in without a code: neither by
+/// a login, nor by a session of before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_that_switches_to_a_standby_lets_nobody_in_without_a_code() {
     let Some((primary, standby)) = replicated().await else { return };
@@ -66,7 +75,10 @@ async fn a_pooler_that_switches_to_a_standby_lets_nobody_in_without_a_code() {
     world.set_scope(Scope::EntireTenant).await.unwrap();
     // What the standby shows.
     let shown = connect(&standby.url()).await.unwrap();
-    let shown = shown.query("SELECT FROM countersign.settings WHERE version IS NOT NULL", &[]).await.unwrap();
+    let shown = shown
+        .query("SELECT FROM countersign.settings WHERE version IS NOT NULL", &[])
+        .await
+        .unwrap();
     assert!(shown.is_empty(), "the standby shows the new setting");
     bouncer.lead_to(standby.port()).await;
     world.events.clear();
@@ -90,7 +102,9 @@ async fn a_pooler_that_switches_to_a_standby_lets_nobody_in_without_a_code() {
     from_a_standby(&world.flow.sweep(&world.tenant, None, 10).await);
     from_a_standby(&world.flow.purge(&world.tenant, 10).await);
     from_a_standby(&PostgresFactors::connect(&bouncer.url("app")).await);
-    assert!(!world.events.kinds().iter().any(|kind| matches!(kind, EventKind::LoginCompleted { .. })));
+    assert!(
+        !world.events.kinds().iter().any(|kind| matches!(kind, EventKind::LoginCompleted { .. }))
+    );
 
     // The pooler leads to the primary again, and the store goes on by itself.
     bouncer.lead_to(primary.port()).await;
@@ -100,8 +114,8 @@ async fn a_pooler_that_switches_to_a_standby_lets_nobody_in_without_a_code() {
     assert_eq!(world.outbox.codes().len(), 2);
 }
 
-/// I-39: a pooler that splits reads from writes leads every statement that only reads to the standby. Each
-/// is a fault, and the writes are not.
+/// I-39: a pooler that splits reads from writes leads every statement that only reads to the
+/// standby. Each is a fault, and the writes are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_only_reads_is_a_fault_behind_a_pooler_that_splits_reads_from_writes() {
     for prepared in variants([true, false]) {
@@ -119,7 +133,10 @@ async fn whatever_only_reads_is_a_fault_behind_a_pooler_that_splits_reads_from_w
         let store = options().connect(&url).await.unwrap();
         let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
         let nothing = ExpectedVersions { settings: None, record: None };
-        assert_eq!(store.commit(&acme, &alice, &nothing, &row(1)).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.commit(&acme, &alice, &nothing, &row(1)).await.unwrap(),
+            CommitOutcome::Written
+        );
         forwarder.lead_to(proxy.port());
         connect(primary.url()).await.unwrap().batch_execute(END).await.unwrap();
         // A write does not read first; and what it answers is the primary's.
@@ -156,6 +173,9 @@ async fn written(
 async fn a_standby_is_named_when_a_store_connects() {
     let Some((_primary, standby)) = replicated().await else { return };
     for address in [standby.url(), format!("{}?target_session_attrs=any", standby.url())] {
-        assert!(matches!(PostgresFactors::connect(&address).await, Err(PostgresError::Standby)), "{address}");
+        assert!(
+            matches!(PostgresFactors::connect(&address).await, Err(PostgresError::Standby)),
+            "{address}"
+        );
     }
 }

@@ -10,11 +10,14 @@ use support::{row, server};
 
 const STEPS: u32 = 25;
 
-/// One statement for each, no transaction around it, no connection tried before, and nothing prepared by a statement of its own.
+/// One statement for each, no transaction around it, no connection tried before, and nothing
+/// prepared by a statement of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_and_a_commit_are_one_statement_each() {
     for prepared in [true, false] {
-        let Some(server) = server(&["log_statement=all", "log_line_prefix=logged "]) else { return };
+        let Some(server) = server(&["log_statement=all", "log_line_prefix=logged "]) else {
+            return;
+        };
         let options = PostgresFactors::options().connections(1).prepared_statements(prepared);
         let store = options.connect(server.url()).await.unwrap();
         let acme = TenantId::new("acme").unwrap();
@@ -25,15 +28,22 @@ async fn a_load_and_a_commit_are_one_statement_each() {
         steps(&store, &acme, "alice", None).await;
         let settings = row(7);
         let changed = log().len();
-        assert_eq!(store.change_settings(&acme, None, &settings).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.change_settings(&acme, None, &settings).await.unwrap(),
+            CommitOutcome::Written
+        );
         let settings_since = log().len();
         steps(&store, &acme, "bob", Some(&settings)).await;
 
         let log = log();
         let logged = format!("{}{}", &log[before..changed], &log[settings_since..]);
         let logged: Vec<&str> = logged.split("logged LOG:  ").skip(1).collect();
-        let executed =
-            |text: &str| logged.iter().filter(|entry| entry.starts_with("execute") && entry.contains(text)).count();
+        let executed = |text: &str| {
+            logged
+                .iter()
+                .filter(|entry| entry.starts_with("execute") && entry.contains(text))
+                .count()
+        };
         let steps = usize::try_from(2 * STEPS).unwrap();
         let both = (executed("LEFT JOIN \"countersign\".records"), executed("RETURNING version"));
         assert_eq!(both, (steps, steps), "{logged:#?}");
@@ -51,6 +61,9 @@ async fn steps(store: &PostgresFactors, acme: &TenantId, user: &str, settings: O
             settings: found.settings.map(|settings| settings.version),
             record: found.record.map(|record| record.version),
         };
-        assert_eq!(store.commit(acme, &user, &expected, &row(number)).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.commit(acme, &user, &expected, &row(number)).await.unwrap(),
+            CommitOutcome::Written
+        );
     }
 }

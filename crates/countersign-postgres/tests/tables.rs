@@ -16,16 +16,15 @@ async fn tables(client: &Client) -> Vec<String> {
     client.query(tables, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-/// A mistyped schema, or the wrong database, is an error that names it, and no empty store in which no
-/// tenant has a second factor.
+/// A mistyped schema, or the wrong database, is an error that names it, and no empty store in which
+/// no tenant has a second factor.
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_tables_are_an_error_where_none_are_to_be_made() {
     let Some(server) = server(&[]) else { return };
     let client = connect(server.url()).await.unwrap();
     let options = || PostgresFactors::options().create_if_missing(false);
     let missing = |answer: Result<PostgresFactors, PostgresError>, name: &str| {
-        let named =
-            matches!(&answer, Err(PostgresError::MissingTable { schema, table: "schema_version" }) if schema == name);
+        let named = matches!(&answer, Err(PostgresError::MissingTable { schema, table: "schema_version" }) if schema == name);
         assert!(named, "{answer:?}");
     };
     missing(options().connect(server.url()).await, "countersign");
@@ -61,7 +60,10 @@ async fn a_part_of_the_tables_is_an_error_that_names_what_is_missing() {
         client.batch_execute(&format!("DROP TABLE countersign.{gone} CASCADE")).await.unwrap();
         let left = tables(&client).await;
         let answer = PostgresFactors::connect(server.url()).await;
-        assert!(matches!(&answer, Err(PostgresError::MissingTable { table, .. }) if *table == gone), "{answer:?}");
+        assert!(
+            matches!(&answer, Err(PostgresError::MissingTable { table, .. }) if *table == gone),
+            "{answer:?}"
+        );
         assert_eq!(tables(&client).await, left);
     }
 }
@@ -89,7 +91,10 @@ async fn tables_of_something_else_are_left_alone() {
             assert!(named, "{makes}: {answer:?}");
         }
         assert_eq!(tables(&client).await, before);
-        client.batch_execute("SET client_min_messages = error; DROP SCHEMA app CASCADE").await.unwrap();
+        client
+            .batch_execute("SET client_min_messages = error; DROP SCHEMA app CASCADE")
+            .await
+            .unwrap();
     }
     // Other names are no obstacle.
     client.batch_execute("CREATE SCHEMA app; CREATE TABLE app.orders ()").await.unwrap();

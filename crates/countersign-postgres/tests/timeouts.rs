@@ -57,22 +57,33 @@ async fn at_most(observer: &Client, most: i64) {
             return;
         }
         // What runs there goes on for ten minutes, or until the test lets it go.
-        assert!(started.elapsed() < Duration::from_secs(60), "{found} connections, and {most} are allowed");
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "{found} connections, and {most} are allowed"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// A session that holds the lock under which a node makes the tables, or the lock of a table: connecting ends all the same.
+/// A session that holds the lock under which a node makes the tables, or the lock of a table:
+/// connecting ends all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn connecting_behind_a_lock_ends_in_time() {
     let Some(server) = server(&[]) else { return };
-    let (client, observer) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
+    let (client, observer) =
+        (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
     let options = || support::options().statement_timeout(SHORT);
     // "counters", the number of src/migrate.rs; and what a node reads first that finds tables.
-    for lock in ["SELECT pg_advisory_xact_lock(x'636f756e74657273'::bigint)", "LOCK TABLE countersign.schema_version"] {
+    for lock in [
+        "SELECT pg_advisory_xact_lock(x'636f756e74657273'::bigint)",
+        "LOCK TABLE countersign.schema_version",
+    ] {
         client.batch_execute(&format!("BEGIN; {lock}")).await.unwrap();
         // The lock is held until it has ended.
-        let refused = tokio::time::timeout(Duration::from_secs(60), options().connect(server.url())).await.unwrap();
+        let refused =
+            tokio::time::timeout(Duration::from_secs(60), options().connect(server.url()))
+                .await
+                .unwrap();
         assert!(matches!(refused, Err(PostgresError::TimedOut)), "{lock}: {refused:?}");
         at_most(&observer, 0).await;
         client.batch_execute("COMMIT").await.unwrap();
@@ -87,9 +98,11 @@ async fn statements_that_ran_out_of_time_are_ended_on_the_server() {
         let Some(server) = server(&[]) else { return };
         PostgresFactors::connect(server.url()).await.unwrap();
         let options = support::options().connections(2).prepared_statements(prepared);
-        let options = options.statement_timeout(Duration::from_secs(2)).wait_timeout(Duration::from_secs(60));
+        let options =
+            options.statement_timeout(Duration::from_secs(2)).wait_timeout(Duration::from_secs(60));
         let store = options.connect(server.url()).await.unwrap();
-        let (client, observer) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
+        let (client, observer) =
+            (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
         client.batch_execute(&slow(600)).await.unwrap();
         let waiting: Vec<_> = (0..6)
             .map(|number| {
@@ -105,7 +118,8 @@ async fn statements_that_ran_out_of_time_are_ended_on_the_server() {
         at_most(&observer, 0).await;
         client.batch_execute("DROP FUNCTION slow() CASCADE").await.unwrap();
         // None of them comes later: each was undone.
-        let kept: i64 = client.query_one("SELECT count(*) FROM countersign.records", &[]).await.unwrap().get(0);
+        let kept: i64 =
+            client.query_one("SELECT count(*) FROM countersign.records", &[]).await.unwrap().get(0);
         assert_eq!(kept, 0);
         for number in 0..10 {
             assert_eq!(first_commit(&store, number).await.unwrap(), CommitOutcome::Written);
@@ -113,19 +127,23 @@ async fn statements_that_ran_out_of_time_are_ended_on_the_server() {
     }
 }
 
-/// I-39, I-40: a caller that hangs up leaves nothing that the next one waits for, not even on the only
-/// connection. What it had under way ends on the server, although the lock that it waits for is still held.
+/// I-39, I-40: a caller that hangs up leaves nothing that the next one waits for, not even on the
+/// only connection. What it had under way ends on the server, although the lock that it waits for
+/// is still held.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_dropped_holds_up_nobody() {
     for prepared in variants([true, false]) {
         let Some(server) = server(&[]) else { return };
         let options = support::options().connections(1).prepared_statements(prepared);
         // Nothing ends by a time-out here.
-        let options = options.statement_timeout(Duration::from_secs(120)).wait_timeout(Duration::from_secs(120));
+        let options = options
+            .statement_timeout(Duration::from_secs(120))
+            .wait_timeout(Duration::from_secs(120));
         let store = options.connect(server.url()).await.unwrap();
         let (acme, alice) = (tenant(1), UserId::new("alice").unwrap());
         assert_eq!(first_commit(&store, 1).await.unwrap(), CommitOutcome::Written);
-        let (client, observer) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
+        let (client, observer) =
+            (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
         client.batch_execute("BEGIN; SELECT FROM countersign.records FOR UPDATE").await.unwrap();
         let next = ExpectedVersions { settings: None, record: Some(row(1).version) };
         let second = row(2);
@@ -142,18 +160,22 @@ async fn a_call_that_is_dropped_holds_up_nobody() {
             }
             drop(dropped);
             // The next one needs the same place in the pool.
-            let next = tokio::time::timeout(Duration::from_secs(60), store.load(&acme, &alice)).await;
+            let next =
+                tokio::time::timeout(Duration::from_secs(60), store.load(&acme, &alice)).await;
             assert_eq!(next.unwrap().unwrap().record, Some(row(1)));
             assert_eq!(waiting_for_a_lock(&observer).await, 0);
         }
         client.batch_execute("COMMIT").await.unwrap();
         assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(1)));
-        assert_eq!(store.commit(&acme, &alice, &next, &row(3)).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.commit(&acme, &alice, &next, &row(3)).await.unwrap(),
+            CommitOutcome::Written
+        );
     }
 }
 
-/// A statement that ends by itself soon after its caller has hung up costs no connection: whoever hangs up
-/// often does not make the server accept a new one each time.
+/// A statement that ends by itself soon after its caller has hung up costs no connection: whoever
+/// hangs up often does not make the server accept a new one each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_dropped_and_ends_soon_keeps_its_connection() {
     let Some(server) = server(&["log_connections=on"]) else { return };
@@ -187,7 +209,11 @@ async fn waiting_for_a_lock(observer: &Client) -> i64 {
 async fn a_call_that_gets_no_connection_ends_in_time() {
     let Some(url) = postgres_url().unwrap() else { return };
     let schema = Schema::new(&url);
-    let options = schema.options().connections(1).wait_timeout(SHORT).statement_timeout(Duration::from_secs(3_600));
+    let options = schema
+        .options()
+        .connections(1)
+        .wait_timeout(SHORT)
+        .statement_timeout(Duration::from_secs(3_600));
     let store = options.connect(&url).await.unwrap();
     let (client, observer) = (schema.client().await.unwrap(), schema.client().await.unwrap());
     client.batch_execute(&format!("BEGIN; LOCK TABLE \"{}\".records", schema.name)).await.unwrap();
@@ -197,8 +223,11 @@ async fn a_call_that_gets_no_connection_ends_in_time() {
         async move { store.load(&tenant(1), &alice).await }
     });
     let started = Instant::now();
-    let lock = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1";
-    while observer.query_one(lock, &[&format!("%{}%", schema.name)]).await.unwrap().get::<_, i64>(0) == 0 {
+    let lock =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1";
+    while observer.query_one(lock, &[&format!("%{}%", schema.name)]).await.unwrap().get::<_, i64>(0)
+        == 0
+    {
         assert!(started.elapsed() < Duration::from_secs(60), "the first statement does not wait");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -224,7 +253,8 @@ async fn a_host_that_does_not_answer_leaves_time_for_the_next() {
     assert_eq!(first_commit(&store, 1).await.unwrap(), CommitOutcome::Written);
 }
 
-/// The host is lost without a word, and its address leads to another: the call that finds out fails, and not one more for each connection of the pool.
+/// The host is lost without a word, and its address leads to another: the call that finds out
+/// fails, and not one more for each connection of the pool.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_host_costs_one_call_and_not_one_for_each_connection() {
     let Some(server) = server(&[]) else { return };
@@ -233,7 +263,8 @@ async fn a_silent_host_costs_one_call_and_not_one_for_each_connection() {
     let options = support::options().connections(8).statement_timeout(Duration::from_secs(3));
     let store = options.connect(&url).await.unwrap();
     // All of the pool's connections are in use at once, behind a lock, and then idle.
-    let (client, observer) = (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
+    let (client, observer) =
+        (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
     client.batch_execute("BEGIN; LOCK TABLE countersign.records").await.unwrap();
     let waiting: Vec<_> = (0..8)
         .map(|number| {
@@ -263,7 +294,9 @@ async fn full_listener() -> (u16, impl Sized) {
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
     let mut held = Vec::new();
-    while let Ok(stream) = tokio::time::timeout(SHORT, tokio::net::TcpStream::connect(address)).await {
+    while let Ok(stream) =
+        tokio::time::timeout(SHORT, tokio::net::TcpStream::connect(address)).await
+    {
         held.push(stream.unwrap());
         assert!(held.len() < 100, "the queue does not fill");
     }

@@ -21,26 +21,40 @@ pub(crate) enum Reach {
 }
 
 /// Reads an address, and refuses one that is not encrypted beyond this machine.
-pub(crate) fn read(address: &str, reach: Reach, options: &RedisOptions) -> Result<ConnectionInfo, RedisError> {
+pub(crate) fn read(
+    address: &str,
+    reach: Reach,
+    options: &RedisOptions,
+) -> Result<ConnectionInfo, RedisError> {
     let tls = address.starts_with("rediss://") || address.starts_with("valkeys://");
     if tls && cfg!(not(feature = "tls")) {
-        return Err(RedisError::Configuration("`rediss://` needs the feature `tls` of countersign-redis"));
+        return Err(RedisError::Configuration(
+            "`rediss://` needs the feature `tls` of countersign-redis",
+        ));
     }
-    let server = address.into_connection_info().map_err(|_| RedisError::Configuration(MALFORMED))?;
+    let server =
+        address.into_connection_info().map_err(|_| RedisError::Configuration(MALFORMED))?;
     check(server.addr(), reach, options)?;
     Ok(server)
 }
 
-pub(crate) fn check(address: &ConnectionAddr, reach: Reach, options: &RedisOptions) -> Result<(), RedisError> {
+pub(crate) fn check(
+    address: &ConnectionAddr,
+    reach: Reach,
+    options: &RedisOptions,
+) -> Result<(), RedisError> {
     let (encrypted, safe) = match address {
-        // Another part of the application may have built the driver so that it takes any certificate.
+        // Another part of the application may have built the driver so that it takes any
+        // certificate.
         ConnectionAddr::TcpTls { insecure, .. } => (true, !insecure),
         ConnectionAddr::Tcp(host, _) => (false, reach == Reach::Address && is_this_machine(host)),
         ConnectionAddr::Unix(_) => (false, true),
         _ => (false, false),
     };
     if has_certificates(options) && !encrypted {
-        return Err(RedisError::Configuration("certificates are of no use where the address is not `rediss://`"));
+        return Err(RedisError::Configuration(
+            "certificates are of no use where the address is not `rediss://`",
+        ));
     }
     if safe || options.unencrypted { Ok(()) } else { Err(RedisError::NotEncrypted) }
 }
@@ -74,21 +88,34 @@ mod tests {
         }
     }
 
-    /// Codes' digests, counters and phone numbers, and the password of the server, are in what is sent.
+    /// Codes' digests, counters and phone numbers, and the password of the server, are in what is
+    /// sent.
     #[test]
     fn what_leaves_the_machine_is_encrypted_unless_that_is_given_up_loudly() {
-        let (options, loud) = (RedisFactors::options(), RedisFactors::options().dangerously_unencrypted());
-        for local in ["localhost", "127.0.0.1", "127.8.9.10:7000", "[::1]", "user:secret@localhost:1/2"] {
+        let (options, loud) =
+            (RedisFactors::options(), RedisFactors::options().dangerously_unencrypted());
+        for local in
+            ["localhost", "127.0.0.1", "127.8.9.10:7000", "[::1]", "user:secret@localhost:1/2"]
+        {
             let address = format!("redis://{local}");
             assert_eq!(said(&address, Reach::Address, &options), "taken", "{address}");
-            // A cluster's nodes, and a service's server, are where the first one that is asked says.
+            // A cluster's nodes, and a service's server, are where the first one that is asked
+            // says.
             assert_eq!(said(&address, Reach::Others, &options), "not encrypted", "{address}");
         }
-        let elsewhere =
-            ["cache.example.com", "10.0.0.7", "[2001:db8::1]", "localhost.example.com", "127.0.0.1.example.com"];
+        let elsewhere = [
+            "cache.example.com",
+            "10.0.0.7",
+            "[2001:db8::1]",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+        ];
         for elsewhere in elsewhere {
             for scheme in ["redis", "valkey"] {
-                for address in [format!("{scheme}://{elsewhere}"), format!("{scheme}://localhost:x@{elsewhere}:1/0")] {
+                for address in [
+                    format!("{scheme}://{elsewhere}"),
+                    format!("{scheme}://localhost:x@{elsewhere}:1/0"),
+                ] {
                     for reach in [Reach::Address, Reach::Others] {
                         assert_eq!(said(&address, reach, &options), "not encrypted", "{address}");
                         assert_eq!(said(&address, reach, &loud), "taken", "{address}");
@@ -107,11 +134,14 @@ mod tests {
     #[cfg(feature = "tls")]
     #[test]
     fn a_certificate_that_nobody_checks_is_no_encryption() {
-        let (options, loud) = (RedisFactors::options(), RedisFactors::options().dangerously_unencrypted());
+        let (options, loud) =
+            (RedisFactors::options(), RedisFactors::options().dangerously_unencrypted());
         let address = "rediss://cache.example.com/#insecure";
         assert_eq!(said(address, Reach::Address, &options), "not encrypted");
         assert_eq!(said(address, Reach::Address, &loud), "taken");
-        for certificates in [options.clone().tls_roots_pem("x"), options.tls_client_certificate_pem("x", "y")] {
+        for certificates in
+            [options.clone().tls_roots_pem("x"), options.tls_client_certificate_pem("x", "y")]
+        {
             assert_eq!(said("redis://localhost", Reach::Address, &certificates), "configuration");
             assert_eq!(said("rediss://localhost", Reach::Address, &certificates), "taken");
         }

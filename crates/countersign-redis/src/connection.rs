@@ -12,8 +12,8 @@ use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, ScriptInvocation, ServerErrorKind as Server,
-    Value,
+    AsyncConnectionConfig, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, ScriptInvocation,
+    ServerErrorKind as Server, Value,
 };
 use tokio::task::JoinSet;
 
@@ -28,13 +28,15 @@ use crate::tls;
 /// How often connecting is tried within one call. The next call tries again anyway.
 const TRIES: u32 = 2;
 
-/// How long a call is sent again to a cluster that is moving slots from one node to another, or that has just lost a node.
+/// How long a call is sent again to a cluster that is moving slots from one node to another, or
+/// that has just lost a node.
 const MOVING: Duration = Duration::from_secs(1);
 
 /// How long it waits in between.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a connection is idle before the system looks whether the server's host is still there, and how long it waits between looks.
+/// How long a connection is idle before the system looks whether the server's host is still there,
+/// and how long it waits between looks.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
 /// One connection, shared by all calls: what they send is pipelined.
@@ -88,23 +90,31 @@ impl Connection {
         Ok(Self { to: To::One(Shared::connect(make).await?), calls: Calls::new() })
     }
 
-    pub(crate) async fn to_cluster(addresses: &[&str], options: &RedisOptions) -> Result<Self, RedisError> {
+    pub(crate) async fn to_cluster(
+        addresses: &[&str],
+        options: &RedisOptions,
+    ) -> Result<Self, RedisError> {
         let nodes = addresses.iter().map(|address| address::read(address, Reach::Others, options));
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         let client = ClusterClient::builder(nodes)
             .connection_timeout(options.connect_timeout)
             .response_timeout(options.response_timeout)
             .tcp_settings(tcp(options))
-            // The driver would also send a write again whose answer got lost. `run` sends again what surely was not executed.
+            // The driver would also send a write again whose answer got lost. `run` sends again
+            // what surely was not executed.
             .retries(0);
         let client = match &options.credentials {
-            Some(source) => client.set_credentials_provider(source.for_cluster(options.connect_timeout)),
+            Some(source) => {
+                client.set_credentials_provider(source.for_cluster(options.connect_timeout))
+            }
             None => client,
         };
         #[cfg(feature = "tls")]
         let client = tls::for_cluster(client, options);
         let client = client.build().map_err(|_| {
-            RedisError::Configuration("the nodes of a cluster must have the same user, password and encryption")
+            RedisError::Configuration(
+                "the nodes of a cluster must have the same user, password and encryption",
+            )
         })?;
         let make = move || {
             let client = client.clone();
@@ -118,7 +128,10 @@ impl Connection {
     }
 
     /// Runs a script, which the server is taught first if it does not know it (any more).
-    pub(crate) async fn run<T: FromRedisValue>(&self, script: &mut ScriptInvocation<'_>) -> Result<T, RedisError> {
+    pub(crate) async fn run<T: FromRedisValue>(
+        &self,
+        script: &mut ScriptInvocation<'_>,
+    ) -> Result<T, RedisError> {
         let call = self.calls.next();
         script.arg(&call);
         let answer = match &self.to {
@@ -135,7 +148,9 @@ impl Connection {
     pub(crate) async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
         Ok(match &self.to {
             To::One(shared) => command.query_async(&mut shared.used().await?.connection).await?,
-            To::Cluster(shared) => command.query_async(&mut shared.used().await?.connection).await?,
+            To::Cluster(shared) => {
+                command.query_async(&mut shared.used().await?.connection).await?
+            }
         })
     }
 
@@ -160,7 +175,8 @@ impl Connection {
             To::One(_) => Ok(vec![self.send(&info).await?]),
             To::Cluster(shared) => {
                 let every_one = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
-                let answers = shared.used().await?.connection.route_command(info, every_one).await?;
+                let answers =
+                    shared.used().await?.connection.route_command(info, every_one).await?;
                 let answers: HashMap<String, String> =
                     redis::from_redis_value(answers).map_err(|_| RedisError::Damaged)?;
                 Ok(answers.into_values().collect())
@@ -169,8 +185,9 @@ impl Connection {
     }
 }
 
-/// What a script answered to this call, and to no other: each answers the name of its call first. `useless`: whether an error has the next call
-/// connect anew, and if so, whether however young the connection is.
+/// What a script answered to this call, and to no other: each answers the name of its call first.
+/// `useless`: whether an error has the next call connect anew, and if so, whether however young the
+/// connection is.
 async fn answer<C: ConnectionLike + Clone + Send + Sync + 'static>(
     shared: &Shared<C>,
     script: &ScriptInvocation<'_>,
@@ -200,7 +217,8 @@ async fn answer<C: ConnectionLike + Clone + Send + Sync + 'static>(
             }
             Err(error) => {
                 // What came is no answer, so the next one would begin in the middle of something.
-                let useless = if error.kind() == ErrorKind::Parse { Some(true) } else { useless(&error) };
+                let useless =
+                    if error.kind() == ErrorKind::Parse { Some(true) } else { useless(&error) };
                 if let Some(however_young) = useless {
                     shared.give_up(&used, however_young);
                 }
@@ -210,7 +228,8 @@ async fn answer<C: ConnectionLike + Clone + Send + Sync + 'static>(
     }
 }
 
-/// Whether a connection is lost, or silent, or leads to a server that is no master: the address may lead to another by now.
+/// Whether a connection is lost, or silent, or leads to a server that is no master: the address may
+/// lead to another by now.
 fn is_useless(error: &redis::RedisError) -> Option<bool> {
     let not_the_master = [Server::ReadOnly, Server::MasterDown].map(ErrorKind::Server);
     if error.is_unrecoverable_error() || error.is_connection_dropped() {
@@ -226,7 +245,10 @@ enum Target {
 }
 
 /// Connects, and tries again where that may help.
-async fn to_target(target: Arc<Target>, options: Arc<RedisOptions>) -> Result<MultiplexedConnection, RedisError> {
+async fn to_target(
+    target: Arc<Target>,
+    options: Arc<RedisOptions>,
+) -> Result<MultiplexedConnection, RedisError> {
     let mut tries = 1;
     loop {
         match to_target_once(&target, &options).await {
@@ -239,7 +261,10 @@ async fn to_target(target: Arc<Target>, options: Arc<RedisOptions>) -> Result<Mu
     }
 }
 
-async fn to_target_once(target: &Target, options: &RedisOptions) -> Result<MultiplexedConnection, RedisError> {
+async fn to_target_once(
+    target: &Target,
+    options: &RedisOptions,
+) -> Result<MultiplexedConnection, RedisError> {
     let server = match target {
         Target::Server(server) => server.clone(),
         Target::Service(sentinels) => sentinels.server(options).await?,
@@ -276,16 +301,19 @@ fn client(server: ConnectionInfo, _: &RedisOptions) -> Result<redis::Client, red
     redis::Client::open(server)
 }
 
-/// A host that is gone without a word is noticed by the system too, where it can: on a cluster the driver notices nothing else.
+/// A host that is gone without a word is noticed by the system too, where it can: on a cluster the
+/// driver notices nothing else.
 fn tcp(options: &RedisOptions) -> TcpSettings {
     let (idle, between) = KEEPALIVE;
-    let settings = TcpSettings::default().set_keepalive(TcpKeepalive::new().with_time(idle).with_interval(between));
+    let settings = TcpSettings::default()
+        .set_keepalive(TcpKeepalive::new().with_time(idle).with_interval(between));
     #[cfg(any(target_os = "android", target_os = "linux"))]
     let settings = settings.set_user_timeout(options.connect_timeout.max(options.response_timeout));
     settings
 }
 
-/// Whether a node of a cluster answered that it is not the one, or not now: it has executed nothing.
+/// Whether a node of a cluster answered that it is not the one, or not now: it has executed
+/// nothing.
 fn was_sent_elsewhere(error: &redis::RedisError) -> bool {
     let ErrorKind::Server(kind) = error.kind() else { return false };
     matches!(kind, Server::Moved | Server::Ask | Server::TryAgain | Server::ClusterDown)

@@ -54,13 +54,19 @@ impl Source {
     async fn ask(&self, time: Duration) -> Result<Credentials, RedisError> {
         match tokio::time::timeout(time, (self.0)()).await {
             Ok(Ok(credentials)) => Ok(credentials),
-            Ok(Err(fault)) => Err(RedisError::NoCredentials { source: Arc::from(Box::from(fault.to_string())) }),
+            Ok(Err(fault)) => {
+                Err(RedisError::NoCredentials { source: Arc::from(Box::from(fault.to_string())) })
+            }
             Err(late) => Err(RedisError::NoCredentials { source: Arc::new(late) }),
         }
     }
 
     /// The server with the credentials of this moment, in place of those of its address.
-    pub(crate) async fn apply(&self, server: ConnectionInfo, time: Duration) -> Result<ConnectionInfo, RedisError> {
+    pub(crate) async fn apply(
+        &self,
+        server: ConnectionInfo,
+        time: Duration,
+    ) -> Result<ConnectionInfo, RedisError> {
         let Credentials { user, password } = self.ask(time).await?;
         let mut settings = server.redis_settings().clone().set_password(&*password);
         if let Some(user) = user {
@@ -89,7 +95,13 @@ pub(crate) struct Nodes {
 impl redis::auth::StreamingCredentialsProvider for Nodes {
     fn subscribe(
         &self,
-    ) -> Pin<Box<dyn futures_util::Stream<Item = redis::RedisResult<redis::auth::BasicAuth>> + Send + 'static>> {
+    ) -> Pin<
+        Box<
+            dyn futures_util::Stream<Item = redis::RedisResult<redis::auth::BasicAuth>>
+                + Send
+                + 'static,
+        >,
+    > {
         let (source, time) = (self.source.clone(), self.time);
         let asked = async move {
             match source.ask(time).await {

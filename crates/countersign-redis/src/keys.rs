@@ -1,13 +1,16 @@
 //! Where what is kept.
 //!
-//! On a cluster a script reaches the keys of one slot only, so all keys that a commit touches share a hash tag. One tag for each tenant would do;
-//! here tenants share 1,024 of them. Each tag then has a key of its own from the day the store was made, the marker, and every script looks at it
-//! first: where it is missing, the node has lost what it had, and the call fails instead of taking the tenant for one that never switched the
-//! second factor on. A tag for each tenant could not tell the two apart.
+//! On a cluster a script reaches the keys of one slot only, so all keys that a commit touches share
+//! a hash tag. One tag for each tenant would do; here tenants share 1,024 of them. Each tag then
+//! has a key of its own from the day the store was made, the marker, and every script looks at it
+//! first: where it is missing, the node has lost what it had, and the call fails instead of taking
+//! the tenant for one that never switched the second factor on. A tag for each tenant could not
+//! tell the two apart.
 
 use countersign::{TenantId, UserId};
 
-/// How many hash tags there are. Part of the format: another number would look for everything in another place.
+/// How many hash tags there are. Part of the format: another number would look for everything in
+/// another place.
 pub(crate) const TAGS: u16 = 1_024;
 
 /// What a marker holds: the format of the keys.
@@ -38,7 +41,8 @@ impl Keys {
         format!("{}:g:{}", self.stem, self.tenant)
     }
 
-    /// What the key of every record of this tenant begins with. The length keeps two names from running into each other.
+    /// What the key of every record of this tenant begins with. The length keeps two names from
+    /// running into each other.
     pub(crate) fn records(&self) -> String {
         format!("{}:r:{}:{}:", self.stem, self.tenant.len(), self.tenant)
     }
@@ -48,8 +52,8 @@ impl Keys {
     }
 }
 
-/// The keys of the budget of messages. They share one hash tag, so that one script reaches the account of a destination, of a tenant and of a
-/// country.
+/// The keys of the budget of messages. They share one hash tag, so that one script reaches the
+/// account of a destination, of a tenant and of a country.
 pub(crate) struct BudgetKeys {
     stem: String,
 }
@@ -88,9 +92,9 @@ fn stem(prefix: &str, tag: u16) -> String {
 
 /// FNV-1a over the tenant's bytes. It spreads tenants over tags; nothing secret rests on it.
 fn tag(tenant: &str) -> u16 {
-    let hash = tenant
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let hash = tenant.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
     let folded = hash ^ hash.rotate_right(32);
     u16::try_from(folded.checked_rem(u64::from(TAGS)).unwrap_or_default()).unwrap_or_default()
 }

@@ -69,8 +69,9 @@ impl RedisOptions {
 
     /// Makes a new store where there is none.
     ///
-    /// For the first start only, from a set-up step. An application that always gives it takes a server that has lost everything for a new one, and
-    /// then no tenant uses the second factor any more.
+    /// For the first start only, from a set-up step. An application that always gives it takes a
+    /// server that has lost everything for a new one, and then no tenant uses the second factor any
+    /// more.
     pub const fn initialise_if_empty(mut self) -> Self {
         self.may_initialise = true;
         self
@@ -78,31 +79,36 @@ impl RedisOptions {
 
     /// Uses a server that keeps no append-only file all the same.
     ///
-    /// After a restart of a server that takes snapshots, as Redis does by default, the store is that of the last snapshot, and **nothing fails**:
-    /// used codes work again until they expire, wrong guesses since are not counted, deleted devices are back, and a second factor that was
+    /// After a restart of a server that takes snapshots, as Redis does by default, the store is
+    /// that of the last snapshot, and **nothing fails**: used codes work again until they expire,
+    /// wrong guesses since are not counted, deleted devices are back, and a second factor that was
     /// switched on since is off.
     ///
-    /// Without snapshots it is empty: every call then fails with [`RedisError::Empty`], for all tenants, until somebody
-    /// [initialises](Self::initialise_if_empty) it again. Locks, trusted devices and each tenant's choice to use the second factor are gone.
+    /// Without snapshots it is empty: every call then fails with [`RedisError::Empty`], for all
+    /// tenants, until somebody [initialises](Self::initialise_if_empty) it again. Locks, trusted
+    /// devices and each tenant's choice to use the second factor are gone.
     pub const fn accept_data_loss_on_restart(mut self) -> Self {
         self.may_lose = true;
         self
     }
 
-    /// Sends everything in clear, or to a server whose certificate nobody checks, also to another machine.
+    /// Sends everything in clear, or to a server whose certificate nobody checks, also to another
+    /// machine.
     ///
-    /// **Anyone on the way can then read and change it**: counters, phone numbers, the server's password. Without this, an address beyond this
-    /// machine must be `rediss://`, and so must those of a cluster and of sentinels, which say themselves where their servers are.
+    /// **Anyone on the way can then read and change it**: counters, phone numbers, the server's
+    /// password. Without this, an address beyond this machine must be `rediss://`, and so must
+    /// those of a cluster and of sentinels, which say themselves where their servers are.
     pub const fn dangerously_unencrypted(mut self) -> Self {
         self.unencrypted = true;
         self
     }
 
-    /// Asks for the user and password of each new connection, in place of those of the address: for passwords that change, and for tokens that
-    /// run out.
+    /// Asks for the user and password of each new connection, in place of those of the address: for
+    /// passwords that change, and for tokens that run out.
     ///
-    /// Connections that there are stay. When the server ends one, the call that meets it fails, and the next one connects with what is answered
-    /// then. An answer must come within the [connect time-out](Self::connect_timeout). On a cluster each node's connection asks, twice.
+    /// Connections that there are stay. When the server ends one, the call that meets it fails, and
+    /// the next one connects with what is answered then. An answer must come within the [connect
+    /// time-out](Self::connect_timeout). On a cluster each node's connection asks, twice.
     ///
     /// ```
     /// # use countersign_redis::{Credentials, RedisFactors};
@@ -118,25 +124,30 @@ impl RedisOptions {
         self
     }
 
-    /// Certificates in PEM of the authorities that may have signed the server's certificate, instead of those of the operating system. An
-    /// address that is not `rediss://` is then refused.
+    /// Certificates in PEM of the authorities that may have signed the server's certificate,
+    /// instead of those of the operating system. An address that is not `rediss://` is then
+    /// refused.
     #[cfg(feature = "tls")]
     pub fn tls_roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots = Some(pem.into());
         self
     }
 
-    /// A certificate in PEM, with those that lead to its authority, and its private key, for a server that asks for one. An address that is not
-    /// `rediss://` is then refused.
+    /// A certificate in PEM, with those that lead to its authority, and its private key, for a
+    /// server that asks for one. An address that is not `rediss://` is then refused.
     #[cfg(feature = "tls")]
-    pub fn tls_client_certificate_pem(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+    pub fn tls_client_certificate_pem(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
         let (certificate, key) = (certificate.into(), Zeroizing::new(key.into()));
         self.client_certificate = Some(ClientCertificate { certificate, key });
         self
     }
 
-    /// Connects to one server: `rediss://user:password@host:6379/0` with the feature `tls`, and on this machine also `redis://` or
-    /// `unix:///path`.
+    /// Connects to one server: `rediss://user:password@host:6379/0` with the feature `tls`, and on
+    /// this machine also `redis://` or `unix:///path`.
     ///
     /// # Errors
     ///
@@ -147,16 +158,22 @@ impl RedisOptions {
         RedisFactors::on(connection, &self).await
     }
 
-    /// Connects to the server of a service that sentinels watch over: to whichever they name when a connection is made.
+    /// Connects to the server of a service that sentinels watch over: to whichever they name when a
+    /// connection is made.
     ///
-    /// The addresses are those of the sentinels, with their user and password if they have one. The server's own come from
-    /// [`credentials`](Self::credentials), its database is 0, and it is encrypted if the sentinel is. After a failover calls fail until the
-    /// sentinels name the new server. What it had not got yet is [lost](crate#what-redis-loses-and-what-that-means).
+    /// The addresses are those of the sentinels, with their user and password if they have one. The
+    /// server's own come from [`credentials`](Self::credentials), its database is 0, and it is
+    /// encrypted if the sentinel is. After a failover calls fail until the sentinels name the new
+    /// server. What it had not got yet is [lost](crate#what-redis-loses-and-what-that-means).
     ///
     /// # Errors
     ///
     /// [`RedisError`] says why it can't be used.
-    pub async fn connect_sentinel(self, sentinels: &[&str], service: &str) -> Result<RedisFactors, RedisError> {
+    pub async fn connect_sentinel(
+        self,
+        sentinels: &[&str],
+        service: &str,
+    ) -> Result<RedisFactors, RedisError> {
         self.check()?;
         let connection = Connection::to_service(sentinels, service, &self).await?;
         RedisFactors::on(connection, &self).await
@@ -175,7 +192,10 @@ impl RedisOptions {
 
     fn check(&self) -> Result<(), RedisError> {
         let well_formed = (1..=64).contains(&self.prefix.len())
-            && self.prefix.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'{' && byte != b'}');
+            && self
+                .prefix
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'{' && byte != b'}');
         if !well_formed {
             return Err(RedisError::Configuration(
                 "`key_prefix` must be 1 to 64 printable ASCII characters, without braces and spaces",

@@ -12,10 +12,15 @@ use crate::options::RedisOptions;
 /// How often a first start looks again while another node makes the store.
 const ATTEMPTS: u32 = 20;
 
-/// Refuses a server that forgets by design, and one that has forgotten; makes the store if that was asked for.
-pub(crate) async fn prepare(connection: &Connection, options: &RedisOptions) -> Result<(), RedisError> {
+/// Refuses a server that forgets by design, and one that has forgotten; makes the store if that was
+/// asked for.
+pub(crate) async fn prepare(
+    connection: &Connection,
+    options: &RedisOptions,
+) -> Result<(), RedisError> {
     for info in connection.info().await? {
-        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let field =
+            |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         if field("maxmemory_policy:").is_some_and(|policy| policy.starts_with("allkeys")) {
             return Err(RedisError::Evicts);
         }
@@ -31,7 +36,8 @@ pub(crate) async fn prepare(connection: &Connection, options: &RedisOptions) -> 
         match (present, options.may_initialise) {
             (0, false) => return Err(RedisError::Empty),
             (0, true) => make(connection, &options.prefix).await?,
-            // Another node is at it, was interrupted in it, or something is gone for good. It is not completed: what is missing may be a loss.
+            // Another node is at it, was interrupted in it, or something is gone for good. It is
+            // not completed: what is missing may be a loss.
             (_, true) => tokio::time::sleep(Duration::from_millis(100)).await,
             (_, false) => return Err(RedisError::Incomplete),
         }
@@ -44,7 +50,11 @@ async fn present(connection: &Connection, prefix: &str) -> Result<u16, RedisErro
     for found in connection.each::<Option<String>>(markers(prefix).map(get)).await? {
         match found.as_deref() {
             Some(FORMAT) => present = present.saturating_add(1),
-            Some(_) => return Err(RedisError::Configuration("the store was made by another version of this crate")),
+            Some(_) => {
+                return Err(RedisError::Configuration(
+                    "the store was made by another version of this crate",
+                ));
+            }
             None => {}
         }
     }

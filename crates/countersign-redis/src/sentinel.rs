@@ -14,16 +14,25 @@ pub(crate) struct Sentinels {
 }
 
 impl Sentinels {
-    pub(crate) fn read(addresses: &[&str], service: &str, options: &RedisOptions) -> Result<Self, RedisError> {
+    pub(crate) fn read(
+        addresses: &[&str],
+        service: &str,
+        options: &RedisOptions,
+    ) -> Result<Self, RedisError> {
         if addresses.is_empty() {
             return Err(RedisError::Configuration("a service has at least one sentinel"));
         }
-        let addresses = addresses.iter().map(|address| address::read(address, Reach::Others, options));
+        let addresses =
+            addresses.iter().map(|address| address::read(address, Reach::Others, options));
         Ok(Self { addresses: addresses.collect::<Result<_, _>>()?, service: service.to_owned() })
     }
 
-    /// The server of the service as the first sentinel knows it that can be asked. It is encrypted as that sentinel is.
-    pub(crate) async fn server(&self, options: &RedisOptions) -> Result<ConnectionInfo, RedisError> {
+    /// The server of the service as the first sentinel knows it that can be asked. It is encrypted
+    /// as that sentinel is.
+    pub(crate) async fn server(
+        &self,
+        options: &RedisOptions,
+    ) -> Result<ConnectionInfo, RedisError> {
         let mut last = RedisError::Configuration("a service has at least one sentinel");
         for sentinel in &self.addresses {
             match self.ask(sentinel, options).await {
@@ -34,7 +43,11 @@ impl Sentinels {
         Err(last)
     }
 
-    async fn ask(&self, sentinel: &ConnectionInfo, options: &RedisOptions) -> Result<ConnectionInfo, RedisError> {
+    async fn ask(
+        &self,
+        sentinel: &ConnectionInfo,
+        options: &RedisOptions,
+    ) -> Result<ConnectionInfo, RedisError> {
         let mut connection = connection::connect(sentinel.clone(), options).await?;
         let mut question = redis::cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.service);

@@ -8,16 +8,16 @@ use futures_util::future::BoxFuture;
 
 use crate::error::RedisError;
 
-/// A connection younger than this is kept, so that a server that refuses every call is not connected
-/// to for every call.
+/// A connection younger than this is kept, so that a server that refuses every call is not
+/// connected to for every call.
 const YOUNG: Duration = Duration::from_millis(100);
 
 type Making<C> = BoxFuture<'static, Result<C, RedisError>>;
 
 /// One connection, shared by all clones.
 ///
-/// It is made again for the calls that follow one that found it lost, silent, mixed up, or leading to
-/// a server that is not the master any more. The call that failed is not sent again.
+/// It is made again for the calls that follow one that found it lost, silent, mixed up, or leading
+/// to a server that is not the master any more. The call that failed is not sent again.
 pub(crate) struct Shared<C>(Arc<Inner<C>>);
 
 impl<C> Clone for Shared<C> {
@@ -47,7 +47,9 @@ pub(crate) struct Used<C> {
 
 impl<C: Clone + Send + Sync + 'static> Shared<C> {
     /// Connects for the first time.
-    pub(crate) async fn connect(make: impl Fn() -> Making<C> + Send + Sync + 'static) -> Result<Self, RedisError> {
+    pub(crate) async fn connect(
+        make: impl Fn() -> Making<C> + Send + Sync + 'static,
+    ) -> Result<Self, RedisError> {
         let making = make().shared();
         let current = Mutex::new(Current { making, since: Instant::now(), number: 0 });
         let shared = Self(Arc::new(Inner { make: Box::new(make), current }));

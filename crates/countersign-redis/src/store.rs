@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign::error::PluginError;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 
 use crate::budget::RedisBudget;
@@ -16,7 +18,8 @@ use crate::options::RedisOptions;
 use crate::prepare;
 use crate::scripts::Scripts;
 
-/// How many records one script deletes. A purge of more is cut into such slices, with other calls in between.
+/// How many records one script deletes. A purge of more is cut into such slices, with other calls
+/// in between.
 const SLICE: u32 = 500;
 
 /// Countersign's saved state in Redis. Clones share its connection.
@@ -47,12 +50,20 @@ impl RedisFactors {
         RedisOptions::default()
     }
 
-    pub(crate) async fn on(connection: Connection, options: &RedisOptions) -> Result<Self, RedisError> {
+    pub(crate) async fn on(
+        connection: Connection,
+        options: &RedisOptions,
+    ) -> Result<Self, RedisError> {
         prepare::prepare(&connection, options).await?;
-        Ok(Self { connection, scripts: Arc::new(Scripts::new()), prefix: options.prefix.as_str().into() })
+        Ok(Self {
+            connection,
+            scripts: Arc::new(Scripts::new()),
+            prefix: options.prefix.as_str().into(),
+        })
     }
 
-    /// A budget of messages on the same server, for [`Budgeted`](countersign::budget::Budgeted). It shares the connection.
+    /// A budget of messages on the same server, for [`Budgeted`](countersign::budget::Budgeted). It
+    /// shares the connection.
     pub fn budget(&self) -> RedisBudget {
         RedisBudget::of(self.clone())
     }
@@ -160,7 +171,12 @@ impl FactorStore for RedisFactors {
         Ok(commit(self.connection.run(&mut call).await?)?)
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         let keys = self.keys(tenant);
         let mut deleted: u64 = 0;
         loop {
@@ -187,11 +203,20 @@ impl FactorStore for RedisFactors {
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
         let keys = self.keys(tenant);
         let mut call = self.scripts.remove.prepare_invoke();
-        call.key(keys.marker()).key(keys.record(user)).key(keys.generations()).arg(FORMAT).arg(user.as_str());
+        call.key(keys.marker())
+            .key(keys.record(user))
+            .key(keys.generations())
+            .arg(FORMAT)
+            .arg(user.as_str());
         Ok(self.connection.run::<u64>(&mut call).await? > 0)
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         let keys = self.keys(tenant);
         let mut call = self.scripts.remove_if.prepare_invoke();
         call.key(keys.marker()).key(keys.record(user)).key(keys.generations());
@@ -209,7 +234,10 @@ impl FactorStore for RedisFactors {
         let keys = self.keys(tenant);
         let mut call = self.scripts.users.prepare_invoke();
         call.key(keys.marker()).key(keys.generations());
-        call.arg(FORMAT).arg(generation.number()).arg(after.map_or("", UserId::as_str)).arg(at_most);
+        call.arg(FORMAT)
+            .arg(generation.number())
+            .arg(after.map_or("", UserId::as_str))
+            .arg(at_most);
         let users = self.connection.run::<Vec<String>>(&mut call).await?;
         Ok(users
             .iter()

@@ -24,8 +24,8 @@ impl fmt::Debug for ClientCertificate {
     }
 }
 
-/// The driver asks rustls for the process's cryptography and panics where there is none or more than one to choose from. Where the application
-/// has not chosen, it is ring's.
+/// The driver asks rustls for the process's cryptography and panics where there is none or more
+/// than one to choose from. Where the application has not chosen, it is ring's.
 fn choose_cryptography() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // If another thread chooses at this moment, that is the choice.
@@ -43,7 +43,9 @@ pub(crate) fn check(options: &RedisOptions) -> Result<(), RedisError> {
         return Err(RedisError::Configuration("`tls_roots_pem` must be certificates in PEM"));
     }
     let own = options.client_certificate.as_ref();
-    if own.is_some_and(|own| !certificates(&own.certificate) || PrivateKeyDer::from_pem_slice(&own.key).is_err()) {
+    if own.is_some_and(|own| {
+        !certificates(&own.certificate) || PrivateKeyDer::from_pem_slice(&own.key).is_err()
+    }) {
         return Err(RedisError::Configuration(
             "`tls_client_certificate_pem` must be certificates and a private key in PEM",
         ));
@@ -52,16 +54,21 @@ pub(crate) fn check(options: &RedisOptions) -> Result<(), RedisError> {
 }
 
 fn certificates(options: &RedisOptions) -> Option<TlsCertificates> {
-    let client_tls = options
-        .client_certificate
-        .as_ref()
-        .map(|own| ClientTlsConfig { client_cert: own.certificate.clone(), client_key: own.key.to_vec() });
+    let client_tls = options.client_certificate.as_ref().map(|own| ClientTlsConfig {
+        client_cert: own.certificate.clone(),
+        client_key: own.key.to_vec(),
+    });
     let root_cert = options.roots.clone();
-    (client_tls.is_some() || root_cert.is_some()).then_some(TlsCertificates { client_tls, root_cert })
+    (client_tls.is_some() || root_cert.is_some())
+        .then_some(TlsCertificates { client_tls, root_cert })
 }
 
-/// Certificates that were given are used, or the address was refused before: never a connection that is not encrypted.
-pub(crate) fn client(server: ConnectionInfo, options: &RedisOptions) -> Result<Client, DriverError> {
+/// Certificates that were given are used, or the address was refused before: never a connection
+/// that is not encrypted.
+pub(crate) fn client(
+    server: ConnectionInfo,
+    options: &RedisOptions,
+) -> Result<Client, DriverError> {
     choose_cryptography();
     match certificates(options) {
         Some(certificates) => Client::build_with_tls(server, certificates),
@@ -69,7 +76,10 @@ pub(crate) fn client(server: ConnectionInfo, options: &RedisOptions) -> Result<C
     }
 }
 
-pub(crate) fn for_cluster(builder: ClusterClientBuilder, options: &RedisOptions) -> ClusterClientBuilder {
+pub(crate) fn for_cluster(
+    builder: ClusterClientBuilder,
+    options: &RedisOptions,
+) -> ClusterClientBuilder {
     choose_cryptography();
     match certificates(options) {
         Some(certificates) => builder.certs(certificates),

@@ -1,5 +1,10 @@
 //! Addresses, users and passwords that a server does not take, and the rights that the store needs.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
@@ -49,7 +54,12 @@ fn address(server: &Server, rest: &str) -> String {
 async fn what_a_server_refuses_is_named() {
     let Some(server) = server(&["--appendonly", "yes", "--requirepass", "secret"]) else { return };
     let connect = async |rest: &str, end: &str| {
-        named(options().initialise_if_empty().connect(&format!("{}{end}", address(&server, rest))).await)
+        named(
+            options()
+                .initialise_if_empty()
+                .connect(&format!("{}{end}", address(&server, rest)))
+                .await,
+        )
     };
     assert_eq!(connect(":secret-2@", "").await, "WrongCredentials");
     assert_eq!(connect("nobody:secret@", "").await, "WrongCredentials");
@@ -58,13 +68,25 @@ async fn what_a_server_refuses_is_named() {
     assert_eq!(connect("", "/secret").await, "Configuration(\"an");
     options().initialise_if_empty().connect(&address(&server, ":secret@")).await.unwrap();
     let refused = options().connect(&format!("{}/16", address(&server, ":secret@"))).await;
-    assert!(matches!(refused, Err(RedisError::Configuration(why)) if why.contains("database")), "{refused:?}");
+    assert!(
+        matches!(refused, Err(RedisError::Configuration(why)) if why.contains("database")),
+        "{refused:?}"
+    );
     // Nothing listens there.
     let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-    assert_eq!(named(options().connect(&format!("redis://:secret@127.0.0.1:{free}")).await), "Unavailable");
+    assert_eq!(
+        named(options().connect(&format!("redis://:secret@127.0.0.1:{free}")).await),
+        "Unavailable"
+    );
     assert_eq!(named(options().connect("redis://:secret@cache.example.com").await), "NotEncrypted");
-    assert_eq!(named(options().connect_cluster(&["redis://:secret@127.0.0.1"]).await), "NotEncrypted");
-    assert_eq!(named(options().connect_sentinel(&["redis://:secret@127.0.0.1"], "main").await), "NotEncrypted");
+    assert_eq!(
+        named(options().connect_cluster(&["redis://:secret@127.0.0.1"]).await),
+        "NotEncrypted"
+    );
+    assert_eq!(
+        named(options().connect_sentinel(&["redis://:secret@127.0.0.1"], "main").await),
+        "NotEncrypted"
+    );
 }
 
 /// A port on which something else answers.
@@ -84,7 +106,8 @@ async fn what_is_no_redis_is_named() {
     assert_eq!(named(options().connect(&format!("redis://127.0.0.1:{port}")).await), "Protocol");
 }
 
-/// A user with the rights that the README names can do all that the store does, and each of them is needed.
+/// A user with the rights that the README names can do all that the store does, and each of them is
+/// needed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rights_of_the_readme_are_enough_and_none_is_too_many() {
     let readme = include_str!("../README.md");
@@ -101,7 +124,8 @@ async fn the_rights_of_the_readme_are_enough_and_none_is_too_many() {
     let Some(server) = server(&["--appendonly", "yes"]) else { return };
     let mut client = client(&server).await;
     let url = address(&server, "countersign:secret@");
-    let user = |rules: &str| format!("countersign reset on >secret resetchannels ~countersign:* {rules}");
+    let user =
+        |rules: &str| format!("countersign reset on >secret resetchannels ~countersign:* {rules}");
     let everything = async |store: &RedisFactors| {
         let mut all = Vec::new();
         for _ in 0..2 {
@@ -112,7 +136,9 @@ async fn the_rights_of_the_readme_are_enough_and_none_is_too_many() {
         let expecting = |record| ExpectedVersions { settings: Some(row(1).version), record };
         all.push(said(store.commit(&acme, &alice, &expecting(None), &row(1)).await));
         all.push(said(store.users(&acme, Generation::new(0), None, 5).await));
-        all.push(said(store.commit(&acme, &alice, &expecting(Some(row(1).version)), &row(2)).await));
+        all.push(said(
+            store.commit(&acme, &alice, &expecting(Some(row(1).version)), &row(2)).await,
+        ));
         all.push(said(store.remove_if(&acme, &alice, row(2).version).await));
         all.push(said(store.commit(&acme, &alice, &expecting(None), &row(1)).await));
         all.push(said(store.purge(&acme, Generation::new(1), 100).await));
@@ -146,13 +172,18 @@ async fn the_rights_of_the_readme_are_enough_and_none_is_too_many() {
         let refused = match options().connect(&url).await {
             Err(RedisError::NotPermitted) => 1,
             Err(error) => panic!("{left_out}: {error:?}"),
-            Ok(store) => everything(&store).await.iter().filter(|said| said.starts_with("NotPermitted")).count(),
+            Ok(store) => everything(&store)
+                .await
+                .iter()
+                .filter(|said| said.starts_with("NotPermitted"))
+                .count(),
         };
         assert!(refused > 0, "{left_out} is not needed");
     }
 }
 
-/// E4's kind: a wrong prefix, or a wrong database of the right server, is no new store, and nothing is written there.
+/// E4's kind: a wrong prefix, or a wrong database of the right server, is no new store, and nothing
+/// is written there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mistyped_prefix_or_database_is_no_new_store() {
     let Some(server) = server(&["--appendonly", "yes"]) else { return };
@@ -165,7 +196,11 @@ async fn a_mistyped_prefix_or_database_is_no_new_store() {
     };
     let before = keys(&mut client).await;
     for prefix in ["countersing", "countersign:", "Countersign"] {
-        assert_eq!(named(options().key_prefix(prefix).connect(server.url()).await), "Empty", "{prefix}");
+        assert_eq!(
+            named(options().key_prefix(prefix).connect(server.url()).await),
+            "Empty",
+            "{prefix}"
+        );
     }
     assert_eq!(named(options().connect(&format!("{}1", server.url())).await), "Empty");
     assert_eq!(keys(&mut client).await, before);
@@ -180,7 +215,8 @@ struct Rotating {
 
 impl Rotating {
     async fn of(server: &Server) -> Self {
-        let mut rotating = Self { client: client(server).await, password: Arc::default(), asked: Arc::default() };
+        let mut rotating =
+            Self { client: client(server).await, password: Arc::default(), asked: Arc::default() };
         rotating.change("secret-0").await;
         rotating
     }
@@ -189,15 +225,24 @@ impl Rotating {
     async fn change(&mut self, password: &str) {
         password.clone_into(&mut self.password.lock().unwrap());
         acl(&mut self.client, &format!("countersign reset on >{password} ~* +@all")).await;
-        let _ended: u32 =
-            redis::cmd("CLIENT").arg(&["KILL", "USER", "countersign"]).query_async(&mut self.client).await.unwrap();
+        let _ended: u32 = redis::cmd("CLIENT")
+            .arg(&["KILL", "USER", "countersign"])
+            .query_async(&mut self.client)
+            .await
+            .unwrap();
     }
 
-    fn answer(&self) -> impl Fn() -> std::future::Ready<Result<Credentials, PluginError>> + Send + Sync + 'static {
+    fn answer(
+        &self,
+    ) -> impl Fn() -> std::future::Ready<Result<Credentials, PluginError>> + Send + Sync + 'static
+    {
         let (password, asked) = (Arc::clone(&self.password), Arc::clone(&self.asked));
         move || {
             asked.fetch_add(1, Ordering::SeqCst);
-            std::future::ready(Ok(Credentials::new("countersign", password.lock().unwrap().clone())))
+            std::future::ready(Ok(Credentials::new(
+                "countersign",
+                password.lock().unwrap().clone(),
+            )))
         }
     }
 }
@@ -227,7 +272,11 @@ async fn a_password_that_changes_is_asked_for_at_each_connection() {
     for number in 1..4 {
         rotating.change(&format!("secret-{number}")).await;
         works_again(&store, &["Unavailable"]).await;
-        assert_eq!(rotating.asked.load(Ordering::SeqCst), number + 1, "one connection for all calls");
+        assert_eq!(
+            rotating.asked.load(Ordering::SeqCst),
+            number + 1,
+            "one connection for all calls"
+        );
         for number in 0..CALLS {
             assert_eq!(call(&store, number).await, "Ok");
         }
@@ -237,9 +286,13 @@ async fn a_password_that_changes_is_asked_for_at_each_connection() {
         assert!(started.elapsed() < Duration::from_secs(20));
     }
     // One that was asked for too early is asked for again.
-    let real = std::mem::replace(&mut *rotating.password.lock().unwrap(), "secret-of-tomorrow".to_owned());
-    let _ended: u32 =
-        redis::cmd("CLIENT").arg(&["KILL", "USER", "countersign"]).query_async(&mut rotating.client).await.unwrap();
+    let real =
+        std::mem::replace(&mut *rotating.password.lock().unwrap(), "secret-of-tomorrow".to_owned());
+    let _ended: u32 = redis::cmd("CLIENT")
+        .arg(&["KILL", "USER", "countersign"])
+        .query_async(&mut rotating.client)
+        .await
+        .unwrap();
     let started = Instant::now();
     while call(&store, 0).await != "WrongCredentials" {
         assert!(started.elapsed() < Duration::from_secs(20));
@@ -252,16 +305,19 @@ async fn a_password_that_changes_is_asked_for_at_each_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_do_not_come_are_named() {
     let Some(server) = server(&["--appendonly", "yes"]) else { return };
-    let failing = options().credentials(|| async { Err::<Credentials, _>(PluginError::new("the vault is sealed")) });
+    let failing = options()
+        .credentials(|| async { Err::<Credentials, _>(PluginError::new("the vault is sealed")) });
     let refused = failing.connect(server.url()).await;
     let Err(RedisError::NoCredentials { source }) = refused else { panic!("{refused:?}") };
     assert_eq!(source.to_string(), "the vault is sealed");
-    let silent = options().connect_timeout(Duration::from_millis(200)).credentials(std::future::pending);
+    let silent =
+        options().connect_timeout(Duration::from_millis(200)).credentials(std::future::pending);
     assert_eq!(named(silent.connect(server.url()).await), "NoCredentials");
     let known = Credentials::new("countersign", "secret");
     assert_eq!(format!("{known:?}"), "Credentials { user: Some(\"countersign\"), .. }");
     assert!(
-        !format!("{:?}", options().credentials(|| async { Ok(Credentials::password("secret")) })).contains("secret")
+        !format!("{:?}", options().credentials(|| async { Ok(Credentials::password("secret")) }))
+            .contains("secret")
     );
 }
 
@@ -270,7 +326,11 @@ async fn credentials_that_do_not_come_are_named() {
 async fn a_password_alone_is_the_default_users() {
     let Some(server) = server(&["--appendonly", "yes", "--requirepass", "secret"]) else { return };
     let options = || options().initialise_if_empty();
-    options().credentials(|| async { Ok(Credentials::password("secret")) }).connect(server.url()).await.unwrap();
+    options()
+        .credentials(|| async { Ok(Credentials::password("secret")) })
+        .connect(server.url())
+        .await
+        .unwrap();
     let wrong = options().credentials(|| async { Ok(Credentials::password("secret-2")) });
     assert_eq!(named(wrong.connect(server.url()).await), "WrongCredentials");
 }
@@ -284,10 +344,12 @@ async fn a_cluster_asks_for_the_password_too() {
         rotating.push(Rotating::of(node).await);
     }
     let addresses: Vec<_> = nodes.iter().map(Server::url).collect();
-    let options = options().initialise_if_empty().dangerously_unencrypted().credentials(rotating[0].answer());
+    let options =
+        options().initialise_if_empty().dangerously_unencrypted().credentials(rotating[0].answer());
     let store = options.connect_cluster(&addresses).await.unwrap();
     assert_eq!(call(&store, 0).await, "Ok");
-    let minimal = format!("countersign reset on >secret-1 ~countersign:* {RUNS} {NEEDS_ON_A_CLUSTER}");
+    let minimal =
+        format!("countersign reset on >secret-1 ~countersign:* {RUNS} {NEEDS_ON_A_CLUSTER}");
     for node in &mut rotating {
         node.change("secret-1").await;
         acl(&mut node.client, &minimal).await;

@@ -1,5 +1,10 @@
 //! Answers that come twice, or not at all, so that the next call gets another's.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
@@ -37,7 +42,10 @@ async fn works_again(store: &RedisFactors) {
     let (acme, alice) = ids();
     let started = Instant::now();
     while let Err(fault) = store.load(&acme, &alice).await {
-        assert!(["MixedUp", "Unavailable"].iter().any(|name| format!("{fault:?}").starts_with(name)), "{fault:?}");
+        assert!(
+            ["MixedUp", "Unavailable"].iter().any(|name| format!("{fault:?}").starts_with(name)),
+            "{fault:?}"
+        );
         assert!(started.elapsed() < Duration::from_secs(20), "{fault:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -51,13 +59,17 @@ async fn the_answer_of_another_commit_is_a_fault() {
     let (acme, alice) = ids();
     let commit = async |record, next| {
         let expected = ExpectedVersions { settings: Some(row(1).version), record };
-        store.commit(&acme, &alice, &expected, &row(next)).await.map_err(|fault| format!("{fault:?}"))
+        store
+            .commit(&acme, &alice, &expected, &row(next))
+            .await
+            .map_err(|fault| format!("{fault:?}"))
     };
     assert_eq!(commit(None, 1).await, Ok(CommitOutcome::Written));
     mixer.flaw(1);
     assert_eq!(commit(Some(row(1).version), 2).await, Ok(CommitOutcome::Written));
     assert_eq!(mixer.flaws_left(), 0);
-    // The answer that comes is that of the commit before: written. This one is refused by the server.
+    // The answer that comes is that of the commit before: written. This one is refused by the
+    // server.
     assert_eq!(commit(Some(row(1).version), 3).await, Err("MixedUp".to_owned()));
     works_again(&store).await;
     assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(2)));
@@ -66,7 +78,11 @@ async fn the_answer_of_another_commit_is_a_fault() {
     assert_eq!(commit(None, 4).await, Ok(CommitOutcome::Conflict));
     assert_eq!(commit(Some(row(2).version), 5).await, Err("MixedUp".to_owned()));
     works_again(&store).await;
-    assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(5)), "it was written, and nobody was told so");
+    assert_eq!(
+        store.load(&acme, &alice).await.unwrap().record,
+        Some(row(5)),
+        "it was written, and nobody was told so"
+    );
 }
 
 /// I-04: nobody is answered with the record of somebody else.
@@ -80,7 +96,10 @@ async fn the_record_of_another_user_is_a_fault() {
     assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(1)));
     let bob = UserId::new("bob").unwrap();
     let said = store.load(&acme, &bob).await;
-    assert_eq!(said.map(|found| found.record).map_err(|fault| format!("{fault:?}")), Err("MixedUp".to_owned()));
+    assert_eq!(
+        said.map(|found| found.record).map_err(|fault| format!("{fault:?}")),
+        Err("MixedUp".to_owned())
+    );
 }
 
 /// Whichever call it is, and whichever call the answer is of.
@@ -115,11 +134,15 @@ async fn an_answer_in_the_place_of_a_lost_one_is_a_fault() {
     while mixer.flaws_left() > 0 {
         tokio::task::yield_now().await;
     }
-    // The first commit waits for the answer that is lost. This one is refused, and its answer goes to the first.
+    // The first commit waits for the answer that is lost. This one is refused, and its answer goes
+    // to the first.
     let second = store.commit(&acme, &alice, &none, &row(2)).await;
     let first = first.await.unwrap();
     assert_eq!(format!("{:?}", first.unwrap_err()), "MixedUp");
-    assert!(format!("{:?}", second.unwrap_err()).starts_with("Unavailable"), "its own answer was taken by the first");
+    assert!(
+        format!("{:?}", second.unwrap_err()).starts_with("Unavailable"),
+        "its own answer was taken by the first"
+    );
     works_again(&store).await;
 }
 
@@ -146,7 +169,9 @@ async fn a_cluster_that_mixes_up_answers_is_connected_to_again() {
     // The nodes tell each other where they are.
     while !nodes.iter().all(|node| {
         let known = nodes::command(node, &["CLUSTER", "NODES"]).unwrap();
-        seeds.iter().all(|seed| known.contains(&seed.trim_start_matches("redis://").trim_end_matches('/').to_owned()))
+        seeds.iter().all(|seed| {
+            known.contains(&seed.trim_start_matches("redis://").trim_end_matches('/').to_owned())
+        })
     }) {
         assert!(started.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,5 +1,10 @@
 //! The suite of the testkit on a cluster of three nodes.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
@@ -61,8 +66,11 @@ impl Backend for Cluster {
         Ok(None)
     }
 
-    /// A node tells its own address, past any that leads to it. The scripts are those of `conformance.rs`.
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
+    /// A node tells its own address, past any that leads to it. The scripts are those of
+    /// `conformance.rs`.
+    async fn open_on_a_line(
+        &self,
+    ) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
         Ok(None)
     }
 
@@ -89,7 +97,9 @@ mod budget {
             Ok(Arc::new(self.0.connect().await?.budget()))
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
+        async fn open_on_a_line(
+            &self,
+        ) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
@@ -103,5 +113,7 @@ mod budget {
         }
     }
 
-    countersign_testkit::send_budget_conformance!(async { Ok(cluster()?.map(Cluster::new).map(Budget)) });
+    countersign_testkit::send_budget_conformance!(async {
+        Ok(cluster()?.map(Cluster::new).map(Budget))
+    });
 }

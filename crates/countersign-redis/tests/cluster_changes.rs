@@ -1,5 +1,10 @@
 //! A cluster that loses a node, and one whose slots move, while the store is in use.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
@@ -21,20 +26,32 @@ async fn connect(nodes: &[Server]) -> RedisFactors {
 
 async fn connect_by(options: RedisOptions, nodes: &[Server]) -> RedisFactors {
     let addresses: Vec<_> = nodes.iter().map(Server::url).collect();
-    options.initialise_if_empty().dangerously_unencrypted().connect_cluster(&addresses).await.unwrap()
+    options
+        .initialise_if_empty()
+        .dangerously_unencrypted()
+        .connect_cluster(&addresses)
+        .await
+        .unwrap()
 }
 
 /// Tenants on all nodes, with settings each.
 async fn tenants(store: &RedisFactors) -> Vec<TenantId> {
-    let tenants: Vec<_> = (0..30).map(|number| TenantId::new(&format!("tenant-{number}")).unwrap()).collect();
+    let tenants: Vec<_> =
+        (0..30).map(|number| TenantId::new(&format!("tenant-{number}")).unwrap()).collect();
     for tenant in &tenants {
-        assert_eq!(store.change_settings(tenant, None, &row(1)).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.change_settings(tenant, None, &row(1)).await.unwrap(),
+            CommitOutcome::Written
+        );
     }
     tenants
 }
 
 /// What all of them find at once.
-async fn settings_of(store: &RedisFactors, tenants: &[TenantId]) -> Vec<Result<Option<StoredRow>, PluginError>> {
+async fn settings_of(
+    store: &RedisFactors,
+    tenants: &[TenantId],
+) -> Vec<Result<Option<StoredRow>, PluginError>> {
     let calls: Vec<_> = tenants
         .iter()
         .cloned()
@@ -50,20 +67,26 @@ async fn settings_of(store: &RedisFactors, tenants: &[TenantId]) -> Vec<Result<O
     answers
 }
 
-/// Calls to the node that is gone fail in bounded time and never find nothing; when it is back the same store works.
+/// Calls to the node that is gone fail in bounded time and never find nothing; when it is back the
+/// same store works.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_restarts_is_a_fault_and_then_works_again() {
     let Some(mut nodes) = nodes::start().unwrap() else { return };
-    let options = options().connect_timeout(Duration::from_secs(5)).response_timeout(Duration::from_secs(5));
+    let options =
+        options().connect_timeout(Duration::from_secs(5)).response_timeout(Duration::from_secs(5));
     let store = connect_by(options, &nodes).await;
     let tenants = tenants(&store).await;
     nodes[1].kill().unwrap();
     // First nothing answers on its port, as when its host hangs, and then the port is closed.
     for silent in [true, false] {
-        let silent = silent.then(|| std::net::TcpListener::bind(("127.0.0.1", nodes[1].port())).unwrap());
+        let silent =
+            silent.then(|| std::net::TcpListener::bind(("127.0.0.1", nodes[1].port())).unwrap());
         for _ in 0..2 {
             // Nothing else ends those calls.
-            let answers = tokio::time::timeout(Duration::from_secs(60), settings_of(&store, &tenants)).await.unwrap();
+            let answers =
+                tokio::time::timeout(Duration::from_secs(60), settings_of(&store, &tenants))
+                    .await
+                    .unwrap();
             let mut failed = 0;
             for answer in answers {
                 match answer {
@@ -106,10 +129,18 @@ impl<'a> Move<'a> {
         let holds = |node: &&Server| !command(node, &["KEYS", &keys]).unwrap().is_empty();
         let from = nodes.iter().find(holds).unwrap();
         let to = nodes.iter().find(|node| !holds(node)).unwrap();
-        let slot = command(from, &["CLUSTER", "KEYSLOT", &command(from, &["KEYS", &keys]).unwrap()]).unwrap();
+        let slot =
+            command(from, &["CLUSTER", "KEYSLOT", &command(from, &["KEYS", &keys]).unwrap()])
+                .unwrap();
         let id = |node| command(node, &["CLUSTER", "MYID"]).unwrap();
-        assert_eq!(command(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(from)]).unwrap(), "OK");
-        assert_eq!(command(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(to)]).unwrap(), "OK");
+        assert_eq!(
+            command(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(from)]).unwrap(),
+            "OK"
+        );
+        assert_eq!(
+            command(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(to)]).unwrap(),
+            "OK"
+        );
         Self { slot, from, to }
     }
 
@@ -131,12 +162,16 @@ impl<'a> Move<'a> {
         }
         let id = command(self.to, &["CLUSTER", "MYID"]).unwrap();
         for node in [self.to, self.from] {
-            assert_eq!(command(node, &["CLUSTER", "SETSLOT", &self.slot, "NODE", &id]).unwrap(), "OK");
+            assert_eq!(
+                command(node, &["CLUSTER", "SETSLOT", &self.slot, "NODE", &id]).unwrap(),
+                "OK"
+            );
         }
     }
 }
 
-/// While its slot moves, key by key, what a tenant is answered is right or a fault. The first call after the move works.
+/// While its slot moves, key by key, what a tenant is answered is right or a fault. The first call
+/// after the move works.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_moves_loses_nothing_and_is_found_again() {
     let Some(nodes) = nodes::start().unwrap() else { return };
@@ -152,11 +187,16 @@ async fn a_slot_that_moves_loses_nothing_and_is_found_again() {
     for rounds in 0.. {
         let found = store.load(&acme, &alice).await;
         match found {
-            Ok(found) => assert_eq!((found.settings, found.record), (Some(row(1)), Some(row(written)))),
+            Ok(found) => {
+                assert_eq!((found.settings, found.record), (Some(row(1)), Some(row(written))));
+            }
             Err(_) => refused += 1,
         }
         let record = Some(row(written).version);
-        match store.commit(&acme, &alice, &ExpectedVersions { settings, record }, &row(written + 1)).await {
+        match store
+            .commit(&acme, &alice, &ExpectedVersions { settings, record }, &row(written + 1))
+            .await
+        {
             Ok(answer) => {
                 assert_eq!(answer, CommitOutcome::Written);
                 written += 1;
@@ -175,10 +215,14 @@ async fn a_slot_that_moves_loses_nothing_and_is_found_again() {
     slot = Move::begin(&nodes, &acme);
     slot.end();
     let expected = ExpectedVersions { settings, record: Some(row(written).version) };
-    assert_eq!(store.commit(&acme, &alice, &expected, &row(written + 1)).await.unwrap(), CommitOutcome::Written);
+    assert_eq!(
+        store.commit(&acme, &alice, &expected, &row(written + 1)).await.unwrap(),
+        CommitOutcome::Written
+    );
 }
 
-/// A purge finds the records by their names, which the cluster does not see: it never forgets one that has moved away.
+/// A purge finds the records by their names, which the cluster does not see: it never forgets one
+/// that has moved away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_while_a_slot_moves_leaves_no_record_behind() {
     let Some(nodes) = nodes::start().unwrap() else { return };
@@ -188,10 +232,16 @@ async fn a_purge_while_a_slot_moves_leaves_no_record_behind() {
     for number in 0..6 {
         let user = UserId::new(&format!("user-{number}")).unwrap();
         let none = ExpectedVersions { settings: Some(row(1).version), record: None };
-        assert_eq!(store.commit(&acme, &user, &none, &row(1)).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.commit(&acme, &user, &none, &row(1)).await.unwrap(),
+            CommitOutcome::Written
+        );
     }
     let slot = Move::begin(&nodes, &acme);
-    slot.left().iter().filter(|key| key.ends_with("user-2") || key.ends_with("user-4")).for_each(|key| slot.key(key));
+    slot.left()
+        .iter()
+        .filter(|key| key.ends_with("user-2") || key.ends_with("user-4"))
+        .for_each(|key| slot.key(key));
     let said = store.purge(&acme, Generation::new(1), 10).await;
     assert!(said.is_err(), "{said:?}");
     slot.end();
@@ -219,9 +269,19 @@ async fn what_was_acknowledged_survives_moves() {
             let (mut reached, mut failed) = (0_u32, 0);
             while !done.load(Ordering::SeqCst) {
                 let record = (reached > 0).then(|| nth(reached).version);
-                match store.commit(&acme, &alice, &ExpectedVersions { settings, record }, &nth(reached + 1)).await {
+                match store
+                    .commit(
+                        &acme,
+                        &alice,
+                        &ExpectedVersions { settings, record },
+                        &nth(reached + 1),
+                    )
+                    .await
+                {
                     Ok(CommitOutcome::Written) => reached += 1,
-                    Ok(CommitOutcome::Conflict) => panic!("nobody else writes, and what failed was not executed"),
+                    Ok(CommitOutcome::Conflict) => {
+                        panic!("nobody else writes, and what failed was not executed")
+                    }
                     Err(_) => failed += 1,
                 }
                 tried.fetch_add(1, Ordering::SeqCst);

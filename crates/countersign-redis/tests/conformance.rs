@@ -5,7 +5,9 @@ mod support;
 use countersign_testkit::servers;
 use support::{Budget, Keys};
 
-countersign_testkit::factor_store_conformance!(async { Ok(servers::redis_url()?.map(|url| Keys::new(&url))) });
+countersign_testkit::factor_store_conformance!(async {
+    Ok(servers::redis_url()?.map(|url| Keys::new(&url)))
+});
 
 mod budget {
     use super::*;

@@ -27,7 +27,8 @@ async fn in_step(replica: &Server, master: &Server) {
     let (mut replica, mut master) = (client(replica).await, client(master).await);
     let started = Instant::now();
     loop {
-        let state: String = redis::cmd("INFO").arg("replication").query_async(&mut replica).await.unwrap();
+        let state: String =
+            redis::cmd("INFO").arg("replication").query_async(&mut replica).await.unwrap();
         if state.contains("master_link_status:up") {
             break;
         }
@@ -47,7 +48,8 @@ async fn record(store: &RedisFactors) -> Result<Option<StoredRow>, String> {
     store.load(&acme, &alice).await.map(|found| found.record).map_err(|fault| format!("{fault:?}"))
 }
 
-/// The master becomes a replica without ending its connections, and the address leads to the new master: calls fail, and then work again.
+/// The master becomes a replica without ending its connections, and the address leads to the new
+/// master: calls fail, and then work again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_demoted_server_is_left_for_the_one_that_leads() {
     let (Some(old), Some(new)) = (server(&MASTER), server(&MASTER)) else { return };
@@ -67,7 +69,11 @@ async fn a_demoted_server_is_left_for_the_one_that_leads() {
             let store = store.clone();
             tokio::spawn(async move {
                 for _ in 0..25 {
-                    assert_eq!(record(&store).await.unwrap_err(), "ReadOnly", "while the address leads to a replica");
+                    assert_eq!(
+                        record(&store).await.unwrap_err(),
+                        "ReadOnly",
+                        "while the address leads to a replica"
+                    );
                 }
             })
         })
@@ -86,7 +92,10 @@ async fn a_demoted_server_is_left_for_the_one_that_leads() {
             Ok(found) => break found,
             Err(said) => {
                 assert_eq!(said, "ReadOnly");
-                assert!(switched.elapsed() < Duration::from_secs(60), "the store stays with the replica");
+                assert!(
+                    switched.elapsed() < Duration::from_secs(60),
+                    "the store stays with the replica"
+                );
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
@@ -96,7 +105,8 @@ async fn a_demoted_server_is_left_for_the_one_that_leads() {
     assert_eq!(store.commit(&acme, &alice, &seen, &row(2)).await.unwrap(), CommitOutcome::Written);
 }
 
-/// A connection on which nothing comes any more, as when the server's host is gone: the calls on it fail, and the next works.
+/// A connection on which nothing comes any more, as when the server's host is gone: the calls on it
+/// fail, and the next works.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_connection_is_replaced() {
     let Some(server) = server(&MASTER) else { return };
@@ -135,15 +145,19 @@ async fn a_replica_refuses_every_script() {
     assert!(others.iter().chain(&writes).all(|said| said == "ReadOnly"), "{others:?} {writes:?}");
 }
 
-/// A replica that takes writes, as some are set up, runs every script: only the store can refuse it. What is read there may lag, and what is
-/// written there is lost.
+/// A replica that takes writes, as some are set up, runs every script: only the store can refuse
+/// it. What is read there may lag, and what is written there is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_takes_writes_is_refused() {
     let (Some(master), Some(replica)) = (server(&MASTER), server(&MASTER)) else { return };
     let store = options().initialise_if_empty().connect(master.url()).await.unwrap();
     in_step(&replica, &master).await;
     let mut operator = client(&replica).await;
-    redis::cmd("CONFIG").arg(&["SET", "replica-read-only", "no"]).exec_async(&mut operator).await.unwrap();
+    redis::cmd("CONFIG")
+        .arg(&["SET", "replica-read-only", "no"])
+        .exec_async(&mut operator)
+        .await
+        .unwrap();
     redis::cmd("SET").arg(&["it", "writes"]).exec_async(&mut operator).await.unwrap();
     let behind = options().connect(replica.url()).await.unwrap();
     let (others, writes) = every_call(&behind).await;
@@ -158,20 +172,28 @@ async fn a_replica_that_takes_writes_is_refused() {
     drop(store);
 }
 
-/// A master that was cut off from its replicas does not know that another one was made. With `min-replicas-to-write` it refuses
-/// everything, also what only reads: a login that writes nothing must not be decided there.
+/// A master that was cut off from its replicas does not know that another one was made. With
+/// `min-replicas-to-write` it refuses everything, also what only reads: a login that writes nothing
+/// must not be decided there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_that_is_cut_off_refuses_every_script() {
     let (Some(master), Some(mut replica)) = (server(&MASTER), server(&MASTER)) else { return };
     let store = options().initialise_if_empty().connect(master.url()).await.unwrap();
     in_step(&replica, &master).await;
     let mut operator = client(&master).await;
-    redis::cmd("CONFIG").arg(&["SET", "min-replicas-to-write", "1"]).exec_async(&mut operator).await.unwrap();
+    redis::cmd("CONFIG")
+        .arg(&["SET", "min-replicas-to-write", "1"])
+        .exec_async(&mut operator)
+        .await
+        .unwrap();
     assert_eq!(record(&store).await, Ok(None));
     replica.kill().unwrap();
     let started = Instant::now();
     while record(&store).await.is_ok() {
-        assert!(started.elapsed() < Duration::from_secs(20), "it still answers without its replica");
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "it still answers without its replica"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let (others, writes) = every_call(&store).await;

@@ -9,7 +9,8 @@ use countersign_redis::{RedisFactors, RedisOptions};
 use countersign_testkit::servers::{Server, free_port, skip};
 use tempfile::TempDir;
 
-/// A server with a certificate for `localhost` on a port of its own, and the certificate of the authority and its key.
+/// A server with a certificate for `localhost` on a port of its own, and the certificate of the
+/// authority and its key.
 struct Encrypted {
     server: Server,
     port: u16,
@@ -32,9 +33,17 @@ impl Encrypted {
         let (certificate, key_file) = (place("server.crt", &authority), place("server.key", &key));
         let port = free_port().unwrap();
         let tls_port = port.to_string();
-        let mut arguments = vec!["--appendonly", "yes", "--tls-auth-clients", clients, "--tls-port", &tls_port];
+        let mut arguments =
+            vec!["--appendonly", "yes", "--tls-auth-clients", clients, "--tls-port", &tls_port];
         let cert = certificate.as_str();
-        arguments.extend(["--tls-cert-file", cert, "--tls-key-file", &key_file, "--tls-ca-cert-file", cert]);
+        arguments.extend([
+            "--tls-cert-file",
+            cert,
+            "--tls-key-file",
+            &key_file,
+            "--tls-ca-cert-file",
+            cert,
+        ]);
         let Some(server) = Server::redis(&arguments).unwrap() else {
             skip("no Redis server is installed").unwrap();
             return None;
@@ -65,24 +74,37 @@ async fn a_certificate_is_checked_against_name_and_authority() {
     let Some(server) = Encrypted::start("no") else { return };
     let store = server.trusting().connect(&server.url("localhost")).await.unwrap();
     assert!(store.settings(&TenantId::new("acme").unwrap()).await.unwrap().is_none());
-    // Another name, an authority that nobody trusts, no authority, and a connection that would not be encrypted.
+    // Another name, an authority that nobody trusts, no authority, and a connection that would not
+    // be encrypted.
     assert_eq!(refusal(server.trusting(), &server.url("127.0.0.1")).await, "Encryption");
     assert_eq!(refusal(options(), &server.url("localhost")).await, "Encryption");
-    assert_eq!(refusal(options().tls_roots_pem("not a certificate"), &server.url("localhost")).await, "Configuration");
+    assert_eq!(
+        refusal(options().tls_roots_pem("not a certificate"), &server.url("localhost")).await,
+        "Configuration"
+    );
     assert_eq!(refusal(server.trusting(), server.server.url()).await, "Configuration");
     assert!(options().connect(server.server.url()).await.is_ok());
     // Whose certificate nobody would check, and who does not understand what is asked.
-    assert_eq!(refusal(options(), &format!("{}#insecure", server.url("localhost"))).await, "NotEncrypted");
+    assert_eq!(
+        refusal(options(), &format!("{}#insecure", server.url("localhost"))).await,
+        "NotEncrypted"
+    );
     let plain = format!("rediss://localhost:{}/", server.server.port());
-    assert_eq!(refusal(server.trusting().connect_timeout(Duration::from_secs(1)), &plain).await, "Unavailable");
+    assert_eq!(
+        refusal(server.trusting().connect_timeout(Duration::from_secs(1)), &plain).await,
+        "Unavailable"
+    );
 }
 
 /// A server that asks for a certificate takes one of its authority, and no connection without.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_asks_for_a_certificate_is_shown_one() {
-    let (Some(server), Some(other)) = (Encrypted::start("yes"), Encrypted::start("yes")) else { return };
-    let shown =
-        |from: &Encrypted| server.trusting().tls_client_certificate_pem(from.authority.clone(), from.key.clone());
+    let (Some(server), Some(other)) = (Encrypted::start("yes"), Encrypted::start("yes")) else {
+        return;
+    };
+    let shown = |from: &Encrypted| {
+        server.trusting().tls_client_certificate_pem(from.authority.clone(), from.key.clone())
+    };
     let store = shown(&server).connect(&server.url("localhost")).await.unwrap();
     assert!(store.settings(&TenantId::new("acme").unwrap()).await.unwrap().is_none());
     assert_eq!(refusal(server.trusting(), &server.url("localhost")).await, "Encryption");

@@ -24,7 +24,9 @@ async fn guesses_of_two_processes_share_one_budget() {
     let environment = [("STORE", url), ("PREFIX", keys.prefix.clone())];
     let store = keys.open().await.unwrap();
     let tally =
-        processes::guess_from_two(store, "guesses_of_two_processes_share_one_budget", &environment).await.unwrap();
+        processes::guess_from_two(store, "guesses_of_two_processes_share_one_budget", &environment)
+            .await
+            .unwrap();
     assert_eq!((tally.wrong, tally.failed), (5, 0), "{tally:?}");
     assert_eq!(tally.refused + tally.contended, 123, "{tally:?}");
     keys.clean_up().await.unwrap();

@@ -7,20 +7,27 @@ use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generatio
 use countersign::{TenantId, UserId};
 use support::calls::{client, options, row, server};
 
-/// I-27: Redis does nothing else while a script runs, so a purge is cut into scripts of 500 records.
+/// I-27: Redis does nothing else while a script runs, so a purge is cut into scripts of 500
+/// records.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_is_cut_into_scripts() {
     let Some(server) = server(&["--appendonly", "yes"]) else { return };
     let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
-    let (acme, none) = (TenantId::new("acme").unwrap(), ExpectedVersions { settings: None, record: None });
+    let (acme, none) =
+        (TenantId::new("acme").unwrap(), ExpectedVersions { settings: None, record: None });
     for number in 0..2_100 {
         let user = UserId::new(&format!("user-{number}")).unwrap();
-        assert_eq!(store.commit(&acme, &user, &none, &row(1)).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.commit(&acme, &user, &none, &row(1)).await.unwrap(),
+            CommitOutcome::Written
+        );
     }
     let mut client = client(&server).await;
     let mut scripts = async || -> u64 {
-        let stats: String = redis::cmd("INFO").arg("commandstats").query_async(&mut client).await.unwrap();
-        let calls = stats.split_once("cmdstat_evalsha:calls=").unwrap().1.split(',').next().unwrap();
+        let stats: String =
+            redis::cmd("INFO").arg("commandstats").query_async(&mut client).await.unwrap();
+        let calls =
+            stats.split_once("cmdstat_evalsha:calls=").unwrap().1.split(',').next().unwrap();
         calls.parse().unwrap()
     };
     // Known to the server from here on.

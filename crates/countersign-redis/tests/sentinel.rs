@@ -1,5 +1,10 @@
 //! A service that sentinels watch over.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
@@ -35,7 +40,13 @@ impl Sentinel {
         );
         std::fs::write(&file, settings).unwrap();
         let mut command = Command::new("redis-server");
-        let process = command.arg(&file).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let process = command
+            .arg(&file)
+            .arg("--sentinel")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         let sentinel = Self { process, port, _directory: directory };
         let started = Instant::now();
         while redis::Client::open(sentinel.operator()).unwrap().get_connection().is_err() {
@@ -54,7 +65,11 @@ impl Sentinel {
     }
 
     async fn client(&self) -> MultiplexedConnection {
-        redis::Client::open(self.operator()).unwrap().get_multiplexed_async_connection().await.unwrap()
+        redis::Client::open(self.operator())
+            .unwrap()
+            .get_multiplexed_async_connection()
+            .await
+            .unwrap()
     }
 }
 
@@ -81,7 +96,10 @@ async fn a_service_whose_sentinels_do_not_know_it_is_refused() {
     let sentinel = Sentinel::of(&master).await;
     let (url, nobody) = (sentinel.url(), nobody());
     let refused = options().connect_sentinel(&[&nobody, &url], "mian").await;
-    assert!(matches!(refused, Err(RedisError::Configuration(why)) if why.contains("service")), "{refused:?}");
+    assert!(
+        matches!(refused, Err(RedisError::Configuration(why)) if why.contains("service")),
+        "{refused:?}"
+    );
     let refused = options().connect_sentinel(&[&nobody], "main").await;
     assert!(matches!(refused, Err(RedisError::Unavailable { .. })), "{refused:?}");
     let refused = options().connect_sentinel(&[], "main").await;
@@ -98,7 +116,8 @@ async fn record_on(server: &Server) -> Option<StoredRow> {
     options().connect(server.url()).await.ok()?.load(&acme, &alice).await.ok()?.record
 }
 
-/// I-39: after a failover the store goes on at the new master, and never answers from the old one meanwhile.
+/// I-39: after a failover the store goes on at the new master, and never answers from the old one
+/// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_is_followed_from_one_server_to_the_next() {
     let (Some(one), Some(two)) = (
@@ -108,13 +127,23 @@ async fn a_service_is_followed_from_one_server_to_the_next() {
         return;
     };
     let mut replica = client(&two).await;
-    redis::cmd("REPLICAOF").arg("127.0.0.1").arg(one.port()).exec_async(&mut replica).await.unwrap();
+    redis::cmd("REPLICAOF")
+        .arg("127.0.0.1")
+        .arg(one.port())
+        .exec_async(&mut replica)
+        .await
+        .unwrap();
     let sentinel = Sentinel::of(&one).await;
     let mut operator = sentinel.client().await;
-    redis::cmd("SENTINEL").arg(&["DEBUG", "INFO-PERIOD", "200"]).exec_async(&mut operator).await.unwrap();
+    redis::cmd("SENTINEL")
+        .arg(&["DEBUG", "INFO-PERIOD", "200"])
+        .exec_async(&mut operator)
+        .await
+        .unwrap();
     let started = Instant::now();
     loop {
-        let state: String = redis::cmd("INFO").arg("sentinel").query_async(&mut operator).await.unwrap();
+        let state: String =
+            redis::cmd("INFO").arg("sentinel").query_async(&mut operator).await.unwrap();
         if state.contains("status=ok") && state.contains("slaves=1") {
             break;
         }
@@ -136,12 +165,16 @@ async fn a_service_is_followed_from_one_server_to_the_next() {
 
     // It promotes a replica that it has asked lately.
     let started = Instant::now();
-    while redis::cmd("SENTINEL").arg(&["FAILOVER", "main"]).exec_async(&mut operator).await.is_err() {
+    while redis::cmd("SENTINEL").arg(&["FAILOVER", "main"]).exec_async(&mut operator).await.is_err()
+    {
         assert!(started.elapsed() < Duration::from_secs(60), "it finds no replica");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let started = Instant::now();
-    let record = |number| ExpectedVersions { settings: Some(row(1).version), record: Some(row(number).version) };
+    let record = |number| ExpectedVersions {
+        settings: Some(row(1).version),
+        record: Some(row(number).version),
+    };
     // Until the sentinel names the new one the old one is the master, and commits are made there.
     let mut written = 1;
     loop {
@@ -157,11 +190,17 @@ async fn a_service_is_followed_from_one_server_to_the_next() {
             }
             // What the old master had acknowledged last may not have reached the new one.
             Ok(CommitOutcome::Conflict) => {
-                written = store.load(&acme, &alice).await.unwrap().record.unwrap().version.as_bytes()[0];
+                written =
+                    store.load(&acme, &alice).await.unwrap().record.unwrap().version.as_bytes()[0];
             }
             Err(fault) => {
                 let said = format!("{fault:?}");
-                assert!(["ReadOnly", "Unavailable", "Refused"].iter().any(|name| said.starts_with(name)), "{said}");
+                assert!(
+                    ["ReadOnly", "Unavailable", "Refused"]
+                        .iter()
+                        .any(|name| said.starts_with(name)),
+                    "{said}"
+                );
             }
         }
         assert!(written < 200 && started.elapsed() < Duration::from_secs(60), "{written}");
@@ -170,7 +209,8 @@ async fn a_service_is_followed_from_one_server_to_the_next() {
     for number in 0..CALLS {
         assert_eq!(call(&store, number).await, "Ok");
     }
-    // One that has the address stays where it is, and is refused there once the old master is a replica.
+    // One that has the address stays where it is, and is refused there once the old master is a
+    // replica.
     let started = Instant::now();
     while call(&stays, 0).await != "ReadOnly" {
         assert!(started.elapsed() < Duration::from_secs(60));

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::event::Causes;
-use countersign::sender::{CodeMessage, CodeSender, MessageId, Notice, SendError, SendErrorKind, SendStatus};
+use countersign::sender::{
+    CodeMessage, CodeSender, MessageId, Notice, SendError, SendErrorKind, SendStatus,
+};
 use countersign::{Method, TenantId, UserId};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
@@ -16,15 +18,16 @@ use crate::message::{Message, OwnMessage};
 
 /// A sender that answers in time: a login does not wait for a slow provider.
 ///
-/// Each send runs as a task of its own. If it is done within the budget, its result is the answer. If not, the answer is
-/// [`SendStatus::Queued`] and the task goes on, up to [`give_up_after`](Self::give_up_after); its result is told to
-/// [`on_late`](Self::on_late). How many tasks there are is bounded: beyond that, sends are refused as throttled, surely not sent.
+/// Each send runs as a task of its own. If it is done within the budget, its result is the answer.
+/// If not, the answer is [`SendStatus::Queued`] and the task goes on, up to
+/// [`give_up_after`](Self::give_up_after); its result is told to [`on_late`](Self::on_late). How
+/// many tasks there are is bounded: beyond that, sends are refused as throttled, surely not sent.
 ///
-/// The bound is shared by everything behind it, so each route has an `Deadline` of its own: one around a whole
-/// [`RouteTable`](crate::RouteTable) lets SMS that hang use up the room of email.
+/// The bound is shared by everything behind it, so each route has an `Deadline` of its own: one
+/// around a whole [`RouteTable`](crate::RouteTable) lets SMS that hang use up the room of email.
 ///
-/// Cancellation: a dropped future does not stop its task. Must be used inside a tokio runtime with time; what runs when the runtime
-/// shuts down is dropped, and perhaps sent.
+/// Cancellation: a dropped future does not stop its task. Must be used inside a tokio runtime with
+/// time; what runs when the runtime shuts down is dropped, and perhaps sent.
 #[derive(Clone)]
 pub struct Deadline {
     sender: Arc<dyn CodeSender>,
@@ -57,7 +60,8 @@ pub struct LateOutcome {
 #[error("no answer within {0:?}")]
 struct GaveUp(Duration);
 
-/// The source of the error where the task ended without an answer: it panicked, or the runtime shuts down.
+/// The source of the error where the task ended without an answer: it panicked, or the runtime
+/// shuts down.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("sender panicked, or the runtime shuts down")]
 struct Ended;
@@ -81,24 +85,32 @@ impl Deadline {
         self
     }
 
-    /// Bounds how many tasks there are concurrently. Around a [`Failover`](crate::Failover) it should be more than the bounds of all but the
-    /// last sender of the chain together, or senders that hang leave no room for that one.
+    /// Bounds how many tasks there are concurrently. Around a [`Failover`](crate::Failover) it
+    /// should be more than the bounds of all but the last sender of the chain together, or senders
+    /// that hang leave no room for that one.
     #[must_use]
     pub fn max_concurrent(mut self, max: usize) -> Self {
         self.tasks = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
         self
     }
 
-    /// Is told the outcome of messages that were answered as queued. MUST NOT block and MUST NOT panic.
+    /// Is told the outcome of messages that were answered as queued. MUST NOT block and MUST NOT
+    /// panic.
     #[must_use]
     pub fn on_late(mut self, tell: impl Fn(&LateOutcome) + Send + Sync + 'static) -> Self {
         self.on_late = Arc::new(tell);
         self
     }
 
-    async fn run(&self, message: OwnMessage, give_up_after: Duration) -> Result<SendStatus, SendError> {
+    async fn run(
+        &self,
+        message: OwnMessage,
+        give_up_after: Duration,
+    ) -> Result<SendStatus, SendError> {
         let Ok(permit) = Arc::clone(&self.tasks).try_acquire_owned() else {
-            return Err(SendError::new(SendErrorKind::Throttled { retry_after: None }).caused_by(TooMany));
+            return Err(
+                SendError::new(SendErrorKind::Throttled { retry_after: None }).caused_by(TooMany)
+            );
         };
         let (answer, mut answered) = oneshot::channel();
         let (sender, on_late) = (Arc::clone(&self.sender), Arc::clone(&self.on_late));
@@ -106,7 +118,8 @@ impl Deadline {
             let _permit = permit;
             let message = message.message();
             let result = timeout(give_up_after, message.send_by(&*sender)).await;
-            let given_up = |_| Err(SendError::new(SendErrorKind::Unknown).caused_by(GaveUp(give_up_after)));
+            let given_up =
+                |_| Err(SendError::new(SendErrorKind::Unknown).caused_by(GaveUp(give_up_after)));
             // Whoever waited has gone: this is the late result.
             if let Err(result) = answer.send(result.unwrap_or_else(given_up)) {
                 on_late(&LateOutcome::new(message, result));
@@ -116,7 +129,8 @@ impl Deadline {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(SendError::new(SendErrorKind::Unknown).caused_by(Ended)),
             Err(_) => {
-                // A result that arrives at this very moment is still taken; after this, every result is late.
+                // A result that arrives at this very moment is still taken; after this, every
+                // result is late.
                 answered.close();
                 answered.try_recv().unwrap_or(Ok(SendStatus::Queued))
             }

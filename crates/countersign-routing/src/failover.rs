@@ -14,12 +14,14 @@ use crate::message::Message;
 
 /// Senders of one method, tried in order.
 ///
-/// The next one is tried only where the one before surely did not send; after an *unknown* result none is, since a person with two messages
-/// is asked for the wrong code. If all fail, the answer is the failure that leaves most hope: transient, then throttled, then permanent. The
-/// other failures are in [`SendError::earlier`].
+/// The next one is tried only where the one before surely did not send; after an *unknown* result
+/// none is, since a person with two messages is asked for the wrong code. If all fail, the answer
+/// is the failure that leaves most hope: transient, then throttled, then permanent. The other
+/// failures are in [`SendError::earlier`].
 ///
-/// Each sender has a bound of its own ([`max_concurrent`](Self::max_concurrent)), so that one that hangs leaves room for the next. A chain has no
-/// deadline: put [`Deadline`](crate::Deadline) around it.
+/// Each sender has a bound of its own ([`max_concurrent`](Self::max_concurrent)), so that one that
+/// hangs leaves room for the next. A chain has no deadline: put [`Deadline`](crate::Deadline)
+/// around it.
 pub struct Failover {
     links: Vec<Link>,
     max_concurrent: usize,
@@ -60,8 +62,9 @@ impl Failover {
         self
     }
 
-    /// Bounds how many messages each sender of the chain sends concurrently: 128 by default. Beyond that, a message
-    /// goes to the next sender, and after the last one it is throttled, surely not sent.
+    /// Bounds how many messages each sender of the chain sends concurrently: 128 by default. Beyond
+    /// that, a message goes to the next sender, and after the last one it is throttled, surely not
+    /// sent.
     #[must_use]
     pub fn max_concurrent(mut self, max: usize) -> Self {
         self.max_concurrent = max;
@@ -71,7 +74,8 @@ impl Failover {
         self
     }
 
-    /// Is told of each failure, also of those that another sender made good. MUST NOT block and MUST NOT panic: a login waits for it.
+    /// Is told of each failure, also of those that another sender made good. MUST NOT block and
+    /// MUST NOT panic: a login waits for it.
     #[must_use]
     pub fn on_failure(mut self, tell: impl Fn(&SenderFailure<'_>) + Send + Sync + 'static) -> Self {
         self.on_failure = Arc::new(tell);
@@ -94,7 +98,12 @@ impl Failover {
             failed.push(error);
         }
         // Of equal ones the first: it is the sender that is tried first next time.
-        let best = failed.iter().enumerate().rev().max_by_key(|(_, error)| hope(error.kind())).map(|(place, _)| place);
+        let best = failed
+            .iter()
+            .enumerate()
+            .rev()
+            .max_by_key(|(_, error)| hope(error.kind()))
+            .map(|(place, _)| place);
         Err(match best {
             Some(place) => failed.remove(place).after(failed),
             None => SendError::new(SendErrorKind::Permanent),
@@ -105,7 +114,9 @@ impl Failover {
 impl Link {
     async fn send(&self, message: Message<'_>) -> Result<SendStatus, SendError> {
         let Ok(_place) = self.places.try_acquire() else {
-            return Err(SendError::new(SendErrorKind::Throttled { retry_after: None }).caused_by(TooMany));
+            return Err(
+                SendError::new(SendErrorKind::Throttled { retry_after: None }).caused_by(TooMany)
+            );
         };
         message.send_by(&*self.sender).await
     }

@@ -6,19 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use countersign::sender::{
-    CodeMessage, CodeSender, DeliveryReport, MessageId, Notice, SendError, SendErrorKind, SendStatus,
+    CodeMessage, CodeSender, DeliveryReport, MessageId, Notice, SendError, SendErrorKind,
+    SendStatus,
 };
 use serde::Serialize;
 
 /// What became of the latest codes, in memory. Clones share it.
 ///
-/// A page asks with the [`MessageId`] that it makes of its [`Challenge`](countersign::Challenge): the login and the code's reference.
-/// It knows the codes that this process sent: on several nodes, pass a report for which [`report`](Self::report) answers `false` on to the others,
-/// and ask the node that sent the code. A page that learns nothing offers email all the same, in [`Challenge`](countersign::Challenge)'s
-/// `alternatives`.
+/// A page asks with the [`MessageId`] that it makes of its [`Challenge`](countersign::Challenge):
+/// the login and the code's reference. It knows the codes that this process sent: on several nodes,
+/// pass a report for which [`report`](Self::report) answers `false` on to the others, and ask the
+/// node that sent the code. A page that learns nothing offers email all the same, in
+/// [`Challenge`](countersign::Challenge)'s `alternatives`.
 ///
-/// Holds ids and states only. A report that somebody forges can make a page offer another way too early and nothing else; check the
-/// provider's signature all the same.
+/// Holds ids and states only. A report that somebody forges can make a page offer another way too
+/// early and nothing else; check the provider's signature all the same.
 #[derive(Clone)]
 pub struct DeliveryLog {
     entries: Arc<Mutex<Entries>>,
@@ -75,7 +77,8 @@ impl DeliveryLog {
         Self { entries: Arc::default(), most }
     }
 
-    /// A sender whose codes are in this log. Inside [`Deadline`](crate::Deadline), so that late results are seen.
+    /// A sender whose codes are in this log. Inside [`Deadline`](crate::Deadline), so that late
+    /// results are seen.
     pub fn track<S: CodeSender>(&self, sender: S) -> Tracked<S> {
         Tracked { sender, log: self.clone() }
     }
@@ -85,7 +88,8 @@ impl DeliveryLog {
         self.lock().states.get(&code).copied()
     }
 
-    /// Takes a provider's report. Answers whether the code is in the log; of one that is not, nothing is kept.
+    /// Takes a provider's report. Answers whether the code is in the log; of one that is not,
+    /// nothing is kept.
     pub fn report(&self, code: MessageId, report: DeliveryReport) -> bool {
         let mut entries = self.lock();
         let Some(state) = entries.states.get_mut(&code) else { return false };
@@ -109,7 +113,9 @@ impl DeliveryLog {
 
     /// The sender's result, unless a report came first.
     fn end(&self, code: MessageId, next: DeliveryState) {
-        if let Some(state) = self.lock().states.get_mut(&code).filter(|state| **state == DeliveryState::Pending) {
+        if let Some(state) =
+            self.lock().states.get_mut(&code).filter(|state| **state == DeliveryState::Pending)
+        {
             *state = next;
         }
     }
@@ -121,7 +127,9 @@ impl DeliveryLog {
 
 impl fmt::Debug for DeliveryLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeliveryLog").field("codes", &self.lock().states.len()).finish_non_exhaustive()
+        f.debug_struct("DeliveryLog")
+            .field("codes", &self.lock().states.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,11 +10,11 @@ use countersign::{Method, TenantId};
 
 use crate::Deadline;
 
-/// The table of routes: one for each method, and for each method of a tenant that has its own. Clones share it, and
-/// it may be changed while logins are under way.
+/// The table of routes: one for each method, and for each method of a tenant that has its own.
+/// Clones share it, and it may be changed while logins are under way.
 ///
-/// A route is an [`Deadline`]: it has a deadline and a bound of its own, so that a provider that hangs holds up neither another
-/// method nor another tenant.
+/// A route is an [`Deadline`]: it has a deadline and a bound of its own, so that a provider that
+/// hangs holds up neither another method nor another tenant.
 #[derive(Clone, Default)]
 pub struct RouteTable {
     routes: Arc<RwLock<Routes>>,
@@ -58,7 +58,8 @@ impl RouteTable {
 
     fn route(&self, tenant: &TenantId, method: Method) -> Result<Deadline, SendError> {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        let found = routes.tenants.get(&(tenant.clone(), method)).or_else(|| routes.default.get(&method));
+        let found =
+            routes.tenants.get(&(tenant.clone(), method)).or_else(|| routes.default.get(&method));
         found.cloned().ok_or_else(|| SendError::new(SendErrorKind::Permanent).caused_by(NoRoute))
     }
 }

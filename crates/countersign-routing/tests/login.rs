@@ -1,4 +1,5 @@
-//! Logins whose SMS provider is slow, down or throttling: the step answers in time, is charged once, and the person goes on by email.
+//! Logins whose SMS provider is slow, down or throttling: the step answers in time, is charged
+//! once, and the person goes on by email.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -15,8 +16,8 @@ use countersign::contact::PhoneNumber;
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::sender::{DeliveryReport, MessageId, SendErrorKind};
 use countersign::{
-    Challenge, Channel, Code, DeliveryStatus, Login, LoginFlow, LoginName, LoginStep, Method, ResendTo, Scope,
-    TenantId, TrustDevice,
+    Challenge, Channel, Code, DeliveryStatus, Login, LoginFlow, LoginName, LoginStep, Method,
+    ResendTo, Scope, TenantId, TrustDevice,
 };
 use countersign_routing::{Deadline, DeliveryLog, DeliveryState, Failover, RouteTable};
 use support::{Does, Provider};
@@ -44,7 +45,8 @@ impl Rig {
         for name in ["root", "alice"] {
             users.insert(&LoginName::new(name).unwrap(), person(&acme, name));
         }
-        let clock = ManualClock::new(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
+        let clock =
+            ManualClock::new(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
         let [mail, a, b] = std::array::from_fn(|_| Provider::new(Does::Sends));
         let routes = RouteTable::new();
         let log = DeliveryLog::new();
@@ -65,7 +67,13 @@ impl Rig {
             .unwrap();
         let rig = Self { flow, acme, clock, mail, a, b, log, refusals };
         let root = authenticated(rig.begin("root").await).grant.into_saved();
-        rig.flow.administration(root.tenant(), &root).await.unwrap().set_scope(Scope::EntireTenant).await.unwrap();
+        rig.flow
+            .administration(root.tenant(), &root)
+            .await
+            .unwrap()
+            .set_scope(Scope::EntireTenant)
+            .await
+            .unwrap();
         let first = challenge(rig.begin("alice").await);
         let grant = authenticated(rig.submit(&first, &rig.mail).await).grant;
         rig.clock.advance(MINUTE);
@@ -86,7 +94,10 @@ impl Rig {
 
     async fn begin(&self, name: &str) -> LoginStep {
         let (tenant, password) = (&self.acme, &PASSWORD.into());
-        self.flow.begin(&Login { tenant, name, password, channel: Channel::Web, device: None }).await.unwrap()
+        self.flow
+            .begin(&Login { tenant, name, password, channel: Channel::Web, device: None })
+            .await
+            .unwrap()
     }
 
     /// The last code that this provider sent.
@@ -151,7 +162,11 @@ async fn a_report_that_it_will_not_arrive_offers_the_way_by_email() {
 #[tokio::test(start_paused = true)]
 async fn the_next_provider_helps_where_the_first_one_is_down_and_the_person_notices_nothing() {
     let rig = Rig::new(SendLimits::new(), true).await;
-    for kind in [SendErrorKind::Transient, SendErrorKind::Throttled { retry_after: None }, SendErrorKind::Permanent] {
+    for kind in [
+        SendErrorKind::Transient,
+        SendErrorKind::Throttled { retry_after: None },
+        SendErrorKind::Permanent,
+    ] {
         rig.a.now(Does::Fails(kind));
         let page = challenge(rig.begin("alice").await);
         assert!(matches!(page.delivery, DeliveryStatus::Sent(_)));
@@ -180,10 +195,15 @@ async fn with_both_providers_down_the_code_goes_by_email_where_the_application_a
         rig.b.now(Does::Fails(SendErrorKind::Transient));
         let page = challenge(rig.begin("alice").await);
         if fall_back {
-            assert!(matches!(&page.delivery, DeliveryStatus::Sent(code) if code.method == Method::Email));
+            assert!(
+                matches!(&page.delivery, DeliveryStatus::Sent(code) if code.method == Method::Email)
+            );
             let _ = authenticated(rig.submit(&page, &rig.mail).await);
         } else {
-            assert!(matches!(page.delivery, DeliveryStatus::Failed { error: SendErrorKind::Transient, .. }));
+            assert!(matches!(
+                page.delivery,
+                DeliveryStatus::Failed { error: SendErrorKind::Transient, .. }
+            ));
             rig.by_email(&page).await;
         }
     }
@@ -194,8 +214,11 @@ async fn with_both_providers_down_the_code_goes_by_email_where_the_application_a
 async fn a_message_is_charged_once_whichever_provider_sends_it() {
     // The setup of the rig takes one of the four by SMS.
     let limit = Limit::new(4, Duration::from_secs(7 * 24 * 60 * 60));
-    let rig =
-        Rig::new(SendLimits::new().per_destination([Limit::new(100, MINUTE)]).per_calling_code(limit), false).await;
+    let rig = Rig::new(
+        SendLimits::new().per_destination([Limit::new(100, MINUTE)]).per_calling_code(limit),
+        false,
+    )
+    .await;
     rig.a.now(Does::Fails(SendErrorKind::Transient));
     for _ in 0..3 {
         let page = challenge(rig.begin("alice").await);

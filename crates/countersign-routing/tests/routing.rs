@@ -1,4 +1,5 @@
-//! Chains, tables, time budgets and the delivery log, each by itself. Time is tokio's paused clock: nothing here waits.
+//! Chains, tables, time budgets and the delivery log, each by itself. Time is tokio's paused clock:
+//! nothing here waits.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -8,9 +9,13 @@ use std::time::Duration;
 
 use countersign::contact::Destination;
 use countersign::sender::SendErrorKind::{Permanent, Throttled, Transient, Unknown};
-use countersign::sender::{CodeSender, DeliveryReport, MessageId, SendError, SendErrorKind, SendStatus};
+use countersign::sender::{
+    CodeSender, DeliveryReport, MessageId, SendError, SendErrorKind, SendStatus,
+};
 use countersign::{Method, TenantId};
-use countersign_routing::{Deadline, DeliveryLog, DeliveryState, Failover, LateOutcome, RouteTable, SenderFailure};
+use countersign_routing::{
+    Deadline, DeliveryLog, DeliveryState, Failover, LateOutcome, RouteTable, SenderFailure,
+};
 use proptest::prelude::*;
 use support::*;
 
@@ -29,7 +34,11 @@ async fn a_chain_goes_on_only_where_the_message_was_surely_not_sent() {
     let chain = Failover::new(a.clone()).then(b.clone());
     assert_eq!(outcome(&chain, &code("acme", sms())).await, Err(Unknown));
     assert!(chain.notify(&notice(sms())).await.is_err());
-    assert_eq!((a.calls(), b.calls()), (2, 0), "a person with two messages is asked for the wrong code");
+    assert_eq!(
+        (a.calls(), b.calls()),
+        (2, 0),
+        "a person with two messages is asked for the wrong code"
+    );
 }
 
 #[tokio::test]
@@ -46,17 +55,20 @@ async fn a_chain_that_fails_answers_with_what_leaves_most_hope_and_tells_of_each
         let tell = Arc::clone(&told);
         let mut providers = kinds.iter().map(|kind| Provider::new(Does::Fails(*kind)));
         let first = Failover::new(providers.next().unwrap());
-        let chain = providers.fold(first, Failover::then).on_failure(move |failure: &SenderFailure<'_>| {
-            tell.lock().unwrap().push((failure.position, failure.kind));
-        });
+        let chain =
+            providers.fold(first, Failover::then).on_failure(move |failure: &SenderFailure<'_>| {
+                tell.lock().unwrap().push((failure.position, failure.kind));
+            });
         assert_eq!(outcome(&chain, &code("acme", sms())).await, Err(answer), "{kinds:?}");
-        let expected: Vec<(usize, SendErrorKind)> = kinds.into_iter().enumerate().take(asked).collect();
+        let expected: Vec<(usize, SendErrorKind)> =
+            kinds.into_iter().enumerate().take(asked).collect();
         assert_eq!(*told.lock().unwrap(), expected);
     }
 }
 
 proptest! {
-    /// Whatever each provider does: nobody is asked after one that perhaps sent, and no message goes out twice.
+    /// Whatever each provider does: nobody is asked after one that perhaps sent, and no message
+    /// goes out twice.
     #[test]
     fn a_chain_never_sends_twice(behaviour in prop::collection::vec(0_u8..5, 1..6)) {
         let does = |number: u8| match number {
@@ -146,7 +158,9 @@ async fn a_slow_send_is_queued_in_time_and_goes_on() {
         assert_eq!(late.iter().map(|outcome| outcome.result).collect::<Vec<_>>(), [result]);
         assert_eq!(late.first().unwrap().code, Some(code("acme", sms()).id()));
         assert_eq!(provider.codes().len(), usize::from(result.is_ok()));
-        assert!(!format!("{late:?}").contains("836194") && !format!("{late:?}").contains("9012345634"));
+        assert!(
+            !format!("{late:?}").contains("836194") && !format!("{late:?}").contains("9012345634")
+        );
     }
 }
 
@@ -167,7 +181,9 @@ async fn a_person_who_leaves_does_not_stop_the_send() {
     let provider = Provider::new(Does::After(Duration::from_secs(2), Ok(())));
     let (sender, late) = in_time(&provider);
     let message = code("acme", sms());
-    assert!(tokio::time::timeout(Duration::from_secs(1), sender.send_code(&message)).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), sender.send_code(&message)).await.is_err()
+    );
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(provider.codes(), ["836194"]);
     assert_eq!(late.lock().unwrap().len(), 1);
@@ -176,7 +192,9 @@ async fn a_person_who_leaves_does_not_stop_the_send() {
 #[tokio::test(start_paused = true)]
 async fn there_are_only_so_many_slow_sends() {
     let provider = Provider::new(Does::Never);
-    let sender = Deadline::new(provider.clone(), BUDGET).max_concurrent(2).give_up_after(Duration::from_secs(20));
+    let sender = Deadline::new(provider.clone(), BUDGET)
+        .max_concurrent(2)
+        .give_up_after(Duration::from_secs(20));
     let message = code("acme", sms());
     for _ in 0..2 {
         assert_eq!(outcome(&sender, &message).await, Ok(SendStatus::Queued));
@@ -202,19 +220,29 @@ async fn a_chain_tells_why_each_of_its_senders_failed() {
         Failover::new(failing(Permanent, "a says no"))
             .then(failing(Transient, "b is down"))
             .then(failing(last, "c is odd"))
-            .on_failure(move |failure: &SenderFailure<'_>| tell.lock().unwrap().push(failure.causes.to_string()))
+            .on_failure(move |failure: &SenderFailure<'_>| {
+                tell.lock().unwrap().push(failure.causes.to_string());
+            })
     };
-    for (last, order) in
-        [(Permanent, ["b is down", "a says no", "c is odd"]), (Unknown, ["c is odd", "a says no", "b is down"])]
-    {
+    for (last, order) in [
+        (Permanent, ["b is down", "a says no", "c is odd"]),
+        (Unknown, ["c is odd", "a says no", "b is down"]),
+    ] {
         let chain = chain(last);
         let in_time = Deadline::new(chain, BUDGET);
         let error = in_time.send_code(&code("acme", sms())).await.unwrap_err();
         let texts = causes(&error);
-        let said: Vec<&str> = texts.iter().map(String::as_str).filter(|text| !text.starts_with("an earlier")).collect();
+        let said: Vec<&str> = texts
+            .iter()
+            .map(String::as_str)
+            .filter(|text| !text.starts_with("an earlier"))
+            .collect();
         assert_eq!(said, order);
         assert_eq!(texts.len(), 5, "and the kind of each earlier one: {texts:?}");
-        assert_eq!(*std::mem::take(&mut *told.lock().unwrap()), ["a says no", "b is down", "c is odd"]);
+        assert_eq!(
+            *std::mem::take(&mut *told.lock().unwrap()),
+            ["a says no", "b is down", "c is odd"]
+        );
     }
 }
 
@@ -231,13 +259,18 @@ async fn a_send_that_is_given_up_or_panics_or_finds_no_room_has_a_cause() {
     assert_eq!(outcome(&sender, &message).await, Ok(SendStatus::Queued));
     assert_eq!(sender.notify(&notice(sms())).await.unwrap(), SendStatus::Queued);
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let told: Vec<_> = late.lock().unwrap().iter().map(|late| (late.result, late.causes.to_string())).collect();
+    let told: Vec<_> =
+        late.lock().unwrap().iter().map(|late| (late.result, late.causes.to_string())).collect();
     assert_eq!(told, [(); 2].map(|()| (Err(Transient), "twilio answered 500".to_owned())));
 
     let (sender, _) = in_time(&Provider::new(Does::Panics));
     let error = sender.send_code(&message).await.unwrap_err();
     assert_eq!(causes(&error), ["sender panicked, or the runtime shuts down"]);
-    let error = Failover::new(Provider::new(Does::Sends)).max_concurrent(0).send_code(&message).await.unwrap_err();
+    let error = Failover::new(Provider::new(Does::Sends))
+        .max_concurrent(0)
+        .send_code(&message)
+        .await
+        .unwrap_err();
     assert_eq!(
         (error.kind(), causes(&error)),
         (Throttled { retry_after: None }, vec!["too many messages are being sent".to_owned()])
@@ -272,7 +305,12 @@ async fn no_cause_of_a_chain_or_a_late_outcome_repeats_a_code_or_a_number() {
 }
 
 /// Sends so many codes of a tenant at the same moment, and waits until each was handed over.
-async fn flood(sender: &Arc<impl CodeSender + 'static>, tenant: &'static str, to: Destination, messages: usize) {
+async fn flood(
+    sender: &Arc<impl CodeSender + 'static>,
+    tenant: &'static str,
+    to: Destination,
+    messages: usize,
+) {
     for _ in 0..messages {
         let (sender, to) = (Arc::clone(sender), to.clone());
         tokio::spawn(async move { sender.send_code(&code(tenant, to)).await });
@@ -282,7 +320,8 @@ async fn flood(sender: &Arc<impl CodeSender + 'static>, tenant: &'static str, to
     }
 }
 
-/// I-40: a provider that hangs uses up its own route, by default: not the other method's, and not another tenant's.
+/// I-40: a provider that hangs uses up its own route, by default: not the other method's, and not
+/// another tenant's.
 #[tokio::test(start_paused = true)]
 async fn sms_that_hang_hold_up_neither_email_nor_another_tenant() {
     let [hanging, mail, other] = [Does::Never, Does::Sends, Does::Sends].map(Provider::new);
@@ -304,7 +343,10 @@ async fn sms_that_hang_hold_up_neither_email_nor_another_tenant() {
     let around = Arc::new(Deadline::new(RouteTable::clone(&routes), BUDGET));
     tokio::time::sleep(Duration::from_secs(60)).await;
     flood(&around, "acme", sms(), 1_000).await;
-    assert_eq!(outcome(&*around, &code("acme", email())).await, Err(Throttled { retry_after: None }));
+    assert_eq!(
+        outcome(&*around, &code("acme", email())).await,
+        Err(Throttled { retry_after: None })
+    );
 }
 
 /// I-40: the senders of a chain have a bound each, so that one that hangs leaves room for the next.
@@ -333,7 +375,10 @@ async fn the_log_knows_what_became_of_a_code_and_takes_reports() {
     let provider = Provider::new(Does::After(Duration::from_secs(8), Ok(())));
     let sender = Deadline::new(log.track(provider.clone()), BUDGET);
     assert_eq!(log.state(id()), None);
-    assert!(!log.report(id(), DeliveryReport::Undeliverable), "of a code that nobody sent nothing is kept");
+    assert!(
+        !log.report(id(), DeliveryReport::Undeliverable),
+        "of a code that nobody sent nothing is kept"
+    );
     assert_eq!(outcome(&sender, &code("acme", sms())).await, Ok(SendStatus::Queued));
     assert_eq!(log.state(id()), Some(DeliveryState::Pending));
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -349,7 +394,9 @@ async fn the_log_knows_what_became_of_a_code_and_takes_reports() {
 
 #[tokio::test(start_paused = true)]
 async fn the_log_knows_failures_and_sends_that_were_given_up() {
-    for (does, error) in [(Does::Fails(Transient), Transient), (Does::Never, Unknown), (Does::Panics, Unknown)] {
+    for (does, error) in
+        [(Does::Fails(Transient), Transient), (Does::Never, Unknown), (Does::Panics, Unknown)]
+    {
         let log = DeliveryLog::new();
         let sender = Deadline::new(log.track(Provider::new(does)), BUDGET);
         let _ = outcome(&sender, &code("acme", sms())).await;
@@ -383,5 +430,8 @@ async fn the_log_keeps_the_latest_codes_only() {
         message.reference = id.reference();
         outcome(&sender, &message).await.unwrap();
     }
-    assert_eq!(ids.iter().map(|id| log.state(*id).is_some()).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!(
+        ids.iter().map(|id| log.state(*id).is_some()).collect::<Vec<_>>(),
+        [false, true, true]
+    );
 }

@@ -4,14 +4,16 @@
 //! cargo run -p countersign-sms --features reqwest --example sms_sender
 //! ```
 //!
-//! Without settings it talks to a server of its own on this machine that answers as Twilio does, shows what that received, and types the
-//! code in by itself.
+//! Without settings it talks to a server of its own on this machine that answers as Twilio does,
+//! shows what that received, and types the code in by itself.
 //!
 //! # With your provider, step by step
 //!
-//! 1. Get an account, and whatever your country asks for before it lets you send: a number, a registered name, a campaign. Switch off every
-//!    country that your users do not live in; the example does the same with `SMS_COUNTRIES`.
-//! 2. Set the provider, whom messages come from (a number with its plus sign, or a name of up to 11 letters), and a phone that you can read:
+//! 1. Get an account, and whatever your country asks for before it lets you send: a number, a
+//!    registered name, a campaign. Switch off every country that your users do not live in; the
+//!    example does the same with `SMS_COUNTRIES`.
+//! 2. Set the provider, whom messages come from (a number with its plus sign, or a name of up to 11
+//!    letters), and a phone that you can read:
 //!
 //!    ```text
 //!    export SMS_PROVIDER=twilio TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=...
@@ -25,8 +27,9 @@
 //!
 //! 3. Run it again, and type the code that arrives.
 //!
-//! A failed delivery is printed with its kind and its causes, such as the provider's error code. Neither numbers nor codes nor
-//! credentials are in it, so that it may be logged. `SMS_URL` is another `https` address than the provider's own.
+//! A failed delivery is printed with its kind and its causes, such as the provider's error code.
+//! Neither numbers nor codes nor credentials are in it, so that it may be logged. `SMS_URL` is
+//! another `https` address than the provider's own.
 
 use std::env::{self, VarError};
 use std::error::Error;
@@ -44,10 +47,12 @@ use countersign::message::Messages;
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign::user::{Language, User};
 use countersign::{
-    Channel, Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, PreverifiedLogin, Scope, TenantId, TrustDevice,
-    UserId,
+    Channel, Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, PreverifiedLogin, Scope,
+    TenantId, TrustDevice, UserId,
 };
-use countersign_sms::{AwsCredentials, Origin, ReqwestHttp, SmsSecret, SmsSender, Sns, Twilio, Vonage};
+use countersign_sms::{
+    AwsCredentials, Origin, ReqwestHttp, SmsSecret, SmsSender, Sns, Twilio, Vonage,
+};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -83,17 +88,28 @@ async fn main() -> Result<(), Failed> {
     let users = MemoryUsers::new();
     let mut user = User::new(tenant.clone(), UserId::new("you")?);
     user.email = Some(EmailAddress::new("you@example.com")?);
-    user.language = Some(Language::new(&setting("SMS_LANGUAGE")?.unwrap_or_else(|| "en".to_owned()))?);
+    user.language =
+        Some(Language::new(&setting("SMS_LANGUAGE")?.unwrap_or_else(|| "en".to_owned()))?);
     user.system_administrator = true;
     users.insert(&LoginName::new("you")?, user);
     let mailbox = Arc::new(Mutex::new(String::new()));
     let both = MailOrSms { mailbox: Arc::clone(&mailbox), sms: sender };
     // It stands still but for one jump, so that nobody here waits until another code may be sent.
     let clock = ManualClock::new(SystemClock.now().map_err(|fault| fault.to_string())?);
-    let flow = LoginFlow::builder(users, MemoryFactors::new(), both).clock(clock.clone()).events(Failures).build()?;
-    let LoginStep::Authenticated(you) = begin(&flow, &tenant).await? else { return Err("you are let in".into()) };
-    flow.administration(you.grant.tenant(), &you.grant).await?.set_scope(Scope::EntireTenant).await?;
-    let LoginStep::CodeRequired(page) = begin(&flow, &tenant).await? else { return Err("a code is asked for".into()) };
+    let flow = LoginFlow::builder(users, MemoryFactors::new(), both)
+        .clock(clock.clone())
+        .events(Failures)
+        .build()?;
+    let LoginStep::Authenticated(you) = begin(&flow, &tenant).await? else {
+        return Err("you are let in".into());
+    };
+    flow.administration(you.grant.tenant(), &you.grant)
+        .await?
+        .set_scope(Scope::EntireTenant)
+        .await?;
+    let LoginStep::CodeRequired(page) = begin(&flow, &tenant).await? else {
+        return Err("a code is asked for".into());
+    };
     let by_mail = Code::new(mailbox.lock().map(|code| code.clone()).unwrap_or_default());
     let step = flow.submit_code(&tenant, &page.token, &by_mail, TrustDevice::No).await?;
     let LoginStep::Authenticated(you) = step else { return Err("the code is right".into()) };
@@ -106,7 +122,10 @@ async fn main() -> Result<(), Failed> {
             println!("Page: a code went to {}. Reference {}.", code.destination, code.reference);
         }
         DeliveryStatus::PerhapsSent(code) => {
-            println!("Page: if a message arrives at {}, it has reference {}.", code.destination, code.reference);
+            println!(
+                "Page: if a message arrives at {}, it has reference {}.",
+                code.destination, code.reference
+            );
         }
         other => return Err(format!("no code was sent: {other:?}").into()),
     }
@@ -119,7 +138,10 @@ async fn main() -> Result<(), Failed> {
         }
         None => ask("The code from the message: ")?,
     };
-    let method = flow.account(grant.tenant(), &grant).confirm_method(&change.token, &Code::new(typed)).await?;
+    let method = flow
+        .account(grant.tenant(), &grant)
+        .confirm_method(&change.token, &Code::new(typed))
+        .await?;
     println!("From now on your codes come by {method:?}.");
     Ok(())
 }
@@ -143,14 +165,16 @@ fn real(provider: &str, messages: Messages) -> Result<SmsSender, Failed> {
             SmsSender::new(twilio, http, messages)
         }
         "vonage" => {
-            let mut vonage = Vonage::new(&need("VONAGE_API_KEY")?, secret("VONAGE_API_SECRET")?, from)?;
+            let mut vonage =
+                Vonage::new(&need("VONAGE_API_KEY")?, secret("VONAGE_API_SECRET")?, from)?;
             if let Some(url) = url {
                 vonage = vonage.base_url(&url);
             }
             SmsSender::new(vonage, http, messages)
         }
         "sns" => {
-            let mut keys = AwsCredentials::new(&need("AWS_ACCESS_KEY_ID")?, secret("AWS_SECRET_ACCESS_KEY")?)?;
+            let mut keys =
+                AwsCredentials::new(&need("AWS_ACCESS_KEY_ID")?, secret("AWS_SECRET_ACCESS_KEY")?)?;
             if let Some(token) = setting("AWS_SESSION_TOKEN")? {
                 keys = keys.session_token(SmsSecret::new(token))?;
             }
@@ -202,7 +226,10 @@ async fn take_sms(stream: TcpStream, received: UnboundedSender<String>) -> std::
     let text = form.split('&').find_map(|field| field.strip_prefix("Body=")).unwrap_or_default();
     let _ = received.send(unescape(text));
     let answer = "{\"status\": \"queued\"}";
-    let head = format!("HTTP/1.1 201 Created\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+    let head = format!(
+        "HTTP/1.1 201 Created\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        answer.len()
+    );
     stream.write_all((head + answer).as_bytes()).await
 }
 
@@ -211,7 +238,8 @@ fn unescape(text: &str) -> String {
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         let hex: Vec<u8> = if byte == b'%' { rest.by_ref().take(2).collect() } else { Vec::new() };
-        let escaped = std::str::from_utf8(&hex).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let escaped =
+            std::str::from_utf8(&hex).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
         bytes.push(escaped.unwrap_or(byte));
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -252,7 +280,9 @@ impl EventSink for Failures {
             EventKind::DeliveryFailed { method, error, causes, .. } => {
                 eprintln!("A code by {method:?} failed ({error}): {causes}");
             }
-            EventKind::NoticeFailed { error, causes } => eprintln!("A notice failed ({error}): {causes}"),
+            EventKind::NoticeFailed { error, causes } => {
+                eprintln!("A notice failed ({error}): {causes}");
+            }
             _ => {}
         }
     }

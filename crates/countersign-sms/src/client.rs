@@ -10,7 +10,8 @@ use thiserror::Error;
 
 use crate::http::{Http, HttpError, HttpRequest, HttpResponse, MAX_ANSWER};
 
-/// An [`Http`] that keeps to the contract: no redirects, no retries, time-outs, TLS. Cheap to clone; clones share the connections.
+/// An [`Http`] that keeps to the contract: no redirects, no retries, time-outs, TLS. Cheap to
+/// clone; clones share the connections.
 #[derive(Clone)]
 pub struct ReqwestHttp {
     client: Client,
@@ -62,19 +63,22 @@ impl ReqwestHttp {
 }
 
 impl ReqwestHttpBuilder {
-    /// The longest that a request may take, with connecting and reading the answer. The person waits for it.
+    /// The longest that a request may take, with connecting and reading the answer. The person
+    /// waits for it.
     pub const fn time_budget(mut self, budget: Duration) -> Self {
         self.time_budget = budget;
         self
     }
 
-    /// The longest that connecting may take. A provider that is down fails after this time, and the next one can be tried.
+    /// The longest that connecting may take. A provider that is down fails after this time, and the
+    /// next one can be tried.
     pub const fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// **Sends codes and credentials without TLS** to addresses that begin with `http:`. For tests and sinks on this machine.
+    /// **Sends codes and credentials without TLS** to addresses that begin with `http:`. For tests
+    /// and sinks on this machine.
     pub const fn dangerously_allow_unencrypted(mut self) -> Self {
         self.unencrypted = true;
         self
@@ -95,7 +99,8 @@ impl ReqwestHttpBuilder {
             .https_only(!self.unencrypted)
             .timeout(self.time_budget)
             .connect_timeout(self.connect_timeout)
-            // Shorter than providers keep idle connections: a connection that just closed costs an unknown.
+            // Shorter than providers keep idle connections: a connection that just closed costs an
+            // unknown.
             .pool_idle_timeout(Duration::from_secs(15))
             .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -113,9 +118,14 @@ impl Http for ReqwestHttp {
             value.set_sensitive(true);
             builder = builder.header(*name, value);
         }
-        let mut response = builder.body(request.body.as_bytes().to_vec()).send().await.map_err(failed)?;
+        let mut response =
+            builder.body(request.body.as_bytes().to_vec()).send().await.map_err(failed)?;
         let status = response.status().as_u16();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         let mut body = Vec::new();
         while body.len() < MAX_ANSWER {
             let Some(chunk) = response.chunk().await.map_err(failed)? else { break };
@@ -126,7 +136,8 @@ impl Http for ReqwestHttp {
     }
 }
 
-/// A connection that never came about, and a request that could not even be built, were surely not sent.
+/// A connection that never came about, and a request that could not even be built, were surely not
+/// sent.
 fn failed(error: reqwest::Error) -> HttpError {
     let not_sent = error.is_connect() || error.is_builder();
     let error = error.without_url();

@@ -1,4 +1,5 @@
-//! An address that is called and signed: the signature must name the host and the path as the HTTP client sends them.
+//! An address that is called and signed: the signature must name the host and the path as the HTTP
+//! client sends them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,7 +12,8 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads `scheme://host[:port][/path]`. `None` where a client could send it in another spelling, or where there is more in it.
+    /// Reads `scheme://host[:port][/path]`. `None` where a client could send it in another
+    /// spelling, or where there is more in it.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.len() > 1000 {
             return None;
@@ -24,7 +26,8 @@ impl Endpoint {
         };
         let (authority, path) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
         // The colons of an IPv6 address are inside of brackets.
-        let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+        let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'))
+        {
             Some((host, port)) => (host, number(port)?),
             None => (authority, default_port),
         };
@@ -32,7 +35,11 @@ impl Endpoint {
         if port != default_port {
             host = format!("{host}:{port}");
         }
-        is_plain(path).then(|| Self { url: format!("{scheme}://{host}{path}"), host, path: path.to_owned() })
+        is_plain(path).then(|| Self {
+            url: format!("{scheme}://{host}{path}"),
+            host,
+            path: path.to_owned(),
+        })
     }
 
     /// The whole address.
@@ -65,23 +72,30 @@ fn host_name(host: &str) -> Option<String> {
     }
     let host = host.to_ascii_lowercase();
     let label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     // What ends in a number is an IPv4 address to a client, whatever its form.
-    let numeric = host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
-    let well_formed = host.len() <= 253 && host.split('.').all(label) && (!numeric || host.parse::<Ipv4Addr>().is_ok());
+    let numeric =
+        host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+    let well_formed = host.len() <= 253
+        && host.split('.').all(label)
+        && (!numeric || host.parse::<Ipv4Addr>().is_ok());
     well_formed.then_some(host)
 }
 
-/// Whether a path is sent as it stands: nothing that a client would escape, leave out or take for something else.
+/// Whether a path is sent as it stands: nothing that a client would escape, leave out or take for
+/// something else.
 fn is_plain(path: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/%!$&'()*+,;=:@".contains(&b);
-    let hex = |text: &str| text.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    let hex =
+        |text: &str| text.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
     let mut segments = path.split('/').skip(1).peekable();
     let mut in_order = true;
     while let Some(segment) = segments.next() {
         let dots = segment.replace("%2e", ".").replace("%2E", ".");
-        in_order &= (!segment.is_empty() || segments.peek().is_none()) && dots != "." && dots != "..";
+        in_order &=
+            (!segment.is_empty() || segments.peek().is_none()) && dots != "." && dots != "..";
     }
     in_order && path.bytes().all(plain) && path.split('%').skip(1).all(hex)
 }
@@ -102,19 +116,33 @@ mod tests {
             ("HTTPS://SNS.Example.COM/", "https://sns.example.com/", "sns.example.com", "/"),
             ("https://sns.example.com:443/", "https://sns.example.com/", "sns.example.com", "/"),
             ("http://sns.example.com:80", "http://sns.example.com/", "sns.example.com", "/"),
-            ("https://sns.example.com:80/", "https://sns.example.com:80/", "sns.example.com:80", "/"),
+            (
+                "https://sns.example.com:80/",
+                "https://sns.example.com:80/",
+                "sns.example.com:80",
+                "/",
+            ),
             (
                 "https://proxy.example:08443/aws/SNS",
                 "https://proxy.example:8443/aws/SNS",
                 "proxy.example:8443",
                 "/aws/SNS",
             ),
-            ("http://127.0.0.1:4566/a%20b/", "http://127.0.0.1:4566/a%20b/", "127.0.0.1:4566", "/a%20b/"),
+            (
+                "http://127.0.0.1:4566/a%20b/",
+                "http://127.0.0.1:4566/a%20b/",
+                "127.0.0.1:4566",
+                "/a%20b/",
+            ),
             ("http://[0:0::1]:4566", "http://[::1]:4566/", "[::1]:4566", "/"),
             ("http://[FE80::1]/", "http://[fe80::1]/", "[fe80::1]", "/"),
         ] {
             let endpoint = Endpoint::parse(text).unwrap_or_else(|| panic!("{text}"));
-            assert_eq!((endpoint.url(), endpoint.host(), endpoint.path()), (url, host, path), "{text}");
+            assert_eq!(
+                (endpoint.url(), endpoint.host(), endpoint.path()),
+                (url, host, path),
+                "{text}"
+            );
             assert_eq!(Endpoint::parse(url), Some(endpoint), "{text}");
         }
     }

@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use crate::http::{HttpError, HttpResponse};
 
-/// The source of a [`SendError`] of this crate. Safe to log: of an answer it holds the status and the provider's error code alone.
+/// The source of a [`SendError`] of this crate. Safe to log: of an answer it holds the status and
+/// the provider's error code alone.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SmsFailure {
@@ -44,7 +45,11 @@ pub enum SmsFailure {
 
 impl SmsFailure {
     /// An answer whose status says all that there is to know.
-    pub fn from_status(provider: &'static str, answer: &HttpResponse, code: Option<String>) -> Self {
+    pub fn from_status(
+        provider: &'static str,
+        answer: &HttpResponse,
+        code: Option<String>,
+    ) -> Self {
         Self::Answered { provider, status: answer.status, code, kind: kind_of(answer) }
     }
 
@@ -65,7 +70,8 @@ impl From<SmsFailure> for SendError {
     }
 }
 
-/// A refusal of the request was surely no send. A server that failed, or answers what can't be read, perhaps did send.
+/// A refusal of the request was surely no send. A server that failed, or answers what can't be
+/// read, perhaps did send.
 fn kind_of(answer: &HttpResponse) -> SendErrorKind {
     match answer.status {
         429 => throttled(answer),
@@ -78,10 +84,13 @@ fn kind_of(answer: &HttpResponse) -> SendErrorKind {
 pub(crate) fn throttled(answer: &HttpResponse) -> SendErrorKind {
     const DAY: u64 = 24 * 60 * 60;
     let seconds = answer.retry_after.as_deref().and_then(|text| text.trim().parse::<u64>().ok());
-    SendErrorKind::Throttled { retry_after: seconds.map(|seconds| Duration::from_secs(seconds.min(DAY))) }
+    SendErrorKind::Throttled {
+        retry_after: seconds.map(|seconds| Duration::from_secs(seconds.min(DAY))),
+    }
 }
 
-/// A provider's own numeric error code, if it is one: five digits at most, so that neither a number nor a code passes for one.
+/// A provider's own numeric error code, if it is one: five digits at most, so that neither a number
+/// nor a code passes for one.
 pub(crate) fn numeric_code(code: u64) -> Option<String> {
     (code < 100_000).then(|| code.to_string())
 }

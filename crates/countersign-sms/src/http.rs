@@ -13,10 +13,13 @@ pub const MAX_ANSWER: usize = 64 * 1024;
 ///
 /// # Contract
 ///
-/// - Sends each request at most once: no retries, no redirects. *A second SMS costs money, and its code looks like a newer one.*
-/// - Says [`HttpError::not_sent`] only where not a byte of the request can have reached the provider, as when no connection came about; in
-///   every other case [`HttpError::perhaps_sent`]. *The wrong way round sends people two messages.*
-/// - Checks the server's certificate, and sends nothing to `http:` addresses other than this machine's. *The request holds the code.*
+/// - Sends each request at most once: no retries, no redirects. *A second SMS costs money, and its
+///   code looks like a newer one.*
+/// - Says [`HttpError::not_sent`] only where not a byte of the request can have reached the
+///   provider, as when no connection came about; in every other case [`HttpError::perhaps_sent`].
+///   *The wrong way round sends people two messages.*
+/// - Checks the server's certificate, and sends nothing to `http:` addresses other than this
+///   machine's. *The request holds the code.*
 /// - Answers in bounded time, and reads at most [`MAX_ANSWER`] bytes of an answer.
 /// - Never logs a header or a body.
 /// - Cancellation: a dropped future may or may not have sent.
@@ -26,7 +29,8 @@ pub trait Http: Send + Sync {
     async fn post(&self, request: HttpRequest) -> Result<HttpResponse, HttpError>;
 }
 
-/// A `POST`. Not `Clone`, and `Debug` is redacted: it holds the code, the number and the credentials.
+/// A `POST`. Not `Clone`, and `Debug` is redacted: it holds the code, the number and the
+/// credentials.
 pub struct HttpRequest {
     /// Where to.
     pub url: String,
@@ -66,7 +70,8 @@ pub struct HttpError {
 }
 
 impl HttpError {
-    /// Not a byte of the request can have reached the provider. The cause MUST NOT repeat the request: it is logged.
+    /// Not a byte of the request can have reached the provider. The cause MUST NOT repeat the
+    /// request: it is logged.
     pub fn not_sent(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { sent: false, source: source.into() }
     }
@@ -84,7 +89,11 @@ impl HttpError {
 
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.sent { "request was perhaps sent, and there is no answer" } else { "request was not sent" })
+        f.write_str(if self.sent {
+            "request was perhaps sent, and there is no answer"
+        } else {
+            "request was not sent"
+        })
     }
 }
 

@@ -19,7 +19,8 @@ use crate::http::{Http, HttpRequest, HttpResponse};
 /// # Contract
 ///
 /// - Writes the message to [`Sms::to`] and nowhere else.
-/// - Says `Ok` only where the provider took the message, and an error that is not *unknown* only where it surely did not.
+/// - Says `Ok` only where the provider took the message, and an error that is not *unknown* only
+///   where it surely did not.
 pub trait Provider: Send + Sync {
     /// A name for errors and logs.
     fn name(&self) -> &'static str;
@@ -77,9 +78,10 @@ pub struct SmsSender {
 }
 
 impl SmsSender {
-    /// A sender that writes as this provider wants it, with one [`Messages`](countersign::message::Messages)
-    /// for all tenants or with each tenant's own ([`TenantMessages`](countersign::message::TenantMessages)).
-    /// The number or name that a message comes from ([`Origin`]) is the provider's, and the same for all.
+    /// A sender that writes as this provider wants it, with one
+    /// [`Messages`](countersign::message::Messages) for all tenants or with each tenant's own
+    /// ([`TenantMessages`](countersign::message::TenantMessages)). The number or name that a
+    /// message comes from ([`Origin`]) is the provider's, and the same for all.
     pub fn new(
         provider: impl Provider + 'static,
         http: impl Http + 'static,
@@ -91,7 +93,11 @@ impl SmsSender {
     async fn send(&self, sms: Sms<'_>) -> Result<SendStatus, SendError> {
         let request = self.provider.request(&sms)?;
         let provider = self.provider.name();
-        let answer = self.http.post(request).await.map_err(|source| SmsFailure::NoAnswer { provider, source })?;
+        let answer = self
+            .http
+            .post(request)
+            .await
+            .map_err(|source| SmsFailure::NoAnswer { provider, source })?;
         Ok(self.provider.answer(&answer)?)
     }
 }
@@ -101,7 +107,8 @@ impl CodeSender for SmsSender {
     async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         let to = number(&message.destination)?;
         let text = &messages_of(&*self.messages, &message.tenant).await?.code_sms(message);
-        self.send(Sms { to, text, valid_for: Some(message.valid_for), id: Some(message.id()) }).await
+        self.send(Sms { to, text, valid_for: Some(message.valid_for), id: Some(message.id()) })
+            .await
     }
 
     async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
@@ -139,7 +146,8 @@ impl<T: Http + ?Sized> Http for Arc<T> {
     }
 }
 
-/// A token, key or password for a provider. Redacted in `Debug`, wiped when dropped; not `Clone`, not comparable.
+/// A token, key or password for a provider. Redacted in `Debug`, wiped when dropped; not `Clone`,
+/// not comparable.
 pub struct SmsSecret(Zeroizing<String>);
 
 impl SmsSecret {
@@ -169,7 +177,8 @@ impl Origin {
         Self(number.expose().to_owned())
     }
 
-    /// A name of 1 to 11 ASCII letters, digits and spaces, one of them a letter. Not every country and provider allows it.
+    /// A name of 1 to 11 ASCII letters, digits and spaces, one of them a letter. Not every country
+    /// and provider allows it.
     ///
     /// # Errors
     ///
@@ -188,7 +197,8 @@ impl Origin {
     ///
     /// [`SmsConfigError::Origin`] if it is not such a code.
     pub fn short_code(digits: &str) -> Result<Self, SmsConfigError> {
-        let well_formed = (3..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        let well_formed =
+            (3..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
         if well_formed { Ok(Self(digits.to_owned())) } else { Err(SmsConfigError::Origin) }
     }
 
@@ -209,7 +219,9 @@ pub enum SmsConfigError {
     #[error("account identifier does not have the form that the provider gives out")]
     Account,
     /// The name or number that messages come from.
-    #[error("origin is neither a number, a short code nor a name of 1 to 11 letters, digits and spaces")]
+    #[error(
+        "origin is neither a number, a short code nor a name of 1 to 11 letters, digits and spaces"
+    )]
     Origin,
     /// The region is not the name of one.
     #[error("region is not a name in lower-case letters, digits and hyphens")]

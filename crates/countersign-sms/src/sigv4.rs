@@ -19,13 +19,25 @@ impl Signing<'_> {
     pub(crate) fn date(&self) -> String {
         let at = self.at.to_utc();
         let (year, month, day) = at.to_calendar_date();
-        format!("{year:04}{:02}{day:02}T{:02}{:02}{:02}Z", u8::from(month), at.hour(), at.minute(), at.second())
+        format!(
+            "{year:04}{:02}{day:02}T{:02}{:02}{:02}Z",
+            u8::from(month),
+            at.hour(),
+            at.minute(),
+            at.second()
+        )
     }
 
-    /// The value of the header `authorization`. `None` only if a key can't be made, which does not happen: HMAC takes keys of any length.
+    /// The value of the header `authorization`. `None` only if a key can't be made, which does not
+    /// happen: HMAC takes keys of any length.
     ///
     /// Takes all headers that are signed, names in lower case, `host` and `x-amz-date` among them.
-    pub(crate) fn authorization(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Zeroizing<String>> {
+    pub(crate) fn authorization(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<Zeroizing<String>> {
         let mut headers = headers.to_vec();
         headers.sort_unstable();
         let mut canonical = Zeroizing::new(String::new());
@@ -46,7 +58,10 @@ impl Signing<'_> {
         let date = self.date();
         let day = date.get(..8)?;
         let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
-        let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex(&Sha256::digest(request.as_bytes())));
+        let to_sign = format!(
+            "AWS4-HMAC-SHA256\n{date}\n{scope}\n{}",
+            hex(&Sha256::digest(request.as_bytes()))
+        );
         let mut key = Zeroizing::new(format!("AWS4{}", self.secret_key).into_bytes());
         for part in [day, self.region, self.service, "aws4_request"] {
             key = keyed(&key, part)?;
@@ -95,7 +110,8 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// AWS's published test suite: its credentials, its time and the signatures of its cases that are a `POST` to `/`.
+    /// AWS's published test suite: its credentials, its time and the signatures of its cases that
+    /// are a `POST` to `/`.
     fn signature(headers: &[(&str, &str)], body: &str) -> String {
         let signing = Signing {
             access_key: "AKIDEXAMPLE",
@@ -109,7 +125,9 @@ mod tests {
         assert_eq!(signing.date(), "20150830T123600Z");
         let value = signing.authorization("/", &all, body.as_bytes()).unwrap();
         let (head, signature) = value.split_once(", Signature=").unwrap();
-        assert!(head.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "));
+        assert!(head.starts_with(
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
+        ));
         signature.to_owned()
     }
 
@@ -118,9 +136,17 @@ mod tests {
     #[test]
     fn signatures_are_those_of_the_published_test_suite() {
         let form = ("content-type", "application/x-www-form-urlencoded");
-        let hash = ("x-amz-content-sha256", "9095672bbd1f56dfc5b65f3e153adc8731a4a654192329106275f4c7b24d0b6e");
+        let hash = (
+            "x-amz-content-sha256",
+            "9095672bbd1f56dfc5b65f3e153adc8731a4a654192329106275f4c7b24d0b6e",
+        );
         for (case, headers, body, expected) in [
-            ("post-vanilla", &[][..], "", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
+            (
+                "post-vanilla",
+                &[][..],
+                "",
+                "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b",
+            ),
             (
                 "post-header-key-sort",
                 &[("my-header1", "value1")],
@@ -166,6 +192,9 @@ mod tests {
     fn another_body_or_header_has_another_signature() {
         let form = ("content-type", "application/x-www-form-urlencoded");
         assert_ne!(signature(&[form], "Param1=value2"), signature(&[form], "Param1=value1"));
-        assert_ne!(signature(&[("my-header1", "value2")], ""), signature(&[("my-header1", "value1")], ""));
+        assert_ne!(
+            signature(&[("my-header1", "value2")], ""),
+            signature(&[("my-header1", "value1")], "")
+        );
     }
 }

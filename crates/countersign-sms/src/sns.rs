@@ -28,10 +28,11 @@ impl AwsCredentials {
     ///
     /// # Errors
     ///
-    /// [`SmsConfigError`] if the id is not 16 to 128 ASCII letters and digits, or the secret is empty or not printable ASCII.
+    /// [`SmsConfigError`] if the id is not 16 to 128 ASCII letters and digits, or the secret is
+    /// empty or not printable ASCII.
     pub fn new(access_key_id: &str, secret_access_key: SmsSecret) -> Result<Self, SmsConfigError> {
-        let id_ok =
-            (16..=128).contains(&access_key_id.len()) && access_key_id.bytes().all(|b| b.is_ascii_alphanumeric());
+        let id_ok = (16..=128).contains(&access_key_id.len())
+            && access_key_id.bytes().all(|b| b.is_ascii_alphanumeric());
         if !id_ok {
             return Err(SmsConfigError::Account);
         }
@@ -73,12 +74,13 @@ pub struct Sns {
 }
 
 impl Sns {
-    /// The region's own endpoint, such as `https://sns.eu-west-1.amazonaws.com/`, or, for `cn-north-1`,
-    /// `https://sns.cn-north-1.amazonaws.com.cn/`.
+    /// The region's own endpoint, such as `https://sns.eu-west-1.amazonaws.com/`, or, for
+    /// `cn-north-1`, `https://sns.cn-north-1.amazonaws.com.cn/`.
     ///
     /// # Errors
     ///
-    /// [`SmsConfigError::Region`] if the region is not lower-case ASCII letters, digits and hyphens.
+    /// [`SmsConfigError::Region`] if the region is not lower-case ASCII letters, digits and
+    /// hyphens.
     pub fn new(region: &str, credentials: AwsCredentials) -> Result<Self, SmsConfigError> {
         let region_ok = (1..=32).contains(&region.len())
             && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -93,26 +95,28 @@ impl Sns {
         })
     }
 
-    /// Whom messages come from: a name, or a number or short code of the account. Otherwise AWS chooses.
+    /// Whom messages come from: a name, or a number or short code of the account. Otherwise AWS
+    /// chooses.
     #[must_use]
     pub fn from(mut self, origin: Origin) -> Self {
         self.from = Some(origin);
         self
     }
 
-    /// Another address than the region's own: a private endpoint's, a proxy's, or a server for tests. It may have a port
-    /// and a path; the region stays the one that requests are signed for.
+    /// Another address than the region's own: a private endpoint's, a proxy's, or a server for
+    /// tests. It may have a port and a path; the region stays the one that requests are signed for.
     ///
     /// # Errors
     ///
-    /// [`SmsConfigError::Url`] if it is not `https://host[:port][/path]` (or `http`), or if an HTTP client could send it
-    /// in another spelling than the signed one.
+    /// [`SmsConfigError::Url`] if it is not `https://host[:port][/path]` (or `http`), or if an HTTP
+    /// client could send it in another spelling than the signed one.
     pub fn url(mut self, url: &str) -> Result<Self, SmsConfigError> {
         self.endpoint = Endpoint::parse(url).ok_or(SmsConfigError::Url)?;
         Ok(self)
     }
 
-    /// The clock that signatures are dated with. AWS refuses those that are more than 15 minutes off.
+    /// The clock that signatures are dated with. AWS refuses those that are more than 15 minutes
+    /// off.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -151,7 +155,11 @@ impl Provider for Sns {
             ("MessageAttributes.entry.1.Value.StringValue", "Transactional"),
         ];
         if let Some(from) = &self.from {
-            let attribute = if from.is_name() { "AWS.SNS.SMS.SenderID" } else { "AWS.MM.SMS.OriginationNumber" };
+            let attribute = if from.is_name() {
+                "AWS.SNS.SMS.SenderID"
+            } else {
+                "AWS.MM.SMS.OriginationNumber"
+            };
             fields.extend([
                 ("MessageAttributes.entry.2.Name", attribute),
                 ("MessageAttributes.entry.2.Value.DataType", "String"),
@@ -169,11 +177,20 @@ impl Provider for Sns {
         };
         let date = signing.date();
         let content_type = "application/x-www-form-urlencoded; charset=utf-8";
-        let mut signed =
-            vec![("content-type", content_type), ("host", self.endpoint.host()), ("x-amz-date", date.as_str())];
-        signed.extend(credentials.session_token.as_ref().map(|token| ("x-amz-security-token", token.expose())));
-        let authorization =
-            signing.authorization(self.endpoint.path(), &signed, body.as_bytes()).ok_or_else(unwritable)?;
+        let mut signed = vec![
+            ("content-type", content_type),
+            ("host", self.endpoint.host()),
+            ("x-amz-date", date.as_str()),
+        ];
+        signed.extend(
+            credentials
+                .session_token
+                .as_ref()
+                .map(|token| ("x-amz-security-token", token.expose())),
+        );
+        let authorization = signing
+            .authorization(self.endpoint.path(), &signed, body.as_bytes())
+            .ok_or_else(unwritable)?;
         let mut headers: Vec<(&'static str, Zeroizing<String>)> = signed
             .iter()
             .filter(|(name, _)| *name != "host")
@@ -185,7 +202,9 @@ impl Provider for Sns {
 
     fn answer(&self, answer: &HttpResponse) -> Result<SendStatus, SmsFailure> {
         let text = String::from_utf8_lossy(&answer.body);
-        if (200..=299).contains(&answer.status) && element(&text, "MessageId").is_some_and(|id| !id.is_empty()) {
+        if (200..=299).contains(&answer.status)
+            && element(&text, "MessageId").is_some_and(|id| !id.is_empty())
+        {
             return Ok(SendStatus::Sent);
         }
         let code = element(&text, "Code").unwrap_or_default();
@@ -199,15 +218,18 @@ impl Provider for Sns {
         };
         let code = named_code(code).filter(|code| !self.is_secret(code));
         Err(match kind {
-            Some(kind) => SmsFailure::Answered { provider: NAME, status: answer.status, code, kind },
+            Some(kind) => {
+                SmsFailure::Answered { provider: NAME, status: answer.status, code, kind }
+            }
             None => SmsFailure::from_status(NAME, answer, code),
         })
     }
 }
 
-/// AWS's error codes that ask to wait, without the ending `Exception` that some services give them. They come with 400, 403,
-/// 429 or 503, depending on where in AWS it happens; in each case nothing was done. The list is that of AWS's own clients
-/// (`botocore/retries/standard.py`), with SNS's two.
+/// AWS's error codes that ask to wait, without the ending `Exception` that some services give them.
+/// They come with 400, 403, 429 or 503, depending on where in AWS it happens; in each case nothing
+/// was done. The list is that of AWS's own clients (`botocore/retries/standard.py`), with SNS's
+/// two.
 const SLOW_DOWN: [&str; 13] = [
     "BandwidthLimitExceeded",
     "EC2Throttled",
@@ -226,7 +248,8 @@ const SLOW_DOWN: [&str; 13] = [
 
 /// The domain of a region's endpoints. Each partition of AWS has its own.
 fn dns_suffix(region: &str) -> &'static str {
-    let partition = |prefix: &str| region.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('-'));
+    let partition =
+        |prefix: &str| region.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('-'));
     match region {
         _ if partition("cn") => "amazonaws.com.cn",
         _ if partition("eusc") => "amazonaws.eu",
@@ -238,7 +261,8 @@ fn dns_suffix(region: &str) -> &'static str {
     }
 }
 
-/// The text of the first element of this name, in XML that has neither attributes nor nesting there.
+/// The text of the first element of this name, in XML that has neither attributes nor nesting
+/// there.
 fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     rest.split_once(&format!("</{name}>")).map(|(text, _)| text)

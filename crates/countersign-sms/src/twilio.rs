@@ -13,7 +13,8 @@ use crate::sender::{Origin, Provider, Sms, SmsConfigError, SmsSecret, callback};
 
 const NAME: &str = "twilio";
 
-/// Twilio's error codes that ask to wait: queue full, too many requests, concurrent requests, daily limit.
+/// Twilio's error codes that ask to wait: queue full, too many requests, concurrent requests, daily
+/// limit.
 const SLOW_DOWN: [u64; 6] = [14_107, 20_429, 21_611, 30_001, 30_022, 63_038];
 
 /// Sends through `POST /2010-04-01/Accounts/{AccountSid}/Messages.json`.
@@ -35,12 +36,17 @@ enum From {
 pub struct TwilioAccount(Twilio);
 
 impl Twilio {
-    /// The account with its own token. An API key does less harm when it leaks: [`Twilio::with_api_key`].
+    /// The account with its own token. An API key does less harm when it leaks:
+    /// [`Twilio::with_api_key`].
     ///
     /// # Errors
     ///
-    /// [`SmsConfigError`] if the account is not `AC` and 32 hexadecimal digits, or the token is empty.
-    #[expect(clippy::new_ret_no_self, reason = "an account is nothing to send with until it has an origin")]
+    /// [`SmsConfigError`] if the account is not `AC` and 32 hexadecimal digits, or the token is
+    /// empty.
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "an account is nothing to send with until it has an origin"
+    )]
     pub fn new(account_sid: &str, auth_token: SmsSecret) -> Result<TwilioAccount, SmsConfigError> {
         Self::with_api_key(account_sid, account_sid, auth_token)
     }
@@ -49,8 +55,13 @@ impl Twilio {
     ///
     /// # Errors
     ///
-    /// [`SmsConfigError`] if the account or the key is not of the form that Twilio gives out, or the secret is empty.
-    pub fn with_api_key(account_sid: &str, key_sid: &str, secret: SmsSecret) -> Result<TwilioAccount, SmsConfigError> {
+    /// [`SmsConfigError`] if the account or the key is not of the form that Twilio gives out, or
+    /// the secret is empty.
+    pub fn with_api_key(
+        account_sid: &str,
+        key_sid: &str,
+        secret: SmsSecret,
+    ) -> Result<TwilioAccount, SmsConfigError> {
         let key_ok = key_sid == account_sid || is_sid("SK", key_sid);
         if !is_sid("AC", account_sid) || !key_ok {
             return Err(SmsConfigError::Account);
@@ -68,8 +79,9 @@ impl Twilio {
         }))
     }
 
-    /// Has Twilio report to this address what becomes of a code: as a form with `MessageStatus`, and with the
-    /// [`MessageId`](countersign::sender::MessageId) in the address, as `message`. Check `X-Twilio-Signature` before believing a report.
+    /// Has Twilio report to this address what becomes of a code: as a form with `MessageStatus`,
+    /// and with the [`MessageId`](countersign::sender::MessageId) in the address, as `message`.
+    /// Check `X-Twilio-Signature` before believing a report.
     ///
     /// # Errors
     ///
@@ -118,7 +130,8 @@ impl TwilioAccount {
 }
 
 fn is_sid(prefix: &str, text: &str) -> bool {
-    text.strip_prefix(prefix).is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+    text.strip_prefix(prefix)
+        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 #[derive(Deserialize)]
@@ -167,11 +180,16 @@ impl Provider for Twilio {
             code: code.and_then(numeric_code),
             kind,
         };
-        let status = read.as_ref().and_then(|read| read.status.as_ref()).and_then(serde_json::Value::as_str);
+        let status =
+            read.as_ref().and_then(|read| read.status.as_ref()).and_then(serde_json::Value::as_str);
         match (answer.status, status) {
-            (200..=299, Some("failed" | "undelivered" | "canceled")) => Err(refused(SendErrorKind::Permanent)),
+            (200..=299, Some("failed" | "undelivered" | "canceled")) => {
+                Err(refused(SendErrorKind::Permanent))
+            }
             (200..=299, Some(_)) => Ok(SendStatus::Sent),
-            (400..=499, _) if code.is_some_and(|code| SLOW_DOWN.contains(&code)) => Err(refused(throttled(answer))),
+            (400..=499, _) if code.is_some_and(|code| SLOW_DOWN.contains(&code)) => {
+                Err(refused(throttled(answer)))
+            }
             _ => Err(SmsFailure::from_status(NAME, answer, code.and_then(numeric_code))),
         }
     }

@@ -13,14 +13,16 @@ use crate::sender::{Origin, Provider, Sms, SmsConfigError, SmsSecret, callback};
 
 const NAME: &str = "vonage";
 
-/// The seconds that Vonage takes as `ttl`: a week at most. A code that lives shorter is tried for this long.
+/// The seconds that Vonage takes as `ttl`: a week at most. A code that lives shorter is tried for
+/// this long.
 const MIN_TTL: u64 = 20;
 const MAX_TTL: u64 = 604_800;
 
 /// "You have exceeded the submission capacity allowed on this account. Please wait and retry."
 const SLOW_DOWN: &str = "1000";
 
-/// Sends through `POST /v1/messages` with the channel `sms`. Not through the older SMS API, which answers failures with 200.
+/// Sends through `POST /v1/messages` with the channel `sms`. Not through the older SMS API, which
+/// answers failures with 200.
 pub struct Vonage {
     key: String,
     secret: SmsSecret,
@@ -34,9 +36,11 @@ impl Vonage {
     ///
     /// # Errors
     ///
-    /// [`SmsConfigError`] if the key is not 1 to 64 ASCII letters and digits, or the secret is empty.
+    /// [`SmsConfigError`] if the key is not 1 to 64 ASCII letters and digits, or the secret is
+    /// empty.
     pub fn new(api_key: &str, api_secret: SmsSecret, from: Origin) -> Result<Self, SmsConfigError> {
-        if !(1..=64).contains(&api_key.len()) || !api_key.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        if !(1..=64).contains(&api_key.len()) || !api_key.bytes().all(|b| b.is_ascii_alphanumeric())
+        {
             return Err(SmsConfigError::Account);
         }
         if api_secret.expose().is_empty() {
@@ -51,8 +55,9 @@ impl Vonage {
         })
     }
 
-    /// Has Vonage report to this address, and not to the account's own, what becomes of a code: as JSON with `status`, and with the
-    /// [`MessageId`](countersign::sender::MessageId) as `client_ref`. Check the webhook's signature before believing a report.
+    /// Has Vonage report to this address, and not to the account's own, what becomes of a code: as
+    /// JSON with `status`, and with the [`MessageId`](countersign::sender::MessageId) as
+    /// `client_ref`. Check the webhook's signature before believing a report.
     ///
     /// # Errors
     ///
@@ -118,7 +123,8 @@ impl Provider for Vonage {
             client_ref: sms.id.map(|id| id.to_string()),
             webhook_url: sms.id.and(self.callback.as_deref()),
         };
-        let body = serde_json::to_string(&request).map_err(|_| SmsFailure::Request { provider: NAME })?;
+        let body =
+            serde_json::to_string(&request).map_err(|_| SmsFailure::Request { provider: NAME })?;
         Ok(HttpRequest {
             url: format!("{}/v1/messages", self.base_url),
             headers: vec![
@@ -133,15 +139,23 @@ impl Provider for Vonage {
     fn answer(&self, answer: &HttpResponse) -> Result<SendStatus, SmsFailure> {
         let read = serde_json::from_slice::<Answer>(&answer.body).ok();
         match (answer.status, &read) {
-            (200..=299, Some(Answer { message_uuid: Some(id), .. })) if !id.is_empty() => Ok(SendStatus::Sent),
-            // The kind of problem is a link whose fragment is the code (RFC 9457): a number, or a name.
+            (200..=299, Some(Answer { message_uuid: Some(id), .. })) if !id.is_empty() => {
+                Ok(SendStatus::Sent)
+            }
+            // The kind of problem is a link whose fragment is the code (RFC 9457): a number, or a
+            // name.
             (_, Some(Answer { kind: Some(kind), .. })) => {
                 let code = kind.rsplit('#').next().unwrap_or_default();
                 let named = || named_code(code).filter(|code| !repeats(code, self.secret.expose()));
                 let code = code.parse().map_or_else(|_| named(), numeric_code);
                 if (400..=499).contains(&answer.status) && code.as_deref() == Some(SLOW_DOWN) {
                     let kind = throttled(answer);
-                    return Err(SmsFailure::Answered { provider: NAME, status: answer.status, code, kind });
+                    return Err(SmsFailure::Answered {
+                        provider: NAME,
+                        status: answer.status,
+                        code,
+                        kind,
+                    });
                 }
                 Err(SmsFailure::from_status(NAME, answer, code))
             }

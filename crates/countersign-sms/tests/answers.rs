@@ -14,7 +14,8 @@ use support::*;
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-/// What botocore 1.44.8 takes for throttling (`botocore/retries/standard.py`), and SNS's own two, with and without "Exception".
+/// What botocore 1.44.8 takes for throttling (`botocore/retries/standard.py`), and SNS's own two,
+/// with and without "Exception".
 const THROTTLED_BY_AWS: [&str; 18] = [
     "Throttling",
     "ThrottlingException",
@@ -64,7 +65,10 @@ fn answer(status: u16, body: &serde_json::Value) -> ResponseTemplate {
 /// An error of Twilio, which repeats the number in its text.
 fn twilio_error(status: u16, code: u64) -> ResponseTemplate {
     let message = format!("The 'To' number {NUMBER} is wrong: {CODE}");
-    answer(status, &json!({"code": code, "message": message, "more_info": "https://twilio.example", "status": status}))
+    answer(
+        status,
+        &json!({"code": code, "message": message, "more_info": "https://twilio.example", "status": status}),
+    )
 }
 
 #[tokio::test]
@@ -82,26 +86,46 @@ async fn twilio_has_taken_a_message_that_it_answers_with_201() {
 /// I-22: `outcome` looks at every text of the error, and Twilio's repeat the number.
 #[tokio::test]
 async fn twilio_refuses_for_good_or_for_now() {
-    for (status, code) in
-        [(400, 21_211), (400, 21_408), (400, 21_610), (400, 21_614), (401, 20_003), (403, 20_008), (404, 20_404)]
-    {
-        assert_eq!(answered(twilio, twilio_error(status, code)).await, PERMANENT, "{status} {code}");
+    for (status, code) in [
+        (400, 21_211),
+        (400, 21_408),
+        (400, 21_610),
+        (400, 21_614),
+        (401, 20_003),
+        (403, 20_008),
+        (404, 20_404),
+    ] {
+        assert_eq!(
+            answered(twilio, twilio_error(status, code)).await,
+            PERMANENT,
+            "{status} {code}"
+        );
     }
     assert_eq!(answered(twilio, twilio_error(429, 20_429)).await, throttled(None));
-    assert_eq!(answered(twilio, twilio_error(429, 20_429).insert_header("retry-after", "7")).await, throttled(Some(7)));
+    assert_eq!(
+        answered(twilio, twilio_error(429, 20_429).insert_header("retry-after", "7")).await,
+        throttled(Some(7))
+    );
     assert_eq!(answered(twilio, twilio_error(400, 21_611)).await, throttled(None));
     // A wait that nobody can mean, and one that can't be read.
     assert_eq!(
         answered(twilio, twilio_error(429, 1).insert_header("retry-after", "99999999999")).await,
         throttled(Some(86_400))
     );
-    assert_eq!(answered(twilio, twilio_error(429, 1).insert_header("retry-after", "soon")).await, throttled(None));
+    assert_eq!(
+        answered(twilio, twilio_error(429, 1).insert_header("retry-after", "soon")).await,
+        throttled(None)
+    );
 }
 
 #[tokio::test]
 async fn vonage_has_taken_a_message_that_it_gives_an_id() {
     assert_eq!(
-        answered(vonage, answer(202, &json!({"message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"}))).await,
+        answered(
+            vonage,
+            answer(202, &json!({"message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"}))
+        )
+        .await,
         SENT
     );
     // The older SMS API answers failures with 200; so would a proxy.
@@ -119,12 +143,20 @@ async fn vonage_refuses_for_good_or_for_now() {
             &json!({"type": kind, "title": "Error", "detail": format!("{NUMBER} {CODE}"), "instance": "bf0ca0bf"}),
         )
     };
-    for (status, code) in
-        [(401, "unauthorized"), (402, "low-balance"), (403, "1020"), (404, "not-found"), (422, "1150"), (422, NUMBER)]
-    {
+    for (status, code) in [
+        (401, "unauthorized"),
+        (402, "low-balance"),
+        (403, "1020"),
+        (404, "not-found"),
+        (422, "1150"),
+        (422, NUMBER),
+    ] {
         assert_eq!(answered(vonage, problem(status, code)).await, PERMANENT, "{status}");
     }
-    assert_eq!(answered(vonage, problem(429, "throttled").insert_header("retry-after", "1")).await, throttled(Some(1)));
+    assert_eq!(
+        answered(vonage, problem(429, "throttled").insert_header("retry-after", "1")).await,
+        throttled(Some(1))
+    );
     assert_eq!(answered(vonage, problem(500, "internal-error")).await, UNKNOWN);
     // "You have exceeded the submission capacity allowed on this account", with whatever status.
     for status in [400, 402, 422, 429] {
@@ -137,7 +169,10 @@ async fn vonage_refuses_for_good_or_for_now() {
 async fn sns_has_taken_a_message_that_it_gives_an_id() {
     let taken = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>94f20ce6</MessageId>\
                  </PublishResult><ResponseMetadata><RequestId>f187a3c1</RequestId></ResponseMetadata></PublishResponse>";
-    assert_eq!(answered(sns, ResponseTemplate::new(200).set_body_raw(taken, "text/xml")).await, SENT);
+    assert_eq!(
+        answered(sns, ResponseTemplate::new(200).set_body_raw(taken, "text/xml")).await,
+        SENT
+    );
     let empty = ResponseTemplate::new(200)
         .set_body_raw("<PublishResponse><MessageId></MessageId></PublishResponse>", "text/xml");
     assert_eq!(answered(sns, empty).await, UNKNOWN);
@@ -167,10 +202,20 @@ async fn sns_refuses_for_good_or_for_now() {
     for (status, code) in throttling.chain([403, 429, 503].map(|status| (status, "Throttling"))) {
         assert_eq!(answered(sns, error(status, code)).await, throttled(None), "{status} {code}");
     }
-    assert_eq!(answered(sns, error(400, "Throttling").insert_header("retry-after", "3")).await, throttled(Some(3)));
-    // Nobody says so with an answer that the message was taken, and names that only look alike are refusals.
+    assert_eq!(
+        answered(sns, error(400, "Throttling").insert_header("retry-after", "3")).await,
+        throttled(Some(3))
+    );
+    // Nobody says so with an answer that the message was taken, and names that only look alike are
+    // refusals.
     assert_eq!(answered(sns, error(200, "Throttling")).await, UNKNOWN);
-    for code in ["TopicLimitExceeded", "Throttle", "throttling", "ThrottlingExceptionException", "Exception"] {
+    for code in [
+        "TopicLimitExceeded",
+        "Throttle",
+        "throttling",
+        "ThrottlingExceptionException",
+        "Exception",
+    ] {
         assert_eq!(answered(sns, error(400, code)).await, PERMANENT, "{code}");
     }
     let unknown = [
@@ -194,7 +239,8 @@ impl Http for Says {
     }
 }
 
-/// I-22: whatever a provider repeats, and wherever in its answer, `outcome` finds it in nothing that prints.
+/// I-22: whatever a provider repeats, and wherever in its answer, `outcome` finds it in nothing
+/// that prints.
 #[tokio::test]
 async fn no_answer_makes_an_error_repeat_a_code_a_number_or_a_secret() {
     // Its own secret, alone and in the middle of what looks like an error code.
@@ -225,8 +271,12 @@ async fn no_answer_makes_an_error_repeat_a_code_a_number_or_a_secret() {
                     _ => sender(sns("https://x.example"), says),
                 };
                 let result = outcome(&sender).await;
-                // Twilio says of a message that it took what its state is, and here that is any word.
-                assert!(result.is_err() || (name == "twilio" && status < 300), "{name} {status} {secret}");
+                // Twilio says of a message that it took what its state is, and here that is any
+                // word.
+                assert!(
+                    result.is_err() || (name == "twilio" && status < 300),
+                    "{name} {status} {secret}"
+                );
             }
         }
     }
@@ -234,8 +284,9 @@ async fn no_answer_makes_an_error_repeat_a_code_a_number_or_a_secret() {
 
 #[tokio::test]
 async fn an_answer_that_says_nothing_is_unknown_unless_it_refuses() {
-    let nonsense =
-        |status: u16| ResponseTemplate::new(status).set_body_raw(format!("<html>{NUMBER} {CODE}"), "text/html");
+    let nonsense = |status: u16| {
+        ResponseTemplate::new(status).set_body_raw(format!("<html>{NUMBER} {CODE}"), "text/html")
+    };
     for status in [200, 201, 202, 204, 408, 500, 502, 503, 504] {
         assert_eq!(answered(twilio, nonsense(status)).await, UNKNOWN, "twilio {status}");
         assert_eq!(answered(vonage, nonsense(status)).await, UNKNOWN, "vonage {status}");
@@ -252,10 +303,18 @@ async fn an_answer_that_says_nothing_is_unknown_unless_it_refuses() {
 async fn a_redirect_is_not_followed() {
     let server = MockServer::start().await;
     let elsewhere = format!("{}/elsewhere", server.uri());
-    Mock::given(path("/elsewhere")).respond_with(ResponseTemplate::new(201)).expect(0).mount(&server).await;
+    Mock::given(path("/elsewhere"))
+        .respond_with(ResponseTemplate::new(201))
+        .expect(0)
+        .mount(&server)
+        .await;
     for status in [301, 302, 307, 308] {
         let redirect = ResponseTemplate::new(status).insert_header("location", elsewhere.as_str());
-        let mock = Mock::given(method("POST")).respond_with(redirect).expect(3).mount_as_scoped(&server).await;
+        let mock = Mock::given(method("POST"))
+            .respond_with(redirect)
+            .expect(3)
+            .mount_as_scoped(&server)
+            .await;
         for sender in senders(&server.uri()) {
             assert_eq!(outcome(&sender).await, PERMANENT, "{status}");
         }

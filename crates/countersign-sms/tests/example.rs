@@ -6,15 +6,25 @@ use std::process::{Command, Stdio};
 
 #[test]
 fn sms_sender_proves_a_number_through_its_own_server() {
-    for (language, text) in [("en", "confirms this number for Example"), ("ja", "Example番号確認コード")] {
+    for (language, text) in
+        [("en", "confirms this number for Example"), ("ja", "Example番号確認コード")]
+    {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["run", "--quiet", "--features", "reqwest", "--example", "sms_sender"]);
         cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
-        cargo.env_remove("SMS_PROVIDER").env("SMS_LANGUAGE", language).env("SMS_ORIGIN_HOST", "example.com");
+        cargo
+            .env_remove("SMS_PROVIDER")
+            .env("SMS_LANGUAGE", language)
+            .env("SMS_ORIGIN_HOST", "example.com");
         let output = cargo.output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
-        for text in ["a code went to +81 *** **34", text, "\n@example.com #", "From now on your codes come by Sms."] {
+        for text in [
+            "a code went to +81 *** **34",
+            text,
+            "\n@example.com #",
+            "From now on your codes come by Sms.",
+        ] {
             assert!(printed.contains(text), "{text:?} is missing in:\n{printed}");
         }
     }
@@ -46,10 +56,19 @@ fn sms_sender_prints_why_a_delivery_failed() {
             ("VONAGE_API_SECRET", "canary-token"),
             ("AWS_REGION", "eu-west-1"),
         ]);
-        cargo.envs([("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE01234"), ("AWS_SECRET_ACCESS_KEY", "canary-token")]);
+        cargo.envs([
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE01234"),
+            ("AWS_SECRET_ACCESS_KEY", "canary-token"),
+        ]);
         let output = cargo.output().unwrap();
-        let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let cause = format!("A code by Sms failed (transient): no answer from {name}: request was not sent: ");
+        let printed = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let cause = format!(
+            "A code by Sms failed (transient): no answer from {name}: request was not sent: "
+        );
         assert!(printed.contains(&cause) && printed.contains("Connection refused"), "{printed}");
         for secret in ["9012345634", "canary-token", "AKIDEXAMPLE01234"] {
             assert!(!printed.contains(secret), "{printed}");
@@ -63,7 +82,9 @@ fn the_readme_shows_what_sms_sender_prints() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--features", "reqwest", "--example", "sms_sender"]);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
-    for setting in ["SMS_PROVIDER", "SMS_LANGUAGE", "SMS_ORIGIN_HOST", "SMS_TO", "SMS_COUNTRIES", "SMS_URL"] {
+    for setting in
+        ["SMS_PROVIDER", "SMS_LANGUAGE", "SMS_ORIGIN_HOST", "SMS_TO", "SMS_COUNTRIES", "SMS_URL"]
+    {
         cargo.env_remove(setting);
     }
     let output = cargo.output().unwrap();
@@ -71,8 +92,8 @@ fn the_readme_shows_what_sms_sender_prints() {
     is_shown_in_the_readme(&String::from_utf8(output.stdout).unwrap());
 }
 
-/// What the README shows is what the program prints: line by line, with anything at all where it has three dots. Numbers of five digits and more,
-/// and references, differ from run to run.
+/// What the README shows is what the program prints: line by line, with anything at all where it
+/// has three dots. Numbers of five digits and more, and references, differ from run to run.
 fn is_shown_in_the_readme(printed: &str) {
     let steady = |line: &str| {
         let words = line.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
@@ -103,7 +124,11 @@ fn is_shown_in_the_readme(printed: &str) {
             any = true;
             continue;
         }
-        let next = if any { printed.find(|printed| steady(printed) == steady(line)) } else { printed.next() };
+        let next = if any {
+            printed.find(|printed| steady(printed) == steady(line))
+        } else {
+            printed.next()
+        };
         assert_eq!(next.map(steady), Some(steady(line)), "the README shows {line:?}");
         any = false;
     }

@@ -14,7 +14,8 @@ use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// A server that reads a request, says this, and then closes or hangs. Counts the connections and the requests.
+/// A server that reads a request, says this, and then closes or hangs. Counts the connections and
+/// the requests.
 async fn saying(answer: &'static str, then_hangs: bool) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -54,7 +55,8 @@ async fn silence_half_answers_and_nonsense_after_the_request_are_unknown_and_nev
         let (url, requests) = saying(answer, then_hangs).await;
         for sender in senders(&url) {
             // Nothing but its time budget ends it where the provider hangs.
-            let outcome = tokio::time::timeout(Duration::from_secs(60), outcome(&sender)).await.unwrap();
+            let outcome =
+                tokio::time::timeout(Duration::from_secs(60), outcome(&sender)).await.unwrap();
             assert_eq!(outcome, Err(SendErrorKind::Unknown), "{answer:?}");
         }
         assert_eq!(requests.load(Ordering::SeqCst), 3, "one for each sender: {answer:?}");
@@ -77,7 +79,8 @@ async fn a_provider_that_is_down_is_transient() {
 #[tokio::test]
 async fn nothing_is_sent_without_tls_unless_that_is_asked_for() {
     let (url, requests) =
-        saying("HTTP/1.1 201 Created\r\ncontent-length: 19\r\n\r\n{\"status\":\"queued\"}", false).await;
+        saying("HTTP/1.1 201 Created\r\ncontent-length: 19\r\n\r\n{\"status\":\"queued\"}", false)
+            .await;
     let _ = http();
     let strict = ReqwestHttp::builder().time_budget(Duration::from_secs(2)).build().unwrap();
     assert_eq!(outcome(&sender(twilio(&url), strict)).await, Err(SendErrorKind::Transient));
@@ -87,5 +90,8 @@ async fn nothing_is_sent_without_tls_unless_that_is_asked_for() {
     assert_eq!(outcome(&sender(twilio(&https), strict)).await, Err(SendErrorKind::Transient));
     let handshakes = requests.load(Ordering::SeqCst);
     assert!(handshakes <= 1, "the hello of the handshake at most");
-    assert!(outcome(&sender(twilio(&url), http())).await.is_ok(), "the control: it is sent where it is asked for");
+    assert!(
+        outcome(&sender(twilio(&url), http())).await.is_ok(),
+        "the control: it is sent where it is asked for"
+    );
 }

@@ -19,9 +19,12 @@ struct Prism(Child, String);
 
 impl Prism {
     fn start() -> Option<Self> {
-        let Some(prism) =
-            find::program("COUNTERSIGN_TEST_PRISM", "prism/node_modules/.bin/prism", "prism", &["--version"])
-        else {
+        let Some(prism) = find::program(
+            "COUNTERSIGN_TEST_PRISM",
+            "prism/node_modules/.bin/prism",
+            "prism",
+            &["--version"],
+        ) else {
             find::skip("prism");
             return None;
         };
@@ -48,7 +51,11 @@ impl Drop for Prism {
 
 fn patient() -> ReqwestHttp {
     let _ = http();
-    ReqwestHttp::builder().dangerously_allow_unencrypted().time_budget(Duration::from_secs(20)).build().unwrap()
+    ReqwestHttp::builder()
+        .dangerously_allow_unencrypted()
+        .time_budget(Duration::from_secs(20))
+        .build()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -59,7 +66,10 @@ async fn requests_are_what_twilio_describes() {
         twilio(&prism.1),
         twilio(&prism.1).reports_to("https://app.example/sms").unwrap(),
         account().from(Origin::name("Example").unwrap()).base_url(&prism.1),
-        account().from_messaging_service("MG0123456789abcdef0123456789abcdef").unwrap().base_url(&prism.1),
+        account()
+            .from_messaging_service("MG0123456789abcdef0123456789abcdef")
+            .unwrap()
+            .base_url(&prism.1),
     ] {
         let sender = sender(provider, patient());
         assert_eq!(sender.send_code(&code()).await.unwrap(), SendStatus::Sent);
@@ -72,7 +82,10 @@ async fn requests_are_what_twilio_describes() {
     let form = ("content-type", String::from("application/x-www-form-urlencoded").into());
     for (headers, body) in [
         (vec![authorization.clone(), form.clone()], "From=%2B15005550006&Body=x"),
-        (vec![authorization.clone(), form.clone()], "To=%2B15005550006&MessagingServiceSid=wrong&Body=x"),
+        (
+            vec![authorization.clone(), form.clone()],
+            "To=%2B15005550006&MessagingServiceSid=wrong&Body=x",
+        ),
         (vec![authorization, form.clone()], "To=%2B15005550006&ValidityPeriod=soon&Body=x"),
         (vec![form], "To=%2B15005550006&Body=x"),
     ] {

@@ -12,8 +12,7 @@ use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-const TAKEN: &str =
-    "HTTP/1.1 200 OK\r\ncontent-length: 33\r\nconnection: close\r\n\r\n<MessageId>94f20ce6</MessageId>  ";
+const TAKEN: &str = "HTTP/1.1 200 OK\r\ncontent-length: 33\r\nconnection: close\r\n\r\n<MessageId>94f20ce6</MessageId>  ";
 
 /// The head and the body of one request.
 async fn receive(listener: &TcpListener) -> (String, String) {
@@ -36,7 +35,10 @@ async fn receive(listener: &TcpListener) -> (String, String) {
 
 fn header<'a>(head: &'a str, name: &str) -> &'a str {
     let mut lines = head.lines().skip(1).filter_map(|line| line.split_once(':'));
-    lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).unwrap_or_default()
+    lines
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+        .unwrap_or_default()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -52,11 +54,13 @@ fn keyed(key: &[u8], message: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// The signature of a received request, by AWS's description: canonical request, text to sign, derived key.
+/// The signature of a received request, by AWS's description: canonical request, text to sign,
+/// derived key.
 fn signature(head: &str, body: &str, secret: &str) -> String {
     let authorization = header(head, "authorization");
     let field = |name: &str| authorization.split_once(name).unwrap().1.split(',').next().unwrap();
-    let (scope, signed) = (field("Credential=").split_once('/').unwrap().1, field("SignedHeaders="));
+    let (scope, signed) =
+        (field("Credential=").split_once('/').unwrap().1, field("SignedHeaders="));
     let path = head.split(' ').nth(1).unwrap();
     // Escaped once more than it was sent.
     let path = path.bytes().fold(String::new(), |mut text, byte| {
@@ -71,10 +75,13 @@ fn signature(head: &str, body: &str, secret: &str) -> String {
         writeln!(text, "{name}:{}", header(head, name)).unwrap();
         text
     });
-    let request = format!("POST\n{path}\n\n{headers}\n{signed}\n{}", hex(&Sha256::digest(body.as_bytes())));
+    let request =
+        format!("POST\n{path}\n\n{headers}\n{signed}\n{}", hex(&Sha256::digest(body.as_bytes())));
     let date = header(head, "x-amz-date");
-    let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex(&Sha256::digest(request.as_bytes())));
-    let key = scope.split('/').fold(format!("AWS4{secret}").into_bytes(), |key, part| keyed(&key, part));
+    let text =
+        format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex(&Sha256::digest(request.as_bytes())));
+    let key =
+        scope.split('/').fold(format!("AWS4{secret}").into_bytes(), |key, part| keyed(&key, part));
     hex(&keyed(&key, &text))
 }
 
@@ -95,7 +102,13 @@ async fn what_is_signed_is_what_is_sent() {
         let expected = header(&head, "authorization").rsplit('=').next().unwrap();
         assert_eq!(signature(&head, &body, "aws-secret-key"), expected, "{url}: {head}");
         // The control: another host or path has another signature.
-        assert_ne!(signature(&head.replace(&format!(":{port}"), ":1"), &body, "aws-secret-key"), expected);
-        assert_ne!(signature(&head.replacen("POST /", "POST /x", 1), &body, "aws-secret-key"), expected);
+        assert_ne!(
+            signature(&head.replace(&format!(":{port}"), ":1"), &body, "aws-secret-key"),
+            expected
+        );
+        assert_ne!(
+            signature(&head.replacen("POST /", "POST /x", 1), &body, "aws-secret-key"),
+            expected
+        );
     }
 }

@@ -4,12 +4,14 @@
 //! cargo run -p countersign-smtp --example email_sender
 //! ```
 //!
-//! Without settings it talks to a mail server of its own on this machine, shows what that received, and types the code in by itself.
+//! Without settings it talks to a mail server of its own on this machine, shows what that received,
+//! and types the code in by itself.
 //!
 //! # With your provider, step by step
 //!
-//! 1. Ask your provider for the host of its *submission* server, a user name and a password for it, and an address that you may send from.
-//!    Its domain should have SPF and DKIM records, or the messages end up as spam.
+//! 1. Ask your provider for the host of its *submission* server, a user name and a password for it,
+//!    and an address that you may send from. Its domain should have SPF and DKIM records, or the
+//!    messages end up as spam.
 //! 2. Set them, and an address that you can read:
 //!
 //!    ```text
@@ -21,10 +23,12 @@
 //!    export SMTP_PORT=2465                            # only for a port of its own
 //!    ```
 //!
-//! 3. Run it again, and type the code that arrives. The page's reference and the message's are the same four letters.
+//! 3. Run it again, and type the code that arrives. The page's reference and the message's are the
+//!    same four letters.
 //!
-//! A failed delivery is printed with its cause: how far the conversation was, and the server's reply codes
-//! or the kind of the error. Neither addresses nor codes nor credentials are in it, so that it may be logged.
+//! A failed delivery is printed with its cause: how far the conversation was, and the server's
+//! reply codes or the kind of the error. Neither addresses nor codes nor credentials are in it, so
+//! that it may be logged.
 
 use std::env::{self, VarError};
 use std::error::Error;
@@ -37,8 +41,8 @@ use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::message::Messages;
 use countersign::user::{Language, User};
 use countersign::{
-    Channel, Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, PreverifiedLogin, Scope, TenantId, TrustDevice,
-    UserId,
+    Channel, Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, PreverifiedLogin, Scope,
+    TenantId, TrustDevice, UserId,
 };
 use countersign_smtp::{SmtpPassword, SmtpSender};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -61,8 +65,11 @@ async fn main() -> Result<(), Failed> {
     let users = MemoryUsers::new();
     for name in ["root", "you"] {
         let mut user = User::new(tenant.clone(), UserId::new(name)?);
-        user.email = Some(EmailAddress::new(&setting("MAIL_TO")?.unwrap_or_else(|| "you@example.com".to_owned()))?);
-        user.language = Some(Language::new(&setting("MAIL_LANGUAGE")?.unwrap_or_else(|| "en".to_owned()))?);
+        user.email = Some(EmailAddress::new(
+            &setting("MAIL_TO")?.unwrap_or_else(|| "you@example.com".to_owned()),
+        )?);
+        user.language =
+            Some(Language::new(&setting("MAIL_LANGUAGE")?.unwrap_or_else(|| "en".to_owned()))?);
         user.system_administrator = name == "root";
         users.insert(&LoginName::new(name)?, user);
     }
@@ -70,7 +77,10 @@ async fn main() -> Result<(), Failed> {
     let LoginStep::Authenticated(root) = begin(&flow, &tenant, "root").await? else {
         return Err("root is let in".into());
     };
-    flow.administration(root.grant.tenant(), &root.grant).await?.set_scope(Scope::EntireTenant).await?;
+    flow.administration(root.grant.tenant(), &root.grant)
+        .await?
+        .set_scope(Scope::EntireTenant)
+        .await?;
 
     let LoginStep::CodeRequired(page) = begin(&flow, &tenant, "you").await? else {
         return Err("a code is asked for".into());
@@ -80,7 +90,10 @@ async fn main() -> Result<(), Failed> {
             println!("Page: a code went to {}. Reference {}.", code.destination, code.reference);
         }
         DeliveryStatus::PerhapsSent(code) => {
-            println!("Page: if a message arrives at {}, it has reference {}.", code.destination, code.reference);
+            println!(
+                "Page: if a message arrives at {}, it has reference {}.",
+                code.destination, code.reference
+            );
         }
         other => return Err(format!("no code was sent: {other:?}").into()),
     }
@@ -88,7 +101,9 @@ async fn main() -> Result<(), Failed> {
         Some(sink) => {
             let mail = readable(&sink.recv().await.ok_or("the local server has gone")?);
             println!("\n--- the local server received ---\n{mail}--- end ---\n");
-            let code = mail.lines().find(|line| line.len() == 6 && line.bytes().all(|b| b.is_ascii_digit()));
+            let code = mail
+                .lines()
+                .find(|line| line.len() == 6 && line.bytes().all(|b| b.is_ascii_digit()));
             code.ok_or("there is no code in the message")?.to_owned()
         }
         None => ask("The code from the message: ")?,
@@ -102,8 +117,11 @@ async fn main() -> Result<(), Failed> {
 
 /// The sender for a real provider.
 fn real(host: String) -> Result<SmtpSender, Failed> {
-    let mut builder =
-        if setting("SMTP_STARTTLS")?.is_some() { SmtpSender::starttls_relay(host) } else { SmtpSender::relay(host) };
+    let mut builder = if setting("SMTP_STARTTLS")?.is_some() {
+        SmtpSender::starttls_relay(host)
+    } else {
+        SmtpSender::relay(host)
+    };
     if let Some(port) = setting("SMTP_PORT")? {
         builder = builder.port(port.parse()?);
     }
@@ -124,8 +142,10 @@ async fn local() -> Result<(SmtpSender, UnboundedReceiver<String>), Failed> {
             tokio::spawn(take_mail(stream, received.clone()));
         }
     });
-    let sender = SmtpSender::dangerously_unencrypted_on_loopback(port)
-        .build(&EmailAddress::new("no-reply@example.com")?, Messages::builder("Example").build()?)?;
+    let sender = SmtpSender::dangerously_unencrypted_on_loopback(port).build(
+        &EmailAddress::new("no-reply@example.com")?,
+        Messages::builder("Example").build()?,
+    )?;
     println!("SMTP_HOST is not set: sending to a server of this program, on port {port}.");
     Ok((sender, mails))
 }
@@ -179,8 +199,12 @@ struct Failures;
 impl EventSink for Failures {
     fn emit(&self, event: &Event) {
         match &event.kind {
-            EventKind::DeliveryFailed { error, causes, .. } => eprintln!("A code failed ({error}): {causes}"),
-            EventKind::NoticeFailed { error, causes } => eprintln!("A notice failed ({error}): {causes}"),
+            EventKind::DeliveryFailed { error, causes, .. } => {
+                eprintln!("A code failed ({error}): {causes}");
+            }
+            EventKind::NoticeFailed { error, causes } => {
+                eprintln!("A notice failed ({error}): {causes}");
+            }
             _ => {}
         }
     }

@@ -10,11 +10,13 @@ pub(crate) struct WireAddress {
     pub(crate) needs_utf8: bool,
 }
 
-/// The domain in its ASCII form, which every server understands; the mailbox name as it is, since only its own
-/// server may interpret it. Where it has dots that ask for quotes, the core has put them.
+/// The domain in its ASCII form, which every server understands; the mailbox name as it is, since
+/// only its own server may interpret it. Where it has dots that ask for quotes, the core has put
+/// them.
 ///
-/// `None` where that would have to change the address: a domain that IDNA maps to another spelling or refuses. The
-/// core takes no such address; a letter that is newer than one of the two tables may differ.
+/// `None` where that would have to change the address: a domain that IDNA maps to another spelling
+/// or refuses. The core takes no such address; a letter that is newer than one of the two tables
+/// may differ.
 pub(crate) fn on_the_wire(address: &EmailAddress) -> Option<WireAddress> {
     let (local, domain) = address.expose().split_once('@')?;
     let ascii = if domain.is_ascii() {
@@ -35,7 +37,8 @@ pub(crate) fn on_the_wire(address: &EmailAddress) -> Option<WireAddress> {
 /// Lower case, except where that would turn a letter into an ASCII one, as it does the Kelvin sign.
 fn lower(c: char) -> impl Iterator<Item = char> {
     let changes_script = !c.is_ascii() && c.to_lowercase().any(|lower| lower.is_ascii());
-    let (kept, lowered) = if changes_script { (Some(c), None) } else { (None, Some(c.to_lowercase())) };
+    let (kept, lowered) =
+        if changes_script { (Some(c), None) } else { (None, Some(c.to_lowercase())) };
     kept.into_iter().chain(lowered.into_iter().flatten())
 }
 
@@ -46,7 +49,8 @@ mod tests {
     use super::*;
 
     fn written(text: &str) -> Option<(String, bool)> {
-        on_the_wire(&EmailAddress::new(text).unwrap()).map(|wire| (wire.address.to_string(), wire.needs_utf8))
+        on_the_wire(&EmailAddress::new(text).unwrap())
+            .map(|wire| (wire.address.to_string(), wire.needs_utf8))
     }
 
     #[test]
@@ -65,12 +69,16 @@ mod tests {
         for text in ["hanako..y@docomo.example", "\"hanako..y\"@docomo.example"] {
             assert_eq!(written(text), Some(("\"hanako..y\"@docomo.example".into(), false)));
         }
-        assert_eq!(written("hanako.y.@docomo.example"), Some(("\"hanako.y.\"@docomo.example".into(), false)));
+        assert_eq!(
+            written("hanako.y.@docomo.example"),
+            Some(("\"hanako.y.\"@docomo.example".into(), false))
+        );
         assert_eq!(written("花..子@例え.jp"), Some(("\"花..子\"@xn--r8jz45g.jp".into(), true)));
     }
 
     proptest! {
-        /// I-33: whatever the core takes for an address can be written for a mail server, in at most 254 octets.
+        /// I-33: whatever the core takes for an address can be written for a mail server, in at
+        /// most 254 octets.
         #[test]
         fn every_address_can_be_written(
             local in "[!-~À-ɏぁ-ヺ一-龥.]{1,12}",

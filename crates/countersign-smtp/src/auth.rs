@@ -28,7 +28,11 @@ impl Credentials {
 
     /// Logs in. What the server writes beside its codes is not looked at: it asks for the name
     /// first, and then for the password.
-    pub(crate) async fn log_in(&self, dialogue: &mut Dialogue, mechanism: Mechanism) -> Result<(), SmtpCause> {
+    pub(crate) async fn log_in(
+        &self,
+        dialogue: &mut Dialogue,
+        mechanism: Mechanism,
+    ) -> Result<(), SmtpCause> {
         let password = self.password.expose();
         match mechanism {
             Mechanism::Plain => {

@@ -17,7 +17,8 @@ use crate::sender::{From, SmtpSender};
 use crate::session::{Security, Server};
 use crate::tls::{Roots, Tls};
 
-/// The password for the mail server. Redacted in `Debug`, wiped when dropped; not `Clone`, not comparable.
+/// The password for the mail server. Redacted in `Debug`, wiped when dropped; not `Clone`, not
+/// comparable.
 pub struct SmtpPassword(Zeroizing<String>);
 
 impl SmtpPassword {
@@ -154,14 +155,15 @@ impl SmtpBuilder {
         self
     }
 
-    /// The longest that one message may take, with looking up the tenant's messages, waiting for a connection,
-    /// connecting and logging in. The person waits for it.
+    /// The longest that one message may take, with looking up the tenant's messages, waiting for a
+    /// connection, connecting and logging in. The person waits for it.
     pub const fn time_budget(mut self, budget: Duration) -> Self {
         self.time_budget = budget;
         self
     }
 
-    /// How many connections there are at once, at most. Messages beyond that wait within their time budget.
+    /// How many connections there are at once, at most. Messages beyond that wait within their time
+    /// budget.
     pub const fn connections(mut self, most: usize) -> Self {
         self.connections = most;
         self
@@ -169,23 +171,23 @@ impl SmtpBuilder {
 
     /// After how long without a message a connection is not used again.
     ///
-    /// A connection that the server closes earlier costs nothing but a new one: it is asked (`RSET`)
-    /// before each message.
+    /// A connection that the server closes earlier costs nothing but a new one: it is asked
+    /// (`RSET`) before each message.
     pub const fn idle_after(mut self, idle: Duration) -> Self {
         self.idle_after = idle;
         self
     }
 
-    /// How long an idle connection has to answer when it is asked whether it still works, and at most
-    /// half of what is left of the time budget. One that does not answer is replaced by a new one, and
-    /// the other idle ones are dropped too.
+    /// How long an idle connection has to answer when it is asked whether it still works, and at
+    /// most half of what is left of the time budget. One that does not answer is replaced by a new
+    /// one, and the other idle ones are dropped too.
     pub const fn probe_timeout(mut self, timeout: Duration) -> Self {
         self.probe_timeout = timeout;
         self
     }
 
-    /// The name beside the sender's address, for all tenants: 1 to 80 characters that a reader can see, or
-    /// spaces, none of them first or last.
+    /// The name beside the sender's address, for all tenants: 1 to 80 characters that a reader can
+    /// see, or spaces, none of them first or last.
     pub fn from_name(mut self, name: impl Into<String>) -> Self {
         self.from_name = Some(name.into());
         self
@@ -197,15 +199,20 @@ impl SmtpBuilder {
         self
     }
 
-    /// Builds the sender, with one [`Messages`](countersign::message::Messages) for all tenants or with each
-    /// tenant's own ([`TenantMessages`](countersign::message::TenantMessages)). Nothing is connected yet.
+    /// Builds the sender, with one [`Messages`](countersign::message::Messages) for all tenants or
+    /// with each tenant's own ([`TenantMessages`](countersign::message::TenantMessages)). Nothing
+    /// is connected yet.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] says what to change.
-    pub fn build(self, from: &EmailAddress, messages: impl MessageSource + 'static) -> Result<SmtpSender, ConfigError> {
-        let host_ok =
-            !self.host.is_empty() && self.host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:".contains(&b));
+    pub fn build(
+        self,
+        from: &EmailAddress,
+        messages: impl MessageSource + 'static,
+    ) -> Result<SmtpSender, ConfigError> {
+        let host_ok = !self.host.is_empty()
+            && self.host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:".contains(&b));
         if !host_ok || !self.hello_name.as_deref().is_none_or(is_hello) {
             return Err(ConfigError::Host);
         }
@@ -222,13 +229,17 @@ impl SmtpBuilder {
             return Err(ConfigError::CredentialsWithoutTls);
         }
         let wire = on_the_wire(from).filter(|wire| !wire.needs_utf8).ok_or(ConfigError::From)?;
-        self.from_name.as_deref().map_or(Ok(()), check_shown_name).map_err(ConfigError::FromName)?;
+        self.from_name
+            .as_deref()
+            .map_or(Ok(()), check_shown_name)
+            .map_err(ConfigError::FromName)?;
         let security = match self.tls {
             When::FromTheStart => Security::Wrapped(self.tls()?),
             When::Upgraded => Security::StartTls(self.tls()?),
             When::Never => Security::None,
         };
-        let this_machine = || hostname::get().ok()?.into_string().ok().filter(|name| is_hello(name));
+        let this_machine =
+            || hostname::get().ok()?.into_string().ok().filter(|name| is_hello(name));
         let server = Server {
             dial: Box::new(Tcp { host: self.host, port: self.port }),
             security,
@@ -256,6 +267,9 @@ fn is_hello(name: &str) -> bool {
 
 impl fmt::Debug for SmtpBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SmtpBuilder").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("SmtpBuilder")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }

@@ -10,11 +10,20 @@ use lettre::message::{Mailbox, MultiPart};
 use crate::address::WireAddress;
 use crate::failure::{Phase, SmtpCause, SmtpFailure};
 
-/// Builds the message. Its `Message-ID` is random and under the sender's domain, so that it says nothing about this machine.
-pub(crate) fn compose(from: &Mailbox, to: &WireAddress, text: &EmailText) -> Result<Vec<u8>, SmtpFailure> {
+/// Builds the message. Its `Message-ID` is random and under the sender's domain, so that it says
+/// nothing about this machine.
+pub(crate) fn compose(
+    from: &Mailbox,
+    to: &WireAddress,
+    text: &EmailText,
+) -> Result<Vec<u8>, SmtpFailure> {
     let id = format!("<{}@{}>", random_hex()?, from.email.domain());
-    let parts = MultiPart::alternative_plain_html(text.expose_text().to_owned(), text.expose_html().to_owned());
-    // Not for the wire: without it the library reads the addresses back out of the headers, and can't read all.
+    let parts = MultiPart::alternative_plain_html(
+        text.expose_text().to_owned(),
+        text.expose_html().to_owned(),
+    );
+    // Not for the wire: without it the library reads the addresses back out of the headers, and
+    // can't read all.
     let envelope = Envelope::new(Some(from.email.clone()), vec![to.address.clone()]);
     let message = Message::builder()
         .envelope(envelope.map_err(|_| SmtpFailure::new(Phase::Preparation, SmtpCause::Compose))?)
@@ -24,7 +33,10 @@ pub(crate) fn compose(from: &Mailbox, to: &WireAddress, text: &EmailText) -> Res
         .message_id(Some(id))
         .date_now()
         // RFC 3834: no out-of-office answers.
-        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
+        .raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("Auto-Submitted"),
+            "auto-generated".to_owned(),
+        ))
         .multipart(parts)
         .map_err(|_| SmtpFailure::new(Phase::Preparation, SmtpCause::Compose))?;
     Ok(message.formatted())
@@ -32,7 +44,9 @@ pub(crate) fn compose(from: &Mailbox, to: &WireAddress, text: &EmailText) -> Res
 
 fn random_hex() -> Result<String, SmtpFailure> {
     let mut bytes = [0_u8; 16];
-    SystemEntropy.fill(&mut bytes).map_err(|_| SmtpFailure::new(Phase::Preparation, SmtpCause::Compose))?;
+    SystemEntropy
+        .fill(&mut bytes)
+        .map_err(|_| SmtpFailure::new(Phase::Preparation, SmtpCause::Compose))?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
@@ -66,7 +80,8 @@ mod tests {
     }
 
     proptest! {
-        /// I-33, attack 54: whatever address and names are accepted, the headers are these and no others, each on lines of its own.
+        /// I-33, attack 54: whatever address and names are accepted, the headers are these and no
+        /// others, each on lines of its own.
         #[test]
         fn no_header_can_be_added(
             local in "[\\PC\\r\\n\\x00]{1,10}",

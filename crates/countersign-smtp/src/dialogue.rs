@@ -40,7 +40,11 @@ impl Dialogue {
     }
 
     /// The same. `text` is shown the text of each line of the reply.
-    pub(crate) async fn command_with_text(&mut self, line: &str, text: impl FnMut(&[u8])) -> Result<Reply, SmtpCause> {
+    pub(crate) async fn command_with_text(
+        &mut self,
+        line: &str,
+        text: impl FnMut(&[u8]),
+    ) -> Result<Reply, SmtpCause> {
         // It may be the password.
         let line = Zeroizing::new([line.as_bytes(), b"\r\n"].concat());
         self.write(&line).await?;

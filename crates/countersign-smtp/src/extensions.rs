@@ -30,7 +30,9 @@ impl Extensions {
     /// One line of the answer. Keywords are ASCII in any case (RFC 5321, 4.1.1.1); old servers
     /// write `AUTH=` for `AUTH `.
     fn take(&mut self, text: &[u8]) {
-        let mut words = text.split(|byte| byte.is_ascii_whitespace() || *byte == b'=').filter(|word| !word.is_empty());
+        let mut words = text
+            .split(|byte| byte.is_ascii_whitespace() || *byte == b'=')
+            .filter(|word| !word.is_empty());
         let is = |word: &[u8], keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
         match words.next() {
             Some(word) if is(word, "STARTTLS") => self.start_tls = true,
@@ -63,9 +65,17 @@ mod tests {
 
     #[test]
     fn extensions_are_found_in_any_case_and_among_anything() {
-        let lines: [&[u8]; 7] =
-            [b"", b" ", b"SIZE 1000", b"\xff\xfe", b"starttls", b"SmtpUtf8 ignored", b"auth CRAM-MD5 login plain"];
-        let all = Extensions { start_tls: true, smtp_utf8: true, mechanism: Some(Mechanism::Plain) };
+        let lines: [&[u8]; 7] = [
+            b"",
+            b" ",
+            b"SIZE 1000",
+            b"\xff\xfe",
+            b"starttls",
+            b"SmtpUtf8 ignored",
+            b"auth CRAM-MD5 login plain",
+        ];
+        let all =
+            Extensions { start_tls: true, smtp_utf8: true, mechanism: Some(Mechanism::Plain) };
         assert_eq!(found(&lines), all);
     }
 
@@ -82,6 +92,9 @@ mod tests {
 
     #[test]
     fn look_alikes_are_not_extensions() {
-        assert_eq!(found(&[b"XSTARTTLS", b"STARTTLSX", b"SMTPUTF-8", b"OK STARTTLS"]), Extensions::default());
+        assert_eq!(
+            found(&[b"XSTARTTLS", b"STARTTLSX", b"SMTPUTF-8", b"OK STARTTLS"]),
+            Extensions::default()
+        );
     }
 }

@@ -105,7 +105,9 @@ pub enum TlsProblem {
 impl fmt::Display for SmtpCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { reply, enhanced: Some(code) } => write!(f, "smtp server answered {reply} {code}"),
+            Self::Refused { reply, enhanced: Some(code) } => {
+                write!(f, "smtp server answered {reply} {code}")
+            }
             Self::Refused { reply, enhanced: None } => write!(f, "smtp server answered {reply}"),
             Self::OutOfTurn => f.write_str("smtp server answered out of turn"),
             Self::Malformed => f.write_str("smtp server answered with something that is not smtp"),
@@ -115,8 +117,12 @@ impl fmt::Display for SmtpCause {
             Self::Io(kind) => write!(f, "smtp connection failed: {kind}"),
             Self::Tls(problem) => write!(f, "tls failed: {problem}"),
             Self::NoStartTls => f.write_str("smtp server does not support starttls"),
-            Self::NoAuthentication => f.write_str("smtp server supports neither auth plain nor auth login"),
-            Self::NoSmtpUtf8 => f.write_str("address needs smtputf8, which the smtp server does not support"),
+            Self::NoAuthentication => {
+                f.write_str("smtp server supports neither auth plain nor auth login")
+            }
+            Self::NoSmtpUtf8 => {
+                f.write_str("address needs smtputf8, which the smtp server does not support")
+            }
             Self::NotEmail => f.write_str("destination is not an email address"),
             Self::Address => f.write_str("address can not be written in smtp"),
             Self::Compose => f.write_str("message can not be written as an email"),

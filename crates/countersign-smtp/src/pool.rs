@@ -25,8 +25,19 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(server: Server, max: usize, idle_after: Duration, probe_timeout: Duration) -> Self {
-        Self { server, permits: Semaphore::new(max), idle: Mutex::default(), idle_after, probe_timeout }
+    pub(crate) fn new(
+        server: Server,
+        max: usize,
+        idle_after: Duration,
+        probe_timeout: Duration,
+    ) -> Self {
+        Self {
+            server,
+            permits: Semaphore::new(max),
+            idle: Mutex::default(),
+            idle_after,
+            probe_timeout,
+        }
     }
 
     /// Sends one message before the deadline.
@@ -35,12 +46,20 @@ impl Pool {
     /// be about that connection: it was closed, it has gone silent, its session has reached a
     /// limit. Nothing was handed over, so the message is offered once more, on a new connection,
     /// and that answer counts. From the first byte of the text on, nothing is tried again.
-    pub(crate) async fn send(&self, message: &Outgoing<'_>, deadline: Instant) -> Result<(), SmtpFailure> {
+    pub(crate) async fn send(
+        &self,
+        message: &Outgoing<'_>,
+        deadline: Instant,
+    ) -> Result<(), SmtpFailure> {
         let Ok(Ok(_permit)) = timeout_at(deadline, self.permits.acquire()).await else {
             return Err(SmtpFailure::new(Phase::Waiting, SmtpCause::TimedOut));
         };
         let used = self.offer_on_used(message, deadline).await?;
-        let mut session = if let Some(ready) = used { ready } else { self.offer_on_new(message, deadline).await? };
+        let mut session = if let Some(ready) = used {
+            ready
+        } else {
+            self.offer_on_new(message, deadline).await?
+        };
         let done = session.hand_over(message.text, deadline).await;
         // Only after a message that was taken is it certain where the conversation stands.
         if done.is_ok() {
@@ -49,7 +68,11 @@ impl Pool {
         done
     }
 
-    async fn offer_on_new(&self, message: &Outgoing<'_>, deadline: Instant) -> Result<Session, SmtpFailure> {
+    async fn offer_on_new(
+        &self,
+        message: &Outgoing<'_>,
+        deadline: Instant,
+    ) -> Result<Session, SmtpFailure> {
         let mut session = self.server.open(deadline).await?;
         session.offer(message, deadline).await?;
         Ok(session)
@@ -60,7 +83,11 @@ impl Pool {
     ///
     /// A probe comes first and has a short time. The steps after it have until half of the time is
     /// over, so that a new connection still has the other half.
-    async fn offer_on_used(&self, message: &Outgoing<'_>, deadline: Instant) -> Result<Option<Session>, SmtpFailure> {
+    async fn offer_on_used(
+        &self,
+        message: &Outgoing<'_>,
+        deadline: Instant,
+    ) -> Result<Option<Session>, SmtpFailure> {
         let Some(mut session) = self.take_idle() else { return Ok(None) };
         let half = share(deadline, 2);
         let now = Instant::now();

@@ -54,7 +54,10 @@ pub(crate) struct Unfinished {
 impl Unfinished {
     /// Takes the next line, with or without its end. Gives the text of the line, and the reply once
     /// it is complete.
-    pub(crate) fn take<'a>(&mut self, line: &'a [u8]) -> Result<(&'a [u8], Option<Reply>), SmtpCause> {
+    pub(crate) fn take<'a>(
+        &mut self,
+        line: &'a [u8],
+    ) -> Result<(&'a [u8], Option<Reply>), SmtpCause> {
         self.lines = self.lines.saturating_add(1);
         self.bytes = self.bytes.saturating_add(line.len());
         if line.len() > MAX_LINE || self.lines > MAX_LINES || self.bytes > MAX_REPLY {
@@ -63,14 +66,17 @@ impl Unfinished {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let (code, rest) = line.split_at_checked(3).ok_or(SmtpCause::Malformed)?;
-        let code = number(code).filter(|code| (200..600).contains(code)).ok_or(SmtpCause::Malformed)?;
+        let code =
+            number(code).filter(|code| (200..600).contains(code)).ok_or(SmtpCause::Malformed)?;
         let (last, text) = match rest {
             [] => (true, rest),
             [b' ', text @ ..] => (true, text),
             [b'-', text @ ..] => (false, text),
             _ => return Err(SmtpCause::Malformed),
         };
-        let first = *self.first.get_or_insert(Reply { code, enhanced: EnhancedCode::at_the_start_of(text) });
+        let first = *self
+            .first
+            .get_or_insert(Reply { code, enhanced: EnhancedCode::at_the_start_of(text) });
         // All lines carry the same code. Of two codes, none may be believed.
         if first.code != code {
             return Err(SmtpCause::Malformed);
@@ -124,7 +130,11 @@ impl fmt::Display for EnhancedCode {
 fn number(digits: &[u8]) -> Option<u16> {
     let plain = matches!(digits, [_] | [b'1'..=b'9', _] | [b'1'..=b'9', _, _]);
     let plain = plain && digits.iter().all(u8::is_ascii_digit);
-    plain.then(|| digits.iter().fold(0_u16, |sum, digit| sum.saturating_mul(10).saturating_add(u16::from(digit & 15))))
+    plain.then(|| {
+        digits
+            .iter()
+            .fold(0_u16, |sum, digit| sum.saturating_mul(10).saturating_add(u16::from(digit & 15)))
+    })
 }
 
 #[cfg(test)]
@@ -150,12 +160,15 @@ mod tests {
     /// RFC 5321, 4.2: any text, and none, is acceptable.
     #[test]
     fn any_text_and_none_is_a_reply() {
-        for line in [&b"250"[..], b"250\r\n", b"250\n", b"250 \r\n", b"250 f\xfcr\r\n", b"250 \0\xff\r\r\n"] {
+        for line in
+            [&b"250"[..], b"250\r\n", b"250\n", b"250 \r\n", b"250 f\xfcr\r\n", b"250 \0\xff\r\r\n"]
+        {
             assert_eq!(code(line), Some(250), "{line:?}");
         }
         assert_eq!(code(b"354\r\n"), Some(354));
         assert_eq!(code(b"250-more\r\n"), None);
-        let several: [&[u8]; 4] = [b"550-Empf\xe4nger\r\n", b"550-\r\n", b"550-5.1.1\r\n", b"550\r\n"];
+        let several: [&[u8]; 4] =
+            [b"550-Empf\xe4nger\r\n", b"550-\r\n", b"550-5.1.1\r\n", b"550\r\n"];
         assert_eq!(read(&several).unwrap().unwrap().code, 550);
     }
 
@@ -215,7 +228,9 @@ mod tests {
     /// RFC 3463, 2. I-22: nothing else in a text passes for a code.
     #[test]
     fn an_enhanced_code_has_one_to_three_digits_in_each_part() {
-        let found = |text: &str| EnhancedCode::at_the_start_of(text.as_bytes()).map(|code| code.to_string());
+        let found = |text: &str| {
+            EnhancedCode::at_the_start_of(text.as_bytes()).map(|code| code.to_string())
+        };
         for text in ["5.1.1", "5.7.133", "5.7.28", "4.4.5", "2.0.0", "5.123.456", "4.999.0"] {
             assert_eq!(found(text).as_deref(), Some(text));
             assert_eq!(found(&format!("{text} <alice@example.com>: no")).as_deref(), Some(text));

@@ -32,8 +32,8 @@ use crate::session::Outgoing;
 /// | all connections busy for the whole time budget | throttled |
 /// | connection lost, silent or nonsensical after the end of the text was handed over | unknown |
 ///
-/// Each of these is the answer of a new connection. A message that fails on a used connection before
-/// its text has begun is offered once more, on a new one. Nothing is sent again after that.
+/// Each of these is the answer of a new connection. A message that fails on a used connection
+/// before its text has begun is offered once more, on a new one. Nothing is sent again after that.
 ///
 /// Dropping a future closes its connection; the message may or may not have been sent.
 #[derive(Clone)]
@@ -44,7 +44,8 @@ pub struct SmtpSender {
     time_budget: Duration,
 }
 
-/// The sender's address, and the name beside it: without one it is the application's, tenant by tenant.
+/// The sender's address, and the name beside it: without one it is the application's, tenant by
+/// tenant.
 #[derive(Clone)]
 pub(crate) struct From {
     pub(crate) address: Address,
@@ -59,22 +60,30 @@ impl From {
 }
 
 impl SmtpSender {
-    /// A server that is spoken to in TLS from the start, on port 465 (RFC 8314). The host is also the name in its certificate.
+    /// A server that is spoken to in TLS from the start, on port 465 (RFC 8314). The host is also
+    /// the name in its certificate.
     pub fn relay(host: impl Into<String>) -> SmtpBuilder {
         SmtpBuilder::wrapped(host)
     }
 
-    /// A server that changes to TLS by `STARTTLS`, on port 587. A server that does not is not spoken to.
+    /// A server that changes to TLS by `STARTTLS`, on port 587. A server that does not is not
+    /// spoken to.
     pub fn starttls_relay(host: impl Into<String>) -> SmtpBuilder {
         SmtpBuilder::starttls(host)
     }
 
-    /// **Without TLS**, to a port of this machine (127.0.0.1) and nowhere else: for tests and local sinks. Credentials are refused.
+    /// **Without TLS**, to a port of this machine (127.0.0.1) and nowhere else: for tests and local
+    /// sinks. Credentials are refused.
     pub fn dangerously_unencrypted_on_loopback(port: u16) -> SmtpBuilder {
         SmtpBuilder::unencrypted(port)
     }
 
-    pub(crate) fn new(pool: Pool, from: From, messages: Arc<dyn MessageSource>, time_budget: Duration) -> Self {
+    pub(crate) fn new(
+        pool: Pool,
+        from: From,
+        messages: Arc<dyn MessageSource>,
+        time_budget: Duration,
+    ) -> Self {
         Self { pool: Arc::new(pool), from, messages, time_budget }
     }
 
@@ -84,10 +93,12 @@ impl SmtpSender {
         to: &Destination,
         text: impl FnOnce(&Messages) -> EmailText + Send,
     ) -> Result<SendStatus, SendError> {
-        // The deadline counts from here, so that looking the messages up and composing are inside it.
+        // The deadline counts from here, so that looking the messages up and composing are inside
+        // it.
         let now = Instant::now();
         let deadline = now.checked_add(self.time_budget).unwrap_or(now);
-        let to = on_the_wire(email(to)?).ok_or(SmtpFailure::new(Phase::Preparation, SmtpCause::Address))?;
+        let to = on_the_wire(email(to)?)
+            .ok_or(SmtpFailure::new(Phase::Preparation, SmtpCause::Address))?;
         let found = timeout_at(deadline, messages_of(&*self.messages, tenant)).await;
         let messages = found.unwrap_or(Err(NoMessages::TimedOut))?;
         let from = self.from.mailbox(&messages);
@@ -101,11 +112,13 @@ impl SmtpSender {
 #[async_trait]
 impl CodeSender for SmtpSender {
     async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
-        self.send(&message.tenant, &message.destination, |messages| messages.code_email(message)).await
+        self.send(&message.tenant, &message.destination, |messages| messages.code_email(message))
+            .await
     }
 
     async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
-        self.send(&notice.tenant, &notice.destination, |messages| messages.notice_email(notice)).await
+        self.send(&notice.tenant, &notice.destination, |messages| messages.notice_email(notice))
+            .await
     }
 }
 

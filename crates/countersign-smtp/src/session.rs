@@ -94,7 +94,11 @@ impl Session {
 
     /// Asks the server to take the message, until it is ready for the text. Nothing was handed over
     /// yet.
-    pub(crate) async fn offer(&mut self, message: &Outgoing<'_>, deadline: Instant) -> Result<(), SmtpFailure> {
+    pub(crate) async fn offer(
+        &mut self,
+        message: &Outgoing<'_>,
+        deadline: Instant,
+    ) -> Result<(), SmtpFailure> {
         let mut parameters = "";
         if message.to.needs_utf8 {
             if !self.smtp_utf8 {
@@ -104,15 +108,21 @@ impl Session {
         }
         let dialogue = &mut self.dialogue;
         let mail = format!("MAIL FROM:<{}>{parameters}", message.from);
-        within(deadline, Phase::Sender, async { dialogue.command(&mail).await?.completed() }).await?;
+        within(deadline, Phase::Sender, async { dialogue.command(&mail).await?.completed() })
+            .await?;
         let to = format!("RCPT TO:<{}>", message.to.address);
-        within(deadline, Phase::Recipient, async { dialogue.command(&to).await?.completed() }).await?;
+        within(deadline, Phase::Recipient, async { dialogue.command(&to).await?.completed() })
+            .await?;
         within(deadline, Phase::Data, async { dialogue.command("DATA").await?.go_on() }).await
     }
 
     /// Hands the text over to a server that is ready for it. Whatever comes of it, this message
     /// MUST NOT be sent again: from the end of the text on, the server may have it.
-    pub(crate) async fn hand_over(&mut self, text: &[u8], deadline: Instant) -> Result<(), SmtpFailure> {
+    pub(crate) async fn hand_over(
+        &mut self,
+        text: &[u8],
+        deadline: Instant,
+    ) -> Result<(), SmtpFailure> {
         let dialogue = &mut self.dialogue;
         let text = text::transparent(text);
         within(deadline, Phase::Data, dialogue.write(&text)).await?;

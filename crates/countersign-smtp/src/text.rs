@@ -12,7 +12,8 @@ pub(crate) const END: &[u8] = b".\r\n";
 /// where another sees none.
 pub(crate) fn transparent(text: &[u8]) -> Zeroizing<Vec<u8>> {
     // Room for the worst case, so that growing leaves no copy of the code behind.
-    let mut out = Zeroizing::new(Vec::with_capacity(text.len().saturating_mul(2).saturating_add(2)));
+    let mut out =
+        Zeroizing::new(Vec::with_capacity(text.len().saturating_mul(2).saturating_add(2)));
     let mut at_start = true;
     let mut bytes = text.iter().copied().peekable();
     while let Some(byte) = bytes.next() {

@@ -43,7 +43,9 @@ impl Tls {
             Verifier::new_with_extra_roots(extra, provider).map(Arc::new).map_err(|_| unusable)
         };
         let config = match roots {
-            Roots::System => config.dangerous().with_custom_certificate_verifier(system(Vec::new(), ConfigError::Tls)?),
+            Roots::System => config
+                .dangerous()
+                .with_custom_certificate_verifier(system(Vec::new(), ConfigError::Tls)?),
             Roots::SystemAnd(pem) => {
                 let verifier = system(certificates(pem)?, ConfigError::RootCertificate)?;
                 config.dangerous().with_custom_certificate_verifier(verifier)
@@ -75,13 +77,18 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigError>
 
 /// The error without its text: that repeats the names in the server's certificate.
 fn problem(error: &io::Error) -> SmtpCause {
-    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    else {
         return SmtpCause::Io(error.kind());
     };
     SmtpCause::Tls(match error {
         rustls::Error::InvalidCertificate(problem) => match problem {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsProblem::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => TlsProblem::NotYetValid,
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                TlsProblem::Expired
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                TlsProblem::NotYetValid
+            }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 TlsProblem::WrongName
             }

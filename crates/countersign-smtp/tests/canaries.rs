@@ -9,7 +9,9 @@ use countersign::event::{Event, EventKind, EventSink};
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::sender::{CodeSender, SendError, SendErrorKind};
 use countersign::user::User;
-use countersign::{Channel, LoginFlow, LoginName, LoginStep, PreverifiedLogin, Scope, TenantId, UserId};
+use countersign::{
+    Channel, LoginFlow, LoginName, LoginStep, PreverifiedLogin, Scope, TenantId, UserId,
+};
 use countersign_smtp::{Phase, SmtpPassword};
 use support::loopback::{Loopback, Mode, build};
 use support::play::{Act, At, Play, Step, say};
@@ -47,7 +49,8 @@ async fn server(step: Step, encrypted: bool, act: Act) -> Loopback {
         Some(say(format!("{code}-{words}\r\n{code} {words}\r\n")))
     });
     let words = planted();
-    let extensions = format!("250-{words}\r\n250-{CANARY}\r\n250-AUTH {CANARY} LOGIN\r\n250 {CODE}\r\n");
+    let extensions =
+        format!("250-{words}\r\n250-{CANARY}\r\n250-AUTH {CANARY} LOGIN\r\n250 {CODE}\r\n");
     Loopback::start(play.extensions(extensions), Mode::StartTls).await
 }
 
@@ -98,9 +101,12 @@ fn a_repeated_word_would_be_found() {
     struct Repeats(String);
 
     for secret in [CODE, ALICE, "hunter2", CANARY] {
-        let error = SendError::new(SendErrorKind::Permanent).caused_by(Repeats(format!("550 {secret}")));
+        let error =
+            SendError::new(SendErrorKind::Permanent).caused_by(Repeats(format!("550 {secret}")));
         assert!(all_that_prints(&error).contains(secret));
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| failure(&error))).is_err());
+        assert!(
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| failure(&error))).is_err()
+        );
     }
 }
 
@@ -110,12 +116,21 @@ fn a_repeated_word_would_be_found() {
 async fn what_an_operator_needs_is_in_an_error() {
     let words = planted();
     for (act, shown) in [
-        (say(format!("550 5.7.133 {words}\r\n")), "smtp server answered 550 5.7.133 (phase: recipient)"),
+        (
+            say(format!("550 5.7.133 {words}\r\n")),
+            "smtp server answered 550 5.7.133 (phase: recipient)",
+        ),
         (say(format!("450 {words}\r\n")), "smtp server answered 450 (phase: recipient)"),
-        (say(format!("{words}\r\n")), "smtp server answered with something that is not smtp (phase: recipient)"),
+        (
+            say(format!("{words}\r\n")),
+            "smtp server answered with something that is not smtp (phase: recipient)",
+        ),
         (say(format!("334 {words}\r\n")), "smtp server answered out of turn (phase: recipient)"),
         (Act::Close, "smtp connection failed: unexpected end of file (phase: recipient)"),
-        (Act::Endless(words.clone().into_bytes()), "smtp server's answer is too long (phase: recipient)"),
+        (
+            Act::Endless(words.clone().into_bytes()),
+            "smtp server's answer is too long (phase: recipient)",
+        ),
     ] {
         let server = server(Step::Rcpt, true, act).await;
         let sender = build(server.builder().credentials("app", SmtpPassword::new("hunter2")));
@@ -134,7 +149,8 @@ async fn a_talkative_server_takes_messages() {
     }
     let heard = server.play.heard();
     assert_eq!((heard.text_on(), heard.count("RSET")), (vec![0, 0], 1));
-    let login: Vec<&str> = heard.commands.iter().map(|(_, command)| command.as_str()).skip(3).take(3).collect();
+    let login: Vec<&str> =
+        heard.commands.iter().map(|(_, command)| command.as_str()).skip(3).take(3).collect();
     assert_eq!(login, ["AUTH LOGIN", "YXBw", "aHVudGVyMg=="]);
 }
 
@@ -153,17 +169,22 @@ impl EventSink for Kept {
 async fn an_operator_sees_the_cause_in_the_event() {
     let server = server(Step::Rcpt, true, say(format!("550 5.1.1 {}\r\n", planted()))).await;
     let sender = build(server.builder().credentials("app", SmtpPassword::new("hunter2")));
-    let (users, tenant, events) = (MemoryUsers::new(), TenantId::new("acme").unwrap(), Kept::default());
+    let (users, tenant, events) =
+        (MemoryUsers::new(), TenantId::new("acme").unwrap(), Kept::default());
     for name in ["root", "alice"] {
         let mut user = User::new(tenant.clone(), UserId::new(name).unwrap());
         user.email = Some(email(ALICE));
         user.system_administrator = name == "root";
         users.insert(&LoginName::new(name).unwrap(), user);
     }
-    let flow = LoginFlow::builder(users, MemoryFactors::new(), sender).events(events.clone()).build().unwrap();
+    let flow = LoginFlow::builder(users, MemoryFactors::new(), sender)
+        .events(events.clone())
+        .build()
+        .unwrap();
     let begin = async |name: &str| {
         let user = UserId::new(name).unwrap();
-        let login = PreverifiedLogin { tenant: &tenant, user: &user, channel: Channel::Web, device: None };
+        let login =
+            PreverifiedLogin { tenant: &tenant, user: &user, channel: Channel::Web, device: None };
         flow.begin_with_preverified_password(&login).await.unwrap()
     };
     let LoginStep::Authenticated(root) = begin("root").await else { panic!("root is let in") };
@@ -173,7 +194,9 @@ async fn an_operator_sees_the_cause_in_the_event() {
 
     let events = events.0.lock().unwrap();
     let failed = events.iter().find_map(|event| match &event.kind {
-        EventKind::DeliveryFailed { error, causes, .. } => Some((event, *error, causes.to_string())),
+        EventKind::DeliveryFailed { error, causes, .. } => {
+            Some((event, *error, causes.to_string()))
+        }
         _ => None,
     });
     let (event, error, causes) = failed.unwrap();

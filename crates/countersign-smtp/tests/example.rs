@@ -5,16 +5,23 @@ use std::process::{Command, Stdio};
 
 #[test]
 fn email_sender_logs_in_through_its_own_server() {
-    for (language, subject) in
-        [("en", "Subject: Example: your login code"), ("ja", "<p>Example へのログインに使う認証コードです。</p>")]
-    {
+    for (language, subject) in [
+        ("en", "Subject: Example: your login code"),
+        ("ja", "<p>Example へのログインに使う認証コードです。</p>"),
+    ] {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["run", "--quiet", "--example", "email_sender"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        cargo
+            .args(["run", "--quiet", "--example", "email_sender"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
         cargo.env_remove("SMTP_HOST").env("MAIL_LANGUAGE", language).stdin(Stdio::null());
         let output = cargo.output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
-        for text in ["a code went to y***@example.com", subject, "You are in, by [\"pwd\", \"otp\", \"mfa\"]."] {
+        for text in [
+            "a code went to y***@example.com",
+            subject,
+            "You are in, by [\"pwd\", \"otp\", \"mfa\"].",
+        ] {
             assert!(printed.contains(text), "{text:?} is missing in:\n{printed}");
         }
         if language == "en" {
@@ -31,19 +38,34 @@ fn email_sender_prints_why_a_delivery_failed() {
     let port = listener.local_addr().unwrap().port().to_string();
     drop(listener);
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["run", "--quiet", "--example", "email_sender"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    cargo.envs([("SMTP_HOST", "127.0.0.1"), ("SMTP_PORT", &port), ("MAIL_FROM", "no-reply@example.com")]);
-    cargo.envs([("MAIL_TO", "canary@example.com"), ("SMTP_USER", "canary-user"), ("SMTP_PASSWORD", "canary-password")]);
+    cargo
+        .args(["run", "--quiet", "--example", "email_sender"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.envs([
+        ("SMTP_HOST", "127.0.0.1"),
+        ("SMTP_PORT", &port),
+        ("MAIL_FROM", "no-reply@example.com"),
+    ]);
+    cargo.envs([
+        ("MAIL_TO", "canary@example.com"),
+        ("SMTP_USER", "canary-user"),
+        ("SMTP_PASSWORD", "canary-password"),
+    ]);
     cargo.env_remove("SMTP_STARTTLS").stdin(Stdio::null());
     let output = cargo.output().unwrap();
-    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let cause = "A code failed (transient): smtp connection failed: connection refused (phase: connection)";
+    let printed = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let cause =
+        "A code failed (transient): smtp connection failed: connection refused (phase: connection)";
     assert!(!output.status.success() && printed.contains(cause), "{printed}");
     assert!(!printed.contains("canary"), "{printed}");
 }
 
-/// What the README shows is what the program prints: line by line, with anything at all where it has three dots. Numbers of five digits and more,
-/// and references, differ from run to run.
+/// What the README shows is what the program prints: line by line, with anything at all where it
+/// has three dots. Numbers of five digits and more, and references, differ from run to run.
 fn is_shown_in_the_readme(printed: &str) {
     let steady = |line: &str| {
         let words = line.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
@@ -74,7 +96,11 @@ fn is_shown_in_the_readme(printed: &str) {
             any = true;
             continue;
         }
-        let next = if any { printed.find(|printed| steady(printed) == steady(line)) } else { printed.next() };
+        let next = if any {
+            printed.find(|printed| steady(printed) == steady(line))
+        } else {
+            printed.next()
+        };
         assert_eq!(next.map(steady), Some(steady(line)), "the README shows {line:?}");
         any = false;
     }

@@ -1,4 +1,5 @@
-//! Servers that misbehave in ways that no real one can be told to: what they say is written out here.
+//! Servers that misbehave in ways that no real one can be told to: what they say is written out
+//! here.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -13,8 +14,8 @@ use support::*;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-/// A server that says these lines, one for the greeting, for each command and for the end of the text; then it closes. `|` in a line is
-/// where it closes in the middle. Counts the connections.
+/// A server that says these lines, one for the greeting, for each command and for the end of the
+/// text; then it closes. `|` in a line is where it closes in the middle. Counts the connections.
 async fn scripted(lines: &'static [&'static str]) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -27,7 +28,9 @@ async fn scripted(lines: &'static [&'static str]) -> (u16, Arc<AtomicUsize>) {
                 let mut stream = BufReader::new(stream);
                 let mut in_text = false;
                 for line in lines {
-                    let (said, rest) = line.split_once('|').map_or((*line, None), |(said, rest)| (said, Some(rest)));
+                    let (said, rest) = line
+                        .split_once('|')
+                        .map_or((*line, None), |(said, rest)| (said, Some(rest)));
                     if stream.write_all(said.as_bytes()).await.is_err() || rest.is_some() {
                         return;
                     }
@@ -85,10 +88,13 @@ async fn nonsense_and_half_answers_are_unknown_only_after_the_text() {
     }
 }
 
-/// Answers that are one step behind, as they are after somebody injected one before TLS: the refusal must not be missed.
+/// Answers that are one step behind, as they are after somebody injected one before TLS: the
+/// refusal must not be missed.
 #[tokio::test]
 async fn answers_that_are_one_step_behind_never_look_like_a_sent_message() {
-    let (port, _) = scripted(&[GREETING, EHLO, "250 injected\r\n", "250 for mail\r\n", "250 for rcpt\r\n", GO]).await;
+    let (port, _) =
+        scripted(&[GREETING, EHLO, "250 injected\r\n", "250 for mail\r\n", "250 for rcpt\r\n", GO])
+            .await;
     let refused = sender(port).send_code(&code_to(ALICE, "en")).await.unwrap_err();
     assert_eq!((refused.kind(), phase(&refused)), (SendErrorKind::Transient, Phase::Data));
 }

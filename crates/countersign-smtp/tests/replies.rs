@@ -28,7 +28,8 @@ fn all_like_this(text: &'static [u8]) -> Play {
 #[tokio::test]
 async fn any_text_and_none_is_a_reply_at_every_step() {
     for mode in MODES {
-        for text in [&b"\r\n"[..], b"\n", b" \r\n", b" f\xfcr \xe4\xff\0\r\n", b" 550 5.1.1 no\r\n"] {
+        for text in [&b"\r\n"[..], b"\n", b" \r\n", b" f\xfcr \xe4\xff\0\r\n", b" 550 5.1.1 no\r\n"]
+        {
             let play = all_like_this(text);
             let server = Loopback::start(play, mode).await;
             let mut builder = server.builder();
@@ -47,7 +48,9 @@ async fn any_text_and_none_is_a_reply_at_every_step() {
         }
     }
     // Several lines, with bytes that are no text in each.
-    let play = Play::new(|at| (at.step == Step::Rcpt).then(|| say(b"250-Empf\xe4nger\r\n250-\xff\r\n250\r\n")));
+    let play = Play::new(|at| {
+        (at.step == Step::Rcpt).then(|| say(b"250-Empf\xe4nger\r\n250-\xff\r\n250\r\n"))
+    });
     let server = Loopback::start(play, Mode::Plain).await;
     server.sender().send_code(&code_to(ALICE, "en")).await.unwrap();
 }
@@ -73,7 +76,10 @@ async fn the_code_decides_whatever_the_text_says() {
             let failure = failure(&refused);
             assert_eq!(refused.kind(), kind, "{answer:?}");
             assert!(matches!(failure.cause(), SmtpCause::Refused { .. }));
-            assert_eq!(failure.to_string(), format!("smtp server answered {shown}(phase: {})", failure.phase()));
+            assert_eq!(
+                failure.to_string(),
+                format!("smtp server answered {shown}(phase: {})", failure.phase())
+            );
         }
     }
 }
@@ -107,8 +113,16 @@ async fn a_reply_without_end_is_not_read() {
             }
             let failed = build(builder).send_code(&code_to(ALICE, "en")).await.unwrap_err();
             let failure = failure(&failed);
-            assert_eq!((failure.phase(), failure.cause()), (phase, SmtpCause::TooLong), "{mode:?} {step:?}");
-            let unknown = if phase == Phase::Text { SendErrorKind::Unknown } else { SendErrorKind::Transient };
+            assert_eq!(
+                (failure.phase(), failure.cause()),
+                (phase, SmtpCause::TooLong),
+                "{mode:?} {step:?}"
+            );
+            let unknown = if phase == Phase::Text {
+                SendErrorKind::Unknown
+            } else {
+                SendErrorKind::Transient
+            };
             assert_eq!(failed.kind(), unknown);
             // The client has gone, while the server would still talk.
             server.play.until(|heard| !heard.open[0]).await;
@@ -124,24 +138,39 @@ async fn a_long_reply_is_read_to_its_end() {
     let long = [long.as_slice(), b"250 \xff\r\n"].concat();
     for (mode, encrypted) in [(Mode::Plain, false), (Mode::StartTls, true)] {
         let long = long.clone();
-        let moment = move |at: At| at.encrypted == encrypted && matches!(at.step, Step::Mail | Step::Dot);
-        let server = Loopback::start(Play::new(move |at| moment(at).then(|| say(&long))), mode).await;
+        let moment =
+            move |at: At| at.encrypted == encrypted && matches!(at.step, Step::Mail | Step::Dot);
+        let server =
+            Loopback::start(Play::new(move |at| moment(at).then(|| say(&long))), mode).await;
         server.sender().send_code(&code_to(ALICE, "en")).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn what_is_no_reply_is_named() {
-    for said in [&b"\r\n"[..], b"25\r\n", b"2x0 ok\r\n", b"250\tok\r\n", b"199\r\n", b"600\r\n", b"250-a\r\n550 b\r\n"]
-    {
-        for (step, phase) in
-            [(Step::Greeting, Phase::Connection), (Step::Rcpt, Phase::Recipient), (Step::Dot, Phase::Text)]
-        {
+    for said in [
+        &b"\r\n"[..],
+        b"25\r\n",
+        b"2x0 ok\r\n",
+        b"250\tok\r\n",
+        b"199\r\n",
+        b"600\r\n",
+        b"250-a\r\n550 b\r\n",
+    ] {
+        for (step, phase) in [
+            (Step::Greeting, Phase::Connection),
+            (Step::Rcpt, Phase::Recipient),
+            (Step::Dot, Phase::Text),
+        ] {
             let play = Play::new(move |at| (at.step == step).then(|| say(said)));
             let server = Loopback::start(play, Mode::Plain).await;
             let failed = server.sender().send_code(&code_to(ALICE, "en")).await.unwrap_err();
             let failure = failure(&failed);
-            assert_eq!((failure.phase(), failure.cause()), (phase, SmtpCause::Malformed), "{said:?}");
+            assert_eq!(
+                (failure.phase(), failure.cause()),
+                (phase, SmtpCause::Malformed),
+                "{said:?}"
+            );
         }
     }
 }
@@ -156,21 +185,30 @@ async fn the_text_ends_once() {
     assert!(text.ends_with("\r\n.\r\n") && !text.replace("\r\n", "").contains(['\r', '\n']));
     assert_eq!(text.split("\r\n").filter(|line| *line == ".").count(), 1);
     let commands: Vec<&str> = heard.commands.iter().map(|(_, command)| command.as_str()).collect();
-    let expected = ["EHLO tests.example", "MAIL FROM:<no-reply@example.com>", "RCPT TO:<alice@example.com>", "DATA"];
+    let expected = [
+        "EHLO tests.example",
+        "MAIL FROM:<no-reply@example.com>",
+        "RCPT TO:<alice@example.com>",
+        "DATA",
+    ];
     assert_eq!(commands, expected);
 }
 
-/// I-33: addresses of Japanese carriers, whose dots stand where none belong, go over the wire in quotes.
+/// I-33: addresses of Japanese carriers, whose dots stand where none belong, go over the wire in
+/// quotes.
 #[tokio::test]
 async fn misplaced_dots_are_in_quotes_at_rcpt_and_in_the_header() {
     let server = Loopback::start(Play::new(|_| None), Mode::Plain).await;
     let sender = server.sender();
-    for given in ["hanako..y@docomo.example", "\"hanako..y\"@docomo.example", "hanako.y.@docomo.example"] {
+    for given in
+        ["hanako..y@docomo.example", "\"hanako..y\"@docomo.example", "hanako.y.@docomo.example"]
+    {
         sender.send_code(&code_to(given, "ja")).await.unwrap();
     }
     let heard = server.play.heard();
     let (twice, once) = ("\"hanako..y\"@docomo.example", "\"hanako.y.\"@docomo.example");
-    let recipients = heard.commands.iter().filter_map(|(_, command)| command.strip_prefix("RCPT TO:"));
+    let recipients =
+        heard.commands.iter().filter_map(|(_, command)| command.strip_prefix("RCPT TO:"));
     assert!(recipients.eq([format!("<{twice}>"), format!("<{twice}>"), format!("<{once}>")]));
     for ((_, text), to) in heard.texts.iter().zip([twice, twice, once]) {
         let text = std::str::from_utf8(text).unwrap();

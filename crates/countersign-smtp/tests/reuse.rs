@@ -84,19 +84,32 @@ async fn a_used_connection_that_works_is_used_again() {
 
 #[tokio::test]
 async fn the_answer_on_the_new_connection_counts() {
-    for (step, phase) in [(Step::Mail, Phase::Sender), (Step::Rcpt, Phase::Recipient), (Step::Data, Phase::Data)] {
-        for (answer, kind) in [("450", SendErrorKind::Transient), ("550", SendErrorKind::Permanent)] {
-            let from_the_second_message_on = move |at: At| at.step == step && (at.connection, at.message) != (0, 0);
-            let play = Play::new(move |at| from_the_second_message_on(at).then(|| say(format!("{answer}\r\n"))));
+    for (step, phase) in
+        [(Step::Mail, Phase::Sender), (Step::Rcpt, Phase::Recipient), (Step::Data, Phase::Data)]
+    {
+        for (answer, kind) in [("450", SendErrorKind::Transient), ("550", SendErrorKind::Permanent)]
+        {
+            let from_the_second_message_on =
+                move |at: At| at.step == step && (at.connection, at.message) != (0, 0);
+            let play = Play::new(move |at| {
+                from_the_second_message_on(at).then(|| say(format!("{answer}\r\n")))
+            });
             let server = Loopback::start(play, Mode::Plain).await;
             let sender = server.sender();
             sender.send_code(&code_to(ALICE, "en")).await.unwrap();
             let refused = sender.send_code(&code_to(ALICE, "en")).await.unwrap_err();
             let failure = failure(&refused);
             assert_eq!((refused.kind(), failure.phase()), (kind, phase), "{step:?} {answer}");
-            assert_eq!(failure.cause(), SmtpCause::Refused { reply: answer.parse().unwrap(), enhanced: None });
+            assert_eq!(
+                failure.cause(),
+                SmtpCause::Refused { reply: answer.parse().unwrap(), enhanced: None }
+            );
             let heard = server.play.heard();
-            assert_eq!((heard.connections(), heard.text_on()), (2, vec![0]), "once more, and not more often");
+            assert_eq!(
+                (heard.connections(), heard.text_on()),
+                (2, vec![0]),
+                "once more, and not more often"
+            );
         }
     }
 }
@@ -110,7 +123,9 @@ async fn an_answer_on_a_new_connection_is_not_asked_for_again() {
         (Step::Rcpt, Phase::Recipient),
         (Step::Data, Phase::Data),
     ] {
-        for act in [Act::Close, say("421 4.3.2\r\n"), say("450\r\n"), say("550\r\n"), say("nonsense\r\n")] {
+        for act in
+            [Act::Close, say("421 4.3.2\r\n"), say("450\r\n"), say("550\r\n"), say("nonsense\r\n")]
+        {
             let acted = act.clone();
             let play = Play::new(move |at| (at.step == step).then(|| acted.clone()));
             let server = Loopback::start(play, Mode::Plain).await;
@@ -151,10 +166,18 @@ async fn nothing_is_sent_again_after_the_final_dot() {
                 }
                 let failed = sender.send_code(&code_to(ALICE, "en")).await.unwrap_err();
                 let failure = failure(&failed);
-                assert_eq!((failed.kind(), failure.phase()), (kind, Phase::Text), "{mode:?} {act:?}");
+                assert_eq!(
+                    (failed.kind(), failure.phase()),
+                    (kind, Phase::Text),
+                    "{mode:?} {act:?}"
+                );
                 assert_eq!(failure.cause(), cause, "{mode:?} {act:?}");
                 let heard = server.play.heard();
-                assert_eq!((heard.texts.len(), heard.connections()), (1 + usize::from(used), 1), "{mode:?} {act:?}");
+                assert_eq!(
+                    (heard.texts.len(), heard.connections()),
+                    (1 + usize::from(used), 1),
+                    "{mode:?} {act:?}"
+                );
             }
         }
     }
@@ -165,7 +188,8 @@ async fn nothing_is_sent_again_after_the_final_dot() {
 #[tokio::test]
 async fn a_text_that_was_cut_off_was_not_sent() {
     let moment = |at: At| at.step == Step::Data && at.message == 1;
-    let play = Play::new(move |at| moment(at).then(|| Act::Say(b"354\r\n552 5.3.4 too big\r\n".to_vec())));
+    let play =
+        Play::new(move |at| moment(at).then(|| Act::Say(b"354\r\n552 5.3.4 too big\r\n".to_vec())));
     let server = Loopback::start(play, Mode::Plain).await;
     let sender = server.sender();
     sender.send_code(&code_to(ALICE, "en")).await.unwrap();

@@ -20,7 +20,10 @@ macro_rules! sink {
 }
 
 fn build(builder: SmtpBuilder) -> SmtpSender {
-    builder.time_budget(Duration::from_secs(60)).build(&email("no-reply@example.com"), messages()).unwrap()
+    builder
+        .time_budget(Duration::from_secs(60))
+        .build(&email("no-reply@example.com"), messages())
+        .unwrap()
 }
 
 fn plain(sink: &Sink) -> SmtpSender {
@@ -107,7 +110,9 @@ async fn an_application_name_in_any_script_is_the_senders_name() {
 async fn starttls_with_a_login_works_and_the_password_is_checked() {
     let sink = sink!("--tls", "starttls", "--auth", "app:hunter2");
     let with = |password: &str| {
-        let builder = SmtpSender::starttls_relay("localhost").port(sink.port).only_root_certificate(&sink.root);
+        let builder = SmtpSender::starttls_relay("localhost")
+            .port(sink.port)
+            .only_root_certificate(&sink.root);
         build(builder.credentials("app", SmtpPassword::new(password)))
     };
     with("hunter2").send_code(&code_to(ALICE, "en")).await.unwrap();
@@ -115,33 +120,61 @@ async fn starttls_with_a_login_works_and_the_password_is_checked() {
     assert_eq!((&received["encrypted"], &received["login"]), (&true.into(), &"app".into()));
 
     let refused = with("hunter3").send_code(&code_to(ALICE, "en")).await.unwrap_err();
-    assert_eq!((refused.kind(), phase(&refused)), (SendErrorKind::Permanent, Phase::Authentication));
-    let builder = SmtpSender::starttls_relay("localhost").port(sink.port).only_root_certificate(&sink.root);
+    assert_eq!(
+        (refused.kind(), phase(&refused)),
+        (SendErrorKind::Permanent, Phase::Authentication)
+    );
+    let builder =
+        SmtpSender::starttls_relay("localhost").port(sink.port).only_root_certificate(&sink.root);
     let refused = build(builder).send_code(&code_to(ALICE, "en")).await.unwrap_err();
-    assert_eq!(refused.kind(), SendErrorKind::Permanent, "without a login the server takes nothing");
+    assert_eq!(
+        refused.kind(),
+        SendErrorKind::Permanent,
+        "without a login the server takes nothing"
+    );
     assert_eq!(sink.finish().0, 0);
 }
 
 #[tokio::test]
 async fn nothing_is_sent_without_tls_or_under_a_certificate_that_is_not_trusted() {
     let plain = sink!();
-    let builder = SmtpSender::starttls_relay("localhost").port(plain.port).only_root_certificate(&other_root());
+    let builder = SmtpSender::starttls_relay("localhost")
+        .port(plain.port)
+        .only_root_certificate(&other_root());
     let refused = build(builder).send_code(&code_to(ALICE, "en")).await.unwrap_err();
-    assert_eq!((refused.kind(), phase(&refused)), (SendErrorKind::Permanent, Phase::Connection), "no STARTTLS");
-    let builder = SmtpSender::relay("localhost").port(plain.port).only_root_certificate(&other_root());
+    assert_eq!(
+        (refused.kind(), phase(&refused)),
+        (SendErrorKind::Permanent, Phase::Connection),
+        "no STARTTLS"
+    );
+    let builder =
+        SmtpSender::relay("localhost").port(plain.port).only_root_certificate(&other_root());
     let refused = build(builder).send_code(&code_to(ALICE, "en")).await.unwrap_err();
-    assert_eq!((refused.kind(), phase(&refused)), (SendErrorKind::Transient, Phase::Connection), "no TLS at all");
+    assert_eq!(
+        (refused.kind(), phase(&refused)),
+        (SendErrorKind::Transient, Phase::Connection),
+        "no TLS at all"
+    );
     assert_eq!(plain.finish().0, 0);
 
     let tls = sink!("--tls", "wrapped");
-    let builder = SmtpSender::relay("localhost").port(tls.port).only_root_certificate(&other_root());
+    let builder =
+        SmtpSender::relay("localhost").port(tls.port).only_root_certificate(&other_root());
     let refused = build(builder).send_code(&code_to(ALICE, "en")).await.unwrap_err();
-    assert_eq!((refused.kind(), phase(&refused)), (SendErrorKind::Transient, Phase::Connection), "another root");
+    assert_eq!(
+        (refused.kind(), phase(&refused)),
+        (SendErrorKind::Transient, Phase::Connection),
+        "another root"
+    );
     assert_eq!(tls.finish().0, 0);
 
     let misnamed = sink!("--tls", "wrapped", "--name", "mail.example.com");
     let refused = wrapped(&misnamed).send_code(&code_to(ALICE, "en")).await.unwrap_err();
-    assert_eq!((refused.kind(), phase(&refused)), (SendErrorKind::Transient, Phase::Connection), "another name");
+    assert_eq!(
+        (refused.kind(), phase(&refused)),
+        (SendErrorKind::Transient, Phase::Connection),
+        "another name"
+    );
     assert_eq!(misnamed.finish().0, 0);
 }
 
@@ -152,8 +185,8 @@ fn other_root() -> Vec<u8> {
 
 #[tokio::test]
 async fn credentials_are_refused_without_tls() {
-    let builder =
-        SmtpSender::dangerously_unencrypted_on_loopback(1025).credentials("app", SmtpPassword::new("hunter2"));
+    let builder = SmtpSender::dangerously_unencrypted_on_loopback(1025)
+        .credentials("app", SmtpPassword::new("hunter2"));
     let refused = builder.build(&email("no-reply@example.com"), messages()).unwrap_err();
     assert_eq!(refused, ConfigError::CredentialsWithoutTls);
 }
@@ -165,7 +198,12 @@ async fn an_answer_says_whether_to_try_again() {
         ("mail", "451 4.3.0 alice@example.com try later", SendErrorKind::Transient, Phase::Sender),
         ("mail", "550 5.7.1 no", SendErrorKind::Permanent, Phase::Sender),
         ("rcpt", "450 4.2.1 greylisted", SendErrorKind::Transient, Phase::Recipient),
-        ("rcpt", "550 5.1.1 <alice@example.com>: no such user", SendErrorKind::Permanent, Phase::Recipient),
+        (
+            "rcpt",
+            "550 5.1.1 <alice@example.com>: no such user",
+            SendErrorKind::Permanent,
+            Phase::Recipient,
+        ),
         ("rcpt", "552 5.2.2 mailbox of alice full", SendErrorKind::Permanent, Phase::Recipient),
         ("data", "451 4.7.1 836194 looks odd", SendErrorKind::Transient, Phase::Text),
         ("data", "554 5.7.1 836194 is spam", SendErrorKind::Permanent, Phase::Text),
@@ -252,8 +290,9 @@ async fn an_international_address_works_or_is_refused_and_is_never_changed() {
     assert_eq!(old.finish().0, 0);
 }
 
-/// I-33: addresses of Japanese carriers, whose dots stand where none belong: one mailbox in both spellings. The server
-/// understands the quotes of `RCPT TO` (`replies.rs` has the bytes) and names the mailbox, and so does its reader of headers.
+/// I-33: addresses of Japanese carriers, whose dots stand where none belong: one mailbox in both
+/// spellings. The server understands the quotes of `RCPT TO` (`replies.rs` has the bytes) and names
+/// the mailbox, and so does its reader of headers.
 #[tokio::test]
 async fn misplaced_dots_go_over_the_wire_in_quotes() {
     let sink = sink!();

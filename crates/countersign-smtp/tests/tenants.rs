@@ -21,7 +21,8 @@ fn tenant(id: &str) -> TenantId {
 
 fn two_tenants() -> TenantMessages {
     let base = Messages::builder("Platform");
-    let of = |name: &str, host: &str| base.clone().application(name).origin_host(host).build().unwrap();
+    let of =
+        |name: &str, host: &str| base.clone().application(name).origin_host(host).build().unwrap();
     TenantMessages::new()
         .tenant(tenant("acme"), of("Acme Books", "login.acme.example"))
         .tenant(tenant("bolt"), of("Bolt Bank", "bolt.example.org"))
@@ -43,10 +44,15 @@ async fn server() -> Loopback {
     Loopback::start(Play::new(|_| None), Mode::Plain).await
 }
 
-/// What the server was given since the last look, with lines that were folded for the wire put together.
+/// What the server was given since the last look, with lines that were folded for the wire put
+/// together.
 fn mails(server: &Loopback, seen: usize) -> Vec<String> {
     let texts = server.play.heard().texts.into_iter().skip(seen);
-    texts.map(|(_, text)| String::from_utf8(text).unwrap().replace("=\r\n", "").replace("\r\n ", " ")).collect()
+    texts
+        .map(|(_, text)| {
+            String::from_utf8(text).unwrap().replace("=\r\n", "").replace("\r\n ", " ")
+        })
+        .collect()
 }
 
 /// I-04, I-33: over one connection, one tenant's mail after the other's.
@@ -56,16 +62,20 @@ async fn each_tenants_mail_has_its_own_name_and_no_other() {
     let sender = build(server.builder(), two_tenants());
     let mut seen = 0;
     for language in ["en", "ja", "en"] {
-        for (id, own, others) in
-            [("acme", "Acme Books", ["Bolt", "bolt", "Platform"]), ("bolt", "Bolt Bank", ["Acme", "acme", "Platform"])]
-        {
+        for (id, own, others) in [
+            ("acme", "Acme Books", ["Bolt", "bolt", "Platform"]),
+            ("bolt", "Bolt Bank", ["Acme", "acme", "Platform"]),
+        ] {
             sender.send_code(&code_of(id, language)).await.unwrap();
             sender.notify(&notice_of(id, language)).await.unwrap();
             let mails = mails(&server, seen);
             assert_eq!(mails.len(), 2);
             seen += mails.len();
             for mail in mails {
-                assert!(mail.contains(&format!("From: \"{own}\" <no-reply@example.com>\r\n")), "{mail}");
+                assert!(
+                    mail.contains(&format!("From: \"{own}\" <no-reply@example.com>\r\n")),
+                    "{mail}"
+                );
                 assert!(!others.iter().any(|other| mail.contains(other)), "{mail}");
                 // In Japanese the text is in base64, and read in the tests of the core.
                 let (_, text) = mail.split_once("\r\n\r\n").unwrap();
@@ -96,7 +106,8 @@ fn a_name_that_can_not_be_read_is_refused() {
         let builder = SmtpSender::dangerously_unencrypted_on_loopback(1025).from_name(name);
         builder.build(&email("no-reply@example.com"), two_tenants()).map(|_| ())
     };
-    for good in ["Example", "Booking.com", "Tom & \"Jerry\", <Ltd>", "株式会社　例", "Bank 1234"] {
+    for good in ["Example", "Booking.com", "Tom & \"Jerry\", <Ltd>", "株式会社　例", "Bank 1234"]
+    {
         assert_eq!(built(good), Ok(()), "{good}");
     }
     assert_eq!(built(&"会".repeat(80)), Ok(()), "characters count, not bytes");
@@ -131,7 +142,10 @@ fn a_name_that_can_not_be_read_is_refused() {
 fn refused(sent: Result<SendStatus, SendError>, kind: SendErrorKind, cause: &str) {
     let error = sent.unwrap_err();
     // As the flow tells its operator.
-    assert_eq!((error.kind(), code_to(ALICE, "en").causes(&error).to_string().as_str()), (kind, cause));
+    assert_eq!(
+        (error.kind(), code_to(ALICE, "en").causes(&error).to_string().as_str()),
+        (kind, cause)
+    );
 }
 
 /// I-04: no mail rather than one in another's name; the server is not even connected to.
@@ -163,7 +177,8 @@ impl MessageSource for Hanging {
 /// The lookup is within the time that a message has.
 #[tokio::test(start_paused = true)]
 async fn a_lookup_that_hangs_ends_with_the_time_budget() {
-    let builder = SmtpSender::dangerously_unencrypted_on_loopback(1).time_budget(Duration::from_secs(7));
+    let builder =
+        SmtpSender::dangerously_unencrypted_on_loopback(1).time_budget(Duration::from_secs(7));
     let (sender, began) = (build(builder, Hanging), tokio::time::Instant::now());
     let cause = "messages of the tenant were not looked up in time";
     refused(sender.send_code(&code_of("acme", "en")).await, SendErrorKind::Transient, cause);

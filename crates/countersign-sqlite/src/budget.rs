@@ -12,10 +12,12 @@ use crate::calls::{Answer, Statements, Write};
 use crate::error::SqliteError;
 use crate::store::SqliteFactors;
 
-/// How many slots that no longer count one charge removes at most. It makes one for each of its accounts.
+/// How many slots that no longer count one charge removes at most. It makes one for each of its
+/// accounts.
 const REMOVED: u32 = 100;
 
-/// Limits on sending across users, counted in the file of a [`SqliteFactors`]: made by [`SqliteFactors::budget`].
+/// Limits on sending across users, counted in the file of a [`SqliteFactors`]: made by
+/// [`SqliteFactors::budget`].
 ///
 /// A charge is one transaction. Several processes share the counts.
 #[derive(Clone, Debug)]
@@ -29,7 +31,11 @@ impl SqliteBudget {
 
 #[async_trait]
 impl SendBudget for SqliteBudget {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
+    async fn charge(
+        &self,
+        accounts: &[Account],
+        now: OffsetDateTime,
+    ) -> Result<Charged, PluginError> {
         if accounts.is_empty() {
             return Ok(Charged::Yes);
         }
@@ -40,7 +46,8 @@ impl SendBudget for SqliteBudget {
     }
 }
 
-/// Charges, in a transaction of its own or in the one that a group of writes shares: that one is undone as a whole where anything fails.
+/// Charges, in a transaction of its own or in the one that a group of writes shares: that one is
+/// undone as a whole where anything fails.
 pub(crate) fn charge(
     connection: &Connection,
     sql: &Statements,
@@ -104,7 +111,9 @@ fn refusal(
         left = left.saturating_sub(*count);
         left < most
     });
-    Ok(Some(last.map_or(account.limit.per(), |(leaves, _)| Duration::from_millis(leaves.saturating_sub(slot.now)))))
+    Ok(Some(last.map_or(account.limit.per(), |(leaves, _)| {
+        Duration::from_millis(leaves.saturating_sub(slot.now))
+    })))
 }
 
 /// SQLite's integers have a sign.

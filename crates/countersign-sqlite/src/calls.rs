@@ -1,7 +1,9 @@
 //! The calls of a store as statements: one for each read, and one conditional one for each write.
 
 use countersign::budget::{Account, Charged};
-use countersign::store::{CommitOutcome, ExpectedVersions, Generation, Snapshot, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, Generation, Snapshot, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
@@ -11,7 +13,8 @@ use time::OffsetDateTime;
 use crate::budget;
 use crate::error::SqliteError;
 
-/// How many records one transaction deletes. A purge of more is cut into such slices, with other writes in between.
+/// How many records one transaction deletes. A purge of more is cut into such slices, with other
+/// writes in between.
 pub(crate) const SLICE: u32 = 100;
 
 /// The texts of the statements, for one table prefix.
@@ -50,7 +53,8 @@ impl Statements {
                 r#"INSERT INTO {p}records (tenant, "user", version, generation, document)
                 SELECT ?1, ?2, ?3, ?4, ?5 WHERE {settings_hold} ON CONFLICT (tenant, "user") DO NOTHING"#
             ),
-            // SQLite rewrites the entry of an index whenever its column is named, so the generation is named only where it changes.
+            // SQLite rewrites the entry of an index whenever its column is named, so the generation
+            // is named only where it changes.
             commit: format!(
                 r#"UPDATE {p}records SET version = ?3, document = ?5
                 WHERE tenant = ?1 AND "user" = ?2 AND version = ?7 AND generation = ?4 AND {settings_hold}"#
@@ -85,7 +89,8 @@ impl Statements {
                 (SELECT account, start FROM {p}charges WHERE leaves <= ?1 ORDER BY leaves LIMIT ?2)"
             ),
             remove_if: format!(r#"DELETE FROM {p}records WHERE tenant = ?1 AND "user" = ?2 AND version = ?3"#),
-            // By the index of names, which has the order; the plus sign keeps SQLite from the index of generations. No id is the empty text.
+            // By the index of names, which has the order; the plus sign keeps SQLite from the index
+            // of generations. No id is the empty text.
             users: format!(
                 r#"SELECT "user" FROM {p}records WHERE tenant = ?1 AND +generation = ?2 AND "user" > ?3
                 ORDER BY "user" LIMIT ?4"#
@@ -103,7 +108,8 @@ pub(crate) enum Read {
     Users { tenant: TenantId, generation: Generation, after: Option<UserId>, at_most: u32 },
 }
 
-/// A call that writes. Each runs as one statement, or as several of which at most one can find its condition true.
+/// A call that writes. Each runs as one statement, or as several of which at most one can find its
+/// condition true.
 #[derive(Debug)]
 pub(crate) enum Write {
     Commit { tenant: TenantId, user: UserId, expected: ExpectedVersions, next: StoredRow },
@@ -126,27 +132,43 @@ pub(crate) enum Answer {
 }
 
 impl Read {
-    pub(crate) fn run(&self, connection: &Connection, sql: &Statements) -> Result<Answer, SqliteError> {
+    pub(crate) fn run(
+        &self,
+        connection: &Connection,
+        sql: &Statements,
+    ) -> Result<Answer, SqliteError> {
         Ok(match self {
             Self::Load { tenant, user } => {
                 let mut statement = connection.prepare_cached(&sql.load)?;
-                Answer::Snapshot(statement.query_row(params![tenant.as_str(), user.as_str()], |row| {
-                    Ok(Snapshot { settings: saved_or_none(row, 0)?, record: saved_or_none(row, 3)? })
-                })?)
+                Answer::Snapshot(statement.query_row(
+                    params![tenant.as_str(), user.as_str()],
+                    |row| {
+                        Ok(Snapshot {
+                            settings: saved_or_none(row, 0)?,
+                            record: saved_or_none(row, 3)?,
+                        })
+                    },
+                )?)
             }
             Self::Settings { tenant } => {
                 let mut statement = connection.prepare_cached(&sql.settings)?;
-                Answer::Settings(statement.query_row([tenant.as_str()], |row| saved(row, 0)).optional()?)
+                Answer::Settings(
+                    statement.query_row([tenant.as_str()], |row| saved(row, 0)).optional()?,
+                )
             }
             Self::Count { tenant, below } => {
                 let mut statement = connection.prepare_cached(&sql.count)?;
-                let number: i64 = statement.query_row(params![tenant.as_str(), below.number()], |row| row.get(0))?;
+                let number: i64 = statement
+                    .query_row(params![tenant.as_str(), below.number()], |row| row.get(0))?;
                 Answer::Number(u64::try_from(number).unwrap_or_default())
             }
             Self::Users { tenant, generation, after, at_most } => {
                 let after = after.as_ref().map_or("", UserId::as_str);
                 let mut statement = connection.prepare_cached(&sql.users)?;
-                let rows = statement.query_map(params![tenant.as_str(), generation.number(), after, at_most], user)?;
+                let rows = statement.query_map(
+                    params![tenant.as_str(), generation.number(), after, at_most],
+                    user,
+                )?;
                 Answer::Users(rows.collect::<Result<_, _>>()?)
             }
         })
@@ -154,7 +176,11 @@ impl Read {
 }
 
 impl Write {
-    pub(crate) fn run(&self, connection: &Connection, sql: &Statements) -> Result<Answer, SqliteError> {
+    pub(crate) fn run(
+        &self,
+        connection: &Connection,
+        sql: &Statements,
+    ) -> Result<Answer, SqliteError> {
         Ok(match self {
             Self::Commit { tenant, user, expected, next } => {
                 Answer::Commit(commit(connection, sql, tenant, user, *expected, next)?)
@@ -168,28 +194,40 @@ impl Write {
                         next.generation.number(),
                         document
                     ])?,
-                    Some(expected) => connection.prepare_cached(&sql.change_settings)?.execute(params![
-                        tenant.as_str(),
-                        version,
-                        next.generation.number(),
-                        document,
-                        expected.as_bytes()
-                    ])?,
+                    Some(expected) => {
+                        connection.prepare_cached(&sql.change_settings)?.execute(params![
+                            tenant.as_str(),
+                            version,
+                            next.generation.number(),
+                            document,
+                            expected.as_bytes()
+                        ])?
+                    }
                 };
                 Answer::Commit(written(changed))
             }
             Self::PurgeSlice { tenant, below, at_most } => {
                 let mut statement = connection.prepare_cached(&sql.purge)?;
-                Answer::Number(statement.execute(params![tenant.as_str(), below.number(), at_most])? as u64)
+                Answer::Number(statement.execute(params![
+                    tenant.as_str(),
+                    below.number(),
+                    at_most
+                ])? as u64)
             }
-            Self::Charge { accounts, now } => Answer::Charged(budget::charge(connection, sql, accounts, *now)?),
+            Self::Charge { accounts, now } => {
+                Answer::Charged(budget::charge(connection, sql, accounts, *now)?)
+            }
             Self::Remove { tenant, user } => {
                 let mut statement = connection.prepare_cached(&sql.remove)?;
                 Answer::Number(statement.execute(params![tenant.as_str(), user.as_str()])? as u64)
             }
             Self::RemoveIf { tenant, user, version } => {
                 let mut statement = connection.prepare_cached(&sql.remove_if)?;
-                Answer::Number(statement.execute(params![tenant.as_str(), user.as_str(), version.as_bytes()])? as u64)
+                Answer::Number(statement.execute(params![
+                    tenant.as_str(),
+                    user.as_str(),
+                    version.as_bytes()
+                ])? as u64)
             }
         })
     }
@@ -204,16 +242,26 @@ fn commit(
     next: &StoredRow,
 ) -> Result<CommitOutcome, SqliteError> {
     let (tenant, user) = (tenant.as_str(), user.as_str());
-    let (version, generation, document) = (next.version.as_bytes(), next.generation.number(), next.document.as_str());
+    let (version, generation, document) =
+        (next.version.as_bytes(), next.generation.number(), next.document.as_str());
     let settings = expected.settings.as_ref().map(Version::as_bytes);
     let Some(record) = expected.record else {
         let mut statement = connection.prepare_cached(&sql.first_commit)?;
-        return Ok(written(statement.execute(params![tenant, user, version, generation, document, settings])?));
+        return Ok(written(
+            statement.execute(params![tenant, user, version, generation, document, settings])?,
+        ));
     };
     for text in [&sql.commit, &sql.commit_generation] {
         let mut statement = connection.prepare_cached(text)?;
-        let changed =
-            statement.execute(params![tenant, user, version, generation, document, settings, record.as_bytes()])?;
+        let changed = statement.execute(params![
+            tenant,
+            user,
+            version,
+            generation,
+            document,
+            settings,
+            record.as_bytes()
+        ])?;
         if changed == 1 {
             return Ok(CommitOutcome::Written);
         }
@@ -227,7 +275,8 @@ fn written(changed: usize) -> CommitOutcome {
 
 fn user(row: &Row<'_>) -> rusqlite::Result<UserId> {
     let text: String = row.get(0)?;
-    UserId::read_back(&text).map_err(|error| Error::FromSqlConversionFailure(0, Type::Text, error.into()))
+    UserId::read_back(&text)
+        .map_err(|error| Error::FromSqlConversionFailure(0, Type::Text, error.into()))
 }
 
 fn saved(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredRow> {

@@ -44,10 +44,13 @@ impl New {
         std::fs::hard_link(&self.0, path)
     }
 
-    /// The same where the file system has no second names: then a file may be lost that gets the name at the same moment.
+    /// The same where the file system has no second names: then a file may be lost that gets the
+    /// name at the same moment.
     pub(crate) fn named_anyhow(self, path: &Path) -> io::Result<()> {
         match std::fs::hard_link(&self.0, path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => std::fs::rename(&self.0, path),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                std::fs::rename(&self.0, path)
+            }
             named => named,
         }
     }
@@ -60,7 +63,8 @@ impl Drop for New {
     }
 }
 
-/// Copies the database as it is at this moment to a new file, which has its name when it is whole and on the disk.
+/// Copies the database as it is at this moment to a new file, which has its name when it is whole
+/// and on the disk.
 pub(crate) fn back_up(connection: &Connection, path: &Path) -> Result<(), SqliteError> {
     let exists = |error: io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => SqliteError::Exists,
@@ -116,8 +120,8 @@ mod unix {
     /// The permissions of a new file. SQLite gives those of the database to the files beside it.
     const PRIVATE: u32 = 0o600;
 
-    /// What tells a file from every other one: device and inode. A file that is open keeps its inode
-    /// from being used again.
+    /// What tells a file from every other one: device and inode. A file that is open keeps its
+    /// inode from being used again.
     pub(super) type Mark = (u64, u64);
 
     fn mark(path: &Path) -> Result<Mark, SqliteError> {
@@ -126,15 +130,16 @@ mod unix {
     }
 
     impl Place {
-        /// Of a database that was just opened at this path, and read once. `before` is what stood at
-        /// the path before that.
+        /// Of a database that was just opened at this path, and read once. `before` is what stood
+        /// at the path before that.
         pub(crate) fn of(path: &Path, before: Option<(u64, u64)>) -> Result<Self, SqliteError> {
             let real = path.canonicalize().map_err(|_| SqliteError::Moved)?;
             let [_, log, index] = KEPT_OPEN.map(|ending| beside(&real, ending));
             let files = [path.to_owned(), log, index];
             let [database, log, index] = files.map(|path| mark(&path).map(|mark| (path, mark)));
             let files = [database?, log?, index?];
-            let changed = before.is_some_and(|before| files.first().is_some_and(|(_, found)| *found != before));
+            let changed = before
+                .is_some_and(|before| files.first().is_some_and(|(_, found)| *found != before));
             if changed { Err(SqliteError::Moved) } else { Ok(Self { files }) }
         }
 
@@ -143,8 +148,8 @@ mod unix {
             mark(path).ok()
         }
 
-        /// Whether the files at their paths are still those that are open. What was read from others
-        /// may be old, and what was written to them may be gone.
+        /// Whether the files at their paths are still those that are open. What was read from
+        /// others may be old, and what was written to them may be gone.
         pub(crate) fn check(&self) -> Result<(), SqliteError> {
             for (path, opened) in &self.files {
                 if mark(path)? != *opened {

@@ -49,14 +49,21 @@ pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, Sqlit
     if !options.create_if_missing {
         check_tables(&connection, &options.prefix, &TABLES[..3])?;
     }
-    // Others may be making the same file. SQLite does not wait for all of their locks by itself here.
-    let mode: String = patience::retry(|| connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)))?;
+    // Others may be making the same file. SQLite does not wait for all of their locks by itself
+    // here.
+    let mode: String = patience::retry(|| {
+        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+    })?;
     if mode != "wal" {
         return Err(SqliteError::NoWriteAheadLog { found: mode });
     }
-    // Checkpoints are made by a thread of their own; within a commit only where that does not keep up.
-    let _pages: i64 = connection.query_row("PRAGMA wal_autocheckpoint = 20000", [], |row| row.get(0))?;
-    let _bytes: i64 = connection.query_row(&format!("PRAGMA journal_size_limit = {LOG_KEPT}"), [], |row| row.get(0))?;
+    // Checkpoints are made by a thread of their own; within a commit only where that does not keep
+    // up.
+    let _pages: i64 =
+        connection.query_row("PRAGMA wal_autocheckpoint = 20000", [], |row| row.get(0))?;
+    let _bytes: i64 =
+        connection
+            .query_row(&format!("PRAGMA journal_size_limit = {LOG_KEPT}"), [], |row| row.get(0))?;
     migrate(&mut connection, &options.prefix)?;
     // The log and its index are there by now, since tables were looked for.
     let place = Place::of(path, before)?;
@@ -65,14 +72,19 @@ pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, Sqlit
 }
 
 /// Opens a connection to a file that is open for writing already.
-pub(crate) fn open_reader(path: &Path, options: &SqliteOptions, place: &Place) -> Result<Connection, SqliteError> {
+pub(crate) fn open_reader(
+    path: &Path,
+    options: &SqliteOptions,
+    place: &Place,
+) -> Result<Connection, SqliteError> {
     // To open another file beside this log, and to close it, would delete the log.
     place.check()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     let prepared = prepare(&connection, options);
     let checked = prepared.and_then(|()| check_tables(&connection, &options.prefix, &TABLES));
-    // It was the same file before it was opened, and is after it was read: so it is the one that was opened.
+    // It was the same file before it was opened, and is after it was read: so it is the one that
+    // was opened.
     place.check()?;
     checked.map(|()| connection)
 }
@@ -98,7 +110,11 @@ pub(crate) fn prepare(connection: &Connection, options: &SqliteOptions) -> Resul
 }
 
 /// Whether all of these tables are there. The error names the first that is not.
-fn check_tables(connection: &Connection, prefix: &str, endings: &[&str]) -> Result<(), SqliteError> {
+fn check_tables(
+    connection: &Connection,
+    prefix: &str,
+    endings: &[&str],
+) -> Result<(), SqliteError> {
     for ending in endings {
         let table = format!("{prefix}{ending}");
         if !exists(connection, &table)? {
@@ -126,7 +142,8 @@ fn found(connection: &Connection, prefix: &str) -> Result<Option<u32>, SqliteErr
     }
 }
 
-/// Makes or migrates the tables, once, whichever process comes first. Tables that were there once are never made again.
+/// Makes or migrates the tables, once, whichever process comes first. Tables that were there once
+/// are never made again.
 pub(crate) fn migrate(connection: &mut Connection, prefix: &str) -> Result<(), SqliteError> {
     // Most of the time there is nothing to write, and nobody to wait for.
     if found(connection, prefix)? == Some(SCHEMA) {
@@ -146,7 +163,8 @@ pub(crate) fn migrate(connection: &mut Connection, prefix: &str) -> Result<(), S
         }
         Some(_) => check_tables(&transaction, prefix, &TABLES[..3])?,
         None => {
-            // Names are compared byte by byte: SQLite's default. A record is found by (tenant, user), and by generation for a purge.
+            // Names are compared byte by byte: SQLite's default. A record is found by (tenant,
+            // user), and by generation for a purge.
             transaction.execute_batch(&format!(
                 r#"
                 CREATE TABLE {prefix}settings (
@@ -188,8 +206,9 @@ pub(crate) fn migrate(connection: &mut Connection, prefix: &str) -> Result<(), S
 
 /// Waiting for another handle that holds the lock.
 ///
-/// SQLite's own way sleeps ever longer, up to 100 ms, and then finds the lock taken again by a process that never slept. Here the first waits
-/// are as short as a commit is, and none is longer than a millisecond or two. Whose turn it is at all is decided by [`Turns`].
+/// SQLite's own way sleeps ever longer, up to 100 ms, and then finds the lock taken again by a
+/// process that never slept. Here the first waits are as short as a commit is, and none is longer
+/// than a millisecond or two. Whose turn it is at all is decided by [`Turns`].
 pub(crate) mod patience {
     use std::cell::Cell;
     use std::time::{Duration, Instant};
@@ -240,7 +259,9 @@ pub(crate) mod patience {
         let started = Instant::now();
         loop {
             let done = work();
-            let busy = done.as_ref().is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy));
+            let busy = done
+                .as_ref()
+                .is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy));
             if !busy || !pause(started.elapsed(), TIMEOUT.get()) {
                 return done;
             }
@@ -251,7 +272,8 @@ pub(crate) mod patience {
         STARTED.get().map_or(Duration::ZERO, |started| started.elapsed())
     }
 
-    /// Whether there is time left. If so, some of it has passed: an eighth of what has passed so far, and a length that is never the same.
+    /// Whether there is time left. If so, some of it has passed: an eighth of what has passed so
+    /// far, and a length that is never the same.
     fn pause(waited: Duration, timeout: Duration) -> bool {
         if waited >= timeout {
             return false;
@@ -260,7 +282,9 @@ pub(crate) mod patience {
         let longest = longest.clamp(Duration::from_micros(30), Duration::from_millis(1));
         let uneven = waited.subsec_nanos().checked_rem(1_000).unwrap_or_default();
         std::thread::sleep(
-            longest.saturating_add(longest.saturating_mul(uneven).checked_div(1_000).unwrap_or_default()),
+            longest.saturating_add(
+                longest.saturating_mul(uneven).checked_div(1_000).unwrap_or_default(),
+            ),
         );
         true
     }
@@ -285,11 +309,14 @@ mod tests {
         ] {
             let Opened { connection, place, .. } = open(&path, &options).unwrap();
             for connection in [connection, open_reader(&path, &options, &place).unwrap()] {
-                let found: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+                let found: i64 =
+                    connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
                 assert_eq!(found, expected, "{options:?}");
-                let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+                let mode: String =
+                    connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
                 assert_eq!(mode, "wal");
-                let erased: i64 = connection.query_row("PRAGMA secure_delete", [], |row| row.get(0)).unwrap();
+                let erased: i64 =
+                    connection.query_row("PRAGMA secure_delete", [], |row| row.get(0)).unwrap();
                 assert_eq!(erased, 1);
             }
         }

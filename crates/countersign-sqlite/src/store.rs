@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::error::PluginError;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use futures_lite::future;
 use rusqlite::Connection;
@@ -36,8 +38,8 @@ enum Where {
     Memory(Arc<Memory>),
 }
 
-/// A database in memory: a call is made where it is asked for. None of its locks is held or waited for across an await, so that a call that is not polled
-/// any more holds up nobody.
+/// A database in memory: a call is made where it is asked for. None of its locks is held or waited
+/// for across an await, so that a call that is not polled any more holds up nobody.
 struct Memory {
     connection: parking_lot::Mutex<Connection>,
     sql: Statements,
@@ -54,8 +56,8 @@ struct Threads {
     ended: Mutex<mpsc::Receiver<()>>,
 }
 
-/// Held while a connection closes. Of two that close at the same moment each takes the other one for open,
-/// and SQLite then leaves its log beside the file.
+/// Held while a connection closes. Of two that close at the same moment each takes the other one
+/// for open, and SQLite then leaves its log beside the file.
 type Closing = Arc<parking_lot::Mutex<()>>;
 
 /// The queues of the threads, which end with it.
@@ -93,7 +95,8 @@ impl Threads {
         if self.queues.writes.is_closed() {
             return Err(SqliteError::Closed);
         }
-        let (file, options, place) = (self.file.clone(), self.options.clone(), Arc::clone(&self.place));
+        let (file, options, place) =
+            (self.file.clone(), self.options.clone(), Arc::clone(&self.place));
         let (alive, _ended) = mpsc::channel(1);
         let closing = Arc::clone(&self.closing);
         let back_up = move || {
@@ -134,11 +137,17 @@ impl SqliteFactors {
         let mut connection = Connection::open_in_memory()?;
         schema::prepare(&connection, options)?;
         schema::migrate(&mut connection, &options.prefix)?;
-        let memory = Memory { connection: parking_lot::Mutex::new(connection), sql: Statements::new(&options.prefix) };
+        let memory = Memory {
+            connection: parking_lot::Mutex::new(connection),
+            sql: Statements::new(&options.prefix),
+        };
         Ok(Self { place: Where::Memory(Arc::new(memory)) })
     }
 
-    pub(crate) async fn open_file(options: SqliteOptions, path: &Path) -> Result<Self, SqliteError> {
+    pub(crate) async fn open_file(
+        options: SqliteOptions,
+        path: &Path,
+    ) -> Result<Self, SqliteError> {
         let path = file::absolute(path)?;
         let sql = Arc::new(Statements::new(&options.prefix));
         let (alive, ended) = mpsc::channel(1);
@@ -178,13 +187,20 @@ impl SqliteFactors {
                 patience::set(options.busy_timeout);
                 Ok(((), (schema::open_reader(&path, &options, &place)?, place)))
             };
-            start(name, &alive, &closing, open, move |(connection, place): &mut (Connection, Arc<Place>)| {
-                threads::read(connection, &sql, place, &queue);
-            })
+            start(
+                name,
+                &alive,
+                &closing,
+                open,
+                move |(connection, place): &mut (Connection, Arc<Place>)| {
+                    threads::read(connection, &sql, place, &queue);
+                },
+            )
             .await?;
         }
         drop(alive);
-        let threads = Threads { queues, file: path, options, place, closing, ended: Mutex::new(ended) };
+        let threads =
+            Threads { queues, file: path, options, place, closing, ended: Mutex::new(ended) };
         Ok(Self { place: Where::File(Arc::new(threads)) })
     }
 
@@ -193,18 +209,20 @@ impl SqliteFactors {
         SqliteBudget::of(self.clone())
     }
 
-    /// Copies the database, as it is at one moment, to a new file: the tables of this store, and whatever else the file holds.
+    /// Copies the database, as it is at one moment, to a new file: the tables of this store, and
+    /// whatever else the file holds.
     ///
-    /// Logins go on meanwhile. The copy has its name when it is whole and on the disk, and only its owner can read it. It is what may be restored:
-    /// a file that is copied by other means lacks what stands in the log, and **to copy it from within this process ends SQLite's locks** (see the
-    /// [front page](crate#backups)).
+    /// Logins go on meanwhile. The copy has its name when it is whole and on the disk, and only its
+    /// owner can read it. It is what may be restored: a file that is copied by other means lacks
+    /// what stands in the log, and **to copy it from within this process ends SQLite's locks** (see
+    /// the [front page](crate#backups)).
     ///
     /// A dropped call makes the copy all the same, or none.
     ///
     /// # Errors
     ///
-    /// [`SqliteError::Exists`] if there is such a file; [`SqliteError::CannotOpen`] if it can't be made, or if its path is not UTF-8; others as for
-    /// any call. Then there is no copy.
+    /// [`SqliteError::Exists`] if there is such a file; [`SqliteError::CannotOpen`] if it can't be
+    /// made, or if its path is not UTF-8; others as for any call. Then there is no copy.
     pub async fn backup(&self, path: impl AsRef<Path>) -> Result<(), SqliteError> {
         let path = file::absolute(path.as_ref())?;
         match &self.place {
@@ -213,7 +231,8 @@ impl SqliteFactors {
         }
     }
 
-    /// Closes the file: what waits is done first, and every later call of any clone fails with [`SqliteError::Closed`].
+    /// Closes the file: what waits is done first, and every later call of any clone fails with
+    /// [`SqliteError::Closed`].
     ///
     /// Dropping the last clone does the same and does not wait for it. Nothing is lost either way.
     pub async fn close(&self) {
@@ -259,13 +278,15 @@ impl Memory {
     fn with<T>(&self, work: impl FnOnce(&Connection, &Statements) -> T) -> T {
         let connection = self.connection.lock();
         let done = work(&connection, &self.sql);
-        // Handed to whoever waits: a purge would otherwise be back, slice after slice, before they have woken up.
+        // Handed to whoever waits: a purge would otherwise be back, slice after slice, before they
+        // have woken up.
         parking_lot::MutexGuard::unlock_fair(connection);
         done
     }
 }
 
-/// Starts a thread that opens what it works on itself, and answers once it has, with what others are to know of it.
+/// Starts a thread that opens what it works on itself, and answers once it has, with what others
+/// are to know of it.
 async fn start<K: Send + 'static, T: 'static>(
     name: &str,
     alive: &mpsc::Sender<()>,
@@ -329,10 +350,16 @@ impl FactorStore for SqliteFactors {
         expected: Option<Version>,
         next: &StoredRow,
     ) -> Result<CommitOutcome, PluginError> {
-        self.commits(Write::ChangeSettings { tenant: tenant.clone(), expected, next: next.clone() }).await
+        self.commits(Write::ChangeSettings { tenant: tenant.clone(), expected, next: next.clone() })
+            .await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         let whole = match &self.place {
             // The thread that writes cuts it into slices itself.
             Where::File(_) => at_most,
@@ -343,7 +370,9 @@ impl FactorStore for SqliteFactors {
             let left = u64::from(at_most).saturating_sub(deleted);
             let asked = u32::try_from(left)?.min(whole);
             let call = Write::PurgeSlice { tenant: tenant.clone(), below, at_most: asked };
-            let Answer::Number(number) = self.write(call).await? else { return Err(SqliteError::Closed.into()) };
+            let Answer::Number(number) = self.write(call).await? else {
+                return Err(SqliteError::Closed.into());
+            };
             deleted = deleted.saturating_add(number);
             if number < u64::from(asked) || deleted >= u64::from(at_most) {
                 return Ok(deleted);
@@ -367,8 +396,16 @@ impl FactorStore for SqliteFactors {
         }
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
-        match self.write(Write::RemoveIf { tenant: tenant.clone(), user: user.clone(), version }).await? {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
+        match self
+            .write(Write::RemoveIf { tenant: tenant.clone(), user: user.clone(), version })
+            .await?
+        {
             Answer::Number(number) => Ok(number > 0),
             _ => Err(SqliteError::Closed.into()),
         }
@@ -381,7 +418,8 @@ impl FactorStore for SqliteFactors {
         after: Option<&UserId>,
         at_most: u32,
     ) -> Result<Vec<UserId>, PluginError> {
-        let call = Read::Users { tenant: tenant.clone(), generation, after: after.cloned(), at_most };
+        let call =
+            Read::Users { tenant: tenant.clone(), generation, after: after.cloned(), at_most };
         match self.read(call).await? {
             Answer::Users(users) => Ok(users),
             _ => Err(SqliteError::Closed.into()),

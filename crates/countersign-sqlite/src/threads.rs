@@ -1,7 +1,9 @@
-//! The threads of a store on a file: some that read, one that writes, and one that tidies up behind it.
+//! The threads of a store on a file: some that read, one that writes, and one that tidies up behind
+//! it.
 //!
-//! SQLite has one writer at a time, so one thread is enough for it. Whatever waits when that thread is free is written in one transaction, and
-//! acknowledged when that is on the disk: one wait for the disk for all of them.
+//! SQLite has one writer at a time, so one thread is enough for it. Whatever waits when that thread
+//! is free is written in one transaction, and acknowledged when that is on the disk: one wait for
+//! the disk for all of them.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -20,7 +22,8 @@ use crate::turns::Turns;
 /// How many writes share a transaction at most.
 const GROUP: usize = 64;
 
-/// How long a purge rests at most between two slices: where a disk is slow, a batch is to end all the same.
+/// How long a purge rests at most between two slices: where a disk is slow, a batch is to end all
+/// the same.
 const LONGEST_REST: Duration = Duration::from_millis(50);
 
 /// A call on its way to a thread, with the way back.
@@ -75,7 +78,8 @@ impl<C> Queue<C> {
         self.waiting().closed
     }
 
-    /// Ends it together with the thread that serves it, however that ends: nobody must wait for an answer that can't come.
+    /// Ends it together with the thread that serves it, however that ends: nobody must wait for an
+    /// answer that can't come.
     pub(crate) fn ending(self: &Arc<Self>) -> impl Drop + use<C> {
         struct Ending<C>(Arc<Queue<C>>);
 
@@ -116,7 +120,8 @@ impl<C> Queue<C> {
             if waiting.closed || left.is_zero() {
                 return None;
             }
-            waiting = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+            waiting =
+                self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -126,21 +131,28 @@ impl<C> Queue<C> {
 }
 
 /// The work of a thread that reads.
-pub(crate) fn read(connection: &Connection, sql: &Statements, place: &Place, queue: &Arc<Queue<Read>>) {
+pub(crate) fn read(
+    connection: &Connection,
+    sql: &Statements,
+    place: &Place,
+    queue: &Arc<Queue<Read>>,
+) {
     let _ending = queue.ending();
     while let Some(jobs) = queue.take(1) {
         for job in jobs {
             if !job.answer.is_closed() {
                 let answer = job.call.run(connection, sql);
-                // Looked at after the reading: while it read, this was still the file that others write to.
+                // Looked at after the reading: while it read, this was still the file that others
+                // write to.
                 job.finish(place.check().and(answer));
             }
         }
     }
 }
 
-/// The work of the thread that copies what was written from the write-ahead log into the database. A writer would do so by itself, within a commit
-/// of somebody who then waits for it; this does it beside the writer.
+/// The work of the thread that copies what was written from the write-ahead log into the database.
+/// A writer would do so by itself, within a commit of somebody who then waits for it; this does it
+/// beside the writer.
 pub(crate) fn checkpoint(connection: &Connection, wanted: &Receiver<()>) {
     let mut before = 0;
     while wanted.recv().is_ok() {
@@ -149,7 +161,8 @@ pub(crate) fn checkpoint(connection: &Connection, wanted: &Receiver<()>) {
     }
 }
 
-/// From how many pages on the log is emptied, and from how many on also where much is still to be copied: 16 and 64 MB with the usual pages.
+/// From how many pages on the log is emptied, and from how many on also where much is still to be
+/// copied: 16 and 64 MB with the usual pages.
 const LOG_PAGES: [i64; 2] = [4_000, 16_000];
 
 /// How often it copies in a row while others write, before it leaves the rest to the next time.
@@ -158,13 +171,18 @@ const COPIES: u32 = 3;
 /// How long it waits for a writer to be done, and holds up the writers for readers.
 const SHORTLY: Duration = Duration::from_millis(10);
 
-/// Copies, and answers how many pages of the log were copied. `before`: how many it were the last time.
+/// Copies, and answers how many pages of the log were copied. `before`: how many it were the last
+/// time.
 ///
-/// A log that was copied as a whole is emptied when it is large: that holds up the writers for no wait for the disk. While others write without
-/// a pause there is no moment at which all of it is copied, and it would grow for ever; so it is emptied all the same when it is very large, and
-/// the writers wait until the rest is copied. Where somebody still reads what is old, that is not waited for.
+/// A log that was copied as a whole is emptied when it is large: that holds up the writers for no
+/// wait for the disk. While others write without a pause there is no moment at which all of it is
+/// copied, and it would grow for ever; so it is emptied all the same when it is very large, and the
+/// writers wait until the rest is copied. Where somebody still reads what is old, that is not
+/// waited for.
 fn copy(connection: &Connection, before: i64) -> rusqlite::Result<i64> {
-    let checkpoint = |sql| connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
+    let checkpoint = |sql| {
+        connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))
+    };
     let [large, too_large] = LOG_PAGES;
     let (mut pages, mut copied) = checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
     for _ in 1..COPIES {
@@ -225,7 +243,16 @@ impl Writer {
         checkpoint: SyncSender<()>,
     ) -> Self {
         let place = Arc::new(place);
-        Self { connection, place, turns, sql, queue, later: VecDeque::new(), checkpoint, written: 0 }
+        Self {
+            connection,
+            place,
+            turns,
+            sql,
+            queue,
+            later: VecDeque::new(),
+            checkpoint,
+            written: 0,
+        }
     }
 
     /// The file, for those that read it.
@@ -237,7 +264,8 @@ impl Writer {
     fn in_turn<T>(&self, write: impl FnOnce() -> Result<T, SqliteError>) -> Result<T, SqliteError> {
         let _patience = patience::shared();
         let _turn = self.turns.wait(|| is_free(&self.connection));
-        // What would be written to a file that is not at its path any more is not written. What was written while it went away may be lost.
+        // What would be written to a file that is not at its path any more is not written. What was
+        // written while it went away may be lost.
         self.place.check()?;
         let written = write();
         self.place.check()?;
@@ -254,7 +282,8 @@ impl Writer {
         }
     }
 
-    /// Asks for a checkpoint now and then. One that is asked for while another is at work is done with the next.
+    /// Asks for a checkpoint now and then. One that is asked for while another is at work is done
+    /// with the next.
     fn note(&mut self, writes: usize) {
         self.written = self.written.saturating_add(writes);
         if self.written >= CHECKPOINT {
@@ -302,9 +331,12 @@ impl Writer {
     /// An error: it could not begin or not end.
     fn transaction(&self, group: &[Job<Write>]) -> rusqlite::Result<Together> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let answers: Result<Vec<_>, _> = group.iter().map(|job| job.call.run(&self.connection, &self.sql)).collect();
+        let answers: Result<Vec<_>, _> =
+            group.iter().map(|job| job.call.run(&self.connection, &self.sql)).collect();
         let done = match answers {
-            Ok(answers) => self.connection.execute_batch("COMMIT").map(|()| Together::Written(answers)),
+            Ok(answers) => {
+                self.connection.execute_batch("COMMIT").map(|()| Together::Written(answers))
+            }
             Err(_) => Ok(Together::Apart),
         };
         // After some errors SQLite has undone the transaction by itself.
@@ -327,14 +359,16 @@ impl Writer {
         }
     }
 
-    /// Somebody else has kept the lock for the whole time-out. Whatever was taken from the queue before has waited as long, purges too.
+    /// Somebody else has kept the lock for the whole time-out. Whatever was taken from the queue
+    /// before has waited as long, purges too.
     fn give_up(&mut self, jobs: impl IntoIterator<Item = Job<Write>>) {
         for job in jobs.into_iter().chain(self.later.drain(..)) {
             job.finish(Err(SqliteError::Busy));
         }
     }
 
-    /// Deletes slice by slice, with a group of other writes after each, so that nobody waits for a whole batch.
+    /// Deletes slice by slice, with a group of other writes after each, so that nobody waits for a
+    /// whole batch.
     fn purge(&mut self, job: Job<Write>) {
         let Write::PurgeSlice { tenant, below, at_most } = &job.call else { return };
         let (tenant, below, mut left) = (tenant.clone(), *below, *at_most);
@@ -356,8 +390,10 @@ impl Writer {
                 Ok(_) => break Err(SqliteError::Closed),
             }
             self.note(SLICE as usize);
-            // The disk belongs to the others for as long, and longer if they have more to do: each gets its turn before the next slice.
-            let rested = Instant::now().checked_add(started.elapsed().min(LONGEST_REST)).unwrap_or(started);
+            // The disk belongs to the others for as long, and longer if they have more to do: each
+            // gets its turn before the next slice.
+            let rested =
+                Instant::now().checked_add(started.elapsed().min(LONGEST_REST)).unwrap_or(started);
             while let Some(others) = self.queue.take_until(GROUP, rested) {
                 self.serve(others);
                 if Instant::now() >= rested {

@@ -1,16 +1,16 @@
 //! Turns of the handles that write to one file, in this process and in others.
 //!
 //! SQLite lets whoever comes at the right moment write, and a handle that has just written comes at
-//! the right moment more often than one that sleeps: it was measured to be first hundreds of times in
-//! a row. So each handle goes through one of two rooms, which are lock files beside the database.
-//! Newcomers step into the open room. Nobody writes from there until the other room is empty; then
-//! the rooms change places, and everybody in the first one writes once. A handle that has written
-//! leaves, and is a newcomer if it has more. Of `n` handles none is overtaken more than `2(n - 1)`
-//! times by commits of the others.
+//! the right moment more often than one that sleeps: it was measured to be first hundreds of times
+//! in a row. So each handle goes through one of two rooms, which are lock files beside the
+//! database. Newcomers step into the open room. Nobody writes from there until the other room is
+//! empty; then the rooms change places, and everybody in the first one writes once. A handle that
+//! has written leaves, and is a newcomer if it has more. Of `n` handles none is overtaken more than
+//! `2(n - 1)` times by commits of the others.
 //!
-//! A lock ends with the process that holds it, so a crash leaves nobody in a room. Which room is open
-//! stands in the first byte of the first file. Either value is right at any time: only fairness rests
-//! on these files, and SQLite's own lock is taken all the same.
+//! A lock ends with the process that holds it, so a crash leaves nobody in a room. Which room is
+//! open stands in the first byte of the first file. Either value is right at any time: only
+//! fairness rests on these files, and SQLite's own lock is taken all the same.
 
 use std::cell::Cell;
 use std::io;
@@ -43,9 +43,9 @@ impl Turns {
 
     /// Waits until this handle may ask SQLite for its lock. `free` says whether nobody has it.
     ///
-    /// The patience of this thread has begun before. At most half of it is spent here: whatever keeps
-    /// the others, the other half is for SQLite's lock. Where the rooms can't be used, as on a file
-    /// system without such locks, nobody waits.
+    /// The patience of this thread has begun before. At most half of it is spent here: whatever
+    /// keeps the others, the other half is for SQLite's lock. Where the rooms can't be used, as on
+    /// a file system without such locks, nobody waits.
     pub(crate) fn wait(&self, free: impl Fn() -> bool) -> Turn<'_> {
         if self.ignored_until.get().is_some_and(|until| Instant::now() < until) {
             return Turn(None);

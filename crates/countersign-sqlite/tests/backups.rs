@@ -12,21 +12,31 @@ use support::{acme, add, row, user};
 
 fn names(directory: &tempfile::TempDir) -> Vec<String> {
     let entries = std::fs::read_dir(directory.path()).unwrap();
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort_unstable();
     names
 }
 
-/// The copy is of one moment: with every write that was acknowledged before, and with no write without those that came before it.
+/// The copy is of one moment: with every write that was acknowledged before, and with no write
+/// without those that came before it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_beside_writers_is_of_one_moment() {
     let (directory, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     // However slow the disk is, nobody is told to come back later.
-    let options = SqliteFactors::options().durability(Durability::ProcessCrash).busy_timeout(Duration::from_secs(600));
+    let options = SqliteFactors::options()
+        .durability(Durability::ProcessCrash)
+        .busy_timeout(Duration::from_secs(600));
     let path = directory.path().join("countersign.db");
     let store = options.clone().open(&path).await.unwrap();
-    Connection::open(&path).unwrap().execute_batch("CREATE TABLE people AS SELECT 'alice' AS name").unwrap();
-    assert_eq!(store.change_settings(&acme(), None, &row(7, 7)).await.unwrap(), CommitOutcome::Written);
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("CREATE TABLE people AS SELECT 'alice' AS name")
+        .unwrap();
+    assert_eq!(
+        store.change_settings(&acme(), None, &row(7, 7)).await.unwrap(),
+        CommitOutcome::Written
+    );
     // With settings of another tenant's, these are written for this one.
     let number = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     let tenant = countersign::TenantId::new("busy").unwrap();
@@ -52,14 +62,20 @@ async fn a_backup_beside_writers_is_of_one_moment() {
         backup.await.unwrap().unwrap();
         number.store(next - 500, std::sync::atomic::Ordering::SeqCst);
         let restored = SqliteFactors::options().create_if_missing(false).open(&copy).await.unwrap();
-        let there = u32::try_from(restored.count(&tenant, Generation::new(1)).await.unwrap()).unwrap();
+        let there =
+            u32::try_from(restored.count(&tenant, Generation::new(1)).await.unwrap()).unwrap();
         assert!((before..=next).contains(&there), "{before} {there} {next}");
         for number in [0, before - 1, there - 1] {
-            assert_eq!(restored.load(&tenant, &user(number)).await.unwrap().record, Some(row(number, 2_000)));
+            assert_eq!(
+                restored.load(&tenant, &user(number)).await.unwrap().record,
+                Some(row(number, 2_000))
+            );
         }
         assert_eq!(restored.settings(&acme()).await.unwrap(), Some(row(7, 7)));
-        let people: String =
-            Connection::open(&copy).unwrap().query_row("SELECT name FROM people", [], |row| row.get(0)).unwrap();
+        let people: String = Connection::open(&copy)
+            .unwrap()
+            .query_row("SELECT name FROM people", [], |row| row.get(0))
+            .unwrap();
         assert_eq!(people, "alice", "the file is the application's too");
         restored.close().await;
     }
@@ -76,12 +92,15 @@ async fn a_backup_replaces_nothing_and_is_whole_or_not_there() {
     let copies = tempfile::tempdir().unwrap();
     let taken = copies.path().join("taken.db");
     std::fs::write(&taken, "mine").unwrap();
-    for target in [taken.clone(), directory.path().join("countersign.db"), copies.path().to_owned()] {
+    for target in [taken.clone(), directory.path().join("countersign.db"), copies.path().to_owned()]
+    {
         let refused = store.backup(&target).await;
         assert!(matches!(refused, Err(SqliteError::Exists)), "{refused:?}");
     }
     assert_eq!(std::fs::read_to_string(&taken).unwrap(), "mine");
-    for target in [copies.path().join("missing/backup.db"), "file:backup.db".into(), ":memory:".into()] {
+    for target in
+        [copies.path().join("missing/backup.db"), "file:backup.db".into(), ":memory:".into()]
+    {
         let refused = store.backup(&target).await;
         assert!(matches!(refused, Err(SqliteError::CannotOpen)), "{refused:?}");
     }

@@ -12,10 +12,13 @@ use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-/// Handles that wait for the disk neither by themselves nor for each other: one commit was seen to take it half a minute beside a
-/// program that writes much. What the handles wait for apart from that is bounded by their turns.
+/// Handles that wait for the disk neither by themselves nor for each other: one commit was seen to
+/// take it half a minute beside a program that writes much. What the handles wait for apart from
+/// that is bounded by their turns.
 fn patient() -> SqliteOptions {
-    SqliteFactors::options().durability(Durability::ProcessCrash).busy_timeout(Duration::from_secs(600))
+    SqliteFactors::options()
+        .durability(Durability::ProcessCrash)
+        .busy_timeout(Duration::from_secs(600))
 }
 
 mod memory {
@@ -37,7 +40,9 @@ mod memory {
             Ok(None)
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
+        async fn open_on_a_line(
+            &self,
+        ) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
@@ -50,7 +55,9 @@ mod memory {
         }
     }
 
-    countersign_testkit::factor_store_conformance!(async { Ok(Some(Memory(SqliteFactors::in_memory()?))) });
+    countersign_testkit::factor_store_conformance!(async {
+        Ok(Some(Memory(SqliteFactors::in_memory()?)))
+    });
 }
 
 /// The budget is a table of the same file. A connection of its own counts what is kept.
@@ -75,7 +82,9 @@ mod budget {
             Ok(Some(kept.try_into()?))
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
+        async fn open_on_a_line(
+            &self,
+        ) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
@@ -106,7 +115,9 @@ mod budget_in_memory {
             Ok(None)
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
+        async fn open_on_a_line(
+            &self,
+        ) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
@@ -115,10 +126,13 @@ mod budget_in_memory {
         }
     }
 
-    countersign_testkit::send_budget_conformance!(async { Ok(Some(Memory(SqliteFactors::in_memory()?))) });
+    countersign_testkit::send_budget_conformance!(async {
+        Ok(Some(Memory(SqliteFactors::in_memory()?)))
+    });
 }
 
-/// The second time with names of its own for the tables, beside which the application has others of the same endings.
+/// The second time with names of its own for the tables, beside which the application has others of
+/// the same endings.
 mod file {
     use super::*;
 
@@ -133,7 +147,9 @@ mod file {
             if prefix != "countersign_" {
                 let connection = Connection::open(file.path())?;
                 for table in ["settings", "records", "charges", "schema"] {
-                    connection.execute_batch(&format!("CREATE TABLE countersign_{table} (the_applications_own)"))?;
+                    connection.execute_batch(&format!(
+                        "CREATE TABLE countersign_{table} (the_applications_own)"
+                    ))?;
                 }
             }
             Ok(file)
@@ -155,8 +171,9 @@ mod file {
             Ok(false)
         }
 
-        /// SQLite has one writer: an application that has written in its own transaction holds the store up until it ends, and what the store
-        /// acknowledged was written outside of it. What can be open at the same time is a transaction that has read.
+        /// SQLite has one writer: an application that has written in its own transaction holds the
+        /// store up until it ends, and what the store acknowledged was written outside of it. What
+        /// can be open at the same time is a transaction that has read.
         async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError> {
             let connection = Connection::open(self.path())?;
             connection.execute_batch("BEGIN")?;
@@ -165,7 +182,9 @@ mod file {
             Ok(Some(Box::new(Host(connection))))
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
+        async fn open_on_a_line(
+            &self,
+        ) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
@@ -192,6 +211,8 @@ mod file {
     mod with_a_prefix {
         use super::*;
 
-        countersign_testkit::factor_store_conformance!(async { File::new("two_factor_").map(Some) });
+        countersign_testkit::factor_store_conformance!(async {
+            File::new("two_factor_").map(Some)
+        });
     }
 }

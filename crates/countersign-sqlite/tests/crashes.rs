@@ -1,5 +1,10 @@
 //! SIGKILL in the middle of a storm of logins, many times (I-05, I-09).
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -24,10 +29,12 @@ async fn world(path: &str) -> World {
     World::on(patient.open(path).await.unwrap()).unwrap()
 }
 
-/// The process that is killed: logs people in without end, and says of each step what came of it once it has the answer.
+/// The process that is killed: logs people in without end, and says of each step what came of it
+/// once it has the answer.
 async fn storm(path: &str, crash: &str) {
     let world = Arc::new(world(path).await);
-    // Whatever the moment of the crash is, these wrong codes were counted before it, and nothing came after.
+    // Whatever the moment of the crash is, these wrong codes were counted before it, and nothing
+    // came after.
     drop(try_wrong_codes(&world, &format!("crash{crash}-gives-up")).await);
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
@@ -48,11 +55,15 @@ async fn storm(path: &str, crash: &str) {
 /// Begins a login, and tries two wrong codes. Answers the login and its right code.
 async fn try_wrong_codes(world: &World, name: &str) -> (Box<Challenge>, String) {
     let user = Person::named(name).join(&world.users, &world.tenant).unwrap();
-    let LoginStep::CodeRequired(challenge) = world.begin(name).await.unwrap() else { panic!("a code is required") };
+    let LoginStep::CodeRequired(challenge) = world.begin(name).await.unwrap() else {
+        panic!("a code is required")
+    };
     let code = world.outbox.last_code_of(&world.tenant, &user).unwrap().code;
     let (token, wrong) = (challenge.token.expose(), (code.parse::<u32>().unwrap() + 1) % 1_000_000);
     for _ in 0..2 {
-        let LoginStep::Denied(denied) = world.submit(&challenge.token, &format!("{wrong:06}")).await.unwrap() else {
+        let LoginStep::Denied(denied) =
+            world.submit(&challenge.token, &format!("{wrong:06}")).await.unwrap()
+        else {
             panic!("a wrong code is refused")
         };
         println!("WRONG {name} {} {token} {code}", denied.attempts_left().unwrap());
@@ -94,8 +105,16 @@ async fn nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed()
     let mut used: Vec<[String; 3]> = Vec::new();
     for crash in 0..crashes() {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed", "--nocapture"]);
-        child.env(CHILD, crash.to_string()).env("STORE", &path).stdin(Stdio::null()).stdout(Stdio::piped());
+        child.args([
+            "--exact",
+            "nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed",
+            "--nocapture",
+        ]);
+        child
+            .env(CHILD, crash.to_string())
+            .env("STORE", &path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let mut child = child.spawn().unwrap();
         let mut pipe = BufReader::new(child.stdout.take().unwrap());
         let (accepted_one, accepts) = std::sync::mpsc::channel();
@@ -122,14 +141,17 @@ async fn nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed()
 
         let world = world(&path).await;
         let connection = rusqlite::Connection::open(&path).unwrap();
-        let integrity: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        let integrity: String =
+            connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(integrity, "ok");
         // Every record can be read, also of those who got no answer.
         records = read_all(&world).await;
         // A line that was cut in the middle says nothing.
         let lines = printed.lines().take(printed.matches('\n').count());
-        let steps: Vec<Vec<&str>> =
-            lines.map(|line| line.split(' ').collect()).filter(|step: &Vec<_>| step.len() == 5).collect();
+        let steps: Vec<Vec<&str>> = lines
+            .map(|line| line.split(' ').collect())
+            .filter(|step: &Vec<_>| step.len() == 5)
+            .collect();
         for (index, step) in steps.iter().enumerate() {
             let [kind, name, left, token, code] = step[..] else { continue };
             let later = steps[index + 1..].iter().any(|later| later[1] == name);
@@ -137,7 +159,8 @@ async fn nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed()
             match kind {
                 "ACCEPTED" => {
                     Person::named(name).join(&world.users, &world.tenant).unwrap();
-                    let LoginStep::Denied(denied) = world.submit(&token, code).await.unwrap() else {
+                    let LoginStep::Denied(denied) = world.submit(&token, code).await.unwrap()
+                    else {
                         panic!("a code that was accepted before the crash works again")
                     };
                     assert_eq!(denied.reason(), Reason::LoginOver);
@@ -153,7 +176,10 @@ async fn nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed()
                         LoginStep::Denied(denied) if denied.reason() == Reason::LoginOver => {}
                         LoginStep::Denied(denied) => {
                             let now = denied.attempts_left().unwrap();
-                            assert!(now < left, "{left} tries were left before the crash, and {now} after one more");
+                            assert!(
+                                now < left,
+                                "{left} tries were left before the crash, and {now} after one more"
+                            );
                             wrong += 1;
                         }
                         step => panic!("a wrong code is refused, not {step:?}"),
@@ -168,7 +194,10 @@ async fn nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed()
     for [name, token, code] in &used {
         Person::named(name).join(&world.users, &world.tenant).unwrap();
         let step = world.submit(&PendingToken::new(token.as_str()), code).await.unwrap();
-        assert!(matches!(&step, LoginStep::Denied(denied) if denied.reason() == Reason::LoginOver), "{name}: {step:?}");
+        assert!(
+            matches!(&step, LoginStep::Denied(denied) if denied.reason() == Reason::LoginOver),
+            "{name}: {step:?}"
+        );
     }
     assert!(records > used.len() as u64, "{records} records of {} people", used.len());
     println!("{} crashes, {accepted} accepted codes and {wrong} counters looked at", crashes());

@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use countersign_sqlite::SqliteFactors;
 use rusqlite::Connection;
@@ -22,7 +24,8 @@ fn checkpoint(path: &Path) {
     let connection = Connection::open(path).unwrap();
     let emptied = (0..2_000).any(|_| {
         std::thread::sleep(Duration::from_millis(5));
-        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+        let busy: i64 =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
         busy == 0
     });
     assert!(emptied);
@@ -36,12 +39,16 @@ async fn nothing_is_left_of_purged_records_once_the_log_is_emptied() {
     let acme = TenantId::new("acme").unwrap();
     for number in 0..300_u32 {
         // Some fill a page of their own, and some share one.
-        let document = format!("\"TELL-TALE{}\"", "x".repeat(usize::try_from(number * 37 % 5_000).unwrap()));
+        let document =
+            format!("\"TELL-TALE{}\"", "x".repeat(usize::try_from(number * 37 % 5_000).unwrap()));
         let version = Version::from_bytes([7; 16]);
         let next = StoredRow { version, generation: Generation::new(0), document };
         let user = UserId::new(&format!("TELL-TALE-{number}")).unwrap();
         let nothing = ExpectedVersions { settings: None, record: None };
-        assert_eq!(store.commit(&acme, &user, &nothing, &next).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.commit(&acme, &user, &nothing, &next).await.unwrap(),
+            CommitOutcome::Written
+        );
     }
     checkpoint(&path);
     let [in_file, in_log] = traces(&path);

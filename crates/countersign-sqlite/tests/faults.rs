@@ -1,12 +1,19 @@
 //! Files that are damaged, full, read-only, of another version, or locked.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use countersign::budget::{Account, Charged, Limit, SendBudget};
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use countersign_sqlite::{SqliteError, SqliteFactors};
 use rusqlite::Connection;
@@ -32,7 +39,14 @@ async fn add(
     number: u32,
     size: usize,
 ) -> Result<CommitOutcome, countersign::error::PluginError> {
-    store.commit(&acme(), &user(number), &ExpectedVersions { settings: None, record: None }, &row(number, size)).await
+    store
+        .commit(
+            &acme(),
+            &user(number),
+            &ExpectedVersions { settings: None, record: None },
+            &row(number, size),
+        )
+        .await
 }
 
 #[tokio::test]
@@ -64,7 +78,11 @@ async fn a_damaged_file_is_a_fault_and_no_empty_store() {
     let mut faults = 0;
     for number in 0..200 {
         match store.load(&acme(), &user(number)).await {
-            Ok(snapshot) => assert_eq!(snapshot.record.unwrap(), row(number, 600), "{number} is taken for another"),
+            Ok(snapshot) => assert_eq!(
+                snapshot.record.unwrap(),
+                row(number, 600),
+                "{number} is taken for another"
+            ),
             Err(fault) => {
                 assert_eq!(format!("{fault:?}"), "Damaged");
                 faults += 1;
@@ -91,9 +109,15 @@ async fn tables_of_a_later_version_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("countersign.db");
     drop(SqliteFactors::open(&path).await.unwrap());
-    Connection::open(&path).unwrap().execute_batch("UPDATE countersign_schema SET version = 3").unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("UPDATE countersign_schema SET version = 3")
+        .unwrap();
     let refused = SqliteFactors::open(&path).await;
-    assert!(matches!(refused, Err(SqliteError::NewerSchema { found: 3, readable: 2 })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(SqliteError::NewerSchema { found: 3, readable: 2 })),
+        "{refused:?}"
+    );
 }
 
 /// The tables of the first version get the one of the budget, and keep what is in them.
@@ -132,7 +156,10 @@ async fn a_file_that_cannot_be_opened_has_an_error_with_a_name() {
         assert!(matches!(refused, Err(SqliteError::CannotOpen)), "{}: {refused:?}", path.display());
     }
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
-    let refused = SqliteFactors::options().create_if_missing(false).open(directory.path().join("missing/a.db")).await;
+    let refused = SqliteFactors::options()
+        .create_if_missing(false)
+        .open(directory.path().join("missing/a.db"))
+        .await;
     assert!(matches!(refused, Err(SqliteError::Missing)), "{refused:?}");
 }
 
@@ -154,7 +181,11 @@ async fn prefixes_keep_stores_in_one_file_apart_and_are_checked() {
 async fn a_lock_of_another_process_is_waited_for_and_then_a_fault() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("countersign.db");
-    let store = SqliteFactors::options().busy_timeout(Duration::from_millis(200)).open(&path).await.unwrap();
+    let store = SqliteFactors::options()
+        .busy_timeout(Duration::from_millis(200))
+        .open(&path)
+        .await
+        .unwrap();
     let host = Connection::open(&path).unwrap();
     host.execute_batch("BEGIN IMMEDIATE").unwrap();
     let started = Instant::now();
@@ -164,7 +195,8 @@ async fn a_lock_of_another_process_is_waited_for_and_then_a_fault() {
     assert!(started.elapsed() >= Duration::from_millis(200));
     // Reading goes on.
     assert!(store.load(&acme(), &user(1)).await.unwrap().record.is_none());
-    let patient = SqliteFactors::options().busy_timeout(Duration::from_secs(600)).open(&path).await.unwrap();
+    let patient =
+        SqliteFactors::options().busy_timeout(Duration::from_secs(600)).open(&path).await.unwrap();
     let waiting = tokio::spawn(async move { add(&patient, 1, 10).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(50)).await;
     host.execute_batch("ROLLBACK").unwrap();
@@ -194,7 +226,14 @@ async fn a_read_only_directory_is_refused() {
     for (from, to) in [(&test, "test"), (&path, "countersign.db"), (&path, "writable.db")] {
         std::fs::copy(from, readable.path().join(to)).unwrap();
     }
-    assert!(Command::new("chmod").args(["-R", "a+rX,a-w"]).arg(readable.path()).status().unwrap().success());
+    assert!(
+        Command::new("chmod")
+            .args(["-R", "a+rX,a-w"])
+            .arg(readable.path())
+            .status()
+            .unwrap()
+            .success()
+    );
     let writable = readable.path().join("writable.db");
     assert!(Command::new("chmod").arg("a+rw").arg(&writable).status().unwrap().success());
     let test = readable.path().join("test");
@@ -204,38 +243,60 @@ async fn a_read_only_directory_is_refused() {
     }
     again.args(["--exact", "a_read_only_directory_is_refused", "--nocapture"]).stdin(Stdio::null());
     let output = again.env("COUNTERSIGN_TEST_READ_ONLY", readable.path()).output().unwrap();
-    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(Command::new("chmod").args(["-R", "u+w"]).arg(readable.path()).status().unwrap().success());
+    let printed = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        Command::new("chmod").args(["-R", "u+w"]).arg(readable.path()).status().unwrap().success()
+    );
     assert!(printed.contains("REFUSED"), "{printed}");
 }
 
-/// A disk that is full refuses writes, keeps what it has, and takes writes again when there is room. The limit on the size of a file stands in for
-/// the disk: it needs no right to make one. Writes that arrive one by one find out at their own statement, those that are written together when
-/// they are committed: then each of them is refused.
+/// A disk that is full refuses writes, keeps what it has, and takes writes again when there is
+/// room. The limit on the size of a file stands in for the disk: it needs no right to make one.
+/// Writes that arrive one by one find out at their own statement, those that are written together
+/// when they are committed: then each of them is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_a_fault_and_loses_nothing() {
-    if let (Ok(path), Ok(writers)) = (std::env::var("COUNTERSIGN_TEST_FULL"), std::env::var("COUNTERSIGN_TEST_WRITERS"))
+    if let (Ok(path), Ok(writers)) =
+        (std::env::var("COUNTERSIGN_TEST_FULL"), std::env::var("COUNTERSIGN_TEST_WRITERS"))
     {
         return fill_the_disk(&path, writers.parse().unwrap()).await;
     }
     for writers in [1, 40] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("countersign.db");
-        let script =
-            "trap '' XFSZ; ulimit -f 2000; exec \"$0\" --exact a_full_disk_is_a_fault_and_loses_nothing --nocapture";
+        let script = "trap '' XFSZ; ulimit -f 2000; exec \"$0\" --exact a_full_disk_is_a_fault_and_loses_nothing --nocapture";
         let mut again = Command::new("sh");
         again.args(["-c", script]).arg(std::env::current_exe().unwrap()).stdin(Stdio::null());
-        again.env("COUNTERSIGN_TEST_FULL", &path).env("COUNTERSIGN_TEST_WRITERS", writers.to_string());
+        again
+            .env("COUNTERSIGN_TEST_FULL", &path)
+            .env("COUNTERSIGN_TEST_WRITERS", writers.to_string());
         let output = again.output().unwrap();
-        let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let acknowledged = printed.split_once("ACKNOWLEDGED ").and_then(|(_, rest)| rest.split_once('.'));
+        let printed = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let acknowledged =
+            printed.split_once("ACKNOWLEDGED ").and_then(|(_, rest)| rest.split_once('.'));
         let acknowledged = acknowledged.unwrap_or_else(|| panic!("{printed}")).0;
-        let acknowledged: Vec<u32> = acknowledged.split(' ').map(|number| number.parse().unwrap()).collect();
+        let acknowledged: Vec<u32> =
+            acknowledged.split(' ').map(|number| number.parse().unwrap()).collect();
         assert!(acknowledged.len() > 20, "{acknowledged:?}");
         let store = SqliteFactors::open(&path).await.unwrap();
-        assert_eq!(store.count(&acme(), Generation::new(1)).await.unwrap(), acknowledged.len() as u64, "{writers}");
+        assert_eq!(
+            store.count(&acme(), Generation::new(1)).await.unwrap(),
+            acknowledged.len() as u64,
+            "{writers}"
+        );
         for number in acknowledged {
-            assert_eq!(store.load(&acme(), &user(number)).await.unwrap().record.unwrap(), row(number, 3_000));
+            assert_eq!(
+                store.load(&acme(), &user(number)).await.unwrap().record.unwrap(),
+                row(number, 3_000)
+            );
         }
         assert_eq!(add(&store, 1_000_000, 3_000).await.unwrap(), CommitOutcome::Written);
     }
@@ -270,14 +331,23 @@ async fn fill_the_disk(path: &str, writers: u32) {
     }
     // What was acknowledged can be read by the same store, and what was refused is not there.
     for number in &acknowledged {
-        assert!(store.load(&acme(), &user(*number)).await.unwrap().record.is_some(), "{number} was acknowledged");
+        assert!(
+            store.load(&acme(), &user(*number)).await.unwrap().record.is_some(),
+            "{number} was acknowledged"
+        );
     }
     for number in &refused {
-        assert!(store.load(&acme(), &user(*number)).await.unwrap().record.is_none(), "{number} was refused");
+        assert!(
+            store.load(&acme(), &user(*number)).await.unwrap().record.is_none(),
+            "{number} was refused"
+        );
     }
     // It is the log that can't grow. Emptied, it has room again.
     checkpoint(Path::new(path));
     assert_eq!(add(&store, refused[0], 3_000).await.unwrap(), CommitOutcome::Written);
     acknowledged.push(refused[0]);
-    println!("ACKNOWLEDGED {}.", acknowledged.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
+    println!(
+        "ACKNOWLEDGED {}.",
+        acknowledged.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")
+    );
 }

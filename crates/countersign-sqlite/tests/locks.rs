@@ -1,11 +1,18 @@
 //! Files that somebody else has locked: how long a call waits, who waits, and what it is told.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use countersign::error::PluginError;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use countersign_sqlite::{SqliteError, SqliteFactors};
 use rusqlite::Connection;
@@ -24,8 +31,14 @@ fn user(number: u32) -> UserId {
 
 async fn add(store: &SqliteFactors, number: u32) -> Result<CommitOutcome, PluginError> {
     let document = "\"\"".to_owned();
-    let next = StoredRow { version: Version::from_bytes([7; 16]), generation: Generation::new(0), document };
-    store.commit(&acme(), &user(number), &ExpectedVersions { settings: None, record: None }, &next).await
+    let next = StoredRow {
+        version: Version::from_bytes([7; 16]),
+        generation: Generation::new(0),
+        document,
+    };
+    store
+        .commit(&acme(), &user(number), &ExpectedVersions { settings: None, record: None }, &next)
+        .await
 }
 
 fn file() -> (TempDir, PathBuf) {
@@ -41,7 +54,8 @@ fn locked(path: &Path) -> Connection {
     host
 }
 
-/// One time-out for the write that came first, and one for what arrived behind it; not one for each.
+/// One time-out for the write that came first, and one for what arrived behind it; not one for
+/// each.
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_that_wait_for_a_lock_together_fail_together() {
     // Long beside what anything else takes on a busy machine: that is what is compared below.
@@ -56,7 +70,9 @@ async fn writes_that_wait_for_a_lock_together_fail_together() {
         let writes = store.clone();
         calls.spawn(async move { format!("{:?}", add(&writes, number).await) });
         let purges = store.clone();
-        calls.spawn(async move { format!("{:?}", purges.purge(&acme(), Generation::new(1), 10).await) });
+        calls.spawn(
+            async move { format!("{:?}", purges.purge(&acme(), Generation::new(1), 10).await) },
+        );
     }
     for told in calls.join_all().await {
         assert_eq!(told, "Err(Busy)");
@@ -64,7 +80,11 @@ async fn writes_that_wait_for_a_lock_together_fail_together() {
     let waited = started.elapsed();
     assert!(waited >= LONG && waited < LONG * 20, "40 calls took {waited:?}");
     drop(host);
-    assert_eq!(store.count(&acme(), Generation::new(1)).await.unwrap(), 1, "a call that failed has done something");
+    assert_eq!(
+        store.count(&acme(), Generation::new(1)).await.unwrap(),
+        1,
+        "a call that failed has done something"
+    );
     assert_eq!(add(&store, 0).await.unwrap(), CommitOutcome::Written);
 }
 
@@ -73,7 +93,8 @@ async fn writes_that_wait_for_a_lock_together_fail_together() {
 async fn a_write_that_fails_by_itself_fails_alone() {
     let (_directory, path) = file();
     let store = SqliteFactors::open(&path).await.unwrap();
-    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON countersign_records WHEN new.\"user\" = 'user-7'
+    let refuse =
+        "CREATE TRIGGER refuse BEFORE INSERT ON countersign_records WHEN new.\"user\" = 'user-7'
         BEGIN SELECT RAISE(ABORT, 'no seven'); END";
     Connection::open(&path).unwrap().execute_batch(refuse).unwrap();
     let host = locked(&path);
@@ -91,7 +112,8 @@ async fn a_write_that_fails_by_itself_fails_alone() {
     assert_eq!(store.count(&acme(), Generation::new(1)).await.unwrap(), 19);
 }
 
-/// SQLite does not wait by itself where a file that is not yet in the mode of the store is locked for writing.
+/// SQLite does not wait by itself where a file that is not yet in the mode of the store is locked
+/// for writing.
 #[tokio::test(flavor = "multi_thread")]
 async fn opening_waits_for_whoever_makes_the_file() {
     let (_directory, path) = file();
@@ -116,8 +138,9 @@ async fn any_number_of_stores_can_make_the_same_file_at_once() {
         let mut stores = JoinSet::new();
         for _ in 0..8 {
             let path = path.clone();
-            stores
-                .spawn(async move { SqliteFactors::options().busy_timeout(Duration::from_secs(600)).open(path).await });
+            stores.spawn(async move {
+                SqliteFactors::options().busy_timeout(Duration::from_secs(600)).open(path).await
+            });
         }
         for opened in stores.join_all().await {
             assert!(opened.is_ok(), "round {round}: {opened:?}");
@@ -129,7 +152,8 @@ async fn any_number_of_stores_can_make_the_same_file_at_once() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_write_that_waits_leaves_the_runtime_its_thread() {
     let (_directory, path) = file();
-    let store = SqliteFactors::options().busy_timeout(Duration::from_secs(60)).open(&path).await.unwrap();
+    let store =
+        SqliteFactors::options().busy_timeout(Duration::from_secs(60)).open(&path).await.unwrap();
     let host = locked(&path);
     let mut write = Box::pin(add(&store, 1));
     let ticking = async {

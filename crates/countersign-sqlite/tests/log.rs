@@ -24,7 +24,8 @@ async fn open(path: &Path) -> SqliteFactors {
     options.busy_timeout(Duration::from_secs(600)).open(path).await.unwrap()
 }
 
-/// SQLite keeps in the log what a reader's transaction may still look at. When the reader is gone the log is emptied and shrinks.
+/// SQLite keeps in the log what a reader's transaction may still look at. When the reader is gone
+/// the log is emptied and shrinks.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_grew_behind_a_reader_shrinks_when_the_reader_is_gone() {
     let directory = tempfile::tempdir().unwrap();
@@ -32,7 +33,9 @@ async fn a_log_that_grew_behind_a_reader_shrinks_when_the_reader_is_gone() {
     let store = open(&path).await;
     let application = Connection::open(&path).unwrap();
     application.execute_batch("BEGIN").unwrap();
-    let _rows: i64 = application.query_row("SELECT count(*) FROM countersign_records", [], |row| row.get(0)).unwrap();
+    let _rows: i64 = application
+        .query_row("SELECT count(*) FROM countersign_records", [], |row| row.get(0))
+        .unwrap();
     let mut number = 0;
     while log(&path) < 40 * MEGABYTE {
         assert_eq!(add(&store, number, 30_000).await.unwrap(), CommitOutcome::Written);
@@ -42,14 +45,19 @@ async fn a_log_that_grew_behind_a_reader_shrinks_when_the_reader_is_gone() {
     // Every 200 writes it is looked at, by a thread that may have to wait for the disk.
     let started = Instant::now();
     while log(&path) > 16 * MEGABYTE {
-        assert!(started.elapsed() < Duration::from_secs(120), "the log is still {} bytes long", log(&path));
+        assert!(
+            started.elapsed() < Duration::from_secs(120),
+            "the log is still {} bytes long",
+            log(&path)
+        );
         assert_eq!(add(&store, number, 10).await.unwrap(), CommitOutcome::Written);
         number += 1;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Handles that write without a pause leave no moment at which all of the log is copied. It is emptied all the same.
+/// Handles that write without a pause leave no moment at which all of the log is copied. It is
+/// emptied all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_does_not_grow_for_ever_behind_writers() {
     let directory = tempfile::tempdir().unwrap();
@@ -61,7 +69,10 @@ async fn a_log_does_not_grow_for_ever_behind_writers() {
         writers.push(tokio::spawn(async move {
             let mut number = 0;
             while !done.load(Ordering::SeqCst) && number < 8_000 {
-                assert_eq!(add(&store, writer * 100_000 + number, 30_000).await.unwrap(), CommitOutcome::Written);
+                assert_eq!(
+                    add(&store, writer * 100_000 + number, 30_000).await.unwrap(),
+                    CommitOutcome::Written
+                );
                 number += 1;
             }
             number
@@ -83,5 +94,10 @@ async fn a_log_does_not_grow_for_ever_behind_writers() {
     for writer in writers {
         written += writer.await.unwrap();
     }
-    assert_eq!(shrank, 1, "{written} writes of 30 kB, and the log is {} MB long", largest / MEGABYTE);
+    assert_eq!(
+        shrank,
+        1,
+        "{written} writes of 30 kB, and the log is {} MB long",
+        largest / MEGABYTE
+    );
 }

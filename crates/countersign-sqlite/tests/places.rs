@@ -1,5 +1,10 @@
 //! Whose file it is: files that are not the store's, and files that go away while they are open.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
@@ -31,12 +36,14 @@ fn missing(refused: Result<SqliteFactors, SqliteError>) -> String {
 
 fn names(directory: &TempDir) -> Vec<String> {
     let entries = std::fs::read_dir(directory.path()).unwrap();
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort_unstable();
     names
 }
 
-/// A tenant that uses the second factor would be one that does not, in a store that is made by mistake.
+/// A tenant that uses the second factor would be one that does not, in a store that is made by
+/// mistake.
 #[tokio::test]
 async fn an_empty_file_is_no_store_where_none_may_be_made() {
     let (directory, path) = file();
@@ -51,7 +58,9 @@ async fn an_empty_file_is_no_store_where_none_may_be_made() {
 async fn a_file_of_another_application_is_left_as_it_is_where_none_may_be_made() {
     let (directory, path) = file();
     let application = Connection::open(&path).unwrap();
-    application.execute_batch("CREATE TABLE people (name); INSERT INTO people VALUES ('alice')").unwrap();
+    application
+        .execute_batch("CREATE TABLE people (name); INSERT INTO people VALUES ('alice')")
+        .unwrap();
     drop(application);
     let before = std::fs::read(&path).unwrap();
     assert_eq!(missing(existing().open(&path).await), "countersign_schema");
@@ -63,7 +72,10 @@ async fn a_file_of_another_application_is_left_as_it_is_where_none_may_be_made()
 async fn a_mistyped_prefix_is_no_new_store_where_none_may_be_made() {
     let (_directory, path) = file();
     let store = SqliteFactors::options().table_prefix("two_factor_").open(&path).await.unwrap();
-    assert_eq!(store.change_settings(&acme(), None, &row(1, 1)).await.unwrap(), CommitOutcome::Written);
+    assert_eq!(
+        store.change_settings(&acme(), None, &row(1, 1)).await.unwrap(),
+        CommitOutcome::Written
+    );
     let tables = || -> i64 {
         let connection = Connection::open(&path).unwrap();
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap()
@@ -79,7 +91,8 @@ async fn a_mistyped_prefix_is_no_new_store_where_none_may_be_made() {
     assert_eq!(same.settings(&acme()).await.unwrap(), Some(row(1, 1)));
 }
 
-/// A store that has lost a table is not completed, whatever the options: what is gone may be what says who uses the second factor.
+/// A store that has lost a table is not completed, whatever the options: what is gone may be what
+/// says who uses the second factor.
 #[tokio::test]
 async fn a_table_that_is_gone_is_never_made_again() {
     for table in ["settings", "records", "charges"] {
@@ -94,15 +107,15 @@ async fn a_table_that_is_gone_is_never_made_again() {
     // Nor are those of an earlier version, of which one is made when it is migrated.
     let (_directory, path) = file();
     SqliteFactors::open(&path).await.unwrap().close().await;
-    let earlier =
-        "DROP TABLE countersign_charges; DROP TABLE countersign_settings; UPDATE countersign_schema SET version = 1";
+    let earlier = "DROP TABLE countersign_charges; DROP TABLE countersign_settings; UPDATE countersign_schema SET version = 1";
     Connection::open(&path).unwrap().execute_batch(earlier).unwrap();
     for options in [existing(), SqliteFactors::options()] {
         assert_eq!(missing(options.open(&path).await), "countersign_settings");
     }
 }
 
-/// SQLite has names that mean no file. A store under one of them would be forgotten, or be elsewhere.
+/// SQLite has names that mean no file. A store under one of them would be forgotten, or be
+/// elsewhere.
 #[tokio::test]
 async fn names_that_mean_no_file_are_refused() {
     for name in [":memory:", "file:countersign.db", "file::memory:?cache=shared"] {
@@ -122,13 +135,19 @@ mod on_unix {
         path.metadata().unwrap().permissions().mode() & 0o777
     }
 
-    /// A new file is its owner's alone, with all that belongs to it. One that was made with other permissions keeps them.
+    /// A new file is its owner's alone, with all that belongs to it. One that was made with other
+    /// permissions keeps them.
     #[tokio::test]
     async fn what_is_made_can_be_read_by_its_owner_only() {
         let (directory, path) = file();
         let store = SqliteFactors::open(&path).await.unwrap();
         assert_eq!(add(&store, 1, 10).await.unwrap(), CommitOutcome::Written);
-        let all = ["countersign.db", "countersign.db-shm", "countersign.db-turns0", "countersign.db-turns1"];
+        let all = [
+            "countersign.db",
+            "countersign.db-shm",
+            "countersign.db-turns0",
+            "countersign.db-turns1",
+        ];
         assert_eq!(names(&directory), [&all[..], &["countersign.db-wal"]].concat());
         for name in names(&directory) {
             assert_eq!(mode(&directory.path().join(&name)), 0o600, "{name}");
@@ -158,7 +177,8 @@ mod on_unix {
         assert!(said.iter().all(|said| said == "Moved"), "{why}: {said:?}");
     }
 
-    /// I-39: what is read from a file that is not at its path any more may be old, and what is written to it may be gone.
+    /// I-39: what is read from a file that is not at its path any more may be old, and what is
+    /// written to it may be gone.
     #[tokio::test]
     async fn a_file_that_went_away_is_a_fault_until_it_is_back() {
         for name in ["countersign.db", "countersign.db-wal", "countersign.db-shm"] {
@@ -197,24 +217,27 @@ mod on_unix {
         every_call_is_refused(&store, "the link leads elsewhere").await;
     }
 
-    /// An application that copies the file within its own process ends SQLite's locks. A program with an SQLite before 3.51 that then opens
-    /// and closes the file takes itself for the last one, and deletes the log: what was written into that one later would be gone. Here
-    /// the test does what such a program does.
+    /// An application that copies the file within its own process ends SQLite's locks. A program
+    /// with an SQLite before 3.51 that then opens and closes the file takes itself for the last
+    /// one, and deletes the log: what was written into that one later would be gone. Here the test
+    /// does what such a program does.
     #[tokio::test]
     async fn a_log_that_others_deleted_is_a_fault_and_loses_nothing() {
         let (directory, path) = file();
         let store = SqliteFactors::open(&path).await.unwrap();
         assert_eq!(add(&store, 1, 10).await.unwrap(), CommitOutcome::Written);
         let program = Connection::open(&path).unwrap();
-        let copied: (i64, i64) =
-            program.query_row("PRAGMA wal_checkpoint", [], |row| Ok((row.get(1)?, row.get(2)?))).unwrap();
+        let copied: (i64, i64) = program
+            .query_row("PRAGMA wal_checkpoint", [], |row| Ok((row.get(1)?, row.get(2)?)))
+            .unwrap();
         assert_eq!(copied.0, copied.1);
         drop(program);
         for name in ["countersign.db-wal", "countersign.db-shm"] {
             std::fs::remove_file(directory.path().join(name)).unwrap();
         }
         every_call_is_refused(&store, "the log was deleted").await;
-        // SQLite has one index of the log for all handles of a process: while this one is open, a new one is no better.
+        // SQLite has one index of the log for all handles of a process: while this one is open, a
+        // new one is no better.
         let refused = existing().open(&path).await;
         assert!(matches!(refused, Err(SqliteError::Moved)), "{refused:?}");
         store.close().await;

@@ -22,10 +22,13 @@ async fn guesses_of_two_processes_share_one_budget() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("countersign.db").display().to_string();
     let store = patient().open(&path).await.unwrap();
-    let tally =
-        processes::guess_from_two(Arc::new(store), "guesses_of_two_processes_share_one_budget", &[("STORE", path)])
-            .await
-            .unwrap();
+    let tally = processes::guess_from_two(
+        Arc::new(store),
+        "guesses_of_two_processes_share_one_budget",
+        &[("STORE", path)],
+    )
+    .await
+    .unwrap();
     assert_eq!(tally.wrong, 5, "{tally:?}");
     assert_eq!(tally.failed, 0, "{tally:?}");
     assert_eq!(tally, Tally { refused: 123 - tally.contended, ..tally });

@@ -1,7 +1,9 @@
 //! Who comes in between while much is deleted in memory, or a call is left half done.
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used)]
 
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use countersign_sqlite::SqliteFactors;
 use futures_lite::future;
@@ -14,11 +16,15 @@ async fn fill(store: &SqliteFactors, acme: &TenantId) {
         let (version, generation) = (Version::from_bytes([7; 16]), Generation::new(0));
         let next = StoredRow { version, generation, document: "{}".to_owned() };
         let nothing = ExpectedVersions { settings: None, record: None };
-        assert_eq!(store.commit(acme, &user, &nothing, &next).await.unwrap(), CommitOutcome::Written);
+        assert_eq!(
+            store.commit(acme, &user, &nothing, &next).await.unwrap(),
+            CommitOutcome::Written
+        );
     }
 }
 
-/// A call that is begun and then not polled any more, as in a `select!` that another branch has won, holds up nobody.
+/// A call that is begun and then not polled any more, as in a `select!` that another branch has
+/// won, holds up nobody.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_not_polled_any_more_holds_up_nobody() {
     let store = SqliteFactors::in_memory().unwrap();

@@ -7,7 +7,9 @@ use countersign::budget::{Account, Charged, SendBudget};
 use countersign::error::PluginError;
 use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+};
 use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{LoginName, Password, TenantId, UserId};
 use time::OffsetDateTime;
@@ -32,7 +34,8 @@ impl Calls {
         self.made().iter().filter(|made| **made == method).count()
     }
 
-    /// The calls since the last time, in alphabetical order: two that run at the same time have no other.
+    /// The calls since the last time, in alphabetical order: two that run at the same time have no
+    /// other.
     #[must_use]
     pub fn take_sorted(&self) -> Vec<&'static str> {
         let mut calls = std::mem::take(&mut *self.made());
@@ -101,7 +104,12 @@ impl<T: FactorStore> FactorStore for Counting<T> {
         self.inner.change_settings(tenant, expected, next).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         self.calls.note("purge");
         self.inner.purge(tenant, below, at_most).await
     }
@@ -116,7 +124,12 @@ impl<T: FactorStore> FactorStore for Counting<T> {
         self.inner.remove(tenant, user).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         self.calls.note("remove_if");
         self.inner.remove_if(tenant, user, version).await
     }
@@ -135,12 +148,20 @@ impl<T: FactorStore> FactorStore for Counting<T> {
 
 #[async_trait]
 impl<T: UserStore> UserStore for Counting<T> {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         self.calls.note("find_by_login");
         self.inner.find_by_login(tenant, name).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
+    async fn find_by_id(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
         self.calls.note("find_by_id");
         self.inner.find_by_id(tenant, user).await
     }
@@ -168,7 +189,10 @@ impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
         self.inner.verify(attempt).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         self.calls.note("hash_password");
         self.inner.hash_password(password).await
     }
@@ -189,7 +213,11 @@ impl<T: CodeSender> CodeSender for Counting<T> {
 
 #[async_trait]
 impl<T: SendBudget> SendBudget for Counting<T> {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
+    async fn charge(
+        &self,
+        accounts: &[Account],
+        now: OffsetDateTime,
+    ) -> Result<Charged, PluginError> {
         self.calls.note("charge");
         self.inner.charge(accounts, now).await
     }

@@ -9,7 +9,8 @@ use rand::{Rng, SeedableRng, TryRng};
 
 /// Randomness from a seed, so that a test that failed can be run again as it was.
 ///
-/// Never for anything but tests: whoever knows the seed knows every code and token. `Debug` shows nothing of its state.
+/// Never for anything but tests: whoever knows the seed knows every code and token. `Debug` shows
+/// nothing of its state.
 pub struct SeededEntropy {
     seed: u64,
     generator: Mutex<StdRng>,
@@ -21,8 +22,8 @@ impl SeededEntropy {
         Self { seed, generator: Mutex::new(StdRng::seed_from_u64(seed)) }
     }
 
-    /// A seed from the environment variable `COUNTERSIGN_TEST_SEED`, or else a random one; either is printed, so that it is found in the
-    /// output of a failed test.
+    /// A seed from the environment variable `COUNTERSIGN_TEST_SEED`, or else a random one; either
+    /// is printed, so that it is found in the output of a failed test.
     ///
     /// # Errors
     ///

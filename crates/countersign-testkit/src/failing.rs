@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use countersign::budget::{Account, Charged, SendBudget};
 use countersign::error::PluginError;
 use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+};
 use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{LoginName, Password, TenantId, UserId};
 use time::OffsetDateTime;
@@ -83,7 +85,9 @@ impl Mishaps {
         call: impl Future<Output = Result<T, PluginError>>,
     ) -> Result<T, PluginError> {
         match (self.of(method), conflict) {
-            (InjectedFault::Before, _) => Err(PluginError::new("failed on purpose, before doing anything")),
+            (InjectedFault::Before, _) => {
+                Err(PluginError::new("failed on purpose, before doing anything"))
+            }
             (InjectedFault::HangsBefore, _) => std::future::pending().await,
             (InjectedFault::Late(by), _) => {
                 tokio::time::sleep(by).await;
@@ -103,7 +107,8 @@ impl Mishaps {
     }
 }
 
-/// A plug-in that fails as planned: users, saved state, passwords, or the budget of messages. For a sender see [`Outbox::script`](crate::Outbox::script).
+/// A plug-in that fails as planned: users, saved state, passwords, or the budget of messages. For a
+/// sender see [`Outbox::script`](crate::Outbox::script).
 #[derive(Clone, Debug)]
 pub struct Failing<T> {
     inner: T,
@@ -148,7 +153,12 @@ impl<T: FactorStore> FactorStore for Failing<T> {
         self.mishaps.around("change_settings", Some(CommitOutcome::Conflict), call).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         self.mishaps.around("purge", None, self.inner.purge(tenant, below, at_most)).await
     }
 
@@ -160,7 +170,12 @@ impl<T: FactorStore> FactorStore for Failing<T> {
         self.mishaps.around("remove", None, self.inner.remove(tenant, user)).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         let call = self.inner.remove_if(tenant, user, version);
         self.mishaps.around("remove_if", Some(false), call).await
     }
@@ -172,17 +187,27 @@ impl<T: FactorStore> FactorStore for Failing<T> {
         after: Option<&UserId>,
         at_most: u32,
     ) -> Result<Vec<UserId>, PluginError> {
-        self.mishaps.around("users", None, self.inner.users(tenant, generation, after, at_most)).await
+        self.mishaps
+            .around("users", None, self.inner.users(tenant, generation, after, at_most))
+            .await
     }
 }
 
 #[async_trait]
 impl<T: UserStore> UserStore for Failing<T> {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         self.mishaps.around("find_by_login", None, self.inner.find_by_login(tenant, name)).await
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
+    async fn find_by_id(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
         self.mishaps.around("find_by_id", None, self.inner.find_by_id(tenant, user)).await
     }
 
@@ -208,14 +233,21 @@ impl<T: PasswordVerifier> PasswordVerifier for Failing<T> {
         self.mishaps.around("verify", None, self.inner.verify(attempt)).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         self.mishaps.around("hash_password", None, self.inner.hash_password(password)).await
     }
 }
 
 #[async_trait]
 impl<T: SendBudget> SendBudget for Failing<T> {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
+    async fn charge(
+        &self,
+        accounts: &[Account],
+        now: OffsetDateTime,
+    ) -> Result<Charged, PluginError> {
         self.mishaps.around("charge", None, self.inner.charge(accounts, now)).await
     }
 }

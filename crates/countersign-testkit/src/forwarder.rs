@@ -12,8 +12,8 @@ use tokio::sync::watch;
 
 use crate::conformance::Line;
 
-/// An address in front of servers, as a virtual one is: it leads to one of them, then to another; what is connected can fall silent; and, as a
-/// [`Line`], it loses answers or requests.
+/// An address in front of servers, as a virtual one is: it leads to one of them, then to another;
+/// what is connected can fall silent; and, as a [`Line`], it loses answers or requests.
 #[derive(Debug)]
 pub struct Forwarder {
     port: u16,
@@ -73,8 +73,8 @@ impl Forwarder {
         Ok(forwarder)
     }
 
-    /// An address in front of the server of this URL, and the URL with it. `None`: the server is not on the loopback interface of this
-    /// machine, or its port is not named.
+    /// An address in front of the server of this URL, and the URL with it. `None`: the server is
+    /// not on the loopback interface of this machine, or its port is not named.
     ///
     /// # Errors
     ///
@@ -83,8 +83,11 @@ impl Forwarder {
         let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
-        let (account, place) = authority.rsplit_once('@').map_or(("", authority), |(account, place)| (account, place));
-        let Some(("127.0.0.1" | "localhost", port)) = place.rsplit_once(':') else { return Ok(None) };
+        let (account, place) =
+            authority.rsplit_once('@').map_or(("", authority), |(account, place)| (account, place));
+        let Some(("127.0.0.1" | "localhost", port)) = place.rsplit_once(':') else {
+            return Ok(None);
+        };
         let forwarder = Self::to(port.parse()?).await?;
         let at = if authority.contains('@') { "@" } else { "" };
         let url = format!("{scheme}://{account}{at}127.0.0.1:{}{rest}", forwarder.port);
@@ -101,12 +104,14 @@ impl Forwarder {
         self.carrier.accepted.load(Ordering::SeqCst)
     }
 
-    /// Connections that are made from now on lead to another port. Those that there are stay where they are.
+    /// Connections that are made from now on lead to another port. Those that there are stay where
+    /// they are.
     pub fn lead_to(&self, port: u16) {
         self.carrier.target.store(port, Ordering::SeqCst);
     }
 
-    /// On the connections that there are nothing comes through any more, and none of them ends, as when a host loses its power.
+    /// On the connections that there are nothing comes through any more, and none of them ends, as
+    /// when a host loses its power.
     pub fn fall_silent(&self) {
         self.carrier.silence.send_replace(());
     }
@@ -144,7 +149,9 @@ impl Carrier {
     fn lets_through(&self, way: Way) -> bool {
         let mut carries = self.carries.lock().unwrap_or_else(PoisonError::into_inner);
         let through = match (&mut *carries, way) {
-            (Carries::Answers(0), Way::ToTheClient) | (Carries::NoRequests, Way::ToTheServer) => false,
+            (Carries::Answers(0), Way::ToTheClient) | (Carries::NoRequests, Way::ToTheServer) => {
+                false
+            }
             (Carries::Answers(left), Way::ToTheClient) => {
                 *left = left.saturating_sub(1);
                 true
@@ -161,7 +168,11 @@ impl Carrier {
 async fn forward(mut client: TcpStream, carrier: Arc<Carrier>) {
     let (mut silenced, mut cut) = (carrier.silence.subscribe(), carrier.cut.subscribe());
     let born = *cut.borrow_and_update();
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", carrier.target.load(Ordering::SeqCst))).await else { return };
+    let Ok(mut server) =
+        TcpStream::connect(("127.0.0.1", carrier.target.load(Ordering::SeqCst))).await
+    else {
+        return;
+    };
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     let both = async {

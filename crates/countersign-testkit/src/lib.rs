@@ -1,14 +1,20 @@
 //! What any store, sender or policy of [`countersign`] is tested with.
 //!
-//! - [`conformance`]: the suite that every [`FactorStore`](countersign::store::FactorStore), [`UserStore`](countersign::user::UserStore) and
-//!   [`SendBudget`](countersign::budget::SendBudget) must pass (`I-39`), one test for each clause of their contracts. [`manual`] says how to write a store that does.
-//! - [`Outbox`]: a sender that keeps what it was given, and loses, delays or refuses it when told to.
-//! - [`Counting`] and [`Failing`]: wrappers that count the calls of a plug-in and make them fail, before or after their work was done.
-//! - [`Person`], [`TenantSetup`] and [`World`]: builders for users and tenants, and a flow to log in to, on any store. The clock is [`ManualClock`]; the randomness
-//!   [`SeededEntropy`].
-//! - [`servers`]: a real PostgreSQL or Redis for a test, given or started for it; [`Forwarder`]: an address in front of it; [`processes`]: several processes at once on one store.
+//! - [`conformance`]: the suite that every [`FactorStore`](countersign::store::FactorStore),
+//!   [`UserStore`](countersign::user::UserStore) and
+//!   [`SendBudget`](countersign::budget::SendBudget) must pass (`I-39`), one test for each clause
+//!   of their contracts. [`manual`] says how to write a store that does.
+//! - [`Outbox`]: a sender that keeps what it was given, and loses, delays or refuses it when told
+//!   to.
+//! - [`Counting`] and [`Failing`]: wrappers that count the calls of a plug-in and make them fail,
+//!   before or after their work was done.
+//! - [`Person`], [`TenantSetup`] and [`World`]: builders for users and tenants, and a flow to log
+//!   in to, on any store. The clock is [`ManualClock`]; the randomness [`SeededEntropy`].
+//! - [`servers`]: a real PostgreSQL or Redis for a test, given or started for it; [`Forwarder`]: an
+//!   address in front of it; [`processes`]: several processes at once on one store.
 //!
-//! None of it belongs in an application: the generator is predictable, the password check compares plain text, and codes are kept in clear.
+//! None of it belongs in an application: the generator is predictable, the password check compares
+//! plain text, and codes are kept in clear.
 
 mod calls;
 pub mod conformance;

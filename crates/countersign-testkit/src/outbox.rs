@@ -8,13 +8,15 @@ use async_trait::async_trait;
 use countersign::contact::Destination;
 use countersign::ids::LoginId;
 use countersign::sender::{
-    CodeMessage, CodeSender, Notice, NoticeKind, Purpose, Reference, SendError, SendErrorKind, SendStatus,
+    CodeMessage, CodeSender, Notice, NoticeKind, Purpose, Reference, SendError, SendErrorKind,
+    SendStatus,
 };
 use countersign::{Method, TenantId, UserId};
 
 /// Receives every code and notice instead of a person. Clones share what was received.
 ///
-/// It does what a real channel does when it is told to: [`script`](Self::script) and [`always`](Self::always).
+/// It does what a real channel does when it is told to: [`script`](Self::script) and
+/// [`always`](Self::always).
 #[derive(Clone, Debug, Default)]
 pub struct Outbox {
     state: Arc<Mutex<State>>,
@@ -34,7 +36,8 @@ struct State {
 pub enum Delivered {
     /// It arrives at once.
     Now,
-    /// It arrives, and the sender needs this long to say so. On tokio's clock, so that a test with paused time does not wait.
+    /// It arrives, and the sender needs this long to say so. On tokio's clock, so that a test with
+    /// paused time does not wait.
     Late(Duration),
     /// A queue takes it, and it arrives.
     Queued,
@@ -42,7 +45,8 @@ pub enum Delivered {
     Lost,
     /// It does not arrive, and the sender says why.
     Failed(SendErrorKind),
-    /// It arrives although the sender says that it does not know: a time-out after the provider had taken it.
+    /// It arrives although the sender says that it does not know: a time-out after the provider had
+    /// taken it.
     ArrivedButUnknown,
     /// The sender never answers. Only dropping the call ends it.
     Hangs,
@@ -95,7 +99,8 @@ impl Outbox {
         self.state().script.extend(next);
     }
 
-    /// What becomes of every message for which there is no script: of those by one method, or of all.
+    /// What becomes of every message for which there is no script: of those by one method, or of
+    /// all.
     pub fn always(&self, method: Option<Method>, delivered: Delivered) {
         self.state().always = Some((method, delivered));
     }
@@ -112,7 +117,12 @@ impl Outbox {
 
     /// The newest code that arrived for this user.
     pub fn last_code_of(&self, tenant: &TenantId, user: &UserId) -> Option<SentCode> {
-        self.state().codes.iter().rev().find(|sent| sent.tenant == *tenant && sent.user == *user).cloned()
+        self.state()
+            .codes
+            .iter()
+            .rev()
+            .find(|sent| sent.tenant == *tenant && sent.user == *user)
+            .cloned()
     }
 
     /// The notices that arrived, the oldest first.
@@ -149,7 +159,11 @@ impl Outbox {
         }
     }
 
-    async fn deliver(&self, to: &Destination, arrive: impl FnOnce(&mut State) + Send) -> Result<SendStatus, SendError> {
+    async fn deliver(
+        &self,
+        to: &Destination,
+        arrive: impl FnOnce(&mut State) + Send,
+    ) -> Result<SendStatus, SendError> {
         let delivered = self.next(to);
         match delivered {
             Delivered::Lost => return Ok(SendStatus::Sent),

@@ -10,7 +10,8 @@ use countersign::user::{Language, PasswordHash, User, UserStatus};
 use countersign::{LoginName, Password, TenantId, UserId};
 use time::UtcOffset;
 
-/// A user to be: active, with the address `NAME@example.com` and the password that [`PlainPasswords`] compares.
+/// A user to be: active, with the address `NAME@example.com` and the password that
+/// [`PlainPasswords`] compares.
 ///
 /// ```
 /// use countersign::TenantId;
@@ -195,7 +196,8 @@ impl TenantSetup {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`] if the id or something of a person is not such. Those before that person are there.
+    /// [`InvalidInput`] if the id or something of a person is not such. Those before that person
+    /// are there.
     pub fn join(self, users: &MemoryUsers) -> Result<TenantId, InvalidInput> {
         let tenant = TenantId::new(&self.name)?;
         for person in self.people {
@@ -205,7 +207,8 @@ impl TenantSetup {
     }
 }
 
-/// Compares a password with the saved "hash" as it is, for tests that are not about hashing. Never for anything else.
+/// Compares a password with the saved "hash" as it is, for tests that are not about hashing. Never
+/// for anything else.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlainPasswords;
 
@@ -223,7 +226,10 @@ impl PasswordVerifier for PlainPasswords {
         })
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         Ok(Some(PasswordHash::new(password.expose())))
     }
 }

@@ -1,6 +1,7 @@
 //! Several processes at once on one store: what no test within one process can show.
 //!
-//! The test runs its own executable again, once for each process, with the same test selected and [`CHILD`] set.
+//! The test runs its own executable again, once for each process, with the same test selected and
+//! [`CHILD`] set.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -9,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use countersign::error::PluginError;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+};
 use countersign::{Error, LoginStep, PendingToken, Reason, Scope, TenantId, UserId};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -37,12 +40,14 @@ pub struct Tally {
     pub failed: usize,
 }
 
-/// Begins a login and lets two processes guess its code, 64 times each and all at once. Answers what became of it.
+/// Begins a login and lets two processes guess its code, 64 times each and all at once. Answers
+/// what became of it.
 ///
-/// No process writes anything before both of them have read what all of their guesses rest on, so that
-/// all 128 compete for the same record.
+/// No process writes anything before both of them have read what all of their guesses rest on, so
+/// that all 128 compete for the same record.
 ///
-/// `test` is the name of the calling test, which calls [`guess`] where [`CHILD`] is set; `environment` is what it needs to open the same store.
+/// `test` is the name of the calling test, which calls [`guess`] where [`CHILD`] is set;
+/// `environment` is what it needs to open the same store.
 ///
 /// # Errors
 ///
@@ -84,7 +89,9 @@ pub async fn guess_from_two(
         printed.for_each(drop);
         let _status = child.wait()?;
         let numbers: Vec<usize> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-        let [wrong, refused, contended, failed] = numbers[..] else { return Err(PluginError::new("not four numbers")) };
+        let [wrong, refused, contended, failed] = numbers[..] else {
+            return Err(PluginError::new("not four numbers"));
+        };
         for (total, count) in [
             (&mut tally.wrong, wrong),
             (&mut tally.refused, refused),
@@ -97,12 +104,17 @@ pub async fn guess_from_two(
     // The right code does not help any more: what was left of the budget is used up.
     match world.submit(&challenge.token, &code).await? {
         LoginStep::Denied(_) => Ok(tally),
-        step => Err(PluginError::new(format!("after all those guesses the code still works: {step:?}"))),
+        step => {
+            Err(PluginError::new(format!("after all those guesses the code still works: {step:?}")))
+        }
     }
 }
 
 /// Reads what a process prints up to the line that holds `word`, and answers what comes after it.
-fn said(printed: &mut impl Iterator<Item = std::io::Result<String>>, word: &str) -> Result<String, PluginError> {
+fn said(
+    printed: &mut impl Iterator<Item = std::io::Result<String>>,
+    word: &str,
+) -> Result<String, PluginError> {
     let mut earlier = String::new();
     for line in printed {
         let line = line?;
@@ -115,7 +127,8 @@ fn said(printed: &mut impl Iterator<Item = std::io::Result<String>>, word: &str)
     Err(PluginError::new(format!("a process did not say {word}: {earlier}")))
 }
 
-/// What each of the processes does: reads, waits until the other has read too, guesses, and prints what became of it.
+/// What each of the processes does: reads, waits until the other has read too, guesses, and prints
+/// what became of it.
 ///
 /// # Errors
 ///
@@ -127,25 +140,32 @@ pub async fn guess(store: Arc<dyn FactorStore>) -> Result<(), PluginError> {
         return Err(PluginError::new("not told what to guess"));
     };
     let right: u32 = code.parse()?;
-    let gathering =
-        Gathering { inner: store, met: Arc::new(Barrier::new(GUESSES.saturating_add(1))), loads: Arc::default() };
+    let gathering = Gathering {
+        inner: store,
+        met: Arc::new(Barrier::new(GUESSES.saturating_add(1))),
+        loads: Arc::default(),
+    };
     let met = Arc::clone(&gathering.met);
     let world = Arc::new(World::with(gathering, TENANT, |builder| builder)?);
     let mut guesses = JoinSet::new();
     for number in 0..GUESSES {
         let (world, token) = (Arc::clone(&world), PendingToken::new(token));
-        let wrong = right.wrapping_add(u32::try_from(number)?).wrapping_add(1).checked_rem(1_000_000);
+        let wrong =
+            right.wrapping_add(u32::try_from(number)?).wrapping_add(1).checked_rem(1_000_000);
         let wrong = format!("{:06}", wrong.unwrap_or_default());
         guesses.spawn(async move { world.submit(&token, &wrong).await });
     }
     met.wait().await;
     println!("LOADED");
-    let _go = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
+    let _go =
+        tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
     met.wait().await;
     let mut tally = Tally::default();
     while let Some(guessed) = guesses.join_next().await {
         let count = match guessed? {
-            Ok(LoginStep::Denied(denied)) if denied.reason() == Reason::WrongCode => &mut tally.wrong,
+            Ok(LoginStep::Denied(denied)) if denied.reason() == Reason::WrongCode => {
+                &mut tally.wrong
+            }
             Ok(LoginStep::Denied(_)) => &mut tally.refused,
             Err(Error::Contended) => &mut tally.contended,
             Ok(_) | Err(_) => &mut tally.failed,
@@ -197,7 +217,12 @@ impl FactorStore for Gathering {
         self.inner.change_settings(tenant, expected, next).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         self.inner.purge(tenant, below, at_most).await
     }
 
@@ -209,7 +234,12 @@ impl FactorStore for Gathering {
         self.inner.remove(tenant, user).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         self.inner.remove_if(tenant, user, version).await
     }
 

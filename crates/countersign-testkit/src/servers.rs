@@ -1,12 +1,13 @@
 //! Real servers for the tests of a store: one that is given, or a throw-away one.
 //!
-//! A test asks [`postgres_url`] or [`redis_url`]. The address comes from the environment (`COUNTERSIGN_TEST_POSTGRES`,
-//! `COUNTERSIGN_TEST_REDIS`), or a server is started from an installed binary, on a free port of the loopback interface, in a directory of its
-//! own, and ended together with the process that started it. Where there is neither, the test is skipped loudly; with
-//! `COUNTERSIGN_REQUIRE_SERVERS=1`, as in CI, that is a failure.
+//! A test asks [`postgres_url`] or [`redis_url`]. The address comes from the environment
+//! (`COUNTERSIGN_TEST_POSTGRES`, `COUNTERSIGN_TEST_REDIS`), or a server is started from an
+//! installed binary, on a free port of the loopback interface, in a directory of its own, and ended
+//! together with the process that started it. Where there is neither, the test is skipped loudly;
+//! with `COUNTERSIGN_REQUIRE_SERVERS=1`, as in CI, that is a failure.
 //!
-//! A new PostgreSQL cluster is a copy of one that `initdb` made once for the process, or of the directory
-//! that `COUNTERSIGN_TEST_CLUSTER` names.
+//! A new PostgreSQL cluster is a copy of one that `initdb` made once for the process, or of the
+//! directory that `COUNTERSIGN_TEST_CLUSTER` names.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -27,7 +28,8 @@ const START: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 ///
-/// A [`PluginError`] if a server could not be started, or if there is none and `COUNTERSIGN_REQUIRE_SERVERS=1`.
+/// A [`PluginError`] if a server could not be started, or if there is none and
+/// `COUNTERSIGN_REQUIRE_SERVERS=1`.
 pub fn postgres_url() -> Result<Option<String>, PluginError> {
     static SHARED: Mutex<Option<Server>> = Mutex::new(None);
     given_or_shared("COUNTERSIGN_TEST_POSTGRES", "PostgreSQL", &SHARED, || Server::postgres(&[]))
@@ -37,10 +39,13 @@ pub fn postgres_url() -> Result<Option<String>, PluginError> {
 ///
 /// # Errors
 ///
-/// A [`PluginError`] if a server could not be started, or if there is none and `COUNTERSIGN_REQUIRE_SERVERS=1`.
+/// A [`PluginError`] if a server could not be started, or if there is none and
+/// `COUNTERSIGN_REQUIRE_SERVERS=1`.
 pub fn redis_url() -> Result<Option<String>, PluginError> {
     static SHARED: Mutex<Option<Server>> = Mutex::new(None);
-    given_or_shared("COUNTERSIGN_TEST_REDIS", "Redis", &SHARED, || Server::redis(&["--appendonly", "yes"]))
+    given_or_shared("COUNTERSIGN_TEST_REDIS", "Redis", &SHARED, || {
+        Server::redis(&["--appendonly", "yes"])
+    })
 }
 
 fn given_or_shared(
@@ -58,11 +63,14 @@ fn given_or_shared(
     }
     match &*shared {
         Some(server) => Ok(Some(server.url.clone())),
-        None => skip(&format!("{variable} is not set and no {name} server is installed")).map(|()| None),
+        None => {
+            skip(&format!("{variable} is not set and no {name} server is installed")).map(|()| None)
+        }
     }
 }
 
-/// Says past the test harness, which keeps the output of passed tests to itself, that something is not tested.
+/// Says past the test harness, which keeps the output of passed tests to itself, that something is
+/// not tested.
 ///
 /// # Errors
 ///
@@ -89,7 +97,8 @@ pub struct Server {
     command: Vec<String>,
     pid_file: PathBuf,
     process: Option<Child>,
-    /// Reads from a pipe that ends when this process does, however it ends, and then ends the server and deletes its directory.
+    /// Reads from a pipe that ends when this process does, however it ends, and then ends the
+    /// server and deletes its directory.
     guard: Option<Child>,
 }
 
@@ -100,7 +109,9 @@ impl Server {
     ///
     /// A [`PluginError`] if it is installed and does not start.
     pub fn postgres(settings: &[&str]) -> Result<Option<Self>, PluginError> {
-        let (Some(initdb), Some(postgres)) = (find("initdb"), find("postgres")) else { return Ok(None) };
+        let (Some(initdb), Some(postgres)) = (find("initdb"), find("postgres")) else {
+            return Ok(None);
+        };
         let account = unprivileged_account();
         let template = template(&initdb, account.as_deref())?;
         Self::launch(|port| {
@@ -112,7 +123,9 @@ impl Server {
             }
             let mut command = as_account(account.as_deref(), &postgres);
             command.extend(["-D".into(), text(&cluster)?, "-p".into(), port.to_string()]);
-            for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"] {
+            for setting in
+                ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"]
+            {
                 command.extend(["-c".into(), setting.into()]);
             }
             for setting in settings {
@@ -135,7 +148,13 @@ impl Server {
         Self::launch(|port| {
             let directory = new_directory()?;
             let pid_file = directory.join("pid");
-            let mut command = vec![text(&redis)?, "--port".into(), port.to_string(), "--dir".into(), text(&directory)?];
+            let mut command = vec![
+                text(&redis)?,
+                "--port".into(),
+                port.to_string(),
+                "--dir".into(),
+                text(&directory)?,
+            ];
             command.extend(["--pidfile".into(), text(&pid_file)?]);
             command.extend(["--bind", "127.0.0.1", "--save", ""].map(str::to_owned));
             command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
@@ -174,8 +193,8 @@ impl Server {
         self.signal(self.crash())
     }
 
-    /// The signal that ends it as a crash does. PostgreSQL's own name for a crash without orphans is SIGQUIT.
-    /// Redis takes SIGKILL: it may have inherited that SIGQUIT is ignored.
+    /// The signal that ends it as a crash does. PostgreSQL's own name for a crash without orphans
+    /// is SIGQUIT. Redis takes SIGKILL: it may have inherited that SIGQUIT is ignored.
     fn crash(&self) -> &'static str {
         if self.url.starts_with("postgres") { "-QUIT" } else { "-KILL" }
     }
@@ -195,7 +214,9 @@ impl Server {
     ///
     /// A [`PluginError`] if it does not start.
     pub fn start(&mut self) -> Result<(), PluginError> {
-        let [program, arguments @ ..] = &*self.command else { return Err(PluginError::new("no command")) };
+        let [program, arguments @ ..] = &*self.command else {
+            return Err(PluginError::new("no command"));
+        };
         let log = std::fs::File::create(self.directory.join("log"))?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -215,7 +236,8 @@ impl Server {
         outcome
     }
 
-    /// Makes a server and starts it. Where that fails it is tried again on other ports: somebody else may have taken this one meanwhile.
+    /// Makes a server and starts it. Where that fails it is tried again on other ports: somebody
+    /// else may have taken this one meanwhile.
     fn launch(make: impl Fn(u16) -> Result<Self, PluginError>) -> Result<Self, PluginError> {
         const GUARD: &str = r#"read _
             pid=$(head -n 1 "$1" 2>/dev/null)
@@ -226,8 +248,14 @@ impl Server {
         loop {
             let mut server = make(free_port()?)?;
             let mut guard = Command::new("sh");
-            guard.args(["-c", GUARD, "guard"]).arg(&server.pid_file).arg(&server.directory).arg(server.crash());
-            server.guard = Some(guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+            guard
+                .args(["-c", GUARD, "guard"])
+                .arg(&server.pid_file)
+                .arg(&server.directory)
+                .arg(server.crash());
+            server.guard = Some(
+                guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?,
+            );
             tries = u32::saturating_sub(tries, 1);
             match server.start() {
                 Ok(()) => return Ok(server),
@@ -237,8 +265,8 @@ impl Server {
         }
     }
 
-    /// Whether it takes connections: its own file names the process that was started, and for PostgreSQL the last line there says so, since it
-    /// listens before it is ready.
+    /// Whether it takes connections: its own file names the process that was started, and for
+    /// PostgreSQL the last line there says so, since it listens before it is ready.
     fn answers(&self, process: u32) -> bool {
         let pid_file = std::fs::read_to_string(&self.pid_file).unwrap_or_default();
         let ours = pid_file.lines().next().is_some_and(|pid| pid.trim() == process.to_string());
@@ -282,14 +310,18 @@ fn find(program: &str) -> Option<PathBuf> {
 /// PostgreSQL refuses to run as root: then it runs as one of these.
 fn unprivileged_account() -> Option<String> {
     let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
-    let known = |account: &&str| Command::new("id").arg(account).output().is_ok_and(|id| id.status.success());
+    let known = |account: &&str| {
+        Command::new("id").arg(account).output().is_ok_and(|id| id.status.success())
+    };
     if root { ["postgres", "nobody"].into_iter().find(known).map(str::to_owned) } else { None }
 }
 
 fn as_account(account: Option<&str>, program: &Path) -> Vec<String> {
     let program = program.display().to_string();
     match account {
-        Some(account) => vec!["setpriv".into(), format!("--reuid={account}"), "--clear-groups".into(), program],
+        Some(account) => {
+            vec!["setpriv".into(), format!("--reuid={account}"), "--clear-groups".into(), program]
+        }
         None => vec![program],
     }
 }
@@ -297,13 +329,14 @@ fn as_account(account: Option<&str>, program: &Path) -> Vec<String> {
 fn new_directory() -> Result<PathBuf, PluginError> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let directory = std::env::temp_dir().join(format!("countersign-test-{}-{number}", std::process::id()));
+    let directory =
+        std::env::temp_dir().join(format!("countersign-test-{}-{number}", std::process::id()));
     std::fs::create_dir_all(&directory)?;
     Ok(directory)
 }
 
-/// A port of the loopback interface that is free now, for a server that a test starts by itself. The
-/// system gives it to no connection as its own end: those come from higher ones.
+/// A port of the loopback interface that is free now, for a server that a test starts by itself.
+/// The system gives it to no connection as its own end: those come from higher ones.
 ///
 /// # Errors
 ///
@@ -345,7 +378,9 @@ fn template(initdb: &Path, account: Option<&str>) -> Result<PathBuf, PluginError
     let mut command = as_account(account, initdb);
     command.extend(["-D".into(), text(&cluster)?, "-U".into(), "countersign".into()]);
     // A log in small files: each server gets a copy.
-    command.extend(["-A", "trust", "-E", "UTF8", "--locale=C", "-N", "--wal-segsize=1"].map(str::to_owned));
+    command.extend(
+        ["-A", "trust", "-E", "UTF8", "--locale=C", "-N", "--wal-segsize=1"].map(str::to_owned),
+    );
     run_all(&command)?;
     *made = Some((cluster.clone(), guard));
     Ok(cluster)
@@ -365,5 +400,8 @@ fn run(command: &mut Command) -> Result<(), PluginError> {
     if output.status.success() {
         return Ok(());
     }
-    Err(PluginError::new(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr))))
+    Err(PluginError::new(format!(
+        "{command:?} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    )))
 }

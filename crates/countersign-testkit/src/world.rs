@@ -9,14 +9,15 @@ use countersign::memory::MemoryUsers;
 use countersign::store::FactorStore;
 use countersign::user::UserStore;
 use countersign::{
-    Authenticated, Channel, Code, Error, Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep, PendingToken, Scope,
-    TenantId, TrustDevice,
+    Authenticated, Channel, Code, Error, Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep,
+    PendingToken, Scope, TenantId, TrustDevice,
 };
 use time::OffsetDateTime;
 
 use crate::{Outbox, Person, PlainPasswords, TenantSetup};
 
-/// One tenant, by default with an administrator `root` and the users `alice` and `bob`, on a store of your choice, with a clock that is moved by hand.
+/// One tenant, by default with an administrator `root` and the users `alice` and `bob`, on a store
+/// of your choice, with a clock that is moved by hand.
 ///
 /// Everything is public: a test reaches for what it needs.
 #[derive(Debug)]
@@ -55,11 +56,17 @@ impl World {
         tenant: &str,
         configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder,
     ) -> Result<Self, PluginError> {
-        let (root, alice, bob) = (Person::named("root").administrator(), Person::named("alice"), Person::named("bob"));
-        Self::of(factors, TenantSetup::named(tenant).person(root).person(alice).person(bob), configure)
+        let (root, alice, bob) =
+            (Person::named("root").administrator(), Person::named("alice"), Person::named("bob"));
+        Self::of(
+            factors,
+            TenantSetup::named(tenant).person(root).person(alice).person(bob),
+            configure,
+        )
     }
 
-    /// With a tenant and people of its own. More tenants [`join`](TenantSetup::join) its [`users`](Self::users).
+    /// With a tenant and people of its own. More tenants [`join`](TenantSetup::join) its
+    /// [`users`](Self::users).
     ///
     /// # Errors
     ///
@@ -127,7 +134,9 @@ impl World {
         let challenge = match self.begin(name).await? {
             LoginStep::Authenticated(authenticated) => return Ok(authenticated),
             LoginStep::CodeRequired(challenge) => challenge,
-            LoginStep::Denied(denied) => return Err(PluginError::new(format!("{name} was refused: {denied}"))),
+            LoginStep::Denied(denied) => {
+                return Err(PluginError::new(format!("{name} was refused: {denied}")));
+            }
         };
         let user = self.users.find_by_login(&self.tenant, &LoginName::new(name)?).await?;
         let sent = user.and_then(|user| self.outbox.last_code_of(&self.tenant, &user.id));

@@ -12,7 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// A server that answers each line with the same line, and keeps them.
 async fn echo() -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let (port, kept) = (listener.local_addr().unwrap().port(), Arc::<Mutex<Vec<String>>>::default());
+    let (port, kept) =
+        (listener.local_addr().unwrap().port(), Arc::<Mutex<Vec<String>>>::default());
     let keeps = Arc::clone(&kept);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
@@ -34,7 +35,8 @@ struct Client(BufReader<OwnedReadHalf>, OwnedWriteHalf);
 
 impl Client {
     async fn of(line: &Forwarder) -> Self {
-        let (read, write) = TcpStream::connect(("127.0.0.1", line.port())).await.unwrap().into_split();
+        let (read, write) =
+            TcpStream::connect(("127.0.0.1", line.port())).await.unwrap().into_split();
         Self(BufReader::new(read), write)
     }
 
@@ -98,7 +100,10 @@ async fn requests_get_lost_and_nothing_is_done() {
 async fn an_address_is_put_before_a_server_of_this_machine_and_no_other() {
     let (port, _) = echo().await;
     for (before, after) in [
-        (format!("postgres://who@127.0.0.1:{port}/base?a=b"), "postgres://who@127.0.0.1:PORT/base?a=b"),
+        (
+            format!("postgres://who@127.0.0.1:{port}/base?a=b"),
+            "postgres://who@127.0.0.1:PORT/base?a=b",
+        ),
         (format!("redis://who:what@localhost:{port}"), "redis://who:what@127.0.0.1:PORT"),
         (format!("redis://127.0.0.1:{port}/"), "redis://127.0.0.1:PORT/"),
     ] {
@@ -108,7 +113,9 @@ async fn an_address_is_put_before_a_server_of_this_machine_and_no_other() {
         client.ask("here").await;
         assert_eq!(client.answer().await, "here");
     }
-    for elsewhere in ["postgres://who@db.example:5432/base", "redis://127.0.0.1/", "host=127.0.0.1 port=5432"] {
+    for elsewhere in
+        ["postgres://who@db.example:5432/base", "redis://127.0.0.1/", "host=127.0.0.1 port=5432"]
+    {
         assert!(Forwarder::before(elsewhere).await.unwrap().is_none(), "{elsewhere}");
     }
 }

@@ -26,7 +26,9 @@ impl Backend for Memory {
         Ok(None)
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
+    async fn open_on_a_line(
+        &self,
+    ) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
         Ok(None)
     }
 
@@ -83,7 +85,9 @@ mod budget {
             Ok(Arc::new(self.0.clone()))
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
+        async fn open_on_a_line(
+            &self,
+        ) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
@@ -97,5 +101,7 @@ mod budget {
     }
 
     // It removes what has left when it is full.
-    countersign_testkit::send_budget_conformance!(async { Ok(Some(Memory(MemoryBudget::with_accounts(100)))) });
+    countersign_testkit::send_budget_conformance!(async {
+        Ok(Some(Memory(MemoryBudget::with_accounts(100))))
+    });
 }

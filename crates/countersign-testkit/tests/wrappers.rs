@@ -1,5 +1,10 @@
 //! What tests rely on: counted calls, planned mishaps, a scripted sender, randomness that repeats.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 use std::time::Duration;
 
@@ -9,12 +14,16 @@ use countersign::error::PluginError;
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::password::{PasswordAttempt, PasswordCheck, PasswordVerifier};
 use countersign::sender::SendErrorKind;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
+};
 use countersign::user::{PasswordHash, UserStore};
-use countersign::{DeliveryStatus, LoginName, LoginStep, Method, Password, Scope, TenantId, UserId};
+use countersign::{
+    DeliveryStatus, LoginName, LoginStep, Method, Password, Scope, TenantId, UserId,
+};
 use countersign_testkit::{
-    Calls, Counting, Delivered, Failing, InjectedFault, Mishaps, Outbox, Person, PlainPasswords, SeededEntropy,
-    TenantSetup, World,
+    Calls, Counting, Delivered, Failing, InjectedFault, Mishaps, Outbox, Person, PlainPasswords,
+    SeededEntropy, TenantSetup, World,
 };
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
@@ -23,7 +32,11 @@ const LATE: Duration = Duration::from_secs(3);
 const NONE: ExpectedVersions = ExpectedVersions { settings: None, record: None };
 
 fn row() -> StoredRow {
-    StoredRow { version: Version::from_bytes([7; 16]), generation: Generation::new(0), document: "{}".to_owned() }
+    StoredRow {
+        version: Version::from_bytes([7; 16]),
+        generation: Generation::new(0),
+        document: "{}".to_owned(),
+    }
 }
 
 fn ids() -> (TenantId, UserId) {
@@ -37,7 +50,8 @@ async fn every_call<T: FactorStore>(
     passwords: &impl PasswordVerifier,
     budget: &impl SendBudget,
 ) {
-    let ((acme, alice), name, hash) = (ids(), LoginName::new("alice").unwrap(), PasswordHash::new("1"));
+    let ((acme, alice), name, hash) =
+        (ids(), LoginName::new("alice").unwrap(), PasswordHash::new("1"));
     let (first, password) = (Generation::new(0), Password::new("secret"));
     let _ = factors.load(&acme, &alice).await;
     let _ = factors.commit(&acme, &alice, &NONE, &row()).await;
@@ -83,7 +97,8 @@ async fn every_call_is_counted_by_its_name() {
     let calls = Calls::new();
     let factors = Counting::new(MemoryFactors::new(), &calls);
     let users = Counting::new(MemoryUsers::new(), &calls);
-    let (passwords, budget) = (Counting::new(PlainPasswords, &calls), Counting::new(MemoryBudget::default(), &calls));
+    let (passwords, budget) =
+        (Counting::new(PlainPasswords, &calls), Counting::new(MemoryBudget::default(), &calls));
     every_call(&factors, &users, &passwords, &budget).await;
     assert_eq!(calls.all(), ALL);
     assert!(ALL.iter().all(|name| calls.of(name) == 1));
@@ -113,7 +128,8 @@ async fn a_wrapped_login_works_and_its_messages_are_counted() {
     flow.operator("set-up").unwrap().set_scope(&acme, Scope::EntireTenant).await.unwrap();
     let password = Person::PASSWORD.into();
     let (channel, device) = (countersign::Channel::Web, None);
-    let login = countersign::Login { tenant: &acme, name: "alice", password: &password, channel, device };
+    let login =
+        countersign::Login { tenant: &acme, name: "alice", password: &password, channel, device };
     assert!(matches!(flow.begin(&login).await.unwrap(), LoginStep::CodeRequired(_)));
     assert_eq!((calls.of("send_code"), calls.of("notify")), (1, 0));
     assert!(outbox.last_code_of(&acme, &alice).is_some());
@@ -121,8 +137,11 @@ async fn a_wrapped_login_works_and_its_messages_are_counted() {
     assert_eq!((calls.of("send_code"), calls.of("notify")), (1, 1));
 }
 
-/// Whether a record is there, and what the commit that may have written it answered within a minute.
-async fn commit_with(mishap: InjectedFault) -> (bool, Option<Result<CommitOutcome, PluginError>>, Duration) {
+/// Whether a record is there, and what the commit that may have written it answered within a
+/// minute.
+async fn commit_with(
+    mishap: InjectedFault,
+) -> (bool, Option<Result<CommitOutcome, PluginError>>, Duration) {
     let (inner, mishaps) = (MemoryFactors::new(), Mishaps::new());
     let store = Failing::new(inner.clone(), &mishaps);
     let (acme, alice) = ids();
@@ -130,7 +149,8 @@ async fn commit_with(mishap: InjectedFault) -> (bool, Option<Result<CommitOutcom
     // It is another call's, so nothing happens to this one.
     assert!(store.load(&acme, &alice).await.unwrap().record.is_none());
     let started = Instant::now();
-    let answer = timeout(Duration::from_secs(60), store.commit(&acme, &alice, &NONE, &row())).await.ok();
+    let answer =
+        timeout(Duration::from_secs(60), store.commit(&acme, &alice, &NONE, &row())).await.ok();
     let took = started.elapsed();
     // It happens once.
     assert!(store.load(&acme, &alice).await.is_ok());
@@ -187,7 +207,8 @@ async fn every_call_can_fail() {
     let again = budget.charge(&[account()], OffsetDateTime::UNIX_EPOCH).await.unwrap();
     assert!(matches!(again, Charged::Exhausted { .. }), "{again:?}");
     let passwords = Failing::new(PlainPasswords, &mishaps);
-    let (acme, name, password) = (ids().0, LoginName::new("alice").unwrap(), Password::new("secret"));
+    let (acme, name, password) =
+        (ids().0, LoginName::new("alice").unwrap(), Password::new("secret"));
     let attempt = PasswordAttempt::new(&acme, &name, None, &password);
     assert_eq!(passwords.verify(&attempt).await.unwrap(), PasswordCheck::Mismatch);
 }
@@ -201,7 +222,9 @@ async fn delivered(script: Delivered) -> (String, usize, Duration) {
     let step = timeout(Duration::from_secs(60), world.begin("alice")).await;
     let said = match step {
         Ok(step) => {
-            let LoginStep::CodeRequired(challenge) = step.unwrap() else { panic!("a code is required") };
+            let LoginStep::CodeRequired(challenge) = step.unwrap() else {
+                panic!("a code is required")
+            };
             match &challenge.delivery {
                 DeliveryStatus::Sent(_) => "sent".to_owned(),
                 DeliveryStatus::Queued(_) => "queued".to_owned(),
@@ -232,17 +255,27 @@ async fn a_message_is_delivered_lost_late_or_refused_as_scripted() {
     assert_eq!(delivered(Delivered::Late(LATE)).await, ("sent".into(), 1, LATE));
     assert_eq!(delivered(Delivered::Hangs).await, ("no answer".into(), 0, Duration::from_secs(60)));
     assert_eq!(delivered(Delivered::ArrivedButUnknown).await, ("perhaps sent".into(), 1, zero));
-    assert_eq!(delivered(Delivered::Failed(SendErrorKind::Unknown)).await, ("perhaps sent".into(), 0, zero));
-    for kind in
-        [SendErrorKind::Permanent, SendErrorKind::Transient, SendErrorKind::Throttled { retry_after: Some(LATE) }]
-    {
-        assert_eq!(delivered(Delivered::Failed(kind)).await, (format!("failed: {kind:?}"), 0, zero));
+    assert_eq!(
+        delivered(Delivered::Failed(SendErrorKind::Unknown)).await,
+        ("perhaps sent".into(), 0, zero)
+    );
+    for kind in [
+        SendErrorKind::Permanent,
+        SendErrorKind::Transient,
+        SendErrorKind::Throttled { retry_after: Some(LATE) },
+    ] {
+        assert_eq!(
+            delivered(Delivered::Failed(kind)).await,
+            (format!("failed: {kind:?}"), 0, zero)
+        );
     }
 }
 
 #[tokio::test]
 async fn what_always_happens_may_be_one_methods() {
-    for (method, arrives) in [(None, false), (Some(Method::Email), false), (Some(Method::Sms), true)] {
+    for (method, arrives) in
+        [(None, false), (Some(Method::Email), false), (Some(Method::Sms), true)]
+    {
         let world = World::on(MemoryFactors::new()).unwrap();
         world.set_scope(Scope::EntireTenant).await.unwrap();
         world.outbox.always(method, Delivered::Lost);
@@ -273,31 +306,53 @@ fn a_seed_repeats_its_sequence() {
 async fn a_tenant_and_its_people_are_as_they_were_built() {
     let users = MemoryUsers::new();
     let nine = time::UtcOffset::from_hms(9, 0, 0).unwrap();
-    let carol = Person::named("carol").id("c-1").language("ja").utc_offset(nine).security_stamp("s-1");
+    let carol =
+        Person::named("carol").id("c-1").language("ja").utc_offset(nine).security_stamp("s-1");
     let carol = carol.role("auditor").email("c@x.example");
     let dave = Person::named("dave").without_email().disabled().password("another").administrator();
     let globex = TenantSetup::named("globex").person(carol).person(dave).join(&users).unwrap();
-    let carol = users.find_by_login(&globex, &LoginName::new("carol").unwrap()).await.unwrap().unwrap();
+    let carol =
+        users.find_by_login(&globex, &LoginName::new("carol").unwrap()).await.unwrap().unwrap();
     assert_eq!((carol.id.as_str(), carol.security_stamp.as_deref()), ("c-1", Some("s-1")));
-    assert_eq!((carol.language.unwrap().as_str(), &*carol.roles), ("ja", &["auditor".to_owned()][..]));
+    assert_eq!(
+        (carol.language.unwrap().as_str(), &*carol.roles),
+        ("ja", &["auditor".to_owned()][..])
+    );
     assert_eq!((carol.email.unwrap().expose(), carol.utc_offset), ("c@x.example", Some(nine)));
-    assert!(!carol.system_administrator && carol.password_hash.unwrap().expose() == Person::PASSWORD);
+    assert!(
+        !carol.system_administrator && carol.password_hash.unwrap().expose() == Person::PASSWORD
+    );
     let dave = users.find_by_id(&globex, &UserId::new("dave").unwrap()).await.unwrap().unwrap();
-    assert!(dave.email.is_none() && dave.system_administrator && dave.status != countersign::user::UserStatus::Active);
+    assert!(
+        dave.email.is_none()
+            && dave.system_administrator
+            && dave.status != countersign::user::UserStatus::Active
+    );
     assert!(TenantSetup::named("").join(&users).is_err());
 
     let carol = TenantSetup::named("globex").person(Person::named("carol").id("c-1"));
     let world = World::of(MemoryFactors::new(), carol, |builder| builder).unwrap();
-    world.flow.operator("test").unwrap().set_scope(&world.tenant, Scope::EntireTenant).await.unwrap();
+    world
+        .flow
+        .operator("test")
+        .unwrap()
+        .set_scope(&world.tenant, Scope::EntireTenant)
+        .await
+        .unwrap();
     assert_eq!(world.sign_in("carol").await.unwrap().grant.user().as_str(), "c-1");
 
-    let world =
-        World::of(MemoryFactors::new(), TenantSetup::named("initech").person(Person::named("erin")), |b| b).unwrap();
+    let world = World::of(
+        MemoryFactors::new(),
+        TenantSetup::named("initech").person(Person::named("erin")),
+        |b| b,
+    )
+    .unwrap();
     assert_eq!(world.tenant.as_str(), "initech");
     assert!(world.sign_in("erin").await.is_ok() && world.sign_in("alice").await.is_err());
 }
 
-/// A suite that has nothing to run on says so, and is a failure where servers are required. The variable is a process's, so there are two.
+/// A suite that has nothing to run on says so, and is a failure where servers are required. The
+/// variable is a process's, so there are two.
 #[test]
 fn a_backend_that_is_missing_is_a_failure_where_servers_are_required() {
     use std::sync::Arc;
@@ -320,7 +375,9 @@ fn a_backend_that_is_missing_is_a_failure_where_servers_are_required() {
             Ok(None)
         }
 
-        async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
+        async fn open_on_a_line(
+            &self,
+        ) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
             Ok(None)
         }
 
@@ -345,7 +402,11 @@ fn a_backend_that_is_missing_is_a_failure_where_servers_are_required() {
         let mut again = std::process::Command::new(std::env::current_exe().unwrap());
         again.args(["--exact", NAME, "--nocapture"]).env("COUNTERSIGN_TEST_MISSING", "1");
         let output = again.env("COUNTERSIGN_REQUIRE_SERVERS", required).output().unwrap();
-        let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let printed = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(printed.contains(&format!("VERDICT {passes}")), "{printed}");
         assert_eq!(printed.contains("NOT TESTED: this check"), passes, "{printed}");
     }

@@ -1,9 +1,10 @@
-//! What a flood of first steps costs everybody else on the runtime, and how many logins get through: on two workers, with the hash on
-//! the workers and on the blocking pool.
+//! What a flood of first steps costs everybody else on the runtime, and how many logins get
+//! through: on two workers, with the hash on the workers and on the blocking pool.
 //!
-//! A thread outside of the runtime hands it a task every two milliseconds and notes how long that task waits to run. Meanwhile so many
-//! clients log in again and again, and wait as long as they are told where the queue is full. The ways take turns in several rounds
-//! of one run; nothing is asserted, since a time belongs to a machine.
+//! A thread outside of the runtime hands it a task every two milliseconds and notes how long that
+//! task waits to run. Meanwhile so many clients log in again and again, and wait as long as they
+//! are told where the queue is full. The ways take turns in several rounds of one run; nothing is
+//! asserted, since a time belongs to a machine.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![allow(clippy::cast_precision_loss, reason = "numbers of logins are far below 2^52")]
@@ -18,7 +19,9 @@ use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::password::{Argon2id, PasswordVerifier};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign::user::User;
-use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, Password, Reason, TenantId, UserId};
+use countersign::{
+    Channel, Login, LoginFlow, LoginName, LoginStep, Password, Reason, TenantId, UserId,
+};
 use countersign_tokio::BlockingPool;
 use tokio::runtime::{Builder, Runtime};
 
@@ -26,7 +29,8 @@ const WORKERS: usize = 2;
 const ROUNDS: usize = 3;
 const FOR: Duration = Duration::from_secs(4);
 const BETWEEN_TASKS: Duration = Duration::from_millis(2);
-/// More than two hashes' worth, fewer than the default queue has places for; and far more than that.
+/// More than two hashes' worth, fewer than the default queue has places for; and far more than
+/// that.
 const CLIENTS: [usize; 2] = [24, 400];
 
 struct Silent;
@@ -69,15 +73,19 @@ impl Way {
     fn flow(self, users: &MemoryUsers) -> Arc<LoginFlow> {
         let argon2id = |max_concurrent: usize| Argon2id::builder().max_concurrent(max_concurrent);
         let builder = LoginFlow::builder(users.clone(), MemoryFactors::new(), Silent);
-        let with = |verifier: Arc<dyn PasswordVerifier>| builder.password_verifier(verifier).build();
+        let with =
+            |verifier: Arc<dyn PasswordVerifier>| builder.password_verifier(verifier).build();
         let flow = match self {
             Self::Idle | Self::AllWorkers => {
                 with(Arc::new(argon2id(WORKERS).queue(10_000).build().expect("within the bounds")))
             }
-            Self::OneWorkerLeft => with(Arc::new(argon2id(WORKERS - 1).build().expect("within the bounds"))),
-            Self::Pool => {
-                with(Arc::new(BlockingPool::new(argon2id(WORKERS).build().expect("within the bounds"), WORKERS)))
+            Self::OneWorkerLeft => {
+                with(Arc::new(argon2id(WORKERS - 1).build().expect("within the bounds")))
             }
+            Self::Pool => with(Arc::new(BlockingPool::new(
+                argon2id(WORKERS).build().expect("within the bounds"),
+                WORKERS,
+            ))),
         };
         Arc::new(flow.expect("the defaults"))
     }
@@ -94,7 +102,9 @@ struct Seen {
 impl Seen {
     fn print(mut self, way: Way, bare: f64) {
         self.delays.sort_unstable();
-        let at = |percent: usize| self.delays[(self.delays.len() * percent / 100).min(self.delays.len() - 1)];
+        let at = |percent: usize| {
+            self.delays[(self.delays.len() * percent / 100).min(self.delays.len() - 1)]
+        };
         let [median, p98, p99] = [50, 98, 99].map(|percent| at(percent).as_secs_f64() * 1e3);
         let rate = self.logins as f64 / self.time.as_secs_f64();
         let (share, busy) = (rate / bare, self.busy as f64 / self.time.as_secs_f64());
@@ -107,14 +117,21 @@ impl Seen {
 
 /// Runs one way for a time, with so many clients.
 fn flood(way: Way, users: &MemoryUsers, tenant: &TenantId, clients: usize, seen: &mut Seen) {
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_time().build().expect("a runtime");
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_time()
+        .build()
+        .expect("a runtime");
     let (flow, stop) = (way.flow(users), Arc::new(AtomicBool::new(false)));
     let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
     let start = Instant::now();
     if !matches!(way, Way::Idle) {
         for client in 0..clients {
-            let (flow, tenant, stop, counts) = (flow.clone(), tenant.clone(), stop.clone(), counts.clone());
-            runtime.spawn(async move { log_in_again_and_again(&flow, &tenant, client, &stop, &counts).await });
+            let (flow, tenant, stop, counts) =
+                (flow.clone(), tenant.clone(), stop.clone(), counts.clone());
+            runtime.spawn(async move {
+                log_in_again_and_again(&flow, &tenant, client, &stop, &counts).await;
+            });
         }
     }
     let delays = probe(&runtime, start);
@@ -134,18 +151,21 @@ async fn log_in_again_and_again(
     counts: &[AtomicUsize; 2],
 ) {
     let (name, password) = (format!("user-{client}"), Password::new("the password"));
-    let login = Login { tenant, name: &name, password: &password, channel: Channel::Web, device: None };
+    let login =
+        Login { tenant, name: &name, password: &password, channel: Channel::Web, device: None };
     while !stop.load(SeqCst) {
         match flow.begin(&login).await.expect("no fault") {
             LoginStep::Denied(denied) if denied.reason() == Reason::Busy => {
                 counts[1].fetch_add(1, SeqCst);
-                let until = denied.retry_at().expect("a time to wait") - time::OffsetDateTime::now_utc();
+                let until =
+                    denied.retry_at().expect("a time to wait") - time::OffsetDateTime::now_utc();
                 tokio::time::sleep(until.max(time::Duration::ZERO).unsigned_abs()).await;
             }
             other => {
                 assert!(matches!(other, LoginStep::Authenticated(_)), "{other:?}");
                 counts[0].fetch_add(1, SeqCst);
-                // A client's next request comes over the network; a loop that is never pending would keep its worker for ever.
+                // A client's next request comes over the network; a loop that is never pending
+                // would keep its worker for ever.
                 tokio::task::yield_now().await;
             }
         }
@@ -176,7 +196,9 @@ fn bare() -> f64 {
             scope.spawn(|| {
                 let runtime = Builder::new_current_thread().build().expect("a runtime");
                 while start.elapsed() < FOR {
-                    runtime.block_on(verifier.hash(&Password::new("the password"))).expect("a hash");
+                    runtime
+                        .block_on(verifier.hash(&Password::new("the password")))
+                        .expect("a hash");
                     hashes.fetch_add(1, SeqCst);
                 }
             });

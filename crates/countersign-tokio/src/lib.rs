@@ -8,7 +8,8 @@ use std::thread::available_parallelism;
 use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::password::{
-    Admission, Argon2id, Argon2idBuilder, Argon2idError, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier,
+    Admission, Argon2id, Argon2idBuilder, Argon2idError, Busy, PasswordAttempt, PasswordCheck,
+    PasswordVerifier,
 };
 use countersign::user::{PasswordHash, User};
 use countersign::{LoginName, Password, TenantId};
@@ -17,7 +18,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle};
 
-/// A [`PasswordVerifier`] whose checks run on tokio's blocking pool, so that no task of the runtime waits for them.
+/// A [`PasswordVerifier`] whose checks run on tokio's blocking pool, so that no task of the runtime
+/// waits for them.
 ///
 /// ```
 /// use countersign::password::Argon2id;
@@ -30,18 +32,21 @@ use tokio::task::{JoinError, JoinHandle};
 ///
 /// # Bounds (`I-40`)
 ///
-/// The queue is that of the verifier inside: the flow asks it for a place before it reads anything, and answers
-/// [`Reason::Busy`](countersign::Reason::Busy) where there is none. At most as many checks run at a time as were asked for here, also
-/// where their callers have gone: a check that runs keeps its turn until it ends.
+/// The queue is that of the verifier inside: the flow asks it for a place before it reads anything,
+/// and answers [`Reason::Busy`](countersign::Reason::Busy) where there is none. At most as many
+/// checks run at a time as were asked for here, also where their callers have gone: a check that
+/// runs keeps its turn until it ends.
 ///
 /// # Errors
 ///
-/// A call outside of a tokio runtime, or in one that shuts down, is a fault. So is a verifier inside that panics.
+/// A call outside of a tokio runtime, or in one that shuts down, is a fault. So is a verifier
+/// inside that panics.
 ///
 /// # Cancel safety
 ///
-/// A future that is dropped while it waits for its turn has no effect. One that is dropped later leaves its check running: what it
-/// finds is thrown away. Copies of password and hash are wiped when the check ends, and the memory of the hash as ever.
+/// A future that is dropped while it waits for its turn has no effect. One that is dropped later
+/// leaves its check running: what it finds is thrown away. Copies of password and hash are wiped
+/// when the check ends, and the memory of the hash as ever.
 pub struct BlockingPool<V> {
     inner: Arc<V>,
     turns: Arc<Semaphore>,
@@ -50,7 +55,8 @@ pub struct BlockingPool<V> {
 
 impl BlockingPool<Argon2id> {
     /// Argon2id with these parameters, hashing on all processors. What the builder says of
-    /// [`max_concurrent`](Argon2idBuilder::max_concurrent) does not count here: use [`new`](Self::new) for another number.
+    /// [`max_concurrent`](Argon2idBuilder::max_concurrent) does not count here: use
+    /// [`new`](Self::new) for another number.
     ///
     /// # Errors
     ///
@@ -66,20 +72,26 @@ impl Default for BlockingPool<Argon2id> {
     fn default() -> Self {
         let processors = processors();
         // The default parameters are within their bounds, whatever the number of processors.
-        Self::argon2id(Argon2id::builder()).unwrap_or_else(|_| Self::new(Argon2id::default(), processors))
+        Self::argon2id(Argon2id::builder())
+            .unwrap_or_else(|_| Self::new(Argon2id::default(), processors))
     }
 }
 
 impl<V: PasswordVerifier + 'static> BlockingPool<V> {
-    /// At most `max_concurrent` checks of this verifier at a time, each on a thread of the blocking pool. Give a verifier with a bound of its
-    /// own, such as [`Argon2id`], the same number; zero counts as one.
+    /// At most `max_concurrent` checks of this verifier at a time, each on a thread of the blocking
+    /// pool. Give a verifier with a bound of its own, such as [`Argon2id`], the same number; zero
+    /// counts as one.
     pub fn new(inner: V, max_concurrent: usize) -> Self {
         let max_concurrent = max_concurrent.clamp(1, Semaphore::MAX_PERMITS);
-        Self { inner: Arc::new(inner), turns: Arc::new(Semaphore::new(max_concurrent)), max_concurrent }
+        Self {
+            inner: Arc::new(inner),
+            turns: Arc::new(Semaphore::new(max_concurrent)),
+            max_concurrent,
+        }
     }
 
-    /// Runs one call on the blocking pool, in its turn. The turn goes with the call: it ends with it, whoever still waits
-    /// for the answer.
+    /// Runs one call on the blocking pool, in its turn. The turn goes with the call: it ends with
+    /// it, whoever still waits for the answer.
     async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce(&V, &Handle) -> Result<T, PluginError> + Send + 'static,
@@ -111,7 +123,10 @@ impl<V: PasswordVerifier + 'static> PasswordVerifier for BlockingPool<V> {
         self.run(move |inner, runtime| runtime.block_on(inner.verify(&attempt.borrowed()))).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         let password = copy(password);
         self.run(move |inner, runtime| runtime.block_on(inner.hash_password(&password))).await
     }
@@ -120,7 +135,9 @@ impl<V: PasswordVerifier + 'static> PasswordVerifier for BlockingPool<V> {
 /// Without the verifier inside, which may hold keys.
 impl<V> fmt::Debug for BlockingPool<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlockingPool").field("max_concurrent", &self.max_concurrent).finish_non_exhaustive()
+        f.debug_struct("BlockingPool")
+            .field("max_concurrent", &self.max_concurrent)
+            .finish_non_exhaustive()
     }
 }
 

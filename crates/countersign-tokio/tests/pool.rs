@@ -1,5 +1,12 @@
-//! What a pool promises: hashes on other threads, as many as it may, whether or not anybody waits for them.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::arithmetic_side_effects, clippy::missing_panics_doc)]
+//! What a pool promises: hashes on other threads, as many as it may, whether or not anybody waits
+//! for them.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::missing_panics_doc
+)]
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,7 +18,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::error::PluginError;
-use countersign::password::{Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::password::{
+    Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier,
+};
 use countersign::user::{PasswordHash, User};
 use countersign::{LoginName, Password, TenantId, UserId};
 use countersign_tokio::BlockingPool;
@@ -19,7 +28,8 @@ use countersign_tokio::BlockingPool;
 /// Only a test that fails waits so long.
 const NEVER: Duration = Duration::from_secs(20);
 
-/// A verifier whose checks stay where they are until the test lets them go, and that notes what it was asked and where.
+/// A verifier whose checks stay where they are until the test lets them go, and that notes what it
+/// was asked and where.
 #[derive(Clone, Default)]
 struct Gate(Arc<Inside>);
 
@@ -46,7 +56,8 @@ impl Gate {
 
     /// Waits for something that is bound to happen.
     fn wait_until(&self, happened: impl Fn(&Seen) -> bool) -> std::sync::MutexGuard<'_, Seen> {
-        let (seen, over) = self.0.changed.wait_timeout_while(self.lock(), NEVER, |seen| !happened(seen)).unwrap();
+        let (seen, over) =
+            self.0.changed.wait_timeout_while(self.lock(), NEVER, |seen| !happened(seen)).unwrap();
         assert!(!over.timed_out(), "it never happened");
         seen
     }
@@ -65,7 +76,8 @@ impl Gate {
         seen.asked.push(asked);
         self.0.changed.notify_all();
         // A test that fails must not wait for this thread for ever.
-        let (mut seen, over) = self.0.changed.wait_timeout_while(seen, NEVER, |seen| seen.open == 0).unwrap();
+        let (mut seen, over) =
+            self.0.changed.wait_timeout_while(seen, NEVER, |seen| seen.open == 0).unwrap();
         assert!(!over.timed_out(), "nobody let this check go");
         seen.open -= 1;
         seen.running -= 1;
@@ -81,8 +93,12 @@ impl PasswordVerifier for Gate {
     }
 
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
-        let (tenant, name) = (attempt.tenant.as_str(), attempt.name.map_or("nobody", LoginName::as_str));
-        let hash = attempt.user.and_then(|user| user.password_hash.as_ref()).map_or("none", PasswordHash::expose);
+        let (tenant, name) =
+            (attempt.tenant.as_str(), attempt.name.map_or("nobody", LoginName::as_str));
+        let hash = attempt
+            .user
+            .and_then(|user| user.password_hash.as_ref())
+            .map_or("none", PasswordHash::expose);
         self.pass(format!("{tenant} {name} {hash} {}", attempt.password.expose()));
         match attempt.password.expose() {
             "right" => Ok(PasswordCheck::Match),
@@ -92,7 +108,10 @@ impl PasswordVerifier for Gate {
         }
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         self.pass(format!("hash {}", password.expose()));
         Ok(Some(PasswordHash::new("a hash")))
     }
@@ -121,8 +140,9 @@ fn poll<F: Future + ?Sized>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Everything that was asked reaches the verifier inside, on another thread than the runtime's only one; its answers and faults
-/// come back, and a panic inside is a fault that says nothing of the password.
+/// Everything that was asked reaches the verifier inside, on another thread than the runtime's only
+/// one; its answers and faults come back, and a panic inside is a fault that says nothing of the
+/// password.
 #[tokio::test]
 async fn checks_run_on_other_threads_and_answer_as_the_verifier_inside() {
     let (gate, person) = (Gate::default(), Person::new());
@@ -166,23 +186,28 @@ async fn admission_is_asked_of_the_verifier_inside() {
     assert_eq!(gate.0.places.load(SeqCst), 1);
 }
 
-/// I-40: a check whose caller has hung up keeps its turn until it ends, so that hanging up buys nobody more hashes; one that has not
-/// begun is never made.
+/// I-40: a check whose caller has hung up keeps its turn until it ends, so that hanging up buys
+/// nobody more hashes; one that has not begun is never made.
 #[tokio::test]
 async fn hanging_up_gives_no_turn_away_before_the_check_has_ended() {
     let (gate, person) = (Gate::default(), Person::new());
     let pool = BlockingPool::new(gate.clone(), 2);
     let [one, two, three, four] = ["one", "two", "three", "four"].map(Password::new);
-    let [one, two, three, four] = [&one, &two, &three, &four].map(|password| person.attempt(password));
+    let [one, two, three, four] =
+        [&one, &two, &three, &four].map(|password| person.attempt(password));
     {
-        let (mut one, mut two, mut three) = (pool.verify(&one), pool.verify(&two), pool.verify(&three));
+        let (mut one, mut two, mut three) =
+            (pool.verify(&one), pool.verify(&two), pool.verify(&three));
         assert!(poll(one.as_mut()).is_pending() && poll(two.as_mut()).is_pending());
         drop(gate.wait_until(|seen| seen.running == 2));
         assert!(poll(three.as_mut()).is_pending(), "it waits for its turn");
         // All three hang up.
     }
     let mut fourth = pin!(pool.verify(&four));
-    assert!(poll(fourth.as_mut()).is_pending(), "two checks still run, though nobody waits for them");
+    assert!(
+        poll(fourth.as_mut()).is_pending(),
+        "two checks still run, though nobody waits for them"
+    );
     assert_eq!(gate.lock().asked.len(), 2);
     gate.let_go(1);
     drop(gate.wait_until(|seen| seen.running == 1));
@@ -194,17 +219,20 @@ async fn hanging_up_gives_no_turn_away_before_the_check_has_ended() {
     assert!(seen.asked.iter().all(|asked| !asked.contains("three")));
 }
 
-/// A check that waits for a thread of the pool is given up with its caller: it is never made, and its turn is free.
+/// A check that waits for a thread of the pool is given up with its caller: it is never made, and
+/// its turn is free.
 #[test]
 fn a_check_that_no_thread_has_begun_ends_with_its_caller() {
-    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
     let (gate, other, person) = (Gate::default(), Gate::default(), Person::new());
     let pool = BlockingPool::new(gate.clone(), 1);
     let password = Password::new("right");
     let attempt = person.attempt(&password);
     runtime.block_on(async {
         let inside = other.clone();
-        let busy = tokio::task::spawn_blocking(move || inside.pass("the application's own".to_owned()));
+        let busy =
+            tokio::task::spawn_blocking(move || inside.pass("the application's own".to_owned()));
         drop(other.wait_until(|seen| seen.running == 1));
         let mut check = pool.verify(&attempt);
         assert!(poll(check.as_mut()).is_pending(), "there is no thread");
@@ -240,7 +268,10 @@ async fn the_default_is_argon2id_on_all_processors() {
     let password = Password::new("correct horse");
     person.user.password_hash = pool.hash_password(&password).await.unwrap();
     assert_eq!(pool.verify(&person.attempt(&password)).await.unwrap(), PasswordCheck::Match);
-    assert_eq!(pool.verify(&person.attempt(&"wrong horse".into())).await.unwrap(), PasswordCheck::Mismatch);
+    assert_eq!(
+        pool.verify(&person.attempt(&"wrong horse".into())).await.unwrap(),
+        PasswordCheck::Mismatch
+    );
     // As many places as wait and hash: 32 wait for each hash.
     let places: Vec<Admission> = std::iter::from_fn(|| pool.admit().ok()).take(100_000).collect();
     assert_eq!(places.len(), 33 * processors);

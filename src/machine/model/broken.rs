@@ -1,8 +1,10 @@
-//! Negative controls: drivers with one fault each. The checker must find the story that shows it, and the claim that it breaks.
+//! Negative controls: drivers with one fault each. The checker must find the story that shows it,
+//! and the claim that it breaks.
 
 use super::ledger::Claim;
 use super::sound::{
-    backup_codes, devices, guessing, methods, passwords, policy, reset, resetting, single_use, switching_off, tenants,
+    backup_codes, devices, guessing, methods, passwords, policy, reset, resetting, single_use,
+    switching_off, tenants,
 };
 use super::sweeps::{sweeping, sweeping_at_night};
 use super::tamper::Fault;

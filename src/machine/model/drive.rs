@@ -11,7 +11,9 @@ use super::ledger::{Budget, Claim, Ledger, Mark};
 use super::scenario::{Action, Scenario};
 use super::step::{Decided, Effect, Step, Typed, is_exempt};
 use super::tamper::Fault;
-use super::world::{Gadget, Host, Person, Proof, Row, Session, Shown, Slot, Subject, Tenant, World, ms, timestamp};
+use super::world::{
+    Gadget, Host, Person, Proof, Row, Session, Shown, Slot, Subject, Tenant, World, ms, timestamp,
+};
 use crate::ids::Version;
 use crate::machine::{Draft, Retention, Settings, interactive, worth};
 use crate::policy::{Scope, StandardPolicy};
@@ -78,7 +80,9 @@ impl Scenario {
             Action::Purge(tenant) => self.purge(world, tenant),
             Action::Look(subject) => self.look(world, subject),
             Action::Sweep => self.sweep(world),
-            Action::Promote(subject) => host(world, subject, |host| host.administrator = !host.administrator),
+            Action::Promote(subject) => {
+                host(world, subject, |host| host.administrator = !host.administrator);
+            }
             Action::Disable(subject) => host(world, subject, |host| host.active = !host.active),
             Action::ChangePassword(subject) => host(world, subject, |host| host.password += 1),
         }
@@ -88,7 +92,8 @@ impl Scenario {
         world.tidy();
     }
 
-    /// Looking at a session costs a load. The steps that are left out touch nothing that one rests on.
+    /// Looking at a session costs a load. The steps that are left out touch nothing that one rests
+    /// on.
     fn may_end_sessions(action: &Action) -> bool {
         use Step::{Code, Resend};
         !matches!(action, Action::Do(Code { typed: Typed::Wrong, .. } | Resend { .. }))
@@ -105,8 +110,13 @@ impl Scenario {
             let claim = if life.resets == decided.life.resets { Claim::I27 } else { Claim::I26 };
             world.broken.mark(claim);
         }
-        world.broken.mark_unless(decided.write.is_none() || decided.subject.tenant == decided.route, Claim::I04);
-        if let (Some(_), Effect::Complete(done), Some(host)) = (&decided.write, &decided.effect, decided.host) {
+        world.broken.mark_unless(
+            decided.write.is_none() || decided.subject.tenant == decided.route,
+            Claim::I04,
+        );
+        if let (Some(_), Effect::Complete(done), Some(host)) =
+            (&decided.write, &decided.effect, decided.host)
+        {
             // As of the commit, not only of the load: the condition covers the settings.
             let needed = is_exempt(&done.grant) && required(world.scope(decided.route), host);
             world.broken.mark_unless(!needed, Claim::I28);
@@ -134,7 +144,8 @@ impl Scenario {
             _ => settings && record,
         };
         if holds {
-            if world.purged.contains(&tenant) && write.next.0.generation < world.generation(tenant) {
+            if world.purged.contains(&tenant) && write.next.0.generation < world.generation(tenant)
+            {
                 world.broken.mark(Claim::I27);
             }
             world.records.insert(decided.subject, write.next.clone());
@@ -186,18 +197,26 @@ impl Scenario {
                 }
             }
             Effect::Open { login, token, code } => {
-                let code =
-                    code.as_ref().ok().map(|(text, _)| Shown { text: text.clone(), issued: *at, sent: answered });
+                let code = code.as_ref().ok().map(|(text, _)| Shown {
+                    text: text.clone(),
+                    issued: *at,
+                    sent: answered,
+                });
                 let nth = step.slot().unwrap();
                 if let Step::Resend { .. } = step {
-                    if let Some(slot) = world.slots[nth].as_mut().filter(|slot| slot.login == *login) {
+                    if let Some(slot) =
+                        world.slots[nth].as_mut().filter(|slot| slot.login == *login)
+                    {
                         slot.earlier = slot.code.take().map(|code| code.text);
                         slot.code = code;
                         slot.sends += 1;
                     }
                 } else if answered {
-                    let settings =
-                        self.wanted.is_some().then(|| world.settings.get(&subject.tenant).cloned()).flatten();
+                    let settings = self
+                        .wanted
+                        .is_some()
+                        .then(|| world.settings.get(&subject.tenant).cloned())
+                        .flatten();
                     world.slots[nth] = Some(Slot {
                         subject: *subject,
                         login: *login,
@@ -223,7 +242,14 @@ impl Scenario {
                 let session = world.sessions[step.slot().unwrap()].as_ref().unwrap();
                 let code = Shown { text: code.clone(), issued: *at, sent: answered };
                 let login = session.grant.login();
-                world.proof = Some(Proof { subject: *subject, token: *token, login, life, code, over: false });
+                world.proof = Some(Proof {
+                    subject: *subject,
+                    token: *token,
+                    login,
+                    life,
+                    code,
+                    over: false,
+                });
             }
             Effect::MethodChanged => {
                 end_all(world, *subject);
@@ -233,7 +259,8 @@ impl Scenario {
             }
             Effect::DevicesRevoked(which) => {
                 let own = world.devices.iter_mut().filter(|gadget| gadget.subject == *subject);
-                own.filter(|gadget| which.is_none_or(|id| gadget.id == id)).for_each(|gadget| gadget.dead = true);
+                own.filter(|gadget| which.is_none_or(|id| gadget.id == id))
+                    .for_each(|gadget| gadget.dead = true);
             }
             Effect::Unlocked => lift(world.ledger(*subject), *at),
             Effect::Reset { .. } => world.ledger(*subject).reset(*at),
@@ -245,7 +272,9 @@ impl Scenario {
         let at = decided.at;
         let ledger = world.ledger(decided.subject);
         match (reason, decided.step) {
-            (Reason::WrongCode, Step::ConfirmSetup { .. }) => ledger.setups.charge(at, Budget::codes()),
+            (Reason::WrongCode, Step::ConfirmSetup { .. }) => {
+                ledger.setups.charge(at, Budget::codes());
+            }
             (Reason::WrongCode, _) => {
                 ledger.codes.charge(at, Budget::codes());
                 if let Some(slot) = guessed_in(world, decided) {
@@ -264,13 +293,19 @@ impl Scenario {
     }
 
     fn charge_password(&self, world: &mut World, decided: &Decided) {
-        let right = self.knows(decided.step, decided.host) && decided.host.is_some_and(|host| host.active);
+        let right =
+            self.knows(decided.step, decided.host) && decided.host.is_some_and(|host| host.active);
         let by_device = decided.host.is_some_and(|host| by_device(world, decided, host));
         let ledger = world.ledger(decided.subject);
         ledger.meet(decided.host);
-        let passwords = if by_device { &mut ledger.device_passwords } else { &mut ledger.passwords };
+        let passwords =
+            if by_device { &mut ledger.device_passwords } else { &mut ledger.passwords };
         if passwords.open(decided.at, Budget::passwords()) {
-            if right { passwords.succeed() } else { passwords.charge(decided.at, Budget::passwords()) }
+            if right {
+                passwords.succeed();
+            } else {
+                passwords.charge(decided.at, Budget::passwords());
+            }
         }
     }
 
@@ -283,10 +318,20 @@ impl Scenario {
         self.tamper_with_load(world, Step::Unlock { subject }, &mut snapshot);
         let dice = Dice::new(0, 0);
         let (tenant, id) = (self.names.tenant(subject.tenant), self.names.user(subject.person));
-        let draft = Draft::open(&self.rules, &dice, tenant, id, user.as_ref(), &snapshot, timestamp(world.now));
+        let draft = Draft::open(
+            &self.rules,
+            &dice,
+            tenant,
+            id,
+            user.as_ref(),
+            &snapshot,
+            timestamp(world.now),
+        );
         let channel = interactive(session.grant.channel());
         draft
-            .and_then(|draft| draft.standing(&StandardPolicy, user.as_ref(), &session.grant, channel))
+            .and_then(|draft| {
+                draft.standing(&StandardPolicy, user.as_ref(), &session.grant, channel)
+            })
             .is_ok_and(|standing| standing.is_ok())
     }
 
@@ -300,9 +345,10 @@ impl Scenario {
         world.scope_changes += 1;
         let [low, ..] = world.scope_changes.to_le_bytes();
         let version = Version::from_bytes([0x80 | low; 16]);
-        world
-            .settings
-            .insert(tenant, Row::new(StoredRow { version, generation, document: settings.encode().unwrap() }));
+        world.settings.insert(
+            tenant,
+            Row::new(StoredRow { version, generation, document: settings.encode().unwrap() }),
+        );
         if scope == Scope::DoNotUse {
             world.purged.remove(&tenant);
             for person in [Person::Root, Person::Alice, Person::Nobody] {
@@ -320,7 +366,11 @@ impl Scenario {
         let earlier = |(subject, row): (&Subject, &Row)| {
             (subject.tenant == tenant && row.0.generation < generation).then_some(*subject)
         };
-        let found = world.records.iter().find_map(earlier).filter(|_| self.fault != Fault::PurgeDeletesNothing);
+        let found = world
+            .records
+            .iter()
+            .find_map(earlier)
+            .filter(|_| self.fault != Fault::PurgeDeletesNothing);
         if let Some(subject) = found {
             world.records.remove(&subject);
         } else {
@@ -335,14 +385,19 @@ impl Scenario {
     fn look(&self, world: &mut World, subject: Subject) {
         let mut snapshot = world.snapshot(subject);
         self.tamper_with_sweep(&mut snapshot);
-        let longest = if self.fault == Fault::SweepForgetsSessions { Duration::ZERO } else { self.longest_session };
+        let longest = if self.fault == Fault::SweepForgetsSessions {
+            Duration::ZERO
+        } else {
+            self.longest_session
+        };
         world.spent = match worth(&self.rules.limits, &snapshot, timestamp(world.now), longest) {
             Retention::Nothing(version) => Some((subject, version)),
             _ => None,
         };
     }
 
-    /// The store's conditional deletion. No ledger hears of it: everything goes on as if nothing had been deleted.
+    /// The store's conditional deletion. No ledger hears of it: everything goes on as if nothing
+    /// had been deleted.
     fn sweep(&self, world: &mut World) {
         let Some((subject, version)) = world.spent.take() else { return };
         let found = world.records.get(&subject).is_some_and(|row| row.0.version == version);
@@ -351,8 +406,10 @@ impl Scenario {
             world.records.remove(&subject);
             // The application has ended these.
             let over = |session: &Session| world.now >= session.at + ms(self.longest_session);
-            let own =
-                world.sessions.iter_mut().filter(|it| it.as_ref().is_some_and(|it| it.subject == subject && over(it)));
+            let own = world
+                .sessions
+                .iter_mut()
+                .filter(|it| it.as_ref().is_some_and(|it| it.subject == subject && over(it)));
             own.for_each(|session| *session = None);
         } else {
             self.saw(Mark::WrittenMeanwhile);
@@ -364,12 +421,22 @@ fn host(world: &mut World, subject: Subject, change: impl FnOnce(&mut Host)) {
     change(world.hosts.get_mut(&subject).unwrap());
 }
 
-/// The method changed, or the user was seen disabled: logins in flight, devices and proofs of this user end.
+/// The method changed, or the user was seen disabled: logins in flight, devices and proofs of this
+/// user end.
 fn end_all(world: &mut World, subject: Subject) {
-    let logins = world.slots.iter().flatten().filter(|slot| slot.subject == subject).map(|slot| slot.login);
+    let logins =
+        world.slots.iter().flatten().filter(|slot| slot.subject == subject).map(|slot| slot.login);
     world.over.extend(logins);
-    world.devices.iter_mut().filter(|gadget| gadget.subject == subject).for_each(|gadget| gadget.dead = true);
-    world.proof.iter_mut().filter(|proof| proof.subject == subject).for_each(|proof| proof.over = true);
+    world
+        .devices
+        .iter_mut()
+        .filter(|gadget| gadget.subject == subject)
+        .for_each(|gadget| gadget.dead = true);
+    world
+        .proof
+        .iter_mut()
+        .filter(|proof| proof.subject == subject)
+        .for_each(|proof| proof.over = true);
 }
 
 /// The login that a wrong secret was charged to, if the browser still has it.
@@ -379,7 +446,9 @@ fn guessed_in<'w>(world: &'w mut World, decided: &Decided) -> Option<&'w mut Slo
 }
 
 fn lift(ledger: &mut Ledger, at: u64) {
-    for account in [&mut ledger.passwords, &mut ledger.device_passwords, &mut ledger.codes, &mut ledger.setups] {
+    for account in
+        [&mut ledger.passwords, &mut ledger.device_passwords, &mut ledger.codes, &mut ledger.setups]
+    {
         account.lift(at);
     }
 }
@@ -389,13 +458,17 @@ fn check_counts(world: &mut World, decided: &Decided) {
     let subject = decided.subject;
     let generation = world.generation(subject.tenant);
     let row = world.records.get(&subject).filter(|row| row.0.generation >= generation);
-    let stored: Stored = row.map(|row| serde_json::from_str(row.0.document.as_str()).unwrap()).unwrap_or_default();
+    let stored: Stored =
+        row.map(|row| serde_json::from_str(row.0.document.as_str()).unwrap()).unwrap_or_default();
     let ledger = world.ledger(subject).clone();
     let passwords = if subject.person == Person::Nobody { Claim::I17 } else { Claim::I16 };
     let codes = if decided.begins() { Claim::I13 } else { Claim::I10 };
     world.broken.mark_unless(stored.password.failures.streak == ledger.passwords.row, passwords);
     world.broken.mark_unless(stored.code_failures.streak == ledger.codes.row, codes);
-    world.broken.mark_unless(stored.password.device_failures.streak == ledger.device_passwords.row, Claim::I16);
+    world.broken.mark_unless(
+        stored.password.device_failures.streak == ledger.device_passwords.row,
+        Claim::I16,
+    );
     world.broken.mark_unless(stored.setup_failures.streak == ledger.setups.row, Claim::I10);
     world.broken.mark_unless(stored.pending.len() <= PENDING, Claim::I06);
 }

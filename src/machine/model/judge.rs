@@ -1,10 +1,11 @@
-//! What must hold when an answer leaves: the ledger and the host's table against what the machine said.
+//! What must hold when an answer leaves: the ledger and the host's table against what the machine
+//! said.
 
 use super::ledger::{Budget, Claim, Mark};
 use super::scenario::Scenario;
 use super::stand_ins::{
-    CODE_TTL, DEVICE_LIFETIME, LOCK_AFTER, LOGIN_TTL, RECENT_LOGIN, SENDS_PER_DAY, SENDS_PER_HOUR, SENDS_PER_LOGIN,
-    SPACING,
+    CODE_TTL, DEVICE_LIFETIME, LOCK_AFTER, LOGIN_TTL, RECENT_LOGIN, SENDS_PER_DAY, SENDS_PER_HOUR,
+    SENDS_PER_LOGIN, SPACING,
 };
 use super::step::{Decided, Done, Effect, Paper, Presented, Step, Typed, is_exempt};
 use super::world::{By, Gadget, Host, Session, Slot, Subject, World, ms};
@@ -37,17 +38,28 @@ impl Scenario {
             Step::Code { typed, .. } => self.judge_code(world, decided, typed),
             Step::Backup { typed, .. } => Self::judge_backup(world, decided, typed),
             Step::Resend { .. } => {
-                world.broken.mark_unless(!matches!(decided.effect, Effect::Complete(_)), Claim::I02);
-                if let (Effect::Open { code: Ok(_), .. }, Some(slot)) = (&decided.effect, &decided.slot) {
-                    world.broken.mark_unless(Self::alive(world, decided, slot).is_none(), Claim::I15);
+                world
+                    .broken
+                    .mark_unless(!matches!(decided.effect, Effect::Complete(_)), Claim::I02);
+                if let (Effect::Open { code: Ok(_), .. }, Some(slot)) =
+                    (&decided.effect, &decided.slot)
+                {
+                    world
+                        .broken
+                        .mark_unless(Self::alive(world, decided, slot).is_none(), Claim::I15);
                     world.broken.mark_unless(slot.sends < SENDS_PER_LOGIN, Claim::I15);
-                    let spaced = slot.code.as_ref().is_none_or(|code| decided.at >= code.issued + ms(SPACING));
+                    let spaced = slot
+                        .code
+                        .as_ref()
+                        .is_none_or(|code| decided.at >= code.issued + ms(SPACING));
                     world.broken.mark_unless(spaced, Claim::I15);
                     Self::judge_send(world, decided);
                     judge_destination(world, decided);
                 }
             }
-            Step::NewBackup { slot } | Step::RevokeDevice { slot, .. } | Step::RevokeDevices { slot } => {
+            Step::NewBackup { slot }
+            | Step::RevokeDevice { slot, .. }
+            | Step::RevokeDevices { slot } => {
                 if !matches!(decided.effect, Effect::Refused(_)) {
                     let allowed = Self::recent(world, decided, slot);
                     world.broken.mark_unless(allowed, Claim::I32);
@@ -63,7 +75,9 @@ impl Scenario {
             Step::ConfirmSetup { slot, typed } => Self::judge_confirm(world, decided, slot, typed),
             Step::Reset { .. } => {
                 let refills = world.ledger(decided.subject).may_refill(decided.at);
-                world.broken.mark_unless(decided.effect == Effect::Reset { refilled: refills }, Claim::I26);
+                world
+                    .broken
+                    .mark_unless(decided.effect == Effect::Reset { refilled: refills }, Claim::I26);
             }
             Step::Cancel { .. } | Step::Unlock { .. } => {}
         }
@@ -76,24 +90,37 @@ impl Scenario {
             Step::Begin { slot, device, .. } => (device, self.seats[slot].0),
             _ => (Presented::Nothing, By::Attacker),
         };
-        let counted = if subject.person == super::world::Person::Nobody { Claim::I17 } else { Claim::I16 };
+        let counted =
+            if subject.person == super::world::Person::Nobody { Claim::I17 } else { Claim::I16 };
         let Some(host) = host.filter(|host| password && host.active) else {
             // Whatever was wrong, the answer is the same.
             let claim = if matches!(effect, Effect::Refused(_)) { counted } else { Claim::I01 };
-            return world.broken.mark_unless(*effect == Effect::Refused(Reason::InvalidCredentials), claim);
+            return world
+                .broken
+                .mark_unless(*effect == Effect::Refused(Reason::InvalidCredentials), claim);
         };
         let trusted = match device {
-            Presented::Device(nth) => dead_device(world, decided, &world.devices[nth], host).map_or(Ok(()), Err),
+            Presented::Device(nth) => {
+                dead_device(world, decided, &world.devices[nth], host).map_or(Ok(()), Err)
+            }
             Presented::PendingOf(_) => Err(Claim::I02),
             Presented::Nothing => Err(Claim::I01),
         };
         let ledger = world.ledger(*subject);
         let strangers = ledger.passwords_of(Some(host)).open(*at, Budget::passwords());
-        let open = if trusted.is_ok() { ledger.device_passwords.open(*at, Budget::passwords()) } else { strangers };
+        let open = if trusted.is_ok() {
+            ledger.device_passwords.open(*at, Budget::passwords())
+        } else {
+            strangers
+        };
         if !open {
-            return world.broken.mark_unless(*effect == Effect::Refused(Reason::InvalidCredentials), Claim::I16);
+            return world
+                .broken
+                .mark_unless(*effect == Effect::Refused(Reason::InvalidCredentials), Claim::I16);
         }
-        world.broken.mark_unless(*effect != Effect::Refused(Reason::InvalidCredentials), Claim::I16);
+        world
+            .broken
+            .mark_unless(*effect != Effect::Refused(Reason::InvalidCredentials), Claim::I16);
         if !strangers {
             self.saw(Mark::DevicePastLock);
         }
@@ -104,11 +131,13 @@ impl Scenario {
         match (effect, trusted) {
             (Effect::Complete(done), _) if is_exempt(&done.grant) => world.broken.mark(Claim::I28),
             (Effect::Complete(done), Err(claim)) => {
-                world.broken.mark(if matches!(done.grant.second_factor(), SecondFactor::TrustedDevice { .. }) {
-                    claim
-                } else {
-                    Claim::I01
-                });
+                world.broken.mark(
+                    if matches!(done.grant.second_factor(), SecondFactor::TrustedDevice { .. }) {
+                        claim
+                    } else {
+                        Claim::I01
+                    },
+                );
             }
             (Effect::Complete(_), Ok(())) => world.broken.mark_unless(by == By::Owner, Claim::I29),
             // Not even a suspension keeps its owner out: a device cannot be guessed (I-11).
@@ -116,7 +145,8 @@ impl Scenario {
             (_, Err(_)) => {}
         }
         let ledger = world.ledger(*subject);
-        let (has_paper, codes_open) = (ledger.paper.is_some(), ledger.codes.open(*at, Budget::codes()));
+        let (has_paper, codes_open) =
+            (ledger.paper.is_some(), ledger.codes.open(*at, Budget::codes()));
         let suspended = ledger.codes.suspended(Budget::codes());
         match effect {
             Effect::Open { code: Ok(_), .. } => {
@@ -145,7 +175,10 @@ impl Scenario {
             Some(Claim::I26)
         } else if life.offs != slot.life.offs {
             Some(Claim::I27)
-        } else if !decided.host.is_some_and(|host| host.active && host.password == slot.host.password) {
+        } else if !decided
+            .host
+            .is_some_and(|host| host.active && host.password == slot.host.password)
+        {
             Some(Claim::I25)
         } else {
             (decided.at >= slot.begun + ms(LOGIN_TTL)).then_some(Claim::I07)
@@ -191,8 +224,7 @@ impl Scenario {
             Typed::Earlier => world.broken.mark(Claim::I06),
             Typed::OtherWindow | Typed::Setup => world.broken.mark(Claim::I03),
         }
-        let by_code =
-            matches!(effect, Effect::Complete(done) if matches!(done.grant.second_factor(), SecondFactor::Code { .. }));
+        let by_code = matches!(effect, Effect::Complete(done) if matches!(done.grant.second_factor(), SecondFactor::Code { .. }));
         world.broken.mark_unless(by_code, Claim::I01);
     }
 
@@ -201,7 +233,8 @@ impl Scenario {
         let slot = decided.slot.as_deref().unwrap();
         let over = Self::alive(world, decided, slot);
         // A login whose code has ended may have made room for another.
-        let sure = slot.code.as_ref().is_some_and(|code| *at < code.issued + ms(CODE_TTL)) && slot.wrong < LOCK_AFTER;
+        let sure = slot.code.as_ref().is_some_and(|code| *at < code.issued + ms(CODE_TTL))
+            && slot.wrong < LOCK_AFTER;
         let has = world.ledger(slot.subject).paper.is_some();
         let open = slot.wrong_backup < LOCK_AFTER;
         if let Effect::Refused(reason) = effect {
@@ -232,7 +265,9 @@ impl Scenario {
         let (at, ledger) = (decided.at, world.ledger(decided.subject));
         let within = |span: u64| ledger.sent.iter().filter(|sent| at < **sent + span).count();
         let open = ledger.codes.open(at, Budget::codes());
-        let fits = within(ms(SPACING)) < 2 && within(3_600_000) < SENDS_PER_HOUR && within(86_400_000) < SENDS_PER_DAY;
+        let fits = within(ms(SPACING)) < 2
+            && within(3_600_000) < SENDS_PER_HOUR
+            && within(86_400_000) < SENDS_PER_DAY;
         let ever = ledger.send(at);
         world.broken.mark_unless(fits && open, Claim::I15);
         world.broken.mark_any(ever);
@@ -242,7 +277,8 @@ impl Scenario {
         let proof = world.proof.clone().unwrap();
         match &decided.effect {
             Effect::Refused(Reason::WrongCode) => {
-                let spent = world.ledger(decided.subject).setups.learn(decided.at, Budget::codes(), false);
+                let spent =
+                    world.ledger(decided.subject).setups.learn(decided.at, Budget::codes(), false);
                 world.broken.mark_any(spent);
             }
             Effect::MethodChanged => {
@@ -266,7 +302,10 @@ impl Scenario {
             let fresh = !session.exempt && session.device.is_none();
             let recent = decided.at < session.at + ms(RECENT_LOGIN);
             let host = decided.host.unwrap();
-            fresh && recent && ends(world, session, host, decided.scope).is_none() && required(decided.scope, host)
+            fresh
+                && recent
+                && ends(world, session, host, decided.scope).is_none()
+                && required(decided.scope, host)
         })
     }
 
@@ -301,11 +340,15 @@ impl Scenario {
                 SecondFactor::TrustedDevice { .. } => Mark::ByDevice,
                 SecondFactor::Exempt { .. } => Mark::Exempt,
             },
-            Effect::Open { code: Err(Reason::SendLimit), .. } | Effect::Refused(Reason::SendLimit) => Mark::SendLimit,
-            Effect::Open { .. } if matches!(decided.step, Step::Begin { device: Presented::Device(_), .. }) => {
+            Effect::Open { code: Err(Reason::SendLimit), .. }
+            | Effect::Refused(Reason::SendLimit) => Mark::SendLimit,
+            Effect::Open { .. }
+                if matches!(decided.step, Step::Begin { device: Presented::Device(_), .. }) =>
+            {
                 Mark::DeviceRefused
             }
-            Effect::Open { code: Err(Reason::CodesLocked), .. } | Effect::Refused(Reason::CodesLocked) => {
+            Effect::Open { code: Err(Reason::CodesLocked), .. }
+            | Effect::Refused(Reason::CodesLocked) => {
                 let codes = world.ledgers.get(&decided.subject).map(|ledger| &ledger.codes);
                 if codes.is_some_and(|codes| decided.at >= codes.locked_until) {
                     Mark::RolledOver
@@ -340,7 +383,9 @@ impl Scenario {
     /// The session that a grant begins.
     pub(super) fn session(world: &World, decided: &Decided, done: &Done) -> Session {
         let device = match done.grant.second_factor() {
-            SecondFactor::TrustedDevice { device } => world.devices.iter().position(|gadget| gadget.id == *device),
+            SecondFactor::TrustedDevice { device } => {
+                world.devices.iter().position(|gadget| gadget.id == *device)
+            }
             _ => None,
         };
         Session {

@@ -1,12 +1,16 @@
-//! The account from the outside: what was charged, what was learned, what was sent; and the claims that rest on it.
+//! The account from the outside: what was charged, what was learned, what was sent; and the claims
+//! that rest on it.
 
 use stateright::Property;
 
 use super::scenario::Scenario;
-use super::stand_ins::{LOCK, LOCK_AFTER, MONTH, PASSWORD_LOCK, REFILLS, ROLLING, SENDS_PER_DAY, SUSPEND_AFTER};
+use super::stand_ins::{
+    LOCK, LOCK_AFTER, MONTH, PASSWORD_LOCK, REFILLS, ROLLING, SENDS_PER_DAY, SUSPEND_AFTER,
+};
 use super::world::{Host, Moment, World, ms};
 
-/// How often all that was saved of a user was cleared. Whatever was made in an earlier life is dead.
+/// How often all that was saved of a user was cleared. Whatever was made in an earlier life is
+/// dead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Life {
     pub(super) resets: u8,
@@ -33,7 +37,8 @@ pub(super) struct Ledger {
     pub(super) sms: bool,
     /// When resets refilled the budgets.
     refills: Vec<Moment>,
-    /// Wrong codes that somebody got an answer to, and codes that went out, whatever was reset in between.
+    /// Wrong codes that somebody got an answer to, and codes that went out, whatever was reset in
+    /// between.
     guessed_ever: Vec<Moment>,
     sent_ever: Vec<Moment>,
 }
@@ -49,8 +54,8 @@ impl Ledger {
         self.refills.iter().filter(|at| now < **at + ms(MONTH)).count() < REFILLS
     }
 
-    /// A reset: nothing is left but the rolling budget and the sends, and they only if they are not refilled
-    /// (`I-26`).
+    /// A reset: nothing is left but the rolling budget and the sends, and they only if they are not
+    /// refilled (`I-26`).
     pub(super) fn reset(&mut self, now: Moment) {
         let refills = self.may_refill(now);
         let life = Life { resets: self.life.resets + 1, ..self.life };
@@ -67,8 +72,8 @@ impl Ledger {
         }
     }
 
-    /// Somebody learns that a code is wrong: with every refill there are so many rounds in a month, and no
-    /// more, however often the user is reset (`I-12`).
+    /// Somebody learns that a code is wrong: with every refill there are so many rounds in a month,
+    /// and no more, however often the user is reset (`I-12`).
     pub(super) fn guess(&mut self, now: Moment) -> Option<Claim> {
         self.guessed_ever.push(now);
         let in_month = self.guessed_ever.iter().filter(|at| now < **at + ms(MONTH)).count();
@@ -86,7 +91,8 @@ impl Ledger {
     /// The failures that count for the password that the user has now: those of an earlier one do
     /// not.
     pub(super) fn passwords_of(&self, host: Option<Host>) -> Account {
-        let earlier = host.is_some_and(|host| self.guessed.is_some_and(|guessed| guessed != host.password));
+        let earlier =
+            host.is_some_and(|host| self.guessed.is_some_and(|guessed| guessed != host.password));
         if earlier { Account::default() } else { self.passwords.clone() }
     }
 
@@ -143,7 +149,8 @@ impl Account {
 
     /// Whether another attempt is looked at.
     pub(super) fn open(&self, now: Moment, budget: Budget) -> bool {
-        let rolled = budget.rolls && self.charged.iter().filter(|at| now < **at + ms(MONTH)).count() >= ROLLING;
+        let rolled = budget.rolls
+            && self.charged.iter().filter(|at| now < **at + ms(MONTH)).count() >= ROLLING;
         !(self.suspended(budget) || now < self.locked_until || rolled)
     }
 

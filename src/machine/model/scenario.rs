@@ -1,4 +1,5 @@
-//! A model for the checker: one alphabet of actions, the worlds that it begins in, and how deep it goes.
+//! A model for the checker: one alphabet of actions, the worlds that it begins in, and how deep it
+//! goes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +28,8 @@ pub(super) enum Action {
     Scope(Tenant, Scope),
     /// One batch.
     Purge(Tenant),
-    /// A sweep finds somebody's record worth something or nothing; in the second draft [`Action::Sweep`] deletes it, or never.
+    /// A sweep finds somebody's record worth something or nothing; in the second draft
+    /// [`Action::Sweep`] deletes it, or never.
     Look(Subject),
     Sweep,
     /// Gives the administrator's role, or takes it.
@@ -85,19 +87,26 @@ impl Scenario {
             Action::Hold(step) => world.held.is_none() && self.possible(world, step),
             Action::Settle => world.held.is_some(),
             Action::Scope(tenant, scope) => world.scope(tenant) != scope,
-            Action::Purge(tenant) => world.generation(tenant).number() > 0 && !world.purged.contains(&tenant),
-            Action::Sweep => world.spent.is_some(),
-            Action::Wait(_) | Action::Look(_) | Action::Promote(_) | Action::Disable(_) | Action::ChangePassword(_) => {
-                true
+            Action::Purge(tenant) => {
+                world.generation(tenant).number() > 0 && !world.purged.contains(&tenant)
             }
+            Action::Sweep => world.spent.is_some(),
+            Action::Wait(_)
+            | Action::Look(_)
+            | Action::Promote(_)
+            | Action::Disable(_)
+            | Action::ChangePassword(_) => true,
         }
     }
 
-    /// Explores every interleaving up to the depth: no claim breaks, and the model has met what it is about.
+    /// Explores every interleaving up to the depth: no claim breaks, and the model has met what it
+    /// is about.
     pub(super) fn holds(mut self) {
-        let further: usize = std::env::var("COUNTERSIGN_MODEL_DEPTH").map_or(0, |depth| depth.parse().unwrap());
+        let further: usize =
+            std::env::var("COUNTERSIGN_MODEL_DEPTH").map_or(0, |depth| depth.parse().unwrap());
         self.depth += further;
-        let (name, depth, meets, seen) = (self.name, self.depth, self.meets, Arc::clone(&self.seen));
+        let (name, depth, meets, seen) =
+            (self.name, self.depth, self.meets, Arc::clone(&self.seen));
         let started = std::time::Instant::now();
         let checker = self.checker().spawn_bfs().join();
         println!(
@@ -108,8 +117,10 @@ impl Scenario {
         );
         checker.assert_properties();
         let seen = seen.load(Ordering::Relaxed);
-        let missed: Vec<Mark> = meets.iter().copied().filter(|mark| seen & (1 << *mark as u64) == 0).collect();
-        let met: Vec<&Mark> = MARKS.iter().filter(|mark| seen & (1 << **mark as u64) != 0).collect();
+        let missed: Vec<Mark> =
+            meets.iter().copied().filter(|mark| seen & (1 << *mark as u64) == 0).collect();
+        let met: Vec<&Mark> =
+            MARKS.iter().filter(|mark| seen & (1 << **mark as u64) != 0).collect();
         println!("model {name} met: {met:?}");
         assert!(missed.is_empty(), "model {name} never met {missed:?}");
     }
@@ -121,7 +132,9 @@ impl Scenario {
         let name = self.name;
         let checker = self.checker().spawn_bfs().join();
         let story = checker.discovery(claim.text());
-        let story = story.unwrap_or_else(|| panic!("model {name} does not see that {fault:?} breaks {}", claim.text()));
+        let story = story.unwrap_or_else(|| {
+            panic!("model {name} does not see that {fault:?} breaks {}", claim.text())
+        });
         println!("{fault:?} breaks {} after {:?}", claim.text(), story.into_actions());
     }
 }
@@ -135,7 +148,11 @@ impl Model for Scenario {
         let sound = Self { wanted: self.wanted, ..Self::new(self.name, self.depth, self.seats) };
         let tell = |story: &Vec<Action>| {
             story.iter().fold(World::new(), |mut world, action| {
-                assert!(sound.possible_action(&world, *action), "{}: {action:?} is not possible yet", self.name);
+                assert!(
+                    sound.possible_action(&world, *action),
+                    "{}: {action:?} is not possible yet",
+                    self.name
+                );
                 sound.act(&mut world, action);
                 world
             })
@@ -146,9 +163,12 @@ impl Model for Scenario {
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        let over = self.wanted.map_or(world.broken != Broken::default(), |claim| world.broken.has(claim));
+        let over =
+            self.wanted.map_or(world.broken != Broken::default(), |claim| world.broken.has(claim));
         if !over && world.depth.0 < self.depth {
-            actions.extend(self.alphabet.iter().copied().filter(|action| self.possible_action(world, *action)));
+            actions.extend(
+                self.alphabet.iter().copied().filter(|action| self.possible_action(world, *action)),
+            );
         }
     }
 
@@ -161,7 +181,9 @@ impl Model for Scenario {
 
     fn properties(&self) -> Vec<Property<Self>> {
         // On its own, the first story that breaks the wanted claim is the shortest.
-        let wanted = |property: &Property<Self>| self.wanted.is_none_or(|claim| property.name == claim.text());
+        let wanted = |property: &Property<Self>| {
+            self.wanted.is_none_or(|claim| property.name == claim.text())
+        };
         properties().into_iter().filter(wanted).collect()
     }
 }

@@ -1,4 +1,5 @@
-//! The models: each with the actions that can meet each other in it, and none of them may break a claim.
+//! The models: each with the actions that can meet each other in it, and none of them may break a
+//! claim.
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ pub(super) const B: usize = 1;
 
 pub(super) const ON: Action = Action::Scope(Tenant::Acme, Scope::EntireTenant);
 pub(super) const OFF: Action = Action::Scope(Tenant::Acme, Scope::DoNotUse);
-pub(super) const ADMINISTRATORS: Action = Action::Scope(Tenant::Acme, Scope::SystemAdministratorsOnly);
+pub(super) const ADMINISTRATORS: Action =
+    Action::Scope(Tenant::Acme, Scope::SystemAdministratorsOnly);
 pub(super) const OTHER_ON: Action = Action::Scope(Tenant::Other, Scope::EntireTenant);
 
 pub(super) const RESET: Step = Step::Reset { subject: ALICE };
@@ -61,13 +63,20 @@ pub(super) const fn hours(hours: u64) -> Duration {
 /// One user, whose password somebody else knows.
 pub(super) fn guessing() -> Scenario {
     let mut scenario = Scenario::new("guessing", 5, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
-    let wrong_then_right = [Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Right)), Wait(hours(24))];
-    let twice_wrong = [Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Wrong)), Wait(hours(24))];
+    let wrong_then_right =
+        [Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Right)), Wait(hours(24))];
+    let twice_wrong =
+        [Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Wrong)), Wait(hours(24))];
     scenario.stories = vec![
         vec![ON],
         // Two failures before the suspension, and one.
         [vec![ON], twice_wrong.to_vec()].concat(),
-        [vec![ON], twice_wrong.to_vec(), vec![Do(begin(A)), Do(code(A, Typed::Wrong)), Wait(hours(24))]].concat(),
+        [
+            vec![ON],
+            twice_wrong.to_vec(),
+            vec![Do(begin(A)), Do(code(A, Typed::Wrong)), Wait(hours(24))],
+        ]
+        .concat(),
         // One failure before the rolling budget is spent, after a success and just before one.
         [vec![ON], wrong_then_right.repeat(4)].concat(),
         [vec![ON], wrong_then_right.repeat(3), wrong_then_right[..2].to_vec()].concat(),
@@ -166,8 +175,14 @@ pub(super) fn reset() -> Scenario {
         Settle,
         Wait(SPACING),
     ];
-    scenario.meets =
-        &[Mark::ByCode, Mark::ByDevice, Mark::ByBackupCode, Mark::Conflict, Mark::LoginOver, Mark::SessionEnded];
+    scenario.meets = &[
+        Mark::ByCode,
+        Mark::ByDevice,
+        Mark::ByBackupCode,
+        Mark::Conflict,
+        Mark::LoginOver,
+        Mark::SessionEnded,
+    ];
     scenario
 }
 
@@ -177,7 +192,8 @@ pub(super) fn resetting() -> Scenario {
     // A lock, and the reset that clears it.
     let round = [Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Wrong)), Do(RESET)];
     let next_day = [Wait(hours(24))];
-    let three_sends = [Do(RESET), Do(begin(A)), Wait(SPACING), Do(begin(A)), Wait(SPACING), Do(begin(A))];
+    let three_sends =
+        [Do(RESET), Do(begin(A)), Wait(SPACING), Do(begin(A)), Wait(SPACING), Do(begin(A))];
     let used_up = [&[ON], &round[..], &round, &next_day, &round, &next_day].concat();
     scenario.stories = vec![
         vec![ON],
@@ -242,8 +258,14 @@ pub(super) fn policy() -> Scenario {
         Do(resend(A)),
         Wait(SPACING),
     ];
-    scenario.meets =
-        &[Mark::ByCode, Mark::Exempt, Mark::Conflict, Mark::LoginOver, Mark::SessionEnded, Mark::InvalidCredentials];
+    scenario.meets = &[
+        Mark::ByCode,
+        Mark::Exempt,
+        Mark::Conflict,
+        Mark::LoginOver,
+        Mark::SessionEnded,
+        Mark::InvalidCredentials,
+    ];
     scenario
 }
 
@@ -296,8 +318,15 @@ pub(super) fn devices() -> Scenario {
 
 /// The backup code, used, reused, guessed and raced, while codes are locked and while they are not.
 pub(super) fn backup_codes() -> Scenario {
-    let mut scenario = Scenario::new("backup codes", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
-    let has_one = vec![ON, Do(begin(A)), Do(code(A, Typed::Right)), Do(Step::NewBackup { slot: A }), Wait(SPACING)];
+    let mut scenario =
+        Scenario::new("backup codes", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+    let has_one = vec![
+        ON,
+        Do(begin(A)),
+        Do(code(A, Typed::Right)),
+        Do(Step::NewBackup { slot: A }),
+        Wait(SPACING),
+    ];
     let locked = vec![Do(begin(A)), Do(code(A, Typed::Wrong)), Do(code(A, Typed::Wrong))];
     let guessed = vec![Do(begin(A)), Do(backup(A, Paper::Wrong)), Do(backup(A, Paper::Wrong))];
     // One wrong code before the suspension, which leaves the backup code alone.
@@ -377,7 +406,8 @@ pub(super) fn switching_off() -> Scenario {
     scenario
 }
 
-/// Two tenants with the same user ids. The attacker owns the account in the other one, messages and all.
+/// Two tenants with the same user ids. The attacker owns the account in the other one, messages and
+/// all.
 pub(super) fn tenants() -> Scenario {
     let mut scenario = Scenario::new("tenants", 5, [(By::Owner, ALICE), (By::Owner, OTHER_ALICE)]);
     let across = Some(Tenant::Acme);
@@ -414,15 +444,22 @@ pub(super) fn tenants() -> Scenario {
         Purge(Tenant::Acme),
         Wait(SPACING),
     ];
-    scenario.meets =
-        &[Mark::ByCode, Mark::ByDevice, Mark::DeviceRefused, Mark::LoginOver, Mark::WrongCode, Mark::Purged];
+    scenario.meets = &[
+        Mark::ByCode,
+        Mark::ByDevice,
+        Mark::DeviceRefused,
+        Mark::LoginOver,
+        Mark::WrongCode,
+        Mark::Purged,
+    ];
     scenario
 }
 
 /// Passwords, right and wrong, of people who exist and people who don't.
 pub(super) fn passwords() -> Scenario {
     let mut scenario = Scenario::new("passwords", 5, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
-    scenario.stories = vec![vec![], vec![ON, Do(begin(A)), Do(code(A, Typed::Wrong)), Wait(SPACING)]];
+    scenario.stories =
+        vec![vec![], vec![ON, Do(begin(A)), Do(code(A, Typed::Wrong)), Wait(SPACING)]];
     scenario.alphabet = vec![
         Do(begin(A)),
         Hold(begin(A)),
@@ -437,8 +474,14 @@ pub(super) fn passwords() -> Scenario {
         Wait(PASSWORD_LOCK),
         Do(Step::Unlock { subject: ALICE }),
     ];
-    scenario.meets =
-        &[Mark::Exempt, Mark::ByCode, Mark::InvalidCredentials, Mark::PasswordLocked, Mark::Conflict, Mark::Unlocked];
+    scenario.meets = &[
+        Mark::Exempt,
+        Mark::ByCode,
+        Mark::InvalidCredentials,
+        Mark::PasswordLocked,
+        Mark::Conflict,
+        Mark::Unlocked,
+    ];
     scenario
 }
 

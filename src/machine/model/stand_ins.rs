@@ -1,4 +1,5 @@
-//! What stands in for the hash and the generator, and the small limits that bring every budget within reach.
+//! What stands in for the hash and the generator, and the small limits that bring every budget
+//! within reach.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -64,11 +65,15 @@ const fn mix(mut word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
-/// No secret keeps it, but it separates whatever differs, and that is all that a model needs of a hash.
+/// No secret keeps it, but it separates whatever differs, and that is all that a model needs of a
+/// hash.
 fn cheap_tag(key: &[u8], label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut state = [0x243F_6A88_85A3_08D3_u64, 0x1319_8A2E_0370_7344];
     let mut absorb = |word: u64| {
-        state = [mix(state[0] ^ word).wrapping_add(state[1]), mix(state[1].wrapping_add(word) ^ 0xA409_3822_299F_31D0)];
+        state = [
+            mix(state[0] ^ word).wrapping_add(state[1]),
+            mix(state[1].wrapping_add(word) ^ 0xA409_3822_299F_31D0),
+        ];
     };
     for part in [key, label].into_iter().chain(parts.iter().copied()) {
         absorb(part.len() as u64);
@@ -83,8 +88,9 @@ fn cheap_tag(key: &[u8], label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     tag
 }
 
-/// The randomness of one step, from who it is about and how many steps of theirs were decided before: two orders of steps of different
-/// people lead to the same world, and nothing that was drawn is ever drawn again.
+/// The randomness of one step, from who it is about and how many steps of theirs were decided
+/// before: two orders of steps of different people lead to the same world, and nothing that was
+/// drawn is ever drawn again.
 pub(super) struct Dice {
     seed: u64,
     drawn: AtomicU64,
@@ -100,7 +106,8 @@ impl Entropy for Dice {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), PluginError> {
         for chunk in bytes.chunks_mut(8) {
             let nth = self.drawn.fetch_add(1, Ordering::Relaxed);
-            let word = mix(self.seed.wrapping_add(nth.wrapping_mul(0x9E37_79B9_7F4A_7C15))).to_le_bytes();
+            let word =
+                mix(self.seed.wrapping_add(nth.wrapping_mul(0x9E37_79B9_7F4A_7C15))).to_le_bytes();
             chunk.iter_mut().zip(word).for_each(|(to, from)| *to = from);
         }
         Ok(())

@@ -12,8 +12,8 @@ use crate::grant::{Grant, SavedGrant, SecondFactor};
 use crate::ids::{DeviceId, LoginId, Version};
 use crate::label::DeviceLabel;
 use crate::machine::{
-    Attempt, Decision, Draft, Need, Next, Refill, SetupTarget, StartedSetup, TokenKind, TokenSecret, TrustRequest, Via,
-    read_backup_code, refuse_account, write_token,
+    Attempt, Decision, Draft, Need, Next, Refill, SetupTarget, StartedSetup, TokenKind,
+    TokenSecret, TrustRequest, Via, read_backup_code, refuse_account, write_token,
 };
 use crate::password::PasswordVerified;
 use crate::policy::{Channel, Scope, StandardPolicy};
@@ -163,7 +163,10 @@ impl Decided {
 
     /// A later step of a login.
     pub(super) fn continues(&self) -> bool {
-        matches!(self.step, Step::Code { .. } | Step::Backup { .. } | Step::Resend { .. } | Step::Cancel { .. })
+        matches!(
+            self.step,
+            Step::Code { .. } | Step::Backup { .. } | Step::Resend { .. } | Step::Cancel { .. }
+        )
     }
 
     pub(super) fn begins(&self) -> bool {
@@ -208,7 +211,9 @@ impl Scenario {
         let first = host.is_some_and(|host| host.password == 0);
         match step {
             Step::Begin { password: Password::CheckedFirst, .. } => first,
-            Step::Begin { slot, password: Password::Known, .. } => self.seats[slot].0 == By::Owner || first,
+            Step::Begin { slot, password: Password::Known, .. } => {
+                self.seats[slot].0 == By::Owner || first
+            }
             _ => false,
         }
     }
@@ -219,8 +224,13 @@ impl Scenario {
         match step {
             Step::Begin { device: Presented::Device(nth), .. } => nth < world.devices.len(),
             Step::Begin { device: Presented::PendingOf(other), .. } => slot(other).is_some(),
-            Step::Begin { .. } | Step::Unknown { .. } | Step::Unlock { .. } | Step::Reset { .. } => true,
-            Step::Code { slot: at, typed, .. } => slot(at).is_some_and(|_| self.typed(world, at, typed).is_some()),
+            Step::Begin { .. }
+            | Step::Unknown { .. }
+            | Step::Unlock { .. }
+            | Step::Reset { .. } => true,
+            Step::Code { slot: at, typed, .. } => {
+                slot(at).is_some_and(|_| self.typed(world, at, typed).is_some())
+            }
             Step::Backup { slot: at, typed, .. } => {
                 let ledger = slot(at).and_then(|slot| world.ledgers.get(&slot.subject));
                 slot(at).is_some()
@@ -234,9 +244,13 @@ impl Scenario {
             Step::NewBackup { slot } | Step::StartSetup { slot } | Step::RevokeDevices { slot } => {
                 world.sessions[slot].is_some()
             }
-            Step::RevokeDevice { slot, device } => world.sessions[slot].is_some() && device < world.devices.len(),
+            Step::RevokeDevice { slot, device } => {
+                world.sessions[slot].is_some() && device < world.devices.len()
+            }
             Step::ConfirmSetup { slot, typed } => {
-                world.sessions[slot].is_some() && world.proof.is_some() && self.typed(world, slot, typed).is_some()
+                world.sessions[slot].is_some()
+                    && world.proof.is_some()
+                    && self.typed(world, slot, typed).is_some()
             }
         }
     }
@@ -246,7 +260,9 @@ impl Scenario {
         let seen = |code: &super::world::Shown| code.sent.then(|| code.text.clone());
         match typed {
             Typed::Right => code(slot).and_then(seen),
-            Typed::Wrong if self.fault == Fault::AnyCodeAccepted => code(slot).map(|code| code.text.clone()),
+            Typed::Wrong if self.fault == Fault::AnyCodeAccepted => {
+                code(slot).map(|code| code.text.clone())
+            }
             Typed::Wrong => {
                 let right: u32 = code(slot).map_or(0, |code| code.text.parse().unwrap());
                 Some(format!("{:06}", (right + 1) % 1_000_000))
@@ -257,7 +273,8 @@ impl Scenario {
         }
     }
 
-    /// Reads once and decides, as the driver does. What the driver of a broken variant does otherwise is done here and in [`super::tamper`].
+    /// Reads once and decides, as the driver does. What the driver of a broken variant does
+    /// otherwise is done here and in [`super::tamper`].
     pub(super) fn decide(&self, world: &World, step: Step) -> Decided {
         let subject = self.subject(step);
         let host = world.hosts.get(&subject).copied();
@@ -270,11 +287,14 @@ impl Scenario {
         let tenant = self.names.tenant(opened.tenant);
         let now = timestamp(self.clock(world, step));
         let id = self.names.user(opened.person);
-        let decided =
-            Draft::open(&self.rules, &dice, tenant, id, user.as_ref(), &snapshot, now).and_then(|mut draft| {
-                let (effect, must_write) = self.run(world, &mut draft, step, host, user.as_ref())?;
-                let must_write = must_write && !(self.fault == Fault::PhantomSkipped && user.is_none());
-                let write = (draft.changed() || must_write).then(|| draft.prepare_commit()).transpose()?;
+        let decided = Draft::open(&self.rules, &dice, tenant, id, user.as_ref(), &snapshot, now)
+            .and_then(|mut draft| {
+                let (effect, must_write) =
+                    self.run(world, &mut draft, step, host, user.as_ref())?;
+                let must_write =
+                    must_write && !(self.fault == Fault::PhantomSkipped && user.is_none());
+                let write =
+                    (draft.changed() || must_write).then(|| draft.prepare_commit()).transpose()?;
                 Ok((
                     effect,
                     write.map(|(ExpectedVersions { settings, record }, saved)| Write {
@@ -292,9 +312,9 @@ impl Scenario {
             route: subject.tenant,
             at: world.now,
             life: world.life(opened),
-            found: slot
-                .as_ref()
-                .is_some_and(|slot| !world.over.contains(&slot.login) && snapshot_has(&snapshot, slot, world.now)),
+            found: slot.as_ref().is_some_and(|slot| {
+                !world.over.contains(&slot.login) && snapshot_has(&snapshot, slot, world.now)
+            }),
             slot,
             host,
             scope: world.scope(subject.tenant),
@@ -318,12 +338,23 @@ impl Scenario {
         Ok(match step {
             Step::Begin { password, device, .. } => {
                 let late = password == Password::CheckedFirst;
-                let first = user.map(|_| Names::hash(0)).filter(|_| late && self.fault != Fault::CheckForgotten);
+                let first = user
+                    .map(|_| Names::hash(0))
+                    .filter(|_| late && self.fault != Fault::CheckForgotten);
                 let checked = first.as_ref().or(user.and_then(|user| user.password_hash.as_ref()));
                 let device = self.presented(world, device);
-                return Self::begin(world, draft, late || self.knows(step, host), checked, device, user);
+                return Self::begin(
+                    world,
+                    draft,
+                    late || self.knows(step, host),
+                    checked,
+                    device,
+                    user,
+                );
             }
-            Step::Unknown { .. } => return Self::begin(world, draft, false, None, Presented::Nothing, None),
+            Step::Unknown { .. } => {
+                return Self::begin(world, draft, false, None, Presented::Nothing, None);
+            }
             Step::Code { slot, typed, trust, .. } => {
                 let typed = self.typed(world, slot, typed).unwrap();
                 let trust = trust.then(|| TrustRequest {
@@ -340,54 +371,85 @@ impl Scenario {
                     Paper::Used => ledger.unwrap().used_paper.clone().unwrap(),
                     Paper::Wrong => "0000-0000-0000-0000-0000-0000".to_owned(),
                 };
-                (next(draft.submit_backup_code(&token(slot), &read_backup_code(&typed).unwrap(), user)?), false)
+                (
+                    next(draft.submit_backup_code(
+                        &token(slot),
+                        &read_backup_code(&typed).unwrap(),
+                        user,
+                    )?),
+                    false,
+                )
             }
-            Step::Resend { slot, .. } => (next(draft.resend(&token(slot), Via::Same, user)?), false),
+            Step::Resend { slot, .. } => {
+                (next(draft.resend(&token(slot), Via::Same, user)?), false)
+            }
             Step::Cancel { slot } => {
                 draft.cancel(&token(slot), user);
                 (Effect::Cancelled, false)
             }
-            Step::Unlock { .. } => {
-                (draft.unlock().map_or_else(|denied| Effect::Refused(denied.reason()), |()| Effect::Unlocked), false)
-            }
+            Step::Unlock { .. } => (
+                draft
+                    .unlock()
+                    .map_or_else(|denied| Effect::Refused(denied.reason()), |()| Effect::Unlocked),
+                false,
+            ),
             Step::Reset { .. } => {
                 let by = Actor::Operator { reason: "model".to_owned() };
                 let reset = draft.reset(user.unwrap(), Refill::Counted, true, None, by)?;
                 (Effect::Reset { refilled: reset.outcome == ResetOutcome::Refilled }, false)
             }
-            Step::NewBackup { slot } => Self::change(world, draft, slot, user, |draft, user, _| {
-                Ok(draft
-                    .new_backup_code(user)?
-                    .map(|made| made.map(|code: BackupCode| Effect::BackupMade(code.expose().to_owned()))))
-            })?,
-            Step::RevokeDevices { slot } => Self::change(world, draft, slot, user, |draft, _, _| {
-                Ok(draft.revoke_devices().map(|done| done.map(|_| Effect::DevicesRevoked(None))))
-            })?,
-            Step::RevokeDevice { slot, device } => Self::change(world, draft, slot, user, |draft, _, _| {
-                let id = world.devices[device].id;
-                Ok(draft.revoke_device(id).map(|done| done.map(|()| Effect::DevicesRevoked(Some(id)))))
-            })?,
-            Step::StartSetup { slot } => Self::change(world, draft, slot, user, |draft, user, grant| {
-                let target = SetupTarget::Sms(PhoneNumber::new("+819012345634").unwrap());
-                Ok(draft.start_setup(target, user, grant)?.map(|started| {
-                    started.map(|started| match started {
-                        StartedSetup::Done(_) => Effect::MethodChanged,
-                        StartedSetup::Prove { token, code } => {
-                            Effect::SetupStarted { token: *token, code: code.code.expose().to_owned() }
-                        }
-                    })
-                }))
-            })?,
-            Step::ConfirmSetup { slot, typed } => Self::change(world, draft, slot, user, |draft, user, grant| {
-                let proof = world.proof.as_ref().unwrap();
-                let typed = match typed {
-                    Typed::Right => proof.code.text.clone(),
-                    Typed::Wrong => format!("{:06}", (proof.code.text.parse::<u32>().unwrap() + 1) % 1_000_000),
-                    other => self.typed(world, slot, other).unwrap(),
-                };
-                let confirmed = draft.confirm_setup(&TokenSecret::new(proof.token), &typed, user, grant)?;
-                Ok(confirmed.map(|done| done.map(|_| Effect::MethodChanged)))
-            })?,
+            Step::NewBackup { slot } => {
+                Self::change(world, draft, slot, user, |draft, user, _| {
+                    Ok(draft.new_backup_code(user)?.map(|made| {
+                        made.map(|code: BackupCode| Effect::BackupMade(code.expose().to_owned()))
+                    }))
+                })?
+            }
+            Step::RevokeDevices { slot } => {
+                Self::change(world, draft, slot, user, |draft, _, _| {
+                    Ok(draft
+                        .revoke_devices()
+                        .map(|done| done.map(|_| Effect::DevicesRevoked(None))))
+                })?
+            }
+            Step::RevokeDevice { slot, device } => {
+                Self::change(world, draft, slot, user, |draft, _, _| {
+                    let id = world.devices[device].id;
+                    Ok(draft
+                        .revoke_device(id)
+                        .map(|done| done.map(|()| Effect::DevicesRevoked(Some(id)))))
+                })?
+            }
+            Step::StartSetup { slot } => {
+                Self::change(world, draft, slot, user, |draft, user, grant| {
+                    let target = SetupTarget::Sms(PhoneNumber::new("+819012345634").unwrap());
+                    Ok(draft.start_setup(target, user, grant)?.map(|started| {
+                        started.map(|started| match started {
+                            StartedSetup::Done(_) => Effect::MethodChanged,
+                            StartedSetup::Prove { token, code } => Effect::SetupStarted {
+                                token: *token,
+                                code: code.code.expose().to_owned(),
+                            },
+                        })
+                    }))
+                })?
+            }
+            Step::ConfirmSetup { slot, typed } => {
+                Self::change(world, draft, slot, user, |draft, user, grant| {
+                    let proof = world.proof.as_ref().unwrap();
+                    let typed = match typed {
+                        Typed::Right => proof.code.text.clone(),
+                        Typed::Wrong => format!(
+                            "{:06}",
+                            (proof.code.text.parse::<u32>().unwrap() + 1) % 1_000_000
+                        ),
+                        other => self.typed(world, slot, other).unwrap(),
+                    };
+                    let confirmed =
+                        draft.confirm_setup(&TokenSecret::new(proof.token), &typed, user, grant)?;
+                    Ok(confirmed.map(|done| done.map(|_| Effect::MethodChanged)))
+                })?
+            }
         })
     }
 
@@ -429,7 +491,11 @@ impl Scenario {
         draft: &mut Draft<'_>,
         slot: usize,
         user: Option<&User>,
-        decide: impl FnOnce(&mut Draft<'_>, &User, &SavedGrant) -> Result<Decision<Result<Effect, Denied>>, Error>,
+        decide: impl FnOnce(
+            &mut Draft<'_>,
+            &User,
+            &SavedGrant,
+        ) -> Result<Decision<Result<Effect, Denied>>, Error>,
     ) -> Result<(Effect, bool), Error> {
         let grant = &world.sessions[slot].as_ref().unwrap().grant;
         let decision = match (draft.authorize(&StandardPolicy, user, grant, Need::Change)?, user) {
@@ -465,7 +531,10 @@ fn next(decision: Decision<Next>) -> Effect {
 }
 
 fn snapshot_has(snapshot: &Snapshot, slot: &Slot, now: Moment) -> bool {
-    let named = snapshot.record.as_ref().is_some_and(|record| record.document.contains(&slot.login.to_string()));
+    let named = snapshot
+        .record
+        .as_ref()
+        .is_some_and(|record| record.document.contains(&slot.login.to_string()));
     named && now < slot.begun + ms(LOGIN_TTL)
 }
 

@@ -8,7 +8,8 @@ use super::step::{Step, Typed};
 use super::world::{ALICE, By};
 use Action::{Do, Hold, Look, Settle, Sweep, Wait};
 
-/// A sweep that stops between looking and deleting, among logins that begin again after a day or a month.
+/// A sweep that stops between looking and deleting, among logins that begin again after a day or a
+/// month.
 pub(super) fn sweeping() -> Scenario {
     let mut scenario = Scenario::new("sweeping", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
     let failed = vec![ON, Do(begin(B)), Do(code(B, Typed::Wrong))];
@@ -54,7 +55,8 @@ pub(super) fn sweeping() -> Scenario {
 
 /// The same where sessions are short, so that sends outlive them.
 pub(super) fn sweeping_at_night() -> Scenario {
-    let mut scenario = Scenario::new("sweeping at night", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
+    let mut scenario =
+        Scenario::new("sweeping at night", 4, [(By::Owner, ALICE), (By::Attacker, ALICE)]);
     scenario.longest_session = hours(1);
     let day = [Do(begin(A)), Do(code(A, Typed::Right)), Wait(hours(2))];
     scenario.stories = vec![

@@ -1,4 +1,5 @@
-//! Drivers with one fault each. The machine is the real one in all of them: what is wrong is done to its inputs and to what it has decided.
+//! Drivers with one fault each. The machine is the real one in all of them: what is wrong is done
+//! to its inputs and to what it has decided.
 
 use serde_json::Value;
 
@@ -69,7 +70,8 @@ pub(super) enum Fault {
     BackupSharesSuspension,
     /// Forgets the wrong backup codes of a login.
     WrongBackupForgotten,
-    /// Wrong passwords beside a device's token are counted among those of strangers, and its lock holds.
+    /// Wrong passwords beside a device's token are counted among those of strangers, and its lock
+    /// holds.
     DeviceSharesLock,
     /// Forgets which hash a password was checked against.
     CheckForgotten,
@@ -105,7 +107,9 @@ impl Scenario {
         let slot = step.slot().and_then(|slot| world.slots[slot].as_ref());
         match (self.fault, slot) {
             (Fault::PasswordChangeUnseen, _) => host.map(|host| Host { password: 0, ..host }),
-            (Fault::UserAsOfFirstStep, Some(slot)) if !matches!(step, Step::Begin { .. }) => Some(slot.host),
+            (Fault::UserAsOfFirstStep, Some(slot)) if !matches!(step, Step::Begin { .. }) => {
+                Some(slot.host)
+            }
             _ => host,
         }
     }
@@ -122,16 +126,20 @@ impl Scenario {
     pub(super) fn opened_subject(&self, world: &World, step: Step, subject: Subject) -> Subject {
         let slot = step.slot().and_then(|slot| world.slots[slot].as_ref());
         match (self.fault, step, slot) {
-            (Fault::AnyTenant, Step::Code { .. } | Step::Backup { .. } | Step::Resend { .. }, Some(slot)) => {
-                slot.subject
-            }
+            (
+                Fault::AnyTenant,
+                Step::Code { .. } | Step::Backup { .. } | Step::Resend { .. },
+                Some(slot),
+            ) => slot.subject,
             _ => subject,
         }
     }
 
     pub(super) fn presented(&self, world: &World, device: Presented) -> Presented {
         match device {
-            Presented::PendingOf(_) if self.fault == Fault::AnyKindOfToken && !world.devices.is_empty() => {
+            Presented::PendingOf(_)
+                if self.fault == Fault::AnyKindOfToken && !world.devices.is_empty() =>
+            {
                 Presented::Device(0)
             }
             device => device,
@@ -210,7 +218,11 @@ impl Scenario {
             Fault::SweepForgetsResets => &["resets"],
             _ => return,
         };
-        edit(record, |record| forgotten.iter().for_each(|field| drop(record.as_object_mut().unwrap().remove(*field))));
+        edit(record, |record| {
+            for field in forgotten {
+                drop(record.as_object_mut().unwrap().remove(*field));
+            }
+        });
     }
 
     pub(super) fn tamper_with_write(&self, world: &World, decided: &mut Decided) {
@@ -233,11 +245,15 @@ impl Scenario {
             decided.effect = Effect::Refused(reason);
             decided.write = None;
         }
-        let Decided { step, effect, write: Some(Write { settings, next, .. }), .. } = decided else { return };
+        let Decided { step, effect, write: Some(Write { settings, next, .. }), .. } = decided
+        else {
+            return;
+        };
         let mut saved = (*next.0).clone();
         let completes = matches!(effect, Effect::Complete(_));
         let earlier = |field: &str| {
-            let before: Value = serde_json::from_str(before.as_ref().unwrap().0.document.as_str()).unwrap();
+            let before: Value =
+                serde_json::from_str(before.as_ref().unwrap().0.document.as_str()).unwrap();
             before[field].clone()
         };
         match (self.fault, &step) {
@@ -246,12 +262,14 @@ impl Scenario {
                 let nth = before.map_or(1, |row| row.0.version.as_bytes()[0].wrapping_add(1));
                 saved.version = Version::from_bytes([nth; 16]);
             }
-            (Fault::ResetKeepsDevices, Step::Reset { .. }) if before.is_some() => edit(&mut saved, |record| {
-                record["id"] = earlier("id");
-                if let devices @ Value::Array(_) = earlier("devices") {
-                    record["devices"] = devices;
-                }
-            }),
+            (Fault::ResetKeepsDevices, Step::Reset { .. }) if before.is_some() => {
+                edit(&mut saved, |record| {
+                    record["id"] = earlier("id");
+                    if let devices @ Value::Array(_) = earlier("devices") {
+                        record["devices"] = devices;
+                    }
+                });
+            }
             (Fault::ResetAlwaysRefills, Step::Reset { .. }) => edit(&mut saved, |record| {
                 for field in ["code_failures", "setup_failures", "sends", "resets"] {
                     record.as_object_mut().unwrap().remove(field);
@@ -262,15 +280,23 @@ impl Scenario {
             }
             (Fault::ResendClearsCount, Step::Resend { .. }) => edit(&mut saved, |record| {
                 record.as_object_mut().unwrap().remove("code_failures");
-                for pending in record.get_mut("pending").and_then(Value::as_array_mut).into_iter().flatten() {
+                for pending in
+                    record.get_mut("pending").and_then(Value::as_array_mut).into_iter().flatten()
+                {
                     pending["wrong"] = 0.into();
                 }
             }),
-            (Fault::PasswordClearsCodeCount, Step::Begin { .. }) if !matches!(effect, Effect::Refused(_)) => {
-                edit(&mut saved, |record| drop(record.as_object_mut().unwrap().remove("code_failures")));
+            (Fault::PasswordClearsCodeCount, Step::Begin { .. })
+                if !matches!(effect, Effect::Refused(_)) =>
+            {
+                edit(&mut saved, |record| {
+                    drop(record.as_object_mut().unwrap().remove("code_failures"));
+                });
             }
             (Fault::SuccessClearsRolling, Step::Code { .. }) if completes => {
-                edit(&mut saved, |record| drop(record.as_object_mut().unwrap().remove("code_failures")));
+                edit(&mut saved, |record| {
+                    drop(record.as_object_mut().unwrap().remove("code_failures"));
+                });
             }
             (Fault::CodeStays, Step::Code { .. }) if completes => {
                 edit(&mut saved, |record| record["pending"] = earlier("pending"));
@@ -288,7 +314,9 @@ impl Scenario {
                 edit(&mut saved, |record| drop(record.as_object_mut().unwrap().remove("backup")));
             }
             (Fault::WrongBackupForgotten, _) => edit(&mut saved, |record| {
-                for pending in record.get_mut("pending").and_then(Value::as_array_mut).into_iter().flatten() {
+                for pending in
+                    record.get_mut("pending").and_then(Value::as_array_mut).into_iter().flatten()
+                {
                     pending.as_object_mut().unwrap().remove("wrong_backup");
                 }
             }),

@@ -1,4 +1,5 @@
-//! What there is: the host's table, the stored rows, the people at their browsers, and the ledger beside it.
+//! What there is: the host's table, the stored rows, the people at their browsers, and the ledger
+//! beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -78,7 +79,11 @@ impl Names {
     pub(super) fn new() -> Self {
         Self {
             tenants: ["acme", "other"].map(|id| TenantId::new(id).unwrap()),
-            users: [UserId::new("root").unwrap(), UserId::new("alice").unwrap(), UserId::phantom(7)],
+            users: [
+                UserId::new("root").unwrap(),
+                UserId::new("alice").unwrap(),
+                UserId::phantom(7),
+            ],
         }
     }
 
@@ -186,7 +191,8 @@ pub(super) struct Session {
 
 impl Hash for Session {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.grant.login(), self.subject, self.life, self.host, self.at, self.device, self.exempt).hash(state);
+        (self.grant.login(), self.subject, self.life, self.host, self.at, self.device, self.exempt)
+            .hash(state);
     }
 }
 
@@ -217,7 +223,8 @@ pub(super) struct Proof {
 /// The two places from which people log in.
 pub(super) const SLOTS: usize = 2;
 
-/// How many actions led to a world. Worlds that differ in nothing else are one: the first that is met has the fewest.
+/// How many actions led to a world. Worlds that differ in nothing else are one: the first that is
+/// met has the fewest.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Depth(pub(super) usize);
 
@@ -266,7 +273,8 @@ impl World {
         let mut hosts = BTreeMap::new();
         for tenant in [Tenant::Acme, Tenant::Other] {
             for person in [Person::Root, Person::Alice] {
-                let host = Host { active: true, administrator: person == Person::Root, password: 0 };
+                let host =
+                    Host { active: true, administrator: person == Person::Root, password: 0 };
                 hosts.insert(Subject { tenant, person }, host);
             }
         }
@@ -323,9 +331,13 @@ impl World {
     pub(super) fn tidy(&mut self) {
         let Self { over, slots, held, .. } = self;
         if !over.is_empty() {
-            let held = held.as_ref().map(|held| (held.login(), held.slot.as_ref().map(|slot| slot.login)));
-            let is_held = |login| held.is_some_and(|(made, used)| made == Some(login) || used == Some(login));
-            over.retain(|login| is_held(*login) || slots.iter().flatten().any(|slot| slot.login == *login));
+            let held =
+                held.as_ref().map(|held| (held.login(), held.slot.as_ref().map(|slot| slot.login)));
+            let is_held =
+                |login| held.is_some_and(|(made, used)| made == Some(login) || used == Some(login));
+            over.retain(|login| {
+                is_held(*login) || slots.iter().flatten().any(|slot| slot.login == *login)
+            });
         }
     }
 }

@@ -18,7 +18,8 @@ pub(super) struct Arenas {
 }
 
 impl Arenas {
-    /// Keeps at most `most` arenas, of `blocks` blocks of 1 KiB each. None is allocated before it is needed.
+    /// Keeps at most `most` arenas, of `blocks` blocks of 1 KiB each. None is allocated before it
+    /// is needed.
     pub(super) fn new(most: usize, blocks: usize) -> Self {
         Self {
             idle: Mutex::new(Vec::new()),
@@ -58,7 +59,12 @@ pub(super) struct Input<'a> {
 
 impl Arena<'_> {
     /// Computes one hash. `cost` is within the bounds.
-    pub(super) fn hash(&mut self, cost: Cost, input: Input<'_>, output: &mut [u8]) -> Result<(), PluginError> {
+    pub(super) fn hash(
+        &mut self,
+        cost: Cost,
+        input: Input<'_>,
+        output: &mut [u8],
+    ) -> Result<(), PluginError> {
         #[cfg(test)]
         let _running = self.home.tally.enter(cost);
 
@@ -77,12 +83,14 @@ impl Arena<'_> {
         &self.blocks
     }
 
-    /// The first `count` blocks, with whatever the last hash of this borrow left in them: argon2 writes before it reads.
+    /// The first `count` blocks, with whatever the last hash of this borrow left in them: argon2
+    /// writes before it reads.
     fn blocks(&mut self, count: usize) -> Result<&mut [Block], PluginError> {
         if self.blocks.len() < count {
             self.wipe();
             let size = count.max(self.home.blocks);
-            // Not `reserve` on the old one, which would copy it, and not `vec!`, which aborts when there is no memory.
+            // Not `reserve` on the old one, which would copy it, and not `vec!`, which aborts when
+            // there is no memory.
             self.blocks = Vec::new();
             self.blocks.try_reserve_exact(size)?;
             self.blocks.resize(size, Block::new());
@@ -91,9 +99,10 @@ impl Arena<'_> {
         self.blocks.get_mut(..count).ok_or_else(|| PluginError::new("arena is too small"))
     }
 
-    /// Block by block as slices of words, which is a plain `memset` behind a barrier: 5 % of a hash, and what a fresh
-    /// allocation costs for being zeroed. Nothing less will do: the last pass can be undone from the blocks it leaves,
-    /// back to ones that are one plain hash away from the password.
+    /// Block by block as slices of words, which is a plain `memset` behind a barrier: 5 % of a
+    /// hash, and what a fresh allocation costs for being zeroed. Nothing less will do: the last
+    /// pass can be undone from the blocks it leaves, back to ones that are one plain hash away from
+    /// the password.
     fn wipe(&mut self) {
         for block in self.blocks.iter_mut().take(self.used) {
             block.as_mut().zeroize();

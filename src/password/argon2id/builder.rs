@@ -13,11 +13,12 @@ use crate::secret::Pepper;
 /// The longest queue that can be asked for.
 const MOST_WAITING: usize = 10_000;
 
-/// How many wait for each hash that runs: together less than a second of hashes with the default parameters.
+/// How many wait for each hash that runs: together less than a second of hashes with the default
+/// parameters.
 const WAITING_EACH: usize = 32;
 
-/// All processors but one, at least one: a hash keeps the thread busy that polls it, and the rest of the application
-/// needs one too.
+/// All processors but one, at least one: a hash keeps the thread busy that polls it, and the rest
+/// of the application needs one too.
 pub(super) fn default_at_once() -> usize {
     let processors = available_parallelism().map_or(1, NonZeroUsize::get);
     processors.saturating_sub(1).clamp(1, Argon2id::MAX_AT_ONCE)
@@ -29,9 +30,10 @@ pub(super) const fn default_queue(max_concurrent: usize) -> usize {
 
 /// Makes an [`Argon2id`] with parameters of one's own.
 ///
-/// What is not set keeps its default. The cost of a hash grows with memory times passes; measure it on the machine that
-/// it runs on, and stay under a second (OWASP). Raising it later is safe: older hashes go on working, and are replaced
-/// at the next login of their user. Lowering it is not invisible: see [`Argon2id`].
+/// What is not set keeps its default. The cost of a hash grows with memory times passes; measure it
+/// on the machine that it runs on, and stay under a second (OWASP). Raising it later is safe: older
+/// hashes go on working, and are replaced at the next login of their user. Lowering it is not
+/// invisible: see [`Argon2id`].
 ///
 /// ```
 /// use countersign::Pepper;
@@ -59,13 +61,20 @@ pub struct Argon2idBuilder {
 
 impl Argon2idBuilder {
     pub(super) fn new() -> Self {
-        Self { cost: Cost::DEFAULT, pepper: None, previous: Vec::new(), max_concurrent: default_at_once(), queue: None }
+        Self {
+            cost: Cost::DEFAULT,
+            pepper: None,
+            previous: Vec::new(),
+            max_concurrent: default_at_once(),
+            queue: None,
+        }
     }
 
     /// Memory of one hash in KiB, "m" in RFC 9106. Default: 19,456 (19 MiB).
     ///
-    /// At least 46 MiB with one pass, 19 MiB with two, 12 MiB with three or more (OWASP Password Storage Cheat Sheet);
-    /// at most 256 MiB. Memory is what makes guessing on graphics cards expensive, so raise this before the passes.
+    /// At least 46 MiB with one pass, 19 MiB with two, 12 MiB with three or more (OWASP Password
+    /// Storage Cheat Sheet); at most 256 MiB. Memory is what makes guessing on graphics cards
+    /// expensive, so raise this before the passes.
     pub const fn memory_kib(mut self, memory_kib: u32) -> Self {
         self.cost.memory_kib = memory_kib;
         self
@@ -79,8 +88,8 @@ impl Argon2idBuilder {
 
     /// Lanes, "p" in RFC 9106, 1 to 16. Default: 1, which is what OWASP gives its parameters for.
     ///
-    /// The lanes are computed one after the other here. An attacker can compute them side by side, so that more of them
-    /// gain nothing; this is for sharing hashes with another system.
+    /// The lanes are computed one after the other here. An attacker can compute them side by side,
+    /// so that more of them gain nothing; this is for sharing hashes with another system.
     pub const fn parallelism(mut self, lanes: u32) -> Self {
         self.cost.lanes = lanes;
         self
@@ -88,41 +97,48 @@ impl Argon2idBuilder {
 
     /// The key that new hashes are made with, apart from the database. Default: none.
     ///
-    /// It is argon2's secret input (RFC 9106 section 3.1), and its id is saved in the hash as `keyid`, which is not a
-    /// secret. Without the key, a copy of the database can't be used to guess passwords (NIST SP 800-63B-4 section
-    /// 3.1.1.2). A lost key makes every hash under it useless, so back it up, but not beside the database.
+    /// It is argon2's secret input (RFC 9106 section 3.1), and its id is saved in the hash as
+    /// `keyid`, which is not a secret. Without the key, a copy of the database can't be used to
+    /// guess passwords (NIST SP 800-63B-4 section 3.1.1.2). A lost key makes every hash under it
+    /// useless, so back it up, but not beside the database.
     ///
-    /// Hashes without a key id go on being accepted, and are replaced at the next login of their user.
+    /// Hashes without a key id go on being accepted, and are replaced at the next login of their
+    /// user.
     pub fn pepper(mut self, pepper: Pepper) -> Self {
         self.pepper = Some(pepper);
         self
     }
 
-    /// A key that earlier hashes were made with. It verifies, and makes no new hash. May be called several times.
+    /// A key that earlier hashes were made with. It verifies, and makes no new hash. May be called
+    /// several times.
     ///
-    /// To replace a key: make the new one [`pepper`](Self::pepper), the old one `previous_pepper`. Each right password
-    /// under the old key is then right but outdated, and is hashed again under the new one. Removing an old key before
-    /// all hashes are replaced locks out those who are left, with a fault, not with "wrong password".
+    /// To replace a key: make the new one [`pepper`](Self::pepper), the old one `previous_pepper`.
+    /// Each right password under the old key is then right but outdated, and is hashed again under
+    /// the new one. Removing an old key before all hashes are replaced locks out those who are
+    /// left, with a fault, not with "wrong password".
     pub fn previous_pepper(mut self, pepper: Pepper) -> Self {
         self.previous.push(pepper);
         self
     }
 
-    /// The number of concurrent hashes, 1 to 256 (`I-40`). Default: the number of processors less one, at least one.
+    /// The number of concurrent hashes, 1 to 256 (`I-40`). Default: the number of processors less
+    /// one, at least one.
     ///
-    /// The rest wait for their turn. Each keeps a thread busy: as many as the runtime has workers starve every other task
-    /// of it. The process keeps `max_concurrent * memory_kib` of memory: 133 MiB for 7 with the default parameters. A number above
-    /// that of the processors makes no hash finish sooner.
+    /// The rest wait for their turn. Each keeps a thread busy: as many as the runtime has workers
+    /// starve every other task of it. The process keeps `max_concurrent * memory_kib` of memory:
+    /// 133 MiB for 7 with the default parameters. A number above that of the processors makes no
+    /// hash finish sooner.
     pub const fn max_concurrent(mut self, hashes: usize) -> Self {
         self.max_concurrent = hashes;
         self
     }
 
-    /// The number of first steps that may wait for a hash, 0 to 10,000 (`I-40`). Default: 32 for each concurrent hash.
+    /// The number of first steps that may wait for a hash, 0 to 10,000 (`I-40`). Default: 32 for
+    /// each concurrent hash.
     ///
-    /// A first step takes its place before it looks the user up. One that finds no place is refused with
-    /// [`Reason::Busy`](crate::Reason::Busy), so that nobody waits longer than the queue takes: with the defaults, 32
-    /// times a hash.
+    /// A first step takes its place before it looks the user up. One that finds no place is refused
+    /// with [`Reason::Busy`](crate::Reason::Busy), so that nobody waits longer than the queue
+    /// takes: with the defaults, 32 times a hash.
     pub const fn queue(mut self, waiting: usize) -> Self {
         self.queue = Some(waiting);
         self
@@ -132,21 +148,35 @@ impl Argon2idBuilder {
     ///
     /// # Errors
     ///
-    /// [`Argon2idError`] says which number is outside its bounds, or which pepper id is there twice.
+    /// [`Argon2idError`] says which number is outside its bounds, or which pepper id is there
+    /// twice.
     pub fn build(self) -> Result<Argon2id, Argon2idError> {
         let Cost { memory_kib, iterations, lanes } = self.cost;
         if !(1..=MOST_ITERATIONS).contains(&iterations) {
-            return Err(Argon2idError::Iterations { found: iterations, least: 1, most: MOST_ITERATIONS });
+            return Err(Argon2idError::Iterations {
+                found: iterations,
+                least: 1,
+                most: MOST_ITERATIONS,
+            });
         }
         let least = Cost::least_memory_kib(iterations);
         if !(least..=MOST_MEMORY_KIB).contains(&memory_kib) {
-            return Err(Argon2idError::MemoryKib { found: memory_kib, iterations, least, most: MOST_MEMORY_KIB });
+            return Err(Argon2idError::MemoryKib {
+                found: memory_kib,
+                iterations,
+                least,
+                most: MOST_MEMORY_KIB,
+            });
         }
         if !(1..=MOST_LANES).contains(&lanes) {
             return Err(Argon2idError::Parallelism { found: lanes, least: 1, most: MOST_LANES });
         }
         if !(1..=Argon2id::MAX_AT_ONCE).contains(&self.max_concurrent) {
-            return Err(Argon2idError::AtOnce { found: self.max_concurrent, least: 1, most: Argon2id::MAX_AT_ONCE });
+            return Err(Argon2idError::AtOnce {
+                found: self.max_concurrent,
+                least: 1,
+                most: Argon2id::MAX_AT_ONCE,
+            });
         }
         let queue = self.queue.unwrap_or(default_queue(self.max_concurrent));
         if queue > MOST_WAITING {
@@ -174,12 +204,16 @@ impl fmt::Debug for Argon2idBuilder {
     }
 }
 
-/// Parameters that [`Argon2idBuilder::build`] refuses. A mistake in a configuration, made by nobody who logs in.
+/// Parameters that [`Argon2idBuilder::build`] refuses. A mistake in a configuration, made by nobody
+/// who logs in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Argon2idError {
-    /// [`memory_kib`](Argon2idBuilder::memory_kib) is too low for this number of passes, or too high.
-    #[error("memory_kib is {found}, and with iterations = {iterations} it must be {least} to {most}")]
+    /// [`memory_kib`](Argon2idBuilder::memory_kib) is too low for this number of passes, or too
+    /// high.
+    #[error(
+        "memory_kib is {found}, and with iterations = {iterations} it must be {least} to {most}"
+    )]
     MemoryKib {
         /// What was set, in KiB.
         found: u32,

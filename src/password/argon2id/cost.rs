@@ -22,8 +22,8 @@ pub(super) const MOST_LANES: u32 = 16;
 /// many lanes it is divided into.
 pub(super) const MOST_SAVED_LANES: u32 = 255;
 
-/// The least memory of a saved hash: the default of PHP 7 and of Laravel. Such a hash is replaced at
-/// the first login, and refusing it would keep its owner out without protecting it.
+/// The least memory of a saved hash: the default of PHP 7 and of Laravel. Such a hash is replaced
+/// at the first login, and refusing it would keep its owner out without protecting it.
 pub(super) const LEAST_SAVED_MEMORY_KIB: u32 = 1024;
 
 /// The least memory of a lane in KiB (RFC 9106 section 3.1).
@@ -49,8 +49,9 @@ impl Cost {
             && self.memory_kib >= self.lanes.saturating_mul(LEAST_LANE_KIB)
     }
 
-    /// Whether this cost less to compute than the other, and so costs less to guess. A shape with other memory, passes or lanes but as much
-    /// work is not weaker: hashing again would then lower what a stronger hash costs.
+    /// Whether this cost less to compute than the other, and so costs less to guess. A shape with
+    /// other memory, passes or lanes but as much work is not weaker: hashing again would then lower
+    /// what a stronger hash costs.
     pub(super) fn is_weaker_than(self, other: Self) -> bool {
         self.work() < other.work()
     }
@@ -60,14 +61,16 @@ impl Cost {
         u64::from(self.memory_kib).saturating_mul(u64::from(self.iterations))
     }
 
-    /// The hash that is missing to the work of this one after another was done. `None` if nothing is.
+    /// The hash that is missing to the work of this one after another was done. `None` if nothing
+    /// is.
     ///
-    /// Its memory is as near to this one's as can be, since small memories are faster by the KiB. It has one lane, whose
-    /// quarters make it at most 8 KiB a pass more than what is missing.
+    /// Its memory is as near to this one's as can be, since small memories are faster by the KiB.
+    /// It has one lane, whose quarters make it at most 8 KiB a pass more than what is missing.
     pub(super) fn missing_after(self, done: Self) -> Option<Self> {
         let missing = self.work().checked_sub(done.work()).filter(|missing| *missing > 0)?;
         let iterations = missing.div_ceil(u64::from(self.memory_kib.max(1)));
-        let memory_kib = missing.div_ceil(iterations).next_multiple_of(4).max(u64::from(LEAST_LANE_KIB));
+        let memory_kib =
+            missing.div_ceil(iterations).next_multiple_of(4).max(u64::from(LEAST_LANE_KIB));
         Some(Self {
             memory_kib: u32::try_from(memory_kib).unwrap_or(self.memory_kib),
             iterations: u32::try_from(iterations).unwrap_or(self.iterations),
@@ -75,7 +78,8 @@ impl Cost {
         })
     }
 
-    /// The blocks of 1 KiB that hold this hash, and any that is [missing](Self::missing_after) to it.
+    /// The blocks of 1 KiB that hold this hash, and any that is [missing](Self::missing_after) to
+    /// it.
     pub(super) fn arena_blocks(self) -> usize {
         let quarters = self.lanes.clamp(1, MOST_LANES).saturating_mul(4);
         usize::try_from(self.memory_kib.next_multiple_of(quarters)).unwrap_or(usize::MAX)

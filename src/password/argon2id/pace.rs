@@ -11,7 +11,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// The usual time of one hash, in nanoseconds: each new one counts for an eighth.
 ///
-/// Two hashes that end together may lose one of the two times. It is an estimate, and nothing is decided by it.
+/// Two hashes that end together may lose one of the two times. It is an estimate, and nothing is
+/// decided by it.
 pub(super) struct Pace(AtomicU64);
 
 impl Pace {
@@ -70,7 +71,10 @@ mod tests {
             (0..200).for_each(|_| pace.note(took));
             let told = pace.time_for(1, 1);
             let took = took.min(LONGEST);
-            assert!(told <= took + Duration::from_millis(1) && took <= told + Duration::from_millis(1), "{told:?}");
+            assert!(
+                told <= took + Duration::from_millis(1) && took <= told + Duration::from_millis(1),
+                "{told:?}"
+            );
         }
     }
 }

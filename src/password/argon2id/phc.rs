@@ -1,4 +1,5 @@
-//! The saved form of a hash: `$argon2id$v=19$m=19456,t=2,p=1,keyid=YQ$salt$output`, after the PHC string format.
+//! The saved form of a hash: `$argon2id$v=19$m=19456,t=2,p=1,keyid=YQ$salt$output`, after the PHC
+//! string format.
 
 use base64ct::{Base64Unpadded, Encoding};
 use thiserror::Error;
@@ -37,11 +38,15 @@ pub(super) fn write(cost: Cost, key_id: Option<&str>, salt: &[u8], output: &[u8]
     let Cost { memory_kib, iterations, lanes } = cost;
     let key_id = key_id.map(|id| format!(",keyid={}", encode(id.as_bytes()))).unwrap_or_default();
     let (salt, output) = (encode(salt), Zeroizing::new(encode(output)));
-    PasswordHash::new(format!("$argon2id$v=19$m={memory_kib},t={iterations},p={lanes}{key_id}${salt}${}", *output))
+    PasswordHash::new(format!(
+        "$argon2id$v=19$m={memory_kib},t={iterations},p={lanes}{key_id}${salt}${}",
+        *output
+    ))
 }
 
-/// Reads exactly what the format allows for argon2id: these fields, each once, in their one spelling. The parameters
-/// may stand in any order, since common software does not keep to that of the specification.
+/// Reads exactly what the format allows for argon2id: these fields, each once, in their one
+/// spelling. The parameters may stand in any order, since common software does not keep to that of
+/// the specification.
 ///
 /// Nothing is computed, and what is allocated is bounded by the bound on the text.
 pub(super) fn read(hash: &PasswordHash) -> Result<Saved, Unusable> {
@@ -63,7 +68,9 @@ pub(super) fn read(hash: &PasswordHash) -> Result<Saved, Unusable> {
             _ => return Err(Unusable::Damaged),
         }
     }
-    let (Some(memory_kib), Some(iterations), Some(lanes)) = (m, t, p) else { return Err(Unusable::Damaged) };
+    let (Some(memory_kib), Some(iterations), Some(lanes)) = (m, t, p) else {
+        return Err(Unusable::Damaged);
+    };
     let cost = Cost { memory_kib, iterations, lanes };
     let salt = decode(salt)?;
     let output = Zeroizing::new(decode(output)?);
@@ -75,7 +82,9 @@ pub(super) fn read(hash: &PasswordHash) -> Result<Saved, Unusable> {
     if bounded { Ok(Saved { cost, key_id, salt, output }) } else { Err(Unusable::OutOfBounds) }
 }
 
-fn exactly<'a, const N: usize>(mut parts: impl Iterator<Item = &'a str>) -> Result<[&'a str; N], Unusable> {
+fn exactly<'a, const N: usize>(
+    mut parts: impl Iterator<Item = &'a str>,
+) -> Result<[&'a str; N], Unusable> {
     let mut found = [""; N];
     for part in &mut found {
         *part = parts.next().ok_or(Unusable::Damaged)?;
@@ -88,11 +97,17 @@ fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Unusable> {
     if place.replace(value).is_some() { Err(Unusable::Damaged) } else { Ok(()) }
 }
 
-/// A decimal number without sign and leading zeros. One that is too large for 32 bits is out of bounds, not damaged.
+/// A decimal number without sign and leading zeros. One that is too large for 32 bits is out of
+/// bounds, not damaged.
 fn number(digits: &str) -> Result<u32, Unusable> {
-    let canonical =
-        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
-    if canonical { digits.parse().map_err(|_| Unusable::OutOfBounds) } else { Err(Unusable::Damaged) }
+    let canonical = !digits.is_empty()
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && (digits == "0" || !digits.starts_with('0'));
+    if canonical {
+        digits.parse().map_err(|_| Unusable::OutOfBounds)
+    } else {
+        Err(Unusable::Damaged)
+    }
 }
 
 fn encode(bytes: &[u8]) -> String {

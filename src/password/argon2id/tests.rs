@@ -16,7 +16,8 @@ use super::*;
 use crate::ids::{LoginName, TenantId, UserId};
 use crate::user::{User, UserStatus};
 
-/// Counts the hashes of an [`Argon2id`], their work (memory times passes), and how many ran at a time.
+/// Counts the hashes of an [`Argon2id`], their work (memory times passes), and how many ran at a
+/// time.
 #[derive(Default)]
 pub(super) struct Tally {
     hashes: AtomicUsize,
@@ -65,12 +66,21 @@ fn user(hash: Option<PasswordHash>) -> User {
     user
 }
 
-fn verify_as(verifier: &Argon2id, user: Option<&User>, password: &str) -> Result<PasswordCheck, PluginError> {
-    let (tenant, name, password) = (TenantId::new("t").unwrap(), LoginName::new("n").unwrap(), Password::new(password));
+fn verify_as(
+    verifier: &Argon2id,
+    user: Option<&User>,
+    password: &str,
+) -> Result<PasswordCheck, PluginError> {
+    let (tenant, name, password) =
+        (TenantId::new("t").unwrap(), LoginName::new("n").unwrap(), Password::new(password));
     block_on(verifier.verify(&PasswordAttempt::new(&tenant, &name, user, &password)))
 }
 
-fn verify(verifier: &Argon2id, saved: &PasswordHash, password: &str) -> Result<PasswordCheck, PluginError> {
+fn verify(
+    verifier: &Argon2id,
+    saved: &PasswordHash,
+    password: &str,
+) -> Result<PasswordCheck, PluginError> {
     verify_as(verifier, Some(&user(Some(saved.clone()))), password)
 }
 
@@ -94,9 +104,13 @@ impl Old<'_> {
         let params = argon2::Params::new(m, t, p, Some(self.output)).unwrap();
         let key = self.key.map(|(_, byte)| [byte; 32]);
         let argon2 = match &key {
-            Some(key) => {
-                argon2::Argon2::new_with_secret(key, Algorithm::default(), Version::default(), params).unwrap()
-            }
+            Some(key) => argon2::Argon2::new_with_secret(
+                key,
+                Algorithm::default(),
+                Version::default(),
+                params,
+            )
+            .unwrap(),
             None => argon2::Argon2::new(Algorithm::default(), Version::default(), params),
         };
         let (salt, mut output) = (vec![3; self.salt], vec![0; self.output]);
@@ -135,7 +149,11 @@ fn any_character_round_trips_and_nothing_is_trimmed() {
         ("", " "),
     ] {
         let saved = hash(&verifier, password);
-        assert_eq!(verify(&verifier, &saved, password).unwrap(), PasswordCheck::Match, "{password:?}");
+        assert_eq!(
+            verify(&verifier, &saved, password).unwrap(),
+            PasswordCheck::Match,
+            "{password:?}"
+        );
         assert_eq!(
             verify(&verifier, &saved, other).unwrap(),
             PasswordCheck::Mismatch,
@@ -148,16 +166,35 @@ fn any_character_round_trips_and_nothing_is_trimmed() {
 fn composed_and_decomposed_forms_are_one_password_and_compatibility_forms_are_not() {
     let verifier = Argon2id::default();
     let (composed, decomposed) = ("caf\u{e9} au lait", "cafe\u{301} au lait");
-    assert_eq!(verify(&verifier, &hash(&verifier, composed), decomposed).unwrap(), PasswordCheck::Match);
-    assert_eq!(verify(&verifier, &hash(&verifier, decomposed), composed).unwrap(), PasswordCheck::Match);
-    // What is saved is the hash of the composed form, whichever was typed: other systems can verify it.
+    assert_eq!(
+        verify(&verifier, &hash(&verifier, composed), decomposed).unwrap(),
+        PasswordCheck::Match
+    );
+    assert_eq!(
+        verify(&verifier, &hash(&verifier, decomposed), composed).unwrap(),
+        PasswordCheck::Match
+    );
+    // What is saved is the hash of the composed form, whichever was typed: other systems can verify
+    // it.
     assert_eq!(verify(&verifier, &CURRENT.of(composed), decomposed).unwrap(), PasswordCheck::Match);
-    assert_eq!(verify(&verifier, &hash(&verifier, "\u{fb01}ne"), "fine").unwrap(), PasswordCheck::Mismatch);
-    assert_eq!(verify(&verifier, &hash(&verifier, "fine"), "\u{fb01}ne").unwrap(), PasswordCheck::Mismatch);
+    assert_eq!(
+        verify(&verifier, &hash(&verifier, "\u{fb01}ne"), "fine").unwrap(),
+        PasswordCheck::Mismatch
+    );
+    assert_eq!(
+        verify(&verifier, &hash(&verifier, "fine"), "\u{fb01}ne").unwrap(),
+        PasswordCheck::Mismatch
+    );
     // And in a text that has to be normalised, where the other forms would show.
     let (ligature, letters) = ("\u{fb01}ne cafe\u{301}", "fine cafe\u{301}");
-    assert_eq!(verify(&verifier, &hash(&verifier, ligature), letters).unwrap(), PasswordCheck::Mismatch);
-    assert_eq!(verify(&verifier, &hash(&verifier, ligature), ligature).unwrap(), PasswordCheck::Match);
+    assert_eq!(
+        verify(&verifier, &hash(&verifier, ligature), letters).unwrap(),
+        PasswordCheck::Mismatch
+    );
+    assert_eq!(
+        verify(&verifier, &hash(&verifier, ligature), ligature).unwrap(),
+        PasswordCheck::Match
+    );
 }
 
 #[test]
@@ -218,14 +255,16 @@ fn every_branch_costs_one_current_hash() {
             ("unknown key", Some(&foreign_key), "secret", None),
         ];
         for (branch, who, password, expected) in branches {
-            let (verdict, hashes, work) = counted(&verifier, || verify_as(&verifier, who, password));
+            let (verdict, hashes, work) =
+                counted(&verifier, || verify_as(&verifier, who, password));
             assert_eq!(verdict.ok(), expected, "{branch}");
             assert_eq!((hashes, work), (1, verifier.cost.work()), "{branch}");
         }
     }
 }
 
-/// I-17: what a hash costs depends a little on where in the stack it runs, so all names must meet at one call of it.
+/// I-17: what a hash costs depends a little on where in the stack it runs, so all names must meet
+/// at one call of it.
 #[test]
 fn every_branch_hashes_at_the_same_depth_of_the_stack() {
     let verifier = Argon2id::default();
@@ -268,8 +307,11 @@ fn a_cheaper_saved_hash_is_made_up_for_whether_the_password_is_right_or_wrong() 
         (9999, 3, 1),
     ] {
         let saved = Old { cost, ..CURRENT }.of("secret");
-        for (password, expected) in [("secret", PasswordCheck::MatchNeedsRehash), ("wrong", PasswordCheck::Mismatch)] {
-            let (verdict, hashes, work) = counted(&verifier, || verify(&verifier, &saved, password));
+        for (password, expected) in
+            [("secret", PasswordCheck::MatchNeedsRehash), ("wrong", PasswordCheck::Mismatch)]
+        {
+            let (verdict, hashes, work) =
+                counted(&verifier, || verify(&verifier, &saved, password));
             assert_eq!(verdict.unwrap(), expected, "{cost:?}");
             assert_eq!(hashes, 2, "{cost:?}");
             assert!((CURRENT_WORK..CURRENT_WORK + 16).contains(&work), "{cost:?}: {work}");
@@ -280,13 +322,13 @@ fn a_cheaper_saved_hash_is_made_up_for_whether_the_password_is_right_or_wrong() 
 #[test]
 fn what_is_missing_fits_the_arena_and_the_bounds_for_every_pair_of_costs() {
     let costs = |lanes: &'static [u32]| {
-        [1024, 2040, 4096, 4097, 9999, 12288, 19456, 19457, 47104, 65535, 262_144].into_iter().flat_map(
-            move |memory_kib| {
+        [1024, 2040, 4096, 4097, 9999, 12288, 19456, 19457, 47104, 65535, 262_144]
+            .into_iter()
+            .flat_map(move |memory_kib| {
                 (1..=MOST_ITERATIONS).flat_map(move |iterations| {
                     lanes.iter().map(move |lanes| Cost { memory_kib, iterations, lanes: *lanes })
                 })
-            },
-        )
+            })
     };
     for current in costs(&[1, 2, 3, 8, MOST_LANES]) {
         for done in costs(&[1, 16, MOST_SAVED_LANES]) {
@@ -296,8 +338,13 @@ fn what_is_missing_fits_the_arena_and_the_bounds_for_every_pair_of_costs() {
             };
             let total = done.work() + missing.work();
             assert!(total >= current.work(), "{current:?} {done:?} {missing:?}");
-            assert!(total - current.work() <= 8 * u64::from(missing.iterations), "{current:?} {done:?} {missing:?}");
-            let params = argon2::Params::new(missing.memory_kib, missing.iterations, missing.lanes, None).unwrap();
+            assert!(
+                total - current.work() <= 8 * u64::from(missing.iterations),
+                "{current:?} {done:?} {missing:?}"
+            );
+            let params =
+                argon2::Params::new(missing.memory_kib, missing.iterations, missing.lanes, None)
+                    .unwrap();
             assert!(params.block_count() <= current.arena_blocks());
         }
     }
@@ -323,14 +370,19 @@ fn right_under_weaker_parameters_is_outdated_and_under_stronger_ones_is_not() {
         (Old { output: 31, ..CURRENT }, PasswordCheck::MatchNeedsRehash),
     ] {
         let (cost, salt, output) = (old.cost, old.salt, old.output);
-        assert_eq!(verify(&verifier, &old.of("secret"), "secret").unwrap(), expected, "{cost:?} {salt} {output}");
+        assert_eq!(
+            verify(&verifier, &old.of("secret"), "secret").unwrap(),
+            expected,
+            "{cost:?} {salt} {output}"
+        );
     }
 }
 
 #[test]
 fn rehashing_makes_a_hash_that_is_right_and_not_outdated() {
     let verifier = Argon2id::builder().pepper(pepper("new", 2)).build().unwrap();
-    let (next, hashes, work) = counted(&verifier, || block_on(verifier.hash_password(&Password::new("cafe\u{301}"))));
+    let (next, hashes, work) =
+        counted(&verifier, || block_on(verifier.hash_password(&Password::new("cafe\u{301}"))));
     let next = next.unwrap().unwrap();
     assert_eq!((hashes, work), (1, CURRENT_WORK));
     assert_eq!(verify(&verifier, &next, "caf\u{e9}").unwrap(), PasswordCheck::Match);
@@ -344,10 +396,17 @@ fn a_hash_under_an_earlier_pepper_or_none_is_right_but_outdated() {
     let saved = hash(&old, "secret");
     assert_eq!(verify(&old, &saved, "secret").unwrap(), PasswordCheck::Match);
 
-    let new = Argon2id::builder().pepper(pepper("new", 2)).previous_pepper(pepper("old", 1)).build().unwrap();
+    let new = Argon2id::builder()
+        .pepper(pepper("new", 2))
+        .previous_pepper(pepper("old", 1))
+        .build()
+        .unwrap();
     assert_eq!(verify(&new, &saved, "secret").unwrap(), PasswordCheck::MatchNeedsRehash);
     assert_eq!(verify(&new, &saved, "wrong").unwrap(), PasswordCheck::Mismatch);
-    assert_eq!(verify(&new, &CURRENT.of("secret"), "secret").unwrap(), PasswordCheck::MatchNeedsRehash);
+    assert_eq!(
+        verify(&new, &CURRENT.of("secret"), "secret").unwrap(),
+        PasswordCheck::MatchNeedsRehash
+    );
     let replaced = block_on(new.hash_password(&Password::new("secret"))).unwrap().unwrap();
     assert!(replaced.expose().contains(",keyid=bmV3$"));
     assert_eq!(verify(&new, &replaced, "secret").unwrap(), PasswordCheck::Match);
@@ -374,7 +433,8 @@ fn the_key_decides_and_not_only_its_id() {
 fn an_unknown_key_id_is_a_fault() {
     let saved = Old { key: Some(("gone", 1)), ..CURRENT }.of("secret");
     assert!(verify(&Argon2id::default(), &saved, "secret").is_err());
-    let other = Argon2id::builder().pepper(pepper("k", 1)).previous_pepper(pepper("l", 1)).build().unwrap();
+    let other =
+        Argon2id::builder().pepper(pepper("k", 1)).previous_pepper(pepper("l", 1)).build().unwrap();
     assert!(verify(&other, &saved, "secret").is_err());
 }
 
@@ -386,18 +446,30 @@ fn the_builder_refuses_what_is_outside_the_bounds_and_says_which_number_it_is() 
     for (m, t) in [(47104, 1), (19456, 2), (12288, 3), (12288, 10), (262_144, 10)] {
         assert!(build(m, t, 1).is_ok(), "{m} {t}");
     }
-    for (m, t, least) in [(47103, 1, 47104), (19455, 2, 19456), (12287, 3, 12288), (12287, 10, 12288), (0, 2, 19456)] {
+    for (m, t, least) in
+        [(47103, 1, 47104), (19455, 2, 19456), (12287, 3, 12288), (12287, 10, 12288), (0, 2, 19456)]
+    {
         let error = Argon2idError::MemoryKib { found: m, iterations: t, least, most: 262_144 };
         assert_eq!(build(m, t, 1).unwrap_err(), error);
     }
     assert!(build(19456, 2, 16).is_ok());
-    assert!(matches!(build(262_145, 2, 1), Err(Argon2idError::MemoryKib { found: 262_145, most: 262_144, .. })));
+    assert!(matches!(
+        build(262_145, 2, 1),
+        Err(Argon2idError::MemoryKib { found: 262_145, most: 262_144, .. })
+    ));
     assert!(matches!(build(47104, 0, 1), Err(Argon2idError::Iterations { found: 0, .. })));
     assert!(matches!(build(19456, 11, 1), Err(Argon2idError::Iterations { found: 11, .. })));
     assert!(matches!(build(19456, 2, 0), Err(Argon2idError::Parallelism { found: 0, .. })));
     assert!(matches!(build(19456, 2, 17), Err(Argon2idError::Parallelism { found: 17, .. })));
-    assert!(Argon2id::builder().max_concurrent(256).build().is_ok_and(|verifier| verifier.queue == 8192));
-    assert!(Argon2id::builder().queue(10_000).build().is_ok_and(|verifier| verifier.queue == 10_000));
+    assert!(
+        Argon2id::builder()
+            .max_concurrent(256)
+            .build()
+            .is_ok_and(|verifier| verifier.queue == 8192)
+    );
+    assert!(
+        Argon2id::builder().queue(10_000).build().is_ok_and(|verifier| verifier.queue == 10_000)
+    );
     let refused = Argon2id::builder().queue(10_001).build().unwrap_err();
     assert_eq!(refused, Argon2idError::Queue { found: 10_001, most: 10_000 });
     for n in [0, 257] {
@@ -410,11 +482,19 @@ fn the_builder_refuses_what_is_outside_the_bounds_and_says_which_number_it_is() 
 #[test]
 fn the_builder_refuses_two_peppers_of_one_id() {
     let refused = |builder: Argon2idBuilder| {
-        assert_eq!(builder.build().unwrap_err(), Argon2idError::DuplicatePepper { id: "a".to_owned() });
+        assert_eq!(
+            builder.build().unwrap_err(),
+            Argon2idError::DuplicatePepper { id: "a".to_owned() }
+        );
     };
     let builder = Argon2id::builder;
     refused(builder().pepper(pepper("a", 1)).previous_pepper(pepper("a", 2)));
-    refused(builder().previous_pepper(pepper("a", 1)).previous_pepper(pepper("b", 2)).previous_pepper(pepper("a", 3)));
+    refused(
+        builder()
+            .previous_pepper(pepper("a", 1))
+            .previous_pepper(pepper("b", 2))
+            .previous_pepper(pepper("a", 3)),
+    );
     assert!(builder().pepper(pepper("a", 1)).previous_pepper(pepper("b", 1)).build().is_ok());
 }
 
@@ -427,7 +507,10 @@ fn the_default_is_what_the_builder_builds() {
     // One processor is left to everything else, where there is more than one.
     let processors = std::thread::available_parallelism().unwrap().get();
     assert_eq!(default.max_concurrent, processors.saturating_sub(1).clamp(1, 256));
-    assert_eq!((built.queue, default.queue), (32 * default.max_concurrent, 32 * default.max_concurrent));
+    assert_eq!(
+        (built.queue, default.queue),
+        (32 * default.max_concurrent, 32 * default.max_concurrent)
+    );
 }
 
 // I-22.
@@ -458,7 +541,8 @@ fn neither_debug_nor_a_fault_shows_a_secret() {
     }
 }
 
-/// I-17: with the same password, two users' hashes read different memory. So must those of two names that nobody has.
+/// I-17: with the same password, two users' hashes read different memory. So must those of two
+/// names that nobody has.
 #[test]
 fn names_without_a_hash_have_salts_of_their_own() {
     let salt = |verifier: &Argon2id, tenant: &str, name: &str| {

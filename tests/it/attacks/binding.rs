@@ -1,4 +1,5 @@
-//! What belongs to somebody else: another tenant's token, another user's device, another browser's login, an address that was typed.
+//! What belongs to somebody else: another tenant's token, another user's device, another browser's
+//! login, an address that was typed.
 
 use async_trait::async_trait;
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -8,8 +9,8 @@ use countersign::memory::MemoryUsers;
 use countersign::store::{FactorStore, StoredRow};
 use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
-    Administration, Channel, DeviceToken, LoginFlowBuilder, LoginName, LoginStep, OperationError, Reason,
-    RevalidateError, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, UserId,
+    Administration, Channel, DeviceToken, LoginFlowBuilder, LoginName, LoginStep, OperationError,
+    Reason, RevalidateError, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, UserId,
 };
 
 use crate::attacks::broken::{self, Constant, Mixed, Nowhere, Store};
@@ -23,8 +24,12 @@ fn saved(world: &World, tenant: &TenantId) -> (Option<StoredRow>, usize) {
     (world.factors.record(tenant, &world.alice), world.calls.of("commit"))
 }
 
-/// A token of acme at the address of the other tenant, with the right code, at every step that takes it: why each was refused, if it was.
-async fn redeem_elsewhere(world: &World, tenant_of: impl Fn(&TenantId) -> TenantId) -> Vec<Option<Reason>> {
+/// A token of acme at the address of the other tenant, with the right code, at every step that
+/// takes it: why each was refused, if it was.
+async fn redeem_elsewhere(
+    world: &World,
+    tenant_of: impl Fn(&TenantId) -> TenantId,
+) -> Vec<Option<Reason>> {
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();
     let (token, other) = (&challenge.token, &tenant_of(&world.other));
@@ -47,7 +52,11 @@ async fn tenant_confusion() {
     let lets_in = redeem_elsewhere(&world, |_| world.acme.clone()).await;
     assert_eq!(lets_in, [Some(Reason::NoBackupCode), Some(Reason::SendLimit), None]);
     // The other tenant's own do it at theirs.
-    let step = world.flow.submit_code(&world.other, &theirs.token, &their_code.into(), TrustDevice::No).await.unwrap();
+    let step = world
+        .flow
+        .submit_code(&world.other, &theirs.token, &their_code.into(), TrustDevice::No)
+        .await
+        .unwrap();
     assert_eq!(authenticated(step).grant.tenant(), &world.other);
     // A store that mixes tenants up does not help: the token's tag names its tenant.
     let mixed = Store::over(&world).without_tenants();
@@ -65,7 +74,8 @@ async fn submit_in_another_window(world: &World) -> LoginStep {
     world.submit(&mallory.token, &code).await
 }
 
-/// Attack 11. I-02, I-03: a code is worth nothing without the secret of the browser that asked for it.
+/// Attack 11. I-02, I-03: a code is worth nothing without the secret of the browser that asked for
+/// it.
 #[tokio::test]
 async fn challenge_of_another_browser() {
     let world = World::new().await;
@@ -74,7 +84,13 @@ async fn challenge_of_another_browser() {
     let row = world.row(&world.alice);
     let named = |secret: &[u8]| Base64UrlUnpadded::encode_string(&[secret, b"alice"].concat());
     let id = challenge.login.to_string();
-    for guess in [format!("csp1.{}", named(&[0; 32])), format!("csp1.{id}"), id, "alice".into(), String::new()] {
+    for guess in [
+        format!("csp1.{}", named(&[0; 32])),
+        format!("csp1.{id}"),
+        id,
+        "alice".into(),
+        String::new(),
+    ] {
         assert_eq!(reason(&world.submit(&guess.into(), &code).await), Reason::LoginOver);
     }
     assert_eq!(world.row(&world.alice), row, "nothing is charged for a token of nobody");
@@ -107,9 +123,13 @@ async fn second_step_skipped() {
     ));
     // As a proof of a number, as a code, as a backup code.
     let account = world.flow.account(&world.acme, &done.grant);
-    let as_setup = account.confirm_method(&SetupToken::new(pending), &world.outbox.last_code().into()).await;
+    let as_setup =
+        account.confirm_method(&SetupToken::new(pending), &world.outbox.last_code().into()).await;
     assert!(as_setup.is_err());
-    for step in [world.submit(&challenge.token, pending).await, world.submit_backup(&challenge.token, pending).await] {
+    for step in [
+        world.submit(&challenge.token, pending).await,
+        world.submit_backup(&challenge.token, pending).await,
+    ] {
         assert!(matches!(reason(&step), Reason::InvalidInput(_)));
     }
     // As a session: neither it nor the page it came with reads as one.
@@ -136,7 +156,10 @@ async fn device_of_another_user_or_tenant() {
     let _bobs = world.sign_in_and_trust("bob", "phone").await;
     world.wait_for_the_spacing();
     assert!(matches!(world.begin_with_device("bob", &device).await, LoginStep::CodeRequired(_)));
-    assert!(matches!(world.begin_in_other("alice", Some(&device)).await, LoginStep::CodeRequired(_)));
+    assert!(matches!(
+        world.begin_in_other("alice", Some(&device)).await,
+        LoginStep::CodeRequired(_)
+    ));
     // Nor does the saved device help where it is copied to.
     let mut bob = world.record(&world.bob);
     bob["devices"] = world.record(&world.alice)["devices"].clone();
@@ -145,7 +168,8 @@ async fn device_of_another_user_or_tenant() {
     assert!(matches!(world.begin_with_device("bob", &device).await, LoginStep::CodeRequired(_)));
     // Where it belongs it is good, with the password of that day.
     let _ = authenticated(world.begin_with_device("alice", &device).await);
-    let step = world.begin_as(&world.acme, "alice", "wrong", Channel::Web, Some(&device)).await.unwrap();
+    let step =
+        world.begin_as(&world.acme, "alice", "wrong", Channel::Web, Some(&device)).await.unwrap();
     assert_eq!(reason(&step), Reason::InvalidCredentials);
     // Control: a generator that repeats itself, so that bob has a device with the same token.
     let weak = World::with(|b| b.trusted_devices(30 * DAY, 3).entropy(Constant)).await;
@@ -155,11 +179,19 @@ async fn device_of_another_user_or_tenant() {
     let _ = authenticated(weak.begin_with_device("bob", &device).await);
 }
 
-/// Every operation of an administrator on this user, through a page that is open: how many were done and how many refused, and whether anything
-/// changed in acme.
-async fn administrate(world: &World, page: &Administration<'_>, user: &UserId) -> (usize, usize, bool) {
-    let state =
-        || async { (world.factors.record(&world.acme, user), world.factors.settings(&world.acme).await.unwrap()) };
+/// Every operation of an administrator on this user, through a page that is open: how many were
+/// done and how many refused, and whether anything changed in acme.
+async fn administrate(
+    world: &World,
+    page: &Administration<'_>,
+    user: &UserId,
+) -> (usize, usize, bool) {
+    let state = || async {
+        (
+            world.factors.record(&world.acme, user),
+            world.factors.settings(&world.acme).await.unwrap(),
+        )
+    };
     let before = state().await;
     let (mut done, mut refused) = (0, 0);
     for outcome in [
@@ -186,13 +218,16 @@ async fn administrate(world: &World, page: &Administration<'_>, user: &UserId) -
 async fn stranger(world: &World) -> SavedGrant {
     let pending = world.begin_in(&world.other, "root").await;
     let code = world.outbox.last_code().into();
-    let step = world.flow.submit_code(&world.other, &pending.token, &code, TrustDevice::No).await.unwrap();
+    let step =
+        world.flow.submit_code(&world.other, &pending.token, &code, TrustDevice::No).await.unwrap();
     authenticated(step).grant.into_saved()
 }
 
-/// Attack 29. I-34: an administrator of one tenant, on a user of another; and one who is none any more, on a page that was opened before.
+/// Attack 29. I-34: an administrator of one tenant, on a user of another; and one who is none any
+/// more, on a page that was opened before.
 ///
-/// `tests/it/administration.rs` has who else is shut out, and each right asked for again at each call.
+/// `tests/it/administration.rs` has who else is shut out, and each right asked for again at each
+/// call.
 #[tokio::test]
 async fn administrator_of_another_tenant() {
     let mut world = World::new().await;
@@ -203,14 +238,16 @@ async fn administrator_of_another_tenant() {
         let _done = world.sign_in(name).await;
     }
     let grant = stranger(&world).await;
-    // The page of acme does not open, not even with a session that was made to say so: every operation begins there.
+    // The page of acme does not open, not even with a session that was made to say so: every
+    // operation begins there.
     let mut forged = serde_json::to_value(&grant).unwrap();
     forged["tenant"] = "acme".into();
     let forged: SavedGrant = serde_json::from_value(forged).unwrap();
     for grant in [&grant, &forged] {
         assert_eq!(refusal(world.flow.administration(&world.acme, grant).await), Reason::NotFound);
     }
-    // Through their own page there is no user of acme only; alice is somebody of that name in their own tenant.
+    // Through their own page there is no user of acme only; alice is somebody of that name in their
+    // own tenant.
     let (flow, other) = (world.flow.clone(), world.other.clone());
     let page = flow.administration(&other, &grant).await.unwrap();
     assert_eq!(administrate(&world, &page, &dave).await, (3, 3, false));
@@ -234,7 +271,8 @@ async fn administrator_of_another_tenant() {
     assert!(done > 3 && refused == 0 && changed, "{done} done, {refused} refused");
 }
 
-/// A users table that folds full-width letters, as some collations do. An obliging one also keeps the address that was typed.
+/// A users table that folds full-width letters, as some collations do. An obliging one also keeps
+/// the address that was typed.
 struct Folding {
     users: MemoryUsers,
     obliging: bool,
@@ -242,21 +280,35 @@ struct Folding {
 
 #[async_trait]
 impl UserStore for Folding {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         let folded: String = name
             .as_str()
             .chars()
-            .map(|c| char::from_u32(u32::from(c).wrapping_sub(0xFEE0)).filter(char::is_ascii).unwrap_or(c))
+            .map(|c| {
+                char::from_u32(u32::from(c).wrapping_sub(0xFEE0))
+                    .filter(char::is_ascii)
+                    .unwrap_or(c)
+            })
             .collect();
         let folded = folded.split(['@', ',']).next().unwrap_or_default();
         let found = self.users.find_by_login(tenant, &LoginName::new(folded)?).await?;
-        if let (true, Some(user), Ok(typed)) = (self.obliging, &found, EmailAddress::new(name.as_str())) {
+        if let (true, Some(user), Ok(typed)) =
+            (self.obliging, &found, EmailAddress::new(name.as_str()))
+        {
             self.users.change(tenant, &user.id, |user| user.email = Some(typed)).unwrap();
         }
         Ok(found)
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
+    async fn find_by_id(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
         self.users.find_by_id(tenant, user).await
     }
 
@@ -286,14 +338,20 @@ async fn recipient_from_the_request() {
         world.clock.advance(10 * MINUTE);
     }
     // What does change where a code goes is the stored address.
-    world.change(&world.alice, |user| user.email = Some(EmailAddress::new("new@example.com").unwrap()));
+    world.change(&world.alice, |user| {
+        user.email = Some(EmailAddress::new("new@example.com").unwrap());
+    });
     let _ = world.begin("alice").await;
-    assert!(matches!(world.outbox.last().to, Destination::Email(to) if to.expose() == "new@example.com"));
+    assert!(
+        matches!(world.outbox.last().to, Destination::Email(to) if to.expose() == "new@example.com")
+    );
     // Control: a users table that takes the address from the request.
     world.rewire(folding(&world, true), Wrapped(Store::over(&world)), world.outbox.clone(), |b| b);
     world.wait_for_the_spacing();
     let _ = world.begin("alice@evil.example").await;
-    assert!(matches!(world.outbox.last().to, Destination::Email(to) if to.expose() == "alice@evil.example"));
+    assert!(
+        matches!(world.outbox.last().to, Destination::Email(to) if to.expose() == "alice@evil.example")
+    );
 }
 
 /// Attack 62. I-01: what a client makes of an answer is not what the server goes by.
@@ -305,10 +363,15 @@ async fn response_tampering() {
     let secret = &Base64UrlUnpadded::decode_vec(&challenge.token.expose()[5..]).unwrap()[..32];
     for user in ["bob", "root", "alice2"] {
         let altered = Base64UrlUnpadded::encode_string(&[secret, user.as_bytes()].concat());
-        assert_eq!(reason(&world.submit(&format!("csp1.{altered}").into(), &code).await), Reason::LoginOver);
+        assert_eq!(
+            reason(&world.submit(&format!("csp1.{altered}").into(), &code).await),
+            Reason::LoginOver
+        );
     }
-    // A session without a second factor that is made to claim one, or another user, where one is required.
-    let step = world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap();
+    // A session without a second factor that is made to claim one, or another user, where one is
+    // required.
+    let step =
+        world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap();
     let exempt = serde_json::to_value(authenticated(step).grant).unwrap();
     for (field, value) in [
         ("basis", serde_json::json!({ "kind": "code", "method": "email" })),
@@ -320,26 +383,34 @@ async fn response_tampering() {
         forged["channel"] = "web".into();
         forged["record"] = serde_json::Value::Null;
         forged[field] = value;
-        let Ok(forged) = serde_json::from_value::<SavedGrant>(forged) else { panic!("{field} is read") };
+        let Ok(forged) = serde_json::from_value::<SavedGrant>(forged) else {
+            panic!("{field} is read")
+        };
         assert!(
-            matches!(world.flow.revalidate(&world.acme, &forged, Channel::Web).await, Err(RevalidateError::Stale(_))),
+            matches!(
+                world.flow.revalidate(&world.acme, &forged, Channel::Web).await,
+                Err(RevalidateError::Stale(_))
+            ),
             "{field}"
         );
     }
     // The answer as it was is good.
     let done = authenticated(world.submit(&challenge.token, &code).await);
-    let kept = serde_json::from_value::<SavedGrant>(serde_json::to_value(&done.grant).unwrap()).unwrap();
+    let kept =
+        serde_json::from_value::<SavedGrant>(serde_json::to_value(&done.grant).unwrap()).unwrap();
     assert!(world.flow.revalidate(&world.acme, &kept, Channel::Web).await.is_ok());
-    // Control: a policy that exempts everybody, so that whatever a session claims of its second factor holds.
+    // Control: a policy that exempts everybody, so that whatever a session claims of its second
+    // factor holds.
     world.restarted(|b| b.policy(Nowhere));
     let mut forged = exempt;
-    (forged["channel"], forged["basis"]) = ("web".into(), serde_json::json!({ "kind": "backup_code" }));
+    (forged["channel"], forged["basis"]) =
+        ("web".into(), serde_json::json!({ "kind": "backup_code" }));
     let forged = serde_json::from_value::<SavedGrant>(forged).unwrap();
     assert!(world.flow.revalidate(&world.acme, &forged, Channel::Web).await.is_ok());
 }
 
-/// Wrong passwords for alice under each spelling of her tenant, and then the right one: how many were
-/// compared, and under how many spellings the password alone let in.
+/// Wrong passwords for alice under each spelling of her tenant, and then the right one: how many
+/// were compared, and under how many spellings the password alone let in.
 async fn guess_under_each_spelling(world: &World, spellings: &[TenantId]) -> (usize, usize) {
     world.calls.clear();
     for tenant in spellings {
@@ -358,7 +429,8 @@ async fn guess_under_each_spelling(world: &World, spellings: &[TenantId]) -> (us
     (compared, let_in)
 }
 
-/// Attack 64. I-04, I-16: the users table takes sixteen spellings of a tenant for one; the store knows one of them.
+/// Attack 64. I-04, I-16: the users table takes sixteen spellings of a tenant for one; the store
+/// knows one of them.
 #[tokio::test]
 async fn tenant_by_another_spelling() {
     let letters = |case: u32| -> String {
@@ -368,7 +440,8 @@ async fn tenant_by_another_spelling() {
         "acme".chars().enumerate().map(upper).collect()
     };
     let spellings: Vec<TenantId> = (0..16).map(|case| tenant(&letters(case))).collect();
-    let records = |world: &World| spellings.iter().map(|tenant| world.factors.records(tenant)).sum::<usize>();
+    let records =
+        |world: &World| spellings.iter().map(|tenant| world.factors.records(tenant)).sum::<usize>();
     for known in [false, true] {
         let configure = |b: LoginFlowBuilder| if known { b.require_known_tenants() } else { b };
         let mut world = World::new().await;
@@ -376,7 +449,8 @@ async fn tenant_by_another_spelling() {
         // Ten guesses at her password, as without any spelling.
         assert_eq!(guess_under_each_spelling(&world, &spellings).await, (10, 0));
         assert_eq!((records(&world), world.outbox.codes().len()), (1, 1), "alice's, and her code");
-        // Control: a table that answers what was asked for in place of what it has, so that nothing can be compared.
+        // Control: a table that answers what was asked for in place of what it has, so that nothing
+        // can be compared.
         let mut world = World::new().await;
         world.over_a_loose_table(Collation::AsciiCase, true, configure);
         let expected = if known { (10, 0) } else { (160, 15) };

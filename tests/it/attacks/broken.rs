@@ -1,4 +1,5 @@
-//! What the attacks must succeed against, or the tests do not bite: a store with one fault, plug-ins that let through, and steps that meet.
+//! What the attacks must succeed against, or the tests do not bite: a store with one fault,
+//! plug-ins that let through, and steps that meet.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -47,11 +48,20 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn over(world: &World) -> Self {
-        Self { inner: world.factors.clone(), doctor: None, flaws: Vec::new(), gather: None, stale: Arc::default() }
+        Self {
+            inner: world.factors.clone(),
+            doctor: None,
+            flaws: Vec::new(),
+            gather: None,
+            stale: Arc::default(),
+        }
     }
 
     /// Writes what this makes of the record as it was and the record as it is to be.
-    pub(crate) fn doctored(mut self, doctor: impl Fn(&Value, &mut Value) + Send + Sync + 'static) -> Self {
+    pub(crate) fn doctored(
+        mut self,
+        doctor: impl Fn(&Value, &mut Value) + Send + Sync + 'static,
+    ) -> Self {
         self.doctor = Some(Arc::new(doctor));
         self
     }
@@ -70,7 +80,8 @@ impl Store {
         self.with(Flaw::OneForAllTenants)
     }
 
-    /// The first loads of [`TASKS`] steps wait for each other, so that all of them have read the same.
+    /// The first loads of [`TASKS`] steps wait for each other, so that all of them have read the
+    /// same.
     pub(crate) fn gathering(mut self) -> Self {
         self.gather = Some((Arc::new(Barrier::new(TASKS)), Arc::new(AtomicUsize::new(TASKS))));
         self
@@ -107,7 +118,9 @@ impl Wraps for Store {
         let one = crate::support::tenant("acme");
         let mut snapshot = self.inner.load(self.tenant(tenant, &one), user).await?;
         if let Some((barrier, left)) = &self.gather
-            && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+            && left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+                .is_ok()
         {
             barrier.wait().await;
         }
@@ -138,7 +151,8 @@ impl Wraps for Store {
         loop {
             let there = self.inner.load(tenant, user).await?;
             if let Some(doctor) = &self.doctor {
-                let before = there.record.as_ref().map_or(Value::Null, |saved| read(&saved.document));
+                let before =
+                    there.record.as_ref().map_or(Value::Null, |saved| read(&saved.document));
                 let mut after = read(&next.document);
                 doctor(&before, &mut after);
                 next.document = after.to_string();
@@ -169,7 +183,9 @@ fn read(document: &str) -> Value {
 /// The world's flow over this store.
 pub(crate) fn over(world: &mut World, store: &Store) {
     let users = world.users.clone();
-    world.rewire(users, Wrapped(store.clone()), world.outbox.clone(), |b| b.trusted_devices(30 * DAY, 3));
+    world.rewire(users, Wrapped(store.clone()), world.outbox.clone(), |b| {
+        b.trusted_devices(30 * DAY, 3)
+    });
 }
 
 /// Puts one field back as it was.
@@ -243,7 +259,8 @@ impl EventSink for Lossy {
 /// A world with that sink.
 pub(crate) async fn lossy_world() -> World {
     let kept = Events::default();
-    let mut world = World::with(|b| b.trusted_devices(30 * DAY, 3).events(Lossy(kept.clone()))).await;
+    let mut world =
+        World::with(|b| b.trusted_devices(30 * DAY, 3).events(Lossy(kept.clone()))).await;
     kept.clear();
     world.events = kept;
     world
@@ -254,11 +271,19 @@ pub(crate) struct Mixed(pub(crate) MemoryUsers);
 
 #[async_trait]
 impl UserStore for Mixed {
-    async fn find_by_login(&self, asked: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        asked: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         Ok(echoing(self.0.find_by_login(&tenant("acme"), name).await?, asked))
     }
 
-    async fn find_by_id(&self, asked: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
+    async fn find_by_id(
+        &self,
+        asked: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
         Ok(echoing(self.0.find_by_id(&tenant("acme"), user).await?, asked))
     }
 
@@ -273,8 +298,8 @@ impl UserStore for Mixed {
     }
 }
 
-/// A user whose tenant is the one that was asked for, and not the one in the table: the flow cannot see
-/// that it is another's.
+/// A user whose tenant is the one that was asked for, and not the one in the table: the flow cannot
+/// see that it is another's.
 fn echoing(user: Option<User>, asked: &TenantId) -> Option<User> {
     user.map(|mut user| {
         user.tenant = asked.clone();

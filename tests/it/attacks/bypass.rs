@@ -11,7 +11,8 @@ use countersign::sender::Purpose;
 use countersign::store::FactorStore;
 use countersign::user::PasswordHash;
 use countersign::{
-    Channel, Login, LoginStep, Method, PreverifiedLogin, Reason, SavedGrant, Scope, SecondFactor, TrustDevice,
+    Channel, Login, LoginStep, Method, PreverifiedLogin, Reason, SavedGrant, Scope, SecondFactor,
+    TrustDevice,
 };
 
 use crate::attacks::broken::{self, FailOpen, Nowhere, Store};
@@ -21,7 +22,8 @@ use crate::support::*;
 
 const NUMBER: &str = "+819012345634";
 
-/// Logins without a second factor, with each call of each plug-in failing in turn: how many were let in, and how many faults there were.
+/// Logins without a second factor, with each call of each plug-in failing in turn: how many were
+/// let in, and how many faults there were.
 async fn break_everything(fails_open: bool) -> (usize, usize) {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     let challenge = world.begin("alice").await;
@@ -46,13 +48,17 @@ async fn break_everything(fails_open: bool) -> (usize, usize) {
             point.arm(number, when);
             let begun = flow.begin(&login).await;
             point.arm(number, when);
-            let guessed =
-                flow.submit_code(&world.acme, &challenge.token, &wrong.as_str().into(), TrustDevice::No).await;
+            let guessed = flow
+                .submit_code(&world.acme, &challenge.token, &wrong.as_str().into(), TrustDevice::No)
+                .await;
             for step in [begun, guessed] {
                 let_in += usize::from(matches!(step, Ok(LoginStep::Authenticated(_))));
                 faults += usize::from(step.is_err());
             }
-            assert!(world.saved_wrong_codes(&world.alice) >= before || let_in > 0, "no counter is lowered");
+            assert!(
+                world.saved_wrong_codes(&world.alice) >= before || let_in > 0,
+                "no counter is lowered"
+            );
             world.clock.advance(Duration::from_secs(1));
         }
     }
@@ -69,7 +75,8 @@ async fn fail_open_on_error() {
     assert!(break_everything(true).await.0 > 0);
 }
 
-/// Attack 18. I-35: a password reset logs nobody in and leaves what is saved as it is, byte for byte.
+/// Attack 18. I-35: a password reset logs nobody in and leaves what is saved as it is, byte for
+/// byte.
 #[tokio::test]
 async fn password_reset_bypass() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
@@ -81,10 +88,18 @@ async fn password_reset_bypass() {
     world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new("set by mail")));
     assert_eq!(world.row(&world.alice), row);
     // The new password is the first factor and no more, also where the reset page vouches for it.
-    let preverified =
-        PreverifiedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: Some(&device) };
+    let preverified = PreverifiedLogin {
+        tenant: &world.acme,
+        user: &world.alice,
+        channel: Channel::Web,
+        device: Some(&device),
+    };
     let step = challenge(world.flow.begin_with_preverified_password(&preverified).await.unwrap());
-    assert_eq!(step.delivery.sent().unwrap().method, Method::Sms, "the saved number is still where codes go");
+    assert_eq!(
+        step.delivery.sent().unwrap().method,
+        Method::Sms,
+        "the saved number is still where codes go"
+    );
     world.wait_for_the_spacing();
     assert!(matches!(world.try_begin("alice", "set by mail").await, LoginStep::CodeRequired(_)));
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
@@ -95,8 +110,13 @@ async fn password_reset_bypass() {
 
 /// What a login through this door is worth: its reason, and whether it opens the account page.
 async fn through(world: &World, channel: Channel) -> (SecondFactor, bool) {
-    let grant = authenticated(world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap()).grant;
-    assert_eq!((grant.has_second_factor(), grant.is_beyond_password(), grant.amr()), (false, false, &["pwd"][..]));
+    let grant =
+        authenticated(world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap())
+            .grant;
+    assert_eq!(
+        (grant.has_second_factor(), grant.is_beyond_password(), grant.amr()),
+        (false, false, &["pwd"][..])
+    );
     (grant.second_factor().clone(), world.flow.account(&world.acme, &grant).status().await.is_ok())
 }
 
@@ -112,15 +132,19 @@ async fn single_sign_on_bypass() {
         assert_eq!(world.record(&world.alice)[field], row[field]);
     }
     // As the session of a web login it is stale.
-    let grant =
-        authenticated(world.begin_as(&world.acme, "alice", PASSWORD, Channel::SingleSignOn, None).await.unwrap());
+    let grant = authenticated(
+        world.begin_as(&world.acme, "alice", PASSWORD, Channel::SingleSignOn, None).await.unwrap(),
+    );
     let mut as_web = serde_json::to_value(grant.grant).unwrap();
     as_web["channel"] = "web".into();
     let as_web: SavedGrant = serde_json::from_value(as_web).unwrap();
     let stale = world.flow.revalidate(&world.acme, &as_web, Channel::Web).await.unwrap_err();
     assert_eq!(stale.staleness(), Some(Staleness::SecondFactorRequired));
     // A login with a code is worth what it says.
-    assert!(done.grant.has_second_factor() && world.flow.account(&world.acme, &done.grant).status().await.is_ok());
+    assert!(
+        done.grant.has_second_factor()
+            && world.flow.account(&world.acme, &done.grant).status().await.is_ok()
+    );
     // Control: a policy that exempts everybody, by which such a session holds.
     world.restarted(|b| b.policy(Nowhere));
     assert!(world.flow.revalidate(&world.acme, &as_web, Channel::Web).await.is_ok());
@@ -140,13 +164,17 @@ async fn password_alone(world: &World) -> Vec<Option<Reason>> {
     let mut answers = Vec::new();
     for channel in [Channel::ExemptApi, Channel::ExemptIntegration, Channel::SingleSignOn] {
         let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap();
-        answers.push(if let LoginStep::Authenticated(_) = step { None } else { Some(reason(&step)) });
+        answers.push(if let LoginStep::Authenticated(_) = step {
+            None
+        } else {
+            Some(reason(&step))
+        });
     }
     answers
 }
 
-/// Attack 20. I-35: a program that would need a code is refused, and what the standard policy exempts says so. `tests/compile_fail` shows that a
-/// channel must be named.
+/// Attack 20. I-35: a program that would need a code is refused, and what the standard policy
+/// exempts says so. `tests/compile_fail` shows that a channel must be named.
 #[tokio::test]
 async fn non_interactive_bypass() {
     let strict = World::off_with(|b| b.policy(Everywhere));
@@ -178,16 +206,22 @@ async fn next_code_goes_to(world: &World) -> Destination {
     world.outbox.last().to
 }
 
-/// Attack 26. I-32: with the password alone nobody chooses where codes go, and what is not proved has no part in a login.
+/// Attack 26. I-32: with the password alone nobody chooses where codes go, and what is not proved
+/// has no part in a login.
 #[tokio::test]
 async fn enrolment_hijack() {
     let world = World::new().await;
     let registered = Destination::Email(EmailAddress::new("alice@example.com").unwrap());
     assert_eq!(next_code_goes_to(&world).await, registered);
     let mallorys = PhoneNumber::new("+15551234567").unwrap();
-    let api =
-        authenticated(world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap()).grant;
-    assert_eq!(refusal(world.flow.account(&world.acme, &api).use_sms(&mallorys).await), Reason::SessionStale);
+    let api = authenticated(
+        world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap(),
+    )
+    .grant;
+    assert_eq!(
+        refusal(world.flow.account(&world.acme, &api).use_sms(&mallorys).await),
+        Reason::SessionStale
+    );
     // In a session that was left open: a number that is not proved receives nothing of a login.
     world.wait_for_the_spacing();
     let grant = world.sign_in("alice").await.grant;
@@ -215,7 +249,8 @@ async fn enrolment_hijack() {
     assert_eq!(next_code_goes_to(&hasty).await, Destination::Sms(mallorys));
 }
 
-/// Every change on the account page with this session: how many were refused for want of a recent login, and whether anything is changed.
+/// Every change on the account page with this session: how many were refused for want of a recent
+/// login, and whether anything is changed.
 async fn changes(world: &World, grant: &SavedGrant) -> (usize, bool) {
     let account = world.flow.account(&world.acme, grant);
     let before = world.record(&world.alice);
@@ -234,30 +269,37 @@ async fn changes(world: &World, grant: &SavedGrant) -> (usize, bool) {
         }
     }
     let after = world.record(&world.alice);
-    (refused, ["sms", "setup", "backup", "devices"].iter().any(|field| before[field] != after[field]))
+    (
+        refused,
+        ["sms", "setup", "backup", "devices"].iter().any(|field| before[field] != after[field]),
+    )
 }
 
-/// Attack 57. I-32: a session is not enough for a change; a recent login with a code is asked for, and for a number its own code as well.
+/// Attack 57. I-32: a session is not enough for a change; a recent login with a code is asked for,
+/// and for a number its own code as well.
 #[tokio::test]
 async fn forged_request_for_a_factor_change() {
     let mut world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     let done = world.sign_in_and_trust("alice", "laptop").await;
     world.clock.advance(10 * MINUTE);
-    let by_device = authenticated(world.begin_with_device("alice", &done.device_token.unwrap()).await);
+    let by_device =
+        authenticated(world.begin_with_device("alice", &done.device_token.unwrap()).await);
     for grant in [&done.grant, &by_device.grant] {
         assert_eq!(changes(&world, grant).await, (5, false));
     }
     // After a login with a code there are changes.
     let fresh = world.sign_in("alice").await.grant;
     assert!(world.flow.account(&world.acme, &fresh).new_backup_code().await.is_ok());
-    // Control: a window of a day, in which the session of before is enough. One that began with a device is not.
+    // Control: a window of a day, in which the session of before is enough. One that began with a
+    // device is not.
     world.restarted(|b| b.trusted_devices(30 * DAY, 3).recent_login(DAY));
     world.wait_for_the_spacing();
     assert_eq!(changes(&world, &by_device.grant).await, (5, false));
     assert_eq!(changes(&world, &done.grant).await, (0, true));
 }
 
-/// Attack 58. I-01: where everybody needs it, whoever has not set anything up is asked all the same, or refused.
+/// Attack 58. I-01: where everybody needs it, whoever has not set anything up is asked all the
+/// same, or refused.
 #[tokio::test]
 async fn enforcement_bypass() {
     let world = World::new().await;
@@ -271,15 +313,27 @@ async fn enforcement_bypass() {
     world.change(&world.alice, |user| user.email = None);
     world.reset_by_operator(&world.alice).await;
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::NoDestination);
-    let preverified = PreverifiedLogin { tenant: &world.acme, user: &world.bob, channel: Channel::Web, device: None };
-    assert!(matches!(world.flow.begin_with_preverified_password(&preverified).await, Ok(LoginStep::CodeRequired(_))));
+    let preverified = PreverifiedLogin {
+        tenant: &world.acme,
+        user: &world.bob,
+        channel: Channel::Web,
+        device: None,
+    };
+    assert!(matches!(
+        world.flow.begin_with_preverified_password(&preverified).await,
+        Ok(LoginStep::CodeRequired(_))
+    ));
     // Control: where nobody needs it.
     let off = World::off();
     let done = authenticated(off.try_begin("alice", PASSWORD).await);
-    assert_eq!(done.grant.second_factor(), &SecondFactor::Exempt { exemption: Exemption::ScopeOff });
+    assert_eq!(
+        done.grant.second_factor(),
+        &SecondFactor::Exempt { exemption: Exemption::ScopeOff }
+    );
 }
 
-/// Off and on again, with no record deleted in between: whether the device and the backup code of before are good.
+/// Off and on again, with no record deleted in between: whether the device and the backup code of
+/// before are good.
 async fn off_and_on(store: impl FnOnce(&World) -> Store) -> (bool, bool) {
     let mut world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     let backup = world.make_backup_code("alice").await;
@@ -294,21 +348,24 @@ async fn off_and_on(store: impl FnOnce(&World) -> Store) -> (bool, bool) {
     let administrator = world.root_grant().await;
     let page = world.flow.administration(&world.acme, &administrator).await.unwrap();
     page.set_scope(Scope::DoNotUse).await.unwrap();
-    let told: Vec<Event> = world.events.all().into_iter().filter(Event::calls_for_revalidation).collect();
+    let told: Vec<Event> =
+        world.events.all().into_iter().filter(Event::calls_for_revalidation).collect();
     assert_eq!(told.len(), 1, "one event, for all of the tenant");
     assert!(told[0].user.is_none());
     let operator = world.flow.operator("on again").unwrap();
     operator.set_scope(&world.acme, Scope::EntireTenant).await.unwrap();
-    let trusted = matches!(world.begin_with_device("alice", &device).await, LoginStep::Authenticated(_));
+    let trusted =
+        matches!(world.begin_with_device("alice", &device).await, LoginStep::Authenticated(_));
     world.wait_for_the_spacing();
     let again = world.begin("alice").await;
-    let by_backup = matches!(world.submit_backup(&again.token, &backup).await, LoginStep::Authenticated(_));
+    let by_backup =
+        matches!(world.submit_backup(&again.token, &backup).await, LoginStep::Authenticated(_));
     assert!(trusted || reason(&world.submit(&pending.token, &code).await) == Reason::LoginOver);
     (trusted, by_backup)
 }
 
-/// Attack 60. I-27, I-34: switching off needs the administrator's own second factor, just now; and nothing of before comes back, even if
-/// the deletion that should follow never ran.
+/// Attack 60. I-27, I-34: switching off needs the administrator's own second factor, just now; and
+/// nothing of before comes back, even if the deletion that should follow never ran.
 #[tokio::test]
 async fn policy_toggle_as_wipe() {
     assert_eq!(off_and_on(Store::over).await, (false, false));
@@ -319,13 +376,17 @@ async fn policy_toggle_as_wipe() {
     world.clock.advance(10 * MINUTE);
     let page = world.flow.administration(&world.acme, &grant).await.unwrap();
     assert_eq!(refusal(page.set_scope(Scope::DoNotUse).await), Reason::ReauthenticationRequired);
-    assert_eq!(world.flow.operator("look").unwrap().scope(&world.acme).await.unwrap(), Scope::EntireTenant);
+    assert_eq!(
+        world.flow.operator("look").unwrap().scope(&world.acme).await.unwrap(),
+        Scope::EntireTenant
+    );
 }
 
-/// What a session of the administrator can take away from others: which of four weakenings were refused for
-/// want of a recent login with a code, and whether anything that is saved is another.
+/// What a session of the administrator can take away from others: which of four weakenings were
+/// refused for want of a recent login with a code, and whether anything that is saved is another.
 async fn weakened_by(world: &World, grant: &SavedGrant) -> (Vec<&'static str>, bool) {
-    let saved = async || (world.factors.settings(&world.acme).await.unwrap(), world.row(&world.bob));
+    let saved =
+        async || (world.factors.settings(&world.acme).await.unwrap(), world.row(&world.bob));
     let before = saved().await;
     let page = world.flow.administration(&world.acme, grant).await.unwrap();
     let attempts = [
@@ -346,22 +407,30 @@ async fn weakened_by(world: &World, grant: &SavedGrant) -> (Vec<&'static str>, b
 
 const ALL: [&str; 4] = ["unlock", "reset", "administrators only", "off"];
 
-/// Attack 65. I-34: an administrator's session that is days old, or that began with a trusted device, takes no
-/// protection from anybody. Asking more people is all that it can do.
+/// Attack 65. I-34: an administrator's session that is days old, or that began with a trusted
+/// device, takes no protection from anybody. Asking more people is all that it can do.
 #[tokio::test]
 async fn weakening_without_a_fresh_factor() {
     let mut world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     let _locked = world.lock_codes("bob").await;
     let done = world.sign_in_and_trust("root", "laptop").await;
     world.clock.advance(7 * DAY);
-    let by_device = authenticated(world.begin_with_device("root", &done.device_token.unwrap()).await).grant;
+    let by_device =
+        authenticated(world.begin_with_device("root", &done.device_token.unwrap()).await).grant;
     for grant in [&done.grant, &by_device] {
         assert_eq!(weakened_by(&world, grant).await, (ALL.to_vec(), false));
     }
-    world.flow.operator("fewer").unwrap().set_scope(&world.acme, Scope::SystemAdministratorsOnly).await.unwrap();
+    world
+        .flow
+        .operator("fewer")
+        .unwrap()
+        .set_scope(&world.acme, Scope::SystemAdministratorsOnly)
+        .await
+        .unwrap();
     let page = world.flow.administration(&world.acme, &by_device).await.unwrap();
     assert_eq!(page.set_scope(Scope::EntireTenant).await.unwrap(), Scope::SystemAdministratorsOnly);
-    // Control: a window in which the old session counts as recent. One that began with a device never does.
+    // Control: a window in which the old session counts as recent. One that began with a device
+    // never does.
     let grant = world.root_grant().await;
     world.clock.advance(23 * 60 * MINUTE);
     let by_device = {

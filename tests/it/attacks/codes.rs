@@ -39,7 +39,8 @@ async fn race_one_code_many_logins() {
     assert!(one_code_at_once(|world| Store::over(world).gathering().unconditional()).await > 1);
 }
 
-/// One backup code in as many tasks: how many successors were shown, and which of them and of the first then work, by number.
+/// One backup code in as many tasks: how many successors were shown, and which of them and of the
+/// first then work, by number.
 async fn one_backup_code_at_once(store: impl FnOnce(&World) -> Store) -> (usize, Vec<usize>) {
     let mut world = World::new().await;
     let first = world.make_backup_code("alice").await;
@@ -76,7 +77,8 @@ async fn one_backup_code_at_once(store: impl FnOnce(&World) -> Store) -> (usize,
 async fn race_backup_code() {
     assert_eq!(one_backup_code_at_once(|world| Store::over(world).gathering()).await, (1, vec![1]));
     // Control: a commit without a condition, where most are shown a successor that is none.
-    let (shown, working) = one_backup_code_at_once(|world| Store::over(world).gathering().unconditional()).await;
+    let (shown, working) =
+        one_backup_code_at_once(|world| Store::over(world).gathering().unconditional()).await;
     assert!(shown > 1 && working.len() < shown, "{shown} shown, {working:?} work");
     // Control: a store that keeps the used one.
     let mut world = World::new().await;
@@ -107,7 +109,8 @@ async fn complete_and_replay(world: &World) -> LoginStep {
 async fn replay() {
     let mut world = World::new().await;
     assert_eq!(reason(&complete_and_replay(&world).await), Reason::LoginOver);
-    // Purposes: a login's code and a code that proves a number, each at both places. The diagonal is the control.
+    // Purposes: a login's code and a code that proves a number, each at both places. The diagonal
+    // is the control.
     world.wait_for_the_spacing();
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
@@ -124,8 +127,14 @@ async fn replay() {
     let swapped = PendingToken::new(setup.token.expose());
     assert_eq!(reason(&world.submit(&swapped, &setup_code).await), Reason::LoginOver);
     let _ = authenticated(world.submit(&challenge.token, &login_code).await);
-    assert_eq!(account.confirm_method(&setup.token, &setup_code.as_str().into()).await.unwrap(), Method::Sms);
-    assert!(account.confirm_method(&setup.token, &setup_code.as_str().into()).await.is_err(), "nor this one twice");
+    assert_eq!(
+        account.confirm_method(&setup.token, &setup_code.as_str().into()).await.unwrap(),
+        Method::Sms
+    );
+    assert!(
+        account.confirm_method(&setup.token, &setup_code.as_str().into()).await.is_err(),
+        "nor this one twice"
+    );
     // Control: a store from which a used code is not removed.
     world.reset(&world.alice).await;
     let unspent = Store::over(&world).doctored(|before, next| {
@@ -196,13 +205,17 @@ async fn digits_of_codes(entropy: impl Entropy + 'static) -> (f64, usize) {
         world.clock.advance(120 * MINUTE);
     }
     let expected = f64::from(DRAWS) / 10.0;
-    let chi_square = |place: &[u32; 10]| place.iter().map(|n| (f64::from(*n) - expected).powi(2) / expected).sum();
+    let chi_square = |place: &[u32; 10]| {
+        place.iter().map(|n| (f64::from(*n) - expected).powi(2) / expected).sum()
+    };
     (seen.iter().map(chi_square).fold(0.0, f64::max), zeros)
 }
 
-/// Attack 43. I-19: every digit at every place as likely, leading zeros kept. Nine degrees of freedom: above 33.7 once in 10,000.
+/// Attack 43. I-19: every digit at every place as likely, leading zeros kept. Nine degrees of
+/// freedom: above 33.7 once in 10,000.
 ///
-/// The finer test, of a million draws and the `%` of a byte, stands beside the generator: `src/entropy.rs`.
+/// The finer test, of a million draws and the `%` of a byte, stands beside the generator:
+/// `src/entropy.rs`.
 #[tokio::test]
 async fn weak_or_biased_randomness() {
     let (chi_square, zeros) = digits_of_codes(SeededEntropy::new(43)).await;
@@ -213,12 +226,14 @@ async fn weak_or_biased_randomness() {
     assert!(chi_square > 33.7, "{chi_square}");
 }
 
-/// The random bits of a token: what follows its prefix, without the user that a pending token names.
+/// The random bits of a token: what follows its prefix, without the user that a pending token
+/// names.
 fn bits(token: &str, user: &str) -> usize {
     (Base64UrlUnpadded::decode_vec(&token[5..]).unwrap().len() - user.len()) * 8
 }
 
-/// Attack 44. I-02, I-29, I-31. That a backup code has 112 bits is also asserted when the crate is compiled.
+/// Attack 44. I-02, I-29, I-31. That a backup code has 112 bits is also asserted when the crate is
+/// compiled.
 #[tokio::test]
 async fn secret_too_short() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
@@ -242,14 +257,17 @@ async fn secret_too_short() {
     // All 32 symbols turn up, so that a symbol is five bits.
     let mut alphabet: HashSet<char> = symbols.into_iter().collect();
     for _ in 0..20 {
-        alphabet.extend(account.new_backup_code().await.unwrap().expose().chars().filter(|c| *c != '-'));
+        alphabet.extend(
+            account.new_backup_code().await.unwrap().expose().chars().filter(|c| *c != '-'),
+        );
     }
     assert_eq!(alphabet.len(), 32);
     // Control: the measure tells 120 bits from 128.
     assert_eq!(bits(&format!("csd1.{}", Base64UrlUnpadded::encode_string(&[7; 15])), ""), 120);
 }
 
-/// Odd forms of the right code, each after this host has had it in hand: whether it was refused unread, or compared.
+/// Odd forms of the right code, each after this host has had it in hand: whether it was refused
+/// unread, or compared.
 async fn odd_codes(clean: impl Fn(&str) -> String) -> Vec<bool> {
     let mut unread = Vec::new();
     for odd in 0..8 {
@@ -270,7 +288,11 @@ async fn odd_codes(clean: impl Fn(&str) -> String) -> Vec<bool> {
         world.calls.clear();
         let step = world.submit(&challenge.token, &clean(&typed)).await;
         let refused = matches!(&step, LoginStep::Denied(denied) if matches!(denied.reason(), Reason::InvalidInput(_)));
-        assert_eq!(refused, world.calls.all().is_empty() && world.row(&world.alice) == row, "{typed:.20}");
+        assert_eq!(
+            refused,
+            world.calls.all().is_empty() && world.row(&world.alice) == row,
+            "{typed:.20}"
+        );
         unread.push(refused);
     }
     unread
@@ -289,7 +311,12 @@ async fn blank_or_odd_codes() {
     let world = World::new().await;
     let _ = world.begin("alice").await;
     let code = world.outbox.last_code();
-    for typed in [code.clone(), shifted(&code, 0xFF10), format!("{}-{}", &code[..3], &code[3..]), format!(" {code} ")] {
+    for typed in [
+        code.clone(),
+        shifted(&code, 0xFF10),
+        format!("{}-{}", &code[..3], &code[3..]),
+        format!(" {code} "),
+    ] {
         world.wait_for_the_spacing();
         let login = world.begin("alice").await;
         let step = world.submit(&login.token, &typed).await;
@@ -299,8 +326,9 @@ async fn blank_or_odd_codes() {
     }
     // Control: a host that makes six digits of whatever holds digits, and zeros of nothing.
     let loose = |typed: &str| {
-        let digits =
-            typed.chars().filter_map(|c| c.to_digit(10).or(u32::from(c).checked_sub(0x660)).filter(|d| *d < 10));
+        let digits = typed
+            .chars()
+            .filter_map(|c| c.to_digit(10).or(u32::from(c).checked_sub(0x660)).filter(|d| *d < 10));
         format!("{:0<6}", digits.take(6).map(|digit| digit.to_string()).collect::<String>())
     };
     assert_eq!(odd_codes(loose).await, [false; 8]);
@@ -324,7 +352,10 @@ async fn effect_of(right_digits: usize) -> (Vec<&'static str>, String) {
 /// The same of a comparison that looks at one digit after the other: a host's own.
 fn effect_of_a_naive_comparison(right_digits: usize) -> Vec<&'static str> {
     let (code, calls) = ("123456", Calls::default());
-    let typed = code.chars().enumerate().map(|(n, digit)| if n < right_digits { digit } else { other_digit(digit) });
+    let typed = code
+        .chars()
+        .enumerate()
+        .map(|(n, digit)| if n < right_digits { digit } else { other_digit(digit) });
     for (right, typed) in code.chars().zip(typed) {
         calls.note("compare a digit");
         if right != typed {
@@ -338,10 +369,11 @@ fn other_digit(digit: char) -> char {
     if digit == '9' { '0' } else { '9' }
 }
 
-/// Attack 46. I-20: how much of a code is right makes no difference that can be seen in calls or in what is saved.
+/// Attack 46. I-20: how much of a code is right makes no difference that can be seen in calls or in
+/// what is saved.
 ///
-/// That the comparison is of keyed tags, of which a client learns nothing, is shown in `tests/it/code_secrecy.rs`; time itself is measured, not
-/// tested.
+/// That the comparison is of keyed tags, of which a client learns nothing, is shown in
+/// `tests/it/code_secrecy.rs`; time itself is measured, not tested.
 #[tokio::test]
 async fn timing_of_the_comparison() {
     let far = effect_of(0).await;
@@ -350,8 +382,13 @@ async fn timing_of_the_comparison() {
     }
     // A code that is right altogether is told apart.
     assert_ne!(effect_of(6).await, far);
-    // Control: a stand-in that stops at the first wrong digit. That the core's does not is seen in its source only: time is not tested.
+    // Control: a stand-in that stops at the first wrong digit. That the core's does not is seen in
+    // its source only: time is not tested.
     for right_digits in 1..6 {
-        assert_ne!(effect_of_a_naive_comparison(right_digits), effect_of_a_naive_comparison(0), "{right_digits}");
+        assert_ne!(
+            effect_of_a_naive_comparison(right_digits),
+            effect_of_a_naive_comparison(0),
+            "{right_digits}"
+        );
     }
 }

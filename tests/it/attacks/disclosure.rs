@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
 use countersign::user::{PasswordHash, UserStatus};
-use countersign::{Channel, LoginName, LoginStep, Password, PreverifiedLogin, ResendTo, TrustDevice, UserId};
+use countersign::{
+    Channel, LoginName, LoginStep, Password, PreverifiedLogin, ResendTo, TrustDevice, UserId,
+};
 
 use crate::support::leaks::Leaks;
 use crate::support::*;
@@ -23,12 +25,16 @@ impl PasswordVerifier for Telling {
         PlainPasswords.verify(attempt).await
     }
 
-    async fn hash_password(&self, password: &Password) -> Result<Option<PasswordHash>, PluginError> {
+    async fn hash_password(
+        &self,
+        password: &Password,
+    ) -> Result<Option<PasswordHash>, PluginError> {
         PlainPasswords.hash_password(password).await
     }
 }
 
-/// The answers and the calls of a first step for five reasons to refuse it, in the order of the reasons.
+/// The answers and the calls of a first step for five reasons to refuse it, in the order of the
+/// reasons.
 async fn refused_first_steps(world: &World) -> Vec<(String, Vec<&'static str>)> {
     world.change(&world.bob, |user| user.status = UserStatus::Disabled);
     for _ in 0..10 {
@@ -42,7 +48,9 @@ async fn refused_first_steps(world: &World) -> Vec<(String, Vec<&'static str>)> 
         (&world.acme, "root", PASSWORD),
         (&world.other, "only-in-acme", PASSWORD),
     ];
-    world.users.insert(&LoginName::new("only-in-acme").unwrap(), person(&world.acme, "only-in-acme"));
+    world
+        .users
+        .insert(&LoginName::new("only-in-acme").unwrap(), person(&world.acme, "only-in-acme"));
     for (tenant, name, password) in attempts {
         world.calls.clear();
         let answer = world.begin_as(tenant, name, password, Channel::Web, None).await;
@@ -64,8 +72,8 @@ async fn enumeration_by_response() {
     assert_ne!(seen[0].0, seen[1].0);
 }
 
-/// Attack 34. I-17: the same calls, with one password hash in each. That `Argon2id` costs one current hash whatever is saved is shown beside
-/// it, in `src/password/argon2id/tests.rs`.
+/// Attack 34. I-17: the same calls, with one password hash in each. That `Argon2id` costs one
+/// current hash whatever is saved is shown beside it, in `src/password/argon2id/tests.rs`.
 #[tokio::test]
 async fn enumeration_by_time() {
     let world = World::new().await;
@@ -74,7 +82,12 @@ async fn enumeration_by_time() {
     assert_eq!(seen[0].1.iter().filter(|call| **call == "verify").count(), 1);
     // Control: a first step that hashes nothing looks different.
     world.calls.clear();
-    let vouched = PreverifiedLogin { tenant: &world.acme, user: &world.alice, channel: Channel::Web, device: None };
+    let vouched = PreverifiedLogin {
+        tenant: &world.acme,
+        user: &world.alice,
+        channel: Channel::Web,
+        device: None,
+    };
     let _ = world.flow.begin_with_preverified_password(&vouched).await.unwrap();
     assert_ne!(world.calls.all(), seen[0].1);
 }
@@ -99,7 +112,9 @@ async fn secret_in_what_is_printed() {
     leaks.secret(world.outbox.last_code());
     let code = world.outbox.last_code().into();
     let trust = TrustDevice::Named("laptop");
-    let done = authenticated(world.flow.submit_code(&world.acme, &pending.token, &code, trust).await.unwrap());
+    let done = authenticated(
+        world.flow.submit_code(&world.acme, &pending.token, &code, trust).await.unwrap(),
+    );
     leaks.debug(&done);
     leaks.value(&*done.grant);
     leaks.secret(done.device_token.as_ref().unwrap().expose());
@@ -116,24 +131,38 @@ async fn secret_in_what_is_printed() {
 
 /// What a log line must not have.
 fn breaks_the_line(line: &str) -> bool {
-    line.chars()
-        .any(|c| c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c))
+    line.chars().any(|c| {
+        c.is_control()
+            || ('\u{2028}'..='\u{202e}').contains(&c)
+            || ('\u{2066}'..='\u{2069}').contains(&c)
+    })
 }
 
 /// Attack 55. I-33, I-38: what was typed is in no event, and no event takes more than its line.
 #[tokio::test]
 async fn log_injection() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
-    let typed = "alice\n2027-01-16T08:00:00Z tenant=\"acme\" user=\"root\" {\"event\":\"login_completed\"}";
+    let typed =
+        "alice\n2027-01-16T08:00:00Z tenant=\"acme\" user=\"root\" {\"event\":\"login_completed\"}";
     for name in [typed, "al\u{202e}ice", "alice\r", "alice\0", "alice user=\"root\""] {
         let _ = world.try_begin(name, PASSWORD).await;
     }
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code().into();
     let label = "laptop\" user=\"root\" {";
-    let step = world.flow.submit_code(&world.acme, &challenge.token, &code, TrustDevice::Named(label)).await.unwrap();
+    let step = world
+        .flow
+        .submit_code(&world.acme, &challenge.token, &code, TrustDevice::Named(label))
+        .await
+        .unwrap();
     let _ = authenticated(step);
-    world.flow.operator("it said \"}\" user=\"root\"").unwrap().reset(&world.acme, &world.alice).await.unwrap();
+    world
+        .flow
+        .operator("it said \"}\" user=\"root\"")
+        .unwrap()
+        .reset(&world.acme, &world.alice)
+        .await
+        .unwrap();
     // Ids may hold quotes and spaces: they are quoted, so that they stay one field.
     let spoof = UserId::new("u1 user=\"root\"").unwrap();
     let _ = world.flow.operator("test").unwrap().forget(&world.acme, &spoof).await.unwrap();

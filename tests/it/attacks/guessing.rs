@@ -13,7 +13,9 @@ use countersign::{LoginName, LoginStep, Method, Reason, ResendTo, SavedGrant, Tr
 
 use countersign::budget::{Budgeted, Limit, MemoryBudget, SendLimits};
 
-use crate::attacks::broken::{self, Store, TASKS, forget_wrong_codes, keep, logins_and_sends, max_concurrent};
+use crate::attacks::broken::{
+    self, Store, TASKS, forget_wrong_codes, keep, logins_and_sends, max_concurrent,
+};
 use crate::support::steps::other_than;
 use crate::support::wrapped::Wrapped;
 use crate::support::*;
@@ -25,10 +27,16 @@ async fn guess_for_months(world: &World) -> (usize, u64) {
     let mut learned = 0;
     for _ in 0..4 * 120 {
         world.clock.advance(6 * HOUR);
-        let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await else { continue };
+        let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await else {
+            continue;
+        };
         for _ in 0..6 {
-            let wrong = other_than(&world.outbox.codes().last().map_or("000000".into(), |sent| sent.code.clone()));
-            learned += usize::from(reason(&world.submit(&challenge.token, &wrong).await) == Reason::WrongCode);
+            let wrong = other_than(
+                &world.outbox.codes().last().map_or("000000".into(), |sent| sent.code.clone()),
+            );
+            learned += usize::from(
+                reason(&world.submit(&challenge.token, &wrong).await) == Reason::WrongCode,
+            );
         }
     }
     (learned, world.saved_wrong_codes(&world.alice))
@@ -52,7 +60,9 @@ async fn restart_and_guess(world: &World) -> usize {
     let mut learned = 0;
     for _ in 0..10 {
         world.clock.advance(MINUTE);
-        let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await else { continue };
+        let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await else {
+            continue;
+        };
         for _ in 0..4 {
             let step = world.submit(&challenge.token, &world.wrong_code()).await;
             learned += usize::from(reason(&step) == Reason::WrongCode);
@@ -113,7 +123,8 @@ async fn counter_reset_by_resend() {
     assert_eq!(wrong_codes_around_a_resend(&world).await, 1);
 }
 
-/// As many wrong codes as there are tasks, decided on the same record: how many are told so, and how many are saved.
+/// As many wrong codes as there are tasks, decided on the same record: how many are told so, and
+/// how many are saved.
 async fn guess_at_once(store: impl FnOnce(&World) -> Store) -> (usize, u64) {
     let mut world = World::new().await;
     let challenge = world.begin("alice").await;
@@ -126,7 +137,9 @@ async fn guess_at_once(store: impl FnOnce(&World) -> Store) -> (usize, u64) {
         async move { flow.submit_code(&acme, &token.into(), &wrong.into(), TrustDevice::No).await }
     })
     .await;
-    let learned = answers.iter().filter(|answer| matches!(answer, Ok(step) if reason(step) == Reason::WrongCode));
+    let learned = answers
+        .iter()
+        .filter(|answer| matches!(answer, Ok(step) if reason(step) == Reason::WrongCode));
     (learned.count(), world.saved_wrong_codes(&world.alice))
 }
 
@@ -134,9 +147,13 @@ async fn guess_at_once(store: impl FnOnce(&World) -> Store) -> (usize, u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn race_check_then_increment() {
     let (learned, charged) = guess_at_once(|world| Store::over(world).gathering()).await;
-    assert!((1..=5).contains(&learned) && charged == learned as u64, "{learned} learned, {charged} charged");
+    assert!(
+        (1..=5).contains(&learned) && charged == learned as u64,
+        "{learned} learned, {charged} charged"
+    );
     // Control: a commit without a condition.
-    let (learned, charged) = guess_at_once(|world| Store::over(world).gathering().unconditional()).await;
+    let (learned, charged) =
+        guess_at_once(|world| Store::over(world).gathering().unconditional()).await;
     assert!(learned > 5 && charged < learned as u64, "{learned} learned, {charged} charged");
 }
 
@@ -166,7 +183,8 @@ async fn counter_never_written() {
     assert_eq!(guess_across_restarts(&mut world, &unsaved).await, [0, 0, 0]);
 }
 
-/// Asks for a code every half minute for an hour, in login after login: how often the sender was called.
+/// Asks for a code every half minute for an hour, in login after login: how often the sender was
+/// called.
 async fn pump(world: &World) -> usize {
     let before = world.outbox.attempts();
     let mut token = None;
@@ -210,8 +228,12 @@ async fn sms_pumping() {
         let mut world = World::new().await;
         world.choose_sms("alice", "+819012345634").await;
         world.outbox.clear();
-        let limits = SendLimits::new().per_destination([Limit::new(10, HOUR)]).allow_calling_codes(&[served]).unwrap();
-        let sender = Budgeted::new(world.outbox.clone(), MemoryBudget::new(), limits).clock(world.clock.clone());
+        let limits = SendLimits::new()
+            .per_destination([Limit::new(10, HOUR)])
+            .allow_calling_codes(&[served])
+            .unwrap();
+        let sender = Budgeted::new(world.outbox.clone(), MemoryBudget::new(), limits)
+            .clock(world.clock.clone());
         world.rewire(world.users.clone(), Wrapped(Store::over(&world)), sender, |b| b);
         let _ = world.begin("alice").await;
         assert_eq!(world.outbox.attempts(), calls, "{served}");
@@ -232,8 +254,13 @@ impl CodeSender for ByText {
             Destination::Email(address) => address.expose().to_owned(),
             other => panic!("{other:?}"),
         };
-        let sent = *self.seen.lock().unwrap().entry(text).and_modify(|sent| *sent += 1).or_insert(1);
-        if sent > 1 { Err(SendError::new(SendErrorKind::Permanent)) } else { self.sender.send_code(message).await }
+        let sent =
+            *self.seen.lock().unwrap().entry(text).and_modify(|sent| *sent += 1).or_insert(1);
+        if sent > 1 {
+            Err(SendError::new(SendErrorKind::Permanent))
+        } else {
+            self.sender.send_code(message).await
+        }
     }
 
     async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
@@ -241,11 +268,18 @@ impl CodeSender for ByText {
     }
 }
 
-/// Codes that reach one phone and one mailbox within an hour, under a limit of one each: two users give the number of their
-/// victim in one spelling after another, and an application's table has the address in several.
+/// Codes that reach one phone and one mailbox within an hour, under a limit of one each: two users
+/// give the number of their victim in one spelling after another, and an application's table has
+/// the address in several.
 async fn spell(world: &World) -> (usize, usize) {
-    const NUMBERS: [&str; 6] =
-        ["+447911123456", "+4407911123456", "+44007911123456", "+440007911123456", "+447911123456", "+4407911123456"];
+    const NUMBERS: [&str; 6] = [
+        "+447911123456",
+        "+4407911123456",
+        "+44007911123456",
+        "+440007911123456",
+        "+447911123456",
+        "+4407911123456",
+    ];
     const ADDRESSES: [&str; 7] = [
         "victim@example.com",
         "Victim@example.com",
@@ -260,11 +294,17 @@ async fn spell(world: &World) -> (usize, usize) {
     for (turn, number) in NUMBERS.iter().enumerate() {
         world.wait_for_the_spacing();
         let grant = &grants[turn % 2];
-        let _ = world.flow.account(&world.acme, grant).use_sms(&PhoneNumber::new(number).unwrap()).await.unwrap();
+        let _ = world
+            .flow
+            .account(&world.acme, grant)
+            .use_sms(&PhoneNumber::new(number).unwrap())
+            .await
+            .unwrap();
     }
     for (turn, address) in ADDRESSES.iter().enumerate() {
         world.wait_for_the_spacing();
-        let (user, name) = if turn % 2 == 0 { (&world.alice, "alice") } else { (&world.bob, "bob") };
+        let (user, name) =
+            if turn % 2 == 0 { (&world.alice, "alice") } else { (&world.bob, "bob") };
         world.change(user, |user| user.email = Some(EmailAddress::new(address).unwrap()));
         let page = world.begin(name).await;
         world.flow.cancel(&world.acme, &page.token).await.unwrap();
@@ -323,7 +363,10 @@ async fn owner_gets_in_after_a_flood(world: &World) -> bool {
     world.clock.advance(15 * MINUTE);
     match world.try_begin("alice", PASSWORD).await {
         LoginStep::CodeRequired(challenge) => {
-            matches!(world.submit(&challenge.token, &world.outbox.last_code()).await, LoginStep::Authenticated(_))
+            matches!(
+                world.submit(&challenge.token, &world.outbox.last_code()).await,
+                LoginStep::Authenticated(_)
+            )
         }
         _ => false,
     }
@@ -350,11 +393,14 @@ async fn spray(world: &World) -> Vec<Event> {
         let challenge = world.begin(&name).await;
         let _ = world.submit(&challenge.token, &world.wrong_code()).await;
     }
-    let wrong = |event: &Event| matches!(event.kind, EventKind::SecretWrong { secret: SecretKind::Code, .. });
+    let wrong = |event: &Event| {
+        matches!(event.kind, EventKind::SecretWrong { secret: SecretKind::Code, .. })
+    };
     world.events.all().into_iter().filter(wrong).collect()
 }
 
-/// Attack 40. I-38: one guess for each of many people shows in the tenant's events, where no budget of one person sees it.
+/// Attack 40. I-38: one guess for each of many people shows in the tenant's events, where no budget
+/// of one person sees it.
 #[tokio::test]
 async fn spray_over_many_accounts() {
     let world = World::new().await;
@@ -362,14 +408,18 @@ async fn spray_over_many_accounts() {
     assert_eq!(wrong.len(), 30);
     assert!(wrong.iter().all(|event| event.tenant == world.acme && event.user.is_some()));
     // What counts locks sees none of it.
-    let locked = |event: &Event| matches!(event.kind, EventKind::SecretWrong { locked_until: Some(_), .. });
+    let locked =
+        |event: &Event| matches!(event.kind, EventKind::SecretWrong { locked_until: Some(_), .. });
     assert!(!wrong.iter().any(locked));
     // Control: a sink that loses them.
     assert_eq!(spray(&broken::lossy_world().await).await, []);
 }
 
 /// A wrong code over a store that answers from before three others: what is then saved.
-async fn guess_on_a_lagging_replica(loads: usize, store: impl FnOnce(&World) -> Store) -> (Option<Reason>, u64) {
+async fn guess_on_a_lagging_replica(
+    loads: usize,
+    store: impl FnOnce(&World) -> Store,
+) -> (Option<Reason>, u64) {
     let mut world = World::new().await;
     let challenge = world.begin("alice").await;
     let store = store(&world);
@@ -386,20 +436,26 @@ async fn guess_on_a_lagging_replica(loads: usize, store: impl FnOnce(&World) -> 
 #[tokio::test]
 async fn counter_rollback() {
     assert_eq!(guess_on_a_lagging_replica(1, Store::over).await, (Some(Reason::WrongCode), 4));
-    assert_eq!(guess_on_a_lagging_replica(TASKS, Store::over).await, (None, 3), "contended, and nothing lowered");
+    assert_eq!(
+        guess_on_a_lagging_replica(TASKS, Store::over).await,
+        (None, 3),
+        "contended, and nothing lowered"
+    );
     // Control: a commit that does not look at what is there.
     let lowered = guess_on_a_lagging_replica(1, |world| Store::over(world).unconditional()).await;
     assert_eq!(lowered, (Some(Reason::WrongCode), 1));
 }
 
-/// An administrator who knows a colleague's password resets them four hundred times and uses up what each reset gives
-/// back: how many wrong codes were compared, and how many codes were sent.
+/// An administrator who knows a colleague's password resets them four hundred times and uses up
+/// what each reset gives back: how many wrong codes were compared, and how many codes were sent.
 async fn reset_and_guess(world: &World, grant: &SavedGrant) -> (usize, usize) {
     let page = world.flow.administration(&world.acme, grant).await.unwrap();
     let (mut learned, before) = (0, world.outbox.attempts());
     for _ in 0..400 {
         let _outcome = page.reset(&world.alice).await.unwrap();
-        let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await else { continue };
+        let LoginStep::CodeRequired(challenge) = world.try_begin("alice", PASSWORD).await else {
+            continue;
+        };
         for _ in 0..6 {
             let step = world.submit(&challenge.token, &world.wrong_code()).await;
             learned += usize::from(reason(&step) == Reason::WrongCode);
@@ -408,8 +464,9 @@ async fn reset_and_guess(world: &World, grant: &SavedGrant) -> (usize, usize) {
     (learned, world.outbox.attempts() - before)
 }
 
-/// Attack 66. I-12, I-15, I-26: resets are no supply of guesses and codes. The first two of a month let a locked user
-/// in with full budgets; what is left after further ones is the window, the sends and the times of resets.
+/// Attack 66. I-12, I-15, I-26: resets are no supply of guesses and codes. The first two of a month
+/// let a locked user in with full budgets; what is left after further ones is the window, the sends
+/// and the times of resets.
 #[tokio::test]
 async fn reset_as_a_refill() {
     let world = World::new().await;
@@ -444,8 +501,8 @@ async fn reset_as_a_refill() {
     assert_eq!(reset_and_guess(&world, &grant).await, (2_000, 400));
 }
 
-/// What one recent session makes of a thousand changes of each kind that needs no code: how many notices are sent, and
-/// how many events say that one was not.
+/// What one recent session makes of a thousand changes of each kind that needs no code: how many
+/// notices are sent, and how many events say that one was not.
 async fn change_a_thousand_times(world: &World) -> (usize, usize) {
     let grant = world.sign_in("alice").await.grant;
     let account = world.flow.account(&world.acme, &grant);
@@ -457,7 +514,8 @@ async fn change_a_thousand_times(world: &World) -> (usize, usize) {
     (world.outbox.notices().len(), world.events.kinds().iter().filter(held).count())
 }
 
-/// Attack 69. I-15: notices are no flood. The first of each kind goes, and nobody hides a change of method behind them.
+/// Attack 69. I-15: notices are no flood. The first of each kind goes, and nobody hides a change of
+/// method behind them.
 #[tokio::test]
 async fn notices_as_a_flood() {
     let world = World::new().await;
@@ -467,11 +525,17 @@ async fn notices_as_a_flood() {
     world.wait_for_the_spacing();
     let account = world.flow.account(&world.acme, &grant);
     let setup = account.use_sms(&PhoneNumber::new("+15551234567").unwrap()).await.unwrap();
-    let _method = account.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
-    assert_eq!(world.outbox.held_back(), [0, 0, 999], "she is told at once, and of what was held back");
+    let _method =
+        account.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
+    assert_eq!(
+        world.outbox.held_back(),
+        [0, 0, 999],
+        "she is told at once, and of what was held back"
+    );
     // Control: a store that forgets what was sent.
     let mut forgetful = World::new().await;
-    let store = Store::over(&forgetful).doctored(|_, next| drop(next.as_object_mut().unwrap().remove("notices")));
+    let store = Store::over(&forgetful)
+        .doctored(|_, next| drop(next.as_object_mut().unwrap().remove("notices")));
     broken::over(&mut forgetful, &store);
     assert_eq!(change_a_thousand_times(&forgetful).await, (2_000, 0));
 }

@@ -13,10 +13,19 @@ use crate::support::*;
 const NUMBER: &str = "+819012345634";
 
 /// What ends the trust in a device.
-const CHANGES: [&str; 8] =
-    ["password", "stamp", "disabled", "reset", "method", "revoked", "all revoked", "off and on again"];
+const CHANGES: [&str; 8] = [
+    "password",
+    "stamp",
+    "disabled",
+    "reset",
+    "method",
+    "revoked",
+    "all revoked",
+    "off and on again",
+];
 
-/// A trusted device, one change, and a login from the device with the password of then: whether it skips the code.
+/// A trusted device, one change, and a login from the device with the password of then: whether it
+/// skips the code.
 async fn trusted_after(change: &str, store: impl FnOnce(&World) -> Store) -> bool {
     let mut world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     let done = world.sign_in_and_trust("alice", "laptop").await;
@@ -30,7 +39,9 @@ async fn trusted_after(change: &str, store: impl FnOnce(&World) -> Store) -> boo
     match change {
         "password" => {
             password = "the new one";
-            world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new(password)));
+            world.change(&world.alice, |user| {
+                user.password_hash = Some(PasswordHash::new(password));
+            });
         }
         "stamp" => world.change(&world.alice, |user| user.security_stamp = Some("2".into())),
         "disabled" => {
@@ -41,7 +52,10 @@ async fn trusted_after(change: &str, store: impl FnOnce(&World) -> Store) -> boo
         "reset" => assert!(operator.reset(&world.acme, &world.alice).await.is_ok()),
         "method" => {
             let setup = account.use_sms(&PhoneNumber::new(NUMBER).unwrap()).await.unwrap();
-            let _sms = account.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
+            let _sms = account
+                .confirm_method(&setup.token, &world.outbox.last_code().into())
+                .await
+                .unwrap();
         }
         "revoked" => {
             let id = account.status().await.unwrap().devices[0].id;
@@ -55,7 +69,8 @@ async fn trusted_after(change: &str, store: impl FnOnce(&World) -> Store) -> boo
         _ => {}
     }
     world.wait_for_the_spacing();
-    let step = world.begin_as(&world.acme, "alice", password, Channel::Web, Some(&device)).await.unwrap();
+    let step =
+        world.begin_as(&world.acme, "alice", password, Channel::Web, Some(&device)).await.unwrap();
     matches!(step, LoginStep::Authenticated(_))
 }
 
@@ -67,17 +82,21 @@ async fn device_survives_changes() {
     }
     // Control: nothing happens; and a store that keeps the devices it had.
     assert!(trusted_after("nothing", Store::over).await);
-    let keeping = |world: &World| Store::over(world).doctored(|before, next| keep(before, next, "devices"));
+    let keeping =
+        |world: &World| Store::over(world).doctored(|before, next| keep(before, next, "devices"));
     for change in ["disabled", "method", "revoked", "all revoked"] {
         assert!(trusted_after(change, keeping).await, "{change}");
     }
 }
 
-/// Whether this change tells the host to hold sessions against `revalidate`, and whether a session of before is then stale.
+/// Whether this change tells the host to hold sessions against `revalidate`, and whether a session
+/// of before is then stale.
 async fn session_after(change: &str) -> (bool, bool) {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     let registered = world.sign_in_and_trust("alice", "laptop").await;
-    let session = authenticated(world.begin_with_device("alice", &registered.device_token.unwrap()).await).grant;
+    let session =
+        authenticated(world.begin_with_device("alice", &registered.device_token.unwrap()).await)
+            .grant;
     world.wait_for_the_spacing();
     world.events.clear();
     let account = world.flow.account(&world.acme, &registered.grant);
@@ -87,7 +106,10 @@ async fn session_after(change: &str) -> (bool, bool) {
         "forgotten" => assert!(operator.forget(&world.acme, &world.alice).await.unwrap()),
         "method" => {
             let setup = account.use_sms(&PhoneNumber::new(NUMBER).unwrap()).await.unwrap();
-            let _sms = account.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
+            let _sms = account
+                .confirm_method(&setup.token, &world.outbox.last_code().into())
+                .await
+                .unwrap();
         }
         "device" => {
             let id = account.status().await.unwrap().devices[0].id;
@@ -101,8 +123,10 @@ async fn session_after(change: &str) -> (bool, bool) {
     }
     let told = world.events.all().iter().filter(|event| event.calls_for_revalidation()).count();
     assert!(told <= 1, "{change}");
-    let stale =
-        matches!(world.flow.revalidate(&world.acme, &session, Channel::Web).await, Err(RevalidateError::Stale(_)));
+    let stale = matches!(
+        world.flow.revalidate(&world.acme, &session, Channel::Web).await,
+        Err(RevalidateError::Stale(_))
+    );
     (told == 1, stale)
 }
 
@@ -118,8 +142,11 @@ async fn sessions_survive_a_factor_change() {
     }
 }
 
-/// A user of whom everything is saved that can be, then reset: what of it is left, and which of their secrets are still good.
-async fn left_after_a_reset(store: impl FnOnce(&World) -> Store) -> (Vec<String>, Vec<&'static str>) {
+/// A user of whom everything is saved that can be, then reset: what of it is left, and which of
+/// their secrets are still good.
+async fn left_after_a_reset(
+    store: impl FnOnce(&World) -> Store,
+) -> (Vec<String>, Vec<&'static str>) {
     let mut world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     world.choose_sms("alice", NUMBER).await;
     let backup = world.make_backup_code("alice").await;
@@ -153,12 +180,14 @@ async fn left_after_a_reset(store: impl FnOnce(&World) -> Store) -> (Vec<String>
     (left, good)
 }
 
-/// Attack 30. I-26, I-34: a reset leaves its own time and nothing else; and it takes an administrator who has given their own second factor, for somebody else.
+/// Attack 30. I-26, I-34: a reset leaves its own time and nothing else; and it takes an
+/// administrator who has given their own second factor, for somebody else.
 #[tokio::test]
 async fn reset_leaves_something() {
     let (left, good) = left_after_a_reset(Store::over).await;
     assert_eq!((left, good), (vec!["notices".to_owned(), "resets".to_owned()], vec![]));
-    // Control: a store that writes what was there before, where another record should take its place.
+    // Control: a store that writes what was there before, where another record should take its
+    // place.
     let keeping = |world: &World| {
         Store::over(world).doctored(|before, next| {
             if !before.is_null() && before["id"] != next["id"] {
@@ -170,15 +199,18 @@ async fn reset_leaves_something() {
     assert!(left.len() > 5, "{left:?}");
     assert_eq!(good, ["login under way", "device", "number", "backup code"]);
     let world = World::new().await;
-    let exempt =
-        authenticated(world.begin_as(&world.acme, "root", PASSWORD, Channel::ExemptApi, None).await.unwrap()).grant;
+    let exempt = authenticated(
+        world.begin_as(&world.acme, "root", PASSWORD, Channel::ExemptApi, None).await.unwrap(),
+    )
+    .grant;
     assert_eq!(refusal(world.flow.administration(&world.acme, &exempt).await), Reason::NotFound);
     let grant = world.root_grant().await;
     let page = world.flow.administration(&world.acme, &grant).await.unwrap();
     assert_eq!(refusal(page.reset(&world.root).await), Reason::OwnAccount);
 }
 
-/// What somebody does who has had the token since before the login, once it is complete: why each was refused, if it was.
+/// What somebody does who has had the token since before the login, once it is complete: why each
+/// was refused, if it was.
 async fn held_since_before(world: &World) -> Vec<Option<Reason>> {
     let challenge = world.begin("alice").await;
     let (token, code) = (&challenge.token, world.outbox.last_code());
@@ -190,8 +222,9 @@ async fn held_since_before(world: &World) -> Vec<Option<Reason>> {
     crate::attacks::each_step(world, &world.acme, token, &code).await
 }
 
-/// Attack 56. I-36: what a client held before the login is dead after it, and nothing of it is in the session. Changing the session's own
-/// identifier is the host's duty, which `#[must_use]` on [`countersign::Authenticated`] says.
+/// Attack 56. I-36: what a client held before the login is dead after it, and nothing of it is in
+/// the session. Changing the session's own identifier is the host's duty, which `#[must_use]` on
+/// [`countersign::Authenticated`] says.
 #[tokio::test]
 async fn session_fixation() {
     let mut world = World::new().await;
@@ -216,7 +249,9 @@ async fn session_fixation() {
 async fn told(world: &World, action: impl Future<Output = ()>) -> Vec<String> {
     world.events.clear();
     action.await;
-    let kind = |event: &Event| serde_json::to_value(&event.kind).unwrap()["event"].as_str().unwrap().to_owned();
+    let kind = |event: &Event| {
+        serde_json::to_value(&event.kind).unwrap()["event"].as_str().unwrap().to_owned()
+    };
     world.events.all().iter().map(kind).collect()
 }
 
@@ -234,7 +269,10 @@ async fn trail(world: &World) -> (Vec<Vec<String>>, Vec<String>) {
     let mut grant = None;
     let completing = async {
         let trust = TrustDevice::Named("laptop");
-        grant = Some(authenticated(world.flow.submit_code(&world.acme, token, &code, trust).await.unwrap()).grant);
+        grant = Some(
+            authenticated(world.flow.submit_code(&world.acme, token, &code, trust).await.unwrap())
+                .grant,
+        );
     };
     seen.push(told(world, completing).await);
     let grant = grant.unwrap();
@@ -263,7 +301,8 @@ const TRAIL: [&str; 10] = [
     "scope_changed",
 ];
 
-/// Attack 59. I-38: an action, an event; another action, another event. `tests/it/events.rs` has the other operations.
+/// Attack 59. I-38: an action, an event; another action, another event. `tests/it/events.rs` has
+/// the other operations.
 #[tokio::test]
 async fn audit_gaps() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
@@ -272,7 +311,11 @@ async fn audit_gaps() {
     assert_eq!(looking, Vec::<String>::new(), "looking is no action");
     // Control: a sink that loses some.
     let (seen, _) = trail(&broken::lossy_world().await).await;
-    let gaps: Vec<&str> =
-        TRAIL.into_iter().zip(&seen).filter(|(_, told)| told.is_empty()).map(|(name, _)| name).collect();
+    let gaps: Vec<&str> = TRAIL
+        .into_iter()
+        .zip(&seen)
+        .filter(|(_, told)| told.is_empty())
+        .map(|(name, _)| name)
+        .collect();
     assert_eq!(gaps, ["secret_wrong"]);
 }

@@ -1,15 +1,19 @@
-//! The attack catalogue: what has gone wrong in other systems, one test for each class. docs/attacks.md
-//! has the table of classes, invariants and tests.
+//! The attack catalogue: what has gone wrong in other systems, one test for each class.
+//! docs/attacks.md has the table of classes, invariants and tests.
 //!
-//! A test drives the attack against the flow, looks at what is saved and how often plug-ins were called, and has a control in itself: the same
-//! attack against a plug-in with the flaw of the real cases ([`broken`]), a configuration or a host with it, or the same check on what it must
-//! flag. What the library can't be made to do from outside is shown by a stand-in: four controls have a policy that exempts everybody
-//! (`second_step_skipped`, `response_tampering`, `single_sign_on_bypass`, and `non_interactive_bypass` the standard one), three a host of their
-//! own (`tenant_confusion`, `blank_or_odd_codes`, `timing_of_the_comparison`), two a generator that repeats itself
-//! (`challenge_of_another_browser`, `device_of_another_user_or_tenant`). Each shows that the check sees the attack succeed, and not that it sees
-//! every flaw in the core that would let it.
+//! A test drives the attack against the flow, looks at what is saved and how often plug-ins were
+//! called, and has a control in itself: the same attack against a plug-in with the flaw of the real
+//! cases ([`broken`]), a configuration or a host with it, or the same check on what it must flag.
+//! What the library can't be made to do from outside is shown by a stand-in: four controls have a
+//! policy that exempts everybody (`second_step_skipped`, `response_tampering`,
+//! `single_sign_on_bypass`, and `non_interactive_bypass` the standard one), three a host of their
+//! own (`tenant_confusion`, `blank_or_odd_codes`, `timing_of_the_comparison`), two a generator that
+//! repeats itself (`challenge_of_another_browser`, `device_of_another_user_or_tenant`). Each shows
+//! that the check sees the attack succeed, and not that it sees every flaw in the core that would
+//! let it.
 //!
-//! Beside that, each of these was seen to fail with a flaw put into `src/` by hand, which was taken out again:
+//! Beside that, each of these was seen to fail with a flaw put into `src/` by hand, which was taken
+//! out again:
 //!
 //! | test | flaw |
 //! |---|---|
@@ -66,9 +70,16 @@
 //! | `tenant_by_another_spelling` | the tenant of what the users table answers is not compared |
 //! | `response_tampering` | a grant is not held against the record's identity |
 //!
-//! `timing_of_the_comparison` is not among them: a comparison by `==`, which leaks, has the same calls and the same effect. Its control is a
-//! comparison of the test's own that counts the digits it looks at; of the core's it says nothing.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+//! `timing_of_the_comparison` is not among them: a comparison by `==`, which leaks, has the same
+//! calls and the same effect. Its control is a comparison of the test's own that counts the digits
+//! it looks at; of the core's it says nothing.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 mod binding;
 mod broken;
@@ -82,8 +93,14 @@ mod robustness;
 use crate::support::{World, reason};
 use countersign::{BackupCode, LoginStep, PendingToken, Reason, ResendTo, TenantId, TrustDevice};
 
-/// Every step that takes a pending token, with the right code last: why each was refused, if it was.
-async fn each_step(world: &World, tenant: &TenantId, token: &PendingToken, code: &str) -> Vec<Option<Reason>> {
+/// Every step that takes a pending token, with the right code last: why each was refused, if it
+/// was.
+async fn each_step(
+    world: &World,
+    tenant: &TenantId,
+    token: &PendingToken,
+    code: &str,
+) -> Vec<Option<Reason>> {
     let backup = BackupCode::new("0123-4567-89AB-CDEF-GHJK-MNPQ");
     [
         world.flow.submit_backup_code(tenant, token, &backup).await.unwrap(),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::error::PluginError;
-use countersign::password::{Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::password::{
+    Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier,
+};
 use countersign::user::{Language, PasswordHash};
 use countersign::{Channel, DeviceLabel, LoginStep, Password, Reason, ResendTo, TenantId, UserId};
 
@@ -34,7 +36,10 @@ impl PasswordVerifier for Truncating {
 
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         let cut = |text: &str| text.bytes().take(72).collect::<Vec<_>>();
-        let saved = attempt.user.and_then(|user| user.password_hash.as_ref()).map(|hash| cut(hash.expose()));
+        let saved = attempt
+            .user
+            .and_then(|user| user.password_hash.as_ref())
+            .map(|hash| cut(hash.expose()));
         let right = saved == Some(cut(attempt.password.expose()));
         Ok(if right { PasswordCheck::Match } else { PasswordCheck::Mismatch })
     }
@@ -64,12 +69,16 @@ async fn truncated_password() {
     assert!(!last_byte_matters(Truncating, PasswordHash::new(password)).await);
 }
 
-/// Attack 48. I-37, I-40: too long is refused before anything is hashed; what is saved can't ask for any amount of work.
+/// Attack 48. I-37, I-40: too long is refused before anything is hashed; what is saved can't ask
+/// for any amount of work.
 #[tokio::test]
 async fn hash_denial_of_service() {
     let world = World::off_with(|b| b);
     for length in [4097, 1 << 20] {
-        assert!(matches!(reason(&world.try_begin("alice", &"x".repeat(length)).await), Reason::InvalidInput(_)));
+        assert!(matches!(
+            reason(&world.try_begin("alice", &"x".repeat(length)).await),
+            Reason::InvalidInput(_)
+        ));
     }
     assert_eq!(world.calls.all(), Vec::<&str>::new());
     // Control: what is not too long is looked at.
@@ -93,7 +102,8 @@ async fn hash_denial_of_service() {
     }
 }
 
-/// Attack 49. I-37: a record in which one byte is another is a fault or a refusal; it opens nothing and breaks nothing.
+/// Attack 49. I-37: a record in which one byte is another is a fault or a refusal; it opens nothing
+/// and breaks nothing.
 #[tokio::test]
 async fn panic_on_stored_data() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
@@ -126,7 +136,8 @@ async fn panic_on_stored_data() {
     assert!(caught.is_err());
 }
 
-/// Every step of a login of which one saved time is this: whether its right code is taken in the end.
+/// Every step of a login of which one saved time is this: whether its right code is taken in the
+/// end.
 async fn code_is_taken(place: &str, time: i64) -> bool {
     let world = World::new().await;
     let challenge = world.begin("alice").await;
@@ -189,7 +200,9 @@ async fn revived(store: impl FnOnce(&World) -> Store) -> bool {
 async fn clock_backwards() {
     assert!(!revived(Store::over).await);
     // Control: a store that forgets what was seen.
-    assert!(revived(|world| Store::over(world).doctored(|before, next| *next = before.clone())).await);
+    assert!(
+        revived(|world| Store::over(world).doctored(|before, next| *next = before.clone())).await
+    );
     let world = World::new().await;
     let _ = world.lock_codes("alice").await;
     let earlier = world.now() - 365 * DAY;
@@ -207,7 +220,8 @@ fn breaks_out(text: &str) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Attack 54. I-33: no control character reaches a sender, whatever users, tenants and devices are called.
+    /// Attack 54. I-33: no control character reaches a sender, whatever users, tenants and devices
+    /// are called.
     #[test]
     fn header_injection(
         before in "\\PC{0,12}",

@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::memory::MemoryFactors;
 use countersign::policy::{PolicyContext, Requirement, StandardPolicy, TwoFactorPolicy};
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow,
+};
 use countersign::{Scope, TenantId, UserId};
 
 /// Everything as it is.
@@ -31,7 +33,9 @@ impl<const FAULT: u8> Wraps for Faulty<FAULT> {
 
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         let mut snapshot = self.0.load(tenant, user).await?;
-        if let (GENERATION_IGNORED, Some(record), Some(settings)) = (FAULT, &mut snapshot.record, &snapshot.settings) {
+        if let (GENERATION_IGNORED, Some(record), Some(settings)) =
+            (FAULT, &mut snapshot.record, &snapshot.settings)
+        {
             record.generation = settings.generation;
         }
         Ok(snapshot)
@@ -64,7 +68,12 @@ impl<const FAULT: u8> Wraps for Faulty<FAULT> {
         self.0.commit(tenant, user, expected, &next).await
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         if FAULT == GENERATION_IGNORED { Ok(0) } else { self.0.purge(tenant, below, at_most).await }
     }
 

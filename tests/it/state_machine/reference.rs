@@ -1,7 +1,8 @@
 //! What must happen, in plain maps: written from the behaviour table, not from the machine.
 //!
-//! Time is in seconds, secrets are places in a list, and everything that a person can hold (a login in flight, a session, a device) has
-//! a number that the real thing has too, because both sides count alike.
+//! Time is in seconds, secrets are places in a list, and everything that a person can hold (a login
+//! in flight, a session, a device) has a number that the real thing has too, because both sides
+//! count alike.
 
 mod rules;
 
@@ -282,9 +283,20 @@ struct Rule {
     per_month: u32,
 }
 
-const CODES: Rule = Rule { lock_after: WRONG_CODES, lock: LOCK, longest: DAY, suspend: SUSPEND, per_month: PER_MONTH };
-const PASSWORDS: Rule =
-    Rule { lock_after: WRONG_PASSWORDS, lock: PASSWORD_LOCK, longest: 900, suspend: u32::MAX, per_month: u32::MAX };
+const CODES: Rule = Rule {
+    lock_after: WRONG_CODES,
+    lock: LOCK,
+    longest: DAY,
+    suspend: SUSPEND,
+    per_month: PER_MONTH,
+};
+const PASSWORDS: Rule = Rule {
+    lock_after: WRONG_PASSWORDS,
+    lock: PASSWORD_LOCK,
+    longest: 900,
+    suspend: u32::MAX,
+    per_month: u32::MAX,
+};
 
 impl Failures {
     fn in_month(&self, now: u64) -> u32 {
@@ -325,7 +337,9 @@ impl Failures {
             return 0;
         }
         let before_lock = rule.lock_after - self.row % rule.lock_after;
-        before_lock.min(rule.suspend - self.row).min(rule.per_month.saturating_sub(self.in_month(now)))
+        before_lock
+            .min(rule.suspend - self.row)
+            .min(rule.per_month.saturating_sub(self.in_month(now)))
     }
 }
 
@@ -377,9 +391,10 @@ impl Reference {
             Act::Code { login, typed: Typed::Right, .. } => {
                 self.logins.get(login).is_some_and(|login| login.via.is_some())
             }
-            Act::Code { login, .. } | Act::Resend { login, .. } | Act::Cancel { login } | Act::Astray { login } => {
-                login < self.logins.len()
-            }
+            Act::Code { login, .. }
+            | Act::Resend { login, .. }
+            | Act::Cancel { login }
+            | Act::Astray { login } => login < self.logins.len(),
             Act::Backup { login, typed } => {
                 let factor = self.logins.get(login).and_then(|login| self.factors.get(&login.who));
                 let backup = factor.and_then(|factor| factor.backup);
@@ -395,7 +410,9 @@ impl Reference {
             | Act::UseEmail { session }
             | Act::RevokeDevices { session }
             | Act::Revalidate { session } => session < self.sessions.len(),
-            Act::Confirm { session, proof, .. } => session < self.sessions.len() && proof < self.proofs.len(),
+            Act::Confirm { session, proof, .. } => {
+                session < self.sessions.len() && proof < self.proofs.len()
+            }
             _ => true,
         }
     }
@@ -420,7 +437,9 @@ impl Reference {
             }
             Act::Astray { .. } => Answer::Denied(Reason::LoginOver),
             Act::NewBackup { session } => self.authorized(session, Self::new_backup),
-            Act::UseSms { session } => self.authorized(session, |it, session| it.prove(session, Method::Sms)),
+            Act::UseSms { session } => {
+                self.authorized(session, |it, session| it.prove(session, Method::Sms))
+            }
             Act::UseEmail { session } => self.authorized(session, Self::use_email),
             Act::Confirm { session, proof, right } => {
                 self.authorized(session, |it, session| it.confirm(session, proof, right))

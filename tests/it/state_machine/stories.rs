@@ -7,10 +7,15 @@ use proptest_state_machine::ReferenceStateMachine;
 
 use super::reference::{self, Act, Door, EVERYBODY, Reference, Tenant, To, Typed, Who};
 
-/// Mostly one of those that are still of use, sometimes any of the newest: people work with what they have just got.
+/// Mostly one of those that are still of use, sometimes any of the newest: people work with what
+/// they have just got.
 fn one_of(useful: Vec<usize>, number: usize) -> BoxedStrategy<usize> {
     let newest = number.saturating_sub(3)..number.max(1);
-    if useful.is_empty() { newest.boxed() } else { prop_oneof![9 => select(useful), 1 => newest].boxed() }
+    if useful.is_empty() {
+        newest.boxed()
+    } else {
+        prop_oneof![9 => select(useful), 1 => newest].boxed()
+    }
 }
 
 fn anybody() -> impl Strategy<Value = Who> {
@@ -36,10 +41,12 @@ fn pauses() -> impl Strategy<Value = Act> {
         reference::DAY,
         31 * reference::DAY,
     ]);
-    prop_oneof![5 => Just(reference::SPACING), 1 => Just(reference::PASSWORD_LOCK), 2 => long].prop_map(Act::Wait)
+    prop_oneof![5 => Just(reference::SPACING), 1 => Just(reference::PASSWORD_LOCK), 2 => long]
+        .prop_map(Act::Wait)
 }
 
-/// What puts a story back on its way: the second factor is in use again, the person may log in again.
+/// What puts a story back on its way: the second factor is in use again, the person may log in
+/// again.
 fn recoveries(state: &Reference) -> BoxedStrategy<Act> {
     let off = |tenant: &Tenant| state.scopes[tenant] == Scope::DoNotUse;
     if off(&Tenant::Acme) {
@@ -60,7 +67,8 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
     let devices = one_of(state.trusted(EVERYBODY[0]), state.devices.len());
     let device = prop::option::weighted(0.3, devices);
     let tenant = prop_oneof![5 => Just(Tenant::Acme), 1 => Just(Tenant::Other)];
-    let scopes = select(vec![Scope::DoNotUse, Scope::EntireTenant, Scope::SystemAdministratorsOnly]);
+    let scopes =
+        select(vec![Scope::DoNotUse, Scope::EntireTenant, Scope::SystemAdministratorsOnly]);
     prop_oneof![
         12 => (anybody(), doors(), prop::bool::weighted(0.85), device)
             .prop_map(|(who, door, right, device)| Act::Begin { who, door, right, device }),

@@ -1,12 +1,16 @@
-//! What a store adds to the bare statement of its driver (target: at most 1.15): both in turns, in one run, as a ratio of medians.
+//! What a store adds to the bare statement of its driver (target: at most 1.15): both in turns, in
+//! one run, as a ratio of medians.
 //!
-//! `scripts/store_ratios` runs it. It prints rows of a table in Markdown, and asserts nothing on time.
+//! `scripts/store_ratios` runs it. It prints rows of a table in Markdown, and asserts nothing on
+//! time.
 #![allow(clippy::arithmetic_side_effects, clippy::cast_precision_loss)]
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use countersign_postgres::PostgresFactors;
 use countersign_redis::RedisFactors;
@@ -83,9 +87,13 @@ fn saved(number: u128) -> StoredRow {
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    println!("| store | call | through the store | bare statement | ratio |\n|---|---|---|---|---|");
+    println!(
+        "| store | call | through the store | bare statement | ratio |\n|---|---|---|---|---|"
+    );
     sqlite_memory().await?;
-    for (durability, name) in [(Durability::ProcessCrash, "NORMAL"), (Durability::PowerLoss, "FULL")] {
+    for (durability, name) in
+        [(Durability::ProcessCrash, "NORMAL"), (Durability::PowerLoss, "FULL")]
+    {
         sqlite_file(durability, name).await?;
     }
     postgres().await?;
@@ -94,7 +102,10 @@ async fn main() -> Result<(), Failure> {
 
 fn report(store: &str, call: &str, ours: &mut [Duration], bare: &mut [Duration]) {
     let (ours, bare) = (median(ours), median(bare));
-    println!("| {store} | {call} | {ours:.1?} | {bare:.1?} | {:.2} |", ours.as_secs_f64() / bare.as_secs_f64());
+    println!(
+        "| {store} | {call} | {ours:.1?} | {bare:.1?} | {:.2} |",
+        ours.as_secs_f64() / bare.as_secs_f64()
+    );
 }
 
 fn median(times: &mut [Duration]) -> Duration {
@@ -142,7 +153,8 @@ fn bare_commit(connection: &Connection, subject: &mut Subject) -> Result<(), Fai
     if changed == 1 { Ok(()) } else { Err("nobody else writes".into()) }
 }
 
-/// A database in memory belongs to one connection, so the bare side has a copy in a file in memory of its own: same tables, same rows.
+/// A database in memory belongs to one connection, so the bare side has a copy in a file in memory
+/// of its own: same tables, same rows.
 async fn sqlite_memory() -> Result<(), Failure> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("tables.db");
@@ -151,7 +163,8 @@ async fn sqlite_memory() -> Result<(), Failure> {
     let bare = Connection::open_in_memory()?;
     bare.execute_batch(&format!("ATTACH '{}' AS template", path.display()))?;
     let tables: Vec<String> = {
-        let mut statement = bare.prepare("SELECT sql FROM template.sqlite_schema WHERE sql IS NOT NULL")?;
+        let mut statement =
+            bare.prepare("SELECT sql FROM template.sqlite_schema WHERE sql IS NOT NULL")?;
         statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
     };
     for table in tables {
@@ -165,7 +178,8 @@ async fn sqlite_memory() -> Result<(), Failure> {
     bare.execute_batch("DETACH template; PRAGMA secure_delete = ON")?;
     let store = SqliteFactors::in_memory()?;
     let mut subject = Subject::new(&store, "ours").await?;
-    let (mut loads, mut bare_loads, mut commits, mut bare_commits) = (vec![], vec![], vec![], vec![]);
+    let (mut loads, mut bare_loads, mut commits, mut bare_commits) =
+        (vec![], vec![], vec![], vec![]);
     for _ in 0..TURNS * 4 {
         turn!(loads, subject.load(&store).await?);
         turn!(bare_loads, bare_load(&bare, &theirs)?);
@@ -177,7 +191,8 @@ async fn sqlite_memory() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The bare statement twice: on the thread that asks, which then waits for the disk, and moved off the runtime, as every store must.
+/// The bare statement twice: on the thread that asks, which then waits for the disk, and moved off
+/// the runtime, as every store must.
 async fn sqlite_file(durability: Durability, name: &str) -> Result<(), Failure> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("countersign.db");
@@ -197,7 +212,8 @@ async fn sqlite_file(durability: Durability, name: &str) -> Result<(), Failure> 
         bare_load(&bare.0, &bare.1)
     };
     let (mut loads, mut commits) = (vec![], vec![]);
-    let (mut near_loads, mut near_commits, mut far_loads, mut far_commits) = (vec![], vec![], vec![], vec![]);
+    let (mut near_loads, mut near_commits, mut far_loads, mut far_commits) =
+        (vec![], vec![], vec![], vec![]);
     for _ in 0..TURNS {
         turn!(loads, subject.load(&store).await?);
         turn!(near_loads, look(&bare)?);
@@ -220,7 +236,8 @@ async fn sqlite_file(durability: Durability, name: &str) -> Result<(), Failure> 
     Ok(())
 }
 
-/// The same statements on a connection of the driver, and a conditional `UPDATE` that looks at the record alone.
+/// The same statements on a connection of the driver, and a conditional `UPDATE` that looks at the
+/// record alone.
 struct BarePostgres {
     client: Client,
     load: Statement,
@@ -256,7 +273,10 @@ impl BarePostgres {
     }
 
     async fn load(&self, subject: &Subject) -> Result<(), Failure> {
-        let row = self.client.query_one(&self.load, &[&subject.tenant.as_str(), &subject.user.as_str()]).await?;
+        let row = self
+            .client
+            .query_one(&self.load, &[&subject.tenant.as_str(), &subject.user.as_str()])
+            .await?;
         let _text: String = row.try_get(5)?;
         Ok(())
     }
@@ -264,12 +284,20 @@ impl BarePostgres {
     async fn commit(&self, subject: &mut Subject, with_settings: bool) -> Result<(), Failure> {
         let (record, next) = subject.turn();
         let (version, record) = (next.version.as_bytes().as_slice(), record.as_bytes().as_slice());
-        let (tenant, user, document) = (subject.tenant.as_str(), subject.user.as_str(), next.document.as_str());
+        let (tenant, user, document) =
+            (subject.tenant.as_str(), subject.user.as_str(), next.document.as_str());
         let settings = subject.settings.as_bytes().as_slice();
         let rows = if with_settings {
-            self.client.query(&self.commit, &[&tenant, &user, &version, &0_i64, &document, &record, &settings]).await?
+            self.client
+                .query(
+                    &self.commit,
+                    &[&tenant, &user, &version, &0_i64, &document, &record, &settings],
+                )
+                .await?
         } else {
-            self.client.query(&self.record_only, &[&tenant, &user, &version, &0_i64, &document, &record]).await?
+            self.client
+                .query(&self.record_only, &[&tenant, &user, &version, &0_i64, &document, &record])
+                .await?
         };
         if rows.len() == 1 { Ok(()) } else { Err("nobody else writes".into()) }
     }
@@ -279,13 +307,15 @@ async fn postgres() -> Result<(), Failure> {
     let Some(url) = servers::postgres_url()? else { return Ok(()) };
     let schema = format!("ratios_{}", std::process::id());
     let store = PostgresFactors::options().schema(&schema).connect(&url).await?;
-    let (bare, other) = (BarePostgres::new(&url, &schema).await?, BarePostgres::new(&url, &schema).await?);
+    let (bare, other) =
+        (BarePostgres::new(&url, &schema).await?, BarePostgres::new(&url, &schema).await?);
     let mut subject = Subject::new(&store, "ours").await?;
     let mut theirs = Subject::new(&store, "bare").await?;
     let mut others = Subject::new(&store, "other").await?;
     let (mut loads, mut bare_loads, mut commits, mut bare_commits, mut plain) =
         (vec![], vec![], vec![], vec![], vec![]);
-    // Each side has a process of the server to itself, does as much as the other and comes first as often: the caches favour whoever is used more.
+    // Each side has a process of the server to itself, does as much as the other and comes first as
+    // often: the caches favour whoever is used more.
     for turn in 0..TURNS * 4 {
         for side in [turn % 2, (turn + 1) % 2] {
             if side == 0 {
@@ -300,13 +330,19 @@ async fn postgres() -> Result<(), Failure> {
     }
     report("PostgreSQL", "load", &mut loads, &mut bare_loads);
     report("PostgreSQL", "commit, against the same conditions", &mut commits, &mut bare_commits);
-    report("PostgreSQL", "commit, against one that looks at the record alone", &mut commits, &mut plain);
+    report(
+        "PostgreSQL",
+        "commit, against one that looks at the record alone",
+        &mut commits,
+        &mut plain,
+    );
     throughput(&url, &schema, &store).await?;
     bare.client.batch_execute(&format!(r#"DROP SCHEMA "{schema}" CASCADE"#)).await?;
     Ok(())
 }
 
-/// 16 logins at once, each a load and a commit, through the store's pool of 16 and on 16 connections of the driver.
+/// 16 logins at once, each a load and a commit, through the store's pool of 16 and on 16
+/// connections of the driver.
 async fn throughput(url: &str, schema: &str, store: &PostgresFactors) -> Result<(), Failure> {
     const AT_ONCE: usize = 16;
     const STEPS: u32 = 60;
@@ -357,20 +393,29 @@ async fn throughput(url: &str, schema: &str, store: &PostgresFactors) -> Result<
         f64::from(STEPS) * AT_ONCE as f64 / middle.as_secs_f64()
     };
     let (ours, theirs) = (per_second(&through_store), per_second(&bare));
-    println!("| PostgreSQL | steps a second, 16 at once | {ours:.0} | {theirs:.0} | {:.2} |", ours / theirs);
+    println!(
+        "| PostgreSQL | steps a second, 16 at once | {ours:.0} | {theirs:.0} | {:.2} |",
+        ours / theirs
+    );
     Ok(())
 }
 
-/// A script of the store that looks whether the store is there, and asks neither for the server's role nor for the name of its call.
+/// A script of the store that looks whether the store is there, and asks neither for the server's
+/// role nor for the name of its call.
 fn bare_script(text: &str) -> redis::Script {
     let (flags, body) = text.split_once('\n').unwrap_or((text, ""));
-    redis::Script::new(&format!("{flags}\nif redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end\n{body}"))
+    redis::Script::new(&format!(
+        "{flags}\nif redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end\n{body}"
+    ))
 }
 
 async fn redis() -> Result<(), Failure> {
     let Some(url) = servers::redis_url()? else { return Ok(()) };
     let prefix = format!("ratios-{}", std::process::id());
-    let options = RedisFactors::options().key_prefix(&prefix).initialise_if_empty().accept_data_loss_on_restart();
+    let options = RedisFactors::options()
+        .key_prefix(&prefix)
+        .initialise_if_empty()
+        .accept_data_loss_on_restart();
     let store = options.connect(&url).await?;
     let mut subject = Subject::new(&store, "ours").await?;
     let mut bare = redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await?;
@@ -380,7 +425,14 @@ async fn redis() -> Result<(), Failure> {
     for (name, field) in [("s", 1_u128), ("r", 1)] {
         redis::cmd("HSET")
             .arg(key(name))
-            .arg(&["v".as_bytes(), version(field).as_bytes(), b"g", b"0", b"d", document().as_bytes()])
+            .arg(&[
+                "v".as_bytes(),
+                version(field).as_bytes(),
+                b"g",
+                b"0",
+                b"d",
+                document().as_bytes(),
+            ])
             .exec_async(&mut bare)
             .await?;
     }
@@ -399,7 +451,9 @@ async fn redis() -> Result<(), Failure> {
         turn!(bare_commits, {
             let mut call = commit.prepare_invoke();
             call.key(key("m")).key(key("s")).key(key("r")).key(key("g")).arg("1");
-            call.arg(version(1).as_bytes()).arg(version(number).as_bytes()).arg(version(number + 1).as_bytes());
+            call.arg(version(1).as_bytes())
+                .arg(version(number).as_bytes())
+                .arg(version(number + 1).as_bytes());
             call.arg(0).arg(document()).arg("bare");
             let written: u32 = call.invoke_async(&mut bare).await?;
             if written != 1 {
@@ -412,7 +466,8 @@ async fn redis() -> Result<(), Failure> {
     report("Redis", "load", &mut loads, &mut bare_loads);
     report("Redis", "commit", &mut commits, &mut bare_commits);
     report("Redis", "commit, against PING", &mut commits, &mut pings);
-    let keys: Vec<String> = redis::cmd("KEYS").arg(format!("{prefix}:*")).query_async(&mut bare).await?;
+    let keys: Vec<String> =
+        redis::cmd("KEYS").arg(format!("{prefix}:*")).query_async(&mut bare).await?;
     redis::cmd("UNLINK").arg(keys).exec_async(&mut bare).await?;
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! A tenant of a million users switches off: how long it takes, how long the deletion takes, and whom it holds up.
+//! A tenant of a million users switches off: how long it takes, how long the deletion takes, and
+//! whom it holds up.
 //!
 //! `scripts/stores_at_scale [users]` runs it. It prints rows of a table in Markdown.
 #![allow(clippy::cast_precision_loss, clippy::arithmetic_side_effects)]
@@ -8,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
+};
 use countersign::{Channel, Login, LoginFlow, LoginStep, Scope, TenantId, UserId};
 use countersign_postgres::PostgresFactors;
 use countersign_sqlite::SqliteFactors;
@@ -80,8 +83,10 @@ async fn main() -> Result<(), Failure> {
     client.batch_execute("CHECKPOINT").await?;
     let before: String = client.query_one("SELECT pg_current_wal_lsn()::text", &[]).await?.get(0);
     experiment("PostgreSQL", Arc::new(store.clone()), users).await?;
-    let written: i64 =
-        client.query_one("SELECT (pg_current_wal_lsn() - ($1::text)::pg_lsn)::bigint", &[&before]).await?.get(0);
+    let written: i64 = client
+        .query_one("SELECT (pg_current_wal_lsn() - ($1::text)::pg_lsn)::bigint", &[&before])
+        .await?
+        .get(0);
     println!("\nPostgreSQL's log grew by {} MB.", written / 1_000_000);
     whole_job("PostgreSQL", Arc::new(store)).await?;
     client.batch_execute(&format!(r#"DROP SCHEMA "{schema}" CASCADE"#)).await?;
@@ -111,7 +116,8 @@ async fn in_memory(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Resul
 }
 
 async fn experiment(name: &str, store: Arc<dyn FactorStore>, users: u32) -> Result<(), Failure> {
-    let (large, small, other) = (TenantId::new("large")?, TenantId::new("small")?, TenantId::new("other")?);
+    let (large, small, other) =
+        (TenantId::new("large")?, TenantId::new("small")?, TenantId::new("other")?);
     // Turn by turn, so that both meet the same machine.
     let (mut of_large, mut of_small) = (Vec::new(), Vec::new());
     let mut settings: Option<Version> = None;
@@ -176,16 +182,36 @@ async fn whole_job(name: &str, store: Arc<dyn FactorStore>) -> Result<(), Failur
     let (tenant, users) = (TenantId::new("flow")?, MemoryUsers::new());
     Person::named("root").administrator().join(&users, &tenant)?;
     let outbox = Outbox::new();
-    let flow = LoginFlow::builder(users, store, outbox.clone()).password_verifier(PlainPasswords).build()?;
+    let flow = LoginFlow::builder(users, store, outbox.clone())
+        .password_verifier(PlainPasswords)
+        .build()?;
     let password = Person::PASSWORD.into();
-    let login = Login { tenant: &tenant, name: "root", password: &password, channel: Channel::Web, device: None };
-    let LoginStep::Authenticated(signed_in) = flow.begin(&login).await? else { return Err("no code yet".into()) };
-    flow.administration(signed_in.grant.tenant(), &signed_in.grant).await?.set_scope(Scope::EntireTenant).await?;
-    let LoginStep::CodeRequired(challenge) = flow.begin(&login).await? else { return Err("a code".into()) };
+    let login = Login {
+        tenant: &tenant,
+        name: "root",
+        password: &password,
+        channel: Channel::Web,
+        device: None,
+    };
+    let LoginStep::Authenticated(signed_in) = flow.begin(&login).await? else {
+        return Err("no code yet".into());
+    };
+    flow.administration(signed_in.grant.tenant(), &signed_in.grant)
+        .await?
+        .set_scope(Scope::EntireTenant)
+        .await?;
+    let LoginStep::CodeRequired(challenge) = flow.begin(&login).await? else {
+        return Err("a code".into());
+    };
     let code = outbox.last_code().ok_or("no code was sent")?.code;
-    let step = flow.submit_code(&tenant, &challenge.token, &code.as_str().into(), countersign::TrustDevice::No).await?;
+    let step = flow
+        .submit_code(&tenant, &challenge.token, &code.as_str().into(), countersign::TrustDevice::No)
+        .await?;
     let LoginStep::Authenticated(signed_in) = step else { return Err("the code is right".into()) };
-    flow.administration(signed_in.grant.tenant(), &signed_in.grant).await?.set_scope(Scope::DoNotUse).await?;
+    flow.administration(signed_in.grant.tenant(), &signed_in.grant)
+        .await?
+        .set_scope(Scope::DoNotUse)
+        .await?;
     let started = Instant::now();
     let mut calls = 0;
     loop {
@@ -202,7 +228,8 @@ async fn whole_job(name: &str, store: Arc<dyn FactorStore>) -> Result<(), Failur
     }
 }
 
-/// Somebody of the same tenant who commits one step after the other, and notes how long each took and whether a purge was at work meanwhile.
+/// Somebody of the same tenant who commits one step after the other, and notes how long each took
+/// and whether a purge was at work meanwhile.
 struct Writer {
     enough: Arc<AtomicBool>,
     purging: Arc<AtomicBool>,
@@ -217,9 +244,14 @@ struct Waits {
 }
 
 impl Writer {
-    fn start(store: Arc<dyn FactorStore>, tenant: &TenantId, settings: Option<Version>) -> Result<Self, Failure> {
+    fn start(
+        store: Arc<dyn FactorStore>,
+        tenant: &TenantId,
+        settings: Option<Version>,
+    ) -> Result<Self, Failure> {
         let (tenant, user) = (tenant.clone(), UserId::new("busy")?);
-        let (enough, purging) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (enough, purging) =
+            (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let working = {
             let (enough, purging) = (Arc::clone(&enough), Arc::clone(&purging));
             tokio::spawn(async move {
@@ -234,7 +266,9 @@ impl Writer {
                     let before = purging.load(Ordering::SeqCst);
                     let started = Instant::now();
                     let expected = ExpectedVersions { settings, record };
-                    if store.commit(&tenant, &user, &expected, &next).await? != CommitOutcome::Written {
+                    if store.commit(&tenant, &user, &expected, &next).await?
+                        != CommitOutcome::Written
+                    {
                         return Err("a commit was refused".into());
                     }
                     let took = started.elapsed();
@@ -266,11 +300,16 @@ const ALLOWED: Duration = Duration::from_millis(25);
 /// Median, 99th and 99.9th percentile, longest, and how many took longer than what is allowed.
 fn spread(times: &mut [Duration]) -> String {
     times.sort_unstable();
-    let part = |thousandths: usize| times.get((times.len() * thousandths / 1_000).min(times.len().saturating_sub(1)));
+    let part = |thousandths: usize| {
+        times.get((times.len() * thousandths / 1_000).min(times.len().saturating_sub(1)))
+    };
     let [half, most, nearly_all] = [500, 990, 999].map(|at| part(at).copied().unwrap_or_default());
     let longest = times.last().copied().unwrap_or_default();
     let over = times.iter().filter(|time| **time > ALLOWED).count();
-    format!("{half:.1?}, {most:.1?}, {nearly_all:.1?}, {longest:.1?}; {over} of {} over 25 ms", times.len())
+    format!(
+        "{half:.1?}, {most:.1?}, {nearly_all:.1?}, {longest:.1?}; {over} of {} over 25 ms",
+        times.len()
+    )
 }
 
 fn median(times: &mut [Duration]) -> Duration {

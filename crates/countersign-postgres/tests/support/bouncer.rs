@@ -9,8 +9,9 @@ use countersign_testkit::servers::{Server, free_port, skip};
 
 use super::connect;
 
-/// In transaction mode, with nothing of its own configured that a statement could need. Ended together
-/// with the process that started it. Its files are in a server's directory, and are deleted with that.
+/// In transaction mode, with nothing of its own configured that a statement could need. Ended
+/// together with the process that started it. Its files are in a server's directory, and are
+/// deleted with that.
 pub struct Bouncer {
     port: u16,
     configuration: PathBuf,
@@ -20,7 +21,9 @@ pub struct Bouncer {
 impl Bouncer {
     /// Leads to a server. `None`, loudly: PgBouncer is not installed.
     pub fn before(server: &Server) -> Result<Option<Self>, PluginError> {
-        let found = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
+        let found = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"]
+            .into_iter()
+            .find(|path| Path::new(path).exists());
         let Some(program) = found else { return skip("PgBouncer is not installed").map(|()| None) };
         // Another test may take the port meanwhile.
         for _ in 0..4 {
@@ -31,18 +34,26 @@ impl Bouncer {
         Err(PluginError::new("PgBouncer did not start"))
     }
 
-    /// `None`: it has ended by itself, or does not begin to listen. It writes its own file once it listens, so
-    /// that nobody else who listens there is taken for it.
+    /// `None`: it has ended by itself, or does not begin to listen. It writes its own file once it
+    /// listens, so that nobody else who listens there is taken for it.
     fn on(port: u16, server: &Server, program: &str) -> Result<Option<Self>, PluginError> {
         let configuration = server.directory().join(format!("pgbouncer-{port}.ini"));
         let listens = configuration.with_extension("pid");
         std::fs::write(&configuration, ini(&configuration, port, server.port()))?;
-        // It refuses to run as root, as the server does. The shell ends it when the pipe ends, and that is when this process does.
-        let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
-        let account: &[&str] = if root { &["setpriv", "--reuid=postgres", "--clear-groups"] } else { &[] };
+        // It refuses to run as root, as the server does. The shell ends it when the pipe ends, and
+        // that is when this process does.
+        let root =
+            Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
+        let account: &[&str] =
+            if root { &["setpriv", "--reuid=postgres", "--clear-groups"] } else { &[] };
         let mut guard = Command::new("sh");
-        guard.args(["-c", r#""$@" & read _; kill $!"#, "guard"]).args(account).arg(program).arg(&configuration);
-        let guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        guard
+            .args(["-c", r#""$@" & read _; kill $!"#, "guard"])
+            .args(account)
+            .arg(program)
+            .arg(&configuration);
+        let guard =
+            guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let bouncer = Self { port, configuration, guard };
         let started = Instant::now();
         while !listens.exists() {
@@ -58,7 +69,8 @@ impl Bouncer {
         self.port
     }
 
-    /// A database of this name is the server's own one: PgBouncer keeps server connections for each name.
+    /// A database of this name is the server's own one: PgBouncer keeps server connections for each
+    /// name.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://countersign@127.0.0.1:{}/{database}", self.port)
     }

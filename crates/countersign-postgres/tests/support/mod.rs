@@ -22,7 +22,8 @@ use tokio_postgres::{Client, NoTls};
 
 pub struct Schema {
     pub url: String,
-    /// What the store is given: a pooler's address, or the server's. Its connections are called as the schema is.
+    /// What the store is given: a pooler's address, or the server's. Its connections are called as
+    /// the schema is.
     pub store_url: String,
     pub name: String,
     /// Whether statements are prepared. `None`: the store finds out.
@@ -35,14 +36,21 @@ impl Schema {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("countersign_test_{}_{number}", std::process::id());
         let more = if url.contains('?') { '&' } else { '?' };
-        Self { url: url.to_owned(), store_url: format!("{url}{more}application_name={name}"), name, prepared: None }
+        Self {
+            url: url.to_owned(),
+            store_url: format!("{url}{more}application_name={name}"),
+            name,
+            prepared: None,
+        }
     }
 
-    /// Behind a pooler on this port, which keeps connections of its own for each database that it is asked for.
+    /// Behind a pooler on this port, which keeps connections of its own for each database that it
+    /// is asked for.
     pub fn behind(pooler: u16, url: &str) -> Self {
         let schema = Self::new(url);
         let name = &schema.name;
-        let store_url = format!("postgres://countersign@127.0.0.1:{pooler}/{name}?application_name={name}");
+        let store_url =
+            format!("postgres://countersign@127.0.0.1:{pooler}/{name}?application_name={name}");
         Self { store_url, ..schema }
     }
 
@@ -59,9 +67,12 @@ impl Schema {
     }
 }
 
-/// On a busy machine nothing ends by a time-out for connections. A test in which something must sets its own.
+/// On a busy machine nothing ends by a time-out for connections. A test in which something must
+/// sets its own.
 pub fn options() -> PostgresOptions {
-    PostgresFactors::options().connect_timeout(Duration::from_secs(60)).wait_timeout(Duration::from_secs(60))
+    PostgresFactors::options()
+        .connect_timeout(Duration::from_secs(60))
+        .wait_timeout(Duration::from_secs(60))
 }
 
 /// A record or settings whose version is this number.
@@ -69,15 +80,19 @@ pub fn row(number: u32) -> StoredRow {
     let mut version = [0; 16];
     version[..4].copy_from_slice(&number.to_be_bytes());
     let version = Version::from_bytes(version);
-    StoredRow { version, generation: Generation::new(0), document: format!("{{\"number\":{number}}}") }
+    StoredRow {
+        version,
+        generation: Generation::new(0),
+        document: format!("{{\"number\":{number}}}"),
+    }
 }
 
 pub fn number(row: &StoredRow) -> u32 {
     u32::from_be_bytes(row.version.as_bytes()[..4].try_into().unwrap())
 }
 
-/// All of these; or, where the test is one of many runs (`scripts/stress`), one of them, and the next one in
-/// the next run.
+/// All of these; or, where the test is one of many runs (`scripts/stress`), one of them, and the
+/// next one in the next run.
 pub fn variants<T, const N: usize>(all: [T; N]) -> Vec<T> {
     let mut all: Vec<T> = all.into();
     match std::env::var("COUNTERSIGN_STRESS_RUN") {
@@ -107,7 +122,9 @@ impl Backend for Schema {
         Ok(Arc::new(self.options().connect(&self.store_url).await?))
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
+    async fn open_on_a_line(
+        &self,
+    ) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
         let Some((line, url)) = Forwarder::before(&self.store_url).await? else { return Ok(None) };
         Ok(Some((Arc::new(self.options().connections(1).connect(&url).await?), Box::new(line))))
     }
@@ -126,9 +143,11 @@ impl Backend for Schema {
         Ok(Some(Box::new(Held { holder, name: name.clone() })))
     }
 
-    /// Ends all connections that stores have, as a restart does. A restart itself is in `tests/restarts.rs`.
+    /// Ends all connections that stores have, as a restart does. A restart itself is in
+    /// `tests/restarts.rs`.
     async fn interrupt(&self) -> Result<bool, PluginError> {
-        let ended = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+        let ended =
+            "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
             WHERE application_name = $1";
         let ended: i64 = self.client().await?.query_one(ended, &[&self.name]).await?.try_get(0)?;
         if ended == 0 {
@@ -139,12 +158,19 @@ impl Backend for Schema {
 
     async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError> {
         let client = self.client().await?;
-        client.batch_execute("BEGIN; CREATE TEMPORARY TABLE host (one integer); INSERT INTO host VALUES (1)").await?;
+        client
+            .batch_execute(
+                "BEGIN; CREATE TEMPORARY TABLE host (one integer); INSERT INTO host VALUES (1)",
+            )
+            .await?;
         Ok(Some(Box::new(Host(client))))
     }
 
     async fn clean_up(&self) -> Result<(), PluginError> {
-        let drop = format!("SET client_min_messages = error; DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.name);
+        let drop = format!(
+            "SET client_min_messages = error; DROP SCHEMA IF EXISTS \"{}\" CASCADE",
+            self.name
+        );
         Ok(self.client().await?.batch_execute(&drop).await?)
     }
 }
@@ -164,7 +190,10 @@ impl Hold for Held {
     }
 
     async fn release(self: Box<Self>) -> Result<(), PluginError> {
-        Ok(self.holder.batch_execute(&format!("SELECT pg_advisory_unlock(hashtext('{}'))", self.name)).await?)
+        Ok(self
+            .holder
+            .batch_execute(&format!("SELECT pg_advisory_unlock(hashtext('{}'))", self.name))
+            .await?)
     }
 }
 
@@ -186,9 +215,16 @@ impl BudgetBackend for Budget {
         Ok(Arc::new(self.0.options().connect(&self.0.store_url).await?.budget()))
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
-        let Some((line, url)) = Forwarder::before(&self.0.store_url).await? else { return Ok(None) };
-        Ok(Some((Arc::new(self.0.options().connections(1).connect(&url).await?.budget()), Box::new(line))))
+    async fn open_on_a_line(
+        &self,
+    ) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
+        let Some((line, url)) = Forwarder::before(&self.0.store_url).await? else {
+            return Ok(None);
+        };
+        Ok(Some((
+            Arc::new(self.0.options().connections(1).connect(&url).await?.budget()),
+            Box::new(line),
+        )))
     }
 
     async fn kept(&self) -> Result<Option<u64>, PluginError> {

@@ -30,7 +30,8 @@ impl Proxy {
     /// As a pooler that splits reads from writes: what begins with `SELECT` goes to the second one.
     pub async fn splitting(primary: u16, standby: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let (port, answers) = (listener.local_addr().unwrap().port(), Arc::<Mutex<Answers>>::default());
+        let (port, answers) =
+            (listener.local_addr().unwrap().port(), Arc::<Mutex<Answers>>::default());
         let proxy = Self { port, answers: Arc::clone(&answers) };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -53,8 +54,8 @@ impl Proxy {
         self.answers.lock().unwrap().keeps = true;
     }
 
-    /// The next question is answered with what was kept, and each later one on its connection with the
-    /// answer to the one before.
+    /// The next question is answered with what was kept, and each later one on its connection with
+    /// the answer to the one before.
     pub fn replay(&self) {
         let mut answers = self.answers.lock().unwrap();
         assert!(answers.kept.is_some(), "nothing was kept");
@@ -62,7 +63,11 @@ impl Proxy {
     }
 }
 
-async fn session(mut client: TcpStream, ports: [u16; 2], answers: Arc<Mutex<Answers>>) -> io::Result<()> {
+async fn session(
+    mut client: TcpStream,
+    ports: [u16; 2],
+    answers: Arc<Mutex<Answers>>,
+) -> io::Result<()> {
     let start = startup(&mut client).await?;
     let mut servers = Vec::new();
     let mut welcome = Vec::new();
@@ -116,7 +121,10 @@ async fn message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 /// All that is sent before an answer is waited for, and the statement that it is about.
-async fn question(client: &mut TcpStream, texts: &mut HashMap<Vec<u8>, String>) -> io::Result<(Vec<u8>, String)> {
+async fn question(
+    client: &mut TcpStream,
+    texts: &mut HashMap<Vec<u8>, String>,
+) -> io::Result<(Vec<u8>, String)> {
     let (mut all, mut text) = (Vec::new(), String::new());
     loop {
         let message = message(client).await?;

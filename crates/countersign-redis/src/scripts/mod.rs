@@ -1,4 +1,5 @@
-//! The scripts: one for each call. Redis runs one at a time, so each is a step of its own, and no other comes in between.
+//! The scripts: one for each call. Redis runs one at a time, so each is a step of its own, and no
+//! other comes in between.
 
 use redis::Script;
 

@@ -13,7 +13,9 @@ use time::OffsetDateTime;
 
 /// Nothing ends by a time-out on a busy machine. A test in which something must sets its own.
 pub fn options() -> RedisOptions {
-    RedisFactors::options().connect_timeout(Duration::from_secs(30)).response_timeout(Duration::from_secs(30))
+    RedisFactors::options()
+        .connect_timeout(Duration::from_secs(30))
+        .response_timeout(Duration::from_secs(30))
 }
 
 pub fn server(arguments: &[&str]) -> Option<Server> {

@@ -51,7 +51,8 @@ async fn forward(client: TcpStream, port: u16, flaw: Flaw, left: Arc<AtomicUsize
     loop {
         let sent = tokio::select! {
             Ok(length @ 1..) = from_client.read(&mut asked) => {
-                // An answer that nobody waits for would be dropped by the client: it is repeated when something was asked again.
+                // An answer that nobody waits for would be dropped by the client: it is repeated
+                // when something was asked again.
                 let repeated = to_client.write_all(&again).await;
                 again.clear();
                 repeated.and(to_server.write_all(&asked[..length]).await)

@@ -26,23 +26,31 @@ impl Keys {
     pub fn new(url: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self { url: url.to_owned(), prefix: format!("countersign-test-{}-{number}", std::process::id()) }
+        Self {
+            url: url.to_owned(),
+            prefix: format!("countersign-test-{}-{number}", std::process::id()),
+        }
     }
 
     pub fn options(&self) -> RedisOptions {
-        RedisFactors::options().key_prefix(&self.prefix).initialise_if_empty().accept_data_loss_on_restart()
+        RedisFactors::options()
+            .key_prefix(&self.prefix)
+            .initialise_if_empty()
+            .accept_data_loss_on_restart()
     }
 
     pub async fn client(&self) -> Result<MultiplexedConnection, PluginError> {
         Ok(redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?)
     }
 
-    /// The server's address with an account of this test's own, so that it can end its own connections and no others.
+    /// The server's address with an account of this test's own, so that it can end its own
+    /// connections and no others.
     async fn own_url(&self) -> Result<String, PluginError> {
         let mut client = self.client().await?;
         let rules = ["SETUSER", &self.prefix, "on", ">secret", "~*", "&*", "+@all"];
         redis::cmd("ACL").arg(&rules).exec_async(&mut client).await?;
-        let (scheme, place) = self.url.split_once("://").ok_or_else(|| PluginError::new("no address"))?;
+        let (scheme, place) =
+            self.url.split_once("://").ok_or_else(|| PluginError::new("no address"))?;
         let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
         Ok(format!("{scheme}://{}:secret@{place}", self.prefix))
     }
@@ -54,8 +62,12 @@ impl Backend for Keys {
         Ok(Arc::new(self.options().connect(&self.own_url().await?).await?))
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
-        let Some((line, url)) = Forwarder::before(&self.own_url().await?).await? else { return Ok(None) };
+    async fn open_on_a_line(
+        &self,
+    ) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
+        let Some((line, url)) = Forwarder::before(&self.own_url().await?).await? else {
+            return Ok(None);
+        };
         Ok(Some((Arc::new(self.options().connect(&url).await?), Box::new(line))))
     }
 
@@ -64,10 +76,14 @@ impl Backend for Keys {
         Ok(None)
     }
 
-    /// Ends all connections of this test's stores, as a restart does. A restart itself is in `tests/losses.rs`.
+    /// Ends all connections of this test's stores, as a restart does. A restart itself is in
+    /// `tests/losses.rs`.
     async fn interrupt(&self) -> Result<bool, PluginError> {
         let mut client = self.client().await?;
-        let ended: u32 = redis::cmd("CLIENT").arg(&["KILL", "USER", &self.prefix]).query_async(&mut client).await?;
+        let ended: u32 = redis::cmd("CLIENT")
+            .arg(&["KILL", "USER", &self.prefix])
+            .query_async(&mut client)
+            .await?;
         assert!(ended > 0, "no connection was there to end");
         Ok(true)
     }
@@ -109,14 +125,17 @@ impl BudgetBackend for Budget {
         Ok(Arc::new(self.0.options().connect(&self.0.url).await?.budget()))
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
+    async fn open_on_a_line(
+        &self,
+    ) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
         let Some((line, url)) = Forwarder::before(&self.0.url).await? else { return Ok(None) };
         Ok(Some((Arc::new(self.0.options().connect(&url).await?.budget()), Box::new(line))))
     }
 
     async fn kept(&self) -> Result<Option<u64>, PluginError> {
         let pattern = format!("{}:{{000}}:b:*", self.0.prefix);
-        let kept: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut self.0.client().await?).await?;
+        let kept: Vec<String> =
+            redis::cmd("KEYS").arg(pattern).query_async(&mut self.0.client().await?).await?;
         Ok(Some(kept.len().try_into()?))
     }
 

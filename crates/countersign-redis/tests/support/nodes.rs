@@ -10,7 +10,8 @@ use countersign_testkit::servers::{Server, skip};
 pub fn start() -> Result<Option<Vec<Server>>, PluginError> {
     let mut nodes = Vec::new();
     for _ in 0..3 {
-        let arguments = ["--cluster-enabled", "yes", "--appendonly", "yes", "--cluster-node-timeout", "2000"];
+        let arguments =
+            ["--cluster-enabled", "yes", "--appendonly", "yes", "--cluster-node-timeout", "2000"];
         let Some(node) = Server::redis(&arguments)? else {
             skip("no Redis server is installed")?;
             return Ok(None);
@@ -35,6 +36,9 @@ pub fn start() -> Result<Option<Vec<Server>>, PluginError> {
 
 /// What a node answers, without the line's end.
 pub fn command(node: &Server, arguments: &[&str]) -> Result<String, PluginError> {
-    let output = Command::new("redis-cli").args(["-p", &node.port().to_string()]).args(arguments).output()?;
+    let output = Command::new("redis-cli")
+        .args(["-p", &node.port().to_string()])
+        .args(arguments)
+        .output()?;
     Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }

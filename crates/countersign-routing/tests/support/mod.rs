@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::contact::{Destination, EmailAddress, PhoneNumber};
-use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus};
+use countersign::sender::{
+    CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
+};
 use countersign::{Code, TenantId, UserId};
 use time::OffsetDateTime;
 
@@ -33,7 +35,12 @@ pub struct Provider {
 
 impl Provider {
     pub fn new(does: Does) -> Self {
-        Self { does: Arc::new(Mutex::new(does)), calls: Arc::default(), codes: Arc::default(), says: "" }
+        Self {
+            does: Arc::new(Mutex::new(does)),
+            calls: Arc::default(),
+            codes: Arc::default(),
+            says: "",
+        }
     }
 
     /// Gives this as the cause of its failures.
@@ -115,6 +122,9 @@ pub fn notice(destination: Destination) -> Notice {
     Notice { tenant, user, destination, kind, at, language: None, held_back: 0 }
 }
 
-pub async fn outcome(sender: &impl CodeSender, message: &CodeMessage) -> Result<SendStatus, SendErrorKind> {
+pub async fn outcome(
+    sender: &impl CodeSender,
+    message: &CodeMessage,
+) -> Result<SendStatus, SendErrorKind> {
     sender.send_code(message).await.map_err(|error| error.kind())
 }

@@ -9,16 +9,20 @@ use countersign::clock::ManualClock;
 use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::event::EventKind;
 use countersign::message::Messages;
-use countersign::sender::{CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind};
+use countersign::sender::{
+    CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind,
+};
 use countersign::{Code, Method, TenantId, UserId};
 use countersign_sms::{
-    AwsCredentials, Http, Origin, Provider, ReqwestHttp, SmsFailure, SmsSecret, SmsSender, Sns, Twilio, Vonage,
+    AwsCredentials, Http, Origin, Provider, ReqwestHttp, SmsFailure, SmsSecret, SmsSender, Sns,
+    Twilio, Vonage,
 };
 use time::OffsetDateTime;
 
 pub const CODE: &str = "836194";
 pub const NUMBER: &str = "+819012345634";
-pub const SECRETS: [&str; 5] = [CODE, "9012345634", "twilio-token", "vonage-secret", "aws-secret-key"];
+pub const SECRETS: [&str; 5] =
+    [CODE, "9012345634", "twilio-token", "vonage-secret", "aws-secret-key"];
 
 pub fn number(text: &str) -> PhoneNumber {
     PhoneNumber::new(text).unwrap()
@@ -44,7 +48,10 @@ pub fn code() -> CodeMessage {
 }
 
 pub fn code_by_email() -> CodeMessage {
-    CodeMessage { destination: Destination::Email(EmailAddress::new("alice@example.com").unwrap()), ..code() }
+    CodeMessage {
+        destination: Destination::Email(EmailAddress::new("alice@example.com").unwrap()),
+        ..code()
+    }
 }
 
 pub fn notice() -> Notice {
@@ -69,11 +76,14 @@ pub fn twilio(base: &str) -> Twilio {
 }
 
 pub fn vonage(base: &str) -> Vonage {
-    Vonage::new("abcd1234", SmsSecret::new("vonage-secret"), Origin::name("Example").unwrap()).unwrap().base_url(base)
+    Vonage::new("abcd1234", SmsSecret::new("vonage-secret"), Origin::name("Example").unwrap())
+        .unwrap()
+        .base_url(base)
 }
 
 pub fn sns(base: &str) -> Sns {
-    let credentials = AwsCredentials::new("AKIDEXAMPLE01234", SmsSecret::new("aws-secret-key")).unwrap();
+    let credentials =
+        AwsCredentials::new("AKIDEXAMPLE01234", SmsSecret::new("aws-secret-key")).unwrap();
     let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_795_514_400).unwrap());
     let sns = Sns::new("eu-west-1", credentials).unwrap().from(Origin::name("Example").unwrap());
     sns.url(base).unwrap().clock(clock)
@@ -83,7 +93,11 @@ pub fn sns(base: &str) -> Sns {
 pub fn http() -> ReqwestHttp {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = ReqwestHttp::builder().dangerously_allow_unencrypted();
-    builder.time_budget(Duration::from_millis(800)).connect_timeout(Duration::from_millis(400)).build().unwrap()
+    builder
+        .time_budget(Duration::from_millis(800))
+        .connect_timeout(Duration::from_millis(400))
+        .build()
+        .unwrap()
 }
 
 pub fn sender(provider: impl Provider + 'static, http: impl Http + 'static) -> SmsSender {
@@ -109,7 +123,12 @@ pub fn kind(error: &SendError) -> SendErrorKind {
     let causes = code().causes(error);
     assert!(!causes.is_empty() && !causes.to_string().contains("withheld"), "{causes}");
     write!(printed, " {causes} {causes:?} {}", serde_json::to_string(&causes).unwrap()).unwrap();
-    let event = EventKind::DeliveryFailed { login: code().login, method: Method::Sms, error: error.kind(), causes };
+    let event = EventKind::DeliveryFailed {
+        login: code().login,
+        method: Method::Sms,
+        error: error.kind(),
+        causes,
+    };
     write!(printed, " {event:?} {}", serde_json::to_string(&event).unwrap()).unwrap();
     for secret in SECRETS {
         assert!(!printed.contains(secret), "{printed}");

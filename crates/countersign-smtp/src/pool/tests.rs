@@ -95,7 +95,10 @@ async fn a_silent_idle_connection_costs_a_short_time_once() {
     let (done, took) = send(&pool).await;
     assert_eq!((done, took), (Ok(()), PROBE));
     let heard = play.until(|heard| heard.open[..8] == [false; 8]).await;
-    assert_eq!((heard.count("RSET"), heard.connections(), heard.text_on()[8..].to_vec()), (1, 9, vec![8]));
+    assert_eq!(
+        (heard.count("RSET"), heard.connections(), heard.text_on()[8..].to_vec()),
+        (1, 9, vec![8])
+    );
     let (done, took) = send(&pool).await;
     assert_eq!((done, took), (Ok(()), Duration::ZERO), "the new one answers");
     assert_eq!(play.heard().text_on()[8..], [8, 8]);
@@ -163,7 +166,10 @@ async fn silence_after_the_final_dot_is_unknown_and_final() {
     send(&pool).await.0.unwrap();
     let (done, took) = send(&pool).await;
     let failure = done.unwrap_err();
-    assert_eq!((failure.phase(), failure.kind(), took), (Phase::Text, SendErrorKind::Unknown, BUDGET));
+    assert_eq!(
+        (failure.phase(), failure.kind(), took),
+        (Phase::Text, SendErrorKind::Unknown, BUDGET)
+    );
     let heard = play.until(|heard| !heard.open[0]).await;
     assert_eq!((heard.text_on(), heard.connections()), (vec![0, 0], 1));
     send(&pool).await.0.unwrap();
@@ -199,7 +205,8 @@ async fn a_connection_is_not_used_after_its_idle_time() {
 /// With little time left the probe has no more than half of it.
 #[tokio::test(start_paused = true)]
 async fn a_probe_takes_no_more_than_half_of_the_time() {
-    let play = Play::new(|at| (at.step == Step::Reset && at.connection == 0).then_some(Act::Silent));
+    let play =
+        Play::new(|at| (at.step == Step::Reset && at.connection == 0).then_some(Act::Silent));
     let pool = pool_with(&play, 1, Duration::from_millis(200));
     send(&pool).await.0.unwrap();
     let (to, started) = (alice(), Instant::now());
@@ -212,8 +219,9 @@ async fn a_probe_takes_no_more_than_half_of_the_time() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_call_leaves_no_connection_behind() {
     for step in [Step::Reset, Step::Mail, Step::Rcpt, Step::Data, Step::Dot] {
-        let play =
-            Play::new(move |at| (at.step == step && at.connection == 0 && at.message == 1).then_some(Act::Silent));
+        let play = Play::new(move |at| {
+            (at.step == step && at.connection == 0 && at.message == 1).then_some(Act::Silent)
+        });
         let pool = pool(&play, 1);
         send(&pool).await.0.unwrap();
         // Half of the shortest wait: the call is on the way.

@@ -22,8 +22,8 @@ pub enum Mode {
 
 pub const MODES: [Mode; 3] = [Mode::Plain, Mode::StartTls, Mode::Wrapped];
 
-/// All of them; or, where the test is one of many runs (`scripts/stress`), one of them, and the next one in
-/// the next run.
+/// All of them; or, where the test is one of many runs (`scripts/stress`), one of them, and the
+/// next one in the next run.
 #[allow(dead_code)]
 pub fn modes() -> Vec<Mode> {
     match std::env::var("COUNTERSIGN_STRESS_RUN") {
@@ -42,7 +42,12 @@ pub struct Loopback {
 
 impl Loopback {
     pub async fn start(play: Play, mode: Mode) -> Self {
-        Self::with_certificate(play, mode, CertificateParams::new(["localhost".to_owned()]).unwrap()).await
+        Self::with_certificate(
+            play,
+            mode,
+            CertificateParams::new(["localhost".to_owned()]).unwrap(),
+        )
+        .await
     }
 
     /// One whose certificate, which is its own root, says this.
@@ -55,12 +60,13 @@ impl Loopback {
         certificate.distinguished_name.push(DnType::CommonName, format!("server at {port}"));
         let certificate = certificate.self_signed(&key).unwrap();
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], private)
-            .unwrap();
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], private)
+                .unwrap();
         let tls = Acceptor(TlsAcceptor::from(Arc::new(config)));
         let playing = play.clone();
         tokio::spawn(async move {

@@ -1,6 +1,12 @@
 //! What the tests share: messages to send, and the SMTP server that is not ours.
 #![allow(dead_code, missing_docs, unreachable_pub)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::indexing_slicing
+)]
 
 #[path = "../../../../scripts/test_servers/find.rs"]
 mod find;
@@ -59,7 +65,10 @@ pub fn notice_to(address: &str, language: &str) -> Notice {
         tenant: TenantId::new("acme").unwrap(),
         user: UserId::new("alice").unwrap(),
         destination: Destination::Email(email(address)),
-        kind: NoticeKind::DeviceTrusted { label: DeviceLabel::new("花子のiPhone <b>"), dropped: None },
+        kind: NoticeKind::DeviceTrusted {
+            label: DeviceLabel::new("花子のiPhone <b>"),
+            dropped: None,
+        },
         at: OffsetDateTime::from_unix_timestamp(1_795_514_400).unwrap(),
         language: Some(Language::new(language).unwrap()),
         held_back: 0,
@@ -108,7 +117,9 @@ impl Sink {
     /// `None`, loudly, if there is no Python with aiosmtpd.
     pub fn start(arguments: &[&str]) -> Option<Self> {
         let probe = ["-c", "import aiosmtpd, cryptography"];
-        let Some(python) = find::program("COUNTERSIGN_TEST_PYTHON", "python/bin/python", "python3", &probe) else {
+        let Some(python) =
+            find::program("COUNTERSIGN_TEST_PYTHON", "python/bin/python", "python3", &probe)
+        else {
             find::skip("Python with aiosmtpd and cryptography");
             return None;
         };
@@ -138,7 +149,8 @@ impl Sink {
         self.lines.recv_timeout(Duration::from_secs(10)).expect("a message arrives")
     }
 
-    /// Ends it: what it took beside what was already looked at, and how many connections there were.
+    /// Ends it: what it took beside what was already looked at, and how many connections there
+    /// were.
     pub fn finish(mut self) -> (usize, u64) {
         drop(self.stdin.take());
         let mut rest: Vec<Value> = self.lines.iter().collect();
@@ -158,7 +170,8 @@ impl Drop for Sink {
 #[track_caller]
 pub fn header<'a>(message: &'a Value, name: &str) -> &'a str {
     let headers = message["headers"].as_array().unwrap();
-    let mut found = headers.iter().filter(|header| header[0].as_str().unwrap().eq_ignore_ascii_case(name));
+    let mut found =
+        headers.iter().filter(|header| header[0].as_str().unwrap().eq_ignore_ascii_case(name));
     let value = found.next().unwrap_or_else(|| panic!("no header {name}"))[1].as_str().unwrap();
     assert!(found.next().is_none(), "{name} stands there once");
     value

@@ -1,6 +1,11 @@
 //! An SMTP server that plays a part: polite, except where the test tells it otherwise.
 #![allow(dead_code, missing_docs, unreachable_pub)]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, clippy::arithmetic_side_effects)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::arithmetic_side_effects
+)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -108,7 +113,9 @@ impl Play {
             script: Arc::new(script),
             heard: Arc::new(watch::Sender::new(Heard::default())),
             released: Arc::new(watch::Sender::new(false)),
-            extensions: Arc::new(Mutex::new(b"250-8BITMIME\r\n250-SMTPUTF8\r\n250 AUTH PLAIN LOGIN\r\n".to_vec())),
+            extensions: Arc::new(Mutex::new(
+                b"250-8BITMIME\r\n250-SMTPUTF8\r\n250 AUTH PLAIN LOGIN\r\n".to_vec(),
+            )),
         }
     }
 
@@ -203,14 +210,21 @@ impl Part<'_> {
                 }
                 "STARTTLS" => {
                     self.answer(Step::StartTls, "220 go on").await?;
-                    let plain = std::mem::replace(&mut self.wire, BufReader::new(Box::new(tokio::io::empty())));
+                    let plain = std::mem::replace(
+                        &mut self.wire,
+                        BufReader::new(Box::new(tokio::io::empty())),
+                    );
                     let wire = tls.ok_or(Over)?.upgrade(Box::new(plain)).await?;
                     self.wire = BufReader::new(wire);
                     self.at.encrypted = true;
                 }
-                "AUTH" if command.starts_with("AUTH PLAIN ") => self.answer(Step::Auth(0), "235 welcome").await?,
+                "AUTH" if command.starts_with("AUTH PLAIN ") => {
+                    self.answer(Step::Auth(0), "235 welcome").await?;
+                }
                 "AUTH" => {
-                    for (number, polite) in ["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"].into_iter().enumerate() {
+                    for (number, polite) in
+                        ["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"].into_iter().enumerate()
+                    {
                         self.answer(Step::Auth(number), polite).await?;
                         let line = self.line().await?;
                         self.play.note(|heard| heard.commands.push((self.at.connection, line)));

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use countersign::budget::Account;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use futures_lite::future;
 use tokio::sync::{Mutex, mpsc};
@@ -19,7 +21,9 @@ fn with_queues(store: &SqliteFactors, queues: impl FnOnce(&Queues) -> Queues) ->
     let (place, closing) = (Arc::clone(&threads.place), Arc::clone(&threads.closing));
     let ended = Mutex::new(mpsc::channel(1).1);
     let queues = queues(&threads.queues);
-    SqliteFactors { place: Where::File(Arc::new(Threads { queues, file, options, place, closing, ended })) }
+    SqliteFactors {
+        place: Where::File(Arc::new(Threads { queues, file, options, place, closing, ended })),
+    }
 }
 
 /// Each call is handed over and waits: the threads of the runtime never wait for the file.
@@ -27,7 +31,8 @@ fn with_queues(store: &SqliteFactors, queues: impl FnOnce(&Queues) -> Queues) ->
 async fn no_call_is_made_on_the_threads_of_the_runtime() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteFactors::open(directory.path().join("countersign.db")).await.unwrap();
-    let unserved = |_: &Queues| Queues { reads: Queue::new(), lists: Queue::new(), writes: Queue::new() };
+    let unserved =
+        |_: &Queues| Queues { reads: Queue::new(), lists: Queue::new(), writes: Queue::new() };
     let store = with_queues(&store, unserved);
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     let (first, version) = (Generation::new(0), Version::from_bytes([7; 16]));
@@ -47,12 +52,16 @@ async fn no_call_is_made_on_the_threads_of_the_runtime() {
     assert!(future::poll_once(store.write(charge)).await.is_none());
 }
 
-/// With a single reader too, a login does not wait behind the pages and jobs that read a whole tenant: here
-/// these never come to an end.
+/// With a single reader too, a login does not wait behind the pages and jobs that read a whole
+/// tenant: here these never come to an end.
 #[tokio::test]
 async fn a_login_does_not_wait_behind_what_counts_and_lists() {
     let directory = tempfile::tempdir().unwrap();
-    let store = SqliteFactors::options().readers(1).open(directory.path().join("countersign.db")).await.unwrap();
+    let store = SqliteFactors::options()
+        .readers(1)
+        .open(directory.path().join("countersign.db"))
+        .await
+        .unwrap();
     let store = with_queues(&store, |served| Queues {
         reads: Arc::clone(&served.reads),
         lists: Queue::new(),
@@ -64,7 +73,11 @@ async fn a_login_does_not_wait_behind_what_counts_and_lists() {
     assert!(future::poll_once(&mut count).await.is_none());
     assert!(future::poll_once(&mut users).await.is_none());
     assert_eq!(store.settings(&acme).await.unwrap(), None);
-    let next = StoredRow { version: Version::from_bytes([7; 16]), generation: first, document: "{}".to_owned() };
+    let next = StoredRow {
+        version: Version::from_bytes([7; 16]),
+        generation: first,
+        document: "{}".to_owned(),
+    };
     assert_eq!(store.commit(&acme, &alice, &nothing, &next).await.unwrap(), CommitOutcome::Written);
     assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(next));
     assert!(future::poll_once(&mut count).await.is_none());

@@ -25,8 +25,8 @@ fn ask_for(queue: &Queue<Write>, user: &str, generation: u32) -> Asked {
     asked
 }
 
-/// I-27: what arrives during a slice of a purge is written before the next slice. The writer runs in this
-/// thread, and the file itself says when others arrive, and in which order it was written.
+/// I-27: what arrives during a slice of a purge is written before the next slice. The writer runs
+/// in this thread, and the file itself says when others arrive, and in which order it was written.
 #[test]
 fn a_purge_lets_others_in_between_two_slices() {
     let directory = tempfile::tempdir().unwrap();
@@ -40,7 +40,11 @@ fn a_purge_lets_others_in_between_two_slices() {
     host.create_scalar_function("others_arrive", 1, FunctionFlags::default(), move |context| {
         let deleted: i64 = context.get(0)?;
         for number in 0..5 {
-            arrived.lock().unwrap().push(ask_for(&arriving, &format!("other-{deleted}-{number}"), 1));
+            arrived.lock().unwrap().push(ask_for(
+                &arriving,
+                &format!("other-{deleted}-{number}"),
+                1,
+            ));
         }
         if deleted > 100 {
             arriving.close();
@@ -60,8 +64,14 @@ fn a_purge_lets_others_in_between_two_slices() {
     ))
     .unwrap();
     let (checkpoint, _wanted) = std::sync::mpsc::sync_channel(1);
-    let mut writer = Writer::new(opened, Arc::new(Statements::new(&options.prefix)), Arc::clone(&queue), checkpoint);
-    let asked: Vec<_> = (0..500).map(|number| ask_for(&queue, &format!("user-{number}"), 0)).collect();
+    let mut writer = Writer::new(
+        opened,
+        Arc::new(Statements::new(&options.prefix)),
+        Arc::clone(&queue),
+        checkpoint,
+    );
+    let asked: Vec<_> =
+        (0..500).map(|number| ask_for(&queue, &format!("user-{number}"), 0)).collect();
     let (answer, purged) = oneshot::channel();
     let (tenant, below) = (TenantId::new("acme").unwrap(), Generation::new(1));
     queue.push(Job { call: Write::PurgeSlice { tenant, below, at_most: 500 }, answer });
@@ -75,6 +85,7 @@ fn a_purge_lets_others_in_between_two_slices() {
     let all = "SELECT group_concat(what, '') FROM (SELECT what FROM written ORDER BY rowid)";
     let written: String = writer.connection.query_row(all, [], |row| row.get(0)).unwrap();
     let slices = |number: usize| "-".repeat(100 * number);
-    let right = ["+".repeat(500), slices(1), "+".repeat(5), slices(2), "+".repeat(5), slices(2)].concat();
+    let right =
+        ["+".repeat(500), slices(1), "+".repeat(5), slices(2), "+".repeat(5), slices(2)].concat();
     assert_eq!(written, right);
 }

@@ -1,4 +1,9 @@
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 use std::cell::Cell;
 use std::io::{BufRead, BufReader, Write};
@@ -46,7 +51,11 @@ fn most_overtaken(handles: usize, seed: u64, fair: bool) -> u32 {
     while commits < 600 {
         // Half of the time it is one of two that never sleep, as on two processors.
         let eager = handles.min(2);
-        let one = if random.random() { random.random_range(0..eager) } else { random.random_range(0..handles) };
+        let one = if random.random() {
+            random.random_range(0..eager)
+        } else {
+            random.random_range(0..handles)
+        };
         next[one] = match next[one] {
             Step::Enter => {
                 overtaken[one] = Some(0);
@@ -134,7 +143,8 @@ fn a_handle_that_does_nothing_is_passed_by() {
         assert!(turn.0.is_none() && started.elapsed() >= STILL, "half of the time-out was used up");
     }
     {
-        // It is not waited for again immediately, however long the machine was busy with something else.
+        // It is not waited for again immediately, however long the machine was busy with something
+        // else.
         assert!(waits.ignored_until.get().is_some());
         waits.ignored_until.set(Instant::now().checked_add(Duration::from_secs(3_600)));
         let (_patience, looked) = (patience::shared(), Cell::new(false));
@@ -151,8 +161,8 @@ fn a_handle_that_does_nothing_is_passed_by() {
 
 const PROCESSES: usize = 4;
 
-/// Each process goes on until all of them have made so many, and until two of them have met. One of many
-/// runs needs fewer.
+/// Each process goes on until all of them have made so many, and until two of them have met. One of
+/// many runs needs fewer.
 fn commits() -> u32 {
     if std::env::var("COUNTERSIGN_STRESS_RUN").is_ok() { 25 } else { 150 }
 }
@@ -162,8 +172,8 @@ fn options() -> SqliteOptions {
     SqliteFactors::options().durability(Durability::ProcessCrash)
 }
 
-/// One of the processes: commits without a pause, and says of each commit how many there were when it
-/// had come, and how many with it.
+/// One of the processes: commits without a pause, and says of each commit how many there were when
+/// it had come, and how many with it.
 fn write_without_a_pause(number: &str, path: &str) {
     patience::set(Duration::from_secs(600));
     let Opened { connection, turns, .. } = schema::open(path.as_ref(), &options()).unwrap();
@@ -171,7 +181,9 @@ fn write_without_a_pause(number: &str, path: &str) {
     std::io::stdin().read_line(&mut String::new()).unwrap();
     let mut times = Vec::new();
     let ask = |what: &str| {
-        connection.query_row(&format!("SELECT {what} FROM commits"), [], |row| row.get::<_, u32>(0)).unwrap()
+        connection
+            .query_row(&format!("SELECT {what} FROM commits"), [], |row| row.get::<_, u32>(0))
+            .unwrap()
     };
     while ask("min(number)") < commits() || ask("max(overtaken)") == 0 {
         let _patience = patience::shared();
@@ -179,7 +191,9 @@ fn write_without_a_pause(number: &str, path: &str) {
         let came = ask("sum(number)");
         let turn = turns.wait_in(room, || false).unwrap();
         connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-        connection.execute("UPDATE commits SET number = number + 1 WHERE process = ?1", [number]).unwrap();
+        connection
+            .execute("UPDATE commits SET number = number + 1 WHERE process = ?1", [number])
+            .unwrap();
         let done = ask("sum(number)");
         let overtaken = "UPDATE commits SET overtaken = max(overtaken, ?2) WHERE process = ?1";
         connection.execute(overtaken, params![number, done - came - 1]).unwrap();
@@ -192,8 +206,8 @@ fn write_without_a_pause(number: &str, path: &str) {
     }
 }
 
-/// Four processes on one file beside a processor load: however they are scheduled, each writes after
-/// at most six commits of the others.
+/// Four processes on one file beside a processor load: however they are scheduled, each writes
+/// after at most six commits of the others.
 #[test]
 fn each_of_four_processes_gets_its_turn_under_load() {
     if let (Ok(number), Ok(path)) = (std::env::var(CHILD), std::env::var("STORE")) {
@@ -202,15 +216,22 @@ fn each_of_four_processes_gets_its_turn_under_load() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("countersign.db");
     let Opened { connection, .. } = schema::open(&path, &options()).unwrap();
-    connection.execute_batch("CREATE TABLE commits (process TEXT, number INTEGER, overtaken INTEGER)").unwrap();
+    connection
+        .execute_batch("CREATE TABLE commits (process TEXT, number INTEGER, overtaken INTEGER)")
+        .unwrap();
     for number in 0..PROCESSES {
         connection.execute("INSERT INTO commits VALUES (?1, 0, 0)", [number.to_string()]).unwrap();
     }
-    let _load = [(); 2].map(|()| Load(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap()));
+    let _load = [(); 2]
+        .map(|()| Load(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap()));
     let mut children: Vec<_> = (0..PROCESSES)
         .map(|number| {
             let mut child = Command::new(std::env::current_exe().unwrap());
-            child.args(["--exact", "turns::tests::each_of_four_processes_gets_its_turn_under_load", "--nocapture"]);
+            child.args([
+                "--exact",
+                "turns::tests::each_of_four_processes_gets_its_turn_under_load",
+                "--nocapture",
+            ]);
             child.env(CHILD, number.to_string()).env("STORE", &path);
             let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
             let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -227,7 +248,9 @@ fn each_of_four_processes_gets_its_turn_under_load() {
     for (child, _, lines) in &mut children {
         for line in lines {
             let line = line.unwrap();
-            let Some((came, done)) = line.split_once("COMMIT ").and_then(|(_, times)| times.split_once(' ')) else {
+            let Some((came, done)) =
+                line.split_once("COMMIT ").and_then(|(_, times)| times.split_once(' '))
+            else {
                 continue;
             };
             // Its own is the last of these.
@@ -236,7 +259,8 @@ fn each_of_four_processes_gets_its_turn_under_load() {
         assert!(child.wait().unwrap().success());
     }
     overtaken.sort_unstable();
-    let number: i64 = connection.query_row("SELECT sum(number) FROM commits", [], |row| row.get(0)).unwrap();
+    let number: i64 =
+        connection.query_row("SELECT sum(number) FROM commits", [], |row| row.get(0)).unwrap();
     let number = usize::try_from(number).unwrap();
     assert_eq!(number, overtaken.len());
     let (median, most) = (overtaken[number / 2], overtaken[number - 1]);

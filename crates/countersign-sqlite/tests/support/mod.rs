@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use countersign::budget::{Account, Limit, SendBudget};
 use countersign::error::PluginError;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use countersign_sqlite::SqliteFactors;
 use time::OffsetDateTime;
@@ -25,8 +27,19 @@ pub fn row(number: u32, size: usize) -> StoredRow {
     StoredRow { version: Version::from_bytes(version), generation: Generation::new(0), document }
 }
 
-pub async fn add(store: &SqliteFactors, number: u32, size: usize) -> Result<CommitOutcome, PluginError> {
-    store.commit(&acme(), &user(number), &ExpectedVersions { settings: None, record: None }, &row(number, size)).await
+pub async fn add(
+    store: &SqliteFactors,
+    number: u32,
+    size: usize,
+) -> Result<CommitOutcome, PluginError> {
+    store
+        .commit(
+            &acme(),
+            &user(number),
+            &ExpectedVersions { settings: None, record: None },
+            &row(number, size),
+        )
+        .await
 }
 
 /// What every call says: those that read, and those that write.

@@ -1,4 +1,5 @@
-//! Checks of answers that get lost, and of writes that are held up between their comparison and their end.
+//! Checks of answers that get lost, and of writes that are held up between their comparison and
+//! their end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,13 +12,15 @@ use tokio::task::JoinHandle;
 use crate::conformance::desk::{expecting, must_be, note, set, write};
 use crate::conformance::{Backend, Breach, Line, ensure, tenant, user};
 
-/// How many answers a store may need for one call. One after the other gets lost, until a call is not disturbed any more.
+/// How many answers a store may need for one call. One after the other gets lost, until a call is
+/// not disturbed any more.
 const MOST_ANSWERS: u32 = 64;
 
 /// How long a call may go on after its connection has ended.
 const END: Duration = Duration::from_secs(60);
 
-/// How long a change of settings may wait for a commit that is held. One that does not wait needs a moment.
+/// How long a change of settings may wait for a commit that is held. One that does not wait needs a
+/// moment.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What gets lost.
@@ -43,7 +46,8 @@ impl Loss {
     }
 }
 
-/// Waits until something got lost, or until the call has ended because it was not disturbed, and says whether it was.
+/// Waits until something got lost, or until the call has ended because it was not disturbed, and
+/// says whether it was.
 pub(super) async fn lost<T>(line: &dyn Line, call: &JoinHandle<T>) -> Result<bool, Breach> {
     let started = Instant::now();
     while line.lost().await? == 0 {
@@ -51,7 +55,9 @@ pub(super) async fn lost<T>(line: &dyn Line, call: &JoinHandle<T>) -> Result<boo
             return Ok(line.lost().await? > 0);
         }
         if started.elapsed() > END {
-            return Err(Breach::Fault("a call neither ends nor sends anything over its line".to_owned()));
+            return Err(Breach::Fault(
+                "a call neither ends nor sends anything over its line".to_owned(),
+            ));
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -59,7 +65,9 @@ pub(super) async fn lost<T>(line: &dyn Line, call: &JoinHandle<T>) -> Result<boo
 }
 
 /// What a call said once its connection had ended.
-pub(super) async fn end<T>(call: JoinHandle<Result<T, PluginError>>) -> Result<Result<T, PluginError>, Breach> {
+pub(super) async fn end<T>(
+    call: JoinHandle<Result<T, PluginError>>,
+) -> Result<Result<T, PluginError>, Breach> {
     match tokio::time::timeout(END, call).await {
         Ok(ended) => Ok(ended?),
         Err(_) => Err(Breach::found("a call whose answer got lost does not end")),
@@ -78,8 +86,14 @@ enum Call {
 }
 
 impl Call {
-    const ALL: [Self; 6] =
-        [Self::FirstCommit, Self::Commit, Self::FirstSettings, Self::Settings, Self::Remove, Self::RemoveIf];
+    const ALL: [Self; 6] = [
+        Self::FirstCommit,
+        Self::Commit,
+        Self::FirstSettings,
+        Self::Settings,
+        Self::Remove,
+        Self::RemoveIf,
+    ];
 
     fn is_of_settings(self) -> bool {
         matches!(self, Self::FirstSettings | Self::Settings)
@@ -111,8 +125,8 @@ impl Call {
     }
 }
 
-/// When the answer to a call gets lost, the call says what is true, or that it does not know: never that a write was made or was refused where it was
-/// not (`I-09`).
+/// When the answer to a call gets lost, the call says what is true, or that it does not know: never
+/// that a write was made or was refused where it was not (`I-09`).
 ///
 /// # Errors
 ///
@@ -129,8 +143,11 @@ pub async fn a_lost_answer_is_no_verdict(backend: &dyn Backend) -> Result<(), Br
             let next = note(0, "lost")?;
             loss.begin(&*line).await?;
             let made = {
-                let (acme, alice, before, next) = (acme.clone(), alice.clone(), before.clone(), next.clone());
-                tokio::spawn(async move { call.make(&*store, (&acme, &alice), before.as_ref(), &next).await })
+                let (acme, alice, before, next) =
+                    (acme.clone(), alice.clone(), before.clone(), next.clone());
+                tokio::spawn(async move {
+                    call.make(&*store, (&acme, &alice), before.as_ref(), &next).await
+                })
             };
             let disturbed = lost(&*line, &made).await?;
             line.cut().await?;
@@ -167,7 +184,8 @@ async fn prepare(
     Ok(Some(before))
 }
 
-/// Whether the call was done. A write of one's own on what is there sees to it that it can't be done any more.
+/// Whether the call was done. A write of one's own on what is there sees to it that it can't be
+/// done any more.
 async fn settle(
     store: &dyn FactorStore,
     call: Call,
@@ -193,8 +211,8 @@ async fn settle(
     }
 }
 
-/// A call whose answer gets lost is not sent again: a record that was reset in the meantime does not come back (`I-26`), and one that was made anew
-/// is not deleted.
+/// A call whose answer gets lost is not sent again: a record that was reset in the meantime does
+/// not come back (`I-26`), and one that was made anew is not deleted.
 ///
 /// # Errors
 ///
@@ -210,19 +228,26 @@ pub async fn a_write_is_sent_once(backend: &dyn Backend) -> Result<(), Breach> {
             let (next, anew) = (note(0, "lost")?, note(0, "made anew")?);
             line.lose_answers(after).await?;
             let made = {
-                let (acme, alice, before, next) = (acme.clone(), alice.clone(), before.clone(), next.clone());
-                tokio::spawn(async move { call.make(&*store, (&acme, &alice), before.as_ref(), &next).await })
+                let (acme, alice, before, next) =
+                    (acme.clone(), alice.clone(), before.clone(), next.clone());
+                tokio::spawn(async move {
+                    call.make(&*store, (&acme, &alice), before.as_ref(), &next).await
+                })
             };
             let disturbed = lost(&*line, &made).await?;
             let record = sound.load(&acme, &alice).await?.record;
-            // Somebody else undoes it before its connection ends: a reset, or a login after a reset.
+            // Somebody else undoes it before its connection ends: a reset, or a login after a
+            // reset.
             let expected = match call {
                 Call::Remove if record.is_none() => {
                     write(&*sound, &acme, &alice, expecting(None, None), &anew).await?;
                     Some(&anew)
                 }
                 Call::FirstCommit if record.as_ref() == Some(&next) => {
-                    ensure!(sound.remove(&acme, &alice).await?, "an existing record was not removed");
+                    ensure!(
+                        sound.remove(&acme, &alice).await?,
+                        "an existing record was not removed"
+                    );
                     None
                 }
                 // The answer to something before it got lost.
@@ -250,13 +275,16 @@ pub async fn a_write_is_sent_once(backend: &dyn Backend) -> Result<(), Breach> {
     Ok(())
 }
 
-/// A change of settings and a commit that has compared the earlier ones and has not written yet exclude each other, also where there were no settings
-/// that could be locked: once the change is acknowledged, the commit writes nothing (`I-27`).
+/// A change of settings and a commit that has compared the earlier ones and has not written yet
+/// exclude each other, also where there were no settings that could be locked: once the change is
+/// acknowledged, the commit writes nothing (`I-27`).
 ///
 /// # Errors
 ///
 /// The [`Breach`] that was found.
-pub async fn a_held_commit_and_a_change_of_settings_exclude_each_other(backend: &dyn Backend) -> Result<(), Breach> {
+pub async fn a_held_commit_and_a_change_of_settings_exclude_each_other(
+    backend: &dyn Backend,
+) -> Result<(), Breach> {
     let (store, administrator) = (backend.open().await?, backend.open().await?);
     for there in [false, true] {
         let (acme, alice) = (tenant(&format!("acme-{there}"))?, user("alice")?);
@@ -267,7 +295,8 @@ pub async fn a_held_commit_and_a_change_of_settings_exclude_each_other(backend: 
         }
         let Some(hold) = backend.hold_writes().await? else { return Ok(()) };
         let commit = {
-            let (store, acme, alice, record) = (Arc::clone(&store), acme.clone(), alice.clone(), note(0, "held")?);
+            let (store, acme, alice, record) =
+                (Arc::clone(&store), acme.clone(), alice.clone(), note(0, "held")?);
             let expected = expecting(settings.as_ref(), None);
             tokio::spawn(async move { store.commit(&acme, &alice, &expected, &record).await })
         };

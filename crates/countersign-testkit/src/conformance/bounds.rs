@@ -5,7 +5,8 @@ use countersign::store::{Generation, MAX_DOCUMENT};
 use crate::conformance::desk::{expecting, must_be, note, row, set, write};
 use crate::conformance::{Backend, Breach, ensure, tenant, user};
 
-/// Documents come back as they were, byte for byte: also those of a later format, and those that this library would not write.
+/// Documents come back as they were, byte for byte: also those of a later format, and those that
+/// this library would not write.
 ///
 /// # Errors
 ///
@@ -60,7 +61,8 @@ pub async fn documents_may_be_as_large_as_the_limit(backend: &dyn Backend) -> Re
         write(&*store, &acme, &alice, expecting(expected_settings.as_ref(), None), &first).await?;
         // Replacing one large document by another is the common case.
         let second = row(0, document.clone())?;
-        write(&*store, &acme, &alice, expecting(expected_settings.as_ref(), Some(&first)), &second).await?;
+        write(&*store, &acme, &alice, expecting(expected_settings.as_ref(), Some(&first)), &second)
+            .await?;
         must_be(&*store, &acme, &alice, Some(&second)).await?;
         let settings = row(0, document)?;
         set(&*store, &acme, expected_settings.as_ref(), &settings).await?;
@@ -84,7 +86,8 @@ pub async fn ids_may_be_as_long_as_allowed(backend: &dyn Backend) -> Result<(), 
         let stem = format!("{stem}{}", "-".repeat(127_usize.saturating_sub(stem.len())));
         for tenant_end in ["1", "2"] {
             for user_end in ["1", "2"] {
-                let (tenant, user) = (tenant(&format!("{stem}{tenant_end}"))?, user(&format!("{stem}{user_end}"))?);
+                let (tenant, user) =
+                    (tenant(&format!("{stem}{tenant_end}"))?, user(&format!("{stem}{user_end}"))?);
                 let record = note(0, "long")?;
                 write(&*store, &tenant, &user, expecting(None, None), &record).await?;
                 written.push((tenant, user, record));
@@ -114,11 +117,18 @@ pub async fn numbers_may_be_as_large_as_their_type(backend: &dyn Backend) -> Res
     }
     for (below, generation) in (0_u64..).zip(generations) {
         let found = store.count(&acme, Generation::new(generation)).await?;
-        ensure!(found == below, "{below} records are below generation {generation}, and {found} were counted");
+        ensure!(
+            found == below,
+            "{below} records are below generation {generation}, and {found} were counted"
+        );
     }
     let settings = note(u32::MAX, "large")?;
     set(&*store, &acme, None, &settings).await?;
-    ensure!(store.settings(&acme).await?.as_ref() == Some(&settings), "a generation of {} was changed", u32::MAX);
+    ensure!(
+        store.settings(&acme).await?.as_ref() == Some(&settings),
+        "a generation of {} was changed",
+        u32::MAX
+    );
     let purged = store.purge(&acme, Generation::new(u32::MAX), u32::MAX).await?;
     ensure!(purged == 5, "5 records are below generation {}, and {purged} were deleted", u32::MAX);
     must_be_left(&*store, &acme, u32::MAX).await
@@ -130,7 +140,13 @@ async fn must_be_left(
     generation: u32,
 ) -> Result<(), Breach> {
     let left = user(&format!("alice-{generation}"))?;
-    ensure!(store.load(tenant, &left).await?.record.is_some(), "the record of the latest generation is gone");
-    ensure!(store.count(tenant, Generation::new(generation)).await? == 0, "records are counted that were deleted");
+    ensure!(
+        store.load(tenant, &left).await?.record.is_some(),
+        "the record of the latest generation is gone"
+    );
+    ensure!(
+        store.count(tenant, Generation::new(generation)).await? == 0,
+        "records are counted that were deleted"
+    );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Checks of the conditional writes: of any number of concurrent ones with the same expectation exactly one wins.
+//! Checks of the conditional writes: of any number of concurrent ones with the same expectation
+//! exactly one wins.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,9 @@ use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, StoredRow
 use countersign::{TenantId, UserId};
 use tokio::task::JoinSet;
 
-use crate::conformance::desk::{HANDLES, expecting, handles, must_be, new_version, note, rounds, row, set, write};
+use crate::conformance::desk::{
+    HANDLES, expecting, handles, must_be, new_version, note, rounds, row, set, write,
+};
 use crate::conformance::{Backend, Breach, ensure, tenant, user};
 
 /// How often the handles meet at the barrier.
@@ -25,12 +28,25 @@ pub async fn a_conflict_changes_nothing(backend: &dyn Backend) -> Result<(), Bre
     let (first, second, next) = (note(0, "first")?, note(0, "second")?, note(0, "next")?);
 
     let absent = Some(new_version()?);
-    let refused = store.commit(&acme, &alice, &ExpectedVersions { settings: None, record: absent }, &next).await?;
-    ensure!(refused == CommitOutcome::Conflict, "a commit that expected a record was written where there is none");
-    let refused = store.commit(&acme, &alice, &ExpectedVersions { settings: absent, record: None }, &next).await?;
-    ensure!(refused == CommitOutcome::Conflict, "a commit that expected settings was written where there are none");
+    let refused = store
+        .commit(&acme, &alice, &ExpectedVersions { settings: None, record: absent }, &next)
+        .await?;
+    ensure!(
+        refused == CommitOutcome::Conflict,
+        "a commit that expected a record was written where there is none"
+    );
+    let refused = store
+        .commit(&acme, &alice, &ExpectedVersions { settings: absent, record: None }, &next)
+        .await?;
+    ensure!(
+        refused == CommitOutcome::Conflict,
+        "a commit that expected settings was written where there are none"
+    );
     let refused = store.change_settings(&acme, absent, &next).await?;
-    ensure!(refused == CommitOutcome::Conflict, "a change that expected settings was written where there are none");
+    ensure!(
+        refused == CommitOutcome::Conflict,
+        "a change that expected settings was written where there are none"
+    );
     must_be(&*store, &acme, &alice, None).await?;
 
     set(&*store, &acme, None, &old).await?;
@@ -40,10 +56,16 @@ pub async fn a_conflict_changes_nothing(backend: &dyn Backend) -> Result<(), Bre
     let wrong = [
         ("no record where there is one", expecting(Some(&settings), None)),
         ("an earlier record", expecting(Some(&settings), Some(&first))),
-        ("a version that never was", ExpectedVersions { settings: Some(settings.version), record: absent }),
+        (
+            "a version that never was",
+            ExpectedVersions { settings: Some(settings.version), record: absent },
+        ),
         ("no settings where there are some", expecting(None, Some(&second))),
         ("earlier settings", expecting(Some(&old), Some(&second))),
-        ("settings that never were", ExpectedVersions { settings: absent, record: Some(second.version) }),
+        (
+            "settings that never were",
+            ExpectedVersions { settings: absent, record: Some(second.version) },
+        ),
         // The record's version in the place of the settings', and the other way round.
         ("versions that changed places", expecting(Some(&second), Some(&settings))),
     ];
@@ -52,17 +74,29 @@ pub async fn a_conflict_changes_nothing(backend: &dyn Backend) -> Result<(), Bre
         ensure!(refused == CommitOutcome::Conflict, "a commit that expected {what} was written");
         must_be(&*store, &acme, &alice, Some(&second)).await?;
     }
-    for (what, expected) in [("no settings", expecting(None, None)), ("earlier settings", expecting(Some(&old), None))]
+    for (what, expected) in
+        [("no settings", expecting(None, None)), ("earlier settings", expecting(Some(&old), None))]
     {
         let refused = store.commit(&acme, &bob, &expected, &next).await?;
-        ensure!(refused == CommitOutcome::Conflict, "a first commit that expected {what} was written");
+        ensure!(
+            refused == CommitOutcome::Conflict,
+            "a first commit that expected {what} was written"
+        );
         must_be(&*store, &acme, &bob, None).await?;
     }
-    for (what, expected) in [("none", None), ("earlier ones", Some(old.version)), ("others", absent)] {
+    for (what, expected) in
+        [("none", None), ("earlier ones", Some(old.version)), ("others", absent)]
+    {
         let refused = store.change_settings(&acme, expected, &next).await?;
-        ensure!(refused == CommitOutcome::Conflict, "a change of settings that expected {what} was written");
+        ensure!(
+            refused == CommitOutcome::Conflict,
+            "a change of settings that expected {what} was written"
+        );
         let found = store.settings(&acme).await?;
-        ensure!(found.as_ref() == Some(&settings), "a refused change left {found:?} for {settings:?}");
+        ensure!(
+            found.as_ref() == Some(&settings),
+            "a refused change left {found:?} for {settings:?}"
+        );
     }
     Ok(())
 }
@@ -75,13 +109,15 @@ pub async fn a_conflict_changes_nothing(backend: &dyn Backend) -> Result<(), Bre
 pub async fn of_many_first_commits_one_wins(backend: &dyn Backend) -> Result<(), Breach> {
     let (handles, barrier) = handles(backend, HANDLES).await?;
     for round in rounds(ROUNDS) {
-        let (acme, alice) = (tenant(&format!("acme-{}", round % 2))?, user(&format!("alice-{round}"))?);
+        let (acme, alice) =
+            (tenant(&format!("acme-{}", round % 2))?, user(&format!("alice-{round}"))?);
         race_commits(&handles, &barrier, &acme, &alice, expecting(None, None)).await?;
     }
     Ok(())
 }
 
-/// Of many commits that expect the same record exactly one is written, and it is the one that is read back.
+/// Of many commits that expect the same record exactly one is written, and it is the one that is
+/// read back.
 ///
 /// # Errors
 ///
@@ -101,7 +137,8 @@ pub async fn of_many_commits_one_wins(backend: &dyn Backend) -> Result<(), Breac
     Ok(())
 }
 
-/// Lets all handles commit at once with the same expectation, and answers with the row of the one that won.
+/// Lets all handles commit at once with the same expectation, and answers with the row of the one
+/// that won.
 async fn race_commits(
     handles: &[Arc<dyn FactorStore>],
     barrier: &Arc<tokio::sync::Barrier>,
@@ -112,7 +149,8 @@ async fn race_commits(
     let mut racing = JoinSet::new();
     for (number, handle) in handles.iter().enumerate() {
         let (handle, barrier) = (Arc::clone(handle), Arc::clone(barrier));
-        let (tenant, user, next) = (tenant.clone(), user.clone(), note(0, &format!("of handle {number}"))?);
+        let (tenant, user, next) =
+            (tenant.clone(), user.clone(), note(0, &format!("of handle {number}"))?);
         racing.spawn(async move {
             barrier.wait().await;
             let done = handle.commit(&tenant, &user, &expected, &next).await;
@@ -136,7 +174,11 @@ async fn one_winner(
             winners.push(next);
         }
     }
-    ensure!(winners.len() == 1, "{} of {HANDLES} writes with the same expectation were written", winners.len());
+    ensure!(
+        winners.len() == 1,
+        "{} of {HANDLES} writes with the same expectation were written",
+        winners.len()
+    );
     winners.pop().ok_or_else(|| Breach::found("nobody won"))
 }
 
@@ -152,7 +194,8 @@ pub async fn of_many_first_settings_one_wins(backend: &dyn Backend) -> Result<()
         if round % 2 == 1 {
             // A tenant that has records already.
             let store = backend.open().await?;
-            write(&*store, &acme, &user("alice")?, expecting(None, None), &note(0, "record")?).await?;
+            write(&*store, &acme, &user("alice")?, expecting(None, None), &note(0, "record")?)
+                .await?;
         }
         race_settings(&handles, &barrier, &acme, None).await?;
     }
@@ -200,7 +243,8 @@ async fn race_settings(
     Ok(winner)
 }
 
-/// Commits for different users of a tenant that is new do not conflict: none of them rests on what the others write.
+/// Commits for different users of a tenant that is new do not conflict: none of them rests on what
+/// the others write.
 ///
 /// # Errors
 ///
@@ -212,7 +256,8 @@ pub async fn users_of_a_new_tenant_do_not_conflict(backend: &dyn Backend) -> Res
         let mut racing = JoinSet::new();
         for (number, handle) in handles.iter().enumerate() {
             let (handle, barrier) = (Arc::clone(handle), Arc::clone(&barrier));
-            let (acme, alice, next) = (acme.clone(), user(&format!("alice-{number}"))?, note(0, "first")?);
+            let (acme, alice, next) =
+                (acme.clone(), user(&format!("alice-{number}"))?, note(0, "first")?);
             racing.spawn(async move {
                 barrier.wait().await;
                 handle.commit(&acme, &alice, &expecting(None, None), &next).await
@@ -228,7 +273,8 @@ pub async fn users_of_a_new_tenant_do_not_conflict(backend: &dyn Backend) -> Res
     Ok(())
 }
 
-/// Handles that count up the same record, each trying again after a conflict, lose none of their counts (`I-09`).
+/// Handles that count up the same record, each trying again after a conflict, lose none of their
+/// counts (`I-09`).
 ///
 /// # Errors
 ///
@@ -255,7 +301,10 @@ pub async fn no_update_is_lost(backend: &dyn Backend) -> Result<(), Breach> {
     }
     let counted = backend.open().await?.load(&acme, &alice).await?.record;
     let counted = counted.and_then(|record| record.document.parse::<u64>().ok());
-    ensure!(counted == Some(wanted), "{wanted} increments were acknowledged, and {counted:?} were kept");
+    ensure!(
+        counted == Some(wanted),
+        "{wanted} increments were acknowledged, and {counted:?} were kept"
+    );
     Ok(())
 }
 
@@ -263,20 +312,25 @@ async fn count_up(store: &dyn FactorStore, tenant: &TenantId, user: &UserId) -> 
     loop {
         let found = store.load(tenant, user).await?.record;
         let count: u64 = match &found {
-            Some(record) => record.document.parse().map_err(|_| Breach::found("a count was changed"))?,
+            Some(record) => {
+                record.document.parse().map_err(|_| Breach::found("a count was changed"))?
+            }
             None => 0,
         };
         let next = row(0, count.saturating_add(1).to_string())?;
         // What a handle read is often no longer true when it writes.
         tokio::task::yield_now().await;
-        if store.commit(tenant, user, &expecting(None, found.as_ref()), &next).await? == CommitOutcome::Written {
+        if store.commit(tenant, user, &expecting(None, found.as_ref()), &next).await?
+            == CommitOutcome::Written
+        {
             return Ok(());
         }
         tokio::task::yield_now().await;
     }
 }
 
-/// A version that was seen before a deletion never becomes valid again, however often the row is made anew.
+/// A version that was seen before a deletion never becomes valid again, however often the row is
+/// made anew.
 ///
 /// # Errors
 ///
@@ -291,16 +345,25 @@ pub async fn a_removed_version_stays_dead(backend: &dyn Backend) -> Result<(), B
         seen.push(record.clone());
         ensure!(store.remove(&acme, &alice).await?, "an existing record was not removed");
         for earlier in &seen {
-            let late = store.commit(&acme, &alice, &expecting(None, Some(earlier)), &note(0, "late")?).await?;
-            ensure!(late == CommitOutcome::Conflict, "a commit on what was before a removal was written");
+            let late = store
+                .commit(&acme, &alice, &expecting(None, Some(earlier)), &note(0, "late")?)
+                .await?;
+            ensure!(
+                late == CommitOutcome::Conflict,
+                "a commit on what was before a removal was written"
+            );
         }
         must_be(&*store, &acme, &alice, None).await?;
     }
     let record = note(0, "last life")?;
     write(&*store, &acme, &alice, expecting(None, None), &record).await?;
     for earlier in &seen {
-        let late = store.commit(&acme, &alice, &expecting(None, Some(earlier)), &note(0, "late")?).await?;
-        ensure!(late == CommitOutcome::Conflict, "a commit on what was before a removal replaced a newer record");
+        let late =
+            store.commit(&acme, &alice, &expecting(None, Some(earlier)), &note(0, "late")?).await?;
+        ensure!(
+            late == CommitOutcome::Conflict,
+            "a commit on what was before a removal replaced a newer record"
+        );
     }
     must_be(&*store, &acme, &alice, Some(&record)).await
 }
@@ -325,7 +388,10 @@ pub async fn a_remove_and_a_commit_exclude_each_other(backend: &dyn Backend) -> 
             racing.spawn(async move {
                 barrier.wait().await;
                 if number == 0 {
-                    ensure!(handle.remove(&acme, &alice).await?, "an existing record was not removed");
+                    ensure!(
+                        handle.remove(&acme, &alice).await?,
+                        "an existing record was not removed"
+                    );
                 } else {
                     let _either = handle.commit(&acme, &alice, &expected, &next).await?;
                 }
@@ -335,12 +401,14 @@ pub async fn a_remove_and_a_commit_exclude_each_other(backend: &dyn Backend) -> 
         while let Some(finished) = racing.join_next().await {
             finished??;
         }
-        must_be(&**handles.first().ok_or_else(|| Breach::found("no handle"))?, &acme, &alice, None).await?;
+        must_be(&**handles.first().ok_or_else(|| Breach::found("no handle"))?, &acme, &alice, None)
+            .await?;
     }
     Ok(())
 }
 
-/// What one `load` answers was true at one instant: settings and record are never from different moments.
+/// What one `load` answers was true at one instant: settings and record are never from different
+/// moments.
 ///
 /// # Errors
 ///
@@ -365,7 +433,8 @@ pub async fn a_load_is_of_one_instant(backend: &dyn Backend) -> Result<(), Breac
                 set(&*writer, &acme, Some(&settings), &next).await?;
                 settings = next;
                 let next = note(cycle, "record")?;
-                write(&*writer, &acme, &alice, expecting(Some(&settings), Some(&record)), &next).await?;
+                write(&*writer, &acme, &alice, expecting(Some(&settings), Some(&record)), &next)
+                    .await?;
                 record = next;
                 tokio::task::yield_now().await;
             }

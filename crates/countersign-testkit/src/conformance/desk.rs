@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -13,8 +15,8 @@ use crate::conformance::{Backend, Breach, ensure};
 /// How many handles act at once in the checks of concurrency.
 pub(super) const HANDLES: usize = 8;
 
-/// The numbers of so many rounds. Where a check is one of many runs, a tenth of them, and others in the
-/// next run.
+/// The numbers of so many rounds. Where a check is one of many runs, a tenth of them, and others in
+/// the next run.
 pub(super) fn rounds(many: u32) -> impl Iterator<Item = u32> {
     let run = std::env::var("COUNTERSIGN_STRESS_RUN").ok().and_then(|run| run.parse::<u32>().ok());
     let (first, step) = run.map_or((0, 1), |run| (run.checked_rem(many.min(10)).unwrap_or(0), 10));
@@ -30,7 +32,11 @@ pub(super) fn new_version() -> Result<Version, Breach> {
 
 /// A row with a new version.
 pub(super) fn row(generation: u32, document: impl Into<String>) -> Result<StoredRow, Breach> {
-    Ok(StoredRow { version: new_version()?, generation: Generation::new(generation), document: document.into() })
+    Ok(StoredRow {
+        version: new_version()?,
+        generation: Generation::new(generation),
+        document: document.into(),
+    })
 }
 
 /// A row whose document says only what it is for.
@@ -38,8 +44,14 @@ pub(super) fn note(generation: u32, text: &str) -> Result<StoredRow, Breach> {
     row(generation, format!(r#"{{"format":1,"note":"{text}"}}"#))
 }
 
-pub(super) fn expecting(settings: Option<&StoredRow>, record: Option<&StoredRow>) -> ExpectedVersions {
-    ExpectedVersions { settings: settings.map(|row| row.version), record: record.map(|row| row.version) }
+pub(super) fn expecting(
+    settings: Option<&StoredRow>,
+    record: Option<&StoredRow>,
+) -> ExpectedVersions {
+    ExpectedVersions {
+        settings: settings.map(|row| row.version),
+        record: record.map(|row| row.version),
+    }
 }
 
 /// A commit that nothing speaks against.
@@ -63,7 +75,10 @@ pub(super) async fn set(
     next: &StoredRow,
 ) -> Result<(), Breach> {
     let done = store.change_settings(tenant, expected.map(|row| row.version), next).await?;
-    ensure!(done == CommitOutcome::Written, "a change of settings whose expectation holds was refused");
+    ensure!(
+        done == CommitOutcome::Written,
+        "a change of settings whose expectation holds was refused"
+    );
     Ok(())
 }
 
@@ -75,11 +90,15 @@ pub(super) async fn must_be(
     record: Option<&StoredRow>,
 ) -> Result<(), Breach> {
     let found = store.load(tenant, user).await?.record;
-    ensure!(found.as_ref() == record, "the record of {user:?} in {tenant:?} must be {record:?} and is {found:?}");
+    ensure!(
+        found.as_ref() == record,
+        "the record of {user:?} in {tenant:?} must be {record:?} and is {found:?}"
+    );
     Ok(())
 }
 
-/// Handles of their own for things that happen at the same time, and the barrier at which they wait for each other.
+/// Handles of their own for things that happen at the same time, and the barrier at which they wait
+/// for each other.
 pub(super) async fn handles(
     backend: &dyn Backend,
     number: usize,

@@ -1,4 +1,5 @@
-//! Checks of what is left when something goes wrong: dropped calls, lost connections, transactions of the application.
+//! Checks of what is left when something goes wrong: dropped calls, lost connections, transactions
+//! of the application.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -30,7 +31,8 @@ pub async fn acknowledged_writes_are_seen_at_once(backend: &dyn Backend) -> Resu
     for round in 0..30_u32 {
         for writer in &handles {
             let next = note(0, &format!("record of round {round}"))?;
-            write(&**writer, &acme, &alice, expecting(settings.as_ref(), record.as_ref()), &next).await?;
+            write(&**writer, &acme, &alice, expecting(settings.as_ref(), record.as_ref()), &next)
+                .await?;
             record = Some(next);
             seen_by_all(&handles, &acme, &alice, settings.as_ref(), record.as_ref()).await?;
             let next = note(0, &format!("settings of round {round}"))?;
@@ -57,19 +59,27 @@ async fn seen_by_all(
 ) -> Result<(), Breach> {
     for handle in handles {
         let snapshot = handle.load(tenant, user).await?;
-        ensure!(snapshot.record.as_ref() == record, "{record:?} was acknowledged, and {:?} was read", snapshot.record);
+        ensure!(
+            snapshot.record.as_ref() == record,
+            "{record:?} was acknowledged, and {:?} was read",
+            snapshot.record
+        );
         ensure!(
             snapshot.settings.as_ref() == settings,
             "{settings:?} was acknowledged, and {:?} was read",
             snapshot.settings
         );
         let found = handle.settings(tenant).await?;
-        ensure!(found.as_ref() == settings, "{settings:?} was acknowledged, and {found:?} was read");
+        ensure!(
+            found.as_ref() == settings,
+            "{settings:?} was acknowledged, and {found:?} was read"
+        );
     }
     Ok(())
 }
 
-/// A call whose future is dropped, at whatever point, has written all that it would have written or nothing, and the handle goes on working.
+/// A call whose future is dropped, at whatever point, has written all that it would have written or
+/// nothing, and the handle goes on working.
 ///
 /// # Errors
 ///
@@ -86,11 +96,14 @@ pub async fn a_dropped_call_writes_all_or_nothing(backend: &dyn Backend) -> Resu
         if round % 4 == 3 {
             let version = settings.as_ref().map(|row| row.version);
             point.drop_at(store.change_settings(&acme, version, &next)).await;
-            settings = settle(&*other, &acme, &alice, round, |found| found.settings, settings, &next).await?;
+            settings =
+                settle(&*other, &acme, &alice, round, |found| found.settings, settings, &next)
+                    .await?;
         } else {
             let expected = expecting(settings.as_ref(), record.as_ref());
             point.drop_at(store.commit(&acme, &alice, &expected, &next)).await;
-            record = settle(&*other, &acme, &alice, round, |found| found.record, record, &next).await?;
+            record =
+                settle(&*other, &acme, &alice, round, |found| found.record, record, &next).await?;
         }
         // Nothing else of the handle was broken by it.
         let snapshot = store.load(&acme, &alice).await?;
@@ -106,8 +119,8 @@ pub async fn a_dropped_call_writes_all_or_nothing(backend: &dyn Backend) -> Resu
     Ok(())
 }
 
-/// A removal whose future is dropped, at whatever point, has removed each record as a whole or not at all, and the handle goes on working. The same
-/// goes for a purge.
+/// A removal whose future is dropped, at whatever point, has removed each record as a whole or not
+/// at all, and the handle goes on working. The same goes for a purge.
 ///
 /// # Errors
 ///
@@ -134,11 +147,17 @@ pub async fn a_dropped_removal_removes_all_or_nothing(backend: &dyn Backend) -> 
             let found = other.load(&acme, user).await?.record;
             let whole = found.is_none() || found.as_ref() == Some(record);
             ensure!(whole, "a dropped removal left {found:?} of {record:?}");
-            ensure!(found.is_some() || round % 4 == 2 || (user == first && round % 4 < 2), "{user:?} is gone");
+            ensure!(
+                found.is_some() || round % 4 == 2 || (user == first && round % 4 < 2),
+                "{user:?} is gone"
+            );
         }
         // Nothing else of the handle was broken by it.
         while store.purge(&acme, Generation::new(1), 4).await? > 0 {}
-        ensure!(other.count(&acme, Generation::new(1)).await? == 0, "records are left after a purge");
+        ensure!(
+            other.count(&acme, Generation::new(1)).await? == 0,
+            "records are left after a purge"
+        );
     }
     Ok(())
 }
@@ -163,7 +182,8 @@ impl Point {
             Self::Polls(polls) => {
                 let mut call = Box::pin(call);
                 for _ in 0..polls {
-                    if poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_ready())).await {
+                    if poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_ready())).await
+                    {
                         return;
                     }
                     tokio::task::yield_now().await;
@@ -174,7 +194,8 @@ impl Point {
     }
 }
 
-/// Waits until a dropped write can no longer take effect, by a write of its own on what is there now, and answers what is there then.
+/// Waits until a dropped write can no longer take effect, by a write of its own on what is there
+/// now, and answers what is there then.
 async fn settle(
     store: &dyn FactorStore,
     tenant: &TenantId,
@@ -204,7 +225,8 @@ async fn settle(
     }
 }
 
-/// After what a handle is connected to went away and came back, the handle works again by itself, and everything that was acknowledged is there.
+/// After what a handle is connected to went away and came back, the handle works again by itself,
+/// and everything that was acknowledged is there.
 ///
 /// # Errors
 ///
@@ -241,10 +263,16 @@ pub async fn comes_back_after_an_interruption(backend: &dyn Backend) -> Result<(
             }
         }
         let found = store.load(&acme, &alice).await?.record;
-        ensure!(found.as_ref() == Some(&next), "after {done:?}, {next:?} must be there and {found:?} is");
+        ensure!(
+            found.as_ref() == Some(&next),
+            "after {done:?}, {next:?} must be there and {found:?} is"
+        );
         record = next;
         let found = store.settings(&acme).await?;
-        ensure!(found.as_ref() == Some(&settings), "settings that were acknowledged are gone after an interruption");
+        ensure!(
+            found.as_ref() == Some(&settings),
+            "settings that were acknowledged are gone after an interruption"
+        );
     }
     Ok(())
 }
@@ -260,12 +288,16 @@ async fn recovers<F: Future<Output = Result<(), countersign::error::PluginError>
 }
 
 async fn patience(started: Instant, fault: &countersign::error::PluginError) -> Result<(), Breach> {
-    ensure!(started.elapsed() < RECOVERY, "it does not work again after an interruption: {fault:?}");
+    ensure!(
+        started.elapsed() < RECOVERY,
+        "it does not work again after an interruption: {fault:?}"
+    );
     tokio::time::sleep(Duration::from_millis(50)).await;
     Ok(())
 }
 
-/// What was acknowledged stays when a transaction of the application, on the same database and at the same time, is rolled back.
+/// What was acknowledged stays when a transaction of the application, on the same database and at
+/// the same time, is rolled back.
 ///
 /// # Errors
 ///
@@ -287,7 +319,10 @@ pub async fn outlives_a_rollback_of_the_application(backend: &dyn Backend) -> Re
         must_be(&*store, &acme, &alice, Some(&counted)).await?;
         must_be(&*store, &acme, &bob, None).await?;
         let found = store.settings(&acme).await?;
-        ensure!(found.as_ref() == Some(&settings), "settings were undone by the application's rollback");
+        ensure!(
+            found.as_ref() == Some(&settings),
+            "settings were undone by the application's rollback"
+        );
     }
     Ok(())
 }

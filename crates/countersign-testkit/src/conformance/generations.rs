@@ -1,4 +1,5 @@
-//! Checks of switching off: settings and commits exclude each other, and a purge takes all of what is earlier and nothing else (`I-27`).
+//! Checks of switching off: settings and commits exclude each other, and a purge takes all of what
+//! is earlier and nothing else (`I-27`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,18 +17,21 @@ const ROUNDS: u32 = 12;
 /// How many users each handle commits for while the settings change.
 const USERS: usize = 6;
 
-/// Once `change_settings` has returned, no commit that expects the earlier settings writes: neither one that begins then nor one that is
-/// still under way.
+/// Once `change_settings` has returned, no commit that expects the earlier settings writes: neither
+/// one that begins then nor one that is still under way.
 ///
 /// # Errors
 ///
 /// The [`Breach`] that was found.
-pub async fn changed_settings_end_commits_that_expected_others(backend: &dyn Backend) -> Result<(), Breach> {
+pub async fn changed_settings_end_commits_that_expected_others(
+    backend: &dyn Backend,
+) -> Result<(), Breach> {
     let (handles, barrier) = handles(backend, HANDLES).await?;
     for round in rounds(ROUNDS) {
         let acme = tenant(&format!("acme-{round}"))?;
         let first = note(0, "in use")?;
-        set(&**handles.first().ok_or_else(|| Breach::found("no handle"))?, &acme, None, &first).await?;
+        set(&**handles.first().ok_or_else(|| Breach::found("no handle"))?, &acme, None, &first)
+            .await?;
         storm(&handles, &barrier, &acme, Some(&first)).await?;
     }
     Ok(())
@@ -38,17 +42,20 @@ pub async fn changed_settings_end_commits_that_expected_others(backend: &dyn Bac
 /// # Errors
 ///
 /// The [`Breach`] that was found.
-pub async fn first_settings_end_commits_that_expected_none(backend: &dyn Backend) -> Result<(), Breach> {
+pub async fn first_settings_end_commits_that_expected_none(
+    backend: &dyn Backend,
+) -> Result<(), Breach> {
     let (handles, barrier) = handles(backend, HANDLES).await?;
-    // There is nothing to lock where there is no row, so that a store which goes wrong does it here.
+    // There is nothing to lock where there is no row, so that a store which goes wrong does it
+    // here.
     for round in rounds(ROUNDS.saturating_mul(2)) {
         storm(&handles, &barrier, &tenant(&format!("acme-{round}"))?, None).await?;
     }
     Ok(())
 }
 
-/// Lets handles commit under `settings` until they are refused, changes the settings meanwhile, and looks whether anything was written after
-/// that change was acknowledged.
+/// Lets handles commit under `settings` until they are refused, changes the settings meanwhile, and
+/// looks whether anything was written after that change was acknowledged.
 async fn storm(
     handles: &[Arc<dyn FactorStore>],
     barrier: &Arc<Barrier>,
@@ -58,7 +65,8 @@ async fn storm(
     let changed = Arc::new(AtomicBool::new(false));
     let mut committing = JoinSet::new();
     for (number, handle) in handles.iter().cloned().enumerate() {
-        let (barrier, changed, tenant) = (Arc::clone(barrier), Arc::clone(&changed), tenant.clone());
+        let (barrier, changed, tenant) =
+            (Arc::clone(barrier), Arc::clone(&changed), tenant.clone());
         let settings = settings.cloned();
         committing.spawn(async move {
             barrier.wait().await;
@@ -75,7 +83,10 @@ async fn storm(
         finished??;
     }
     let now = all(&**store, tenant).await?;
-    ensure!(then == now, "a commit that expected other settings was written after the change was acknowledged");
+    ensure!(
+        then == now,
+        "a commit that expected other settings was written after the change was acknowledged"
+    );
     Ok(())
 }
 
@@ -111,7 +122,10 @@ async fn commit_until_refused(
             match store.commit(tenant, &member(number, slot)?, &expected, &next).await? {
                 CommitOutcome::Conflict => return Ok(()),
                 CommitOutcome::Written => {
-                    ensure!(!after, "a commit that began after the settings had changed was written");
+                    ensure!(
+                        !after,
+                        "a commit that began after the settings had changed was written"
+                    );
                     *record = Some(next);
                 }
             }
@@ -135,7 +149,8 @@ async fn all(store: &dyn FactorStore, tenant: &TenantId) -> Result<Vec<Option<St
     Ok(found)
 }
 
-/// A purge deletes records of lower generations, no more than it was asked for, and none of another tenant.
+/// A purge deletes records of lower generations, no more than it was asked for, and none of another
+/// tenant.
 ///
 /// # Errors
 ///
@@ -147,13 +162,21 @@ pub async fn a_purge_deletes_earlier_generations_only(backend: &dyn Backend) -> 
         for (generation, records) in [(0, 3), (1, 4), (2, 5), (10, 6)] {
             for number in 0..records {
                 let user = user(&format!("user-{generation}-{number}"))?;
-                write(&*store, tenant, &user, expecting(None, None), &note(generation, "record")?).await?;
+                write(&*store, tenant, &user, expecting(None, None), &note(generation, "record")?)
+                    .await?;
             }
         }
     }
     let [acme, other] = &tenants;
-    let steps =
-        [(0, 9, 0, 18), (2, 0, 0, 18), (2, 5, 5, 13), (2, 5, 2, 11), (2, 5, 0, 11), (3, 5, 5, 6), (10, 9, 0, 6)];
+    let steps = [
+        (0, 9, 0, 18),
+        (2, 0, 0, 18),
+        (2, 5, 5, 13),
+        (2, 5, 2, 11),
+        (2, 5, 0, 11),
+        (3, 5, 5, 6),
+        (10, 9, 0, 6),
+    ];
     for (below, at_most, wanted, left) in steps {
         let deleted = store.purge(acme, Generation::new(below), at_most).await?;
         ensure!(
@@ -172,7 +195,8 @@ pub async fn a_purge_deletes_earlier_generations_only(backend: &dyn Backend) -> 
     Ok(())
 }
 
-/// Purges of many batches, from several handles at once, delete everything that is earlier, and together say how much that was.
+/// Purges of many batches, from several handles at once, delete everything that is earlier, and
+/// together say how much that was.
 ///
 /// # Errors
 ///
@@ -197,7 +221,10 @@ pub async fn a_purge_of_many_batches_ends_complete(backend: &dyn Backend) -> Res
                 deleted = deleted.saturating_add(batch);
                 if batch < 20 {
                     let left = handle.count(&acme, Generation::new(1)).await?;
-                    ensure!(left == 0, "a batch of at most 20 ended with {batch}, and {left} records were left");
+                    ensure!(
+                        left == 0,
+                        "a batch of at most 20 ended with {batch}, and {left} records were left"
+                    );
                     return Ok::<_, Breach>(deleted);
                 }
             }
@@ -207,11 +234,15 @@ pub async fn a_purge_of_many_batches_ends_complete(backend: &dyn Backend) -> Res
     while let Some(finished) = purging.join_next().await {
         deleted = deleted.saturating_add(finished??);
     }
-    ensure!(deleted == EARLIER, "{EARLIER} records were there, and {deleted} deletions were reported");
+    ensure!(
+        deleted == EARLIER,
+        "{EARLIER} records were there, and {deleted} deletions were reported"
+    );
     Ok(())
 }
 
-/// A record that is written anew under the later generation while a purge runs is not deleted by it.
+/// A record that is written anew under the later generation while a purge runs is not deleted by
+/// it.
 ///
 /// # Errors
 ///
@@ -255,7 +286,8 @@ pub async fn a_purge_never_takes_a_later_record(backend: &dyn Backend) -> Result
     Ok(())
 }
 
-/// After a change of settings and a complete purge have returned, no record of an earlier generation exists or appears, whatever was under way.
+/// After a change of settings and a complete purge have returned, no record of an earlier
+/// generation exists or appears, whatever was under way.
 ///
 /// # Errors
 ///
@@ -270,7 +302,8 @@ pub async fn nothing_earlier_appears_after_a_purge(backend: &dyn Backend) -> Res
         let changed = Arc::new(AtomicBool::new(false));
         let mut committing = JoinSet::new();
         for (number, handle) in handles.iter().cloned().enumerate() {
-            let (barrier, changed, acme) = (Arc::clone(&barrier), Arc::clone(&changed), acme.clone());
+            let (barrier, changed, acme) =
+                (Arc::clone(&barrier), Arc::clone(&changed), acme.clone());
             let first = first.clone();
             committing.spawn(async move {
                 barrier.wait().await;
@@ -285,7 +318,10 @@ pub async fn nothing_earlier_appears_after_a_purge(backend: &dyn Backend) -> Res
         while let Some(finished) = committing.join_next().await {
             finished??;
         }
-        ensure!(left == 0, "{left} earlier records were left by a purge that answered less than it was asked for");
+        ensure!(
+            left == 0,
+            "{left} earlier records were left by a purge that answered less than it was asked for"
+        );
         let appeared = store.count(&acme, Generation::new(1)).await?;
         ensure!(appeared == 0, "{appeared} earlier records appeared after a complete purge");
         must_be(&*store, &acme, &member(0, 0)?, None).await?;

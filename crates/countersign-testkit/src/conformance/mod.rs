@@ -1,12 +1,17 @@
 //! The suite that every store must pass (`I-39`).
 //!
-//! A check is a public async function over a [`Backend`]: it answers `Ok(())` or a [`Breach`] that says what the store did. One macro makes a
-//! test of each: [`factor_store_conformance`](crate::factor_store_conformance), [`user_store_conformance`](crate::user_store_conformance)
-//! and [`send_budget_conformance`](crate::send_budget_conformance). The stores of this project run the same list, unchanged. What a
-//! [`Backend`] says that it does not have is not checked: connections that could be interrupted, transactions of the application. That the checks bite is tested too: for each there is a store that is broken in one way only, and fails it.
+//! A check is a public async function over a [`Backend`]: it answers `Ok(())` or a [`Breach`] that
+//! says what the store did. One macro makes a test of each:
+//! [`factor_store_conformance`](crate::factor_store_conformance),
+//! [`user_store_conformance`](crate::user_store_conformance) and
+//! [`send_budget_conformance`](crate::send_budget_conformance). The stores of this project run the
+//! same list, unchanged. What a [`Backend`] says that it does not have is not checked: connections
+//! that could be interrupted, transactions of the application. That the checks bite is tested too:
+//! for each there is a store that is broken in one way only, and fails it.
 //!
-//! A check that lets calls meet does so in many rounds. With `COUNTERSIGN_STRESS_RUN` set to a number, a
-//! tenth of them is made, and others with the next number: for those who run the suite many times.
+//! A check that lets calls meet does so in many rounds. With `COUNTERSIGN_STRESS_RUN` set to a
+//! number, a tenth of them is made, and others with the next number: for those who run the suite
+//! many times.
 
 mod answers;
 mod bounds;
@@ -36,33 +41,40 @@ pub use run::run;
 
 /// What a [`FactorStore`] saves to, in a state that is empty and belongs to one check alone.
 ///
-/// A file in a directory of its own, a schema of its own in a database, a prefix of its own on a server.
+/// A file in a directory of its own, a schema of its own in a database, a prefix of its own on a
+/// server.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
-    /// Another handle onto the same saved state, with connections of its own: what a second node of the application has.
+    /// Another handle onto the same saved state, with connections of its own: what a second node of
+    /// the application has.
     ///
     /// A store that lives in one process answers with clones.
     async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError>;
 
-    /// Takes away what the handles are connected to and brings it back, with everything in it that was acknowledged: a restart of the
-    /// server, or at least the end of all its connections.
+    /// Takes away what the handles are connected to and brings it back, with everything in it that
+    /// was acknowledged: a restart of the server, or at least the end of all its connections.
     ///
     /// `false`: there is nothing between a handle and its saved state that could go away.
     async fn interrupt(&self) -> Result<bool, PluginError>;
 
-    /// Begins a transaction of the *application* on the same database, as an application does around a request.
+    /// Begins a transaction of the *application* on the same database, as an application does
+    /// around a request.
     ///
     /// `None`: the application has no transactions there.
     async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError>;
 
-    /// Opens another handle, and answers it with the [`Line`] between it and its saved state, so that a check can lose what is
-    /// answered on it. A [`Forwarder`](crate::Forwarder) in front of a server is such a line.
+    /// Opens another handle, and answers it with the [`Line`] between it and its saved state, so
+    /// that a check can lose what is answered on it. A [`Forwarder`](crate::Forwarder) in front of
+    /// a server is such a line.
     ///
     /// `None`: there is no connection on which an answer could get lost.
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError>;
+    async fn open_on_a_line(
+        &self,
+    ) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError>;
 
-    /// Holds up each write of a record that has compared its conditions and is not done yet, as a slow disk does, until the [`Hold`]
-    /// is released. In SQL that is a trigger before the write, which waits for a lock that the check holds.
+    /// Holds up each write of a record that has compared its conditions and is not done yet, as a
+    /// slow disk does, until the [`Hold`] is released. In SQL that is a trigger before the write,
+    /// which waits for a lock that the check holds.
     ///
     /// `None`: nothing can come between a comparison and its write, or it can't be held up there.
     async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, PluginError>;
@@ -74,7 +86,8 @@ pub trait Backend: Send + Sync + 'static {
 /// What lies between a handle and its saved state, and can be disturbed.
 #[async_trait]
 pub trait Line: Send + Sync {
-    /// Carries so many answers more. Those after them get lost; what was asked for is done all the same.
+    /// Carries so many answers more. Those after them get lost; what was asked for is done all the
+    /// same.
     async fn lose_answers(&self, after: u32) -> Result<(), PluginError>;
 
     /// Loses what is asked for from now on.
@@ -110,26 +123,29 @@ pub trait UserBackend: Send + Sync + 'static {
     /// Another handle onto the same users.
     async fn open(&self) -> Result<Arc<dyn UserStore>, PluginError>;
 
-    /// Makes a tenant if there is none of this name, and answers its id: the name itself where the application's tenants are called by
-    /// names, and otherwise whatever the application assigned.
+    /// Makes a tenant if there is none of this name, and answers its id: the name itself where the
+    /// application's tenants are called by names, and otherwise whatever the application assigned.
     async fn add_tenant(&self, name: &TenantId) -> Result<TenantId, PluginError> {
         Ok(name.clone())
     }
 
-    /// Adds a user, to the tenant that the user names, under this login name, and answers the id under which the user is saved:
-    /// [`User::id`] where ids can be chosen, and otherwise the one that the application assigned, such as a number or a UUID.
+    /// Adds a user, to the tenant that the user names, under this login name, and answers the id
+    /// under which the user is saved: [`User::id`] where ids can be chosen, and otherwise the one
+    /// that the application assigned, such as a number or a UUID.
     async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, PluginError>;
 
-    /// Replaces everything known of a user, as the application does when an administrator disables or promotes one.
+    /// Replaces everything known of a user, as the application does when an administrator disables
+    /// or promotes one.
     async fn update(&self, user: &User) -> Result<(), PluginError>;
 
-    /// Whether the application's users have a security stamp. Where they have none, the one that is given is dropped, and it must be `None` at every
-    /// look-up.
+    /// Whether the application's users have a security stamp. Where they have none, the one that is
+    /// given is dropped, and it must be `None` at every look-up.
     fn has_security_stamps(&self) -> bool {
         true
     }
 
-    /// Whether the application tells its users' other roles, for a policy of its own. Where it does not, they are not looked at.
+    /// Whether the application tells its users' other roles, for a policy of its own. Where it does
+    /// not, they are not looked at.
     fn has_roles(&self) -> bool {
         true
     }
@@ -141,13 +157,18 @@ pub trait UserBackend: Send + Sync + 'static {
 /// A [`SendBudget`], in a state that is empty and belongs to one check alone.
 #[async_trait]
 pub trait BudgetBackend: Send + Sync + 'static {
-    /// Another handle onto the same counts, with connections of its own: what a second node of the application has.
+    /// Another handle onto the same counts, with connections of its own: what a second node of the
+    /// application has.
     async fn open(&self) -> Result<Arc<dyn SendBudget>, PluginError>;
 
-    /// Opens another handle, with the [`Line`] between it and its counts, as [`Backend::open_on_a_line`].
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError>;
+    /// Opens another handle, with the [`Line`] between it and its counts, as
+    /// [`Backend::open_on_a_line`].
+    async fn open_on_a_line(
+        &self,
+    ) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError>;
 
-    /// On how many accounts something is kept, whether or not it still counts. `None`: only the budget itself can see that.
+    /// On how many accounts something is kept, whether or not it still counts. `None`: only the
+    /// budget itself can see that.
     async fn kept(&self) -> Result<Option<u64>, PluginError>;
 
     /// Deletes what the check left.
@@ -200,21 +221,24 @@ pub(crate) use ensure;
 /// The checks of a [`FactorStore`].
 pub mod factors {
     pub use super::answers::{
-        a_held_commit_and_a_change_of_settings_exclude_each_other, a_lost_answer_is_no_verdict, a_write_is_sent_once,
+        a_held_commit_and_a_change_of_settings_exclude_each_other, a_lost_answer_is_no_verdict,
+        a_write_is_sent_once,
     };
     pub use super::bounds::{
-        documents_are_kept_byte_for_byte, documents_may_be_as_large_as_the_limit, ids_may_be_as_long_as_allowed,
-        numbers_may_be_as_large_as_their_type,
+        documents_are_kept_byte_for_byte, documents_may_be_as_large_as_the_limit,
+        ids_may_be_as_long_as_allowed, numbers_may_be_as_large_as_their_type,
     };
     pub use super::conditions::{
-        a_conflict_changes_nothing, a_load_is_of_one_instant, a_remove_and_a_commit_exclude_each_other,
-        a_removed_version_stays_dead, no_update_is_lost, of_many_changes_of_settings_one_wins,
-        of_many_commits_one_wins, of_many_first_commits_one_wins, of_many_first_settings_one_wins,
+        a_conflict_changes_nothing, a_load_is_of_one_instant,
+        a_remove_and_a_commit_exclude_each_other, a_removed_version_stays_dead, no_update_is_lost,
+        of_many_changes_of_settings_one_wins, of_many_commits_one_wins,
+        of_many_first_commits_one_wins, of_many_first_settings_one_wins,
         users_of_a_new_tenant_do_not_conflict,
     };
     pub use super::faults::{
         a_dropped_call_writes_all_or_nothing, a_dropped_removal_removes_all_or_nothing,
-        acknowledged_writes_are_seen_at_once, comes_back_after_an_interruption, outlives_a_rollback_of_the_application,
+        acknowledged_writes_are_seen_at_once, comes_back_after_an_interruption,
+        outlives_a_rollback_of_the_application,
     };
     pub use super::generations::{
         a_purge_deletes_earlier_generations_only, a_purge_never_takes_a_later_record,
@@ -222,8 +246,9 @@ pub mod factors {
         first_settings_end_commits_that_expected_none, nothing_earlier_appears_after_a_purge,
     };
     pub use super::saved::{
-        nothing_saved_is_none, removing_is_exact, settings_are_read_back, settings_may_keep_their_version,
-        what_is_committed_is_read_back, what_is_there_may_be_written_again,
+        nothing_saved_is_none, removing_is_exact, settings_are_read_back,
+        settings_may_keep_their_version, what_is_committed_is_read_back,
+        what_is_there_may_be_written_again,
     };
     pub use super::sweeps::{
         a_conditional_removal_and_commits_exclude_each_other, a_conditional_removal_is_exact,
@@ -235,8 +260,9 @@ pub mod factors {
 /// The checks of a [`UserStore`].
 pub mod user_checks {
     pub use super::users::{
-        a_hash_is_replaced_only_if_it_is_current, another_spelling_is_nobody, changed_users_are_seen_at_once,
-        of_many_replacements_one_wins, similar_ids_are_different_users, unknown_users_are_none,
+        a_hash_is_replaced_only_if_it_is_current, another_spelling_is_nobody,
+        changed_users_are_seen_at_once, of_many_replacements_one_wins,
+        similar_ids_are_different_users, unknown_users_are_none,
         users_are_found_in_their_tenant_only,
     };
 }
@@ -245,19 +271,22 @@ pub mod user_checks {
 pub mod budget_checks {
     pub use super::budgets::{
         a_clock_that_goes_back_frees_nothing, a_count_stays_for_a_whole_period,
-        a_dropped_charge_is_made_on_all_or_none, a_limit_is_reached_and_not_passed, a_limit_of_zero_allows_nothing,
-        a_lost_answer_is_no_charge, a_refused_charge_is_made_on_none, a_window_slides,
-        an_account_named_twice_is_charged_once, charges_in_any_order_are_each_all_or_nothing, no_account_is_no_limit,
+        a_dropped_charge_is_made_on_all_or_none, a_limit_is_reached_and_not_passed,
+        a_limit_of_zero_allows_nothing, a_lost_answer_is_no_charge,
+        a_refused_charge_is_made_on_none, a_window_slides, an_account_named_twice_is_charged_once,
+        charges_in_any_order_are_each_all_or_nothing, no_account_is_no_limit,
         numbers_may_be_as_large_as_allowed, of_many_charges_as_many_as_the_limit_succeed,
-        only_the_callers_clock_counts, retry_after_is_the_truth, similar_accounts_are_different_accounts,
-        the_first_exhausted_account_is_named, what_has_left_is_removed,
+        only_the_callers_clock_counts, retry_after_is_the_truth,
+        similar_accounts_are_different_accounts, the_first_exhausted_account_is_named,
+        what_has_left_is_removed,
     };
 }
 
 /// Makes a test of each check of a [`FactorStore`](countersign::store::FactorStore).
 ///
-/// Takes an expression for a future of `Result<Option<impl Backend>, PluginError>`, which is evaluated once for each check. `None` means that there is
-/// nothing to test against on this machine, and that this was said loudly (see [`servers`](crate::servers)).
+/// Takes an expression for a future of `Result<Option<impl Backend>, PluginError>`, which is
+/// evaluated once for each check. `None` means that there is nothing to test against on this
+/// machine, and that this was said loudly (see [`servers`](crate::servers)).
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -346,7 +375,8 @@ macro_rules! factor_store_conformance {
     };
 }
 
-/// Makes a test of each check of a [`UserStore`](countersign::user::UserStore), from a future of `Result<Option<impl UserBackend>, PluginError>`.
+/// Makes a test of each check of a [`UserStore`](countersign::user::UserStore), from a future of
+/// `Result<Option<impl UserBackend>, PluginError>`.
 #[macro_export]
 macro_rules! user_store_conformance {
     ($backend:expr) => {
@@ -362,8 +392,8 @@ macro_rules! user_store_conformance {
     };
 }
 
-/// Makes a test of each check of a [`SendBudget`](countersign::budget::SendBudget), from a future of
-/// `Result<Option<impl BudgetBackend>, PluginError>`.
+/// Makes a test of each check of a [`SendBudget`](countersign::budget::SendBudget), from a future
+/// of `Result<Option<impl BudgetBackend>, PluginError>`.
 #[macro_export]
 macro_rules! send_budget_conformance {
     ($backend:expr) => {
@@ -421,7 +451,8 @@ fn login_name(name: &str) -> Result<LoginName, Breach> {
 
 fn person(tenant: &TenantId, id: &UserId, hash: &str) -> Result<User, Breach> {
     let mut person = User::new(tenant.clone(), id.clone());
-    let address = EmailAddress::new("somebody@example.com").map_err(|error| Breach::Fault(error.to_string()))?;
+    let address = EmailAddress::new("somebody@example.com")
+        .map_err(|error| Breach::Fault(error.to_string()))?;
     person.email = Some(address);
     person.password_hash = Some(PasswordHash::new(hash));
     person.security_stamp = Some("1".to_owned());

@@ -15,8 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 ///
-/// What the check found; [`Breach::Stuck`] if it took too long; a [`Breach::Fault`] if no backend could be made, or if there is none and
-/// `COUNTERSIGN_REQUIRE_SERVERS=1`.
+/// What the check found; [`Breach::Stuck`] if it took too long; a [`Breach::Fault`] if no backend
+/// could be made, or if there is none and `COUNTERSIGN_REQUIRE_SERVERS=1`.
 pub fn run<B: Backend>(
     name: &str,
     backend: impl Future<Output = Result<Option<B>, PluginError>>,
@@ -55,7 +55,10 @@ fn on<B>(
     name: &str,
     backend: impl Future<Output = Result<Option<B>, PluginError>>,
     check: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
-    clean_up: impl for<'b> FnOnce(&'b B) -> Pin<Box<dyn Future<Output = Result<(), PluginError>> + Send + 'b>>,
+    clean_up: impl for<'b> FnOnce(
+        &'b B,
+    )
+        -> Pin<Box<dyn Future<Output = Result<(), PluginError>> + Send + 'b>>,
 ) -> Result<(), Breach> {
     block_on(async {
         // Whoever made no backend has said why; this says what was not checked for it.
@@ -70,7 +73,8 @@ async fn in_time(check: impl Future<Output = Result<(), Breach>>) -> Result<(), 
     tokio::time::timeout(PATIENCE, check).await.unwrap_or(Err(Breach::Stuck(PATIENCE.as_secs())))
 }
 
-/// A runtime with several threads, since half of the checks are about what happens at the same time.
+/// A runtime with several threads, since half of the checks are about what happens at the same
+/// time.
 fn block_on<T>(work: impl Future<Output = Result<T, Breach>>) -> Result<T, Breach> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)

@@ -13,13 +13,27 @@ pub async fn nothing_saved_is_none(backend: &dyn Backend) -> Result<(), Breach> 
     let store = backend.open().await?;
     let (acme, alice) = (tenant("acme")?, user("alice")?);
     let snapshot = store.load(&acme, &alice).await?;
-    ensure!(snapshot.record.is_none(), "a record is there that nobody wrote: {:?}", snapshot.record);
-    ensure!(snapshot.settings.is_none(), "settings are there that nobody wrote: {:?}", snapshot.settings);
+    ensure!(
+        snapshot.record.is_none(),
+        "a record is there that nobody wrote: {:?}",
+        snapshot.record
+    );
+    ensure!(
+        snapshot.settings.is_none(),
+        "settings are there that nobody wrote: {:?}",
+        snapshot.settings
+    );
     let settings = store.settings(&acme).await?;
     ensure!(settings.is_none(), "settings are there that nobody wrote: {settings:?}");
     ensure!(!store.remove(&acme, &alice).await?, "a record was removed that nobody wrote");
-    ensure!(store.count(&acme, Generation::new(9)).await? == 0, "records are counted that nobody wrote");
-    ensure!(store.purge(&acme, Generation::new(9), 10).await? == 0, "records are purged that nobody wrote");
+    ensure!(
+        store.count(&acme, Generation::new(9)).await? == 0,
+        "records are counted that nobody wrote"
+    );
+    ensure!(
+        store.purge(&acme, Generation::new(9), 10).await? == 0,
+        "records are purged that nobody wrote"
+    );
     // Saving one user's record makes no settings.
     write(&*store, &acme, &alice, expecting(None, None), &note(0, "first")?).await?;
     let settings = store.load(&acme, &alice).await?.settings;
@@ -70,13 +84,21 @@ pub async fn settings_are_read_back(backend: &dyn Backend) -> Result<(), Breach>
     let record = note(2, "record")?;
     write(&*store, &acme, &alice, expecting(before.as_ref(), None), &record).await?;
     let snapshot = store.load(&acme, &alice).await?;
-    ensure!(snapshot.settings == before, "settings {before:?} were loaded as {:?}", snapshot.settings);
-    ensure!(snapshot.record.as_ref() == Some(&record), "{record:?} was loaded as {:?}", snapshot.record);
+    ensure!(
+        snapshot.settings == before,
+        "settings {before:?} were loaded as {:?}",
+        snapshot.settings
+    );
+    ensure!(
+        snapshot.record.as_ref() == Some(&record),
+        "{record:?} was loaded as {:?}",
+        snapshot.record
+    );
     Ok(())
 }
 
-/// Settings may be written with the version that they have, and whoever loaded them before may still commit: a store compares with what is expected
-/// and has no opinion on what is written.
+/// Settings may be written with the version that they have, and whoever loaded them before may
+/// still commit: a store compares with what is expected and has no opinion on what is written.
 ///
 /// # Errors
 ///
@@ -89,12 +111,16 @@ pub async fn settings_may_keep_their_version(backend: &dyn Backend) -> Result<()
     let after = StoredRow { version: before.version, ..note(1, "after")? };
     set(&*store, &acme, Some(&before), &after).await?;
     let read = store.settings(&acme).await?;
-    ensure!(read.as_ref() == Some(&after), "settings {after:?} with an unchanged version were read back as {read:?}");
+    ensure!(
+        read.as_ref() == Some(&after),
+        "settings {after:?} with an unchanged version were read back as {read:?}"
+    );
     // Who loaded before may still commit.
     write(&*store, &acme, &alice, expecting(Some(&before), None), &note(1, "record")?).await
 }
 
-/// What is there may be written again as it is, in records and in settings: it is written, though nothing changes by it.
+/// What is there may be written again as it is, in records and in settings: it is written, though
+/// nothing changes by it.
 ///
 /// Some databases count the rows that changed, and not those that their conditions matched.
 ///
@@ -116,7 +142,8 @@ pub async fn what_is_there_may_be_written_again(backend: &dyn Backend) -> Result
     Ok(())
 }
 
-/// `remove` deletes one record, says whether there was one, and leaves settings and every other record alone.
+/// `remove` deletes one record, says whether there was one, and leaves settings and every other
+/// record alone.
 ///
 /// # Errors
 ///
@@ -140,12 +167,19 @@ pub async fn removing_is_exact(backend: &dyn Backend) -> Result<(), Breach> {
         let found = store.load(tenant, user).await?.record;
         ensure!(found.is_some(), "removing {alice:?} of {acme:?} took {user:?} of {tenant:?} too");
     }
-    ensure!(store.settings(&acme).await?.as_ref() == Some(&settings), "removing a record changed the settings");
+    ensure!(
+        store.settings(&acme).await?.as_ref() == Some(&settings),
+        "removing a record changed the settings"
+    );
     ensure!(!store.remove(&acme, &alice).await?, "a record was removed twice");
     // The row is free again, for a commit that expects none.
     let again = note(0, "again")?;
-    let stale = store.commit(&acme, &alice, &expecting(Some(&settings), Some(&kept)), &again).await?;
-    ensure!(stale == CommitOutcome::Conflict, "a commit that expected a removed record was written");
+    let stale =
+        store.commit(&acme, &alice, &expecting(Some(&settings), Some(&kept)), &again).await?;
+    ensure!(
+        stale == CommitOutcome::Conflict,
+        "a commit that expected a removed record was written"
+    );
     write(&*store, &acme, &alice, expecting(Some(&settings), None), &again).await?;
     must_be(&*store, &acme, &alice, Some(&again)).await
 }

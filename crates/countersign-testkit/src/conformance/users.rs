@@ -31,10 +31,13 @@ async fn add_tenant(backend: &dyn UserBackend, name: &str) -> Result<TenantId, B
 /// Whether it is this person who was found: tenant, id and password to the byte.
 fn is(found: Option<&User>, wanted: &User) -> bool {
     let hash = |user: &User| user.password_hash.as_ref().map(|hash| hash.expose().to_owned());
-    found.is_some_and(|found| (&found.tenant, &found.id, hash(found)) == (&wanted.tenant, &wanted.id, hash(wanted)))
+    found.is_some_and(|found| {
+        (&found.tenant, &found.id, hash(found)) == (&wanted.tenant, &wanted.id, hash(wanted))
+    })
 }
 
-/// A user is found by name and by id in their own tenant and in no other, and is answered as saved, tenant and id to the byte (`I-04`).
+/// A user is found by name and by id in their own tenant and in no other, and is answered as saved,
+/// tenant and id to the byte (`I-04`).
 ///
 /// # Errors
 ///
@@ -42,18 +45,28 @@ fn is(found: Option<&User>, wanted: &User) -> bool {
 pub async fn users_are_found_in_their_tenant_only(backend: &dyn UserBackend) -> Result<(), Breach> {
     let (acme, acme2) = (add_tenant(backend, "acme").await?, add_tenant(backend, "acme2").await?);
     let (empty, name) = (add_tenant(backend, "acm").await?, login_name("alice@example.com")?);
-    // The same name is another person in another tenant, and, where the application lets ids be chosen, the same id too.
+    // The same name is another person in another tenant, and, where the application lets ids be
+    // chosen, the same id too.
     let alice = insert(backend, &acme, "alice", "alice@example.com", "hash of alice").await?;
     let bob = insert(backend, &acme2, "bob", "alice@example.com", "hash of bob").await?;
     let other = insert(backend, &acme2, "alice", "another", "hash of the other alice").await?;
     let users = backend.open().await?;
     for wanted in [&alice, &bob] {
         let found = users.find_by_login(&wanted.tenant, &name).await?;
-        ensure!(is(found.as_ref(), wanted), "{name:?} of {:?} is {wanted:?}, not {found:?}", wanted.tenant);
+        ensure!(
+            is(found.as_ref(), wanted),
+            "{name:?} of {:?} is {wanted:?}, not {found:?}",
+            wanted.tenant
+        );
     }
     for wanted in [&alice, &bob, &other] {
         let found = users.find_by_id(&wanted.tenant, &wanted.id).await?;
-        ensure!(is(found.as_ref(), wanted), "{:?} of {:?} is {wanted:?}, not {found:?}", wanted.id, wanted.tenant);
+        ensure!(
+            is(found.as_ref(), wanted),
+            "{:?} of {:?} is {wanted:?}, not {found:?}",
+            wanted.id,
+            wanted.tenant
+        );
     }
     let found = users.find_by_id(&acme, &bob.id).await?;
     ensure!(
@@ -66,8 +79,9 @@ pub async fn users_are_found_in_their_tenant_only(backend: &dyn UserBackend) -> 
     Ok(())
 }
 
-/// Tenants and ids that look alike are different (`I-04`): prefixes, separators, case, Unicode form, spaces, patterns. How login *names* are compared is
-/// the application's own decision, so those here differ in every way.
+/// Tenants and ids that look alike are different (`I-04`): prefixes, separators, case, Unicode
+/// form, spaces, patterns. How login *names* are compared is the application's own decision, so
+/// those here differ in every way.
 ///
 /// # Errors
 ///
@@ -82,33 +96,51 @@ pub async fn similar_ids_are_different_users(backend: &dyn UserBackend) -> Resul
                 continue;
             }
             let tenant = add_tenant(backend, in_tenant).await?;
-            for (number, in_user) in group.iter().enumerate().filter(|(_, in_user)| UserId::new(in_user).is_ok()) {
+            for (number, in_user) in
+                group.iter().enumerate().filter(|(_, in_user)| UserId::new(in_user).is_ok())
+            {
                 // The same name in every tenant, so that one taken for another has an answer.
-                let (name, hash) =
-                    (format!("name{group_number}-{number}"), format!("hash of {in_user} of {in_tenant}"));
-                inserted.push((insert(backend, &tenant, in_user, &name, &hash).await?, login_name(&name)?));
+                let (name, hash) = (
+                    format!("name{group_number}-{number}"),
+                    format!("hash of {in_user} of {in_tenant}"),
+                );
+                inserted.push((
+                    insert(backend, &tenant, in_user, &name, &hash).await?,
+                    login_name(&name)?,
+                ));
             }
         }
         for (wanted, name) in &inserted {
             let (tenant, user) = (&wanted.tenant, &wanted.id);
-            for found in [users.find_by_id(tenant, user).await?, users.find_by_login(tenant, name).await?] {
-                ensure!(is(found.as_ref(), wanted), "{user:?} of {tenant:?} was taken for another: {found:?}");
+            for found in
+                [users.find_by_id(tenant, user).await?, users.find_by_login(tenant, name).await?]
+            {
+                ensure!(
+                    is(found.as_ref(), wanted),
+                    "{user:?} of {tenant:?} was taken for another: {found:?}"
+                );
             }
         }
     }
     Ok(())
 }
 
-/// Other ways to write an id, which a column that compares loosely, or code that reads a number or a UUID out of it, takes for the same: case, what
-/// nobody sees, spaces, width, accents in one character or two, zeros and signs before a number, a UUID without its hyphens.
+/// Other ways to write an id, which a column that compares loosely, or code that reads a number or
+/// a UUID out of it, takes for the same: case, what nobody sees, spaces, width, accents in one
+/// character or two, zeros and signs before a number, a UUID without its hyphens.
 fn other_spellings(id: &str) -> Vec<String> {
-    let (half, rest) = id.split_at(id.char_indices().nth(id.chars().count() / 2).map_or(0, |(at, _)| at));
+    let (half, rest) =
+        id.split_at(id.char_indices().nth(id.chars().count() / 2).map_or(0, |(at, _)| at));
     let wide = |letter: char| match letter {
         '!'..='~' => char::from_u32(u32::from(letter).saturating_add(0xFEE0)).unwrap_or(letter),
         letter => letter,
     };
     let swap = |letter: char| {
-        if letter.is_uppercase() { letter.to_lowercase().to_string() } else { letter.to_uppercase().to_string() }
+        if letter.is_uppercase() {
+            letter.to_lowercase().to_string()
+        } else {
+            letter.to_uppercase().to_string()
+        }
     };
     let mut spellings = vec![
         id.to_uppercase(),
@@ -123,8 +155,14 @@ fn other_spellings(id: &str) -> Vec<String> {
         format!("{{{id}}}"),
         format!("urn:uuid:{id}"),
     ];
-    for invisible in ["\u{ad}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{2060}", "\u{feff}", "\u{fe0f}"] {
-        spellings.extend([format!("{invisible}{id}"), format!("{half}{invisible}{rest}"), format!("{id}{invisible}")]);
+    for invisible in
+        ["\u{ad}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{2060}", "\u{feff}", "\u{fe0f}"]
+    {
+        spellings.extend([
+            format!("{invisible}{id}"),
+            format!("{half}{invisible}{rest}"),
+            format!("{id}{invisible}"),
+        ]);
     }
     for before in ["0", "00", "+", " ", "\u{3000}"] {
         spellings.push(format!("{before}{id}"));
@@ -138,18 +176,21 @@ fn other_spellings(id: &str) -> Vec<String> {
     spellings
 }
 
-/// A tenant or an id that is spelled otherwise than it is saved is nobody's, in every look-up and in a replacement of a hash (`I-04`).
+/// A tenant or an id that is spelled otherwise than it is saved is nobody's, in every look-up and
+/// in a replacement of a hash (`I-04`).
 ///
-/// *A table that compares loosely finds a user under a second spelling of the tenant, of which no settings are saved: the second factor is off
-/// there, and each spelling has a budget of its own.* A store that answers with the tenant and the id that it was asked for, and not with
-/// those of the row, hides that from the flow: so it must find nobody.
+/// *A table that compares loosely finds a user under a second spelling of the tenant, of which no
+/// settings are saved: the second factor is off there, and each spelling has a budget of its own.*
+/// A store that answers with the tenant and the id that it was asked for, and not with those of the
+/// row, hides that from the flow: so it must find nobody.
 ///
 /// # Errors
 ///
 /// The [`Breach`] that was found.
 pub async fn another_spelling_is_nobody(backend: &dyn UserBackend) -> Result<(), Breach> {
     let users = backend.open().await?;
-    let (acme, second) = (add_tenant(backend, "acme").await?, add_tenant(backend, "Grün-AG").await?);
+    let (acme, second) =
+        (add_tenant(backend, "acme").await?, add_tenant(backend, "Grün-AG").await?);
     let mut inserted = Vec::new();
     for tenant in [&acme, &second] {
         for (id, name) in [("alice", "first"), ("Zoë", "second")] {
@@ -223,18 +264,24 @@ pub async fn unknown_users_are_none(backend: &dyn UserBackend) -> Result<(), Bre
     Ok(())
 }
 
-/// A password hash is replaced only where it is still the one that was read, so that no re-hash undoes a change of password.
+/// A password hash is replaced only where it is still the one that was read, so that no re-hash
+/// undoes a change of password.
 ///
 /// # Errors
 ///
 /// The [`Breach`] that was found.
-pub async fn a_hash_is_replaced_only_if_it_is_current(backend: &dyn UserBackend) -> Result<(), Breach> {
+pub async fn a_hash_is_replaced_only_if_it_is_current(
+    backend: &dyn UserBackend,
+) -> Result<(), Breach> {
     let (acme, other) = (add_tenant(backend, "acme").await?, add_tenant(backend, "other").await?);
     let alice = insert(backend, &acme, "alice", "alice", "first").await?.id;
     let the_other = insert(backend, &other, "alice", "alice", "first").await?.id;
     let users = backend.open().await?;
     let [first, second, third] = ["first", "second", "third"].map(PasswordHash::new);
-    ensure!(users.replace_password_hash(&acme, &alice, &first, &second).await?, "a current hash was not replaced");
+    ensure!(
+        users.replace_password_hash(&acme, &alice, &first, &second).await?,
+        "a current hash was not replaced"
+    );
     let stale = users.replace_password_hash(&acme, &alice, &first, &third).await?;
     ensure!(!stale, "a replacement for a hash that is not current says that it was written");
     let wrong = users.replace_password_hash(&acme, &user("nobody")?, &second, &third).await?;
@@ -261,28 +308,42 @@ pub async fn of_many_replacements_one_wins(backend: &dyn UserBackend) -> Result<
         let mut racing = JoinSet::new();
         for handle in 0..HANDLES {
             let (users, barrier) = (backend.open().await?, Arc::clone(&barrier));
-            let (acme, alice, before) = (acme.clone(), alice.clone(), PasswordHash::new(current.clone()));
+            let (acme, alice, before) =
+                (acme.clone(), alice.clone(), PasswordHash::new(current.clone()));
             let next = format!("{round}-{handle}");
             racing.spawn(async move {
                 barrier.wait().await;
                 let hash = PasswordHash::new(next.clone());
-                users.replace_password_hash(&acme, &alice, &before, &hash).await.map(|done| done.then_some(next))
+                users
+                    .replace_password_hash(&acme, &alice, &before, &hash)
+                    .await
+                    .map(|done| done.then_some(next))
             });
         }
         let mut winners = Vec::new();
         while let Some(finished) = racing.join_next().await {
             winners.extend(finished??);
         }
-        ensure!(winners.len() == 1, "{} of {HANDLES} replacements of the same hash were written", winners.len());
+        ensure!(
+            winners.len() == 1,
+            "{} of {HANDLES} replacements of the same hash were written",
+            winners.len()
+        );
         current = winners.pop().unwrap_or_default();
-        let found = backend.open().await?.find_by_id(&acme, &alice).await?.and_then(|found| found.password_hash);
+        let found = backend
+            .open()
+            .await?
+            .find_by_id(&acme, &alice)
+            .await?
+            .and_then(|found| found.password_hash);
         let found = found.as_ref().map(PasswordHash::expose);
         ensure!(found == Some(current.as_str()), "{current:?} won, and {found:?} was read");
     }
     Ok(())
 }
 
-/// A change of status, role, address, password or security stamp is seen by every look-up that begins after it (`I-25`).
+/// A change of status, role, address, password or security stamp is seen by every look-up that
+/// begins after it (`I-25`).
 ///
 /// # Errors
 ///
@@ -304,14 +365,27 @@ pub async fn changed_users_are_seen_at_once(backend: &dyn UserBackend) -> Result
             _ => expected.password_hash = None,
         }
         backend.update(&expected).await?;
-        for found in [users.find_by_login(&acme, &name).await?, users.find_by_id(&acme, &alice).await?] {
-            let Some(found) = found else { return Err(Breach::found("a user who was changed is gone")) };
+        for found in
+            [users.find_by_login(&acme, &name).await?, users.find_by_id(&acme, &alice).await?]
+        {
+            let Some(found) = found else {
+                return Err(Breach::found("a user who was changed is gone"));
+            };
             ensure!(found.status == expected.status, "a change of status was not seen");
-            ensure!(found.system_administrator == expected.system_administrator, "a change of role was not seen");
+            ensure!(
+                found.system_administrator == expected.system_administrator,
+                "a change of role was not seen"
+            );
             ensure!(found.email == expected.email, "a change of address was not seen");
             let stamp = expected.security_stamp.as_ref().filter(|_| backend.has_security_stamps());
-            ensure!(found.security_stamp.as_ref() == stamp, "a change of the security stamp was not seen");
-            ensure!(!backend.has_roles() || found.roles == expected.roles, "a change of the other roles was not seen");
+            ensure!(
+                found.security_stamp.as_ref() == stamp,
+                "a change of the security stamp was not seen"
+            );
+            ensure!(
+                !backend.has_roles() || found.roles == expected.roles,
+                "a change of the other roles was not seen"
+            );
             let (now, wanted) = (found.password_hash.as_ref(), expected.password_hash.as_ref());
             let (now, wanted) = (now.map(PasswordHash::expose), wanted.map(PasswordHash::expose));
             ensure!(now == wanted, "a change of password was not seen");

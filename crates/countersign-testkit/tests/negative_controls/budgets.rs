@@ -82,7 +82,10 @@ impl ReferenceStore {
             let period = u64::try_from(account.limit.per().as_millis()).unwrap();
             counts.retain(|start, _| start / period == slot.now / period);
         } else if self.is(Flaw::LeavesAllAtOnce) {
-            if counts.first_key_value().is_some_and(|(start, _)| start + slot.counts_for <= slot.now) {
+            if counts
+                .first_key_value()
+                .is_some_and(|(start, _)| start + slot.counts_for <= slot.now)
+            {
                 counts.clear();
             }
         } else if self.is(Flaw::OwnClock) {
@@ -104,7 +107,9 @@ impl ReferenceStore {
             left -= u64::from(**count);
             left < most || self.is(Flaw::WaitsForOldest)
         });
-        let wait = last.map(|(start, _)| Duration::from_millis((start + slot.counts_for).saturating_sub(slot.now)));
+        let wait = last.map(|(start, _)| {
+            Duration::from_millis((start + slot.counts_for).saturating_sub(slot.now))
+        });
         if self.is(Flaw::WaitsForAPeriod) || most == 0 {
             Some(account.limit.per())
         } else {
@@ -118,12 +123,16 @@ impl ReferenceStore {
         *counts_for = slot.counts_for;
         if !self.is(Flaw::LeavesAllAtOnce) && !self.is(Flaw::KeepsAll) {
             counts.retain(|start, _| start + slot.counts_for > slot.now);
-        } else if counts.first_key_value().is_some_and(|(start, _)| start + slot.counts_for <= slot.now) {
+        } else if counts
+            .first_key_value()
+            .is_some_and(|(start, _)| start + slot.counts_for <= slot.now)
+        {
             counts.clear();
         }
         let last = counts.last_key_value().map_or(0, |(start, _)| *start);
         let start = if self.is(Flaw::CountsInThePast) { slot.start } else { slot.start.max(last) };
-        let start = if self.is(Flaw::CountsMilliseconds) { start & u64::from(u32::MAX) } else { start };
+        let start =
+            if self.is(Flaw::CountsMilliseconds) { start & u64::from(u32::MAX) } else { start };
         *counts.entry(start).or_default() += 1;
     }
 
@@ -143,7 +152,12 @@ impl ReferenceStore {
         }
     }
 
-    fn first_refusal(&self, slots: &Slots, accounts: &[Account], now: OffsetDateTime) -> Option<Charged> {
+    fn first_refusal(
+        &self,
+        slots: &Slots,
+        accounts: &[Account],
+        now: OffsetDateTime,
+    ) -> Option<Charged> {
         let refusals = accounts.iter().enumerate().filter_map(|(position, account)| {
             let retry_after = self.refusal(slots, account, now)?;
             Some((position, retry_after))
@@ -152,15 +166,20 @@ impl ReferenceStore {
         if self.is(Flaw::NamesTheLast) {
             refusals.reverse();
         }
-        refusals
-            .first()
-            .map(|(account, retry_after)| Charged::Exhausted { account: *account, retry_after: *retry_after })
+        refusals.first().map(|(account, retry_after)| Charged::Exhausted {
+            account: *account,
+            retry_after: *retry_after,
+        })
     }
 }
 
 #[async_trait]
 impl SendBudget for ReferenceStore {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
+    async fn charge(
+        &self,
+        accounts: &[Account],
+        now: OffsetDateTime,
+    ) -> Result<Charged, PluginError> {
         if self.is(Flaw::RefusesWhatHasNoAccount) && accounts.is_empty() {
             return Ok(Charged::Exhausted { account: 0, retry_after: Duration::ZERO });
         }
@@ -187,7 +206,8 @@ impl SendBudget for ReferenceStore {
                     if let Some(refusal) = self.first_refusal(&slots, accounts, now) {
                         return Ok(refusal);
                     }
-                    let last = once.iter().find(|account| self.takes_the_last(&slots, account, now));
+                    let last =
+                        once.iter().find(|account| self.takes_the_last(&slots, account, now));
                     if last.is_none() {
                         for account in &once {
                             self.add(&mut slots, account, now);
@@ -196,7 +216,8 @@ impl SendBudget for ReferenceStore {
                     }
                     last.map(|account| self.key(account)).unwrap()
                 };
-                // The last message is given to whoever has looked by the time that a second one has.
+                // The last message is given to whoever has looked by the time that a second one
+                // has.
                 self.wait_for_a_second(last).await;
                 let mut slots = lock();
                 for account in once {
@@ -242,7 +263,11 @@ struct OnALine(ReferenceStore, Wire);
 
 #[async_trait]
 impl SendBudget for OnALine {
-    async fn charge(&self, accounts: &[Account], now: OffsetDateTime) -> Result<Charged, PluginError> {
+    async fn charge(
+        &self,
+        accounts: &[Account],
+        now: OffsetDateTime,
+    ) -> Result<Charged, PluginError> {
         let then = match self.0.flaw {
             Flaw::TakesLostForCharged => Then::Says(Charged::Yes),
             Flaw::SendsAgain => Then::Repeats,
@@ -267,7 +292,9 @@ impl BudgetBackend for ReferenceStore {
         Ok(Arc::new(Self { own: Arc::default(), ..self.clone() }))
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
+    async fn open_on_a_line(
+        &self,
+    ) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
         let wire = Wire::default();
         Ok(Some((Arc::new(OnALine(self.clone(), wire.clone())), Box::new(wire))))
     }
@@ -327,7 +354,8 @@ bites! {
     a_lost_answer_is_no_charge: TakesLostForCharged, SendsAgain;
 }
 
-/// The list above and the suite are the same list: each check has a budget that is broken in one way, and fails it (`I-15`).
+/// The list above and the suite are the same list: each check has a budget that is broken in one
+/// way, and fails it (`I-15`).
 #[test]
 fn every_check_of_budgets_is_known_to_bite() {
     assert_eq!(crate::suite("run_budgets, budget_checks, $backend,"), BITING);
@@ -340,5 +368,7 @@ fn every_check_of_budgets_is_known_to_bite() {
 mod sound {
     use super::{Flaw, ReferenceStore};
 
-    countersign_testkit::send_budget_conformance!(async { Ok(Some(ReferenceStore::with(Flaw::None))) });
+    countersign_testkit::send_budget_conformance!(async {
+        Ok(Some(ReferenceStore::with(Flaw::None)))
+    });
 }

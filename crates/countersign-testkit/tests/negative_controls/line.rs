@@ -1,11 +1,14 @@
-//! A line on which answers and requests get lost, and stores and budgets that draw the wrong conclusions from that.
+//! A line on which answers and requests get lost, and stores and budgets that draw the wrong
+//! conclusions from that.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::error::PluginError;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use countersign_testkit::conformance::Line;
 
@@ -125,8 +128,14 @@ impl OnALine {
     }
 
     /// A caller that has found its own version there takes a conflict for its own success.
-    fn looks(&self, said: CommitOutcome, found: Option<&StoredRow>, next: &StoredRow) -> CommitOutcome {
-        let own = self.flaw == Flaw::SendsAgainAndLooks && found.is_some_and(|row| row.version == next.version);
+    fn looks(
+        &self,
+        said: CommitOutcome,
+        found: Option<&StoredRow>,
+        next: &StoredRow,
+    ) -> CommitOutcome {
+        let own = self.flaw == Flaw::SendsAgainAndLooks
+            && found.is_some_and(|row| row.version == next.version);
         if own { CommitOutcome::Written } else { said }
     }
 }
@@ -145,7 +154,10 @@ impl FactorStore for OnALine {
         next: &StoredRow,
     ) -> Result<CommitOutcome, PluginError> {
         let call = || self.reference.commit(tenant, user, expected, next);
-        let said = self.wire.call(call, self.then(CommitOutcome::Written, CommitOutcome::Conflict)).await?;
+        let said = self
+            .wire
+            .call(call, self.then(CommitOutcome::Written, CommitOutcome::Conflict))
+            .await?;
         let found = self.reference.load(tenant, user).await?.record;
         Ok(self.looks(said, found.as_ref(), next))
     }
@@ -161,12 +173,20 @@ impl FactorStore for OnALine {
         next: &StoredRow,
     ) -> Result<CommitOutcome, PluginError> {
         let call = || self.reference.change_settings(tenant, expected, next);
-        let said = self.wire.call(call, self.then(CommitOutcome::Written, CommitOutcome::Conflict)).await?;
+        let said = self
+            .wire
+            .call(call, self.then(CommitOutcome::Written, CommitOutcome::Conflict))
+            .await?;
         let found = self.reference.settings(tenant).await?;
         Ok(self.looks(said, found.as_ref(), next))
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         self.wire.call(|| self.reference.purge(tenant, below, at_most), Then::Fails).await
     }
 
@@ -178,8 +198,15 @@ impl FactorStore for OnALine {
         self.wire.call(|| self.reference.remove(tenant, user), self.then(true, false)).await
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
-        self.wire.call(|| self.reference.remove_if(tenant, user, version), self.then(true, false)).await
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
+        self.wire
+            .call(|| self.reference.remove_if(tenant, user, version), self.then(true, false))
+            .await
     }
 
     async fn users(
@@ -189,6 +216,8 @@ impl FactorStore for OnALine {
         after: Option<&UserId>,
         at_most: u32,
     ) -> Result<Vec<UserId>, PluginError> {
-        self.wire.call(|| self.reference.users(tenant, generation, after, at_most), Then::Fails).await
+        self.wire
+            .call(|| self.reference.users(tenant, generation, after, at_most), Then::Fails)
+            .await
     }
 }

@@ -107,5 +107,7 @@ fn every_check_of_the_suite_is_known_to_bite() {
 mod sound {
     use super::{Flaw, ReferenceStores};
 
-    countersign_testkit::factor_store_conformance!(async { Ok(Some(ReferenceStores::with(Flaw::None))) });
+    countersign_testkit::factor_store_conformance!(async {
+        Ok(Some(ReferenceStores::with(Flaw::None)))
+    });
 }

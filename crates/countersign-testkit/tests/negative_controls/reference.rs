@@ -1,7 +1,7 @@
 //! A store in memory that can be broken in one way at a time.
 //!
-//! Where a flaw shows only if two calls meet, the reference store makes them meet: it holds one of them until the
-//! other has done what it must come between. Nothing is left to the scheduler.
+//! Where a flaw shows only if two calls meet, the reference store makes them meet: it holds one of
+//! them until the other has done what it must come between. Nothing is left to the scheduler.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use countersign::error::PluginError;
-use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version};
+use countersign::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+};
 use countersign::{TenantId, UserId};
 use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
 
@@ -162,7 +164,9 @@ impl Backend for ReferenceStores {
         Ok(Arc::new(self.reference()))
     }
 
-    async fn open_on_a_line(&self) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
+    async fn open_on_a_line(
+        &self,
+    ) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
         let wire = Wire::default();
         let store = OnALine { reference: self.reference(), flaw: self.flaw, wire: wire.clone() };
         Ok(Some((Arc::new(store), Box::new(wire))))
@@ -227,8 +231,8 @@ impl Shared {
         self.tables.lock().unwrap()
     }
 
-    /// Holds the caller until this holds. That it never does is a mistake of the check or of the reference store,
-    /// and no verdict.
+    /// Holds the caller until this holds. That it never does is a mistake of the check or of the
+    /// reference store, and no verdict.
     async fn until(&self, what: &str, holds: impl Fn(&mut Tables) -> bool) {
         let started = Instant::now();
         while !holds(&mut self.tables()) {
@@ -237,7 +241,8 @@ impl Shared {
         }
     }
 
-    /// Holds the first caller that has compared until a second one has, on the same key. Later ones pass.
+    /// Holds the first caller that has compared until a second one has, on the same key. Later ones
+    /// pass.
     async fn meet(&self, key: &Key) {
         if self.tables().met {
             return;
@@ -316,7 +321,11 @@ impl ReferenceStore {
 
     fn key(&self, tenant: &TenantId, user: &UserId) -> Key {
         let (tenant, user) = (self.name(tenant.as_str()), self.name(user.as_str()));
-        if self.is(Flaw::JoinsKeys) { (format!("{tenant}:{user}"), String::new()) } else { (tenant, user) }
+        if self.is(Flaw::JoinsKeys) {
+            (format!("{tenant}:{user}"), String::new())
+        } else {
+            (tenant, user)
+        }
     }
 
     fn of(&self, key: &Key, tenant: &TenantId) -> bool {
@@ -343,17 +352,30 @@ impl ReferenceStore {
             Flaw::EmptiesUnknownFormats if next.document.contains("\"format\":4000000000") => {
                 "{}".clone_into(&mut next.document);
             }
-            Flaw::ShortensDocuments => next.document = next.document.chars().take(30_000).collect::<String>(),
+            Flaw::ShortensDocuments => {
+                next.document = next.document.chars().take(30_000).collect::<String>();
+            }
             _ => {}
         }
         next
     }
 
-    fn holds(&self, tables: &Tables, tenant: &TenantId, key: &Key, expected: &ExpectedVersions) -> bool {
+    fn holds(
+        &self,
+        tables: &Tables,
+        tenant: &TenantId,
+        key: &Key,
+        expected: &ExpectedVersions,
+    ) -> bool {
         self.settings_hold(tables, tenant, expected) && self.record_holds(tables, key, expected)
     }
 
-    fn settings_hold(&self, tables: &Tables, tenant: &TenantId, expected: &ExpectedVersions) -> bool {
+    fn settings_hold(
+        &self,
+        tables: &Tables,
+        tenant: &TenantId,
+        expected: &ExpectedVersions,
+    ) -> bool {
         let found = tables.settings.get(&self.name(tenant.as_str())).map(|row| row.version);
         match self.flaw {
             Flaw::IgnoresSettings => true,
@@ -369,7 +391,8 @@ impl ReferenceStore {
             Flaw::ReplacesWhereNoneExpected if expected.record.is_none() => return true,
             _ => found,
         };
-        found == expected.record || (self.is(Flaw::KeepsRemovedVersions) && expected.record.is_none())
+        found == expected.record
+            || (self.is(Flaw::KeepsRemovedVersions) && expected.record.is_none())
     }
 
     fn put(&self, tables: &mut Tables, tenant: &TenantId, key: Key, next: &StoredRow) {
@@ -416,10 +439,16 @@ impl ReferenceStore {
     }
 
     /// Compares the settings. From a handle's second commit in a tenant on, the commit is then held
-    /// until the settings have changed and somebody has read what was written by then, or has purged.
+    /// until the settings have changed and somebody has read what was written by then, or has
+    /// purged.
     ///
     /// The first one passes, since the check waits for one before it changes anything.
-    async fn compares_settings_and_waits(&self, tenant: &TenantId, key: &Key, expected: &ExpectedVersions) -> bool {
+    async fn compares_settings_and_waits(
+        &self,
+        tenant: &TenantId,
+        key: &Key,
+        expected: &ExpectedVersions,
+    ) -> bool {
         let whole = whole(&key.0);
         let held = {
             let mut tables = self.shared.tables();
@@ -438,9 +467,12 @@ impl ReferenceStore {
         };
         if held {
             let over = |tables: &mut Tables| {
-                tables.marks(Mark::LoadedAfterChange, key) > 0 || tables.marks(Mark::Purged, &whole) > 0
+                tables.marks(Mark::LoadedAfterChange, key) > 0
+                    || tables.marks(Mark::Purged, &whole) > 0
             };
-            self.shared.until("a change of settings, and a look at what was written before it", over).await;
+            self.shared
+                .until("a change of settings, and a look at what was written before it", over)
+                .await;
         }
         self.shared.held().await;
         true
@@ -460,7 +492,10 @@ impl FactorStore for ReferenceStore {
             if tables.marks(Mark::Changed, &whole(&key.0)) > 0 {
                 tables.mark(Mark::LoadedAfterChange, &key);
             }
-            (tables.settings.get(&self.name(tenant.as_str())).cloned(), tables.records.get(&key).cloned())
+            (
+                tables.settings.get(&self.name(tenant.as_str())).cloned(),
+                tables.records.get(&key).cloned(),
+            )
         };
         if let (Flaw::TornLoad, Some(settings)) = (self.flaw, &settings) {
             // The settings that it has read are replaced meanwhile, and the record after them.
@@ -501,7 +536,9 @@ impl FactorStore for ReferenceStore {
                 tables.mark(Mark::Looked, &key);
             }
             if self.is(Flaw::UpsertsAfterCheck) {
-                self.shared.until("a removal", |tables| tables.marks(Mark::Removed, &key) > 0).await;
+                self.shared
+                    .until("a removal", |tables| tables.marks(Mark::Removed, &key) > 0)
+                    .await;
             } else {
                 self.shared.meet(&key).await;
             }
@@ -519,7 +556,10 @@ impl FactorStore for ReferenceStore {
             self.put(&mut tables, tenant, key, next);
             return Ok(CommitOutcome::Written);
         }
-        if self.is(Flaw::ConflictsOverNewTenant) && expected.settings.is_none() && self.shared.first() {
+        if self.is(Flaw::ConflictsOverNewTenant)
+            && expected.settings.is_none()
+            && self.shared.first()
+        {
             // Of all commits the first: another user's comes in between.
             let known = |tables: &mut Tables| tables.records.keys().any(|(name, _)| *name == key.0);
             self.shared.until("another user's commit", known).await;
@@ -533,8 +573,11 @@ impl FactorStore for ReferenceStore {
                 return Ok(CommitOutcome::Conflict);
             }
             if !self.holds(&tables, tenant, &key, expected) {
-                let said =
-                    if self.is(Flaw::SaysWrittenAnyway) { CommitOutcome::Written } else { CommitOutcome::Conflict };
+                let said = if self.is(Flaw::SaysWrittenAnyway) {
+                    CommitOutcome::Written
+                } else {
+                    CommitOutcome::Conflict
+                };
                 return Ok(said);
             }
             let half = tables.records.get(&key).cloned().filter(|_| self.is(Flaw::WritesInHalves));
@@ -585,7 +628,10 @@ impl FactorStore for ReferenceStore {
         }
         // Where commits have begun that are going to be held, one of them is held by now.
         let held = |tables: &mut Tables| {
-            let (begun, looked) = (tables.marks(Mark::Begun, &whole(&name)), tables.marks(Mark::Looked, &whole(&name)));
+            let (begun, looked) = (
+                tables.marks(Mark::Begun, &whole(&name)),
+                tables.marks(Mark::Looked, &whole(&name)),
+            );
             begun == 0 || looked > 0 || !self.shared.crowded()
         };
         self.shared.until("a commit that has compared the settings", held).await;
@@ -607,7 +653,12 @@ impl FactorStore for ReferenceStore {
         Ok(CommitOutcome::Written)
     }
 
-    async fn purge(&self, tenant: &TenantId, below: Generation, at_most: u32) -> Result<u64, PluginError> {
+    async fn purge(
+        &self,
+        tenant: &TenantId,
+        below: Generation,
+        at_most: u32,
+    ) -> Result<u64, PluginError> {
         self.connection()?;
         let at_most = match self.flaw {
             Flaw::PurgesTooMuch => usize::MAX,
@@ -616,23 +667,29 @@ impl FactorStore for ReferenceStore {
         };
         let found: Vec<_> = {
             let tables = self.shared.tables();
-            let goes = |(key, row): &(&Key, &StoredRow)| self.of(key, tenant) && self.below(row.generation, below);
+            let goes = |(key, row): &(&Key, &StoredRow)| {
+                self.of(key, tenant) && self.below(row.generation, below)
+            };
             tables.records.iter().filter(goes).map(|(key, _)| key.clone()).take(at_most).collect()
         };
         let gone = |tables: &mut Tables| found.iter().any(|key| !tables.records.contains_key(key));
-        let later = |tables: &mut Tables| found.iter().any(|key| tables.records[key].generation >= below);
+        let later =
+            |tables: &mut Tables| found.iter().any(|key| tables.records[key].generation >= below);
         match self.flaw {
             Flaw::PurgesByKey if !found.is_empty() => {
                 self.shared.tables().mark(Mark::Looked, &whole(&self.name(tenant.as_str())));
                 self.shared.until("a record that is written anew", later).await;
             }
-            Flaw::CountsDoubly if self.shared.first() => self.shared.until("another purge", gone).await,
+            Flaw::CountsDoubly if self.shared.first() => {
+                self.shared.until("another purge", gone).await;
+            }
             _ => {}
         }
         let mut tables = self.shared.tables();
         let mut deleted = 0;
         for key in &found {
-            let still = tables.records.get(key).is_some_and(|row| self.below(row.generation, below));
+            let still =
+                tables.records.get(key).is_some_and(|row| self.below(row.generation, below));
             if self.is(Flaw::PurgesByKey) || still {
                 tables.records.remove(key);
             }
@@ -678,7 +735,12 @@ impl FactorStore for ReferenceStore {
         Ok(removed.is_some())
     }
 
-    async fn remove_if(&self, tenant: &TenantId, user: &UserId, version: Version) -> Result<bool, PluginError> {
+    async fn remove_if(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        version: Version,
+    ) -> Result<bool, PluginError> {
         self.connection()?;
         let key = self.key(tenant, user);
         if self.is(Flaw::RemovesAnyVersion) && self.shared.crowded() {
@@ -697,11 +759,14 @@ impl FactorStore for ReferenceStore {
             return Ok(self.is(Flaw::SaysRemovedAnyway));
         }
         if self.is(Flaw::ChecksThenRemoves) {
-            self.shared.until("a commit", |tables| tables.marks(Mark::Written, &key) > written).await;
+            self.shared
+                .until("a commit", |tables| tables.marks(Mark::Written, &key) > written)
+                .await;
             return Ok(self.shared.tables().records.remove(&key).is_some());
         }
         let mut tables = self.shared.tables();
-        let still = self.is(Flaw::RemovesAnyVersion) || tables.records.get(&key).map(|row| row.version) == found;
+        let still = self.is(Flaw::RemovesAnyVersion)
+            || tables.records.get(&key).map(|row| row.version) == found;
         Ok(still && tables.records.remove(&key).is_some())
     }
 
@@ -716,9 +781,13 @@ impl FactorStore for ReferenceStore {
         let mut found: Vec<UserId> = {
             let tables = self.shared.tables();
             let of = tables.records.iter().filter(|(key, _)| self.of(key, tenant));
-            let of = of.filter(|(_, row)| row.generation == generation || self.is(Flaw::ListsEveryGeneration));
-            of.map(|(key, _)| UserId::read_back(if self.is(Flaw::JoinsKeys) { &key.0 } else { &key.1 }))
-                .collect::<Result<_, _>>()?
+            let of = of.filter(|(_, row)| {
+                row.generation == generation || self.is(Flaw::ListsEveryGeneration)
+            });
+            of.map(|(key, _)| {
+                UserId::read_back(if self.is(Flaw::JoinsKeys) { &key.0 } else { &key.1 })
+            })
+            .collect::<Result<_, _>>()?
         };
         if self.is(Flaw::ListsInTheOrderOfALocale) {
             found.sort_by_key(|user| user.as_str().to_lowercase());
@@ -729,7 +798,9 @@ impl FactorStore for ReferenceStore {
             (Flaw::ListsByPosition, Some(after)) => {
                 found.iter().position(|user| user == after).map_or(found.len(), |at| at + 1)
             }
-            (Flaw::ListsFromTheCursor, Some(after)) => found.iter().take_while(|user| *user < after).count(),
+            (Flaw::ListsFromTheCursor, Some(after)) => {
+                found.iter().take_while(|user| *user < after).count()
+            }
             (_, Some(after)) => found.iter().take_while(|user| *user <= after).count(),
         };
         let most = if self.is(Flaw::ListsTooMany) { usize::MAX } else { usize::try_from(at_most)? };

@@ -35,7 +35,8 @@ enum Loose {
     ByWhatIsSeen,
 }
 
-/// Which column that is. A store that echoes answers with what it was asked for in place of what is in it.
+/// Which column that is. A store that echoes answers with what it was asked for in place of what is
+/// in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Of {
     Tenants,
@@ -83,7 +84,11 @@ struct Handle {
 }
 
 impl Handle {
-    fn find(&self, key: &str, matches: impl Fn(&TenantId, &LoginName, &User) -> bool) -> Option<User> {
+    fn find(
+        &self,
+        key: &str,
+        matches: impl Fn(&TenantId, &LoginName, &User) -> bool,
+    ) -> Option<User> {
         let mut cache = self.cache.lock().unwrap();
         if let (Flaw::Caches, Some(user)) = (self.flaw, cache.get(key)) {
             return Some(user.clone());
@@ -102,13 +107,16 @@ impl Handle {
         asked == saved
             || match self.flaw {
                 Flaw::FoldsCase => asked.to_lowercase() == saved.to_lowercase(),
-                Flaw::Loose { compares, of, .. } => of == column && compares.folds(asked) == compares.folds(saved),
+                Flaw::Loose { compares, of, .. } => {
+                    of == column && compares.folds(asked) == compares.folds(saved)
+                }
                 _ => false,
             }
     }
 
     fn of(&self, asked: &TenantId, tenant: &TenantId) -> bool {
-        self.flaw == Flaw::LooksInAllTenants || self.same(asked.as_str(), tenant.as_str(), Of::Tenants)
+        self.flaw == Flaw::LooksInAllTenants
+            || self.same(asked.as_str(), tenant.as_str(), Of::Tenants)
     }
 
     /// What is answered of the row that was found.
@@ -123,11 +131,16 @@ impl Handle {
 
 #[async_trait]
 impl UserStore for Handle {
-    async fn find_by_login(&self, asked: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        asked: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         let prefixes = self.flaw == Flaw::MatchesPrefixes;
         let found = self.find(name.as_str(), |tenant, saved, _| {
             let prefix = prefixes && saved.as_str().starts_with(name.as_str());
-            let folded = self.flaw == Flaw::FoldsTenantsAtLogin && asked.as_str().eq_ignore_ascii_case(tenant.as_str());
+            let folded = self.flaw == Flaw::FoldsTenantsAtLogin
+                && asked.as_str().eq_ignore_ascii_case(tenant.as_str());
             (folded || self.of(asked, tenant)) && (saved == name || prefix)
         });
         Ok(found.map(|found| self.answer(found, asked, None)))
@@ -153,9 +166,13 @@ impl UserStore for Handle {
                 self.same(asked.as_str(), tenant.as_str(), Of::Tenants)
                     && self.same(id.as_str(), user.id.as_str(), Of::Ids)
             });
-            let Some(hash) = row.and_then(|(.., user)| user.password_hash.as_mut()) else { return false };
+            let Some(hash) = row.and_then(|(.., user)| user.password_hash.as_mut()) else {
+                return false;
+            };
             let holds = hash.expose() == current.expose();
-            if write && (holds || matches!(self.flaw, Flaw::ReplacesAlways | Flaw::ChecksThenReplaces)) {
+            if write
+                && (holds || matches!(self.flaw, Flaw::ReplacesAlways | Flaw::ChecksThenReplaces))
+            {
                 *hash = next.clone();
             }
             holds
@@ -169,7 +186,10 @@ impl UserStore for Handle {
                     // The first waits until another has compared the same hash.
                     let started = Instant::now();
                     while self.looked.load(Ordering::SeqCst) < 2 {
-                        assert!(started.elapsed() < Duration::from_secs(60), "nobody came in between");
+                        assert!(
+                            started.elapsed() < Duration::from_secs(60),
+                            "nobody came in between"
+                        );
                         tokio::time::sleep(Duration::from_micros(200)).await;
                     }
                     let _replaced = replace(true);
@@ -199,7 +219,10 @@ impl UserBackend for Users {
 
     async fn update(&self, user: &User) -> Result<(), PluginError> {
         let mut table = self.table.lock().unwrap();
-        let row = table.0.iter_mut().find(|(saved, _, found)| *saved == user.tenant && found.id == user.id);
+        let row = table
+            .0
+            .iter_mut()
+            .find(|(saved, _, found)| *saved == user.tenant && found.id == user.id);
         row.ok_or_else(|| PluginError::new("no such user"))?.2 = user.clone();
         Ok(())
     }
@@ -256,7 +279,9 @@ bites! {
 
 fn verdict_of(
     users: Users,
-    check: impl for<'b> FnOnce(&'b Users) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
+    check: impl for<'b> FnOnce(
+        &'b Users,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Breach>> + Send + 'b>>,
 ) -> Result<(), Breach> {
     run_users("one more", async { Ok(Some(users)) }, check)
 }
@@ -267,7 +292,10 @@ fn other_flaws_of_the_same_checks_are_found_out_too() {
     let verdict = verdict_of(Users::with(Flaw::KeepsNoStamp), |users| {
         Box::pin(user_checks::changed_users_are_seen_at_once(users))
     });
-    assert!(matches!(&verdict, Err(Breach::Contract(what)) if what.contains("security stamp")), "{verdict:?}");
+    assert!(
+        matches!(&verdict, Err(Breach::Contract(what)) if what.contains("security stamp")),
+        "{verdict:?}"
+    );
     let verdict = verdict_of(Users::with(Flaw::FoldsTenantsAtLogin), |users| {
         Box::pin(user_checks::similar_ids_are_different_users(users))
     });
@@ -307,7 +335,9 @@ impl UserBackend for Stampless {
 mod without_stamps {
     use super::*;
 
-    countersign_testkit::user_store_conformance!(async { Ok(Some(Stampless(Users::with(Flaw::KeepsNoStamp)))) });
+    countersign_testkit::user_store_conformance!(async {
+        Ok(Some(Stampless(Users::with(Flaw::KeepsNoStamp))))
+    });
 }
 
 mod sound {
@@ -340,7 +370,8 @@ impl Counted {
 
     fn find(&self, tenant: &TenantId, is: impl Fn(u64, &Row) -> bool) -> Option<User> {
         let (asked, tables) = (self.number(tenant.as_str())?, self.tables.lock().unwrap());
-        let found = (1..).zip(&tables.1).find(|(number, row)| row.tenant == asked && is(*number, row));
+        let found =
+            (1..).zip(&tables.1).find(|(number, row)| row.tenant == asked && is(*number, row));
         found.map(|(number, row)| {
             let mut user = row.user.clone();
             user.tenant = TenantId::new(&row.tenant.to_string()).unwrap();
@@ -352,11 +383,19 @@ impl Counted {
 
 #[async_trait]
 impl UserStore for Counted {
-    async fn find_by_login(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<User>, PluginError> {
+    async fn find_by_login(
+        &self,
+        tenant: &TenantId,
+        name: &LoginName,
+    ) -> Result<Option<User>, PluginError> {
         Ok(self.find(tenant, |_, row| row.name == *name))
     }
 
-    async fn find_by_id(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, PluginError> {
+    async fn find_by_id(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<User>, PluginError> {
         let Some(id) = self.number(user.as_str()) else { return Ok(None) };
         Ok(self.find(tenant, |number, _| number == id))
     }
@@ -368,12 +407,16 @@ impl UserStore for Counted {
         current: &PasswordHash,
         next: &PasswordHash,
     ) -> Result<bool, PluginError> {
-        let (Some(tenant), Some(user)) = (self.number(tenant.as_str()), self.number(user.as_str())) else {
+        let (Some(tenant), Some(user)) = (self.number(tenant.as_str()), self.number(user.as_str()))
+        else {
             return Ok(false);
         };
         let mut tables = self.tables.lock().unwrap();
-        let row = (1..).zip(&mut tables.1).find(|(number, row)| row.tenant == tenant && *number == user);
-        let Some(hash) = row.and_then(|(_, row)| row.user.password_hash.as_mut()) else { return Ok(false) };
+        let row =
+            (1..).zip(&mut tables.1).find(|(number, row)| row.tenant == tenant && *number == user);
+        let Some(hash) = row.and_then(|(_, row)| row.user.password_hash.as_mut()) else {
+            return Ok(false);
+        };
         let holds = hash.expose() == current.expose();
         if holds {
             *hash = next.clone();
@@ -399,14 +442,19 @@ impl UserBackend for Counted {
 
     async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, PluginError> {
         let rows = &mut self.tables.lock().unwrap().1;
-        rows.push(Row { tenant: user.tenant.as_str().parse()?, name: name.clone(), user: user.clone() });
+        rows.push(Row {
+            tenant: user.tenant.as_str().parse()?,
+            name: name.clone(),
+            user: user.clone(),
+        });
         Ok(UserId::new(&rows.len().to_string())?)
     }
 
     async fn update(&self, user: &User) -> Result<(), PluginError> {
         let rows = &mut self.tables.lock().unwrap().1;
-        let row =
-            rows.get_mut(user.id.as_str().parse::<usize>()? - 1).ok_or_else(|| PluginError::new("no such user"))?;
+        let row = rows
+            .get_mut(user.id.as_str().parse::<usize>()? - 1)
+            .ok_or_else(|| PluginError::new("no such user"))?;
         row.user = user.clone();
         Ok(())
     }

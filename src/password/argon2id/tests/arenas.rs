@@ -49,7 +49,9 @@ fn an_arena_for_an_expensive_saved_hash_is_not_kept() {
     let saved = Old { cost: (32768, 1, 1), ..CURRENT }.of("secret");
     for _ in 0..2 {
         assert_eq!(verify(&verifier, &saved, "secret").unwrap(), PasswordCheck::MatchNeedsRehash);
-        assert!(verifier.arenas.idle().iter().all(|blocks| blocks.len() == 19456 && is_wiped(blocks)));
+        assert!(
+            verifier.arenas.idle().iter().all(|blocks| blocks.len() == 19456 && is_wiped(blocks))
+        );
     }
 }
 
@@ -59,7 +61,9 @@ fn no_more_arenas_are_kept_than_hashes_run_at_once() {
     let mut borrowed: Vec<_> = (0..3).map(|_| arenas.borrow()).collect();
     for arena in &mut borrowed {
         let input = Input { password: b"secret", salt: &[7; SALT_BYTES], key: None };
-        arena.hash(Cost { memory_kib: 4096, iterations: 1, lanes: 1 }, input, &mut [0; 32]).unwrap();
+        arena
+            .hash(Cost { memory_kib: 4096, iterations: 1, lanes: 1 }, input, &mut [0; 32])
+            .unwrap();
     }
     drop(borrowed);
     assert_eq!(arenas.idle().len(), 2);
@@ -76,8 +80,14 @@ fn eight_threads_never_hash_more_than_at_once() {
             scope.spawn(move || {
                 for _ in 0..3 {
                     match thread % 3 {
-                        0 => assert_eq!(verify_as(verifier, Some(known), "secret").unwrap(), PasswordCheck::Match),
-                        1 => assert_eq!(verify_as(verifier, None, "secret").unwrap(), PasswordCheck::Mismatch),
+                        0 => assert_eq!(
+                            verify_as(verifier, Some(known), "secret").unwrap(),
+                            PasswordCheck::Match
+                        ),
+                        1 => assert_eq!(
+                            verify_as(verifier, None, "secret").unwrap(),
+                            PasswordCheck::Mismatch
+                        ),
                         _ => drop(hash(verifier, "secret")),
                     }
                 }
@@ -94,7 +104,8 @@ fn eight_threads_never_hash_more_than_at_once() {
 #[test]
 fn a_future_that_is_dropped_while_it_waits_gives_its_turn_back() {
     let verifier = Argon2id::builder().max_concurrent(1).build().unwrap();
-    let (tenant, name, password) = (TenantId::new("t").unwrap(), LoginName::new("n").unwrap(), Password::new("secret"));
+    let (tenant, name, password) =
+        (TenantId::new("t").unwrap(), LoginName::new("n").unwrap(), Password::new("secret"));
     let attempt = PasswordAttempt::new(&tenant, &name, None, &password);
     let taken = verifier.turns.try_acquire().unwrap();
     let mut context = Context::from_waker(Waker::noop());
@@ -114,14 +125,20 @@ fn a_future_that_is_dropped_while_it_waits_gives_its_turn_back() {
     assert!(verifier.turns.try_acquire().is_some(), "and after a fault");
 }
 
-/// I-40: those who wait and those whose hash runs are bounded, and the place of whoever is done is another's.
+/// I-40: those who wait and those whose hash runs are bounded, and the place of whoever is done is
+/// another's.
 #[test]
 fn no_more_are_admitted_than_may_wait_and_hash() {
     for (max_concurrent, queue) in [(1, 0), (2, 3), (4, 128)] {
-        let verifier = Argon2id::builder().max_concurrent(max_concurrent).queue(queue).build().unwrap();
-        let mut places: Vec<_> = (0..max_concurrent + queue).map(|_| verifier.admit().unwrap()).collect();
+        let verifier =
+            Argon2id::builder().max_concurrent(max_concurrent).queue(queue).build().unwrap();
+        let mut places: Vec<_> =
+            (0..max_concurrent + queue).map(|_| verifier.admit().unwrap()).collect();
         let Err(busy) = verifier.admit() else { panic!("there is no place left") };
-        assert_eq!(busy.retry_after(), verifier.pace.time_for(max_concurrent + queue, max_concurrent));
+        assert_eq!(
+            busy.retry_after(),
+            verifier.pace.time_for(max_concurrent + queue, max_concurrent)
+        );
         drop(places.pop());
         places.push(verifier.admit().unwrap());
         assert!(verifier.admit().is_err());

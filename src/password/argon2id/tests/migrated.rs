@@ -21,16 +21,19 @@ const PARAMETERS: [(&str, bool); 12] = [
     ("m=1024,t=2,p=2", true),
 ];
 
-/// I-17, I-37: every one lets its owner in and nobody else. One that is weaker than a new hash costs as much as a new one, for
-/// a wrong password as for the right one, and is replaced.
+/// I-17, I-37: every one lets its owner in and nobody else. One that is weaker than a new hash
+/// costs as much as a new one, for a wrong password as for the right one, and is replaced.
 #[test]
 fn hashes_of_common_software_are_read_as_they_were_written() {
     let parameters = PARAMETERS.iter();
     let verifier = Argon2id::default();
     let mut met = Vec::new();
     for line in HASHES.lines().filter(|line| !line.starts_with('#')) {
-        let [software, password, text] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let (found, replaced) = *parameters.clone().find(|(found, _)| text.contains(&format!("${found}$"))).unwrap();
+        let [software, password, text] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let (found, replaced) =
+            *parameters.clone().find(|(found, _)| text.contains(&format!("${found}$"))).unwrap();
         met.push(found);
         let right = if replaced { PasswordCheck::MatchNeedsRehash } else { PasswordCheck::Match };
         for (typed, expected) in [(password, right), ("wrong horse", PasswordCheck::Mismatch)] {
@@ -42,7 +45,9 @@ fn hashes_of_common_software_are_read_as_they_were_written() {
         }
     }
     assert!(parameters.clone().all(|(parameters, _)| met.contains(parameters)), "{met:?}");
-    for software in ["argon2-cffi", "PHP", "npm argon2 0.44", "npm argon2 0.45", "Ory Kratos", "Go's argon2id"] {
+    for software in
+        ["argon2-cffi", "PHP", "npm argon2 0.44", "npm argon2 0.45", "Ory Kratos", "Go's argon2id"]
+    {
         assert!(HASHES.lines().any(|line| line.starts_with(software)), "{software}");
     }
 }

@@ -1,10 +1,16 @@
-//! The saved form of a hash: what is written, what is read, and what is refused before any work (`I-37`, `I-40`).
+//! The saved form of a hash: what is written, what is read, and what is refused before any work
+//! (`I-37`, `I-40`).
 
 use super::*;
 
 #[test]
 fn a_new_hash_is_what_the_reference_would_have_made() {
-    let verifier = Argon2id::builder().memory_kib(12288).iterations(3).pepper(pepper("2026", 9)).build().unwrap();
+    let verifier = Argon2id::builder()
+        .memory_kib(12288)
+        .iterations(3)
+        .pepper(pepper("2026", 9))
+        .build()
+        .unwrap();
     let saved = hash(&verifier, "secret");
     let text = saved.expose();
     let fields: Vec<&str> = text.split('$').collect();
@@ -12,9 +18,13 @@ fn a_new_hash_is_what_the_reference_would_have_made() {
     // The same fields are accepted by the parser of the argon2 crate, and give the same output.
     let parsed = argon2::PasswordHash::new(text).unwrap();
     let key = [9; 32];
-    let argon2 =
-        argon2::Argon2::new_with_secret(&key, Algorithm::default(), Version::default(), argon2::Params::default())
-            .unwrap();
+    let argon2 = argon2::Argon2::new_with_secret(
+        &key,
+        Algorithm::default(),
+        Version::default(),
+        argon2::Params::default(),
+    )
+    .unwrap();
     argon2::PasswordVerifier::verify_password(&argon2, b"secret", &parsed).unwrap();
     assert_eq!(parsed.salt.unwrap().len(), 16);
     assert_eq!(parsed.hash.unwrap().len(), 32);
@@ -23,10 +33,17 @@ fn a_new_hash_is_what_the_reference_would_have_made() {
 #[test]
 fn a_hash_of_the_reference_implementation_is_verified() {
     // From test.c of phc-winner-argon2. Its salt of 8 bytes is why it is outdated.
-    let saved = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+    let saved =
+        "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
     let verifier = Argon2id::default();
-    assert_eq!(verify(&verifier, &PasswordHash::new(saved), "password").unwrap(), PasswordCheck::MatchNeedsRehash);
-    assert_eq!(verify(&verifier, &PasswordHash::new(saved), "Password").unwrap(), PasswordCheck::Mismatch);
+    assert_eq!(
+        verify(&verifier, &PasswordHash::new(saved), "password").unwrap(),
+        PasswordCheck::MatchNeedsRehash
+    );
+    assert_eq!(
+        verify(&verifier, &PasswordHash::new(saved), "Password").unwrap(),
+        PasswordCheck::Mismatch
+    );
 }
 
 #[test]
@@ -56,7 +73,11 @@ fn saved_costs_outside_the_bounds_are_faults_that_cost_one_current_hash() {
         "m=19456,t=0,p=1",
         "m=19456,t=2,p=0",
     ] {
-        let saved = PasswordHash::new(format!("$argon2id$v=19${cost}${}${}", unpadded(&[3; 16]), unpadded(&[5; 32])));
+        let saved = PasswordHash::new(format!(
+            "$argon2id$v=19${cost}${}${}",
+            unpadded(&[3; 16]),
+            unpadded(&[5; 32])
+        ));
         let (verdict, hashes, work) = counted(&verifier, || verify(&verifier, &saved, "any"));
         assert!(verdict.is_err(), "{cost}");
         assert_eq!((hashes, work), (1, CURRENT_WORK), "{cost}");
@@ -78,11 +99,15 @@ fn saved_lengths_at_the_bounds_are_read_and_beyond_them_are_faults() {
         (0, 32, false),
         (16, 0, false),
     ] {
-        let saved =
-            format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", unpadded(&vec![3; salt]), unpadded(&vec![5; output]));
+        let saved = format!(
+            "$argon2id$v=19$m=19456,t=2,p=1${}${}",
+            unpadded(&vec![3; salt]),
+            unpadded(&vec![5; output])
+        );
         assert_eq!(phc::read(&PasswordHash::new(saved.as_str())).is_ok(), good, "{salt}, {output}");
         if !good {
-            let (verdict, hashes, work) = counted(&verifier, || verify(&verifier, &PasswordHash::new(saved), "any"));
+            let (verdict, hashes, work) =
+                counted(&verifier, || verify(&verifier, &PasswordHash::new(saved), "any"));
             assert!(verdict.is_err());
             assert_eq!((hashes, work), (1, CURRENT_WORK));
         }
@@ -92,7 +117,8 @@ fn saved_lengths_at_the_bounds_are_read_and_beyond_them_are_faults() {
 #[test]
 fn a_key_id_has_1_to_8_bytes_and_a_whole_text_at_most_256() {
     for (bytes, good) in [(1, true), (8, true), (0, false), (9, false)] {
-        let (id, salt, output) = (unpadded(&vec![b'k'; bytes]), unpadded(&[3; 16]), unpadded(&[5; 32]));
+        let (id, salt, output) =
+            (unpadded(&vec![b'k'; bytes]), unpadded(&[3; 16]), unpadded(&[5; 32]));
         let saved = format!("$argon2id$v=19$m=19456,t=2,p=1,keyid={id}${salt}${output}");
         assert_eq!(phc::read(&PasswordHash::new(saved)).is_ok(), good, "{bytes}");
     }
@@ -117,11 +143,19 @@ fn parameters_are_read_in_any_order() {
     let parameters = ["m=19456", "t=2", "p=1", "keyid=aw"];
     let mut orders = 0;
     for (a, b, c) in (0..64).map(|n| (n / 16, n / 4 % 4, n % 4)) {
-        let Some(d) = (0..4).find(|d| ![a, b, c].contains(d)).filter(|_| a != b && b != c && a != c) else { continue };
+        let Some(d) =
+            (0..4).find(|d| ![a, b, c].contains(d)).filter(|_| a != b && b != c && a != c)
+        else {
+            continue;
+        };
         let order = [a, b, c, d].map(|at| parameters[at]).join(",");
         let other = PasswordHash::new(saved.expose().replace(&parameters.join(","), &order));
         assert_eq!(verify(&verifier, &other, "secret").unwrap(), PasswordCheck::Match, "{order}");
-        assert_eq!(verify(&verifier, &other, "Secret").unwrap(), PasswordCheck::Mismatch, "{order}");
+        assert_eq!(
+            verify(&verifier, &other, "Secret").unwrap(),
+            PasswordCheck::Mismatch,
+            "{order}"
+        );
         orders += 1;
     }
     assert_eq!(orders, 24);
@@ -211,7 +245,9 @@ fn no_prefix_and_no_flipped_byte_panics_or_is_right() {
         for bit in 0..7 {
             let mut bytes = good.as_bytes().to_vec();
             bytes[at] ^= 1 << bit;
-            let Ok(saved) = phc::read(&PasswordHash::new(String::from_utf8(bytes).unwrap())) else { continue };
+            let Ok(saved) = phc::read(&PasswordHash::new(String::from_utf8(bytes).unwrap())) else {
+                continue;
+            };
             let same = (saved.cost, &saved.key_id, &saved.salt, &*saved.output)
                 == (original.cost, &original.key_id, &original.salt, &*original.output);
             assert!(!same, "byte {at}, bit {bit}: two spellings of one hash");

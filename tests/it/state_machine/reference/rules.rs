@@ -4,9 +4,10 @@ use countersign::grant::Staleness;
 use countersign::{Method, Reason, Scope};
 
 use super::{
-    Act, Answer, CODE_TTL, CODES, DAY, DEVICE_LIFETIME, DEVICES, Device, Door, Factor, Gate, HOUR, How, LOCK,
-    LOGIN_TTL, Login, MONTH, PASSWORDS, PENDING, Proof, RECENT, REFILLS, Reference, SENDS_PER_DAY, SENDS_PER_HOUR,
-    SENDS_PER_LOGIN, SPACING, Session, To, Typed, WRONG_CODES, Who, Why,
+    Act, Answer, CODE_TTL, CODES, DAY, DEVICE_LIFETIME, DEVICES, Device, Door, Factor, Gate, HOUR,
+    How, LOCK, LOGIN_TTL, Login, MONTH, PASSWORDS, PENDING, Proof, RECENT, REFILLS, Reference,
+    SENDS_PER_DAY, SENDS_PER_HOUR, SENDS_PER_LOGIN, SPACING, Session, To, Typed, WRONG_CODES, Who,
+    Why,
 };
 
 impl Reference {
@@ -21,9 +22,13 @@ impl Reference {
     /// Why this person needs no second factor through this door, if they need none.
     fn exempt(&self, who: Who, door: Door) -> Option<Why> {
         match (door, self.scopes[&who.0]) {
-            (Door::SingleSignOn | Door::Integration | Door::Api, _) => Some(Why::NotInteractive(door)),
+            (Door::SingleSignOn | Door::Integration | Door::Api, _) => {
+                Some(Why::NotInteractive(door))
+            }
             (_, Scope::DoNotUse) => Some(Why::ScopeOff),
-            (_, Scope::SystemAdministratorsOnly) if !self.hosts[&who].administrator => Some(Why::NotAdministrator),
+            (_, Scope::SystemAdministratorsOnly) if !self.hosts[&who].administrator => {
+                Some(Why::NotAdministrator)
+            }
             (_, Scope::SystemAdministratorsOnly | Scope::EntireTenant) => None,
         }
     }
@@ -41,7 +46,8 @@ impl Reference {
         factor.proof.take_if(|proof| now >= proofs[*proof].made + CODE_TTL);
     }
 
-    /// The user was seen disabled, or with another password: what would let them in without a code is gone.
+    /// The user was seen disabled, or with another password: what would let them in without a code
+    /// is gone.
     fn end_all(&mut self, who: Who) {
         let factor = self.factor(who);
         factor.pending.clear();
@@ -49,7 +55,13 @@ impl Reference {
         factor.proof = None;
     }
 
-    pub(super) fn begin(&mut self, who: Who, door: Door, right: bool, device: Option<usize>) -> Answer {
+    pub(super) fn begin(
+        &mut self,
+        who: Who,
+        door: Door,
+        right: bool,
+        device: Option<usize>,
+    ) -> Answer {
         let (now, host) = (self.now, self.hosts[&who].clone());
         if self.factor(who).password != host.password {
             let factor = self.factor(who);
@@ -64,9 +76,11 @@ impl Reference {
         }
         let known = self.same_password(who);
         let factor = self.factor(who);
-        // A disabled user's devices are gone by now, but the budget is the one of the device that asked.
+        // A disabled user's devices are gone by now, but the budget is the one of the device that
+        // asked.
         let device = device.filter(|device| known && devices.contains(device));
-        let passwords = if device.is_some() { &mut factor.device_passwords } else { &mut factor.passwords };
+        let passwords =
+            if device.is_some() { &mut factor.device_passwords } else { &mut factor.passwords };
         if passwords.gate(now, PASSWORDS) != Gate::Open {
             return Answer::Denied(Reason::InvalidCredentials);
         }
@@ -129,7 +143,10 @@ impl Reference {
         let spaced = last.is_none_or(|last| now >= last + SPACING);
         let sent = &self.factor(who).sent;
         let within = |span: u64| sent.iter().filter(|at| now < **at + span).count();
-        spaced && within(SPACING) < 2 && within(HOUR) < SENDS_PER_HOUR && within(DAY) < SENDS_PER_DAY
+        spaced
+            && within(SPACING) < 2
+            && within(HOUR) < SENDS_PER_HOUR
+            && within(DAY) < SENDS_PER_DAY
     }
 
     fn send(&mut self, login: usize, method: Method) {
@@ -217,7 +234,8 @@ impl Reference {
         let now = self.now;
         let mut own = self.factor(who).devices.clone();
         while own.len() >= DEVICES {
-            let oldest = own.iter().copied().min_by_key(|device| self.devices[*device].used).unwrap();
+            let oldest =
+                own.iter().copied().min_by_key(|device| self.devices[*device].used).unwrap();
             own.retain(|device| *device != oldest);
         }
         own.push(self.devices.len());
@@ -275,7 +293,8 @@ impl Reference {
         self.enter(who, self.logins[login].door, How::BackupCode, 0)
     }
 
-    /// Whether a session holds, used through this door, and whether its user needs the second factor there.
+    /// Whether a session holds, used through this door, and whether its user needs the second
+    /// factor there.
     pub(super) fn standing(&self, session: usize, door: Door) -> Result<bool, Staleness> {
         let Session { who, how, password, factor: id, device, .. } = self.sessions[session];
         let host = &self.hosts[&who];
@@ -292,12 +311,18 @@ impl Reference {
         match (how, factor) {
             (How::Exempt(_), _) => Err(Staleness::SecondFactorRequired),
             (_, None) => Err(Staleness::Reset),
-            (How::Device, Some(factor)) if !factor.devices.contains(&device) => Err(Staleness::DeviceRevoked),
+            (How::Device, Some(factor)) if !factor.devices.contains(&device) => {
+                Err(Staleness::DeviceRevoked)
+            }
             _ => Ok(true),
         }
     }
 
-    pub(super) fn authorized(&mut self, session: usize, change: impl FnOnce(&mut Self, usize) -> Answer) -> Answer {
+    pub(super) fn authorized(
+        &mut self,
+        session: usize,
+        change: impl FnOnce(&mut Self, usize) -> Answer,
+    ) -> Answer {
         let Session { door, how, at, .. } = self.sessions[session];
         // Somebody sits at the page, however they came in.
         let door = if door == Door::Mobile { door } else { Door::Web };
@@ -305,7 +330,9 @@ impl Reference {
         match self.standing(session, door) {
             Err(_) => Answer::Denied(Reason::SessionStale),
             Ok(false) => Answer::Denied(Reason::NotInUse),
-            Ok(true) if !fresh || self.now >= at + RECENT => Answer::Denied(Reason::ReauthenticationRequired),
+            Ok(true) if !fresh || self.now >= at + RECENT => {
+                Answer::Denied(Reason::ReauthenticationRequired)
+            }
             Ok(true) => change(self, session),
         }
     }
@@ -327,7 +354,8 @@ impl Reference {
     pub(super) fn prove(&mut self, session: usize, method: Method) -> Answer {
         let (now, who) = (self.now, self.sessions[session].who);
         let setups = self.factor(who).setups.gate(now, CODES);
-        if let Err(answer) = self.codes_open(who).and_then(|()| closed(setups, Reason::CodesLocked)) {
+        if let Err(answer) = self.codes_open(who).and_then(|()| closed(setups, Reason::CodesLocked))
+        {
             return answer;
         }
         if !self.may_send(who, None) {
@@ -372,7 +400,8 @@ impl Reference {
         Answer::Changed(method)
     }
 
-    /// Everything goes, but for the rolling budget and the sends once they were refilled often enough.
+    /// Everything goes, but for the rolling budget and the sends once they were refilled often
+    /// enough.
     pub(super) fn reset(&mut self, who: Who) -> Answer {
         let now = self.now;
         let before = self.factors.remove(&who).unwrap_or_default();
@@ -407,13 +436,17 @@ impl Reference {
         if open { Answer::Done } else { Answer::Denied(Reason::ResetRequired) }
     }
 
-    /// What somebody does next who does not leave off: a guesser after the first lock, an owner whose device another session came by.
+    /// What somebody does next who does not leave off: a guesser after the first lock, an owner
+    /// whose device another session came by.
     pub fn pursuit(&self, who: Who) -> Option<Act> {
-        let factor =
-            self.factors.get(&who).filter(|_| self.hosts[&who].active && self.exempt(who, Door::Web).is_none())?;
+        let factor = self
+            .factors
+            .get(&who)
+            .filter(|_| self.hosts[&who].active && self.exempt(who, Door::Web).is_none())?;
         let begin = Act::Begin { who, door: Door::Web, right: true, device: None };
         if factor.codes.row >= WRONG_CODES {
-            let live = factor.pending.iter().copied().find(|login| self.logins[*login].code.is_some());
+            let live =
+                factor.pending.iter().copied().find(|login| self.logins[*login].code.is_some());
             return Some(match (factor.codes.gate(self.now, CODES), live) {
                 (Gate::Locked, _) => Act::Wait(LOCK),
                 (Gate::Open, Some(login)) => Act::Code { login, typed: Typed::Wrong, trust: false },
@@ -454,7 +487,11 @@ impl Reference {
     pub fn gates(&self, who: Who) -> [Gate; 2] {
         let factor = self.factors.get(&who).cloned().unwrap_or_default();
         // What was guessed at an earlier password locks nothing.
-        let passwords = if self.same_password(who) { factor.passwords.gate(self.now, PASSWORDS) } else { Gate::Open };
+        let passwords = if self.same_password(who) {
+            factor.passwords.gate(self.now, PASSWORDS)
+        } else {
+            Gate::Open
+        };
         [passwords, factor.codes.gate(self.now, CODES)]
     }
 

@@ -25,7 +25,8 @@ pub async fn a_limit_is_reached_and_not_passed(backend: &dyn BudgetBackend) -> R
     Ok(())
 }
 
-/// A charge that one account refuses is made on none of the others, before it in the list or after it.
+/// A charge that one account refuses is made on none of the others, before it in the list or after
+/// it.
 ///
 /// # Errors
 ///
@@ -34,11 +35,15 @@ pub async fn a_refused_charge_is_made_on_none(backend: &dyn BudgetBackend) -> Re
     let (budget, now) = (backend.open().await?, moment(Duration::ZERO)?);
     charge(&*budget, &[account("full", 1), account("after", 9)], now).await?;
     for _ in 0..5 {
-        refused(&*budget, &[account("before", 9), account("full", 1), account("after", 9)], 1, now).await?;
+        refused(&*budget, &[account("before", 9), account("full", 1), account("after", 9)], 1, now)
+            .await?;
     }
     for (key, expected) in [("before", 0), ("full", 1), ("after", 1)] {
         let found = counted(&*budget, key, now).await?;
-        ensure!(found == expected, "{found} charges on {key:?}, of which {expected} were made: a refused one counts");
+        ensure!(
+            found == expected,
+            "{found} charges on {key:?}, of which {expected} were made: a refused one counts"
+        );
     }
     Ok(())
 }
@@ -48,7 +53,9 @@ pub async fn a_refused_charge_is_made_on_none(backend: &dyn BudgetBackend) -> Re
 /// # Errors
 ///
 /// The [`Breach`] that was found.
-pub async fn the_first_exhausted_account_is_named(backend: &dyn BudgetBackend) -> Result<(), Breach> {
+pub async fn the_first_exhausted_account_is_named(
+    backend: &dyn BudgetBackend,
+) -> Result<(), Breach> {
     let (budget, now) = (backend.open().await?, moment(Duration::ZERO)?);
     for key in ["z", "m", "b"] {
         charge(&*budget, &[account(key, 1)], now).await?;
@@ -61,7 +68,8 @@ pub async fn the_first_exhausted_account_is_named(backend: &dyn BudgetBackend) -
     Ok(())
 }
 
-/// A limit of zero allows nothing, and charges nothing on the others. It gives its period as the time to wait.
+/// A limit of zero allows nothing, and charges nothing on the others. It gives its period as the
+/// time to wait.
 ///
 /// # Errors
 ///
@@ -73,19 +81,25 @@ pub async fn a_limit_of_zero_allows_nothing(backend: &dyn BudgetBackend) -> Resu
             charge(&*budget, &[account(key, 1)], now).await?;
         }
         let wait = refused(&*budget, &[account("other", 9), account(key, 0)], 1, now).await?;
-        ensure!(wait == HOUR, "an account that allows nothing gives {wait:?} and not its period as the time to wait");
+        ensure!(
+            wait == HOUR,
+            "an account that allows nothing gives {wait:?} and not its period as the time to wait"
+        );
     }
     let found = counted(&*budget, "other", now).await?;
     ensure!(found == 0, "{found} charges on an account whose every charge was refused");
     Ok(())
 }
 
-/// One message is one message, also where a list names an account twice. The lower of two limits decides.
+/// One message is one message, also where a list names an account twice. The lower of two limits
+/// decides.
 ///
 /// # Errors
 ///
 /// The [`Breach`] that was found.
-pub async fn an_account_named_twice_is_charged_once(backend: &dyn BudgetBackend) -> Result<(), Breach> {
+pub async fn an_account_named_twice_is_charged_once(
+    backend: &dyn BudgetBackend,
+) -> Result<(), Breach> {
     let (budget, now) = (backend.open().await?, moment(Duration::ZERO)?);
     let twice = [account("twice", 9), account("between", 9), account("twice", 3)];
     for made in 1..=3 {
@@ -102,7 +116,9 @@ pub async fn an_account_named_twice_is_charged_once(backend: &dyn BudgetBackend)
 /// # Errors
 ///
 /// The [`Breach`] that was found.
-pub async fn similar_accounts_are_different_accounts(backend: &dyn BudgetBackend) -> Result<(), Breach> {
+pub async fn similar_accounts_are_different_accounts(
+    backend: &dyn BudgetBackend,
+) -> Result<(), Breach> {
     let (budget, now) = (backend.open().await?, moment(Duration::ZERO)?);
     let long = |last: &str| format!("{}{last}", "k".repeat(199));
     let keys = [
@@ -139,7 +155,8 @@ pub async fn similar_accounts_are_different_accounts(backend: &dyn BudgetBackend
 /// The [`Breach`] that was found.
 pub async fn numbers_may_be_as_large_as_allowed(backend: &dyn BudgetBackend) -> Result<(), Breach> {
     let budget = backend.open().await?;
-    let moments = [-86_400, 0, 1, 4_102_444_800, 253_402_300_799].map(OffsetDateTime::from_unix_timestamp);
+    let moments =
+        [-86_400, 0, 1, 4_102_444_800, 253_402_300_799].map(OffsetDateTime::from_unix_timestamp);
     for (number, at) in moments.into_iter().enumerate() {
         let at = at.map_err(|error| Breach::Fault(error.to_string()))?;
         for seconds in [1, 59, 3_601, 366 * 24 * 60 * 60] {

@@ -21,7 +21,9 @@ const EACH: usize = 8;
 /// # Errors
 ///
 /// The [`Breach`] that was found.
-pub async fn of_many_charges_as_many_as_the_limit_succeed(backend: &dyn BudgetBackend) -> Result<(), Breach> {
+pub async fn of_many_charges_as_many_as_the_limit_succeed(
+    backend: &dyn BudgetBackend,
+) -> Result<(), Breach> {
     let now = moment(Duration::ZERO)?;
     let mut handles = Vec::new();
     for _ in 0..HANDLES {
@@ -30,9 +32,14 @@ pub async fn of_many_charges_as_many_as_the_limit_succeed(backend: &dyn BudgetBa
     for (round, most) in [1_u32, 5, 20, 63].into_iter().enumerate() {
         let barrier = Arc::new(Barrier::new(handles.len().saturating_mul(EACH)));
         let mut charges = JoinSet::new();
-        for (number, handle) in handles.iter().cycle().take(handles.len().saturating_mul(EACH)).enumerate() {
+        for (number, handle) in
+            handles.iter().cycle().take(handles.len().saturating_mul(EACH)).enumerate()
+        {
             let (budget, barrier) = (Arc::clone(handle), Arc::clone(&barrier));
-            let list = [account(&format!("to:{round}-{number}"), 9), account(&format!("tenant:{round}"), most)];
+            let list = [
+                account(&format!("to:{round}-{number}"), 9),
+                account(&format!("tenant:{round}"), most),
+            ];
             charges.spawn(async move {
                 barrier.wait().await;
                 budget.charge(&list, now).await
@@ -47,14 +54,23 @@ pub async fn of_many_charges_as_many_as_the_limit_succeed(backend: &dyn BudgetBa
     Ok(())
 }
 
-/// Charges that name the same accounts in different orders all end, none above a limit, and each on all of its accounts or on none.
+/// Charges that name the same accounts in different orders all end, none above a limit, and each on
+/// all of its accounts or on none.
 ///
 /// # Errors
 ///
 /// The [`Breach`] that was found.
-pub async fn charges_in_any_order_are_each_all_or_nothing(backend: &dyn BudgetBackend) -> Result<(), Breach> {
-    const ORDERS: [[&str; 3]; 6] =
-        [["a", "b", "c"], ["a", "c", "b"], ["b", "a", "c"], ["b", "c", "a"], ["c", "a", "b"], ["c", "b", "a"]];
+pub async fn charges_in_any_order_are_each_all_or_nothing(
+    backend: &dyn BudgetBackend,
+) -> Result<(), Breach> {
+    const ORDERS: [[&str; 3]; 6] = [
+        ["a", "b", "c"],
+        ["a", "c", "b"],
+        ["b", "a", "c"],
+        ["b", "c", "a"],
+        ["c", "a", "b"],
+        ["c", "b", "a"],
+    ];
     let now = moment(Duration::ZERO)?;
     for round in rounds(4) {
         let barrier = Arc::new(Barrier::new(ORDERS.len().saturating_mul(EACH)));
@@ -63,7 +79,9 @@ pub async fn charges_in_any_order_are_each_all_or_nothing(backend: &dyn BudgetBa
             let budget = backend.open().await?;
             for _ in 0..EACH {
                 let (budget, barrier) = (Arc::clone(&budget), Arc::clone(&barrier));
-                let list = order.map(|key| account(&format!("{key}:{round}"), if key == "b" { 30 } else { 900 }));
+                let list = order.map(|key| {
+                    account(&format!("{key}:{round}"), if key == "b" { 30 } else { 900 })
+                });
                 charges.spawn(async move {
                     barrier.wait().await;
                     budget.charge(&list, now).await
@@ -84,14 +102,18 @@ pub async fn charges_in_any_order_are_each_all_or_nothing(backend: &dyn BudgetBa
     Ok(())
 }
 
-/// A charge whose future is dropped, at whatever moment, is made on all of its accounts or on none, and the handle works on.
+/// A charge whose future is dropped, at whatever moment, is made on all of its accounts or on none,
+/// and the handle works on.
 ///
 /// # Errors
 ///
 /// The [`Breach`] that was found.
-pub async fn a_dropped_charge_is_made_on_all_or_none(backend: &dyn BudgetBackend) -> Result<(), Breach> {
+pub async fn a_dropped_charge_is_made_on_all_or_none(
+    backend: &dyn BudgetBackend,
+) -> Result<(), Breach> {
     const DROPPED: u32 = 120;
-    let (budget, other, now) = (backend.open().await?, backend.open().await?, moment(Duration::ZERO)?);
+    let (budget, other, now) =
+        (backend.open().await?, backend.open().await?, moment(Duration::ZERO)?);
     let list = ["first", "second", "third"].map(|key| account(key, 1_000));
     for round in 0..DROPPED {
         Point::of(round).drop_at(budget.charge(&list, now)).await;
@@ -107,7 +129,11 @@ pub async fn a_dropped_charge_is_made_on_all_or_none(backend: &dyn BudgetBackend
             found.push(counted(&*other, key, now).await?);
         }
         let alike = found.iter().all(|count| Some(count) == found.first());
-        if alike && found.iter().all(|count| (DROPPED / 10..=DROPPED.saturating_add(DROPPED / 10)).contains(count)) {
+        if alike
+            && found
+                .iter()
+                .all(|count| (DROPPED / 10..=DROPPED.saturating_add(DROPPED / 10)).contains(count))
+        {
             return Ok(());
         }
         ensure!(
@@ -118,7 +144,8 @@ pub async fn a_dropped_charge_is_made_on_all_or_none(backend: &dyn BudgetBackend
     }
 }
 
-/// When the answer to a charge gets lost, it is not said to be made where it was not, and not made twice.
+/// When the answer to a charge gets lost, it is not said to be made where it was not, and not made
+/// twice.
 ///
 /// # Errors
 ///

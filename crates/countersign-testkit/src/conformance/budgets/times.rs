@@ -33,9 +33,11 @@ pub async fn a_count_stays_for_a_whole_period(backend: &dyn BudgetBackend) -> Re
             charge(&*budget, &one, moment(begin)?).await?;
             for thousandths in [1, 500, 999, 1_000] {
                 let later = begin.saturating_add(part(per, thousandths));
-                refused(&*budget, &one, 0, moment(later.saturating_sub(Duration::from_millis(1)))?).await?;
+                refused(&*budget, &one, 0, moment(later.saturating_sub(Duration::from_millis(1)))?)
+                    .await?;
             }
-            charge(&*budget, &one, moment(begin.saturating_add(per).saturating_add(grain(per)))?).await?;
+            charge(&*budget, &one, moment(begin.saturating_add(per).saturating_add(grain(per)))?)
+                .await?;
         }
     }
     Ok(())
@@ -50,18 +52,26 @@ pub async fn a_window_slides(backend: &dyn BudgetBackend) -> Result<(), Breach> 
     let budget = backend.open().await?;
     let four = [account("four", 4)];
     let (half, past) = (part(HOUR, 500), grain(HOUR));
-    // Two, and two more half a period later. Then the first two leave, and half a period later the others.
-    for at in [Duration::ZERO, half, HOUR.saturating_add(past), HOUR.saturating_add(half).saturating_add(past)] {
+    // Two, and two more half a period later. Then the first two leave, and half a period later the
+    // others.
+    for at in [
+        Duration::ZERO,
+        half,
+        HOUR.saturating_add(past),
+        HOUR.saturating_add(half).saturating_add(past),
+    ] {
         charge(&*budget, &four, moment(at)?).await?;
         charge(&*budget, &four, moment(at.saturating_add(Duration::from_millis(5)))?).await?;
         if at > Duration::ZERO {
-            refused(&*budget, &four, 0, moment(at.saturating_add(Duration::from_millis(9)))?).await?;
+            refused(&*budget, &four, 0, moment(at.saturating_add(Duration::from_millis(9)))?)
+                .await?;
         }
     }
     Ok(())
 }
 
-/// After the time that a refusal gives, and not long before, a message is allowed. Also where the limit was lowered since.
+/// After the time that a refusal gives, and not long before, a message is allowed. Also where the
+/// limit was lowered since.
 ///
 /// # Errors
 ///
@@ -85,12 +95,15 @@ pub async fn retry_after_is_the_truth(backend: &dyn BudgetBackend) -> Result<(),
     Ok(())
 }
 
-/// Where the clock goes back, everything that was charged still counts, and what is charged then leaves no earlier than what was charged before.
+/// Where the clock goes back, everything that was charged still counts, and what is charged then
+/// leaves no earlier than what was charged before.
 ///
 /// # Errors
 ///
 /// The [`Breach`] that was found.
-pub async fn a_clock_that_goes_back_frees_nothing(backend: &dyn BudgetBackend) -> Result<(), Breach> {
+pub async fn a_clock_that_goes_back_frees_nothing(
+    backend: &dyn BudgetBackend,
+) -> Result<(), Breach> {
     let budget = backend.open().await?;
     let two = [account("two", 2)];
     let late = HOUR.saturating_mul(30);
@@ -107,7 +120,8 @@ pub async fn a_clock_that_goes_back_frees_nothing(backend: &dyn BudgetBackend) -
     Ok(())
 }
 
-/// Whatever the clock of the machine or of the server says, `now` is what counts: long ago and far ahead alike.
+/// Whatever the clock of the machine or of the server says, `now` is what counts: long ago and far
+/// ahead alike.
 ///
 /// # Errors
 ///
@@ -116,8 +130,10 @@ pub async fn only_the_callers_clock_counts(backend: &dyn BudgetBackend) -> Resul
     let budget = backend.open().await?;
     for seconds in [100_000_000_i64, 1_000_000_000, 10_000_000_000, 100_000_000_000] {
         let at = |after: Duration| {
-            let seconds = seconds.saturating_add(i64::try_from(after.as_secs()).unwrap_or_default());
-            OffsetDateTime::from_unix_timestamp(seconds).map_err(|error| Breach::Fault(error.to_string()))
+            let seconds =
+                seconds.saturating_add(i64::try_from(after.as_secs()).unwrap_or_default());
+            OffsetDateTime::from_unix_timestamp(seconds)
+                .map_err(|error| Breach::Fault(error.to_string()))
         };
         let two = [account(&format!("at:{seconds}"), 2)];
         charge(&*budget, &two, at(Duration::ZERO)?).await?;
@@ -130,7 +146,8 @@ pub async fn only_the_callers_clock_counts(backend: &dyn BudgetBackend) -> Resul
     Ok(())
 }
 
-/// Accounts on which nothing counts any more are removed by the charges that follow, and those on which something counts are not.
+/// Accounts on which nothing counts any more are removed by the charges that follow, and those on
+/// which something counts are not.
 ///
 /// # Errors
 ///
@@ -144,11 +161,25 @@ pub async fn what_has_left_is_removed(backend: &dyn BudgetBackend) -> Result<(),
             let list = [account(&format!("to:{round}-{number}"), 1), account("tenant", 1_000)];
             charge(&*budget, &list, now).await?;
             // Refusals leave nothing either.
-            refused(&*budget, &[account(&format!("new:{round}-{number}"), 1), account("none", 0)], 1, now).await?;
+            refused(
+                &*budget,
+                &[account(&format!("new:{round}-{number}"), 1), account("none", 0)],
+                1,
+                now,
+            )
+            .await?;
         }
         let Some(kept) = backend.kept().await? else { continue };
-        ensure!(kept > EACH, "{kept} accounts are kept where something counts on {}", EACH.saturating_add(1));
-        ensure!(kept <= EACH.saturating_mul(3), "{kept} accounts are kept where {} count", EACH.saturating_add(1));
+        ensure!(
+            kept > EACH,
+            "{kept} accounts are kept where something counts on {}",
+            EACH.saturating_add(1)
+        );
+        ensure!(
+            kept <= EACH.saturating_mul(3),
+            "{kept} accounts are kept where {} count",
+            EACH.saturating_add(1)
+        );
     }
     Ok(())
 }
