@@ -96,7 +96,7 @@ async fn count_up(store: PostgresFactors, acme: TenantId, writer: usize, progres
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_a_failover_to_a_synchronous_standby() {
     let Some((mut primary, standby)) = replicated().await else { return };
-    let options = || support::options().connections(4).connect_timeout(Duration::from_secs(2));
+    let options = || support::options().connections(4).connect_timeout(Duration::from_secs(20));
     let store = options().connect(&both(primary.port(), standby.port())).await.unwrap();
     let acme = TenantId::new("acme").unwrap();
     let progress =

@@ -248,7 +248,7 @@ async fn a_host_that_does_not_answer_leaves_time_for_the_next() {
         let (user, port) = ("user=countersign dbname=postgres", server.port());
         format!("host=127.0.0.1,127.0.0.1 port={silent},{port} {user}")
     };
-    let options = support::options().connect_timeout(Duration::from_secs(6));
+    let options = support::options().connect_timeout(Duration::from_secs(30));
     let store = options.connect(&url(&server)).await.unwrap();
     assert_eq!(first_commit(&store, 1).await.unwrap(), CommitOutcome::Written);
 }

@@ -72,8 +72,9 @@ async fn settings_of(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_restarts_is_a_fault_and_then_works_again() {
     let Some(mut nodes) = nodes::start().unwrap() else { return };
-    let options =
-        options().connect_timeout(Duration::from_secs(5)).response_timeout(Duration::from_secs(5));
+    let options = options()
+        .connect_timeout(Duration::from_secs(10))
+        .response_timeout(Duration::from_secs(10));
     let store = connect_by(options, &nodes).await;
     let tenants = tenants(&store).await;
     nodes[1].kill().unwrap();
@@ -106,7 +107,7 @@ async fn a_node_that_restarts_is_a_fault_and_then_works_again() {
             assert_eq!(found, &Some(row(1)));
         }
         let Some(fault) = answers.iter().find_map(|answer| answer.as_ref().err()) else { break };
-        assert!(started.elapsed() < Duration::from_secs(30), "it does not come back: {fault:?}");
+        assert!(started.elapsed() < Duration::from_secs(60), "it does not come back: {fault:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     for tenant in &tenants {

@@ -146,7 +146,7 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
 async fn a_server_that_does_not_answer_is_a_fault_in_time() {
     let Some(server) = server(&["--appendonly", "yes"]) else { return };
     let options = || {
-        options().response_timeout(Duration::from_secs(2)).connect_timeout(Duration::from_secs(2))
+        options().response_timeout(Duration::from_secs(10)).connect_timeout(Duration::from_secs(10))
     };
     let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
@@ -161,7 +161,7 @@ async fn a_server_that_does_not_answer_is_a_fault_in_time() {
         match store.load(&acme, &alice).await {
             Ok(snapshot) => break snapshot.record,
             Err(fault) => assert!(
-                started.elapsed() < Duration::from_secs(20),
+                started.elapsed() < Duration::from_secs(60),
                 "it does not come back: {fault:?}"
             ),
         }
