@@ -1,63 +1,13 @@
 //! What a completed login is worth, and how long.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use time::OffsetDateTime;
 
 use crate::contact::Method;
+use crate::epoch::Epoch;
 use crate::ids::{DeviceId, LoginId, RecordId, TenantId, UserId};
-use crate::machine::{Epoch, Evidence};
 use crate::policy::{Channel, Exemption};
-
-/// The proof that a login was completed (`I-01`).
-///
-/// Only [`LoginFlow`](crate::LoginFlow) makes one: there is no constructor and no `Deserialize`. It
-/// is a statement about one moment; keep it in the session as a [`SavedGrant`] and ask
-/// [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) whether it still holds.
-///
-/// The host MUST issue a new session identifier when it accepts one (`I-36`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "let in whom the grant names, and nobody else; after a login under a new session identifier (I-36)"]
-pub struct Grant(SavedGrant);
-
-impl Grant {
-    /// Evidence in, grant out: the only way to make one. Evidence values can be made only by the
-    /// checks themselves.
-    pub(crate) fn from_evidence(evidence: Evidence) -> Self {
-        let Evidence { login, tenant, user, channel, at, record, epoch, basis, .. } = evidence;
-        Self(SavedGrant { login, tenant, user, channel, at: at.to_time(), record, epoch, basis })
-    }
-
-    /// For [`LoginFlow::revalidate`](crate::LoginFlow::revalidate): a saved grant that was just
-    /// found to hold.
-    pub(crate) fn revalidated(saved: SavedGrant) -> Self {
-        Self(saved)
-    }
-
-    /// The form to keep in a session.
-    pub fn into_saved(self) -> SavedGrant {
-        self.0
-    }
-}
-
-impl std::ops::Deref for Grant {
-    type Target = SavedGrant;
-    fn deref(&self) -> &SavedGrant {
-        &self.0
-    }
-}
-
-impl AsRef<SavedGrant> for Grant {
-    fn as_ref(&self) -> &SavedGrant {
-        &self.0
-    }
-}
-
-impl Serialize for Grant {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
 
 /// A grant as it lies in a session: a claim, until
 /// [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) or an operation that takes it has
@@ -69,17 +19,17 @@ impl Serialize for Grant {
 /// sessions on the server or seal them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedGrant {
-    login: LoginId,
-    tenant: TenantId,
-    user: UserId,
+    pub(crate) login: LoginId,
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
     #[serde(deserialize_with = "crate::policy::read_channel")]
-    channel: Channel,
+    pub(crate) channel: Channel,
     #[serde(with = "time::serde::rfc3339")]
-    at: OffsetDateTime,
+    pub(crate) at: OffsetDateTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    record: Option<RecordId>,
-    epoch: Epoch,
-    basis: SecondFactor,
+    pub(crate) record: Option<RecordId>,
+    pub(crate) epoch: Epoch,
+    pub(crate) basis: SecondFactor,
 }
 
 impl SavedGrant {
@@ -178,7 +128,7 @@ pub enum SecondFactor {
     },
 }
 
-/// Why [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) answers no [`Grant`]: the request is
+/// Why [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) answers no [`Grant`](crate::Grant): the request is
 /// refused either way.
 ///
 /// It is the error of a `Result`, not a value beside the grant, so that `?`, a `let Ok(grant) = ..

@@ -7,11 +7,12 @@ use crate::entropy::SystemEntropy;
 use crate::error::{Error, PluginError};
 use crate::flow::LoginFlowBuilder;
 use crate::ids::{TenantId, UserId, Version};
-use crate::machine::{Attempt, Draft, Next, Rules, Seal, Settings, TokenSecret, sha256_tag};
+use crate::machine::{Attempt, Draft, Next, Rules, Seal, Settings, TokenSecret};
 use crate::password::PasswordVerified;
 use crate::policy::{Channel, Scope, StandardPolicy};
 use crate::secret::Code;
 use crate::store::{Generation, Snapshot, StoredRow};
+use crate::tag::sha256_tag;
 use crate::user::{PasswordHash, User};
 
 /// One user of one tenant that requires codes, and the machine's rules with their defaults.

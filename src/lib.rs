@@ -10,6 +10,7 @@ pub mod clock;
 mod codec;
 pub mod contact;
 pub mod entropy;
+mod epoch;
 pub mod error;
 pub mod event;
 mod flow;
@@ -34,6 +35,7 @@ pub mod sender;
 pub mod status;
 pub mod store;
 mod sync;
+mod tag;
 mod unicode;
 pub mod user;
 
@@ -43,15 +45,16 @@ pub use contact::Method;
 #[doc(inline)]
 pub use error::Error;
 pub use flow::{
-    Account, Administration, Alternatives, Authenticated, Challenge, ConfigError, DeliveryStatus,
-    IssuedCode, Login, LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, PreverifiedLogin,
-    ResendTo, SetupChallenge, TrustDevice,
+    Account, Administration, Alternatives, Challenge, ConfigError, DeliveryStatus, IssuedCode,
+    Login, LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, PreverifiedLogin, ResendTo,
+    SetupChallenge, TrustDevice,
 };
 #[doc(inline)]
-pub use grant::{Grant, RevalidateError, SavedGrant, SecondFactor};
+pub use grant::{RevalidateError, SavedGrant, SecondFactor};
 #[doc(inline)]
 pub use ids::{LoginName, TenantId, UserId};
 pub use label::DeviceLabel;
+pub use machine::{Authenticated, Grant};
 #[doc(inline)]
 pub use policy::{Channel, Scope};
 pub use reason::{Denied, OperationError, Reason};

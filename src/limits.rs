@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::machine::{FailureRule, SendRule};
-
 /// The numbers that a flow was built with, after they were found safe.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
@@ -34,6 +32,32 @@ pub(crate) struct Limits {
 pub(crate) struct DeviceLimits {
     pub(crate) lifetime: Duration,
     pub(crate) per_user: usize,
+}
+
+/// The numbers of one budget of failures (`I-10` to `I-14`).
+#[derive(Clone, Debug)]
+pub(crate) struct FailureRule {
+    /// Every this many failures in a row lock.
+    pub(crate) lock_after: u32,
+    /// How long the first lock lasts; each further one twice as long.
+    pub(crate) lock: Duration,
+    /// The longest lock.
+    pub(crate) lock_at_most: Duration,
+    /// After this many failures in a row waiting no longer helps (`I-11`).
+    pub(crate) suspend_after: Option<u32>,
+    /// At most this many failures in any window of this length, whatever succeeds in between
+    /// (`I-12`).
+    pub(crate) rolling: Option<(u32, Duration)>,
+}
+
+/// The numbers of the budget of sends (`I-15`).
+#[derive(Clone, Debug)]
+pub(crate) struct SendRule {
+    /// Between two codes of one login. Within it, a user gets at most two over all logins.
+    pub(crate) spacing: Duration,
+    pub(crate) per_login: u32,
+    pub(crate) per_hour: u32,
+    pub(crate) per_day: u32,
 }
 
 impl Limits {

@@ -10,7 +10,6 @@ use async_trait::async_trait;
 
 use crate::error::{Error, PluginError};
 use crate::ids::{LoginName, TenantId};
-use crate::machine::Pending;
 use crate::secret::Password;
 use crate::user::{PasswordHash, User};
 
@@ -152,9 +151,9 @@ pub enum PasswordCheck {
 pub(crate) struct PasswordVerified(());
 
 impl PasswordVerified {
-    /// By the step that put this login into the record, if the user's password is still the one
+    /// By the first step of a login that is in the record, if the user's password is still the one
     /// that the record belongs to.
-    pub(crate) fn remembered(_by: &Pending, same_password: bool) -> Option<Self> {
+    pub(crate) fn remembered(same_password: bool) -> Option<Self> {
         same_password.then_some(Self(()))
     }
 

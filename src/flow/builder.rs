@@ -10,12 +10,14 @@ use crate::entropy::{Draw, Entropy, SystemEntropy};
 use crate::event::{EventSink, NoEvents};
 use crate::flow::{Inner, LoginFlow};
 use crate::limits::{DeviceLimits, Limits};
-use crate::machine::{FailureRule, MONTH, Rules, Seal, SendRule, sha256_tag};
+use crate::limits::{FailureRule, SendRule};
+use crate::machine::{MONTH, Rules, Seal};
 use crate::password::{Argon2id, PasswordVerifier};
 use crate::policy::{StandardPolicy, TwoFactorPolicy};
 use crate::secret::Pepper;
 use crate::sender::CodeSender;
 use crate::store::FactorStore;
+use crate::tag::sha256_tag;
 use crate::user::UserStore;
 
 const fn seconds(number: u64) -> Duration {

@@ -8,10 +8,7 @@ use crate::entropy::Draw;
 use crate::error::{Error, PluginError};
 use crate::event::{Event, EventKind};
 use crate::flow::Inner;
-use crate::flow::step::{
-    Alternatives, Authenticated, Challenge, DeliveryStatus, IssuedCode, LoginStep,
-};
-use crate::grant::Grant;
+use crate::flow::step::{Alternatives, Challenge, DeliveryStatus, IssuedCode, LoginStep};
 use crate::ids::{LoginName, TenantId, UserId, Version};
 use crate::machine::{
     Decision, Draft, Next, OpenLogin, OutgoingCode, OutgoingNotice, TokenKind, Via, Write,
@@ -273,11 +270,7 @@ impl Inner {
         let Committed { outcome, user, at } = committed;
         match (outcome, user) {
             (Next::Denied(denied), _) => LoginStep::Denied(denied),
-            (Next::Complete(completion), _) => LoginStep::Authenticated(Authenticated {
-                grant: Grant::from_evidence(completion.evidence),
-                device_token: completion.device,
-                backup_code: completion.backup_code,
-            }),
+            (Next::Complete(done), _) => LoginStep::Authenticated(*done),
             (Next::Open(open), Some(user)) => self.challenge(subject, user, open, at).await,
             (Next::Open(_), None) => LoginStep::Denied(Denied::new(Reason::LoginOver)),
         }

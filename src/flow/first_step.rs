@@ -8,11 +8,12 @@ use crate::flow::step::{Login, LoginStep, PreverifiedLogin};
 use crate::flow::{Inner, LoginFlow};
 use crate::ids::{LoginName, TenantId, UserId};
 use crate::input::{Field, bounded};
-use crate::machine::{Attempt, FirstStep, Write, sha256_tag};
+use crate::machine::{Attempt, FirstStep, Write};
 use crate::password::{self, Admission, PASSWORD_BYTES, PasswordAttempt, PasswordVerified};
 use crate::policy::Channel;
 use crate::reason::{Denied, Reason};
 use crate::secret::{DeviceToken, Password};
+use crate::tag::sha256_tag;
 use crate::user::{PasswordHash, User, UserStatus};
 
 impl LoginFlow {

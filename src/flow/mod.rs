@@ -31,8 +31,8 @@ pub use builder::{ConfigError, LoginFlowBuilder};
 pub use operator::Operator;
 pub use purge::PurgeProgress;
 pub use step::{
-    Alternatives, Authenticated, Challenge, DeliveryStatus, IssuedCode, Login, LoginStep,
-    MethodChange, PreverifiedLogin, ResendTo, SetupChallenge, TrustDevice,
+    Alternatives, Challenge, DeliveryStatus, IssuedCode, Login, LoginStep, MethodChange,
+    PreverifiedLogin, ResendTo, SetupChallenge, TrustDevice,
 };
 pub use sweep::{SweepCursor, SweepProgress};
 

@@ -6,11 +6,11 @@ use crate::error::Error;
 use crate::flow::LoginFlow;
 use crate::flow::driver::{Committed, Subject};
 use crate::flow::step::{LoginStep, ResendTo, TrustDevice};
-use crate::grant::{Grant, RevalidateError, SavedGrant, Staleness};
+use crate::grant::{RevalidateError, SavedGrant, Staleness};
 use crate::ids::{TenantId, UserId};
 use crate::label::DeviceLabel;
 use crate::machine::{
-    TokenKind, TokenSecret, TrustRequest, Via, read_backup_code, read_code, read_token,
+    Grant, TokenKind, TokenSecret, TrustRequest, Via, read_backup_code, read_code, read_token,
 };
 use crate::policy::Channel;
 use crate::reason::{Denied, Reason};
@@ -195,9 +195,8 @@ impl LoginFlow {
         let subject = Subject { tenant, user: grant.user() };
         let loaded = self.inner.load_to_read(subject).await?;
         let draft = self.inner.open(subject, &loaded)?;
-        let _requirement =
-            draft.standing(&*self.inner.policy, loaded.user.as_ref(), grant, channel)??;
-        Ok(Grant::revalidated(grant.clone()))
+        let held = draft.revalidate(&*self.inner.policy, loaded.user.as_ref(), grant, channel)?;
+        Ok(held?)
     }
 
     /// Whatever is not a token of a login under way gets the answer of a login that is over.

@@ -6,11 +6,11 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::contact::{MaskedDestination, Method};
-use crate::grant::Grant;
 use crate::ids::{LoginId, TenantId, UserId};
+use crate::machine::Authenticated;
 use crate::policy::Channel;
 use crate::reason::Denied;
-use crate::secret::{BackupCode, DeviceToken, Password, PendingToken, SetupToken};
+use crate::secret::{DeviceToken, Password, PendingToken, SetupToken};
 use crate::sender::{Reference, SendErrorKind};
 
 /// What a person gives at the first step.
@@ -71,19 +71,6 @@ impl LoginStep {
             Self::Authenticated(_) | Self::CodeRequired(_) => None,
         }
     }
-}
-
-/// A completed login. Not `Clone`: what it hands out is handed out once.
-#[derive(Debug)]
-#[must_use = "issue a new session identifier for the grant (I-36), and hand out the device token and the new backup code: they are shown once"]
-#[non_exhaustive]
-pub struct Authenticated {
-    /// Who logged in, how and when. Issue a **new session identifier** for it (`I-36`).
-    pub grant: Grant,
-    /// For the device that the person asked to trust. Store it there; it is not shown again.
-    pub device_token: Option<DeviceToken>,
-    /// The successor of the backup code that was just used. Show it now; it is not shown again.
-    pub backup_code: Option<BackupCode>,
 }
 
 /// A login that waits for its second factor: all that a page needs to ask for it. Not `Clone`: it

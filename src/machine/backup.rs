@@ -6,7 +6,8 @@ use crate::error::Error;
 use crate::event::{EventKind, SecretKind};
 use crate::machine::code::wrong;
 use crate::machine::entry::{BACKUP_SYMBOLS, CROCKFORD, grouped};
-use crate::machine::pending::{Completion, FactorProof, Next};
+use crate::machine::grant::{Authenticated, FactorProof};
+use crate::machine::pending::Next;
 use crate::machine::record::{Backup, Pending};
 use crate::machine::seal::{Label, Tag};
 use crate::machine::token::TokenSecret;
@@ -90,7 +91,7 @@ impl Draft<'_> {
         }
         let verified = BackupCodeVerified(());
         let successor = self.make_backup_code()?;
-        let evidence = self.complete(
+        let grant = self.complete(
             &password,
             user,
             pending.login,
@@ -99,10 +100,10 @@ impl Draft<'_> {
         );
         let event = EventKind::LoginCompleted {
             login: pending.login,
-            basis: evidence.basis.clone(),
+            basis: grant.second_factor().clone(),
             trusted: None,
         };
-        let completion = Completion { evidence, device: None, backup_code: Some(successor) };
+        let completion = Authenticated { grant, device_token: None, backup_code: Some(successor) };
         let mut decision = Decision::new(Next::Complete(Box::new(completion)), event);
         self.notify(&mut decision, user, &NoticeKind::BackupCodeUsed);
         Ok(decision)

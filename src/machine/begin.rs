@@ -5,7 +5,8 @@ use crate::error::Error;
 use crate::event::{CredentialsCause, EventKind};
 use crate::ids::LoginId;
 use crate::machine::failures::Failures;
-use crate::machine::pending::{Completion, FactorProof, Next};
+use crate::machine::grant::{Authenticated, FactorProof};
+use crate::machine::pending::Next;
 use crate::machine::record::Pending;
 use crate::machine::seal::Label;
 use crate::machine::{Decision, Draft, Gate, epoch_of};
@@ -341,11 +342,18 @@ impl Draft<'_> {
         channel: Channel,
         second: FactorProof,
     ) -> Decision<Next> {
-        let evidence = self.complete(password, user, login, channel, second);
-        let event =
-            EventKind::LoginCompleted { login, basis: evidence.basis.clone(), trusted: None };
+        let grant = self.complete(password, user, login, channel, second);
+        let event = EventKind::LoginCompleted {
+            login,
+            basis: grant.second_factor().clone(),
+            trusted: None,
+        };
         Decision::new(
-            Next::Complete(Box::new(Completion { evidence, device: None, backup_code: None })),
+            Next::Complete(Box::new(Authenticated {
+                grant,
+                device_token: None,
+                backup_code: None,
+            })),
             event,
         )
     }

@@ -8,7 +8,8 @@ use crate::error::Error;
 use crate::event::{EventKind, SecretKind};
 use crate::ids::LoginId;
 use crate::machine::device::TrustRequest;
-use crate::machine::pending::{Completion, FactorProof, Next, Refusal};
+use crate::machine::grant::{Authenticated, FactorProof};
+use crate::machine::pending::{Next, Refusal};
 use crate::machine::record::{LiveCode, Pending};
 use crate::machine::seal::{Label, Tag};
 use crate::machine::token::TokenSecret;
@@ -178,7 +179,7 @@ impl Draft<'_> {
         let verified = CodeVerified { method: destination.method() };
         let trust = trust.filter(|_| self.may_trust());
         let registered = trust.map(|request| self.trust_device(&verified, request)).transpose()?;
-        let evidence = self.complete(
+        let grant = self.complete(
             &password,
             user,
             pending.login,
@@ -188,14 +189,14 @@ impl Draft<'_> {
         let trusted = registered.as_ref().map(|registered| registered.id);
         let event = EventKind::LoginCompleted {
             login: pending.login,
-            basis: evidence.basis.clone(),
+            basis: grant.second_factor().clone(),
             trusted,
         };
-        let (device, dropped) = registered
+        let (device_token, dropped) = registered
             .map(|registered| (Some(registered.token), registered.dropped))
             .unwrap_or_default();
         let mut decision = Decision::new(
-            Next::Complete(Box::new(Completion { evidence, device, backup_code: None })),
+            Next::Complete(Box::new(Authenticated { grant, device_token, backup_code: None })),
             event,
         );
         if let Some(request) = trust {

@@ -1,26 +1,9 @@
 //! Failure budgets: one for each kind of secret (`I-10` to `I-14`).
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-
-/// The numbers of one budget.
-#[derive(Clone, Debug)]
-pub(crate) struct FailureRule {
-    /// Every this many failures in a row lock.
-    pub(crate) lock_after: u32,
-    /// How long the first lock lasts; each further one twice as long.
-    pub(crate) lock: Duration,
-    /// The longest lock.
-    pub(crate) lock_at_most: Duration,
-    /// After this many failures in a row waiting no longer helps (`I-11`).
-    pub(crate) suspend_after: Option<u32>,
-    /// At most this many failures in any window of this length, whatever succeeds in between
-    /// (`I-12`).
-    pub(crate) rolling: Option<(u32, Duration)>,
-}
+use crate::limits::FailureRule;
 
 /// What happened to one kind of secret of one user.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -173,6 +156,8 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);

@@ -12,6 +12,7 @@ mod code;
 mod device;
 mod entry;
 mod failures;
+mod grant;
 #[cfg(test)]
 mod model;
 mod notices;
@@ -31,6 +32,7 @@ use zeroize::Zeroizing;
 use crate::clock::Timestamp;
 use crate::contact::{Destination, Method};
 use crate::entropy::{Draw, Entropy};
+use crate::epoch::Epoch;
 use crate::error::{Document, Error};
 use crate::event::EventKind;
 use crate::ids::{RecordId, TenantId, UserId, Version};
@@ -44,19 +46,19 @@ pub(crate) use begin::{Attempt, Checked, FirstStep, Write};
 pub(crate) use code::{OutgoingCode, Via};
 pub(crate) use device::TrustRequest;
 pub(crate) use entry::{backup_code as read_backup_code, code as read_code};
-pub(crate) use failures::{FailureRule, Gate};
+pub(crate) use failures::Gate;
+pub use grant::{Authenticated, Grant};
 pub(crate) use notices::OutgoingNotice;
-pub(crate) use pending::{Evidence, Next, OpenLogin};
-pub(crate) use record::{Epoch, Pending};
+pub(crate) use pending::{Next, OpenLogin};
 pub(crate) use resets::{Kept, MONTH, Refill};
 pub(crate) use retention::{Retention, worth};
-pub(crate) use seal::{Seal, sha256_tag};
-pub(crate) use sends::SendRule;
+pub(crate) use seal::Seal;
 pub(crate) use settings::{Clearing, Settings};
 pub(crate) use setup::{Confirmed, SetupTarget, StartedSetup};
 pub(crate) use token::{TokenKind, TokenSecret, read as read_token, write as write_token};
 
 use record::Record;
+use seal::Label;
 
 /// What does not change from step to step.
 #[derive(Debug)]
@@ -331,5 +333,15 @@ fn current_record(snapshot: &Snapshot) -> Result<Option<Record>, Error> {
 
 fn epoch_of(rules: &Rules, tenant: &TenantId, user: &User) -> Epoch {
     let hash = user.password_hash.as_ref().map(crate::user::PasswordHash::expose);
-    Epoch::of(&rules.seal, tenant.as_str(), user, hash)
+    let stamp = user.security_stamp.as_deref();
+    // A missing value and an empty one are told apart.
+    let parts: [&[u8]; 6] = [
+        tenant.as_str().as_bytes(),
+        user.id.as_str().as_bytes(),
+        &[u8::from(hash.is_some())],
+        hash.unwrap_or_default().as_bytes(),
+        &[u8::from(stamp.is_some())],
+        stamp.unwrap_or_default().as_bytes(),
+    ];
+    Epoch::new(rules.seal.tag(Label::Epoch, &parts).half())
 }

@@ -1,36 +1,24 @@
-//! Logins between their first step and their end, and the evidence that ends them.
+//! Logins between their first step and their end, and what their pages show.
 
 use crate::clock::Timestamp;
 use crate::contact::{MaskedDestination, Method};
 use crate::event::EventKind;
-use crate::grant::SecondFactor;
-use crate::ids::{LoginId, RecordId, TenantId, UserId};
-use crate::machine::backup::BackupCodeVerified;
-use crate::machine::begin::PolicyExempt;
-use crate::machine::code::{CodeVerified, OutgoingCode};
-use crate::machine::device::DeviceTrusted;
-use crate::machine::record::{Epoch, Pending};
+use crate::ids::LoginId;
+use crate::machine::code::OutgoingCode;
+use crate::machine::grant::Authenticated;
+use crate::machine::record::Pending;
 use crate::machine::seal::Label;
 use crate::machine::token::TokenSecret;
 use crate::machine::{Decision, Draft, Gate};
 use crate::password::PasswordVerified;
-use crate::policy::Channel;
 use crate::reason::{Denied, Reason};
-use crate::secret::{BackupCode, DeviceToken};
 use crate::user::{User, UserStatus};
 
 /// Where a login stands after a step. The parts are boxed: they are passed through several futures.
 pub(crate) enum Next {
-    Complete(Box<Completion>),
+    Complete(Box<Authenticated>),
     Open(Box<OpenLogin>),
     Denied(Denied),
-}
-
-/// A completed login, and what is shown or handed out with it, once.
-pub(crate) struct Completion {
-    pub(crate) evidence: Evidence,
-    pub(crate) device: Option<DeviceToken>,
-    pub(crate) backup_code: Option<BackupCode>,
 }
 
 /// A login that waits for its second factor.
@@ -47,62 +35,7 @@ pub(crate) struct OpenLogin {
     pub(crate) backup_code: bool,
 }
 
-/// Both factors of one login. Only [`Draft::complete`] makes one, from the evidence of each
-/// (`I-01`).
-pub(crate) struct Evidence {
-    pub(crate) login: LoginId,
-    pub(crate) tenant: TenantId,
-    pub(crate) user: UserId,
-    pub(crate) channel: Channel,
-    pub(crate) at: Timestamp,
-    pub(crate) record: Option<RecordId>,
-    pub(crate) epoch: Epoch,
-    pub(crate) basis: SecondFactor,
-    /// Keeps every other module from writing this struct down.
-    _made_by: Complete,
-}
-
-struct Complete;
-
-/// What stood beside the password. Each variant holds a value that only the module of its check can
-/// make.
-pub(crate) enum FactorProof {
-    Code(CodeVerified),
-    BackupCode(BackupCodeVerified),
-    Device(DeviceTrusted),
-    Exempt(PolicyExempt),
-}
-
 impl Draft<'_> {
-    /// Ends a login well. The pending login must be gone from the record by now.
-    pub(super) fn complete(
-        &self,
-        _password: &PasswordVerified,
-        user: &User,
-        login: LoginId,
-        channel: Channel,
-        second: FactorProof,
-    ) -> Evidence {
-        let basis = match second {
-            FactorProof::Code(code) => SecondFactor::Code { method: code.method() },
-            FactorProof::BackupCode(_) => SecondFactor::BackupCode,
-            FactorProof::Device(device) => SecondFactor::TrustedDevice { device: device.id() },
-            FactorProof::Exempt(exempt) => SecondFactor::Exempt { exemption: exempt.into_reason() },
-        };
-        Evidence {
-            login,
-            tenant: self.tenant.clone(),
-            user: user.id.clone(),
-            channel,
-            at: self.now,
-            // An exemption rests on no record: there may be none, and nothing asks which it was.
-            record: (!matches!(basis, SecondFactor::Exempt { .. })).then_some(self.record.id),
-            epoch: self.epoch(),
-            basis,
-            _made_by: Complete,
-        }
-    }
-
     /// Takes the login of this token out of the record, if it may go on: a step that lets it go on
     /// puts it back.
     ///
@@ -129,7 +62,7 @@ impl Draft<'_> {
             return Err(over(None));
         };
         let pending = self.record.pending.remove(at);
-        let Some(password) = PasswordVerified::remembered(&pending, self.same_password())
+        let Some(password) = PasswordVerified::remembered(self.same_password())
             .filter(|_| active.id == *self.user_id)
         else {
             self.changed = true;

@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::contact::{EmailAddress, Method, PhoneNumber, saved_address, saved_number};
+use crate::epoch::Epoch;
 use crate::error::{Document, Error};
 use crate::ids::{DeviceId, LoginId, RecordId};
 use crate::label::DeviceLabel;
 use crate::machine::failures::{Failures, is_zero};
 use crate::machine::notices::NoticeLog;
 use crate::machine::resets::ResetLog;
-use crate::machine::seal::{Label, Seal, Tag};
+use crate::machine::seal::Tag;
 use crate::machine::sends::SendLog;
 use crate::policy::Channel;
 use crate::sender::Reference;
@@ -87,44 +88,6 @@ pub(crate) struct PasswordState {
     /// What failed beside the token of a trusted device, which strangers do not have (`I-16`).
     #[serde(default, skip_serializing_if = "Failures::is_empty")]
     pub(crate) device_failures: Failures,
-}
-
-/// Stands for one password of one user: a hash over the saved password hash and the security stamp.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Epoch([u8; 16]);
-
-impl Epoch {
-    pub(crate) fn of(seal: &Seal, tenant: &str, user: &User, hash: Option<&str>) -> Self {
-        let stamp = user.security_stamp.as_deref();
-        // A missing value and an empty one are told apart.
-        let parts: [&[u8]; 6] = [
-            tenant.as_bytes(),
-            user.id.as_str().as_bytes(),
-            &[u8::from(hash.is_some())],
-            hash.unwrap_or_default().as_bytes(),
-            &[u8::from(stamp.is_some())],
-            stamp.unwrap_or_default().as_bytes(),
-        ];
-        Self(seal.tag(Label::Epoch, &parts).half())
-    }
-}
-
-impl std::fmt::Debug for Epoch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Epoch(redacted)")
-    }
-}
-
-impl Serialize for Epoch {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        crate::codec::serialize_bytes(&self.0, serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Epoch {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::codec::deserialize_bytes(deserializer).map(Self)
-    }
 }
 
 /// A login between the password and the second factor.

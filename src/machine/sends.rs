@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::limits::SendRule;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -12,16 +13,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many codes a user gets within one spacing: a second login begins while the first one's code
 /// is on its way (a double click, slow mail, another browser), and its page must work.
 const PER_SPACING: usize = 2;
-
-/// The numbers of the budget.
-#[derive(Clone, Debug)]
-pub(crate) struct SendRule {
-    /// Between two codes of one login. Within it, a user gets at most two over all logins.
-    pub(crate) spacing: Duration,
-    pub(crate) per_login: u32,
-    pub(crate) per_hour: u32,
-    pub(crate) per_day: u32,
-}
 
 /// When codes were sent to a user during the last day, oldest first.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

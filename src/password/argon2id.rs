@@ -23,8 +23,8 @@ use zeroize::Zeroizing;
 use super::{Admission, Busy, PASSWORD_BYTES, PasswordAttempt, PasswordCheck, PasswordVerifier};
 use crate::error::{Error, PluginError};
 use crate::ids::LoginName;
-use crate::machine::sha256_tag;
 use crate::secret::{Password, Pepper};
+use crate::tag::sha256_tag;
 use crate::user::PasswordHash;
 
 use arena::{Arena, Arenas, Input};

@@ -67,7 +67,7 @@ fn each_count_is_refused_outside_its_bounds_by_its_name() {
     for (number, ok) in [(0, false), (1, true), (20, true), (21, false)] {
         assert_eq!(build(|b| b.max_wrong_codes(number)).is_ok(), ok);
     }
-    assert_eq!(refused(|b| b.max_wrong_codes(21)), "wrong_codes");
+    assert_eq!(refused(|b| b.max_wrong_codes(21)), "max_wrong_codes");
     assert_eq!(refused(|b| b.rolling_wrong_code_limit(4)), "rolling_wrong_code_limit");
     assert_eq!(
         refused(|b| b.rolling_wrong_code_limit(101).code_digits(8)),
@@ -111,9 +111,9 @@ fn each_time_is_refused_outside_its_bounds_by_its_name() {
     assert_eq!(refused(|b| b.code_ttl(Duration::MAX)), "code_ttl");
     assert_eq!(refused(|b| b.login_ttl(179 * SECOND)), "login_ttl");
     assert_eq!(refused(|b| b.login_ttl(HOUR + MILLISECOND)), "login_ttl");
-    assert_eq!(refused(|b| b.lockout(59 * SECOND, HOUR)), "lock");
-    assert_eq!(refused(|b| b.lockout(HOUR, HOUR - MILLISECOND)), "lock");
-    assert_eq!(refused(|b| b.lockout(HOUR, 30 * DAY + MILLISECOND)), "lock");
+    assert_eq!(refused(|b| b.lockout(59 * SECOND, HOUR)), "lockout");
+    assert_eq!(refused(|b| b.lockout(HOUR, HOUR - MILLISECOND)), "lockout");
+    assert_eq!(refused(|b| b.lockout(HOUR, 30 * DAY + MILLISECOND)), "lockout");
     assert!(build(|b| b.lockout(MINUTE, MINUTE)).is_ok());
     // I-13: anybody can cause it, so it is short.
     assert_eq!(refused(|b| b.password_lock(Duration::ZERO, MINUTE)), "password_lock");

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::entropy::Entropy;
 use crate::error::PluginError;
 use crate::limits::{DeviceLimits, Limits};
-use crate::machine::{FailureRule, Rules, Seal, SendRule};
+use crate::limits::{FailureRule, SendRule};
+use crate::machine::{Rules, Seal};
 
 pub(super) const SPACING: Duration = Duration::from_secs(30);
 pub(super) const CODE_TTL: Duration = Duration::from_secs(180);

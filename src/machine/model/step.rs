@@ -8,7 +8,7 @@ use super::world::{By, Host, Moment, Names, Person, Slot, Subject, Tenant, World
 use crate::contact::{Method, PhoneNumber};
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
-use crate::grant::{Grant, SavedGrant, SecondFactor};
+use crate::grant::{SavedGrant, SecondFactor};
 use crate::ids::{DeviceId, LoginId, Version};
 use crate::label::DeviceLabel;
 use crate::machine::{
@@ -523,8 +523,10 @@ fn next(decision: Decision<Next>) -> Effect {
                 .map_err(|denied| denied.reason()),
         },
         Next::Complete(completion) => Effect::Complete(Box::new(Done {
-            grant: Grant::from_evidence(completion.evidence).into_saved(),
-            device: completion.device.map(|token| (token.expose().to_owned(), trusted.unwrap())),
+            grant: completion.grant.into_saved(),
+            device: completion
+                .device_token
+                .map(|token| (token.expose().to_owned(), trusted.unwrap())),
             backup: completion.backup_code.map(|code| code.expose().to_owned()),
         })),
     }
