@@ -8,7 +8,6 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::contact::Destination;
 use crate::secret::Code;
-use crate::sender::SendError;
 use crate::unicode::{is_default_ignorable, is_noncharacter};
 
 /// How many texts are kept.
@@ -51,32 +50,31 @@ impl Causes {
         self.0.is_empty()
     }
 
-    /// What an error says about a message to this destination, with this code in it.
-    pub(crate) fn of(error: &SendError, destination: &Destination, code: Option<&Code>) -> Self {
-        Self::collect(error, |text| {
-            repeats_code(text, code) || repeats_destination(text, destination)
-        })
-    }
-
-    /// What an error says, where nothing is known of the message.
-    pub(crate) fn of_any(error: &SendError) -> Self {
-        Self::collect(error, |_| false)
+    /// What an error says of a message, and what is known of the senders that were tried before.
+    /// Nothing repeats the code or the destination of that message, as far as they are known.
+    pub(crate) fn of<'e, K: fmt::Display>(
+        error: &'e (dyn StdError + 'static),
+        earlier: impl IntoIterator<Item = (K, &'e (dyn StdError + 'static))>,
+        destination: Option<&Destination>,
+        code: Option<&Code>,
+    ) -> Self {
+        let repeats = |text: &str| {
+            repeats_code(text, code)
+                || destination.is_some_and(|destination| repeats_destination(text, destination))
+        };
+        let mut causes = Self::default();
+        causes.add_chain(error, &repeats);
+        for (kind, earlier) in earlier {
+            causes.add(&format!("an earlier sender failed ({kind})"), &repeats);
+            causes.add_chain(earlier, &repeats);
+        }
+        causes
     }
 
     /// What is behind an error, without what the error itself says.
     pub(crate) fn behind(error: &(dyn StdError + 'static)) -> Self {
         let mut causes = Self::default();
         causes.add_chain(error, &|_: &str| false);
-        causes
-    }
-
-    fn collect(error: &SendError, repeats: impl Fn(&str) -> bool) -> Self {
-        let mut causes = Self::default();
-        causes.add_chain(error, &repeats);
-        for earlier in error.earlier() {
-            causes.add(&format!("an earlier sender failed ({})", earlier.kind()), &repeats);
-            causes.add_chain(earlier, &repeats);
-        }
         causes
     }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The window of the rolling budget (`I-12`) and of refills (`I-26`).
+pub(crate) const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// The numbers that a flow was built with, after they were found safe.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {

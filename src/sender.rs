@@ -1,5 +1,6 @@
 //! Delivery of codes and notices.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +88,7 @@ impl CodeMessage {
 
     /// Why sending this message failed, in words that may be logged.
     pub fn causes(&self, error: &SendError) -> Causes {
-        Causes::of(error, &self.destination, Some(&self.code))
+        error.causes(Some(&self.destination), Some(&self.code))
     }
 
     /// A second copy of the message *and of the code in it*, for a sender that hands it to a
@@ -252,7 +253,7 @@ pub struct Notice {
 impl Notice {
     /// Why sending this notice failed, in words that may be logged.
     pub fn causes(&self, error: &SendError) -> Causes {
-        Causes::of(error, &self.destination, None)
+        error.causes(Some(&self.destination), None)
     }
 }
 
@@ -361,7 +362,7 @@ pub enum SendStatus {
 #[error("delivery failed ({kind})")]
 pub struct SendError {
     kind: SendErrorKind,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Box<dyn Error + Send + Sync>>,
     earlier: Vec<SendError>,
 }
 
@@ -376,10 +377,7 @@ impl SendError {
     /// [`EventKind::DeliveryFailed`](crate::event::EventKind::DeliveryFailed) and
     /// [`EventKind::NoticeFailed`](crate::event::EventKind::NoticeFailed), as [`Causes`].
     #[must_use]
-    pub fn caused_by(
-        mut self,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
@@ -401,6 +399,12 @@ impl SendError {
         self.kind
     }
 
+    fn causes(&self, destination: Option<&Destination>, code: Option<&Code>) -> Causes {
+        let earlier = self.earlier.iter();
+        let earlier = earlier.map(|error| (error.kind, error as &(dyn Error + 'static)));
+        Causes::of(self, earlier, destination, code)
+    }
+
     /// The failures of other senders that were tried first.
     pub fn earlier(&self) -> &[Self] {
         &self.earlier
@@ -412,7 +416,7 @@ impl fmt::Debug for SendError {
         let mut shown = f.debug_struct("SendError");
         shown
             .field("kind", &self.kind)
-            .field("causes", &Causes::of_any(self))
+            .field("causes", &self.causes(None, None))
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use crate::event::EventKind;
 use crate::grant::{SavedGrant, SecondFactor, Staleness};
 use crate::ids::DeviceId;
 use crate::limits::FailureRule;
-use crate::machine::failures::Failures;
+use crate::machine::budget::failures::Failures;
 use crate::machine::{Decision, Draft, Gate};
 use crate::policy::{Channel, PolicyContext, Requirement, Scope, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};

@@ -6,23 +6,18 @@
 //! anybody before its commit has succeeded (`I-09`).
 
 mod access;
-mod backup;
-mod begin;
-mod code;
-mod device;
+mod budget;
+mod check;
 mod entry;
-mod failures;
-mod grant;
+mod login;
 #[cfg(test)]
 mod model;
 mod notices;
 mod password;
-mod pending;
 mod record;
 mod resets;
 mod retention;
 mod seal;
-mod sends;
 mod settings;
 mod setup;
 mod token;
@@ -42,15 +37,16 @@ use crate::store::{ExpectedVersions, Generation, Snapshot, StoredRow};
 use crate::user::User;
 
 pub(crate) use access::{Need, interactive, refuse_account};
-pub(crate) use begin::{Attempt, Checked, FirstStep, Write};
-pub(crate) use code::{OutgoingCode, Via};
-pub(crate) use device::TrustRequest;
+pub(crate) use budget::failures::Gate;
+pub(crate) use check::code::OutgoingCode;
+pub(crate) use check::device::TrustRequest;
 pub(crate) use entry::{backup_code as read_backup_code, code as read_code};
-pub(crate) use failures::Gate;
-pub use grant::{Authenticated, Grant};
+pub(crate) use login::begin::{Attempt, Checked, FirstStep, Write};
+pub use login::grant::{Authenticated, Grant};
+pub(crate) use login::pending::{Next, OpenLogin};
+pub(crate) use login::resend::Via;
 pub(crate) use notices::OutgoingNotice;
-pub(crate) use pending::{Next, OpenLogin};
-pub(crate) use resets::{Kept, MONTH, Refill};
+pub(crate) use resets::{Kept, Refill};
 pub(crate) use retention::{Retention, worth};
 pub(crate) use seal::Seal;
 pub(crate) use settings::{Clearing, Settings};

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::contact::Destination;
-use crate::machine::failures::is_zero;
-use crate::machine::resets::MONTH;
+use crate::limits::MONTH;
+use crate::machine::budget::failures::is_zero;
 use crate::machine::{Decision, Draft};
 use crate::sender::{NoticeKind, NoticeTopic};
 use crate::user::User;

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::event::{EventKind, SecretKind};
 use crate::grant::SavedGrant;
 use crate::machine::access::{interactive, refuse_account};
-use crate::machine::begin::Checked;
+use crate::machine::login::begin::Checked;
 use crate::machine::{Decision, Draft, Gate};
 use crate::password::PasswordVerified;
 use crate::policy::TwoFactorPolicy;

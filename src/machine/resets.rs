@@ -1,25 +1,18 @@
 //! Resets: each clears everything, and a few of them in a month refill the budgets too (`I-26`).
 
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
-
 use crate::clock::Timestamp;
 use crate::contact::Destination;
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
 use crate::ids::RecordId;
-use crate::limits::Limits;
-use crate::machine::failures::Failures;
+use crate::machine::budget::failures::Failures;
+use crate::machine::budget::refills::ResetLog;
+use crate::machine::budget::sends::SendLog;
 use crate::machine::notices::NoticeLog;
 use crate::machine::record::Record;
-use crate::machine::sends::SendLog;
 use crate::machine::{Decision, Draft};
 use crate::sender::{NoticeKind, NoticeTopic};
 use crate::user::User;
-
-/// Refills are counted in any window of this length: that of the rolling budget (`I-12`).
-pub(crate) const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Who asks for a reset, and what of the budgets they may refill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,63 +21,6 @@ pub(crate) enum Refill {
     Counted,
     /// Always: the operator answers for it.
     Beyond,
-}
-
-/// When resets refilled a user's budgets, oldest first. Resets that kept the budgets are not in it:
-/// if they were, a reset a week would keep them closed for ever.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct ResetLog(Vec<Timestamp>);
-
-impl ResetLog {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether none of them could still count.
-    pub(crate) fn is_spent(&self, now: Timestamp) -> bool {
-        self.0.iter().all(|at| at.plus(MONTH) <= now)
-    }
-
-    /// Whether another reset may refill now.
-    fn is_open(&self, now: Timestamp, limits: &Limits) -> bool {
-        let counted = self.0.iter().filter(|at| now < at.plus(MONTH)).count();
-        u32::try_from(counted).is_ok_and(|counted| counted < limits.refills)
-    }
-
-    /// When a reset refills again, if there is such a time.
-    fn opens(&self, limits: &Limits) -> Option<Timestamp> {
-        let last = limits.refills.checked_sub(1)?;
-        self.0.iter().rev().nth(last as usize).map(|at| at.plus(MONTH))
-    }
-
-    fn charge(&mut self, now: Timestamp, limits: &Limits) {
-        self.0.push(now);
-        self.0.sort_unstable();
-        let excess = self.0.len().saturating_sub(limits.refills as usize);
-        self.0.drain(..excess);
-    }
-
-    /// Leaves no refill for a month.
-    fn use_up(&mut self, now: Timestamp, limits: &Limits) {
-        (0..limits.refills).for_each(|_| self.charge(now, limits));
-    }
-
-    /// After the clock went back: what is in the future counts as of now (`I-08`).
-    pub(crate) fn clamp_to(&mut self, now: Timestamp) {
-        for at in &mut self.0 {
-            *at = now.min(*at);
-        }
-    }
-
-    fn absorb(&mut self, other: &Self) {
-        self.0.extend(&other.0);
-        self.0.sort_unstable();
-    }
 }
 
 /// What of a record a reset may have to keep. Everything else goes with every reset.

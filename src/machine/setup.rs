@@ -5,8 +5,10 @@ use crate::contact::{Destination, Method, PhoneNumber};
 use crate::error::Error;
 use crate::event::{EventKind, SecretKind};
 use crate::grant::{SavedGrant, SecondFactor};
+use crate::ids::LoginId;
 use crate::machine::access::refuse_account;
-use crate::machine::code::{OutgoingCode, wrong};
+use crate::machine::check::code::{CodeFor, OutgoingCode};
+use crate::machine::login::submit::wrong;
 use crate::machine::record::{Number, Setup, SetupNumber};
 use crate::machine::seal::Label;
 use crate::machine::token::TokenSecret;
@@ -63,7 +65,7 @@ impl Draft<'_> {
         }
         let token = self.draw_secret()?;
         let login = grant.login();
-        let (code, text) = self.make_code(Label::SetupCode, login, &token, &destination)?;
+        let (code, text) = self.make_code(&setup_code(login, &destination), &token)?;
         self.record.sends.charge(self.now, &self.limits().sends);
         let method = destination.method();
         let outgoing = self.outgoing(login, destination, &code, &text);
@@ -115,14 +117,8 @@ impl Draft<'_> {
         let Some(destination) = destination else {
             return Ok(refuse_account(Denied::new(Reason::SetupOver)));
         };
-        if self.code_matches(
-            Label::SetupCode,
-            setup.login,
-            token,
-            &destination,
-            &setup.code,
-            typed,
-        )? {
+        let bound_to = setup_code(setup.login, &destination);
+        if self.check_code(&bound_to, token, &setup.code, typed)?.is_some() {
             self.record.setup_failures.succeed();
             return Ok(self.change_method(setup.number.map(|SetupNumber(number)| number), user));
         }
@@ -169,4 +165,9 @@ impl Draft<'_> {
         }
         decision
     }
+}
+
+/// What a code that proves a destination is bound to. `login`: the one whose session asked for it.
+const fn setup_code(login: LoginId, destination: &Destination) -> CodeFor<'_> {
+    CodeFor { label: Label::SetupCode, login, destination }
 }

@@ -7,6 +7,7 @@ pub mod nodes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::budget::SendBudget;
@@ -56,10 +57,15 @@ impl Keys {
     }
 }
 
+/// On a busy machine nothing ends by a time-out. Only on a line, which falls silent, something must.
+fn patient(options: RedisOptions) -> RedisOptions {
+    options.connect_timeout(Duration::from_secs(60)).response_timeout(Duration::from_secs(60))
+}
+
 #[async_trait]
 impl Backend for Keys {
     async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError> {
-        Ok(Arc::new(self.options().connect(&self.own_url().await?).await?))
+        Ok(Arc::new(patient(self.options()).connect(&self.own_url().await?).await?))
     }
 
     async fn open_on_a_line(
@@ -122,7 +128,7 @@ pub struct Budget(pub Keys);
 #[async_trait]
 impl BudgetBackend for Budget {
     async fn open(&self) -> Result<Arc<dyn SendBudget>, PluginError> {
-        Ok(Arc::new(self.0.options().connect(&self.0.url).await?.budget()))
+        Ok(Arc::new(patient(self.0.options()).connect(&self.0.url).await?.budget()))
     }
 
     async fn open_on_a_line(

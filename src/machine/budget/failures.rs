@@ -27,7 +27,7 @@ struct Lock {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
-pub(super) fn is_zero(number: &u32) -> bool {
+pub(in crate::machine) fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 

@@ -4,8 +4,8 @@ use crate::clock::Timestamp;
 use crate::contact::{MaskedDestination, Method};
 use crate::event::EventKind;
 use crate::ids::LoginId;
-use crate::machine::code::OutgoingCode;
-use crate::machine::grant::Authenticated;
+use crate::machine::check::code::OutgoingCode;
+use crate::machine::login::grant::Authenticated;
 use crate::machine::record::Pending;
 use crate::machine::seal::Label;
 use crate::machine::token::TokenSecret;
@@ -41,7 +41,7 @@ impl Draft<'_> {
     ///
     /// The user is looked at as they are now (`I-25`): whoever is gone or disabled, or has another
     /// password than at the first step, begins anew.
-    pub(super) fn resume(
+    pub(in crate::machine) fn resume(
         &mut self,
         token: &TokenSecret,
         user: Option<&User>,
@@ -73,7 +73,7 @@ impl Draft<'_> {
 
     /// The user was seen disabled or gone: what would let them back in without a code dies
     /// (`I-30`).
-    pub(super) fn deactivate(&mut self) {
+    pub(in crate::machine) fn deactivate(&mut self) {
         self.changed |= !(self.record.pending.is_empty()
             && self.record.devices.is_empty()
             && self.record.setup.is_none());
@@ -94,7 +94,7 @@ impl Draft<'_> {
     }
 
     /// What the page shows of a login that goes on.
-    pub(super) fn describe(
+    pub(in crate::machine) fn describe(
         &self,
         pending: &Pending,
         token: TokenSecret,
@@ -137,7 +137,7 @@ impl Draft<'_> {
         }
     }
 
-    pub(super) fn attempts_left(&self, pending: &Pending) -> u32 {
+    pub(in crate::machine) fn attempts_left(&self, pending: &Pending) -> u32 {
         let rule = &self.limits().codes;
         rule.lock_after
             .saturating_sub(pending.wrong)
@@ -145,7 +145,7 @@ impl Draft<'_> {
     }
 
     /// Whether codes are compared at all at the moment, as a refusal if not.
-    pub(super) fn codes_open(&self) -> Result<(), Denied> {
+    pub(in crate::machine) fn codes_open(&self) -> Result<(), Denied> {
         match self.record.code_failures.gate(self.now, &self.limits().codes) {
             Gate::Open => Ok(()),
             Gate::LockedUntil(until) => Err(Denied::until(Reason::CodesLocked, until.to_time())),
@@ -153,21 +153,32 @@ impl Draft<'_> {
         }
     }
 
+    /// Refuses a step of a login that goes on as it is.
+    pub(in crate::machine) fn refuse(
+        &mut self,
+        pending: Pending,
+        denied: Denied,
+    ) -> Decision<Next> {
+        let refusal = Refusal { login: Some(pending.login), denied };
+        self.record.pending.push(pending);
+        refusal.into_decision()
+    }
+
     /// What every token's tag covers: a token of another tenant or user has another tag (`I-03`).
-    pub(super) fn token_parts<'t>(&'t self, token: &'t TokenSecret) -> [&'t [u8]; 3] {
+    pub(in crate::machine) fn token_parts<'t>(&'t self, token: &'t TokenSecret) -> [&'t [u8]; 3] {
         [self.tenant.as_str().as_bytes(), self.user_id.as_str().as_bytes(), token.as_slice()]
     }
 }
 
 /// A refused later step.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) login: Option<LoginId>,
-    pub(super) denied: Denied,
+pub(in crate::machine) struct Refusal {
+    pub(in crate::machine) login: Option<LoginId>,
+    pub(in crate::machine) denied: Denied,
 }
 
 impl Refusal {
-    pub(super) fn into_decision(self) -> Decision<Next> {
+    pub(in crate::machine) fn into_decision(self) -> Decision<Next> {
         let event = EventKind::StepRefused {
             login: self.login,
             reason: self.denied.reason().code().into(),

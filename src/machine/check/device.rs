@@ -6,7 +6,7 @@ use crate::ids::DeviceId;
 use crate::label::DeviceLabel;
 use crate::limits::DeviceLimits;
 use crate::machine::Draft;
-use crate::machine::code::CodeVerified;
+use crate::machine::check::code::CodeVerified;
 use crate::machine::record::Device;
 use crate::machine::seal::{Label, Tag};
 use crate::machine::token::{self, TokenKind, TokenSecret};
@@ -16,7 +16,7 @@ use crate::secret::DeviceToken;
 pub(crate) struct DeviceTrusted(DeviceId);
 
 impl DeviceTrusted {
-    pub(super) const fn id(&self) -> DeviceId {
+    pub(in crate::machine) const fn id(&self) -> DeviceId {
         self.0
     }
 }
@@ -32,17 +32,17 @@ pub(crate) struct TrustRequest {
 }
 
 /// A device that was registered.
-pub(super) struct Registered {
-    pub(super) token: DeviceToken,
-    pub(super) id: DeviceId,
+pub(in crate::machine) struct Registered {
+    pub(in crate::machine) token: DeviceToken,
+    pub(in crate::machine) id: DeviceId,
     /// The device that had to make room.
-    pub(super) dropped: Option<DeviceLabel>,
+    pub(in crate::machine) dropped: Option<DeviceLabel>,
 }
 
 impl Draft<'_> {
     /// Registers the device that has just given a right code. It takes the place of its own earlier
     /// entry. Where the list is full, the one that was not used for longest goes.
-    pub(super) fn trust_device(
+    pub(in crate::machine) fn trust_device(
         &mut self,
         _fresh: &CodeVerified,
         request: &TrustRequest,
@@ -79,7 +79,10 @@ impl Draft<'_> {
     }
 
     /// Whether this token makes a code unnecessary. Use does not prolong it.
-    pub(super) fn check_device(&mut self, token: &DeviceToken) -> Option<DeviceTrusted> {
+    pub(in crate::machine) fn check_device(
+        &mut self,
+        token: &DeviceToken,
+    ) -> Option<DeviceTrusted> {
         let now = self.now;
         let at = self.find_device(token)?;
         let device = self.record.devices.get_mut(at)?;
@@ -89,7 +92,7 @@ impl Draft<'_> {
     }
 
     /// Whether this is the token of a device that is trusted now. Nothing is noted.
-    pub(super) fn knows_device(&self, token: &DeviceToken) -> bool {
+    pub(in crate::machine) fn knows_device(&self, token: &DeviceToken) -> bool {
         self.find_device(token).is_some()
     }
 
@@ -106,7 +109,7 @@ impl Draft<'_> {
     }
 
     /// The devices that would be trusted now, each with the end of its trust.
-    pub(super) fn trusted_devices(&self) -> impl Iterator<Item = (&Device, Timestamp)> {
+    pub(in crate::machine) fn trusted_devices(&self) -> impl Iterator<Item = (&Device, Timestamp)> {
         let (now, limits) = (self.now, self.device_limits());
         let devices = self.record.devices.iter();
         devices
@@ -124,7 +127,7 @@ impl Draft<'_> {
 
     /// Whether this user can have trusted devices: not without a password hash or a security stamp,
     /// since nothing would end them when the password changes elsewhere.
-    pub(super) fn may_trust(&self) -> bool {
+    pub(in crate::machine) fn may_trust(&self) -> bool {
         self.ties.epoch
     }
 

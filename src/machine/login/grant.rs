@@ -6,10 +6,10 @@ use crate::error::Error;
 use crate::grant::{SavedGrant, SecondFactor, Staleness};
 use crate::ids::LoginId;
 use crate::machine::Draft;
-use crate::machine::backup::BackupCodeVerified;
-use crate::machine::begin::PolicyExempt;
-use crate::machine::code::CodeVerified;
-use crate::machine::device::DeviceTrusted;
+use crate::machine::check::backup::BackupCodeVerified;
+use crate::machine::check::code::CodeVerified;
+use crate::machine::check::device::DeviceTrusted;
+use crate::machine::check::exempt::PolicyExempt;
 use crate::password::PasswordVerified;
 use crate::policy::{Channel, TwoFactorPolicy};
 use crate::secret::{BackupCode, DeviceToken};
@@ -77,7 +77,7 @@ pub(crate) enum FactorProof {
 impl Draft<'_> {
     /// Ends a login well: a right password, and what stood beside it. The pending login must be
     /// gone from the record by now.
-    pub(super) fn complete(
+    pub(in crate::machine) fn complete(
         &self,
         _password: &PasswordVerified,
         user: &User,

@@ -4,27 +4,19 @@ use crate::contact::Destination;
 use crate::error::Error;
 use crate::event::{CredentialsCause, EventKind};
 use crate::ids::LoginId;
-use crate::machine::failures::Failures;
-use crate::machine::grant::{Authenticated, FactorProof};
-use crate::machine::pending::Next;
+use crate::machine::budget::failures::Failures;
+use crate::machine::check::exempt::exempt;
+use crate::machine::login::grant::{Authenticated, FactorProof};
+use crate::machine::login::pending::Next;
 use crate::machine::record::Pending;
 use crate::machine::seal::Label;
 use crate::machine::{Decision, Draft, Gate, epoch_of};
 use crate::password::PasswordVerified;
-use crate::policy::{Channel, Exemption, PolicyContext, Requirement, TwoFactorPolicy};
+use crate::policy::{Channel, PolicyContext, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};
 use crate::secret::DeviceToken;
 use crate::sender::NoticeKind;
 use crate::user::{PasswordHash, User, UserStatus};
-
-/// The policy was asked and said that no second factor is needed (`I-01`).
-pub(crate) struct PolicyExempt(Exemption);
-
-impl PolicyExempt {
-    pub(super) fn into_reason(self) -> Exemption {
-        self.0
-    }
-}
 
 /// One attempt at the first step.
 pub(crate) struct Attempt<'a> {
@@ -80,7 +72,7 @@ impl Draft<'_> {
 
     /// Whether passwords are compared, beside the token of a trusted device or without one.
     /// Failures of an earlier password say nothing about the one that the user has now.
-    pub(super) fn password_gate(&self, by_device: bool) -> Gate {
+    pub(in crate::machine) fn password_gate(&self, by_device: bool) -> Gate {
         let state = &self.record.password;
         let failures = if by_device { &state.device_failures } else { &state.failures };
         if self.same_password() {
@@ -135,27 +127,15 @@ impl Draft<'_> {
         self.changed |= self.password_failures(by_device).succeed();
         self.note_rehash(user, attempt.rehashed);
         let context = PolicyContext::new(self.tenant, self.settings.scope, user, attempt.channel);
-        let decision = match attempt.policy.decide(&context).map_err(Error::policy)? {
-            Requirement::Exempt(exemption) => {
-                let login = LoginId::from_random(self.draw.bytes()?);
-                self.completed(
-                    password,
-                    user,
-                    login,
-                    attempt.channel,
-                    FactorProof::Exempt(PolicyExempt(exemption)),
-                )
-            }
-            Requirement::Required => {
-                let earlier = self.adopt_address(user);
-                let mut decision = self.require(user, password, attempt)?;
-                self.tell_always(
-                    &mut decision,
-                    earlier.into_iter().collect(),
-                    &NoticeKind::AddressChanged,
-                );
-                decision
-            }
+        let decision = if let Some(exempt) = exempt(attempt.policy, &context)? {
+            let login = LoginId::from_random(self.draw.bytes()?);
+            self.completed(password, user, login, attempt.channel, FactorProof::Exempt(exempt))
+        } else {
+            let earlier = self.adopt_address(user);
+            let mut decision = self.require(user, password, attempt)?;
+            let places = earlier.into_iter().collect();
+            self.tell_always(&mut decision, places, &NoticeKind::AddressChanged);
+            decision
         };
         Ok(decision.map(|next| FirstStep { next, write: Write::IfChanged }))
     }
@@ -163,7 +143,7 @@ impl Draft<'_> {
     /// Whether a password that was right for the hash that it was checked against is right for the
     /// user as they are now (`I-25`): the hash is the same, or another one of the same password,
     /// and so is the security stamp, which stands for a password that is kept elsewhere.
-    pub(super) fn still_right(&self, user: &User, checked: Checked<'_>) -> bool {
+    pub(in crate::machine) fn still_right(&self, user: &User, checked: Checked<'_>) -> bool {
         if user.security_stamp.as_deref() != checked.stamp {
             return false;
         }
@@ -202,7 +182,7 @@ impl Draft<'_> {
     /// Makes the record belong to the password that the user has now. If that is another than
     /// before, what hung on the earlier one dies (`I-30`), its failures and its lock too: they
     /// counted guesses at a password that nobody can log in with any more.
-    pub(super) fn adopt_password(&mut self) {
+    pub(in crate::machine) fn adopt_password(&mut self) {
         if !self.same_password() {
             self.record.password.epoch = self.user_epoch;
             self.record.password.rehashed.clear();

@@ -1,0 +1,98 @@
+//! A login's codes: the first one, and others after it.
+
+use crate::contact::{Destination, Method};
+use crate::error::Error;
+use crate::event::EventKind;
+use crate::machine::check::code::OutgoingCode;
+use crate::machine::login::login_code;
+use crate::machine::login::pending::Next;
+use crate::machine::record::Pending;
+use crate::machine::token::TokenSecret;
+use crate::machine::{Decision, Draft};
+use crate::reason::{Denied, Reason};
+use crate::user::User;
+
+/// Where another code is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// Where the last one of this login went.
+    Same,
+    This(Method),
+    /// To email because the send by SMS has just failed: without waiting for the spacing.
+    FallBack,
+}
+
+impl Draft<'_> {
+    /// Makes the one live code of a login and charges the send (`I-06`, `I-15`).
+    pub(in crate::machine) fn issue(
+        &mut self,
+        pending: &mut Pending,
+        token: &TokenSecret,
+        destination: Destination,
+    ) -> Result<OutgoingCode, Error> {
+        let (code, text) = self.make_code(&login_code(pending.login, &destination), token)?;
+        self.record.sends.charge(self.now, &self.limits().sends);
+        pending.sends = pending.sends.saturating_add(1);
+        pending.via = Some(destination.method());
+        let outgoing = self.outgoing(pending.login, destination, &code, &text);
+        pending.code = Some(code);
+        Ok(outgoing)
+    }
+
+    /// Makes another code for a login: the newest is the only one (`I-06`), the deadline and the
+    /// guesses stay (`I-10`).
+    pub(crate) fn resend(
+        &mut self,
+        token: &TokenSecret,
+        via: Via,
+        user: Option<&User>,
+    ) -> Result<Decision<Next>, Error> {
+        let (mut pending, _password) = match self.resume(token, user) {
+            Ok(resumed) => resumed,
+            Err(refusal) => return Ok(refusal.into_decision()),
+        };
+        let Some(user) = user else {
+            return Ok(self.refuse(pending, Denied::new(Reason::LoginOver)));
+        };
+        match self.may_resend(&pending, via, user) {
+            Err(denied) => Ok(self.refuse(pending, denied)),
+            Ok(destination) => {
+                self.changed = true;
+                let outgoing = self.issue(&mut pending, token, destination)?;
+                let event = EventKind::CodeResent {
+                    login: pending.login,
+                    method: outgoing.destination.method(),
+                };
+                let open = self.describe(&pending, token.clone(), user, Ok(outgoing));
+                self.record.pending.push(pending);
+                Ok(Decision::new(Next::Open(Box::new(open)), event))
+            }
+        }
+    }
+
+    fn may_resend(&self, pending: &Pending, via: Via, user: &User) -> Result<Destination, Denied> {
+        let limits = self.limits();
+        self.codes_open()?;
+        if pending.sends >= limits.sends.per_login || pending.wrong >= limits.codes.lock_after {
+            return Err(Denied::new(Reason::LoginSendLimit));
+        }
+        let method = match via {
+            Via::Same => pending.via.unwrap_or(self.record.method()),
+            Via::This(method) => method,
+            Via::FallBack => Method::Email,
+        };
+        let missing =
+            if method == Method::Sms { Reason::NoPhoneNumber } else { Reason::NoDestination };
+        let destination = self.destination(user, method).ok_or(Denied::new(missing))?;
+        let closed = match via {
+            Via::FallBack => self.record.sends.capped_until(self.now, &limits.sends),
+            Via::Same | Via::This(_) => {
+                self.record.sends.closed_until(self.now, &limits.sends, pending.last_issued())
+            }
+        };
+        match closed {
+            Some(until) => Err(Denied::until(Reason::SendLimit, until.to_time())),
+            None => Ok(destination),
+        }
+    }
+}
