@@ -1,6 +1,6 @@
 //! I-01: evidence, and what makes it, can't be named outside.
-use countersign::machine::Evidence;
-use countersign::machine::pending::Completion;
+use countersign::machine::check::code::CodeVerified;
+use countersign::machine::login::grant::FactorProof;
 use countersign::password::PasswordVerified;
 
 fn main() {}
