@@ -208,7 +208,7 @@ impl Record {
     }
 
     /// Whether the user's registered address is another than the one that was last used, in more
-    /// than draft.
+    /// than case.
     pub(crate) fn was_elsewhere(&self, user: &User) -> bool {
         let folded = |address: &EmailAddress| address.expose().to_lowercase();
         self.address

@@ -28,7 +28,7 @@ pub(super) enum Action {
     Scope(Tenant, Scope),
     /// One batch.
     Purge(Tenant),
-    /// A sweep finds somebody's record worth something or nothing; in the second draft
+    /// A sweep finds somebody's record worth something or nothing; in the second case
     /// [`Action::Sweep`] deletes it, or never.
     Look(Subject),
     Sweep,
