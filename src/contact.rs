@@ -207,7 +207,7 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// What of it may be shown to whoever gave the right password (`I-18`).
+    /// What of it may be shown to a user who gave the right password (`I-18`).
     pub fn masked(&self) -> MaskedDestination {
         match self {
             Self::Email(address) => address.masked(),

@@ -12,7 +12,7 @@ use crate::error::{Error, PluginError};
 ///
 /// # Contract
 ///
-/// MUST be a cryptographically secure generator: whoever can predict it can log in as anybody.
+/// MUST be a cryptographically secure generator: anyone who can predict it can log in as anybody.
 /// Replace [`SystemEntropy`] in tests only. A fault means no code, no send and an error, never a
 /// weaker code (`I-19`).
 pub trait Entropy: Send + Sync {

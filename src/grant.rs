@@ -14,9 +14,9 @@ use crate::policy::{Channel, Exemption};
 /// checked it against the user and the record as they are now.
 ///
 /// It is bound to the saved password hash and the security stamp, which only the server knows; of a
-/// user with neither it can be made up from names. It is no secret to the user it belongs to, but
-/// whoever can change the session's contents can change `at`, the login and the basis: keep
-/// sessions on the server or seal them.
+/// user with neither, anyone who knows the ids can forge it. It is no secret to the user it belongs
+/// to, but anyone who can change the session's contents can change `at`, the login and the basis:
+/// keep sessions on the server or seal them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedGrant {
     pub(crate) login: LoginId,
@@ -128,8 +128,8 @@ pub enum SecondFactor {
     },
 }
 
-/// Why [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) answers no [`Grant`](crate::Grant): the request is
-/// refused either way.
+/// Why [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) answers no [`Grant`](crate::Grant):
+/// the request is refused either way.
 ///
 /// It is the error of a `Result`, not a value beside the grant, so that `?`, a `let Ok(grant) = ..
 /// else` and a forgotten `match` all keep a stale session out.

@@ -57,9 +57,9 @@ pub struct TrustedDevice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum LockState {
-    /// They are.
+    /// Secrets of this kind are accepted.
     Open,
-    /// They are not, for a time.
+    /// Secrets of this kind are refused for a time, after too many failures.
     LockedUntil {
         /// When they are again.
         #[serde(with = "time::serde::rfc3339")]

@@ -17,7 +17,7 @@ pub use crate::ids::Version;
 /// # What a store is
 ///
 /// Two tables. One has a row for each tenant whose settings were ever saved: `(tenant) -> version,
-/// generation, document`. The other has a row for each user of whom something is saved: `(tenant,
+/// generation, document`. The other has a row for each user who has a record: `(tenant,
 /// user) -> version, generation, document`. Documents are opaque JSON texts of at most
 /// [`MAX_DOCUMENT`] bytes. Versions are compared for equality, generations by size, tenants and
 /// users byte by byte. A store reads no clock and never interprets a document.
@@ -43,8 +43,8 @@ pub trait FactorStore: Send + Sync {
     /// Reads a tenant's settings and one user's record in a single step: both as of the same
     /// instant.
     ///
-    /// A tenant or user of whom nothing is saved is `None`, not an error. The record is returned
-    /// whatever its generation.
+    /// A tenant without settings, or a user without a record, is `None`, not an error. The record
+    /// is returned whatever its generation.
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError>;
 
     /// Writes a user's record if nothing that the decision rests on has changed.

@@ -132,8 +132,8 @@ impl SendLimits {
         }
     }
 
-    /// Replaces the limits on one address or number, whoever it belongs to: two users with one
-    /// number share them.
+    /// Replaces the limits on one address or number, whichever user it belongs to: two users with
+    /// one number share them.
     ///
     /// Spellings that reach one mailbox or phone share them too. Of an address, case, a tag
     /// (`alice+1@`), invisible characters and compatibility forms such as full-width letters do not

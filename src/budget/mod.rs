@@ -60,7 +60,7 @@ use crate::error::PluginError;
 ///   frees nothing.
 /// - An account that is named twice in one list is charged once, if each of its limits allows it.
 /// - What has left a period is removed in time, with a bounded amount of work in each charge. *A
-///   store that only grows is filled by whoever asks for codes.*
+///   store that only grows is filled by anyone who asks for codes.*
 /// - `now` comes from the caller; no other clock is read.
 /// - Cancellation: a dropped future has charged or has not. Where it is not known whether a charge
 ///   was made, the answer is a fault and never [`Charged::Yes`]. *A message would be sent

@@ -103,7 +103,7 @@ impl Account<'_> {
     }
 
     /// Goes back to the registered email address. If this very login was completed with a code by
-    /// email, at once; otherwise a code is sent there first.
+    /// email, immediately; otherwise a code is sent there first.
     ///
     /// # Errors
     ///

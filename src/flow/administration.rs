@@ -157,7 +157,7 @@ impl Administration<'_> {
     }
 
     /// Clears everything that is saved for one user's second factor, ends their logins under way,
-    /// and notifies them (`I-26`). The answer says what became of their budgets.
+    /// and notifies them (`I-26`). The answer says whether their budgets were refilled.
     ///
     /// The user sets up again at the next login. Nobody resets themselves: [`Reason::OwnAccount`].
     ///

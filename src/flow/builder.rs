@@ -197,7 +197,7 @@ impl LoginFlowBuilder {
         self
     }
 
-    /// How many logins of one user may wait at once: 2 to 16 (`I-40`).
+    /// How many pending logins one user may have concurrently: 2 to 16 (`I-40`).
     pub const fn pending_logins(mut self, most: u32) -> Self {
         self.numbers.pending_logins = most;
         self

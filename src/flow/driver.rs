@@ -20,7 +20,7 @@ use crate::sender::{CodeMessage, Notice, Purpose, SendStatus};
 use crate::store::{CommitOutcome, Snapshot, StoredRow};
 use crate::user::User;
 
-/// How often a step decides before it gives way to the others.
+/// How often a step decides before it gives up.
 pub(super) const ATTEMPTS: usize = 16;
 
 /// What one step is about.

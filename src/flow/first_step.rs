@@ -79,8 +79,8 @@ impl LoginFlow {
     /// The first step of an application that has *just checked the password itself*, for this user
     /// and this login.
     ///
-    /// countersign takes its word for it: whoever reaches this call needs only the second factor.
-    /// For passwords in LDAP or in another hash, prefer a
+    /// countersign takes its word for it: anyone who reaches this call needs only the second
+    /// factor. For passwords in LDAP or in another hash, prefer a
     /// [`PasswordVerifier`](crate::password::PasswordVerifier) of your own and
     /// [`begin`](Self::begin), which count failures and answer alike for unknown names. A password
     /// lock holds here too (`I-16`).

@@ -42,9 +42,9 @@ pub use sweep::{SweepCursor, SweepProgress};
 ///
 /// [`begin`](Self::begin) takes name and password. If a second factor is needed,
 /// [`submit_code`](Self::submit_code) or [`submit_backup_code`](Self::submit_backup_code) completes
-/// the login; [`resend`](Self::resend) and [`cancel`](Self::cancel) are the ways beside. Each later
-/// step takes the tenant from the host's routing and the token from the client; a token of another
-/// tenant is no token (`I-03`).
+/// the login; [`resend`](Self::resend) and [`cancel`](Self::cancel) are also available while it is
+/// pending. Each later step takes the tenant from the host's routing and the token from the client;
+/// a token of another tenant is no token (`I-03`).
 ///
 /// # Cost
 ///

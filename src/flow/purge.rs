@@ -42,7 +42,7 @@ pub struct PurgeProgress {
 impl LoginFlow {
     /// Deletes one batch of what a tenant's switching off has made invalid: at most `at_most`
     /// records, and never more than 5,000. Call it until [`PurgeProgress::finished_at`] is set; it
-    /// can be stopped and resumed at any point, and run on several nodes at once.
+    /// can be stopped and resumed at any point, and run on several nodes concurrently.
     ///
     /// Each batch is noted in the tenant's settings, so that steps of its users that are under way
     /// at that moment decide once more. Where [`PurgeProgress::remaining`] is not counted,

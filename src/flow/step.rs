@@ -226,7 +226,7 @@ pub struct SetupChallenge {
     pub digits: u8,
 }
 
-/// How a change of method goes on.
+/// The next step of a change of method.
 #[derive(Debug)]
 #[must_use = "after `Prove` nothing has changed: codes go where they went before until the code comes back"]
 pub enum MethodChange {

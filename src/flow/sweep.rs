@@ -45,10 +45,10 @@ impl<'de> Deserialize<'de> for SweepCursor {
 
 impl LoginFlow {
     /// Looks at the saved records of one batch of a tenant's users, and deletes those that hold
-    /// nothing worth keeping: whoever's it was is afterwards decided on as before. At most
+    /// nothing worth keeping: its user is afterwards decided on as before. At most
     /// `at_most` records, and never more than 5,000. Call it with the [`SweepProgress::next`] of
     /// the last call until that is `None`; it can be stopped and resumed at any point, and run on
-    /// several nodes at once.
+    /// several nodes concurrently.
     ///
     /// A record is kept for a number that codes go to, a backup code, trusted devices, logins under
     /// way, failures in a row, running locks, a suspension, failures, sends, notices and resets

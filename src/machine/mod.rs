@@ -71,7 +71,7 @@ pub(crate) struct Draft<'a> {
     settings: Settings,
     generation: Generation,
     expected: ExpectedVersions,
-    /// The record as it will be written. A user of whom nothing is saved has an empty one.
+    /// The record as it will be written. A user without a saved record has an empty one.
     record: Record,
     /// Whether the record was there before this step, in this generation.
     existed: bool,

@@ -12,7 +12,7 @@ use crate::reason::{Denied, Reason};
 use crate::user::User;
 
 impl Draft<'_> {
-    /// Decides on a password that was checked for whoever holds this grant: the same budget and the
+    /// Decides on a password that was checked for the holder of this grant: the same budget and the
     /// same lock as at a first step (`I-16`). Nothing is charged while passwords are locked, and
     /// nothing to a session that does not hold.
     pub(crate) fn confirm_password(

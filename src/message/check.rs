@@ -1,4 +1,4 @@
-//! What no message may contain, whoever worded it.
+//! What no message may contain, bundled or your own.
 
 use super::text::{Block, EmailWords};
 use super::wording::CODE;

@@ -1,7 +1,8 @@
 //! The texts of codes and notices, without I/O: for email and for SMS, in English, Japanese and
 //! whatever else is plugged in.
 //!
-//! A sender renders with [`Messages`] and delivers. What every message keeps to, whoever worded it:
+//! A sender renders with [`Messages`] and delivers. What every message keeps to, bundled or your
+//! own:
 //!
 //! - It names the application, and says what to do if it was not you. A code comes with its
 //!   reference and how long it lives.

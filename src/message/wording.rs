@@ -106,7 +106,7 @@ pub struct NoticeFacts<'a> {
     /// in the same way.
     pub at: OffsetDateTime,
     /// What may be shown of a trusted device's name. Use this and not the label in `kind`: it is
-    /// chosen by whoever logged in.
+    /// chosen by the user who logged in.
     pub device: Option<&'a str>,
     /// How many notices of this kind were held back since the last one, at most 999, which stands
     /// for that many or more. Say the number where it is not 0. In an SMS it is 0 if the text would

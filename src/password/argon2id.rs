@@ -60,7 +60,7 @@ const DECOY_OUTPUT: [u8; OUTPUT_BYTES] = [0; OUTPUT_BYTES];
 ///
 /// # The same work for everybody (`I-17`)
 ///
-/// A check costs one hash under the current parameters, whoever the user is: unknown, without a
+/// A check costs one hash under the current parameters, whatever the user is: unknown, without a
 /// password, or with one.
 ///
 /// - A saved hash that is *cheaper* than the current parameters is made up for by a second, shorter
@@ -100,7 +100,7 @@ const DECOY_OUTPUT: [u8; OUTPUT_BYTES] = [0; OUTPUT_BYTES];
 /// # Queue
 ///
 /// At most [`queue`](Argon2idBuilder::queue) first steps wait, from before they look anybody up;
-/// whoever comes then is refused with [`Reason::Busy`](crate::Reason::Busy) and the time that the
+/// further ones are refused with [`Reason::Busy`](crate::Reason::Busy) and the time that the
 /// queue takes to drain, by the pace of the last hashes.
 ///
 /// # Blocking

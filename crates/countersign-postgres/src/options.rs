@@ -73,9 +73,9 @@ impl PostgresOptions {
 
     /// How many connections the pool has at most. 16 by default.
     ///
-    /// Writes of one tenant use at most half of them at once, and charges of the budget a quarter:
-    /// whatever waits for a lock keeps its connection while it waits. The others wait for their
-    /// turn outside of the pool, for as long as for a connection.
+    /// Writes of one tenant use at most half of them concurrently, and charges of the budget a
+    /// quarter: whatever waits for a lock keeps its connection while it waits. The others wait for
+    /// their turn outside of the pool, for as long as for a connection.
     pub const fn connections(mut self, number: usize) -> Self {
         self.connections = number;
         self

@@ -1,4 +1,4 @@
-//! The part of the pool that one tenant, or the budget, may use at once.
+//! The part of the pool that one tenant, or the budget, may use concurrently.
 //!
 //! Whatever waits for a lock keeps its connection while it waits. Without a bound, those that wait
 //! for one record would take the whole pool, and nobody else would get a connection.
@@ -20,7 +20,7 @@ pub(crate) enum Whose<'a> {
     Budget,
 }
 
-/// How many connections tenants and the budget use at once, and who waits for one.
+/// How many connections tenants and the budget use concurrently, and who waits for one.
 pub(crate) struct Shares {
     each: usize,
     tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
@@ -48,7 +48,7 @@ impl Shares {
         })
     }
 
-    /// Waits for a place. Whoever came first is first.
+    /// Waits for a place. First come, first served.
     pub(crate) async fn place(self: &Arc<Self>, whose: Whose<'_>) -> Result<Place, AcquireError> {
         Ok(match whose {
             Whose::Anybody => Place::Free,

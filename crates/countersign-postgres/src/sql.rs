@@ -7,14 +7,15 @@
 //! - The record's version is part of the `UPDATE`'s own condition, so of several only the first
 //!   finds it true.
 //! - The tenant's settings are locked (`FOR SHARE`) by the same statement until it has committed. A
-//!   change of settings waits for the commits that hold the lock, and whoever comes later waits for
-//!   it and then finds another version.
+//!   change of settings waits for the commits that hold the lock, and those that come later wait
+//!   for it and then finds another version.
 //!
-//! The lock of a row is not fair: whoever shares it overtakes whoever waits to change it, so that a
-//! change would wait until no commit is under way. A tenant's turn, an advisory lock that keeps the
-//! order, is therefore taken before it. The conditions hold without it. Since commits wait behind
-//! whoever waits for the turn alone, that wait is short at first, and each try of a change is more
-//! patient than the one before: one commit that is stuck must not hold up all others.
+//! The lock of a row is not fair: a session that shares it overtakes one that waits to change it,
+//! so that a change would wait until no commit is under way. A tenant's turn, an advisory lock that
+//! keeps the order, is therefore taken before it. The conditions hold without it. Since commits
+//! wait behind whoever waits for the turn alone, that wait is short at first, and each try of a
+//! change is more patient than the one before: one commit that is stuck must not hold up all
+//! others.
 //!
 //! A tenant without settings has a row without a version as soon as it has a record, so that there
 //! is something to lock.

@@ -52,7 +52,7 @@ enum To {
     Cluster(Shared<ClusterConnection>),
 }
 
-/// Names for calls. No two on one connection are the same, whoever shares it.
+/// Names for calls. No two on one connection are the same, whichever clones share it.
 struct Calls {
     store: u64,
     next: AtomicU64,
@@ -154,7 +154,7 @@ impl Connection {
         })
     }
 
-    /// Sends many commands at once, and answers in no particular order.
+    /// Sends many commands concurrently, and answers in no particular order.
     pub(crate) async fn each<T: FromRedisValue + Send + 'static>(
         &self,
         commands: impl Iterator<Item = Cmd>,

@@ -132,7 +132,8 @@ impl Sns {
             || session_token.as_ref().is_some_and(|token| repeats(code, token.expose()))
     }
 
-    /// Signs with these from now on: for keys that expire. Whoever renews them calls this in time.
+    /// Signs with these from now on: for keys that expire. Call this before the earlier ones
+    /// expire.
     pub fn replace_credentials(&self, credentials: AwsCredentials) {
         *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = credentials;
     }

@@ -72,7 +72,7 @@ pub enum ConfigError {
 /// | [`port`](Self::port) | 465 with TLS from the start, 587 with `STARTTLS` |
 /// | [`credentials`](Self::credentials) | none |
 /// | [`time_budget`](Self::time_budget) | 10 s for one message, connecting included |
-/// | [`connections`](Self::connections) | 8 at once, kept open for the next message |
+/// | [`connections`](Self::connections) | 8, kept open for the next message |
 /// | [`idle_after`](Self::idle_after) | a connection is not used again after 30 s without a message |
 /// | [`probe_timeout`](Self::probe_timeout) | an idle connection has 1 s to answer before a new one replaces it |
 /// | [`from_name`](Self::from_name) | the application's name, tenant by tenant |
@@ -162,7 +162,7 @@ impl SmtpBuilder {
         self
     }
 
-    /// How many connections there are at once, at most. Messages beyond that wait within their time
+    /// The maximum number of concurrent connections. Messages beyond that wait within their time
     /// budget.
     pub const fn connections(mut self, most: usize) -> Self {
         self.connections = most;

@@ -1,8 +1,8 @@
 //! Turns of the handles that write to one file, in this process and in others.
 //!
-//! SQLite lets whoever comes at the right moment write, and a handle that has just written comes at
-//! the right moment more often than one that sleeps: it was measured to be first hundreds of times
-//! in a row. So each handle goes through one of two rooms, which are lock files beside the
+//! SQLite lets any handle write that comes at the right moment, and a handle that has just written
+//! comes at the right moment more often than one that sleeps: it was measured to be first hundreds
+//! of times in a row. So each handle goes through one of two rooms, which are lock files beside the
 //! database. Newcomers step into the open room. Nobody writes from there until the other room is
 //! empty; then the rooms change places, and everybody in the first one writes once. A handle that
 //! has written leaves, and is a newcomer if it has more. Of `n` handles none is overtaken more than
@@ -21,8 +21,8 @@ use crate::error::SqliteError;
 use crate::schema::patience;
 use rooms::{Room, Rooms};
 
-/// How long nothing may happen in front of a handle that waits. Whoever has its turn then, and does
-/// not write, may have been stopped.
+/// How long nothing may happen in front of a handle that waits. A handle that has its turn then,
+/// and does not write, may have been stopped.
 const STILL: Duration = Duration::from_secs(1);
 
 /// How long nobody is waited for after that.

@@ -9,8 +9,8 @@ use rand::{Rng, SeedableRng, TryRng};
 
 /// Randomness from a seed, so that a test that failed can be run again as it was.
 ///
-/// Never for anything but tests: whoever knows the seed knows every code and token. `Debug` shows
-/// nothing of its state.
+/// Never for anything but tests: anyone who knows the seed knows every code and token. `Debug`
+/// shows nothing of its state.
 pub struct SeededEntropy {
     seed: u64,
     generator: Mutex<StdRng>,

@@ -11,7 +11,7 @@
 //! - [`Person`], [`TenantSetup`] and [`World`]: builders for users and tenants, and a flow to log
 //!   in to, on any store. The clock is [`ManualClock`]; the randomness [`SeededEntropy`].
 //! - [`servers`]: a real PostgreSQL or Redis for a test, given or started for it; [`Forwarder`]: an
-//!   address in front of it; [`processes`]: several processes at once on one store.
+//!   address in front of it; [`processes`]: several processes on one store.
 //!
 //! None of it belongs in an application: the generator is predictable, the password check compares
 //! plain text, and codes are kept in clear.

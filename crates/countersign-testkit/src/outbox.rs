@@ -34,7 +34,7 @@ struct State {
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivered {
-    /// It arrives at once.
+    /// It arrives immediately.
     Now,
     /// It arrives, and the sender needs this long to say so. On tokio's clock, so that a test with
     /// paused time does not wait.
@@ -89,7 +89,7 @@ pub struct SentNotice {
 }
 
 impl Outbox {
-    /// An empty one, to which everything is delivered at once.
+    /// An empty one, to which everything is delivered immediately.
     pub fn new() -> Self {
         Self::default()
     }

@@ -39,7 +39,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// The password of whoever was given no other.
+    /// The password of everybody who was given no other.
     pub const PASSWORD: &str = "correct horse battery staple";
 
     /// Somebody whose id and login name are both this.

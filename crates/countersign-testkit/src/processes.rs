@@ -1,4 +1,4 @@
-//! Several processes at once on one store: what no test within one process can show.
+//! Several processes on one store: what no test within one process can show.
 //!
 //! The test runs its own executable again, once for each process, with the same test selected and
 //! [`CHILD`] set.
@@ -22,7 +22,7 @@ use crate::World;
 /// The environment variable that tells a test that it is one of several processes.
 pub const CHILD: &str = "COUNTERSIGN_TEST_CHILD";
 
-/// How many guesses each process makes at once.
+/// How many guesses each process makes concurrently.
 const GUESSES: usize = 64;
 
 const TENANT: &str = "two-processes";
@@ -40,8 +40,8 @@ pub struct Tally {
     pub failed: usize,
 }
 
-/// Begins a login and lets two processes guess its code, 64 times each and all at once. Answers
-/// what became of it.
+/// Begins a login and lets two processes guess its code, 64 times each, concurrently. Answers
+/// the outcome.
 ///
 /// No process writes anything before both of them have read what all of their guesses rest on, so
 /// that all 128 compete for the same record.
@@ -128,7 +128,7 @@ fn said(
 }
 
 /// What each of the processes does: reads, waits until the other has read too, guesses, and prints
-/// what became of it.
+/// the outcome.
 ///
 /// # Errors
 ///

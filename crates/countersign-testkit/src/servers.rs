@@ -184,7 +184,7 @@ impl Server {
         &self.directory
     }
 
-    /// Ends it at once, without a chance to write anything more, as a crash does.
+    /// Ends it immediately, without a chance to write anything more, as a crash does.
     ///
     /// # Errors
     ///

@@ -91,7 +91,7 @@ impl<V: PasswordVerifier + 'static> BlockingPool<V> {
     }
 
     /// Runs one call on the blocking pool, in its turn. The turn goes with the call: it ends with
-    /// it, whoever still waits for the answer.
+    /// it, whether or not its caller still waits for the answer.
     async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce(&V, &Handle) -> Result<T, PluginError> + Send + 'static,

@@ -45,7 +45,8 @@ impl SendLog {
         in_login.max(spaced).max(self.caps_closed_until(rule)).filter(|until| now < *until)
     }
 
-    /// The same without the spacing: for the fallback that follows at once on a send that failed.
+    /// The same without the spacing: for the fallback that follows immediately on a send that
+    /// failed.
     pub(crate) fn capped_until(&self, now: Timestamp, rule: &SendRule) -> Option<Timestamp> {
         self.caps_closed_until(rule).filter(|until| now < *until)
     }

@@ -163,7 +163,8 @@ impl Draft<'_> {
         cause: CredentialsCause,
     ) -> Decision<FirstStep> {
         let denied = Next::Denied(Denied::new(Reason::InvalidCredentials));
-        // A lock is not prolonged by trying: whoever is locked out gets in when it ends (`I-13`).
+        // A lock is not prolonged by trying: a user who is locked out gets in when it ends
+        // (`I-13`).
         if cause == CredentialsCause::PasswordLocked {
             let event = EventKind::CredentialsRefused { cause, locked_until: None };
             return Decision::new(FirstStep { next: denied, write: Write::Decoy }, event);

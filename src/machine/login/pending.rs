@@ -39,8 +39,8 @@ impl Draft<'_> {
     /// Takes the login of this token out of the record, if it may go on: a step that lets it go on
     /// puts it back.
     ///
-    /// The user is looked at as they are now (`I-25`): whoever is gone or disabled, or has another
-    /// password than at the first step, begins anew.
+    /// The user is looked at as they are now (`I-25`): a user who is gone or disabled, or has
+    /// another password than at the first step, begins anew.
     pub(in crate::machine) fn resume(
         &mut self,
         token: &TokenSecret,

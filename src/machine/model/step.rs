@@ -480,7 +480,7 @@ impl Scenario {
             rehashed: None,
             policy: &StandardPolicy,
         })?;
-        // A commit in vain writes nothing: here it is none.
+        // A decoy commit writes nothing: here it is none.
         let must_write = decision.outcome.write == crate::machine::Write::Always;
         Ok((next(decision.map(|first| first.next)), must_write))
     }

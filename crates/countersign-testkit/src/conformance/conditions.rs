@@ -137,8 +137,8 @@ pub async fn of_many_commits_one_wins(backend: &dyn Backend) -> Result<(), Breac
     Ok(())
 }
 
-/// Lets all handles commit at once with the same expectation, and answers with the row of the one
-/// that won.
+/// Lets all handles commit concurrently with the same expectation, and answers with the row of the
+/// one that won.
 async fn race_commits(
     handles: &[Arc<dyn FactorStore>],
     barrier: &Arc<tokio::sync::Barrier>,

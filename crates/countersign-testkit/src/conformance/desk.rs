@@ -12,7 +12,7 @@ use tokio::sync::Barrier;
 
 use crate::conformance::{Backend, Breach, ensure};
 
-/// How many handles act at once in the checks of concurrency.
+/// How many handles act concurrently in the checks of concurrency.
 pub(super) const HANDLES: usize = 8;
 
 /// The numbers of so many rounds. Where a check is one of many runs, a tenth of them, and others in

@@ -195,7 +195,7 @@ pub async fn a_purge_deletes_earlier_generations_only(backend: &dyn Backend) -> 
     Ok(())
 }
 
-/// Purges of many batches, from several handles at once, delete everything that is earlier, and
+/// Purges of many batches, from several concurrent handles, delete everything that is earlier, and
 /// together say how much that was.
 ///
 /// # Errors

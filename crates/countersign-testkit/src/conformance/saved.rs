@@ -4,7 +4,8 @@ use crate::conformance::desk::{expecting, must_be, new_version, note, set, write
 use crate::conformance::{Backend, Breach, ensure, tenant, user};
 use countersign::store::{CommitOutcome, Generation, StoredRow};
 
-/// Of a tenant and a user of whom nothing is saved everything is absent, and nothing is an error.
+/// For a tenant without settings and a user without a record, everything is absent and nothing is
+/// an error.
 ///
 /// # Errors
 ///
@@ -97,8 +98,8 @@ pub async fn settings_are_read_back(backend: &dyn Backend) -> Result<(), Breach>
     Ok(())
 }
 
-/// Settings may be written with the version that they have, and whoever loaded them before may
-/// still commit: a store compares with what is expected and has no opinion on what is written.
+/// Settings may be written with the version that they have, and a caller that loaded them before
+/// may still commit: a store compares with what is expected and has no opinion on what is written.
 ///
 /// # Errors
 ///

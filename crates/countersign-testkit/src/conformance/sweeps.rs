@@ -162,10 +162,7 @@ pub async fn users_are_listed_in_the_order_of_their_bytes(
 ) -> Result<(), Breach> {
     let store = backend.open().await?;
     let (acme, longer) = (tenant("acme")?, tenant("acme2")?);
-    ensure!(
-        pages(&*store, &acme, 0, 3).await?.is_empty(),
-        "users are listed of whom nothing is saved"
-    );
+    ensure!(pages(&*store, &acme, 0, 3).await?.is_empty(), "users without a record are listed");
     // Every third in another generation, and all of them written in no particular order.
     let mut wanted: [Vec<UserId>; 3] = [Vec::new(), Vec::new(), Vec::new()];
     for (number, name) in NAMES.iter().enumerate() {

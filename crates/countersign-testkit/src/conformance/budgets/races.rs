@@ -13,7 +13,7 @@ use crate::conformance::desk::{HANDLES, rounds};
 use crate::conformance::faults::Point;
 use crate::conformance::{Breach, BudgetBackend, ensure};
 
-/// How many charges each handle makes at once.
+/// How many charges each handle makes concurrently.
 const EACH: usize = 8;
 
 /// Of many charges at the same moment, as many succeed as the limit allows.
@@ -49,7 +49,7 @@ pub async fn of_many_charges_as_many_as_the_limit_succeed(
         while let Some(charged) = charges.join_next().await {
             succeeded = succeeded.saturating_add(u32::from(charged?? == Charged::Yes));
         }
-        ensure!(succeeded == most, "{succeeded} charges at once succeeded, the limit is {most}");
+        ensure!(succeeded == most, "{succeeded} concurrent charges succeeded, the limit is {most}");
     }
     Ok(())
 }
