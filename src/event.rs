@@ -246,7 +246,7 @@ pub enum EventKind {
     UserReset {
         /// By whom.
         by: Actor,
-        /// What became of the budgets.
+        /// Whether the budgets were refilled.
         outcome: ResetOutcome,
     },
     /// A user's locks were lifted.

@@ -101,8 +101,8 @@ pub trait FactorStore: Send + Sync {
     /// by a login.
     async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError>;
 
-    /// Deletes one user's record, and says whether there was one. Whoever loaded it before can't
-    /// commit any more.
+    /// Deletes one user's record, and says whether there was one. A step that loaded it before
+    /// can't commit any more.
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError>;
 
     /// Deletes one user's record only if it still has this version, and says whether it did.

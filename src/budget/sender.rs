@@ -29,7 +29,7 @@ pub struct Budgeted<S> {
     observer: Arc<dyn BudgetObserver>,
 }
 
-/// Is told of each message that a limit refused. MUST NOT block and MUST NOT panic: a login waits
+/// Receives each message that a limit refused. MUST NOT block and MUST NOT panic: a login waits
 /// for it.
 pub trait BudgetObserver: Send + Sync {
     /// Takes one refusal. Many of them under one calling code are an attack.
@@ -116,7 +116,7 @@ impl<S: CodeSender> Budgeted<S> {
         self
     }
 
-    /// Who is told of refusals.
+    /// Where refusals are reported.
     #[must_use]
     pub fn observer(mut self, observer: impl BudgetObserver + 'static) -> Self {
         self.observer = Arc::new(observer);

@@ -114,7 +114,7 @@ impl Account<'_> {
 
     /// Makes the change that [`use_sms`](Self::use_sms) or [`use_email`](Self::use_email) began,
     /// with the code that was sent. Trusted devices and logins under way end with the earlier
-    /// method (`I-30`), and the person is told at the registered address and the earlier number.
+    /// method (`I-30`), and the user is notified at the registered address and the earlier number.
     ///
     /// # Errors
     ///

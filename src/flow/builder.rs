@@ -144,7 +144,7 @@ impl LoginFlowBuilder {
         self
     }
 
-    /// Who is told what happened. Default: nobody. A host should pass at least a sink that logs
+    /// Where events go. Default: nowhere. A host should pass at least a sink that logs
     /// (`I-38`).
     pub fn events(mut self, events: impl EventSink + 'static) -> Self {
         self.events = Arc::new(events);

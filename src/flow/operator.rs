@@ -106,7 +106,7 @@ impl Operator<'_> {
     }
 
     /// Deletes what is saved of a user whom the application has deleted, and says whether there was
-    /// anything. Nobody is told.
+    /// anything. Nobody is notified.
     ///
     /// It looks nobody up and reads no settings, so it works for a user and a tenant that are gone,
     /// and in a tenant that was never set up: `false`, and the event. It deletes what is saved

@@ -118,7 +118,7 @@ impl LoginFlow {
     }
 }
 
-/// What became of one record.
+/// The outcome for one record.
 enum Swept {
     Kept,
     Removed,

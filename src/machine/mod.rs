@@ -306,8 +306,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Where the person is told of changes: the registered address, or, without one, the number in
-    /// use.
+    /// Where the user is notified of changes: the registered address, or, without one, the number
+    /// in use.
     fn contact(&self, user: &User) -> Option<Destination> {
         self.destination(user, Method::Email).or_else(|| self.destination(user, Method::Sms))
     }

@@ -43,7 +43,7 @@ struct Notified {
 }
 
 impl Notified {
-    /// Whether nothing would be done differently without it. What was held back is told for a
+    /// Whether nothing would be done differently without it. What was held back is reported for a
     /// month.
     fn is_spent(&self, now: Timestamp) -> bool {
         let keep = if self.held_back == 0 { HOUR } else { MONTH };

@@ -139,7 +139,7 @@ impl Draft<'_> {
     }
 
     /// The change itself. Trusted devices and logins under way die with the earlier method
-    /// (`I-30`), and both places are told.
+    /// (`I-30`), and both places are notified.
     fn change_method(
         &mut self,
         number: Option<PhoneNumber>,

@@ -216,7 +216,7 @@ pub(super) fn host(text: &str) -> bool {
         && !last.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// What of a device's name may stand in a notice. Whoever has the password and one code chooses
+/// What of a device's name may stand in a notice. Anyone with the password and one code chooses
 /// that name, and the mail goes to the owner: so no links, no numbers to call, no line of its own.
 pub(super) fn device_name(label: &str) -> Option<String> {
     const MOST: usize = 40;

@@ -89,7 +89,7 @@ impl Shares {
     }
 }
 
-/// A place in a tenant's part, or in the queue for one. Nothing is remembered of a tenant of whom
+/// A place in a tenant's part, or in the queue for one. Nothing is remembered of a tenant of which
 /// there is neither (`I-40`).
 pub(crate) struct InTenants {
     shares: Arc<Shares>,

@@ -20,7 +20,7 @@ use crate::message::{Message, OwnMessage};
 ///
 /// Each send runs as a task of its own. If it is done within the budget, its result is the answer.
 /// If not, the answer is [`SendStatus::Queued`] and the task goes on, up to
-/// [`give_up_after`](Self::give_up_after); its result is told to [`on_late`](Self::on_late). How
+/// [`give_up_after`](Self::give_up_after); its outcome goes to [`on_late`](Self::on_late). How
 /// many tasks there are is bounded: beyond that, sends are refused as throttled, surely not sent.
 ///
 /// The bound is shared by everything behind it, so each route has an `Deadline` of its own: one
@@ -49,7 +49,7 @@ pub struct LateOutcome {
     pub method: Method,
     /// Which code it was; `None` for a notice.
     pub code: Option<MessageId>,
-    /// What became of it.
+    /// The outcome.
     pub result: Result<SendStatus, SendErrorKind>,
     /// Why it failed, as far as the sender said. Empty where it did not.
     pub causes: Causes,
@@ -94,7 +94,7 @@ impl Deadline {
         self
     }
 
-    /// Is told the outcome of messages that were answered as queued. MUST NOT block and MUST NOT
+    /// Receives the outcome of messages that were answered as queued. MUST NOT block and MUST NOT
     /// panic.
     #[must_use]
     pub fn on_late(mut self, tell: impl Fn(&LateOutcome) + Send + Sync + 'static) -> Self {
@@ -120,7 +120,7 @@ impl Deadline {
             let result = timeout(give_up_after, message.send_by(&*sender)).await;
             let given_up =
                 |_| Err(SendError::new(SendErrorKind::Unknown).caused_by(GaveUp(give_up_after)));
-            // Whoever waited has gone: this is the late result.
+            // The caller has gone: this is the late result.
             if let Err(result) = answer.send(result.unwrap_or_else(given_up)) {
                 on_late(&LateOutcome::new(message, result));
             }

@@ -74,7 +74,7 @@ impl Failover {
         self
     }
 
-    /// Is told of each failure, also of those that another sender made good. MUST NOT block and
+    /// Receives each failure, also of those that another sender made good. MUST NOT block and
     /// MUST NOT panic: a login waits for it.
     #[must_use]
     pub fn on_failure(mut self, tell: impl Fn(&SenderFailure<'_>) + Send + Sync + 'static) -> Self {

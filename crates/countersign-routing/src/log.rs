@@ -1,4 +1,4 @@
-//! What became of each code.
+//! The status of each code.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -11,7 +11,7 @@ use countersign::sender::{
 };
 use serde::Serialize;
 
-/// What became of the latest codes, in memory. Clones share it.
+/// The status of the latest codes, in memory. Clones share it.
 ///
 /// A page asks with the [`MessageId`] that it makes of its [`Challenge`](countersign::Challenge):
 /// the login and the code's reference. It knows the codes that this process sent: on several nodes,
@@ -83,7 +83,7 @@ impl DeliveryLog {
         Tracked { sender, log: self.clone() }
     }
 
-    /// What became of a code. `None`: it is not, or no longer, in the log.
+    /// The status of a code. `None`: it is not, or no longer, in the log.
     pub fn state(&self, code: MessageId) -> Option<DeliveryState> {
         self.lock().states.get(&code).copied()
     }

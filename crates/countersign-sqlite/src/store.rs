@@ -278,8 +278,8 @@ impl Memory {
     fn with<T>(&self, work: impl FnOnce(&Connection, &Statements) -> T) -> T {
         let connection = self.connection.lock();
         let done = work(&connection, &self.sql);
-        // Handed to whoever waits: a purge would otherwise be back, slice after slice, before they
-        // have woken up.
+        // Handed to the next that waits: a purge would otherwise be back, slice after slice, before
+        // they have woken up.
         parking_lot::MutexGuard::unlock_fair(connection);
         done
     }
@@ -377,7 +377,7 @@ impl FactorStore for SqliteFactors {
             if number < u64::from(asked) || deleted >= u64::from(at_most) {
                 return Ok(deleted);
             }
-            // Whoever shares this thread comes in between.
+            // Other tasks of this thread come in between.
             future::yield_now().await;
         }
     }

@@ -35,7 +35,7 @@ pub(crate) struct Job<C> {
 
 impl<C> Job<C> {
     fn finish(self, answer: Result<Answer, SqliteError>) {
-        // Whoever asked may have gone.
+        // The caller may have gone.
         drop(self.answer.send(answer));
     }
 }

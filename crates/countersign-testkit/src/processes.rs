@@ -27,7 +27,7 @@ const GUESSES: usize = 64;
 
 const TENANT: &str = "two-processes";
 
-/// What became of the guesses of all processes.
+/// The outcome of the guesses of all processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Answered as wrong: these took effect.

@@ -1,4 +1,4 @@
-//! Checks that tenants and users are told apart (`I-04`).
+//! Checks that tenants and users are kept apart (`I-04`).
 
 use countersign::store::{CommitOutcome, Generation, StoredRow};
 use countersign::{TenantId, UserId};
