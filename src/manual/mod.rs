@@ -2,11 +2,13 @@
 //!
 //! Start with [`host_checklist`]. Then, by question:
 //!
+//! - [`host_checklist`]: what must my application do?
 //! - [`login`]: what does each page show, and what does each refusal mean?
 //! - [`settings`]: what are the defaults, the bounds and the arithmetic behind them?
 //! - [`storage`]: what is saved, in which form, and what is a copy of it worth?
-//! - [`operating`]: what do I watch, and how do I help a user who lost a phone?
+//! - [`senders`]: how do I choose a sender, and how do I write one?
 //! - [`testing`]: how do I test my login page?
+//! - [`operating`]: what do I watch, and how do I help a user who lost a phone?
 //!
 //! Pages of the repository, to read here:
 //!
@@ -37,12 +39,16 @@ pub mod settings {}
 pub mod storage {}
 
 #[doc = include_str!("links.md")]
-#[doc = include_str!("operating.md")]
-pub mod operating {}
+#[doc = include_str!("senders.md")]
+pub mod senders {}
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("operating.md")]
+pub mod operating {}
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../SECURITY.md")]
