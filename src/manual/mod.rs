@@ -9,6 +9,7 @@
 //! - [`senders`]: how do I choose a sender, and how do I write one?
 //! - [`testing`]: how do I test my login page?
 //! - [`operating`]: what do I watch, and how do I help a user who lost a phone?
+//! - [`migrating`]: how do I bring users, hashes and numbers, or move to another store?
 //!
 //! Pages of the repository, to read here:
 //!
@@ -49,6 +50,10 @@ pub mod testing {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("operating.md")]
 pub mod operating {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("migrating.md")]
+pub mod migrating {}
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../SECURITY.md")]
