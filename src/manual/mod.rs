@@ -1,7 +1,8 @@
 //! The manual: how the pieces work together. Documentation only, no code.
 //!
-//! Start with [`host_checklist`]. Then, by question:
+//! Begin with [`start`], and go through [`host_checklist`] before you go live. By question:
 //!
+//! - [`start`]: how do I get from an empty project to a first login?
 //! - [`host_checklist`]: what must my application do?
 //! - [`login`]: what does each page show, and what does each refusal mean?
 //! - [`settings`]: what are the defaults, the bounds and the arithmetic behind them?
@@ -22,6 +23,10 @@
 
 // In the repository the links of these pages lead to its files. `links.md` comes first and leads
 // them to the documentation instead: of two definitions of a link, the first one counts.
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("start.md")]
+pub mod start {}
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("host_checklist.md")]
