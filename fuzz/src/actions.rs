@@ -295,11 +295,11 @@ impl Play {
         self.logins.retain(|(owner, _)| *owner != who);
     }
 
-    async fn administration<'a>(
-        &'a self,
-        flow: &'a countersign::LoginFlow,
+    async fn administration(
+        &self,
+        flow: &countersign::LoginFlow,
         by: Who,
-    ) -> Option<countersign::Administration<'a>> {
+    ) -> Option<countersign::Administration> {
         let administration = answered(flow.administration(&self.world.tenant, self.grants.get(&by)?).await)?;
         let user = self.user(by);
         assert!(user.system_administrator && user.status == UserStatus::Active, "I-34: {by:?}");

@@ -35,25 +35,24 @@ use crate::user::User;
 ///
 /// A dropped future has made its change or left everything as it was.
 #[derive(Debug)]
-pub struct Account<'a> {
-    flow: &'a LoginFlow,
-    tenant: &'a TenantId,
-    grant: &'a SavedGrant,
+pub struct Account {
+    flow: LoginFlow,
+    tenant: TenantId,
+    grant: SavedGrant,
 }
 
 impl LoginFlow {
     /// The account page, in the tenant that the request is for, of the user whose session holds
     /// this grant. Nothing is read before a method is called.
-    pub fn account<'a>(
-        &'a self,
-        tenant: &'a TenantId,
-        grant: &'a (impl AsRef<SavedGrant> + ?Sized),
-    ) -> Account<'a> {
-        Account { flow: self, tenant, grant: grant.as_ref() }
+    ///
+    /// The handle owns what it needs, so that a web framework can pass it to a handler.
+    pub fn account(&self, tenant: &TenantId, grant: &(impl AsRef<SavedGrant> + ?Sized)) -> Account {
+        let grant = grant.as_ref().clone();
+        Account { flow: self.clone(), tenant: tenant.clone(), grant }
     }
 }
 
-impl Account<'_> {
+impl Account {
     /// Where codes go, the trusted devices, whether there is a backup code, and what is locked.
     ///
     /// A user who needs no second factor has nothing to look at: [`Reason::NotInUse`]. The page
@@ -68,12 +67,12 @@ impl Account<'_> {
         let loaded = inner.load_to_read(self.subject()).await?;
         let draft = inner.open(self.subject(), &loaded)?;
         if let Err(denied) =
-            draft.authorize(&*inner.policy, loaded.user.as_ref(), self.grant, Need::View)?
+            draft.authorize(&*inner.policy, loaded.user.as_ref(), &self.grant, Need::View)?
         {
             if denied.reason() != Reason::NotInUse {
                 let event = refuse_account::<()>(denied).event;
                 inner.emit(
-                    self.tenant,
+                    &self.tenant,
                     loaded.user.as_ref().map(|user| &user.id),
                     draft.now(),
                     event,
@@ -216,9 +215,9 @@ impl Account<'_> {
         let inner = self.inner();
         let committed = inner
             .step(self.subject(), |draft, user| {
-                let allowed = draft.authorize(&*inner.policy, user, self.grant, Need::Change)?;
+                let allowed = draft.authorize(&*inner.policy, user, &self.grant, Need::Change)?;
                 match (allowed, user) {
-                    (Ok(()), Some(user)) => decide(draft, user, self.grant),
+                    (Ok(()), Some(user)) => decide(draft, user, &self.grant),
                     (Ok(()), None) => Ok(refuse_account(Denied::new(Reason::SessionStale))),
                     (Err(denied), _) => Ok(refuse_account(denied)),
                 }
@@ -233,8 +232,8 @@ impl Account<'_> {
     fn refuse<T>(&self, denied: Denied) -> Result<T, OperationError> {
         let at = Timestamp::now(&*self.inner().clock)?;
         // Another tenant's user of that id has no part in it (`I-04`).
-        let user = (self.grant.tenant() == self.tenant).then(|| self.grant.user());
-        self.inner().emit(self.tenant, user, at, refuse_account::<()>(denied).event);
+        let user = (*self.grant.tenant() == self.tenant).then(|| self.grant.user());
+        self.inner().emit(&self.tenant, user, at, refuse_account::<()>(denied).event);
         Err(denied.into())
     }
 
@@ -243,12 +242,12 @@ impl Account<'_> {
     }
 
     fn subject(&self) -> Subject<'_> {
-        Subject { tenant: self.tenant, user: self.grant.user() }
+        Subject { tenant: &self.tenant, user: self.grant.user() }
     }
 
     /// A session of another tenant is no session of this one (`I-03`).
     fn same_tenant(&self) -> Result<(), OperationError> {
-        if self.grant.tenant() == self.tenant {
+        if *self.grant.tenant() == self.tenant {
             Ok(())
         } else {
             self.refuse(Denied::new(Reason::SessionStale))

@@ -44,10 +44,10 @@ use crate::store::{CommitOutcome, Generation, StoredRow};
 ///
 /// A dropped future has made its change or left everything as it was.
 #[derive(Debug)]
-pub struct Administration<'a> {
-    flow: &'a LoginFlow,
-    tenant: &'a TenantId,
-    grant: &'a SavedGrant,
+pub struct Administration {
+    flow: LoginFlow,
+    tenant: TenantId,
+    grant: SavedGrant,
 }
 
 /// How often a reset is decided before it removes the record. Far more often than any other step,
@@ -88,21 +88,22 @@ impl LoginFlow {
     /// # Errors
     ///
     /// See [`Administration`].
-    pub async fn administration<'a>(
-        &'a self,
-        tenant: &'a TenantId,
-        grant: &'a (impl AsRef<SavedGrant> + ?Sized),
-    ) -> Result<Administration<'a>, OperationError> {
-        let administration = Administration { flow: self, tenant, grant: grant.as_ref() };
+    pub async fn administration(
+        &self,
+        tenant: &TenantId,
+        grant: &(impl AsRef<SavedGrant> + ?Sized),
+    ) -> Result<Administration, OperationError> {
+        let (flow, tenant) = (self.clone(), tenant.clone());
+        let administration = Administration { flow, tenant, grant: grant.as_ref().clone() };
         administration.entitled().await?;
         Ok(administration)
     }
 }
 
-impl Administration<'_> {
+impl Administration {
     /// The tenant that all of this is about.
     pub const fn tenant(&self) -> &TenantId {
-        self.tenant
+        &self.tenant
     }
 
     /// Who needs the second factor in this tenant.
@@ -239,10 +240,11 @@ impl Administration<'_> {
         let loaded = inner.load_to_read(subject).await?;
         let draft = inner.open(subject, &loaded)?;
         let channel = interactive(self.grant.channel());
-        let standing = draft.standing(&*inner.policy, loaded.user.as_ref(), self.grant, channel)?;
+        let standing =
+            draft.standing(&*inner.policy, loaded.user.as_ref(), &self.grant, channel)?;
         let administrator = loaded.user.as_ref().filter(|user| user.system_administrator);
         let (Ok(requirement), Some(user), true) =
-            (standing, administrator, self.grant.tenant() == self.tenant)
+            (standing, administrator, *self.grant.tenant() == self.tenant)
         else {
             return Err(self.refuse(Reason::NotFound, draft.now()));
         };
@@ -259,7 +261,7 @@ impl Administration<'_> {
         };
         Ok(Entitled {
             at: draft.now(),
-            may_weaken: draft.may_weaken(self.grant, &requirement),
+            may_weaken: draft.may_weaken(&self.grant, &requirement),
             weakens,
             locked_out,
             current: Current {
@@ -279,7 +281,7 @@ impl Administration<'_> {
 
     fn actor(&self) -> Actor {
         let (tenant, user) = (self.grant.tenant(), self.grant.user().clone());
-        if tenant == self.tenant {
+        if *tenant == self.tenant {
             Actor::Administrator { user }
         } else {
             Actor::OtherTenant { tenant: tenant.clone(), user }

@@ -24,8 +24,8 @@ use crate::store::{Generation, StoredRow};
 ///
 /// As [`Administration`](crate::Administration).
 #[derive(Debug)]
-pub struct Operator<'a> {
-    flow: &'a LoginFlow,
+pub struct Operator {
+    flow: LoginFlow,
     reason: String,
 }
 
@@ -37,13 +37,13 @@ impl LoginFlow {
     ///
     /// [`InvalidInput`] if the reason is blank, longer, or holds a character that a reader cannot
     /// see.
-    pub fn operator(&self, reason: &str) -> Result<Operator<'_>, InvalidInput> {
+    pub fn operator(&self, reason: &str) -> Result<Operator, InvalidInput> {
         visible(Field::OperatorReason, reason, 200)?;
-        Ok(Operator { flow: self, reason: reason.trim().to_owned() })
+        Ok(Operator { flow: self.clone(), reason: reason.trim().to_owned() })
     }
 }
 
-impl Operator<'_> {
+impl Operator {
     /// Clears everything that is saved for one user's second factor, as
     /// [`Administration::reset`](crate::Administration::reset), within the same number of refills.
     /// Of a user who does not exist, in this tenant or because no such tenant exists, it deletes

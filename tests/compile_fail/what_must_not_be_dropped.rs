@@ -13,7 +13,7 @@ async fn guard(flow: &LoginFlow, tenant: &TenantId, session: &SavedGrant) {
     flow.revalidate(tenant, session, Channel::Web).await;
 }
 
-async fn account_page(account: Account<'_>, number: &PhoneNumber) -> Result<(), OperationError> {
+async fn account_page(account: Account, number: &PhoneNumber) -> Result<(), OperationError> {
     account.new_backup_code().await?;
     account.use_email().await?;
     account.use_sms(number).await?;

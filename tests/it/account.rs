@@ -545,3 +545,23 @@ fn reason_of(delivery: &DeliveryStatus) -> Reason {
         other => panic!("no code was made, not {other:?}"),
     }
 }
+
+/// A web framework hands the handle of a request to a handler, which may run in another task.
+#[tokio::test(flavor = "multi_thread")]
+async fn handles_own_what_they_need() {
+    let world = World::new().await;
+    let account = {
+        let (flow, tenant) = (world.flow.clone(), world.acme.clone());
+        let grant = world.sign_in("alice").await.grant;
+        flow.account(&tenant, &grant)
+    };
+    let status = tokio::spawn(async move { account.status().await.unwrap() }).await.unwrap();
+    assert_eq!(status.method, Method::Email);
+    let administration = {
+        let (flow, tenant) = (world.flow.clone(), world.acme.clone());
+        let grant = world.root_grant().await;
+        flow.administration(&tenant, &grant).await.unwrap()
+    };
+    let scope = tokio::spawn(async move { administration.scope().await.unwrap() }).await.unwrap();
+    assert_eq!(scope, Scope::EntireTenant);
+}

@@ -27,7 +27,7 @@ fn held_back(world: &World) -> Vec<NoticeTopic> {
     world.events.kinds().into_iter().filter_map(held).collect()
 }
 
-fn account<'a>(world: &'a World, grant: &'a SavedGrant) -> Account<'a> {
+fn account(world: &World, grant: &SavedGrant) -> Account {
     world.flow.account(&world.acme, grant)
 }
 

@@ -181,11 +181,7 @@ async fn device_of_another_user_or_tenant() {
 
 /// Every operation of an administrator on this user, through a page that is open: how many were
 /// done and how many refused, and whether anything changed in acme.
-async fn administrate(
-    world: &World,
-    page: &Administration<'_>,
-    user: &UserId,
-) -> (usize, usize, bool) {
+async fn administrate(world: &World, page: &Administration, user: &UserId) -> (usize, usize, bool) {
     let state = || async {
         (
             world.factors.record(&world.acme, user),
