@@ -8,13 +8,14 @@ use time::OffsetDateTime;
 use crate::input::InvalidInput;
 
 /// A step was refused. An outcome, not an error: nothing is broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+///
+/// As JSON: `{"reason":"wrong_code","ends_login":false,"attempts_left":4}`, and `retry_at` (RFC 3339)
+/// where it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "the step was refused: show the reason"]
 pub struct Denied {
     reason: Reason,
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     retry_at: Option<OffsetDateTime>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     attempts_left: Option<u32>,
 }
 
@@ -61,6 +62,26 @@ impl Denied {
     /// After a wrong code: how many more are accepted for this login before the user is locked.
     pub const fn attempts_left(&self) -> Option<u32> {
         self.attempts_left
+    }
+}
+
+impl Serialize for Denied {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shape {
+            reason: Reason,
+            ends_login: bool,
+            #[serde(
+                with = "time::serde::rfc3339::option",
+                skip_serializing_if = "Option::is_none"
+            )]
+            retry_at: Option<OffsetDateTime>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            attempts_left: Option<u32>,
+        }
+        let Self { reason, retry_at, attempts_left } = *self;
+        Shape { reason, ends_login: self.ends_login(), retry_at, attempts_left }
+            .serialize(serializer)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize, Serializer};
 use time::OffsetDateTime;
 
 use crate::contact::{MaskedDestination, Method};
@@ -52,7 +52,12 @@ pub struct PreverifiedLogin<'a> {
 }
 
 /// Where a login stands.
-#[derive(Debug)]
+///
+/// As JSON it is one object, told apart by `step`: `authenticated`, `code_required` with the fields of
+/// [`Challenge`], or `denied` with those of [`Denied`]. It holds no secret: hand out tokens and the
+/// backup code yourself.
+#[derive(Debug, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
 #[must_use = "only `Authenticated` lets the person in; a step that is dropped lets nobody in and can not be asked for again"]
 pub enum LoginStep {
     /// The person is in.
@@ -199,8 +204,9 @@ pub enum TrustDevice<'a> {
     },
 }
 
-/// Where another code is to go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Where another code is to go. As JSON: `"same"`, `"email"` or `"sms"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ResendTo {
     /// Where the last one of this login went.
@@ -227,6 +233,9 @@ pub struct SetupChallenge {
 }
 
 /// The next step of a change of method.
+///
+/// As JSON it is one object, told apart by `change`: `prove` with the fields of [`SetupChallenge`], or
+/// `done` with the method.
 #[derive(Debug)]
 #[must_use = "after `Prove` nothing has changed: codes go where they went before until the code comes back"]
 pub enum MethodChange {
@@ -234,4 +243,20 @@ pub enum MethodChange {
     Prove(SetupChallenge),
     /// It is made: this login was completed with a code that was sent there.
     Done(Method),
+}
+
+impl Serialize for MethodChange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(tag = "change", rename_all = "snake_case")]
+        enum Shape<'a> {
+            Prove(&'a SetupChallenge),
+            Done { method: Method },
+        }
+        match self {
+            Self::Prove(setup) => Shape::Prove(setup),
+            Self::Done(method) => Shape::Done { method: *method },
+        }
+        .serialize(serializer)
+    }
 }

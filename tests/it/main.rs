@@ -27,6 +27,7 @@ mod first_step;
 mod format;
 mod guards;
 mod input;
+mod json;
 mod known_tenants;
 mod login;
 mod loose;

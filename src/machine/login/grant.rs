@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use crate::error::Error;
 use crate::grant::{SavedGrant, SecondFactor, Staleness};
-use crate::ids::LoginId;
+use crate::ids::{LoginId, UserId};
 use crate::machine::Draft;
 use crate::machine::check::backup::BackupCodeVerified;
 use crate::machine::check::code::CodeVerified;
@@ -63,6 +63,31 @@ pub struct Authenticated {
     pub device_token: Option<DeviceToken>,
     /// The successor of the backup code that was just used. Show it now; it is not shown again.
     pub backup_code: Option<BackupCode>,
+}
+
+/// Says who is in and how, and whether there is a device token or a backup code to hand out: neither
+/// of them is in it.
+impl Serialize for Authenticated {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shape<'a> {
+            login: LoginId,
+            user: &'a UserId,
+            second_factor: &'a SecondFactor,
+            amr: &'static [&'static str],
+            device_token: bool,
+            backup_code: bool,
+        }
+        Shape {
+            login: self.grant.login(),
+            user: self.grant.user(),
+            second_factor: self.grant.second_factor(),
+            amr: self.grant.amr(),
+            device_token: self.device_token.is_some(),
+            backup_code: self.backup_code.is_some(),
+        }
+        .serialize(serializer)
+    }
 }
 
 /// What stood beside the password. Each variant holds a value that only the module of its check can
