@@ -11,8 +11,8 @@ use crate::flow::Inner;
 use crate::flow::step::{Alternatives, Challenge, DeliveryStatus, IssuedCode, LoginStep};
 use crate::ids::{LoginName, TenantId, UserId, Version};
 use crate::machine::{
-    Decision, Draft, Next, OpenLogin, OutgoingCode, OutgoingNotice, TokenKind, Via, Write,
-    write_token,
+    Decision, Draft, Next, OpenLogin, OutgoingCode, OutgoingNotice, SentCode, TokenKind, Via,
+    Write, write_token,
 };
 use crate::reason::{Denied, Reason};
 use crate::secret::PendingToken;
@@ -362,7 +362,12 @@ impl Inner {
         }
     }
 
-    fn page(&self, subject: Subject<'_>, open: OpenLogin, delivery: DeliveryStatus) -> Challenge {
+    pub(super) fn page(
+        &self,
+        subject: Subject<'_>,
+        open: OpenLogin,
+        delivery: DeliveryStatus,
+    ) -> Challenge {
         Challenge {
             token: PendingToken::new(write_token(
                 TokenKind::Pending,
@@ -386,6 +391,16 @@ impl Inner {
 
 /// What a page may know of a code.
 fn issued(code: &OutgoingCode) -> IssuedCode {
+    IssuedCode {
+        method: code.destination.method(),
+        destination: code.destination.masked(),
+        reference: code.reference,
+        expires_at: code.expires.to_time(),
+    }
+}
+
+/// What a page may know of a code that was sent in an earlier step.
+pub(super) fn sent_earlier(code: &SentCode) -> IssuedCode {
     IssuedCode {
         method: code.destination.method(),
         destination: code.destination.masked(),

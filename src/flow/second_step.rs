@@ -4,8 +4,8 @@
 use crate::contact::Method;
 use crate::error::Error;
 use crate::flow::LoginFlow;
-use crate::flow::driver::{Committed, Subject};
-use crate::flow::step::{LoginStep, ResendTo, TrustDevice};
+use crate::flow::driver::{Committed, Subject, sent_earlier};
+use crate::flow::step::{DeliveryStatus, LoginStep, ResendTo, TrustDevice};
 use crate::grant::{RevalidateError, SavedGrant, Staleness};
 use crate::ids::{TenantId, UserId};
 use crate::label::DeviceLabel;
@@ -197,6 +197,44 @@ impl LoginFlow {
         let draft = self.inner.open(subject, &loaded)?;
         let held = draft.revalidate(&*self.inner.policy, loaded.user.as_ref(), grant, channel)?;
         Ok(held?)
+    }
+
+    /// What the page of a pending login shows, again: for a reload, a second tab, the back button, or
+    /// another node after a restart.
+    ///
+    /// It only reads. No code is made or sent, nothing is charged, the login gets no more time, and
+    /// nothing is shown that the page did not have (`I-46`). One user look-up and one load. It is no
+    /// refusal to be counted or logged if the login is over: then it answers
+    /// [`Denied`](LoginStep::Denied) with [`Reason::LoginOver`].
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] if a plug-in fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed.
+    pub async fn challenge(
+        &self,
+        tenant: &TenantId,
+        token: &PendingToken,
+    ) -> Result<LoginStep, Error> {
+        let Some((secret, user)) = read_pending(token) else {
+            return Ok(LoginStep::Denied(Denied::new(Reason::LoginOver)));
+        };
+        let subject = Subject { tenant, user: &user };
+        let loaded = self.inner.load_to_read(subject).await?;
+        let mut draft = self.inner.open(subject, &loaded)?;
+        Ok(match draft.show(&secret, loaded.user.as_ref()) {
+            Err(denied) => LoginStep::Denied(denied),
+            Ok((open, sent)) => {
+                let delivery = match sent {
+                    Ok(sent) => DeliveryStatus::SentEarlier(sent_earlier(&sent)),
+                    Err(denied) => DeliveryStatus::NotMade { denied },
+                };
+                LoginStep::CodeRequired(Box::new(self.inner.page(subject, open, delivery)))
+            }
+        })
     }
 
     /// Whatever is not a token of a login under way gets the answer of a login that is over.

@@ -152,6 +152,9 @@ pub enum DeliveryStatus {
     /// Nobody knows whether it went out, for example after a time-out. If the message arrives, its
     /// code works. Say "if nothing arrives", not "a code was sent".
     PerhapsSent(IssuedCode),
+    /// A code was made in an earlier step: what [`LoginFlow::challenge`](crate::LoginFlow::challenge)
+    /// answers. Whether it arrived is not known here.
+    SentEarlier(IssuedCode),
     /// The sender failed, and the code was surely not sent. The person can ask for another or use
     /// one of the [`Alternatives`]; the send stays charged (`I-24`).
     Failed {
@@ -176,7 +179,10 @@ impl DeliveryStatus {
     pub const fn sent(&self) -> Option<&IssuedCode> {
         match self {
             Self::Sent(code) | Self::Queued(code) => Some(code),
-            Self::PerhapsSent(_) | Self::Failed { .. } | Self::NotMade { .. } => None,
+            Self::PerhapsSent(_)
+            | Self::SentEarlier(_)
+            | Self::Failed { .. }
+            | Self::NotMade { .. } => None,
         }
     }
 }

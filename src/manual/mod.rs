@@ -15,7 +15,7 @@
 //! Pages of the repository, to read here:
 //!
 //! - [`security`]: what is promised at each boundary, and what is not.
-//! - [`invariants`]: the 40 invariants, each with its tests.
+//! - [`invariants`]: the invariants, each with its tests.
 //! - [`attacks`]: known attacks, each with its test.
 //! - [`standards`]: NIST, OWASP and the RFCs, line by line.
 //! - [`comparison`]: countersign beside other systems.

@@ -36,6 +36,8 @@ async fn shapes() -> Shapes {
     let challenge = challenge(step);
     let code = world.outbox.last_code();
     shapes.secrets.extend([challenge.token.expose().to_owned(), code.clone()]);
+    let step = world.flow.challenge(&world.acme, &challenge.token).await.unwrap();
+    shapes.add("the same page, read again", &step);
     let step = world.submit(&challenge.token, &other_than(&code)).await;
     shapes.add("a wrong code", &step);
     let code = Code::new(&code);

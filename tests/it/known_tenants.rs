@@ -66,7 +66,7 @@ async fn a_tenant_without_settings_is_an_error_at_every_entry_point() {
     answers.extend(theirs.operator_over(&world, &world.other, &user_id("nobody")).await);
     answers.extend(theirs.over_a_tenant(&world, &world.other).await);
     answers.push(("administration", theirs.administration(&world, &world.other).await));
-    assert_eq!(answers.len(), 7 + 9 + 11 + 4 + 4 + 4 + 1);
+    assert_eq!(answers.len(), 7 + 10 + 11 + 4 + 4 + 4 + 1);
     all_came(&answers, &[Came::UnknownTenant], "other");
     assert_eq!(state(&world, &world.other).await, before);
     assert_eq!(world.events.all(), [], "a fault is the host's to log, as every other");

@@ -12,6 +12,7 @@ mod backup_code;
 mod budget;
 mod busy;
 mod causes;
+mod challenge;
 mod check_password;
 mod clock;
 mod code;

@@ -153,7 +153,7 @@ pub(super) enum Came {
 }
 
 /// Every operation, and what it comes to on a fresh stage.
-pub(super) const OPERATIONS: [(&str, Came); 46] = [
+pub(super) const OPERATIONS: [(&str, Came); 47] = [
     ("begin", Came::Asked),
     ("begin with a wrong password", Came::Refused("invalid_credentials")),
     ("begin with an unknown name", Came::Refused("invalid_credentials")),
@@ -172,6 +172,7 @@ pub(super) const OPERATIONS: [(&str, Came); 46] = [
     ("submit what is no backup code", Came::Refused("invalid_backup_code")),
     ("resend", Came::Asked),
     ("resend to email", Came::Asked),
+    ("read the challenge again", Came::Asked),
     ("cancel", Came::Done),
     ("revalidate", Came::Done),
     ("overview", Came::Done),
@@ -333,6 +334,7 @@ impl Stage {
                 .note_step(&flow.submit_backup_code(&acme, &token, &BackupCode::new(TYPED)).await),
             "resend" => self.note_step(&flow.resend(&acme, &token, ResendTo::Same).await),
             "resend to email" => self.note_step(&flow.resend(&acme, &token, ResendTo::Email).await),
+            "read the challenge again" => self.note_step(&flow.challenge(&acme, &token).await),
             "cancel" => self.note_fault(&flow.cancel(&acme, &token).await),
             "purge" => {
                 self.world

@@ -201,6 +201,7 @@ impl Hands {
             "the backup code",
             step(flow.submit_backup_code(tenant, &token, &backup).await),
         ));
+        answers.push(("challenge", step(flow.challenge(tenant, &token).await)));
         answers.push((
             "cancel",
             flow.cancel(tenant, &token).await.map_or_else(|e| fault(&e), |()| Came::Done),

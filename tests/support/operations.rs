@@ -114,7 +114,7 @@ pub enum Does {
 }
 
 /// Every operation, by number.
-pub const OPERATIONS: [(&str, Does); 42] = [
+pub const OPERATIONS: [(&str, Does); 43] = [
     ("begin", Does::Clears),
     ("begin with a wrong password", Does::Nothing),
     ("begin in a tenant that does not use it", Does::LetsIn),
@@ -157,6 +157,7 @@ pub const OPERATIONS: [(&str, Does); 42] = [
     ("check the password", Does::Clears),
     ("check a wrong password", Does::Nothing),
     ("hash a password", Does::Nothing),
+    ("read a challenge again", Does::Nothing),
 ];
 
 pub async fn operate(stage: &Stage, number: usize) -> Came {
@@ -248,6 +249,7 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
             answer => other(&answer),
         },
         41 => other(&flow.hash_password(acme, &right).await),
+        42 => step(&flow.challenge(acme, &token).await),
         _ => {
             world.change(&world.bob, |user| {
                 user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}")));

@@ -56,8 +56,7 @@ async fn a_server_that_lost_everything_is_noticed_at_every_call() {
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     assert_eq!(store.change_settings(&acme, None, &row(1)).await.unwrap(), CommitOutcome::Written);
 
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut client = client.get_multiplexed_async_connection().await.unwrap();
+    let mut client = client(&server).await;
     redis::cmd("FLUSHALL").exec_async(&mut client).await.unwrap();
     let none = ExpectedVersions { settings: None, record: None };
     assert_eq!(refusal(&store, &acme, &alice).await, "Empty");
@@ -124,8 +123,7 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
     let Some(server) = server(&["--appendonly", "yes"]) else { return };
     let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut client = client.get_multiplexed_async_connection().await.unwrap();
+    let mut client = client(&server).await;
     let mut before = None;
     for number in 1..5 {
         redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut client).await.unwrap();

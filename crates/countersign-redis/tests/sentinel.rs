@@ -16,7 +16,7 @@ use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, StoredRow
 use countersign_redis::{RedisError, RedisFactors, RedisOptions};
 use countersign_testkit::servers::Server;
 use redis::aio::MultiplexedConnection;
-use support::calls::{CALLS, call, client, ids, row, server};
+use support::calls::{CALLS, call, client, client_at, ids, row, server};
 use support::nodes;
 use tempfile::TempDir;
 
@@ -65,11 +65,7 @@ impl Sentinel {
     }
 
     async fn client(&self) -> MultiplexedConnection {
-        redis::Client::open(self.operator())
-            .unwrap()
-            .get_multiplexed_async_connection()
-            .await
-            .unwrap()
+        client_at(&self.operator()).await.unwrap()
     }
 }
 

@@ -286,7 +286,8 @@ impl Draft<'_> {
             login: pending.login,
             method: code.as_ref().ok().and(pending.via),
         };
-        let open = self.describe(&pending, token, user, code);
+        let method = pending.via.filter(|_| code.is_ok());
+        let open = self.describe(&pending, token, user, code, method);
         self.record.pending.push(pending);
         Ok(Decision::new(Next::Open(Box::new(open)), event))
     }

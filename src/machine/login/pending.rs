@@ -1,7 +1,7 @@
 //! Logins between their first step and their end, and what their pages show.
 
 use crate::clock::Timestamp;
-use crate::contact::{MaskedDestination, Method};
+use crate::contact::{Destination, MaskedDestination, Method};
 use crate::event::EventKind;
 use crate::ids::LoginId;
 use crate::machine::check::code::OutgoingCode;
@@ -12,6 +12,7 @@ use crate::machine::token::TokenSecret;
 use crate::machine::{Decision, Draft, Gate};
 use crate::password::PasswordVerified;
 use crate::reason::{Denied, Reason};
+use crate::sender::Reference;
 use crate::user::{User, UserStatus};
 
 /// Where a login stands after a step. The parts are boxed: they are passed through several futures.
@@ -19,6 +20,13 @@ pub(crate) enum Next {
     Complete(Box<Authenticated>),
     Open(Box<OpenLogin>),
     Denied(Denied),
+}
+
+/// A code that was sent in an earlier step of a pending login.
+pub(crate) struct SentCode {
+    pub(crate) destination: Destination,
+    pub(crate) reference: Reference,
+    pub(crate) expires: Timestamp,
 }
 
 /// A login that waits for its second factor.
@@ -93,20 +101,41 @@ impl Draft<'_> {
         }
     }
 
-    /// What the page shows of a login that goes on.
+    /// What the page of a pending login showed, again. Nothing is to be written after it (`I-46`).
+    pub(crate) fn show(
+        &mut self,
+        token: &TokenSecret,
+        user: Option<&User>,
+    ) -> Result<(OpenLogin, Result<SentCode, Denied>), Denied> {
+        let (pending, _password) = self.resume(token, user).map_err(|refusal| refusal.denied)?;
+        let user = user.ok_or(Denied::new(Reason::LoginOver))?;
+        let sent = pending.code.as_ref().zip(pending.via).and_then(|(code, method)| {
+            Some(SentCode {
+                destination: self.destination(user, method)?,
+                reference: code.reference,
+                expires: code.issued.plus(self.limits().code_ttl),
+            })
+        });
+        let none = self.codes_open().err().unwrap_or(Denied::new(Reason::NoLiveCode));
+        let method = sent.as_ref().map(|sent| sent.destination.method());
+        let open = self.describe(&pending, token.clone(), user, Err(none), method);
+        Ok((open, sent.ok_or(none)))
+    }
+
+    /// What the page shows of a login that goes on. `method`: by which a code is on its way.
     pub(in crate::machine) fn describe(
         &self,
         pending: &Pending,
         token: TokenSecret,
         user: &User,
         code: Result<OutgoingCode, Denied>,
+        method: Option<Method>,
     ) -> OpenLogin {
         let limits = self.limits();
         let codes = self.codes_open();
-        let shown = |method: Method| match &code {
-            Ok(outgoing) if outgoing.destination.method() == method => None,
-            _ if codes.is_err() => None,
-            _ => self.destination(user, method).map(|destination| destination.masked()),
+        let shown = |other: Method| {
+            let offered = codes.is_ok() && method != Some(other);
+            self.destination(user, other).filter(|_| offered).map(|place| place.masked())
         };
         let may_resend = pending.sends < limits.sends.per_login;
         OpenLogin {

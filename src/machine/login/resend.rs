@@ -63,7 +63,7 @@ impl Draft<'_> {
                     login: pending.login,
                     method: outgoing.destination.method(),
                 };
-                let open = self.describe(&pending, token.clone(), user, Ok(outgoing));
+                let open = self.describe(&pending, token.clone(), user, Ok(outgoing), pending.via);
                 self.record.pending.push(pending);
                 Ok(Decision::new(Next::Open(Box::new(open)), event))
             }

@@ -27,12 +27,15 @@ pub fn server(arguments: &[&str]) -> Option<Server> {
 }
 
 pub async fn client(server: &Server) -> MultiplexedConnection {
-    // The driver's own time-outs are short for a busy machine.
+    client_at(server.url()).await.unwrap()
+}
+
+pub async fn client_at(url: &str) -> redis::RedisResult<MultiplexedConnection> {
+    // The driver's own time-outs, of half a second and a second, are short for a busy machine.
     let patient = redis::AsyncConnectionConfig::new()
         .set_connection_timeout(Some(Duration::from_secs(60)))
         .set_response_timeout(Some(Duration::from_secs(60)));
-    let client = redis::Client::open(server.url()).unwrap();
-    client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
+    redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&patient).await
 }
 
 pub fn row(number: u8) -> StoredRow {

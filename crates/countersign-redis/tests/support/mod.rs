@@ -41,7 +41,7 @@ impl Keys {
     }
 
     pub async fn client(&self) -> Result<MultiplexedConnection, PluginError> {
-        Ok(redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?)
+        Ok(calls::client_at(&self.url).await?)
     }
 
     /// The server's address with an account of this test's own, so that it can end its own
