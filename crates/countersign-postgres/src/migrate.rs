@@ -15,8 +15,11 @@ use crate::store::Times;
 /// The schema of the tables that this version makes.
 const VERSION: i32 = 2;
 
+/// What makes the tables and the function.
+const TABLES_SQL: &str = include_str!("sql/tables.sql");
+
 /// The function that charges a message. Since version 2.
-const CHARGE: &str = include_str!("charge.sql");
+const CHARGE: &str = include_str!("sql/charge_function.sql");
 
 /// The lock under which one node at a time makes the tables: an arbitrary number.
 const LOCK: i64 = 0x636f_756e_7465_7273;
@@ -99,45 +102,11 @@ async fn make(client: &Client, schema: &str) -> Result<(), PostgresError> {
     if version(client, schema).await? == Some(VERSION) {
         return Ok(());
     }
-    let charge = CHARGE.replace("{schema}", schema);
-    // A document is kept as text: as JSON it would come back rewritten.
-    let tables = format!(
-        r#"
-            DO $$ BEGIN
-                IF NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = '{schema}') THEN CREATE SCHEMA "{schema}"; END IF;
-            END $$;
-            CREATE TABLE IF NOT EXISTS "{schema}".{MARK} (
-                one boolean PRIMARY KEY DEFAULT true CHECK (one),
-                version integer NOT NULL
-            );
-            CREATE TABLE IF NOT EXISTS "{schema}".settings (
-                tenant text COLLATE "C" PRIMARY KEY,
-                version bytea CHECK (octet_length(version) = 16),
-                generation bigint,
-                document text,
-                CHECK ((version IS NULL) = (generation IS NULL) AND (version IS NULL) = (document IS NULL))
-            );
-            CREATE TABLE IF NOT EXISTS "{schema}".records (
-                tenant text COLLATE "C" NOT NULL,
-                "user" text COLLATE "C" NOT NULL,
-                version bytea NOT NULL CHECK (octet_length(version) = 16),
-                generation bigint NOT NULL,
-                document text NOT NULL,
-                PRIMARY KEY (tenant, "user")
-            ) WITH (fillfactor = 70);
-            CREATE INDEX IF NOT EXISTS records_by_generation ON "{schema}".records (tenant, generation, "user");
-            CREATE TABLE IF NOT EXISTS "{schema}".charges (
-                account text COLLATE "C" PRIMARY KEY,
-                starts bigint[] NOT NULL DEFAULT '{{}}',
-                numbers bigint[] NOT NULL DEFAULT '{{}}',
-                leaves bigint NOT NULL DEFAULT 0
-            ) WITH (fillfactor = 70);
-            CREATE INDEX IF NOT EXISTS charges_by_end ON "{schema}".charges (leaves);
-            {charge}
-            INSERT INTO "{schema}".{MARK} (version) VALUES ({VERSION})
-                ON CONFLICT (one) DO UPDATE SET version = {VERSION};
-            "#
-    );
+    let tables = TABLES_SQL
+        .replace("{charge}", CHARGE)
+        .replace("{schema}", schema)
+        .replace("{mark}", MARK)
+        .replace("{version}", &VERSION.to_string());
     Ok(client.batch_execute(&tables).await?)
 }
 

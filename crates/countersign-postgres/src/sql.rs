@@ -64,157 +64,84 @@ pub(crate) struct Statements {
     pub(crate) purge: Sql,
     pub(crate) remove: Sql,
     pub(crate) remove_if: Sql,
-    /// Calls the function of `charge.sql`.
+    /// Calls the function of `sql/charge_function.sql`.
     pub(crate) charge: Sql,
 }
 
-/// The columns that every answer begins with.
-const HEAD: &str = "SELECT $1 AS call, pg_is_in_recovery() AS standby";
+/// A statement of `sql/`, in one line and without its comments.
+fn read(text: &str, schema: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("--"));
+    lines.collect::<Vec<_>>().join(" ").replace("{schema}", schema)
+}
 
-/// Says how long each lock is waited for, before the first one is. A condition that does not depend
-/// on a row is looked at before any row is.
-const PATIENCE: &str = "(SELECT set_config('lock_timeout', $2, true)) IS NOT NULL";
+macro_rules! statements {
+    ($schema:expr; $($name:ident),+ $(,)?) => {{
+        let mut places = 0..;
+        Self {
+            $($name: Sql {
+                text: read(include_str!(concat!("sql/", stringify!($name), ".sql")), $schema),
+                place: places.next().unwrap_or_default(),
+            }),+
+        }
+    }};
+}
 
 impl Statements {
     /// The schema's name is an identifier: that was checked.
     pub(crate) fn new(schema: &str) -> Self {
-        let places = std::cell::Cell::new(0_usize);
-        let sql =
-            |text: String| Sql { text, place: places.replace(places.get().saturating_add(1)) };
-
-        let key = format!("hashtextextended('{schema}.' || $3, 0)");
-        let shared = format!(
-            "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({key})::text WHERE {PATIENCE})"
-        );
-        let alone = format!(
-            "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock({key})::text WHERE {PATIENCE})"
-        );
-        let wrote = |write: &str| {
-            format!("wrote AS ({write} RETURNING version) {HEAD}, (SELECT version FROM wrote)")
-        };
-        let locked = |write: &str| {
-            let wrote = wrote(write);
-            format!(
-                r#"{shared}, ok AS MATERIALIZED (
-                    SELECT 1 FROM turn, "{schema}".settings WHERE tenant = $3 AND version = $8 FOR SHARE OF settings
-                ), {wrote}"#
-            )
-        };
-        let insert = format!(
-            r#"INSERT INTO "{schema}".records (tenant, "user", version, generation, document)
-            SELECT $3, $4, $5, $6, $7 FROM ok ON CONFLICT (tenant, "user") DO NOTHING"#
-        );
-        let update = |version: &str| {
-            format!(
-                r#"UPDATE "{schema}".records SET version = $5, generation = $6, document = $7 FROM ok
-                WHERE tenant = $3 AND "user" = $4 AND version = {version}"#
-            )
-        };
-        // The row that is made here can't be seen by the same statement, hence the two ways to find
-        // it. Where another transaction has just made it, neither does: `known` is false then, and
-        // the statement is sent again.
-        let unset = |write: &str| {
-            let wrote = wrote(write);
-            format!(
-                r#"{shared},
-                made AS (
-                    INSERT INTO "{schema}".settings (tenant) SELECT $3 FROM turn ON CONFLICT (tenant) DO NOTHING RETURNING 1
-                ),
-                found AS MATERIALIZED (
-                    SELECT 1 FROM turn, "{schema}".settings WHERE tenant = $3 AND version IS NULL FOR SHARE OF settings
-                ),
-                ok AS (SELECT 1 FROM made UNION ALL SELECT 1 FROM found),
-                {wrote},
-                    EXISTS (SELECT 1 FROM made) OR EXISTS (SELECT 1 FROM "{schema}".settings WHERE tenant = $3) AS known"#
-            )
-        };
-        Self {
-            load: sql(format!(
-                r#"{HEAD}, s.version, s.generation, s.document, r.version, r.generation, r.document
-                FROM (VALUES (1)) AS one (one) LEFT JOIN "{schema}".settings s ON s.tenant = $2
-                LEFT JOIN "{schema}".records r ON r.tenant = $2 AND r."user" = $3"#
-            )),
-            settings: sql(format!(
-                r#"{HEAD}, version, generation, document
-                FROM (VALUES (1)) AS one (one) LEFT JOIN "{schema}".settings ON tenant = $2"#
-            )),
-            count: sql(format!(
-                r#"{HEAD}, count(*) FROM "{schema}".records WHERE tenant = $2 AND generation < $3"#
-            )),
-            // In the order of the index of generations. No id is the empty text.
-            users: sql(format!(
-                r#"{HEAD}, listed."user" FROM (VALUES (1)) AS one (one) LEFT JOIN (
-                    SELECT "user" FROM "{schema}".records WHERE tenant = $2 AND generation = $3 AND "user" > $4
-                    ORDER BY "user" LIMIT $5
-                ) AS listed ON true ORDER BY listed."user""#
-            )),
-            insert: sql(locked(&insert)),
-            update: sql(locked(&update("$9"))),
-            insert_unset: sql(unset(&insert)),
-            update_unset: sql(unset(&update("$8"))),
-            first_settings: sql(format!(
-                "{alone}, {}",
-                wrote(&format!(
-                    r#"INSERT INTO "{schema}".settings AS s (tenant, version, generation, document)
-                    SELECT $3, $4, $5, $6 FROM turn ON CONFLICT (tenant)
-                    DO UPDATE SET version = $4, generation = $5, document = $6 WHERE s.version IS NULL"#
-                ))
-            )),
-            change_settings: sql(format!(
-                "{alone}, {}",
-                wrote(&format!(
-                    r#"UPDATE "{schema}".settings SET version = $4, generation = $5, document = $6 FROM turn
-                    WHERE tenant = $3 AND version = $7"#
-                ))
-            )),
-            purge: sql(purge(schema)),
-            remove: sql(format!(
-                "WITH {}",
-                wrote(&format!(
-                    r#"DELETE FROM "{schema}".records WHERE tenant = $3 AND "user" = $4 AND {PATIENCE}"#
-                ))
-            )),
-            // A commit that holds the row's lock is waited for, and the condition looked at again.
-            remove_if: sql(format!(
-                "WITH {}",
-                wrote(&format!(
-                    r#"DELETE FROM "{schema}".records WHERE tenant = $3 AND "user" = $4 AND version = $5 AND {PATIENCE}"#
-                ))
-            )),
-            charge: sql(charge(schema)),
-        }
+        statements!(
+            schema;
+            load, settings, count, users, insert, update, insert_unset, update_unset,
+            first_settings, change_settings, purge, remove, remove_if, charge,
+        )
     }
 }
 
-/// Locked first, in the order of an index: two purges that meet wait for each other and delete
-/// different rows, and a record that was written under a later generation meanwhile is left alone.
-/// A slice begins after the last row of the one before: as long as some transaction may still see
-/// them, deleted rows are passed over one by one.
-fn purge(schema: &str) -> String {
-    format!(
-        r#"WITH goes AS MATERIALIZED (
-            SELECT tenant, generation, "user" FROM "{schema}".records
-            WHERE tenant = $3 AND generation < $4 AND (generation, "user") > ($6, $7) AND {PATIENCE}
-            ORDER BY tenant, generation, "user" LIMIT $5 FOR UPDATE
-        ), gone AS (
-            DELETE FROM "{schema}".records r USING goes WHERE r.tenant = goes.tenant AND r."user" = goes."user"
-            RETURNING r.generation, r."user"
-        ) {HEAD}, (SELECT count(*) FROM gone), last.generation, last."user"
-        FROM (VALUES (1)) AS one (one) LEFT JOIN (
-            SELECT generation, "user" FROM gone ORDER BY generation DESC, "user" DESC LIMIT 1
-        ) AS last ON true"#
-    )
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The function depends on the patience, so that it is called after.
-fn charge(schema: &str) -> String {
-    format!(
-        r#"WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', $2, true) AS set),
-        charged AS MATERIALIZED (
-            SELECT called.* FROM patience, LATERAL "{schema}".charge(
-                CASE WHEN patience.set IS NOT NULL THEN $3 END, $4, $5, $6, $7
-            ) AS called
-        ) {HEAD}, charged.exhausted, charged.retry_after
-        FROM (VALUES (1)) AS one (one) LEFT JOIN charged ON true"#
-    )
+    #[test]
+    fn every_statement_is_read_as_a_whole() {
+        let Statements {
+            load,
+            settings,
+            count,
+            users,
+            insert,
+            update,
+            insert_unset,
+            update_unset,
+            first_settings,
+            change_settings,
+            purge,
+            remove,
+            remove_if,
+            charge,
+        } = Statements::new("acme");
+        let all = [
+            load,
+            settings,
+            count,
+            users,
+            insert,
+            update,
+            insert_unset,
+            update_unset,
+            first_settings,
+            change_settings,
+            purge,
+            remove,
+            remove_if,
+            charge,
+        ];
+        assert_eq!(all.len(), COUNT);
+        for (place, sql) in all.iter().enumerate() {
+            let text = &sql.text;
+            assert_eq!(sql.place, place);
+            assert!(text.starts_with("SELECT ") || text.starts_with("WITH "), "{text}");
+            assert!(text.contains("SELECT $1 AS call, pg_is_in_recovery() AS standby"), "{text}");
+            assert!(!text.contains("--") && !text.contains('{') && !text.contains('\n'), "{text}");
+        }
+    }
 }

@@ -1,9 +1,11 @@
--- Charges one message on each of these accounts, or on none. Answers no row if it was charged, and otherwise which account is used up (from 0)
--- and in how many milliseconds it allows another message (null: never). All lists are in the order of the accounts; times are in milliseconds.
+-- Charges one message on each of these accounts, or on none. Answers no row if it was charged, and
+-- otherwise which account is used up (from 0) and in how many milliseconds it allows another
+-- message (null: never). All lists are in the order of the accounts; times are in milliseconds.
 --
--- All accounts are locked first, in one order, and read only then. Under READ COMMITTED each statement of the function sees what was committed
--- before the lock was granted; where the database's default is stricter, what changed meanwhile is a serialization failure. The slots of an
--- account are in the row that is locked, so that nothing of them is seen without it.
+-- All accounts are locked first, in one order, and read only then. Under READ COMMITTED each
+-- statement of the function sees what was committed before the lock was granted; where the
+-- database's default is stricter, what changed meanwhile is a serialization failure. The slots of
+-- an account are in the row that is locked, so that nothing of them is seen without it.
 CREATE OR REPLACE FUNCTION "{schema}".charge(accounts text[], most bigint[], starts bigint[], counts_for bigint[], moment bigint)
 RETURNS TABLE (exhausted integer, retry_after bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $charge$

@@ -1,0 +1,19 @@
+-- A commit that expects settings and no record. It takes the tenant's turn with others, and locks
+-- the settings until it has committed. $1: the number of this call. $2: how long a lock is waited
+-- for, in milliseconds. $3: tenant. $4: user. $5, $6, $7: the row to write. $8: the version of the
+-- settings that is expected.
+WITH turn AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock_shared(hashtextextended('{schema}.' || $3, 0))::text
+    WHERE (SELECT set_config('lock_timeout', $2, true)) IS NOT NULL
+),
+ok AS MATERIALIZED (
+    SELECT 1 FROM turn, "{schema}".settings
+    WHERE tenant = $3 AND version = $8 FOR SHARE OF settings
+),
+wrote AS (
+    INSERT INTO "{schema}".records (tenant, "user", version, generation, document)
+    SELECT $3, $4, $5, $6, $7 FROM ok
+    ON CONFLICT (tenant, "user") DO NOTHING
+    RETURNING version
+)
+SELECT $1 AS call, pg_is_in_recovery() AS standby, (SELECT version FROM wrote)
