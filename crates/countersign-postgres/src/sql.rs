@@ -103,37 +103,22 @@ mod tests {
 
     #[test]
     fn every_statement_is_read_as_a_whole() {
-        let Statements {
-            load,
-            settings,
-            count,
-            users,
-            insert,
-            update,
-            insert_unset,
-            update_unset,
-            first_settings,
-            change_settings,
-            purge,
-            remove,
-            remove_if,
-            charge,
-        } = Statements::new("acme");
+        let sql = Statements::new("acme");
         let all = [
-            load,
-            settings,
-            count,
-            users,
-            insert,
-            update,
-            insert_unset,
-            update_unset,
-            first_settings,
-            change_settings,
-            purge,
-            remove,
-            remove_if,
-            charge,
+            &sql.load,
+            &sql.settings,
+            &sql.count,
+            &sql.users,
+            &sql.insert,
+            &sql.update,
+            &sql.insert_unset,
+            &sql.update_unset,
+            &sql.first_settings,
+            &sql.change_settings,
+            &sql.purge,
+            &sql.remove,
+            &sql.remove_if,
+            &sql.charge,
         ];
         assert_eq!(all.len(), COUNT);
         for (place, sql) in all.iter().enumerate() {
