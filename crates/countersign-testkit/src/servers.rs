@@ -244,7 +244,8 @@ impl Server {
             kill "$3" $pid 2>/dev/null
             for _ in $(seq 100); do kill -0 $pid 2>/dev/null || break; sleep 0.05; done
             rm -rf "$2""#;
-        let mut tries = 4;
+        // A node of a cluster needs a second port, 10,000 above this one.
+        let mut tries = 20;
         loop {
             let mut server = make(free_port()?)?;
             let mut guard = Command::new("sh");
