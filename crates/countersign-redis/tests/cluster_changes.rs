@@ -118,6 +118,7 @@ async fn a_node_that_restarts_is_a_fault_and_then_works_again() {
 
 /// A slot on its way from one node to another.
 struct Move<'a> {
+    nodes: &'a [Server],
     slot: String,
     from: &'a Server,
     to: &'a Server,
@@ -142,7 +143,7 @@ impl<'a> Move<'a> {
             command(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(to)]).unwrap(),
             "OK"
         );
-        Self { slot, from, to }
+        Self { nodes, slot, from, to }
     }
 
     /// The keys that have not moved yet.
@@ -162,7 +163,9 @@ impl<'a> Move<'a> {
             self.key(&key);
         }
         let id = command(self.to, &["CLUSTER", "MYID"]).unwrap();
-        for node in [self.to, self.from] {
+        // All of them, as redis-cli does: from a node that has not heard of it yet, the store would
+        // learn the earlier place again.
+        for node in [self.to].into_iter().chain(self.nodes) {
             assert_eq!(
                 command(node, &["CLUSTER", "SETSLOT", &self.slot, "NODE", &id]).unwrap(),
                 "OK"
