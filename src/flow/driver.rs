@@ -11,7 +11,7 @@ use crate::flow::Inner;
 use crate::flow::step::{Alternatives, Challenge, DeliveryStatus, IssuedCode, LoginStep};
 use crate::ids::{LoginName, TenantId, UserId, Version};
 use crate::machine::{
-    Decision, Draft, Next, OpenLogin, OutgoingCode, OutgoingNotice, SentCode, TokenKind, Via,
+    Decision, Draft, EarlierCode, Next, OpenLogin, OutgoingCode, OutgoingNotice, TokenKind, Via,
     Write, write_token,
 };
 use crate::reason::{Denied, Reason};
@@ -399,8 +399,8 @@ fn issued(code: &OutgoingCode) -> IssuedCode {
     }
 }
 
-/// What a page may know of a code that was sent in an earlier step.
-pub(super) fn sent_earlier(code: &SentCode) -> IssuedCode {
+/// What a page may know of a code that was made in an earlier step.
+pub(super) fn made_earlier(code: &EarlierCode) -> IssuedCode {
     IssuedCode {
         method: code.destination.method(),
         destination: code.destination.masked(),

@@ -4,7 +4,7 @@
 use crate::contact::Method;
 use crate::error::Error;
 use crate::flow::LoginFlow;
-use crate::flow::driver::{Committed, Subject, sent_earlier};
+use crate::flow::driver::{Committed, Subject, made_earlier};
 use crate::flow::step::{DeliveryStatus, LoginStep, ResendTo, TrustDevice};
 use crate::grant::{RevalidateError, SavedGrant, Staleness};
 use crate::ids::{TenantId, UserId};
@@ -229,7 +229,7 @@ impl LoginFlow {
             Err(denied) => LoginStep::Denied(denied),
             Ok((open, sent)) => {
                 let delivery = match sent {
-                    Ok(sent) => DeliveryStatus::SentEarlier(sent_earlier(&sent)),
+                    Ok(sent) => DeliveryStatus::MadeEarlier(made_earlier(&sent)),
                     Err(denied) => DeliveryStatus::NotMade { denied },
                 };
                 LoginStep::CodeRequired(Box::new(self.inner.page(subject, open, delivery)))

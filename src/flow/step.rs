@@ -153,8 +153,9 @@ pub enum DeliveryStatus {
     /// code works. Say "if nothing arrives", not "a code was sent".
     PerhapsSent(IssuedCode),
     /// A code was made in an earlier step: what [`LoginFlow::challenge`](crate::LoginFlow::challenge)
-    /// answers. Whether it arrived is not known here.
-    SentEarlier(IssuedCode),
+    /// answers. Whether it could be sent is not known here. Say "if nothing arrives", as for
+    /// [`PerhapsSent`](Self::PerhapsSent).
+    MadeEarlier(IssuedCode),
     /// The sender failed, and the code was surely not sent. The person can ask for another or use
     /// one of the [`Alternatives`]; the send stays charged (`I-24`).
     Failed {
@@ -180,7 +181,7 @@ impl DeliveryStatus {
         match self {
             Self::Sent(code) | Self::Queued(code) => Some(code),
             Self::PerhapsSent(_)
-            | Self::SentEarlier(_)
+            | Self::MadeEarlier(_)
             | Self::Failed { .. }
             | Self::NotMade { .. } => None,
         }

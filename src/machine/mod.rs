@@ -43,7 +43,7 @@ pub(crate) use check::device::TrustRequest;
 pub(crate) use entry::{backup_code as read_backup_code, code as read_code};
 pub(crate) use login::begin::{Attempt, Checked, FirstStep, Write};
 pub use login::grant::{Authenticated, Grant};
-pub(crate) use login::pending::{Next, OpenLogin, SentCode};
+pub(crate) use login::pending::{EarlierCode, Next, OpenLogin};
 pub(crate) use login::resend::Via;
 pub(crate) use notices::OutgoingNotice;
 pub(crate) use resets::{Kept, Refill};

@@ -42,7 +42,7 @@ async fn reading_a_challenge_changes_nothing() {
     for _ in 0..1_000 {
         let again = shown(&world, &first.token).await;
         assert_eq!(page(&again), page(&first));
-        let DeliveryStatus::SentEarlier(earlier) = &again.delivery else { panic!("{again:?}") };
+        let DeliveryStatus::MadeEarlier(earlier) = &again.delivery else { panic!("{again:?}") };
         assert_eq!(Some(earlier), first.delivery.sent());
         assert_eq!(again.delivery.sent(), None, "whether it arrived is not known here");
     }
@@ -71,7 +71,7 @@ async fn a_challenge_is_shown_as_it_is_now() {
     assert_eq!(reason(&world.submit(&first.token, &wrong).await), Reason::WrongCode);
     let again = shown(&world, &first.token).await;
     assert_eq!(again.attempts_left, first.attempts_left - 1);
-    let DeliveryStatus::SentEarlier(code) = &again.delivery else { panic!("{again:?}") };
+    let DeliveryStatus::MadeEarlier(code) = &again.delivery else { panic!("{again:?}") };
     assert_eq!((code.method, code.destination.as_str()), (Method::Sms, "+81 *** **34"));
     assert!(again.alternatives.email.is_some() && again.alternatives.sms.is_none());
 
@@ -118,4 +118,17 @@ async fn another_node_shows_the_same_page() {
     let again = shown(&world, &first.token).await;
     assert_eq!(page(&again), page(&first));
     drop(authenticated(world.submit(&again.token, &world.outbox.last_code()).await));
+}
+
+/// A page that is read again after a failed send does not say that a code was sent.
+#[tokio::test]
+async fn a_failed_send_is_not_shown_as_sent() {
+    let world = World::new().await;
+    world.outbox.fail_with(Some(countersign::sender::SendErrorKind::Transient));
+    let first = world.begin("alice").await;
+    assert!(matches!(first.delivery, DeliveryStatus::Failed { .. }));
+    let again = shown(&world, &first.token).await;
+    assert!(matches!(again.delivery, DeliveryStatus::MadeEarlier(_)), "{again:?}");
+    assert_eq!(again.delivery.sent(), None);
+    assert_eq!(serde_json::to_value(&again).unwrap()["delivery"]["state"], "made_earlier");
 }

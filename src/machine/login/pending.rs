@@ -22,8 +22,8 @@ pub(crate) enum Next {
     Denied(Denied),
 }
 
-/// A code that was sent in an earlier step of a pending login.
-pub(crate) struct SentCode {
+/// A code that was made in an earlier step of a pending login.
+pub(crate) struct EarlierCode {
     pub(crate) destination: Destination,
     pub(crate) reference: Reference,
     pub(crate) expires: Timestamp,
@@ -106,11 +106,11 @@ impl Draft<'_> {
         &mut self,
         token: &TokenSecret,
         user: Option<&User>,
-    ) -> Result<(OpenLogin, Result<SentCode, Denied>), Denied> {
+    ) -> Result<(OpenLogin, Result<EarlierCode, Denied>), Denied> {
         let (pending, _password) = self.resume(token, user).map_err(|refusal| refusal.denied)?;
         let user = user.ok_or(Denied::new(Reason::LoginOver))?;
         let sent = pending.code.as_ref().zip(pending.via).and_then(|(code, method)| {
-            Some(SentCode {
+            Some(EarlierCode {
                 destination: self.destination(user, method)?,
                 reference: code.reference,
                 expires: code.issued.plus(self.limits().code_ttl),
