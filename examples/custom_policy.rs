@@ -1,7 +1,7 @@
 //! An application's own rule of who needs the second factor.
 //!
 //! The standard policy knows a tenant's setting and nothing else. This application adds a rule:
-//! whoever may export customer data needs a code, even where the tenant asks its administrators
+//! users who may export customer data need a code, even where the tenant asks its administrators
 //! only. It keeps the standard rules by asking the standard policy first.
 //!
 //! ```text

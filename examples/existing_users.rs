@@ -1,8 +1,8 @@
 //! An application that has users already: its own table, and its own old password hashes.
 //!
 //! The table below has iterated HMAC-SHA-256 hashes. The application plugs in its table as a
-//! `UserStore` and its check as a `PasswordVerifier`; whoever logs in gets an argon2id hash on the
-//! way, and nobody has to choose a new password.
+//! `UserStore` and its check as a `PasswordVerifier`; a user who logs in gets an argon2id hash on
+//! the way, and nobody has to choose a new password.
 //!
 //! ```text
 //! cargo run --example existing_users

@@ -9,8 +9,8 @@ use crate::input::InvalidInput;
 
 /// A step was refused. An outcome, not an error: nothing is broken.
 ///
-/// As JSON: `{"reason":"wrong_code","ends_login":false,"attempts_left":4}`, and `retry_at` (RFC 3339)
-/// where it is known.
+/// As JSON: `{"reason":"wrong_code","ends_login":false,"attempts_left":4}`, and `retry_at` (RFC
+/// 3339) where it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "the step was refused: show the reason"]
 pub struct Denied {

@@ -192,7 +192,7 @@ impl Write for Connection {
     }
 }
 
-/// On Unix a time-out is told as an operation that would block.
+/// On Unix a time-out is reported as an operation that would block.
 fn by_name(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),

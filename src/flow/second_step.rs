@@ -199,12 +199,12 @@ impl LoginFlow {
         Ok(held?)
     }
 
-    /// What the page of a pending login shows, again: for a reload, a second tab, the back button, or
-    /// another node after a restart.
+    /// What the page of a pending login shows, again: for a reload, a second tab, the back button,
+    /// or another node after a restart.
     ///
     /// It only reads. No code is made or sent, nothing is charged, the login gets no more time, and
-    /// nothing is shown that the page did not have (`I-46`). One user look-up and one load. It is no
-    /// refusal to be counted or logged if the login is over: then it answers
+    /// nothing is shown that the page did not have (`I-46`). One user look-up and one load. It is
+    /// no refusal to be counted or logged if the login is over: then it answers
     /// [`Denied`](LoginStep::Denied) with [`Reason::LoginOver`].
     ///
     /// # Errors

@@ -53,9 +53,9 @@ pub struct PreverifiedLogin<'a> {
 
 /// Where a login stands.
 ///
-/// As JSON it is one object, told apart by `step`: `authenticated`, `code_required` with the fields of
-/// [`Challenge`], or `denied` with those of [`Denied`]. It holds no secret: hand out tokens and the
-/// backup code yourself.
+/// As JSON it is one object, told apart by `step`: `authenticated`, `code_required` with the fields
+/// of [`Challenge`], or `denied` with those of [`Denied`]. It holds no secret: hand out tokens and
+/// the backup code yourself.
 #[derive(Debug, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 #[must_use = "only `Authenticated` lets the person in; a step that is dropped lets nobody in and can not be asked for again"]
@@ -152,9 +152,9 @@ pub enum DeliveryStatus {
     /// Nobody knows whether it went out, for example after a time-out. If the message arrives, its
     /// code works. Say "if nothing arrives", not "a code was sent".
     PerhapsSent(IssuedCode),
-    /// A code was made in an earlier step: what [`LoginFlow::challenge`](crate::LoginFlow::challenge)
-    /// answers. Whether it could be sent is not known here. Say "if nothing arrives", as for
-    /// [`PerhapsSent`](Self::PerhapsSent).
+    /// A code was made in an earlier step: what
+    /// [`LoginFlow::challenge`](crate::LoginFlow::challenge) answers. Whether it could be sent is
+    /// not known here. Say "if nothing arrives", as for [`PerhapsSent`](Self::PerhapsSent).
     MadeEarlier(IssuedCode),
     /// The sender failed, and the code was surely not sent. The person can ask for another or use
     /// one of the [`Alternatives`]; the send stays charged (`I-24`).
@@ -241,8 +241,8 @@ pub struct SetupChallenge {
 
 /// The next step of a change of method.
 ///
-/// As JSON it is one object, told apart by `change`: `prove` with the fields of [`SetupChallenge`], or
-/// `done` with the method.
+/// As JSON it is one object, told apart by `change`: `prove` with the fields of [`SetupChallenge`],
+/// or `done` with the method.
 #[derive(Debug)]
 #[must_use = "after `Prove` nothing has changed: codes go where they went before until the code comes back"]
 pub enum MethodChange {

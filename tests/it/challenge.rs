@@ -30,7 +30,8 @@ fn page(challenge: &Challenge) -> serde_json::Value {
     page
 }
 
-/// I-46: a thousand looks charge nothing, prolong nothing, send nothing, and show what the page had.
+/// I-46: a thousand looks charge nothing, prolong nothing, send nothing, and show what the page
+/// had.
 #[tokio::test]
 async fn reading_a_challenge_changes_nothing() {
     let world = World::new().await;

@@ -85,7 +85,8 @@ async fn shapes() -> Shapes {
     shapes
 }
 
-/// Changing a shape breaks pages that read it. With `UPDATE_GOLDEN` set the file is written instead.
+/// Changing a shape breaks pages that read it. With `UPDATE_GOLDEN` set the file is written
+/// instead.
 #[tokio::test]
 async fn each_shape_is_the_one_of_the_golden_file() {
     let shapes = shapes().await;

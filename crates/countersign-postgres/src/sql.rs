@@ -13,8 +13,8 @@
 //! The lock of a row is not fair: a session that shares it overtakes one that waits to change it,
 //! so that a change would wait until no commit is under way. A tenant's turn, an advisory lock that
 //! keeps the order, is therefore taken before it. The conditions hold without it. Since commits
-//! wait behind whoever waits for the turn alone, that wait is short at first, and each try of a
-//! change is more patient than the one before: one commit that is stuck must not hold up all
+//! wait behind the change that waits for the turn alone, that wait is short at first, and each try
+//! of a change is more patient than the one before: one commit that is stuck must not hold up all
 //! others.
 //!
 //! A tenant without settings has a row without a version as soon as it has a record, so that there

@@ -65,8 +65,8 @@ pub struct Authenticated {
     pub backup_code: Option<BackupCode>,
 }
 
-/// Says who is in and how, and whether there is a device token or a backup code to hand out: neither
-/// of them is in it.
+/// Says who is in and how, and whether there is a device token or a backup code to hand out:
+/// neither of them is in it.
 impl Serialize for Authenticated {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
