@@ -8,7 +8,7 @@
 //!   finds it true.
 //! - The tenant's settings are locked (`FOR SHARE`) by the same statement until it has committed. A
 //!   change of settings waits for the commits that hold the lock, and those that come later wait
-//!   for it and then finds another version.
+//!   for it and then find another version.
 //!
 //! The lock of a row is not fair: a session that shares it overtakes one that waits to change it,
 //! so that a change would wait until no commit is under way. A tenant's turn, an advisory lock that
