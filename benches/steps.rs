@@ -27,8 +27,8 @@ use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign::user::{PasswordHash, User};
 use countersign::{
-    Channel, Code, LoginFlow, LoginName, LoginStep, PendingToken, PreverifiedLogin, Scope,
-    TenantId, TrustDevice, UserId,
+    Channel, Code, LoginFlow, LoginName, LoginStep, PendingToken, PreverifiedLogin, RequestContext,
+    Scope, TenantId, TrustDevice, UserId,
 };
 use criterion::{BatchSize, Criterion};
 use futures_lite::future::block_on;
@@ -128,7 +128,8 @@ impl Whole {
         block_on(async {
             let administration = whole
                 .flow
-                .administration(&whole.tenant, &root.grant)
+                .request(&whole.tenant, &RequestContext::new())
+                .administration(&root.grant)
                 .await
                 .expect("an administrator");
             administration.set_scope(Scope::EntireTenant).await.expect("a scope");
@@ -137,9 +138,13 @@ impl Whole {
     }
 
     fn begin(&self, user: &UserId) -> LoginStep {
-        let login =
-            PreverifiedLogin { tenant: &self.tenant, user, channel: Channel::Web, device: None };
-        block_on(self.flow.begin_with_preverified_password(&login)).expect("a step")
+        let login = PreverifiedLogin { user, channel: Channel::Web, device: None };
+        block_on(
+            self.flow
+                .request(&self.tenant, &RequestContext::new())
+                .begin_with_preverified_password(&login),
+        )
+        .expect("a step")
     }
 
     /// So that no send budget is met.
@@ -156,8 +161,12 @@ impl Whole {
     }
 
     fn verify(&self, (token, code): &(PendingToken, Code)) {
-        let step = block_on(self.flow.submit_code(&self.tenant, token, code, TrustDevice::No))
-            .expect("a step");
+        let step = block_on(self.flow.request(&self.tenant, &RequestContext::new()).submit_code(
+            token,
+            code,
+            TrustDevice::No,
+        ))
+        .expect("a step");
         assert!(matches!(step, LoginStep::Authenticated(_)));
     }
 }

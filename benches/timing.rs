@@ -41,7 +41,9 @@ use countersign::password::{
 };
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign::user::{PasswordHash, User, UserStatus};
-use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, Password, TenantId, UserId};
+use countersign::{
+    Channel, Login, LoginFlow, LoginName, LoginStep, Password, RequestContext, TenantId, UserId,
+};
 use futures_lite::future::block_on;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -219,15 +221,10 @@ fn first_steps(seed: u64, flow: &LoginFlow, tenant: &TenantId, kind: &str) -> [V
         let first = usize::from(dice.random::<bool>());
         for class in [first, 1 - first] {
             let name = format!("{}-{}", [KINDS[0], kind][class], pair % USERS);
-            let login = Login {
-                tenant,
-                name: &name,
-                password: &password,
-                channel: Channel::Web,
-                device: None,
-            };
+            let login =
+                Login { name: &name, password: &password, channel: Channel::Web, device: None };
             let start = Instant::now();
-            let step = block_on(flow.begin(&login));
+            let step = block_on(flow.request(tenant, &RequestContext::new()).begin(&login));
             let time = start.elapsed();
             assert!(matches!(step, Ok(LoginStep::Denied(_))), "{name}");
             samples[class].push(time.as_nanos() as f64);
@@ -282,15 +279,12 @@ impl Town {
         let (flow, password) = (self.flow(&factors, Never), Password::new("wrong"));
         for number in 0..USERS {
             let name = format!("locked-{number}");
-            let login = Login {
-                tenant: &self.tenant,
-                name: &name,
-                password: &password,
-                channel: Channel::Web,
-                device: None,
-            };
+            let login =
+                Login { name: &name, password: &password, channel: Channel::Web, device: None };
             for _ in 0..10 {
-                let _step = block_on(flow.begin(&login)).expect("an answer");
+                let _step =
+                    block_on(flow.request(&self.tenant, &RequestContext::new()).begin(&login))
+                        .expect("an answer");
             }
         }
         factors

@@ -19,7 +19,9 @@ use countersign::password::Argon2id;
 use countersign::policy::{Exemption, PolicyContext, Requirement, StandardPolicy, TwoFactorPolicy};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign::user::User;
-use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, TenantId, UserId};
+use countersign::{
+    Channel, Login, LoginFlow, LoginName, LoginStep, RequestContext, TenantId, UserId,
+};
 
 /// Required for the role `export`, on every interactive channel; waived for the role `kiosk`, which
 /// has no mailbox; else the standard policy.
@@ -63,14 +65,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ("carl", Channel::Web),
         ("kim", Channel::Mobile),
     ] {
-        let login = Login {
-            tenant: &tenant,
-            name,
-            password: &"a long password".into(),
-            channel,
-            device: None,
-        };
-        match flow.begin(&login).await? {
+        let login = Login { name, password: &"a long password".into(), channel, device: None };
+        match flow.request(&tenant, &RequestContext::new()).begin(&login).await? {
             LoginStep::Authenticated(done) => {
                 println!("{name} by {channel:?}: in, {:?}", done.grant.second_factor());
             }

@@ -21,7 +21,9 @@ use countersign::password::{
 };
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, SendStatus};
 use countersign::user::{PasswordHash, User, UserStatus, UserStore};
-use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, Password, TenantId, UserId};
+use countersign::{
+    Channel, Login, LoginFlow, LoginName, LoginStep, Password, RequestContext, TenantId, UserId,
+};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -178,13 +180,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("before: {:.16}...", saved());
     for attempt in ["wrong", "tr0ub4dor and friends", "tr0ub4dor and friends"] {
         let login = Login {
-            tenant: &acme,
             name: "hanako",
             password: &attempt.into(),
             channel: Channel::Web,
             device: None,
         };
-        match flow.begin(&login).await? {
+        match flow.request(&acme, &RequestContext::new()).begin(&login).await? {
             LoginStep::Authenticated(done) => {
                 println!("user {} is in; saved now: {:.16}...", done.grant.user(), saved());
             }

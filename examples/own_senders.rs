@@ -37,7 +37,9 @@ use countersign::password::Argon2id;
 use countersign::sender::{CodeMessage, CodeSender, MessageId, Notice, NoticeKind};
 use countersign::sender::{SendError, SendStatus};
 use countersign::user::{Language, User};
-use countersign::{Challenge, Channel, Code, DeliveryStatus, Grant, IssuedCode, Login, LoginFlow};
+use countersign::{
+    Challenge, Channel, Code, DeliveryStatus, Grant, IssuedCode, Login, LoginFlow, RequestContext,
+};
 use countersign::{LoginName, LoginStep, Password, Scope, TenantId, TrustDevice, UserId};
 use countersign_tokio::BlockingPool;
 use email::{MailFolder, random_hex};
@@ -145,7 +147,7 @@ impl App {
         println!("{name} is in by {:?}: {:?}", sent.method, grant.amr());
 
         self.clock.advance(Duration::from_secs(60)); // Until another code may be sent.
-        let account = self.flow.account(&self.tenant, &grant);
+        let account = self.flow.request(&self.tenant, &RequestContext::new()).account(&grant);
         let change = account.use_sms(number).await?;
         shown(name, &change.delivery)?;
         let method = account.confirm_method(&change.token, &self.texted_code()?).await?;
@@ -161,15 +163,20 @@ impl App {
 
     async fn begin(&self, name: &str) -> Result<Box<Challenge>, Failed> {
         let (tenant, password) = (&self.tenant, &Password::new(PASSWORD));
-        let login = Login { tenant, name, password, channel: Channel::Web, device: None };
-        match self.flow.begin(&login).await? {
+        let login = Login { name, password, channel: Channel::Web, device: None };
+        match self.flow.request(tenant, &RequestContext::new()).begin(&login).await? {
             LoginStep::CodeRequired(page) => Ok(page),
             other => Err(format!("no code is asked for: {other:?}").into()),
         }
     }
 
     async fn submit(&self, page: &Challenge, code: &Code) -> Result<Grant, Failed> {
-        match self.flow.submit_code(&self.tenant, &page.token, code, TrustDevice::No).await? {
+        match self
+            .flow
+            .request(&self.tenant, &RequestContext::new())
+            .submit_code(&page.token, code, TrustDevice::No)
+            .await?
+        {
             LoginStep::Authenticated(done) => Ok(done.grant),
             other => Err(format!("not let in: {other:?}").into()),
         }
@@ -203,6 +210,7 @@ impl App {
             at: OffsetDateTime::now_utc(),
             language: None,
             held_back: 0,
+            from: RequestContext::new(),
         };
         let say = |answer: &str, result: Result<SendStatus, SendError>| match result {
             Ok(status) => println!("  {answer}: {status:?}"),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::contact::Method;
+use crate::context::RequestContext;
 use crate::grant::SecondFactor;
 use crate::ids::{DeviceId, LoginId, TenantId, UserId};
 use crate::policy::Scope;
@@ -54,6 +55,9 @@ pub struct Event {
     /// about the tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+    /// Where the request came from that did it. Nothing is known of a job's, and of an operator's.
+    #[serde(default, skip_serializing_if = "RequestContext::is_empty")]
+    pub request: RequestContext,
     /// What happened.
     #[serde(flatten)]
     pub kind: EventKind,
@@ -62,7 +66,7 @@ pub struct Event {
 impl Event {
     /// Whether sessions may have become stale by it: the host should hold this user's, or, where
     /// [`Event::user`] is `None`, the tenant's against
-    /// [`LoginFlow::revalidate`](crate::LoginFlow::revalidate).
+    /// [`RequestFlow::revalidate`](crate::RequestFlow::revalidate).
     ///
     /// What happens in the application's own table, such as a new password, a disabled account or a
     /// promotion, makes no event here.
@@ -91,6 +95,10 @@ impl fmt::Display for Event {
         write!(f, "{at} tenant={}", quoted(self.tenant.as_str())?)?;
         if let Some(user) = &self.user {
             write!(f, " user={}", quoted(user.as_str())?)?;
+        }
+        if !self.request.is_empty() {
+            let request = serde_json::to_string(&self.request).map_err(|_| fmt::Error)?;
+            write!(f, " request={request}")?;
         }
         let kind = serde_json::to_string(&self.kind).map_err(|_| fmt::Error)?;
         write!(f, " {kind}")

@@ -10,7 +10,7 @@ use crate::ids::{DeviceId, LoginId, RecordId, TenantId, UserId};
 use crate::policy::{Channel, Exemption};
 
 /// A grant as it lies in a session: a claim, until
-/// [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) or an operation that takes it has
+/// [`RequestFlow::revalidate`](crate::RequestFlow::revalidate) or an operation that takes it has
 /// checked it against the user and the record as they are now.
 ///
 /// It is bound to the saved password hash and the security stamp, which only the server knows; of a
@@ -128,8 +128,8 @@ pub enum SecondFactor {
     },
 }
 
-/// Why [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) answers no [`Grant`](crate::Grant):
-/// the request is refused either way.
+/// Why [`RequestFlow::revalidate`](crate::RequestFlow::revalidate) answers no
+/// [`Grant`](crate::Grant): the request is refused either way.
 ///
 /// It is the error of a `Result`, not a value beside the grant, so that `?`, a `let Ok(grant) = ..
 /// else` and a forgotten `match` all keep a stale session out.

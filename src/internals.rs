@@ -3,6 +3,7 @@
 
 use crate::clock::{SystemClock, Timestamp};
 use crate::contact::EmailAddress;
+use crate::context::Call;
 use crate::entropy::SystemEntropy;
 use crate::error::{Error, PluginError};
 use crate::flow::LoginFlowBuilder;
@@ -82,7 +83,7 @@ impl Machine {
         let mut draft = Draft::open(
             &self.rules,
             &SystemEntropy,
-            &self.tenant,
+            Call::without_request(&self.tenant),
             &self.user.id,
             Some(&self.user),
             &self.snapshot,

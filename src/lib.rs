@@ -9,6 +9,7 @@ mod causes;
 pub mod clock;
 mod codec;
 pub mod contact;
+pub mod context;
 pub mod entropy;
 mod epoch;
 pub mod error;
@@ -43,11 +44,13 @@ pub mod user;
 #[doc(inline)]
 pub use contact::Method;
 #[doc(inline)]
+pub use context::RequestContext;
+#[doc(inline)]
 pub use error::Error;
 pub use flow::{
     Account, Administration, Alternatives, Challenge, ConfigError, DeliveryStatus, IssuedCode,
-    Login, LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, PreverifiedLogin, ResendTo,
-    SetupChallenge, TrustDevice,
+    Login, LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, PreverifiedLogin, RequestFlow,
+    ResendTo, SetupChallenge, TrustDevice,
 };
 #[doc(inline)]
 pub use grant::{RevalidateError, SavedGrant, SecondFactor};

@@ -158,7 +158,7 @@ impl PasswordVerified {
     }
 
     /// By the application, which says so by calling
-    /// [`LoginFlow::begin_with_preverified_password`](crate::LoginFlow::begin_with_preverified_password).
+    /// [`RequestFlow::begin_with_preverified_password`](crate::RequestFlow::begin_with_preverified_password).
     pub(crate) const fn preverified() -> Self {
         Self(())
     }

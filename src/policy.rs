@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::context::{NO_REQUEST, RequestContext};
 use crate::error::PluginError;
 use crate::ids::TenantId;
 use crate::user::User;
@@ -105,12 +106,24 @@ pub struct PolicyContext<'a> {
     pub user: &'a User,
     /// How the login came in.
     pub channel: Channel,
+    /// Where the request comes from: of a login that completes, and of each later request whose
+    /// session is held against the policy.
+    ///
+    /// Use it to be stricter than the tenant's setting, never to be more lenient: take what is not
+    /// known for the worst.
+    pub request: &'a RequestContext,
 }
 
 impl<'a> PolicyContext<'a> {
-    /// For testing a policy of one's own.
-    pub const fn new(tenant: &'a TenantId, scope: Scope, user: &'a User, channel: Channel) -> Self {
-        Self { tenant, scope, user, channel }
+    /// For testing a policy of one's own: a request of which nothing is known.
+    pub fn new(tenant: &'a TenantId, scope: Scope, user: &'a User, channel: Channel) -> Self {
+        Self { tenant, scope, user, channel, request: &NO_REQUEST }
+    }
+
+    /// For the same: where the request comes from.
+    #[must_use]
+    pub const fn with_request(self, request: &'a RequestContext) -> Self {
+        Self { request, ..self }
     }
 }
 

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 
 use crate::causes::Causes;
 use crate::contact::{Destination, Method};
+use crate::context::RequestContext;
 use crate::ids::{Language, LoginId, TenantId, UserId};
 use crate::label::DeviceLabel;
 use crate::secret::Code;
@@ -248,6 +249,9 @@ pub struct Notice {
     /// How many notices of this kind were held back since the last one; 999 stands for that many or
     /// more.
     pub held_back: u32,
+    /// Where the request came from that did it. Nothing is known where somebody else did it: an
+    /// administrator's reset, another registered address.
+    pub from: RequestContext,
 }
 
 impl Notice {
@@ -290,6 +294,19 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
+    /// Whether the request in which it came up did it, so that the person may know where that came
+    /// from.
+    pub(crate) const fn is_of_the_request(&self) -> bool {
+        match self {
+            Self::MethodChanged { .. }
+            | Self::BackupCodeUsed
+            | Self::BackupCodeMade
+            | Self::DeviceTrusted { .. }
+            | Self::Locked { .. } => true,
+            Self::Reset | Self::AddressChanged => false,
+        }
+    }
+
     /// The budget that this notice is counted in.
     pub const fn topic(&self) -> NoticeTopic {
         match self {

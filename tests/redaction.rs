@@ -30,8 +30,8 @@ use countersign::store::FactorStore;
 use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
     BackupCode, Channel, Code, Error, Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep,
-    MethodChange, OperationError, Password, PendingToken, PreverifiedLogin, ResendTo, SavedGrant,
-    Scope, SetupToken, TrustDevice,
+    MethodChange, OperationError, Password, PendingToken, PreverifiedLogin, RequestContext,
+    ResendTo, SavedGrant, Scope, SetupToken, TrustDevice,
 };
 use futures_lite::FutureExt;
 use serde_json::Value;
@@ -204,7 +204,7 @@ async fn what_plug_ins_are_given_prints_no_secret() {
     world.rewire(world.users.clone(), world.factors.clone(), printing.clone(), configured);
     let _ = begin(&world.flow, world, CANARY, None).await.unwrap();
     world.wait_for_the_spacing();
-    let account = world.flow.account(&world.acme, &stage.grant);
+    let account = world.flow.request(&world.acme, &RequestContext::new()).account(&stage.grant);
     let _setup = account.use_sms(&PhoneNumber::new(OTHER_NUMBER).unwrap()).await.unwrap();
     let _reset =
         world.flow.operator("test").unwrap().reset(&world.acme, &world.alice).await.unwrap();
@@ -219,13 +219,7 @@ async fn what_plug_ins_are_given_prints_no_secret() {
     let leaks = &mut stage.seen.leaks;
     leaks.debug(&user);
     leaks.debug(&PasswordAttempt::new(&world.acme, &name, user.as_ref(), &password));
-    leaks.debug(&Login {
-        tenant: &world.acme,
-        name: CANARY,
-        password: &password,
-        channel: Channel::Web,
-        device: None,
-    });
+    leaks.debug(&Login { name: CANARY, password: &password, channel: Channel::Web, device: None });
     leaks.debug(&(&world.users, &world.factors));
     leaks.debug(&world.factors.load(&world.acme, &world.alice).await.unwrap());
     // What is refused is not repeated.

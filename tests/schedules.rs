@@ -28,8 +28,8 @@ use countersign::memory::MemoryFactors;
 use countersign::sender::{CodeMessage, CodeSender as _, Purpose};
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, StoredRow};
 use countersign::{
-    Channel, Code, Error, Login, LoginFlow, LoginStep, Reason, ResendTo, Scope, TenantId,
-    TrustDevice, UserId,
+    Channel, Code, Error, Login, LoginFlow, LoginStep, Reason, RequestContext, ResendTo, Scope,
+    TenantId, TrustDevice, UserId,
 };
 use shuttle::future::{block_on, spawn};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
@@ -85,19 +85,16 @@ async fn submit(
     token: String,
     code: String,
 ) -> Result<LoginStep, Error> {
-    flow.submit_code(&tenant, &token.into(), &code.into(), TrustDevice::No).await
+    flow.request(&tenant, &RequestContext::new())
+        .submit_code(&token.into(), &code.into(), TrustDevice::No)
+        .await
 }
 
 async fn begin(flow: LoginFlow, tenant: TenantId, name: &str) -> Result<LoginStep, Error> {
     let password = PASSWORD.into();
-    flow.begin(&Login {
-        tenant: &tenant,
-        name,
-        password: &password,
-        channel: Channel::Web,
-        device: None,
-    })
-    .await
+    flow.request(&tenant, &RequestContext::new())
+        .begin(&Login { name, password: &password, channel: Channel::Web, device: None })
+        .await
 }
 
 fn learned(answers: &[Result<LoginStep, Error>]) -> u64 {
@@ -164,7 +161,9 @@ fn one_backup_code_makes_one_grant_and_its_successor_works() {
             let (flow, tenant, code) = (world.flow.clone(), world.acme.clone(), code.clone());
             let token = world.begin("alice").await.token;
             steps.push(async move {
-                flow.submit_backup_code(&tenant, &token, &code.as_str().into()).await
+                flow.request(&tenant, &RequestContext::new())
+                    .submit_backup_code(&token, &code.as_str().into())
+                    .await
             });
         }
         let mut answers = max_concurrent(steps).await;
@@ -191,7 +190,11 @@ fn resends_and_a_code_at_once() {
         world.wait_for_the_spacing();
         let resend = || {
             let (flow, tenant, token) = (world.flow.clone(), world.acme.clone(), token.clone());
-            async move { flow.resend(&tenant, &token.into(), ResendTo::Same).await }
+            async move {
+                flow.request(&tenant, &RequestContext::new())
+                    .resend(&token.into(), ResendTo::Same)
+                    .await
+            }
         };
         let code =
             spawn(submit(world.flow.clone(), world.acme.clone(), token.clone(), first.clone()));
@@ -244,12 +247,16 @@ fn nothing_that_was_reset_comes_back() {
         let (flow, tenant, user) = (world.flow.clone(), world.acme.clone(), world.alice.clone());
         let reset = spawn(async move { flow.operator("T-1").unwrap().reset(&tenant, &user).await });
         let (flow, tenant, resent) = (world.flow.clone(), world.acme.clone(), token.clone());
-        let resend =
-            spawn(async move { flow.resend(&tenant, &resent.into(), ResendTo::Same).await });
+        let resend = spawn(async move {
+            flow.request(&tenant, &RequestContext::new())
+                .resend(&resent.into(), ResendTo::Same)
+                .await
+        });
         let trusted = TrustDevice::Named("laptop");
         let _answer = world
             .flow
-            .submit_code(&world.acme, &token.as_str().into(), &code.as_str().into(), trusted)
+            .request(&world.acme, &RequestContext::new())
+            .submit_code(&token.as_str().into(), &code.as_str().into(), trusted)
             .await;
         reset.await.unwrap().unwrap();
         let _answer = resend.await.unwrap().unwrap();

@@ -22,7 +22,7 @@ use countersign::password::Argon2id;
 use countersign::user::User;
 use countersign::{
     Authenticated, Channel, DeliveryStatus, DeviceToken, Login, LoginFlow, LoginName, LoginStep,
-    Scope, TenantId, TrustDevice, UserId,
+    RequestContext, Scope, TenantId, TrustDevice, UserId,
 };
 use terminal::{PrintingSender, Terminal};
 
@@ -80,7 +80,8 @@ impl App {
         // Nobody needs a second factor until an administrator of the tenant says who does.
         let root = app.sign_in("root").await?;
         app.flow
-            .administration(&app.tenant, &root.grant)
+            .request(&app.tenant, &RequestContext::new())
+            .administration(&root.grant)
             .await?
             .set_scope(Scope::EntireTenant)
             .await?;
@@ -94,14 +95,8 @@ impl App {
         password: &str,
         device: Option<&DeviceToken>,
     ) -> Result<LoginStep, countersign::Error> {
-        let login = Login {
-            tenant: &self.tenant,
-            name,
-            password: &password.into(),
-            channel: Channel::Web,
-            device,
-        };
-        self.flow.begin(&login).await
+        let login = Login { name, password: &password.into(), channel: Channel::Web, device };
+        self.flow.request(&self.tenant, &RequestContext::new()).begin(&login).await
     }
 
     /// A login that nobody types: the password is right, and so is the code from the message.
@@ -112,7 +107,8 @@ impl App {
                 let code = self.messages.last_code().into();
                 match self
                     .flow
-                    .submit_code(&self.tenant, &challenge.token, &code, TrustDevice::No)
+                    .request(&self.tenant, &RequestContext::new())
+                    .submit_code(&challenge.token, &code, TrustDevice::No)
                     .await?
                 {
                     LoginStep::Authenticated(done) => Ok(done),
@@ -175,7 +171,11 @@ async fn sign_in_at_the_prompt(app: &App) -> Result<Authenticated, Box<dyn Error
             }
             let Some(token) = &pending else { break };
             let typed = app.terminal.ask("code", || app.messages.last_code())?;
-            step = app.flow.submit_code(&app.tenant, token, &typed.into(), TrustDevice::No).await?;
+            step = app
+                .flow
+                .request(&app.tenant, &RequestContext::new())
+                .submit_code(token, &typed.into(), TrustDevice::No)
+                .await?;
         }
     }
 }

@@ -4,8 +4,8 @@ use std::error::Error;
 
 use countersign::contact::PhoneNumber;
 use countersign::{
-    Challenge, Channel, LoginStep, Reason, ResendTo, RevalidateError, Scope, SecondFactor,
-    TrustDevice, UserId,
+    Challenge, Channel, LoginStep, Reason, RequestContext, ResendTo, RevalidateError, Scope,
+    SecondFactor, TrustDevice, UserId,
 };
 
 use crate::{App, PASSWORD};
@@ -71,7 +71,8 @@ async fn wrong_codes(app: &App) -> Shown {
     loop {
         let step = app
             .flow
-            .submit_code(&app.tenant, &challenge.token, &wrong.into(), TrustDevice::No)
+            .request(&app.tenant, &RequestContext::new())
+            .submit_code(&challenge.token, &wrong.into(), TrustDevice::No)
             .await?;
         let denied = *step.denied().ok_or("a wrong code should be refused")?;
         app.terminal
@@ -83,7 +84,8 @@ async fn wrong_codes(app: &App) -> Shown {
     let right = app.messages.last_code();
     let step = app
         .flow
-        .submit_code(&app.tenant, &challenge.token, &right.as_str().into(), TrustDevice::No)
+        .request(&app.tenant, &RequestContext::new())
+        .submit_code(&challenge.token, &right.as_str().into(), TrustDevice::No)
         .await?;
     app.terminal.say(&format!(
         "{right}, the right one: {}",
@@ -98,12 +100,19 @@ async fn wrong_codes(app: &App) -> Shown {
 async fn another_code(app: &App) -> Shown {
     let challenge = begin(app, "alice").await?;
     let first = app.messages.last_code();
-    let step = app.flow.resend(&app.tenant, &challenge.token, ResendTo::Same).await?;
+    let step = app
+        .flow
+        .request(&app.tenant, &RequestContext::new())
+        .resend(&challenge.token, ResendTo::Same)
+        .await?;
     app.terminal
         .say(&format!("At once: {}", step.denied().ok_or("two codes at once should be refused")?));
     app.wait(30);
-    let LoginStep::CodeRequired(again) =
-        app.flow.resend(&app.tenant, &challenge.token, ResendTo::Same).await?
+    let LoginStep::CodeRequired(again) = app
+        .flow
+        .request(&app.tenant, &RequestContext::new())
+        .resend(&challenge.token, ResendTo::Same)
+        .await?
     else {
         return Err("another code should be sent by now".into());
     };
@@ -112,7 +121,8 @@ async fn another_code(app: &App) -> Shown {
         .say(&format!("The page now says: enter the code from message {}.", sent.reference));
     let step = app
         .flow
-        .submit_code(&app.tenant, &challenge.token, &first.as_str().into(), TrustDevice::No)
+        .request(&app.tenant, &RequestContext::new())
+        .submit_code(&challenge.token, &first.as_str().into(), TrustDevice::No)
         .await?;
     app.terminal.say(&format!(
         "{first}, from the first message: {}",
@@ -124,7 +134,7 @@ async fn another_code(app: &App) -> Shown {
 async fn codes_by_sms(app: &App) -> Shown {
     let grant = app.sign_in("alice").await?.grant;
     app.wait(30);
-    let account = app.flow.account(&app.tenant, &grant);
+    let account = app.flow.request(&app.tenant, &RequestContext::new()).account(&grant);
     let setup = account.use_sms(&PhoneNumber::new("+819012345634")?).await?;
     let sent = setup.delivery.sent().ok_or("a code should be on its way")?;
     app.terminal.say(&format!(
@@ -136,7 +146,11 @@ async fn codes_by_sms(app: &App) -> Shown {
     let challenge = begin(app, "alice").await?;
     app.terminal.say("The SMS does not arrive? The email address is still there, for this login:");
     app.wait(30);
-    let step = app.flow.resend(&app.tenant, &challenge.token, ResendTo::Email).await?;
+    let step = app
+        .flow
+        .request(&app.tenant, &RequestContext::new())
+        .resend(&challenge.token, ResendTo::Email)
+        .await?;
     if step.denied().is_some() {
         return Err("the email address should be offered".into());
     }
@@ -145,13 +159,21 @@ async fn codes_by_sms(app: &App) -> Shown {
 
 async fn backup_code(app: &App) -> Shown {
     let grant = app.sign_in("alice").await?.grant;
-    let shown = app.flow.account(&app.tenant, &grant).new_backup_code().await?;
+    let shown = app
+        .flow
+        .request(&app.tenant, &RequestContext::new())
+        .account(&grant)
+        .new_backup_code()
+        .await?;
     app.terminal.say(&format!("Alice writes her backup code down: {}", shown.expose()));
     app.wait(30);
     let challenge = begin(app, "alice").await?;
     let typed = shown.expose().to_lowercase().replace('-', " ");
-    let step =
-        app.flow.submit_backup_code(&app.tenant, &challenge.token, &typed.as_str().into()).await?;
+    let step = app
+        .flow
+        .request(&app.tenant, &RequestContext::new())
+        .submit_backup_code(&challenge.token, &typed.as_str().into())
+        .await?;
     let LoginStep::Authenticated(done) = step else {
         return Err("the backup code should let her in".into());
     };
@@ -166,7 +188,8 @@ async fn trusted_device(app: &App) -> Shown {
     let trust = TrustDevice::Named("Office laptop");
     let step = app
         .flow
-        .submit_code(&app.tenant, &challenge.token, &app.messages.last_code().into(), trust)
+        .request(&app.tenant, &RequestContext::new())
+        .submit_code(&challenge.token, &app.messages.last_code().into(), trust)
         .await?;
     let LoginStep::Authenticated(done) = step else {
         return Err("the code should let her in".into());
@@ -179,7 +202,7 @@ async fn trusted_device(app: &App) -> Shown {
         "The next login from it needs the password only: {:?}",
         next.grant.second_factor()
     ));
-    let account = app.flow.account(&app.tenant, &done.grant);
+    let account = app.flow.request(&app.tenant, &RequestContext::new()).account(&done.grant);
     for trusted in account.status().await?.devices {
         app.terminal.say(&format!(
             "On her page: {}, until {}. She deletes it.",
@@ -199,9 +222,15 @@ async fn trusted_device(app: &App) -> Shown {
 async fn reset(app: &App) -> Shown {
     let session = app.sign_in("alice").await?.grant;
     let root = app.sign_in("root").await?.grant;
-    let administration = app.flow.administration(&app.tenant, &root).await?;
+    let administration =
+        app.flow.request(&app.tenant, &RequestContext::new()).administration(&root).await?;
     administration.reset(&UserId::new("alice")?).await?;
-    match app.flow.revalidate(&app.tenant, &session, Channel::Web).await {
+    match app
+        .flow
+        .request(&app.tenant, &RequestContext::new())
+        .revalidate(&session, Channel::Web)
+        .await
+    {
         Err(RevalidateError::Stale(why)) => {
             app.terminal.say(&format!("Alice's session is over: {why}"));
         }
@@ -214,7 +243,7 @@ async fn reset(app: &App) -> Shown {
         "She starts from nothing: the code goes to {}, and there is no backup code ({}).",
         sent.destination, challenge.alternatives.backup_code
     ));
-    match app.flow.account(&app.tenant, &session).status().await {
+    match app.flow.request(&app.tenant, &RequestContext::new()).account(&session).status().await {
         Err(refused)
             if refused.denied().is_some_and(|denied| denied.reason() == Reason::SessionStale) =>
         {
@@ -227,7 +256,8 @@ async fn reset(app: &App) -> Shown {
 async fn administrators_only(app: &App) -> Shown {
     let root = app.sign_in("root").await?.grant;
     app.flow
-        .administration(&app.tenant, &root)
+        .request(&app.tenant, &RequestContext::new())
+        .administration(&root)
         .await?
         .set_scope(Scope::SystemAdministratorsOnly)
         .await?;
@@ -236,13 +266,23 @@ async fn administrators_only(app: &App) -> Shown {
     app.wait(30);
     let root = app.sign_in("root").await?.grant;
     app.terminal.say(&format!("Root: {:?}", root.second_factor()));
-    app.flow.administration(&app.tenant, &root).await?.set_scope(Scope::EntireTenant).await?;
+    app.flow
+        .request(&app.tenant, &RequestContext::new())
+        .administration(&root)
+        .await?
+        .set_scope(Scope::EntireTenant)
+        .await?;
     Ok(())
 }
 
 async fn off_clears_all(app: &App) -> Shown {
     let root = app.sign_in("root").await?.grant;
-    app.flow.administration(&app.tenant, &root).await?.set_scope(Scope::DoNotUse).await?;
+    app.flow
+        .request(&app.tenant, &RequestContext::new())
+        .administration(&root)
+        .await?
+        .set_scope(Scope::DoNotUse)
+        .await?;
     app.terminal.say("From this instant nothing that was saved counts. A job deletes it:");
     while let Some(progress) = app.flow.purge(&app.tenant, 2).await? {
         let left = progress.remaining.map_or("more to come".into(), |left| format!("{left} left"));
@@ -257,7 +297,12 @@ async fn off_clears_all(app: &App) -> Shown {
     }
     app.terminal.say("Alice is in with her password alone. Root switches it on again; everybody starts from nothing.");
     let root = app.sign_in("root").await?.grant;
-    app.flow.administration(&app.tenant, &root).await?.set_scope(Scope::EntireTenant).await?;
+    app.flow
+        .request(&app.tenant, &RequestContext::new())
+        .administration(&root)
+        .await?
+        .set_scope(Scope::EntireTenant)
+        .await?;
     Ok(())
 }
 
@@ -272,7 +317,12 @@ async fn begin(app: &App, name: &str) -> Result<Box<Challenge>, Box<dyn Error>> 
 /// A second step with the newest code, which must succeed.
 async fn finish(app: &App, challenge: &Challenge, what: &str) -> Shown {
     let code = app.messages.last_code().into();
-    match app.flow.submit_code(&app.tenant, &challenge.token, &code, TrustDevice::No).await? {
+    match app
+        .flow
+        .request(&app.tenant, &RequestContext::new())
+        .submit_code(&challenge.token, &code, TrustDevice::No)
+        .await?
+    {
         LoginStep::Authenticated(done) => {
             app.terminal.say(&format!("{what} lets her in: {:?}", done.grant.amr()));
             Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use countersign::memory::MemoryFactors;
-use countersign::{BackupCode, Channel, Code, DeviceToken, Error, Grant, Login, LoginStep, MethodChange, PendingToken, Reason, OperationError, ResendTo, SavedGrant, Scope, SetupToken, TrustDevice, UserId};
+use countersign::{RequestContext, BackupCode, Channel, Code, DeviceToken, Error, Grant, Login, LoginStep, MethodChange, PendingToken, Reason, OperationError, ResendTo, SavedGrant, Scope, SetupToken, TrustDevice, UserId};
 use countersign::clock::Clock as _;
 use countersign::contact::PhoneNumber;
 use countersign::user::{PasswordHash, UserStatus};
@@ -110,7 +110,7 @@ impl Play {
             Action::Resend { login, to } => self.resend(*login, *to).await,
             Action::Cancel { login } => {
                 let Some((_, token)) = self.login(*login) else { return };
-                self.world.flow.cancel(&self.world.tenant, &PendingToken::new(token)).await.unwrap();
+                self.world.flow.request(&self.world.tenant, &RequestContext::new()).cancel(&PendingToken::new(token)).await.unwrap();
             }
             Action::Wait { seconds } => self.world.clock.advance(Duration::from_secs(u64::from(seconds % 5_000_000))),
             Action::StepBack { seconds } => {
@@ -142,8 +142,8 @@ impl Play {
         let password = if right { saved.expose() } else { "wrong" }.into();
         let token = device.as_ref().map(|(_, token)| DeviceToken::new(token.as_str()));
         let name = name(who);
-        let login = Login { tenant: &self.world.tenant, name, password: &password, channel, device: token.as_ref() };
-        match self.world.flow.begin(&login).await.unwrap() {
+        let login = Login { name, password: &password, channel, device: token.as_ref() };
+        match self.world.flow.request(&self.world.tenant, &RequestContext::new()).begin(&login).await.unwrap() {
             LoginStep::Authenticated(done) => {
                 assert!(right && self.user(who).status == UserStatus::Active);
                 let exempt = !self.needs_a_code(who).await || !matches!(channel, Channel::Web | Channel::Mobile);
@@ -165,7 +165,7 @@ impl Play {
         let trust = if trust { TrustDevice::Named("device") } else { TrustDevice::No };
         let (flow, tenant) = (&self.world.flow, &self.world.tenant);
         let step =
-            flow.submit_code(tenant, &PendingToken::new(token.as_str()), &Code::new(typed.as_str()), trust).await;
+            flow.request(tenant, &RequestContext::new()).submit_code(&PendingToken::new(token.as_str()), &Code::new(typed.as_str()), trust).await;
         match step.unwrap() {
             LoginStep::Authenticated(done) => {
                 let sent = self.world.outbox.codes();
@@ -198,7 +198,7 @@ impl Play {
     async fn submit_backup(&mut self, login: u8, whose: Who) {
         let (Some((who, token)), Some(code)) = (self.login(login), self.backups.get(&whose).cloned()) else { return };
         let (flow, tenant) = (&self.world.flow, &self.world.tenant);
-        let step = flow.submit_backup_code(tenant, &PendingToken::new(token), &BackupCode::new(code.as_str())).await;
+        let step = flow.request(tenant, &RequestContext::new()).submit_backup_code(&PendingToken::new(token), &BackupCode::new(code.as_str())).await;
         if let LoginStep::Authenticated(done) = step.unwrap() {
             assert_eq!(who, whose, "I-31");
             let next = done.backup_code.as_ref().expect("the successor is shown").expose().to_owned();
@@ -212,7 +212,7 @@ impl Play {
         let Some((_, token)) = self.login(login) else { return };
         let to = [ResendTo::Same, ResendTo::Email, ResendTo::Sms][usize::from(to % 3)];
         let before = self.world.outbox.attempts();
-        let step = self.world.flow.resend(&self.world.tenant, &PendingToken::new(token), to).await.unwrap();
+        let step = self.world.flow.request(&self.world.tenant, &RequestContext::new()).resend(&PendingToken::new(token), to).await.unwrap();
         let sent = self.world.outbox.attempts() - before;
         assert_eq!(sent, usize::from(matches!(step, LoginStep::CodeRequired(_))), "I-15");
         assert!(!matches!(step, LoginStep::Authenticated(_)));
@@ -224,20 +224,20 @@ impl Play {
         match action {
             Action::NewBackupCode { who } => {
                 let Some(grant) = self.grants.get(who) else { return };
-                if let Some(code) = answered(flow.account(&tenant, grant).new_backup_code().await) {
+                if let Some(code) = answered(request.account(grant).new_backup_code().await) {
                     self.backups.insert(*who, code.expose().to_owned());
                 }
             }
             Action::UseSms { who, number } => {
                 let Some(grant) = self.grants.get(who) else { return };
                 let number = PhoneNumber::new(&format!("+8190123456{:02}", number % 100)).unwrap();
-                if let Some(setup) = answered(flow.account(&tenant, grant).use_sms(&number).await) {
+                if let Some(setup) = answered(request.account(grant).use_sms(&number).await) {
                     self.setups.insert(*who, setup.token.expose().to_owned());
                 }
             }
             Action::UseEmail { who } => {
                 let Some(grant) = self.grants.get(who) else { return };
-                if let Some(MethodChange::Prove(setup)) = answered(flow.account(&tenant, grant).use_email().await) {
+                if let Some(MethodChange::Prove(setup)) = answered(request.account(grant).use_email().await) {
                     self.setups.insert(*who, setup.token.expose().to_owned());
                 }
             }
@@ -245,11 +245,11 @@ impl Play {
                 let (Some(grant), Some(token)) = (self.grants.get(who), self.setups.get(who)) else { return };
                 let typed = self.typed(*who, typed);
                 let (token, code) = (SetupToken::new(token.as_str()), Code::new(typed.as_str()));
-                let _ = answered(flow.account(&tenant, grant).confirm_method(&token, &code).await);
+                let _ = answered(request.account(grant).confirm_method(&token, &code).await);
             }
             Action::RevokeDevices { who } => {
                 let Some(grant) = self.grants.get(who) else { return };
-                if answered(flow.account(&tenant, grant).revoke_devices().await).is_some() {
+                if answered(request.account(grant).revoke_devices().await).is_some() {
                     self.devices.retain(|(owner, _)| owner != who);
                 }
             }
@@ -300,7 +300,7 @@ impl Play {
         flow: &countersign::LoginFlow,
         by: Who,
     ) -> Option<countersign::Administration> {
-        let administration = answered(flow.administration(&self.world.tenant, self.grants.get(&by)?).await)?;
+        let administration = answered(flow.request(&self.world.tenant, &RequestContext::new()).administration(self.grants.get(&by)?).await)?;
         let user = self.user(by);
         assert!(user.system_administrator && user.status == UserStatus::Active, "I-34: {by:?}");
         Some(administration)

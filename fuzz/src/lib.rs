@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::OnceLock;
 
 use countersign::memory::MemoryFactors;
-use countersign::{BackupCode, Channel, Code, DeviceToken, Login, LoginName, LoginStep, Password, PendingToken, ResendTo, RevalidateError, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, UserId};
+use countersign::{RequestContext, BackupCode, Channel, Code, DeviceToken, Login, LoginName, LoginStep, Password, PendingToken, ResendTo, RevalidateError, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, UserId};
 use countersign::contact::{EmailAddress, PhoneNumber};
 use countersign::password::{Argon2id, PasswordAttempt, PasswordVerifier as _, PasswordCheck};
 use countersign::store::{ExpectedVersions, FactorStore as _, StoredRow};
@@ -59,7 +59,7 @@ pub fn code(data: &[u8]) {
     let Ok(typed) = std::str::from_utf8(data) else { return };
     let w = waiting();
     let token = w.token.as_str().into();
-    let step = block_on(w.world.flow.submit_code(&w.world.tenant, &token, &Code::new(typed), TrustDevice::No)).unwrap();
+    let step = block_on(w.world.flow.request(&w.world.tenant, &RequestContext::new()).submit_code(&token, &Code::new(typed), TrustDevice::No)).unwrap();
     let digits: String = typed.chars().filter_map(digit).collect();
     // Hangul fillers are letters that nobody sees.
     let ignored = ['ー', '\u{115F}', '\u{1160}', '\u{3164}', '\u{FFA0}'];
@@ -89,16 +89,16 @@ pub fn backup_code(data: &[u8]) {
     block_on(async {
         let done = w.world.submit(&w.token.as_str().into(), &w.code).await.unwrap();
         let LoginStep::Authenticated(done) = done else { panic!("the code is right") };
-        let real = flow.account(tenant, &done.grant).new_backup_code().await.unwrap();
+        let real = flow.request(tenant, &RequestContext::new()).account(&done.grant).new_backup_code().await.unwrap();
         let LoginStep::CodeRequired(challenge) = w.world.begin("alice").await.unwrap() else {
             panic!("a code is required")
         };
-        let step = flow.submit_backup_code(tenant, &challenge.token, &BackupCode::new(typed)).await.unwrap();
+        let step = flow.request(tenant, &RequestContext::new()).submit_backup_code(&challenge.token, &BackupCode::new(typed)).await.unwrap();
         assert!(matches!(step, LoginStep::Denied(_)), "{typed:?}");
         // What was typed, around the real one: refused, or the real one.
         let around = BackupCode::new(format!("{typed}{}{typed}", real.expose()));
         if let LoginStep::Authenticated(done) =
-            flow.submit_backup_code(tenant, &challenge.token, &around).await.unwrap()
+            flow.request(tenant, &RequestContext::new()).submit_backup_code(&challenge.token, &around).await.unwrap()
         {
             assert!(!typed.chars().any(|c| c.is_ascii_alphanumeric()), "{typed:?}");
             assert_ne!(done.backup_code.unwrap().expose(), real.expose());
@@ -113,27 +113,27 @@ pub fn token(data: &[u8]) {
     let (flow, tenant) = (&w.world.flow, &w.world.tenant);
     block_on(async {
         let right = Code::new(w.code.as_str());
-        let step = flow.submit_code(tenant, &PendingToken::new(text), &right, TrustDevice::No).await.unwrap();
+        let step = flow.request(tenant, &RequestContext::new()).submit_code(&PendingToken::new(text), &right, TrustDevice::No).await.unwrap();
         assert!(matches!(step, LoginStep::Denied(_)), "{text:?}");
-        let step = flow.resend(tenant, &PendingToken::new(text), ResendTo::Same).await.unwrap();
+        let step = flow.request(tenant, &RequestContext::new()).resend(&PendingToken::new(text), ResendTo::Same).await.unwrap();
         assert!(matches!(step, LoginStep::Denied(_)), "{text:?}");
-        flow.cancel(tenant, &PendingToken::new(text)).await.unwrap();
+        flow.request(tenant, &RequestContext::new()).cancel(&PendingToken::new(text)).await.unwrap();
         let (device, password) = (DeviceToken::new(text), Person::PASSWORD.into());
-        let login = Login { tenant, name: "alice", password: &password, channel: Channel::Web, device: Some(&device) };
-        assert!(matches!(flow.begin(&login).await.unwrap(), LoginStep::CodeRequired(_)), "{text:?}");
+        let login = Login { name: "alice", password: &password, channel: Channel::Web, device: Some(&device) };
+        assert!(matches!(flow.request(tenant, &RequestContext::new()).begin(&login).await.unwrap(), LoginStep::CodeRequired(_)), "{text:?}");
         if let Ok(grant) = serde_json::from_slice::<SavedGrant>(data) {
-            assert!(matches!(flow.revalidate(tenant, &grant, Channel::Web).await, Err(RevalidateError::Stale(_))), "{text:?}");
+            assert!(matches!(flow.request(tenant, &RequestContext::new()).revalidate(&grant, Channel::Web).await, Err(RevalidateError::Stale(_))), "{text:?}");
         }
         // The login that was under way is untouched.
-        let step = flow.submit_code(tenant, &w.token.as_str().into(), &right, TrustDevice::No).await.unwrap();
+        let step = flow.request(tenant, &RequestContext::new()).submit_code(&w.token.as_str().into(), &right, TrustDevice::No).await.unwrap();
         let LoginStep::Authenticated(done) = step else { panic!("the code is right") };
         w.world.clock.advance(std::time::Duration::from_secs(30));
         let number = PhoneNumber::new("+819012345678").unwrap();
-        let setup = flow.account(tenant, &done.grant).use_sms(&number).await.unwrap();
+        let setup = flow.request(tenant, &RequestContext::new()).account(&done.grant).use_sms(&number).await.unwrap();
         let sent = Code::new(w.world.outbox.last_code().unwrap().code);
-        let confirmed = flow.account(tenant, &done.grant).confirm_method(&SetupToken::new(text), &sent).await;
+        let confirmed = flow.request(tenant, &RequestContext::new()).account(&done.grant).confirm_method(&SetupToken::new(text), &sent).await;
         assert!(confirmed.is_err(), "{text:?}");
-        assert!(flow.account(tenant, &done.grant).confirm_method(&setup.token, &sent).await.is_ok());
+        assert!(flow.request(tenant, &RequestContext::new()).account(&done.grant).confirm_method(&setup.token, &sent).await.is_ok());
     });
 }
 
@@ -154,8 +154,8 @@ pub fn record(data: &[u8]) {
             assert!(!matches!(step, LoginStep::Authenticated(_)), "{document}");
         }
         let token = w.token.as_str().into();
-        let _ = flow.submit_code(tenant, &token, &Code::new(w.code.as_str()), TrustDevice::Named("a")).await;
-        let _ = flow.resend(tenant, &token, ResendTo::Sms).await;
+        let _ = flow.request(tenant, &RequestContext::new()).submit_code(&token, &Code::new(w.code.as_str()), TrustDevice::Named("a")).await;
+        let _ = flow.request(tenant, &RequestContext::new()).resend(&token, ResendTo::Sms).await;
         let operator = flow.operator("T-1").unwrap();
         let _ = operator.status(tenant, &w.alice).await;
         let _ = operator.unlock(tenant, &w.alice).await;

@@ -5,9 +5,9 @@ use crate::contact::{Method, PhoneNumber};
 use crate::error::Error;
 use crate::flow::driver::Subject;
 use crate::flow::step::{DeliveryStatus, MethodChange, SetupChallenge};
-use crate::flow::{Inner, LoginFlow};
+use crate::flow::{Inner, RequestFlow};
 use crate::grant::SavedGrant;
-use crate::ids::{DeviceId, TenantId};
+use crate::ids::DeviceId;
 use crate::machine::{
     Confirmed, Decision, Draft, Need, SetupTarget, StartedSetup, TokenKind, TokenSecret, read_code,
     read_token, refuse_account, write_token,
@@ -36,19 +36,17 @@ use crate::user::User;
 /// A dropped future has made its change or left everything as it was.
 #[derive(Debug)]
 pub struct Account {
-    flow: LoginFlow,
-    tenant: TenantId,
+    request: RequestFlow,
     grant: SavedGrant,
 }
 
-impl LoginFlow {
-    /// The account page, in the tenant that the request is for, of the user whose session holds
-    /// this grant. Nothing is read before a method is called.
+impl RequestFlow {
+    /// The account page of the user whose session holds this grant. Nothing is read before a method
+    /// is called.
     ///
     /// The handle owns what it needs, so that a web framework can pass it to a handler.
-    pub fn account(&self, tenant: &TenantId, grant: &(impl AsRef<SavedGrant> + ?Sized)) -> Account {
-        let grant = grant.as_ref().clone();
-        Account { flow: self.clone(), tenant: tenant.clone(), grant }
+    pub fn account(&self, grant: &(impl AsRef<SavedGrant> + ?Sized)) -> Account {
+        Account { request: self.clone(), grant: grant.as_ref().clone() }
     }
 }
 
@@ -72,7 +70,7 @@ impl Account {
             if denied.reason() != Reason::NotInUse {
                 let event = refuse_account::<()>(denied).event;
                 inner.emit(
-                    &self.tenant,
+                    self.request.call(),
                     loaded.user.as_ref().map(|user| &user.id),
                     draft.now(),
                     event,
@@ -232,25 +230,29 @@ impl Account {
     fn refuse<T>(&self, denied: Denied) -> Result<T, OperationError> {
         let at = Timestamp::now(&*self.inner().clock)?;
         // Another tenant's user of that id has no part in it (`I-04`).
-        let user = (*self.grant.tenant() == self.tenant).then(|| self.grant.user());
-        self.inner().emit(&self.tenant, user, at, refuse_account::<()>(denied).event);
+        let user = self.is_of_the_tenant().then(|| self.grant.user());
+        self.inner().emit(self.request.call(), user, at, refuse_account::<()>(denied).event);
         Err(denied.into())
     }
 
     fn inner(&self) -> &Inner {
-        &self.flow.inner
+        &self.request.inner
     }
 
     fn subject(&self) -> Subject<'_> {
-        Subject { tenant: &self.tenant, user: self.grant.user() }
+        self.request.about(self.grant.user())
     }
 
     /// A session of another tenant is no session of this one (`I-03`).
     fn same_tenant(&self) -> Result<(), OperationError> {
-        if *self.grant.tenant() == self.tenant {
+        if self.is_of_the_tenant() {
             Ok(())
         } else {
             self.refuse(Denied::new(Reason::SessionStale))
         }
+    }
+
+    fn is_of_the_tenant(&self) -> bool {
+        self.grant.tenant() == self.request.tenant()
     }
 }

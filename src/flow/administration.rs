@@ -1,10 +1,11 @@
 //! The administrator's page: one tenant's setting and its users.
 
 use crate::clock::Timestamp;
+use crate::context::Call;
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
 use crate::flow::driver::{ATTEMPTS, Subject};
-use crate::flow::{Inner, LoginFlow, PurgeProgress};
+use crate::flow::{Inner, PurgeProgress, RequestFlow};
 use crate::grant::SavedGrant;
 use crate::ids::{TenantId, UserId, Version};
 use crate::machine::{Decision, Draft, Kept, Refill, Settings, Write, interactive};
@@ -19,8 +20,8 @@ use crate::store::{CommitOutcome, Generation, StoredRow};
 /// At each call the acting user must be active in the tenant, hold its built-in
 /// system-administrator role, and have a grant that holds: with a second factor, where the policy
 /// requires one of them for an interactive login. Everybody and everything else is
-/// [`Reason::NotFound`]; ask [`LoginFlow::revalidate`] first to tell a stale session from a missing
-/// right.
+/// [`Reason::NotFound`]; ask [`RequestFlow::revalidate`] first to tell a stale session from a
+/// missing right.
 ///
 /// # What weakens somebody needs a recent login
 ///
@@ -45,8 +46,7 @@ use crate::store::{CommitOutcome, Generation, StoredRow};
 /// A dropped future has made its change or left everything as it was.
 #[derive(Debug)]
 pub struct Administration {
-    flow: LoginFlow,
-    tenant: TenantId,
+    request: RequestFlow,
     grant: SavedGrant,
 }
 
@@ -81,20 +81,18 @@ pub(super) struct Current {
     pub(super) generation: Generation,
 }
 
-impl LoginFlow {
-    /// The administrator's page of the tenant that the request is for, of the user whose session
-    /// holds this grant.
+impl RequestFlow {
+    /// The administrator's page of the tenant, for the user whose session holds this grant.
     ///
     /// # Errors
     ///
     /// See [`Administration`].
     pub async fn administration(
         &self,
-        tenant: &TenantId,
         grant: &(impl AsRef<SavedGrant> + ?Sized),
     ) -> Result<Administration, OperationError> {
-        let (flow, tenant) = (self.clone(), tenant.clone());
-        let administration = Administration { flow, tenant, grant: grant.as_ref().clone() };
+        let administration =
+            Administration { request: self.clone(), grant: grant.as_ref().clone() };
         administration.entitled().await?;
         Ok(administration)
     }
@@ -103,7 +101,7 @@ impl LoginFlow {
 impl Administration {
     /// The tenant that all of this is about.
     pub const fn tenant(&self) -> &TenantId {
-        &self.tenant
+        self.request.tenant()
     }
 
     /// Who needs the second factor in this tenant.
@@ -119,8 +117,8 @@ impl Administration {
     /// applies to logins under way (`I-28`).
     ///
     /// [`Scope::DoNotUse`] makes everything that was saved for all of the tenant's users invalid at
-    /// once; [`LoginFlow::purge`] then deletes it (`I-27`). Switching on again starts everybody
-    /// from nothing. A scope that is in force already is left alone.
+    /// once; [`LoginFlow::purge`](crate::LoginFlow::purge) then deletes it (`I-27`). Switching on
+    /// again starts everybody from nothing. A scope that is in force already is left alone.
     ///
     /// An acting user who needs the second factor from now on and has not given one in this login
     /// has a stale session afterwards: send them to the login.
@@ -148,7 +146,13 @@ impl Administration {
             }
             if self
                 .inner()
-                .change_scope(self.tenant(), entitled.current, scope, self.actor(), entitled.at)
+                .change_scope(
+                    self.request.call(),
+                    entitled.current,
+                    scope,
+                    self.actor(),
+                    entitled.at,
+                )
                 .await?
             {
                 return Ok(before);
@@ -175,7 +179,7 @@ impl Administration {
     /// See [`Administration`]; [`Reason::ReauthenticationRequired`] without a recent login.
     pub async fn reset(&self, user: &UserId) -> Result<ResetOutcome, OperationError> {
         self.entitled_over(user).await?;
-        self.inner().reset(self.tenant(), user, Refill::Counted, self.actor()).await
+        self.inner().reset(self.request.about(user), Refill::Counted, self.actor()).await
     }
 
     /// Lifts the locks of one user that time would lift. Failure counters stay (`I-10`); where they
@@ -187,7 +191,7 @@ impl Administration {
     /// See [`Administration`]; [`Reason::ReauthenticationRequired`] without a recent login.
     pub async fn unlock(&self, user: &UserId) -> Result<(), OperationError> {
         self.entitled_over(user).await?;
-        self.inner().unlock(self.tenant(), user, self.actor()).await
+        self.inner().unlock(self.request.about(user), self.actor()).await
     }
 
     /// One user's second factor at a glance.
@@ -197,7 +201,7 @@ impl Administration {
     /// See [`Administration`].
     pub async fn status(&self, user: &UserId) -> Result<FactorStatus, OperationError> {
         let at = self.entitled().await?.at;
-        match self.inner().status(self.tenant(), user).await? {
+        match self.inner().status(self.request.about(user)).await? {
             Some(overview) => Ok(overview),
             None => Err(self.refuse(Reason::NotFound, at)),
         }
@@ -236,7 +240,7 @@ impl Administration {
     /// Holds the acting user against the tenant as it is now.
     async fn entitled_to(&self, scope: Option<Scope>) -> Result<Entitled, OperationError> {
         let inner = self.inner();
-        let subject = Subject { tenant: self.tenant(), user: self.grant.user() };
+        let subject = self.request.about(self.grant.user());
         let loaded = inner.load_to_read(subject).await?;
         let draft = inner.open(subject, &loaded)?;
         let channel = interactive(self.grant.channel());
@@ -244,7 +248,7 @@ impl Administration {
             draft.standing(&*inner.policy, loaded.user.as_ref(), &self.grant, channel)?;
         let administrator = loaded.user.as_ref().filter(|user| user.system_administrator);
         let (Ok(requirement), Some(user), true) =
-            (standing, administrator, *self.grant.tenant() == self.tenant)
+            (standing, administrator, self.grant.tenant() == self.tenant())
         else {
             return Err(self.refuse(Reason::NotFound, draft.now()));
         };
@@ -275,13 +279,13 @@ impl Administration {
     fn refuse(&self, reason: Reason, at: Timestamp) -> OperationError {
         let event =
             EventKind::AdministrationRefused { by: self.actor(), reason: reason.code().into() };
-        self.inner().emit(self.tenant(), None, at, event);
+        self.inner().emit(self.request.call(), None, at, event);
         Denied::new(reason).into()
     }
 
     fn actor(&self) -> Actor {
         let (tenant, user) = (self.grant.tenant(), self.grant.user().clone());
-        if *tenant == self.tenant {
+        if tenant == self.tenant() {
             Actor::Administrator { user }
         } else {
             Actor::OtherTenant { tenant: tenant.clone(), user }
@@ -289,7 +293,7 @@ impl Administration {
     }
 
     fn inner(&self) -> &Inner {
-        &self.flow.inner
+        &self.request.inner
     }
 }
 
@@ -299,7 +303,7 @@ impl Inner {
     /// were.
     pub(super) async fn change_scope(
         &self,
-        tenant: &TenantId,
+        call: Call<'_>,
         current: Current,
         scope: Scope,
         by: Actor,
@@ -317,17 +321,17 @@ impl Inner {
         };
         let next =
             StoredRow { version: self.new_version()?, generation, document: settings.encode()? };
-        let written = match self.factors.change_settings(tenant, version, &next).await {
+        let written = match self.factors.change_settings(call.tenant, version, &next).await {
             Ok(commit) => commit == CommitOutcome::Written,
             // Perhaps it is written all the same; then this is the change, and its event must not
             // be missing.
-            Err(fault) => match self.factors.settings(tenant).await {
+            Err(fault) => match self.factors.settings(call.tenant).await {
                 Ok(Some(saved)) if saved.version == next.version => true,
                 _ => return Err(Error::factor_store(fault)),
             },
         };
         if written {
-            self.emit(tenant, None, at, event);
+            self.emit(call, None, at, event);
         }
         Ok(written)
     }
@@ -340,12 +344,11 @@ impl Inner {
     /// If even that fails, the event says that the budgets were refilled beyond their number.
     pub(super) async fn reset(
         &self,
-        tenant: &TenantId,
-        user: &UserId,
+        subject: Subject<'_>,
         refill: Refill,
         by: Actor,
     ) -> Result<ResetOutcome, OperationError> {
-        let subject = Subject { tenant, user };
+        let Subject { call, user } = subject;
         let mut kept = None;
         for _ in 0..RESET_ATTEMPTS {
             match self.try_reset(subject, refill, None, &by).await? {
@@ -353,7 +356,7 @@ impl Inner {
                 Tried::Conflict(seen) => kept = Some(seen),
             }
         }
-        self.factors.remove(tenant, user).await.map_err(Error::factor_store)?;
+        self.factors.remove(call.tenant, user).await.map_err(Error::factor_store)?;
         for _ in 0..ATTEMPTS {
             if let Tried::Done(outcome) =
                 self.try_reset(subject, refill, kept.as_ref(), &by).await?
@@ -363,7 +366,7 @@ impl Inner {
         }
         let outcome = ResetOutcome::RefilledBeyond;
         let at = Timestamp::now(&*self.clock)?;
-        self.emit(tenant, Some(user), at, EventKind::UserReset { by, outcome });
+        self.emit(call, Some(user), at, EventKind::UserReset { by, outcome });
         Ok(outcome)
     }
 
@@ -374,21 +377,21 @@ impl Inner {
         removed: Option<&Kept>,
         by: &Actor,
     ) -> Result<Tried, Error> {
-        let Subject { tenant, user } = subject;
+        let Subject { call, user } = subject;
         let loaded = self.load(subject).await?;
         let Some(known) = &loaded.user else {
             // Of nobody nothing is saved: neither what there was nor that it was reset.
             let at = Timestamp::now(&*self.clock)?;
-            self.factors.remove(tenant, user).await.map_err(Error::factor_store)?;
+            self.factors.remove(call.tenant, user).await.map_err(Error::factor_store)?;
             let outcome = ResetOutcome::Refilled;
-            self.emit(tenant, Some(user), at, EventKind::UserReset { by: by.clone(), outcome });
+            self.emit(call, Some(user), at, EventKind::UserReset { by: by.clone(), outcome });
             return Ok(Tried::Done(outcome));
         };
         let now = Timestamp::now(&*self.clock)?;
         let (mut draft, readable) = Draft::open_to_reset(
             &self.rules,
             &*self.entropy,
-            tenant,
+            call,
             user,
             known,
             &loaded.snapshot,
@@ -404,11 +407,9 @@ impl Inner {
 
     pub(super) async fn unlock(
         &self,
-        tenant: &TenantId,
-        user: &UserId,
+        subject: Subject<'_>,
         by: Actor,
     ) -> Result<(), OperationError> {
-        let subject = Subject { tenant, user };
         let committed = self
             .step(subject, |draft, known| {
                 let refused = |reason: Reason| EventKind::AdministrationRefused {
@@ -434,12 +435,7 @@ impl Inner {
     }
 
     /// `None`: there is no such user.
-    pub(super) async fn status(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-    ) -> Result<Option<FactorStatus>, Error> {
-        let subject = Subject { tenant, user };
+    pub(super) async fn status(&self, subject: Subject<'_>) -> Result<Option<FactorStatus>, Error> {
         let loaded = self.load_to_read(subject).await?;
         let draft = self.open(subject, &loaded)?;
         Ok(loaded.user.as_ref().map(|user| draft.status(user)))

@@ -226,12 +226,11 @@ impl LoginFlowBuilder {
         self
     }
 
-    /// How many resets in any 30 days also refill the budgets of wrong codes and of messages
-    /// (`I-26`): 0 to
-    /// 10. Further ones clear everything else. Each refill is another round of guesses for an
-    ///     administrator
-    /// who knows a colleague's password, so the arithmetic of [`build`](Self::build) counts them:
-    /// the more refills, the fewer [`rolling_wrong_code_limit`](Self::rolling_wrong_code_limit).
+    /// How many resets in any 30 days also refill the budgets of wrong codes and of messages, from
+    /// 0 to 10 (`I-26`). Further ones clear everything else. Each refill is another round of
+    /// guesses for an administrator who knows a colleague's password, so the arithmetic of
+    /// [`build`](Self::build) counts them: the more refills, the fewer
+    /// [`rolling_wrong_code_limit`](Self::rolling_wrong_code_limit).
     pub const fn refills_per_month(mut self, number: u32) -> Self {
         self.numbers.refills_per_month = number;
         self
@@ -298,9 +297,9 @@ impl LoginFlowBuilder {
     /// The longest time from a login to the last request of its session, however often it is
     /// renewed: 1 minute to 400 days.
     ///
-    /// [`LoginFlow::revalidate`] ends sessions that are older, and [`LoginFlow::sweep`] keeps for
-    /// this long the records that grants are bound to. Set it to at least what your sessions really
-    /// live, or people are logged out early.
+    /// [`RequestFlow::revalidate`](crate::RequestFlow::revalidate) ends sessions that are older,
+    /// and [`LoginFlow::sweep`] keeps for this long the records that grants are bound to. Set it to
+    /// at least what your sessions really live, or people are logged out early.
     pub const fn session_lifetime(mut self, longest: Duration) -> Self {
         self.numbers.session_lifetime = longest;
         self
@@ -352,11 +351,12 @@ impl LoginFlowBuilder {
     /// that has none, whatever the scope. It is the only call that does. A tenant that switches off
     /// stays known.
     ///
-    /// [`LoginFlow::begin`] then reads the settings once more, before it looks anybody up, so that
-    /// the error comes before the password is hashed and alike for every name (`I-17`). Every other
-    /// call costs what it did. The calls that read no settings do what they do without it:
-    /// [`LoginFlow::hash_password`], [`Operator::forget`](crate::operator::Operator::forget), and
-    /// the refusals of malformed input.
+    /// [`RequestFlow::begin`](crate::RequestFlow::begin) then reads the settings once more, before
+    /// it looks anybody up, so that the error comes before the password is hashed and alike for
+    /// every name (`I-17`). Every other call costs what it did. The calls that read no settings do
+    /// what they do without it: [`RequestFlow::hash_password`](crate::RequestFlow::hash_password),
+    /// [`Operator::forget`](crate::operator::Operator::forget), and the refusals of malformed
+    /// input.
     pub const fn require_known_tenants(mut self) -> Self {
         self.known_tenants = true;
         self

@@ -4,6 +4,7 @@ use futures_lite::future::try_zip;
 
 use crate::clock::Timestamp;
 use crate::contact::Destination;
+use crate::context::{Call, RequestContext};
 use crate::entropy::Draw;
 use crate::error::{Error, PluginError};
 use crate::event::{Event, EventKind};
@@ -26,7 +27,7 @@ pub(super) const ATTEMPTS: usize = 16;
 /// What one step is about.
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
-    pub(super) tenant: &'a TenantId,
+    pub(super) call: Call<'a>,
     pub(super) user: &'a UserId,
 }
 
@@ -47,7 +48,7 @@ impl Inner {
     /// Reads the user and the record at the same time.
     pub(super) async fn load(&self, subject: Subject<'_>) -> Result<Loaded, Error> {
         let (user, snapshot) =
-            try_zip(self.load_user(subject.tenant, subject.user), self.load_record(subject))
+            try_zip(self.load_user(subject.call.tenant, subject.user), self.load_record(subject))
                 .await?;
         Ok(Loaded { user, snapshot })
     }
@@ -74,8 +75,11 @@ impl Inner {
     }
 
     pub(super) async fn load_record(&self, subject: Subject<'_>) -> Result<Snapshot, Error> {
-        let snapshot =
-            self.factors.load(subject.tenant, subject.user).await.map_err(Error::factor_store)?;
+        let snapshot = self
+            .factors
+            .load(subject.call.tenant, subject.user)
+            .await
+            .map_err(Error::factor_store)?;
         self.known(snapshot.settings.as_ref())?;
         Ok(snapshot)
     }
@@ -101,7 +105,7 @@ impl Inner {
     }
 
     async fn load_in_order(&self, subject: Subject<'_>) -> Result<Loaded, Error> {
-        let user = self.load_user(subject.tenant, subject.user).await?;
+        let user = self.load_user(subject.call.tenant, subject.user).await?;
         let snapshot = self.load_record(subject).await?;
         Ok(Loaded { user, snapshot })
     }
@@ -115,7 +119,7 @@ impl Inner {
         Draft::open(
             &self.rules,
             &*self.entropy,
-            subject.tenant,
+            subject.call,
             subject.user,
             loaded.user.as_ref(),
             &loaded.snapshot,
@@ -174,7 +178,7 @@ impl Inner {
         }
         match self
             .factors
-            .commit(subject.tenant, subject.user, &expected, &next)
+            .commit(subject.call.tenant, subject.user, &expected, &next)
             .await
             .map_err(Error::factor_store)?
         {
@@ -193,9 +197,9 @@ impl Inner {
     ) -> Committed<T> {
         let Decision { outcome, event, notices, held_back } = decision;
         let about = (!subject.user.is_phantom() && user.is_some()).then_some(subject.user);
-        self.emit(subject.tenant, about, at, event);
+        self.emit(subject.call, about, at, event);
         if let Some(about_what) = held_back {
-            self.emit(subject.tenant, about, at, EventKind::NoticeHeldBack { about: about_what });
+            self.emit(subject.call, about, at, EventKind::NoticeHeldBack { about: about_what });
         }
         if let Some(user) = &user {
             for notice in notices {
@@ -211,15 +215,16 @@ impl Inner {
 
     pub(super) fn emit(
         &self,
-        tenant: &TenantId,
+        call: Call<'_>,
         user: Option<&UserId>,
         at: Timestamp,
         kind: EventKind,
     ) {
         self.events.emit(&Event {
             at: at.to_time(),
-            tenant: tenant.clone(),
+            tenant: call.tenant.clone(),
             user: user.cloned(),
+            request: call.context.clone(),
             kind,
         });
     }
@@ -232,32 +237,28 @@ impl Inner {
         OutgoingNotice { destination, kind, held_back }: OutgoingNotice,
         at: Timestamp,
     ) {
+        // Where an administrator works is none of the user's business, and where the user happens
+        // to log in says nothing of who changed their address.
+        let from = if kind.is_of_the_request() {
+            subject.call.context.clone()
+        } else {
+            RequestContext::new()
+        };
         let notice = Notice {
-            tenant: subject.tenant.clone(),
+            tenant: subject.call.tenant.clone(),
             user: subject.user.clone(),
             destination,
             kind: kind.map_times(|time| user.local(time)),
             at: user.local(at.to_time()),
             language: user.language.clone(),
             held_back,
+            from,
         };
         if let Err(error) = self.sender.notify(&notice).await {
             let failed =
                 EventKind::NoticeFailed { error: error.kind(), causes: notice.causes(&error) };
-            self.emit(subject.tenant, Some(subject.user), at, failed);
+            self.emit(subject.call, Some(subject.user), at, failed);
         }
-    }
-
-    /// Input that is refused before anything is read.
-    pub(super) fn refuse_input(
-        &self,
-        tenant: &TenantId,
-        denied: impl Into<Denied>,
-    ) -> Result<LoginStep, Error> {
-        let denied = denied.into();
-        let event = EventKind::StepRefused { login: None, reason: denied.reason().code().into() };
-        self.emit(tenant, None, Timestamp::now(&*self.clock)?, event);
-        Ok(LoginStep::Denied(denied))
     }
 
     /// Turns where a login stands into the answer to the host, and sends the code that belongs to
@@ -328,7 +329,7 @@ impl Inner {
         at: Timestamp,
     ) -> DeliveryStatus {
         let message = CodeMessage {
-            tenant: subject.tenant.clone(),
+            tenant: subject.call.tenant.clone(),
             user: subject.user.clone(),
             login: code.login,
             purpose,
@@ -347,7 +348,7 @@ impl Inner {
                 let (login, method, causes) =
                     (code.login, code.destination.method(), message.causes(&error));
                 let failed = EventKind::DeliveryFailed { login, method, error: kind, causes };
-                self.emit(subject.tenant, Some(subject.user), at, failed);
+                self.emit(subject.call, Some(subject.user), at, failed);
                 if kind.surely_not_sent() {
                     let destination = code.destination.masked();
                     DeliveryStatus::Failed {

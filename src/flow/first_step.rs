@@ -1,11 +1,12 @@
 //! The first step: name and password.
 
 use crate::clock::Timestamp;
+use crate::context::Call;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::flow::driver::{ATTEMPTS, Committed, Loaded, Subject};
 use crate::flow::step::{Login, LoginStep, PreverifiedLogin};
-use crate::flow::{Inner, LoginFlow};
+use crate::flow::{Inner, RequestFlow};
 use crate::ids::{LoginName, TenantId, UserId};
 use crate::input::{Field, bounded};
 use crate::machine::{Attempt, FirstStep, Write};
@@ -16,16 +17,16 @@ use crate::secret::{DeviceToken, Password};
 use crate::tag::sha256_tag;
 use crate::user::{PasswordHash, User, UserStatus};
 
-impl LoginFlow {
+impl RequestFlow {
     /// The first step: checks name and password, and asks the policy what else is needed.
     ///
     /// **The default verifier hashes on the calling thread**, which a hash keeps busy for 10 to 30
     /// ms: [`Argon2id`](crate::password::Argon2id) says how many threads it takes, and
     /// `BlockingPool` of the crate `countersign-tokio` takes none of the runtime's.
     ///
-    /// Where more first steps wait for a hash than the verifier has room for, this one is refused
-    /// with [`Reason::Busy`](crate::Reason::Busy) and the time of another try, before anything is
-    /// looked up, alike for every name. Nothing is charged.
+    /// If the verifier's queue is full, the step is refused with
+    /// [`Reason::Busy`](crate::Reason::Busy) and a time to try again. Nothing is looked up or
+    /// charged, so the answer is the same for every name.
     ///
     /// Unknown names, wrong passwords, disabled users and locked passwords get the same answer for
     /// the same work: a user look-up by name, one password hash, a user look-up by id together with
@@ -45,27 +46,27 @@ impl LoginFlow {
         let inner = &*self.inner;
         let name = match LoginName::new(login.name) {
             Ok(name) => name,
-            Err(invalid) => return inner.refuse_input(login.tenant, invalid),
+            Err(invalid) => return self.refuse(invalid),
         };
         if let Err(invalid) = bounded(Field::Password, login.password.expose(), PASSWORD_BYTES) {
-            return inner.refuse_input(login.tenant, invalid);
+            return self.refuse(invalid);
         }
         // Before anybody is looked up: a full queue must say nothing of anybody (I-17).
         let place = match inner.admit()? {
             Ok(place) => place,
-            Err(busy) => return inner.refuse_input(login.tenant, busy),
+            Err(busy) => return self.refuse(busy),
         };
         // Before anybody is looked up, too: where ids are compared loosely, a look-up fails for
         // names that exist.
         if inner.known_tenants {
-            inner.settings(login.tenant).await?;
+            inner.settings(self.tenant()).await?;
         }
-        let user = inner.load_user_by_login(login.tenant, &name).await?;
-        let attempt = PasswordAttempt::new(login.tenant, &name, user.as_ref(), login.password);
+        let user = inner.load_user_by_login(self.tenant(), &name).await?;
+        let attempt = PasswordAttempt::new(self.tenant(), &name, user.as_ref(), login.password);
         let (password, outdated) = password::check(&*inner.verifier, &attempt).await?;
         inner
             .first_step(First {
-                tenant: login.tenant,
+                call: self.call(),
                 channel: login.channel,
                 device: login.device,
                 unknown: name.as_str(),
@@ -87,7 +88,7 @@ impl LoginFlow {
     ///
     /// # Errors
     ///
-    /// As [`begin`](Self::begin).
+    /// As [`begin`](Self::begin), but [`Error::UnknownTenant`] comes after the user look-up.
     ///
     /// # Cancel safety
     ///
@@ -97,10 +98,10 @@ impl LoginFlow {
         login: &PreverifiedLogin<'_>,
     ) -> Result<LoginStep, Error> {
         let inner = &*self.inner;
-        let user = inner.load_user(login.tenant, login.user).await?;
+        let user = inner.load_user(self.tenant(), login.user).await?;
         inner
             .first_step(First {
-                tenant: login.tenant,
+                call: self.call(),
                 channel: login.channel,
                 device: login.device,
                 unknown: login.user.as_str(),
@@ -114,7 +115,7 @@ impl LoginFlow {
 
 /// A first step after the password was looked at.
 struct First<'a> {
-    tenant: &'a TenantId,
+    call: Call<'a>,
     channel: Channel,
     device: Option<&'a DeviceToken>,
     /// What stands for a person whom nobody knows.
@@ -129,32 +130,33 @@ impl Inner {
     /// The password was looked at, which took its time. User and record are read now, so that the
     /// step decides on the present (`I-25`), and load and commit stand close together.
     async fn first_step(&self, first: First<'_>) -> Result<LoginStep, Error> {
-        let First { tenant, channel, device, unknown, password, rehash, user } = first;
-        let mut id =
-            user.as_ref().map_or_else(|| self.phantom(tenant, unknown), |user| user.id.clone());
+        let First { call, channel, device, unknown, password, rehash, user } = first;
+        let mut id = user
+            .as_ref()
+            .map_or_else(|| self.phantom(call.tenant, unknown), |user| user.id.clone());
         let (checked, stamp) =
             user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
-        let mut loaded = self.load(Subject { tenant, user: &id }).await?;
+        let mut loaded = self.load(Subject { call, user: &id }).await?;
         let mut rehashed = None;
         if let (Some((password, place)), Some(user)) = (rehash, &loaded.user)
-            && self.may_rehash(Subject { tenant, user: &id }, &loaded, user, device)?
+            && self.may_rehash(Subject { call, user: &id }, &loaded, user, device)?
         {
-            rehashed = self.rehash(Subject { tenant, user: &id }, password).await?;
+            rehashed = self.rehash(Subject { call, user: &id }, password).await?;
             drop(place);
             // A hash takes its time: what was loaded before it is not the present any more.
-            loaded = self.load(Subject { tenant, user: &id }).await?;
+            loaded = self.load(Subject { call, user: &id }).await?;
         }
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
-                loaded = self.load(Subject { tenant, user: &id }).await?;
+                loaded = self.load(Subject { call, user: &id }).await?;
             }
             if loaded.user.is_none() && !id.is_phantom() {
                 // Deleted since the first look. Nothing is saved under an id that the application
                 // may have forgotten by now.
-                id = self.phantom(tenant, unknown);
-                loaded = self.load(Subject { tenant, user: &id }).await?;
+                id = self.phantom(call.tenant, unknown);
+                loaded = self.load(Subject { call, user: &id }).await?;
             }
-            let subject = Subject { tenant, user: &id };
+            let subject = Subject { call, user: &id };
             let mut draft = self.open(subject, &loaded)?;
             let decision = draft.begin(&Attempt {
                 user: loaded.user.as_ref(),
@@ -226,7 +228,7 @@ impl Inner {
         if rehashed.is_err() {
             let at = Timestamp::now(&*self.clock)?;
             self.emit(
-                subject.tenant,
+                subject.call,
                 Some(subject.user),
                 at,
                 EventKind::PasswordRehashed { saved: false },
@@ -247,9 +249,9 @@ impl Inner {
         let Some(current) = &user.password_hash else { return };
         let saved = self
             .users
-            .replace_password_hash(subject.tenant, subject.user, current, next)
+            .replace_password_hash(subject.call.tenant, subject.user, current, next)
             .await
             .unwrap_or(false);
-        self.emit(subject.tenant, Some(subject.user), at, EventKind::PasswordRehashed { saved });
+        self.emit(subject.call, Some(subject.user), at, EventKind::PasswordRehashed { saved });
     }
 }

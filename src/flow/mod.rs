@@ -8,6 +8,7 @@ mod first_step;
 mod operator;
 mod password;
 mod purge;
+mod request;
 mod second_step;
 mod step;
 mod sweep;
@@ -30,36 +31,19 @@ pub use administration::Administration;
 pub use builder::{ConfigError, LoginFlowBuilder};
 pub use operator::Operator;
 pub use purge::PurgeProgress;
+pub use request::RequestFlow;
 pub use step::{
     Alternatives, Challenge, DeliveryStatus, IssuedCode, Login, LoginStep, MethodChange,
     PreverifiedLogin, ResendTo, SetupChallenge, TrustDevice,
 };
 pub use sweep::{SweepCursor, SweepProgress};
 
-/// Two-factor login: the one object that an application talks to. Cloning it is cheap.
+/// Two-factor login: the one object that an application builds when it starts. Cloning it is cheap.
 ///
-/// # Steps of a login
-///
-/// [`begin`](Self::begin) takes name and password. If a second factor is needed,
-/// [`submit_code`](Self::submit_code) or [`submit_backup_code`](Self::submit_backup_code) completes
-/// the login; [`resend`](Self::resend) and [`cancel`](Self::cancel) are also available while it is
-/// pending. Each later step takes the tenant from the host's routing and the token from the client;
-/// a token of another tenant is no token (`I-03`).
-///
-/// # Cost
-///
-/// A step makes one [`UserStore`] look-up together with one [`FactorStore::load`], and at most one
-/// [`FactorStore::commit`]; a first step looks the name up and hashes the password before, and
-/// reads the tenant's settings before that where
-/// [`require_known_tenants`](LoginFlowBuilder::require_known_tenants) is set. When another step for
-/// the same user comes first, all but that is repeated, at most 16 times.
-///
-/// # Cancel safety
-///
-/// Every future may be dropped at any point. What was charged stays charged, what was not committed
-/// did not happen, and a code that was committed but not sent can be sent again with
-/// [`resend`](Self::resend). The event and the notices of a step that was dropped after its commit
-/// may be missing: run each step in a task that outlives the connection.
+/// [`request`](Self::request) answers the handle of one request, with every step of a login and the
+/// pages of a signed-in user. This type itself has what needs no request: the jobs
+/// [`purge`](Self::purge) and [`sweep`](Self::sweep), and the break-glass handle,
+/// [`operator`](Self::operator).
 #[derive(Clone)]
 pub struct LoginFlow {
     inner: Arc<Inner>,

@@ -1,10 +1,11 @@
 //! The host's own break-glass handle.
 
 use crate::clock::Timestamp;
+use crate::context::Call;
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
 use crate::flow::administration::Current;
-use crate::flow::driver::ATTEMPTS;
+use crate::flow::driver::{ATTEMPTS, Subject};
 use crate::flow::{LoginFlow, PurgeProgress};
 use crate::ids::{TenantId, UserId};
 use crate::input::{Field, InvalidInput, visible};
@@ -59,7 +60,7 @@ impl Operator {
         tenant: &TenantId,
         user: &UserId,
     ) -> Result<ResetOutcome, OperationError> {
-        self.flow.inner.reset(tenant, user, Refill::Counted, self.actor()).await
+        self.flow.inner.reset(about(tenant, user), Refill::Counted, self.actor()).await
     }
 
     /// The same, and refills the budgets of wrong codes and of messages however often that was done
@@ -79,7 +80,7 @@ impl Operator {
         tenant: &TenantId,
         user: &UserId,
     ) -> Result<ResetOutcome, OperationError> {
-        self.flow.inner.reset(tenant, user, Refill::Beyond, self.actor()).await
+        self.flow.inner.reset(about(tenant, user), Refill::Beyond, self.actor()).await
     }
 
     /// Lifts one user's locks, as [`Administration::unlock`](crate::Administration::unlock).
@@ -89,7 +90,7 @@ impl Operator {
     /// [`OperationError::Denied`] if there is no such user or only a reset helps;
     /// [`OperationError::Failed`] if a plug-in failed.
     pub async fn unlock(&self, tenant: &TenantId, user: &UserId) -> Result<(), OperationError> {
-        self.flow.inner.unlock(tenant, user, self.actor()).await
+        self.flow.inner.unlock(about(tenant, user), self.actor()).await
     }
 
     /// One user's second factor at a glance. `None` if there is no such user.
@@ -102,7 +103,7 @@ impl Operator {
         tenant: &TenantId,
         user: &UserId,
     ) -> Result<Option<FactorStatus>, Error> {
-        self.flow.inner.status(tenant, user).await
+        self.flow.inner.status(about(tenant, user)).await
     }
 
     /// Deletes what is saved of a user whom the application has deleted, and says whether there was
@@ -123,7 +124,8 @@ impl Operator {
         let inner = &self.flow.inner;
         let at = Timestamp::now(&*inner.clock)?;
         let existed = inner.factors.remove(tenant, user).await.map_err(Error::factor_store)?;
-        inner.emit(tenant, Some(user), at, EventKind::UserForgotten { by: self.actor() });
+        let call = Call::without_request(tenant);
+        inner.emit(call, Some(user), at, EventKind::UserForgotten { by: self.actor() });
         Ok(existed)
     }
 
@@ -154,13 +156,13 @@ impl Operator {
     ///
     /// [`Error`] if a plug-in failed.
     pub async fn set_scope(&self, tenant: &TenantId, scope: Scope) -> Result<Scope, Error> {
-        let inner = &self.flow.inner;
+        let (inner, call) = (&self.flow.inner, Call::without_request(tenant));
         for _ in 0..ATTEMPTS {
             let current = current(inner.settings_if_any(tenant).await?);
             let before = current.settings.scope;
             let at = Timestamp::now(&*inner.clock)?;
             let in_force = before == scope && current.version.is_some();
-            if in_force || inner.change_scope(tenant, current, scope, self.actor(), at).await? {
+            if in_force || inner.change_scope(call, current, scope, self.actor(), at).await? {
                 return Ok(before);
             }
         }
@@ -181,6 +183,10 @@ impl Operator {
     fn actor(&self) -> Actor {
         Actor::Operator { reason: self.reason.clone() }
     }
+}
+
+fn about<'a>(tenant: &'a TenantId, user: &'a UserId) -> Subject<'a> {
+    Subject { call: Call::without_request(tenant), user }
 }
 
 /// A tenant without saved settings has the default ones.

@@ -3,10 +3,8 @@
 use crate::clock::Timestamp;
 use crate::error::{Error, PluginError};
 use crate::event::EventKind;
-use crate::flow::LoginFlow;
-use crate::flow::driver::Subject;
+use crate::flow::RequestFlow;
 use crate::grant::SavedGrant;
-use crate::ids::TenantId;
 use crate::input::{Field, bounded};
 use crate::machine::{Checked, refuse_account};
 use crate::password::{self, PASSWORD_BYTES, PasswordAttempt};
@@ -14,13 +12,12 @@ use crate::reason::{Denied, OperationError, Reason};
 use crate::secret::Password;
 use crate::user::PasswordHash;
 
-impl LoginFlow {
+impl RequestFlow {
     /// Hashes a password that is being set, with the flow's own verifier: what to save as the
     /// user's [`password_hash`](crate::user::User::password_hash).
     ///
     /// Whether the password is good enough (its length, a list of known ones) is for the
-    /// application to decide before. The tenant is the one that events of a refusal name. It hashes
-    /// where [`begin`](Self::begin) does.
+    /// application to decide before. It hashes where [`begin`](Self::begin) does.
     ///
     /// # Errors
     ///
@@ -31,16 +28,12 @@ impl LoginFlow {
     /// # Cancel safety
     ///
     /// A dropped future has no effect.
-    pub async fn hash_password(
-        &self,
-        tenant: &TenantId,
-        password: &Password,
-    ) -> Result<PasswordHash, OperationError> {
+    pub async fn hash_password(&self, password: &Password) -> Result<PasswordHash, OperationError> {
         let inner = &*self.inner;
         let refuse = |denied: Denied| {
             let event =
                 EventKind::StepRefused { login: None, reason: denied.reason().code().into() };
-            inner.emit(tenant, None, Timestamp::now(&*inner.clock)?, event);
+            inner.emit(self.call(), None, Timestamp::now(&*inner.clock)?, event);
             Err(OperationError::Denied(denied))
         };
         if let Err(invalid) = bounded(Field::Password, password.expose(), PASSWORD_BYTES) {
@@ -83,17 +76,16 @@ impl LoginFlow {
     /// was found; after it, the attempt is charged.
     pub async fn check_password(
         &self,
-        tenant: &TenantId,
         grant: &(impl AsRef<SavedGrant> + ?Sized),
         password: &Password,
     ) -> Result<(), OperationError> {
         let (inner, grant) = (&*self.inner, grant.as_ref());
-        let own = grant.tenant() == tenant;
+        let own = grant.tenant() == self.tenant();
         let refuse = |denied: Denied| {
             // Another tenant's user of that id has no part in it (`I-04`).
             let user = own.then(|| grant.user());
             inner.emit(
-                tenant,
+                self.call(),
                 user,
                 Timestamp::now(&*inner.clock)?,
                 refuse_account::<()>(denied).event,
@@ -110,9 +102,9 @@ impl LoginFlow {
             Ok(place) => place,
             Err(busy) => return refuse(busy),
         };
-        let subject = Subject { tenant, user: grant.user() };
-        let user = inner.load_user(tenant, grant.user()).await?;
-        let attempt = PasswordAttempt::in_session(tenant, user.as_ref(), password);
+        let subject = self.about(grant.user());
+        let user = inner.load_user(self.tenant(), grant.user()).await?;
+        let attempt = PasswordAttempt::in_session(self.tenant(), user.as_ref(), password);
         let (verified, _outdated) = password::check(&*inner.verifier, &attempt).await?;
         drop(place);
         let (hash, stamp) =

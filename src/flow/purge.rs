@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
+use crate::context::Call;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::flow::driver::ATTEMPTS;
@@ -122,7 +123,7 @@ impl Inner {
                 .map_err(Error::factor_store)?;
             if written == CommitOutcome::Written {
                 if ends_here {
-                    self.emit(tenant, None, at, EventKind::PurgeFinished);
+                    self.emit(Call::without_request(tenant), None, at, EventKind::PurgeFinished);
                 }
                 return Ok(Some(noted));
             }

@@ -3,11 +3,11 @@
 
 use crate::contact::Method;
 use crate::error::Error;
-use crate::flow::LoginFlow;
-use crate::flow::driver::{Committed, Subject, made_earlier};
+use crate::flow::RequestFlow;
+use crate::flow::driver::{Committed, made_earlier};
 use crate::flow::step::{DeliveryStatus, LoginStep, ResendTo, TrustDevice};
 use crate::grant::{RevalidateError, SavedGrant, Staleness};
-use crate::ids::{TenantId, UserId};
+use crate::ids::UserId;
 use crate::label::DeviceLabel;
 use crate::machine::{
     Grant, TokenKind, TokenSecret, TrustRequest, Via, read_backup_code, read_code, read_token,
@@ -16,13 +16,13 @@ use crate::policy::Channel;
 use crate::reason::{Denied, Reason};
 use crate::secret::{BackupCode, Code, PendingToken};
 
-impl LoginFlow {
+impl RequestFlow {
     /// Completes a login with the code that was sent.
     ///
-    /// A wrong code answers [`LoginStep::Denied`] with [`Reason::WrongCode`] and how many are left;
-    /// the same token serves for the next try. What can't be a code is refused without being
-    /// counted (`I-20`): not exactly so many digits, after white space, hyphens and invisible
-    /// characters are taken out and full-width digits are understood.
+    /// A wrong code returns [`LoginStep::Denied`] with [`Reason::WrongCode`] and the number of
+    /// attempts left; the same token works for the next one. White space, hyphens and invisible
+    /// characters are ignored, and full-width digits are accepted. Input that then does not have
+    /// exactly the right number of digits is refused without being counted (`I-20`).
     ///
     /// # Errors
     ///
@@ -35,7 +35,6 @@ impl LoginFlow {
     /// in.
     pub async fn submit_code(
         &self,
-        tenant: &TenantId,
         token: &PendingToken,
         code: &Code,
         trust: TrustDevice<'_>,
@@ -43,7 +42,7 @@ impl LoginFlow {
         let limits = &self.inner.rules.limits;
         let typed = match read_code(code.expose(), limits.digits) {
             Ok(typed) => typed,
-            Err(invalid) => return self.inner.refuse_input(tenant, invalid),
+            Err(invalid) => return self.refuse(invalid),
         };
         let (name, token_before) = match trust {
             TrustDevice::No => (None, None),
@@ -53,7 +52,7 @@ impl LoginFlow {
         let trust = match (name, limits.devices) {
             (None, _) => None,
             (Some(_), None) => {
-                return self.inner.refuse_input(tenant, Denied::new(Reason::TrustedDevicesOff));
+                return self.refuse(Denied::new(Reason::TrustedDevicesOff));
             }
             (Some(name), Some(limits)) => {
                 let earlier =
@@ -62,8 +61,8 @@ impl LoginFlow {
                 Some(TrustRequest { label: DeviceLabel::new(name), limits, earlier })
             }
         };
-        let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
-        let subject = Subject { tenant, user: &user };
+        let Some((secret, user)) = read_pending(token) else { return self.not_a_token() };
+        let subject = self.about(&user);
         let committed = self
             .inner
             .step(subject, |draft, user| draft.submit_code(&secret, &typed, trust.as_ref(), user))
@@ -71,9 +70,10 @@ impl LoginFlow {
         Ok(self.inner.answer(subject, committed).await)
     }
 
-    /// Completes a login with the backup code. Its successor is in
-    /// [`Authenticated::backup_code`](crate::Authenticated::backup_code), once (`I-31`): the page
-    /// MUST show it, or the person has none from now on.
+    /// Completes a login with the backup code, and replaces that code with a new one.
+    ///
+    /// The new code is only in [`Authenticated::backup_code`](crate::Authenticated::backup_code)
+    /// (`I-31`). The page MUST show it, or the user is left without a backup code.
     ///
     /// Its budget is its own, so that it works while codes are locked (`I-14`).
     ///
@@ -87,19 +87,18 @@ impl LoginFlow {
     /// can be made after the next login.
     pub async fn submit_backup_code(
         &self,
-        tenant: &TenantId,
         token: &PendingToken,
         code: &BackupCode,
     ) -> Result<LoginStep, Error> {
         if !self.inner.rules.limits.backup_enabled {
-            return self.inner.refuse_input(tenant, Denied::new(Reason::BackupCodesOff));
+            return self.refuse(Denied::new(Reason::BackupCodesOff));
         }
         let typed = match read_backup_code(code.expose()) {
             Ok(typed) => typed,
-            Err(invalid) => return self.inner.refuse_input(tenant, invalid),
+            Err(invalid) => return self.refuse(invalid),
         };
-        let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
-        let subject = Subject { tenant, user: &user };
+        let Some((secret, user)) = read_pending(token) else { return self.not_a_token() };
+        let subject = self.about(&user);
         let committed = self
             .inner
             .step(subject, |draft, user| draft.submit_backup_code(&secret, &typed, user))
@@ -121,26 +120,21 @@ impl LoginFlow {
     /// # Cancel safety
     ///
     /// A dropped future may have charged a send whose code did not go out.
-    pub async fn resend(
-        &self,
-        tenant: &TenantId,
-        token: &PendingToken,
-        to: ResendTo,
-    ) -> Result<LoginStep, Error> {
+    pub async fn resend(&self, token: &PendingToken, to: ResendTo) -> Result<LoginStep, Error> {
         let via = match to {
             ResendTo::Same => Via::Same,
             ResendTo::Email => Via::This(Method::Email),
             ResendTo::Sms => Via::This(Method::Sms),
         };
-        let Some((secret, user)) = read_pending(token) else { return self.not_a_token(tenant) };
-        let subject = Subject { tenant, user: &user };
+        let Some((secret, user)) = read_pending(token) else { return self.not_a_token() };
+        let subject = self.about(&user);
         let committed =
             self.inner.step(subject, |draft, user| draft.resend(&secret, via, user)).await?;
         Ok(self.inner.answer(subject, committed).await)
     }
 
-    /// Gives a login up, so that its code and its place are free. A login that is over already
-    /// stays so.
+    /// Cancels a pending login: its code stops working, and it no longer counts as pending.
+    /// Cancelling a login that is already over is not an error.
     ///
     /// # Errors
     ///
@@ -151,11 +145,11 @@ impl LoginFlow {
     /// # Cancel safety
     ///
     /// A dropped future has cancelled the login or left it as it was.
-    pub async fn cancel(&self, tenant: &TenantId, token: &PendingToken) -> Result<(), Error> {
+    pub async fn cancel(&self, token: &PendingToken) -> Result<(), Error> {
         let Some((secret, user)) = read_pending(token) else {
-            return self.not_a_token(tenant).map(|_| ());
+            return self.not_a_token().map(|_| ());
         };
-        let subject = Subject { tenant, user: &user };
+        let subject = self.about(&user);
         let Committed { outcome: (), .. } =
             self.inner.step(subject, |draft, user| Ok(draft.cancel(&secret, user))).await?;
         Ok(())
@@ -170,9 +164,9 @@ impl LoginFlow {
     /// `channel` is the one that this request came by, whatever the login's was: a session of a
     /// program that needed no second factor is no session of a person at a browser (`I-35`).
     ///
-    /// The tenant is the one that the request is for; a session of another tenant does not hold
-    /// there. One user look-up and one load, and no write. Ask it whenever a session is used: a new
-    /// password, a disabled account or a promotion makes no event.
+    /// Call it whenever a session is used: a new password, a disabled account or a promotion makes
+    /// no event. A session of another tenant does not hold. It writes nothing, and makes one user
+    /// look-up and one load, or two of each after a password change.
     ///
     /// # Errors
     ///
@@ -184,15 +178,14 @@ impl LoginFlow {
     /// Nothing is changed.
     pub async fn revalidate(
         &self,
-        tenant: &TenantId,
         grant: &(impl AsRef<SavedGrant> + ?Sized),
         channel: Channel,
     ) -> Result<Grant, RevalidateError> {
         let grant = grant.as_ref();
-        if grant.tenant() != tenant {
+        if grant.tenant() != self.tenant() {
             return Err(Staleness::OtherTenant.into());
         }
-        let subject = Subject { tenant, user: grant.user() };
+        let subject = self.about(grant.user());
         let loaded = self.inner.load_to_read(subject).await?;
         let draft = self.inner.open(subject, &loaded)?;
         let held = draft.revalidate(&*self.inner.policy, loaded.user.as_ref(), grant, channel)?;
@@ -203,9 +196,8 @@ impl LoginFlow {
     /// or another node after a restart.
     ///
     /// It only reads. No code is made or sent, nothing is charged, the login gets no more time, and
-    /// nothing is shown that the page did not have (`I-46`). One user look-up and one load. It is
-    /// no refusal to be counted or logged if the login is over: then it answers
-    /// [`Denied`](LoginStep::Denied) with [`Reason::LoginOver`].
+    /// nothing is shown that the page did not have (`I-46`). If the login is over, it returns
+    /// [`Denied`](LoginStep::Denied) with [`Reason::LoginOver`], and makes no event.
     ///
     /// # Errors
     ///
@@ -214,15 +206,11 @@ impl LoginFlow {
     /// # Cancel safety
     ///
     /// Nothing is changed.
-    pub async fn challenge(
-        &self,
-        tenant: &TenantId,
-        token: &PendingToken,
-    ) -> Result<LoginStep, Error> {
+    pub async fn challenge(&self, token: &PendingToken) -> Result<LoginStep, Error> {
         let Some((secret, user)) = read_pending(token) else {
             return Ok(LoginStep::Denied(Denied::new(Reason::LoginOver)));
         };
-        let subject = Subject { tenant, user: &user };
+        let subject = self.about(&user);
         let loaded = self.inner.load_to_read(subject).await?;
         let mut draft = self.inner.open(subject, &loaded)?;
         Ok(match draft.show(&secret, loaded.user.as_ref()) {
@@ -238,8 +226,8 @@ impl LoginFlow {
     }
 
     /// Whatever is not a token of a login under way gets the answer of a login that is over.
-    fn not_a_token(&self, tenant: &TenantId) -> Result<LoginStep, Error> {
-        self.inner.refuse_input(tenant, Denied::new(Reason::LoginOver))
+    fn not_a_token(&self) -> Result<LoginStep, Error> {
+        self.refuse(Denied::new(Reason::LoginOver))
     }
 }
 

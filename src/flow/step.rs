@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use time::OffsetDateTime;
 
 use crate::contact::{MaskedDestination, Method};
-use crate::ids::{LoginId, TenantId, UserId};
+use crate::ids::{LoginId, UserId};
 use crate::machine::Authenticated;
 use crate::policy::Channel;
 use crate::reason::Denied;
@@ -16,8 +16,6 @@ use crate::sender::{Reference, SendErrorKind};
 /// What a person gives at the first step.
 #[derive(Clone, Copy)]
 pub struct Login<'a> {
-    /// The tenant, from the host's routing.
-    pub tenant: &'a TenantId,
     /// The name, as typed.
     pub name: &'a str,
     /// The password, as typed.
@@ -31,18 +29,13 @@ pub struct Login<'a> {
 /// Without the name: people type passwords into the wrong field.
 impl fmt::Debug for Login<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login")
-            .field("tenant", self.tenant)
-            .field("channel", &self.channel)
-            .finish_non_exhaustive()
+        f.debug_struct("Login").field("channel", &self.channel).finish_non_exhaustive()
     }
 }
 
 /// A first step whose password the application has just checked itself.
 #[derive(Clone, Copy, Debug)]
 pub struct PreverifiedLogin<'a> {
-    /// The tenant, from the host's routing.
-    pub tenant: &'a TenantId,
     /// The user whose password was right.
     pub user: &'a UserId,
     /// How the login comes in.
@@ -153,8 +146,8 @@ pub enum DeliveryStatus {
     /// code works. Say "if nothing arrives", not "a code was sent".
     PerhapsSent(IssuedCode),
     /// A code was made in an earlier step: what
-    /// [`LoginFlow::challenge`](crate::LoginFlow::challenge) answers. Whether it could be sent is
-    /// not known here. Say "if nothing arrives", as for [`PerhapsSent`](Self::PerhapsSent).
+    /// [`RequestFlow::challenge`](crate::RequestFlow::challenge) answers. Whether it could be sent
+    /// is not known here. Say "if nothing arrives", as for [`PerhapsSent`](Self::PerhapsSent).
     MadeEarlier(IssuedCode),
     /// The sender failed, and the code was surely not sent. The person can ask for another or use
     /// one of the [`Alternatives`]; the send stays charged (`I-24`).

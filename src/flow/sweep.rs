@@ -4,6 +4,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::clock::Timestamp;
+use crate::context::Call;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::flow::driver::Subject;
@@ -78,6 +79,7 @@ impl LoginFlow {
         at_most: u32,
     ) -> Result<SweepProgress, Error> {
         let inner = &*self.inner;
+        let call = Call::without_request(tenant);
         let at_most = at_most.clamp(1, LARGEST_BATCH);
         let at = Timestamp::now(&*inner.clock)?;
         let generation =
@@ -92,7 +94,7 @@ impl LoginFlow {
         let mut failed = None;
         for user in &users {
             progress.looked_at = progress.looked_at.saturating_add(1);
-            match inner.sweep_one(Subject { tenant, user }, at).await {
+            match inner.sweep_one(Subject { call, user }, at).await {
                 Ok(Swept::Removed) => progress.removed = progress.removed.saturating_add(1),
                 Ok(Swept::Unreadable) => {
                     progress.unreadable = progress.unreadable.saturating_add(1);
@@ -106,7 +108,7 @@ impl LoginFlow {
         }
         // What was deleted before something failed is told too.
         if progress.removed > 0 {
-            inner.emit(tenant, None, at, EventKind::RecordsSwept { removed: progress.removed });
+            inner.emit(call, None, at, EventKind::RecordsSwept { removed: progress.removed });
         }
         if let Some(error) = failed {
             return Err(error);
@@ -131,7 +133,8 @@ impl Inner {
         let snapshot = self.load_record(subject).await?;
         match worth(&self.rules.limits, &snapshot, at, self.rules.limits.session_lifetime) {
             Retention::Nothing(version) => {
-                let removed = self.factors.remove_if(subject.tenant, subject.user, version).await;
+                let removed =
+                    self.factors.remove_if(subject.call.tenant, subject.user, version).await;
                 // Written meanwhile: then it is worth something again.
                 Ok(if removed.map_err(Error::factor_store)? { Swept::Removed } else { Swept::Kept })
             }

@@ -10,7 +10,7 @@ use crate::ids::DeviceId;
 use crate::limits::FailureRule;
 use crate::machine::budget::failures::Failures;
 use crate::machine::{Decision, Draft, Gate};
-use crate::policy::{Channel, PolicyContext, Requirement, Scope, TwoFactorPolicy};
+use crate::policy::{Channel, Requirement, Scope, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};
 use crate::secret::BackupCode;
 use crate::sender::NoticeKind;
@@ -49,7 +49,7 @@ impl Draft<'_> {
         if self.epoch() != *grant.epoch() {
             return Ok(Err(Staleness::PasswordChanged));
         }
-        let context = PolicyContext::new(self.tenant, self.settings.scope, user, channel);
+        let context = self.policy_context(self.settings.scope, user, channel);
         let requirement = policy.decide(&context).map_err(Error::policy)?;
         if requirement == Requirement::Required {
             let same_record = self.existed && grant.record() == Some(self.record.id);
@@ -116,7 +116,7 @@ impl Draft<'_> {
         scope: Scope,
         channel: Channel,
     ) -> Result<bool, Error> {
-        let context = PolicyContext::new(self.tenant, scope, user, channel);
+        let context = self.policy_context(scope, user, channel);
         Ok(policy.decide(&context).map_err(Error::policy)? == Requirement::Required)
     }
 

@@ -26,12 +26,14 @@ use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::contact::{Destination, Method};
+use crate::context::Call;
 use crate::entropy::{Draw, Entropy};
 use crate::epoch::Epoch;
 use crate::error::{Document, Error};
 use crate::event::EventKind;
 use crate::ids::{RecordId, TenantId, UserId, Version};
 use crate::limits::Limits;
+use crate::policy::{Channel, PolicyContext, Scope};
 use crate::sender::NoticeTopic;
 use crate::store::{ExpectedVersions, Generation, Snapshot, StoredRow};
 use crate::user::User;
@@ -66,7 +68,7 @@ pub(crate) struct Rules {
 /// One step's view of one user: what was loaded, the time, and the randomness of the step.
 pub(crate) struct Draft<'a> {
     rules: &'a Rules,
-    tenant: &'a TenantId,
+    call: Call<'a>,
     user_id: &'a UserId,
     settings: Settings,
     generation: Generation,
@@ -120,7 +122,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn open(
         rules: &'a Rules,
         entropy: &'a dyn Entropy,
-        tenant: &'a TenantId,
+        call: Call<'a>,
         user_id: &'a UserId,
         user: Option<&User>,
         snapshot: &Snapshot,
@@ -130,7 +132,7 @@ impl<'a> Draft<'a> {
         Self::of_what_was_read(
             rules,
             Draw::new(entropy),
-            (tenant, user_id),
+            (call, user_id),
             user,
             snapshot,
             read,
@@ -143,7 +145,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn open_to_reset(
         rules: &'a Rules,
         entropy: &'a dyn Entropy,
-        tenant: &'a TenantId,
+        call: Call<'a>,
         user_id: &'a UserId,
         user: &User,
         snapshot: &Snapshot,
@@ -154,22 +156,15 @@ impl<'a> Draft<'a> {
         let readable = record.is_ok();
         let read = (settings, record.unwrap_or_default());
         let draw = Draw::new(entropy);
-        let draft = Self::of_what_was_read(
-            rules,
-            draw,
-            (tenant, user_id),
-            Some(user),
-            snapshot,
-            read,
-            now,
-        )?;
+        let draft =
+            Self::of_what_was_read(rules, draw, (call, user_id), Some(user), snapshot, read, now)?;
         Ok((draft, readable))
     }
 
     fn of_what_was_read(
         rules: &'a Rules,
         mut draw: Draw<'a>,
-        (tenant, user_id): (&'a TenantId, &'a UserId),
+        (call, user_id): (Call<'a>, &'a UserId),
         user: Option<&User>,
         snapshot: &Snapshot,
         (settings, current): (Settings, Option<Record>),
@@ -179,8 +174,8 @@ impl<'a> Draft<'a> {
             snapshot.settings.as_ref().map(|saved| saved.generation).unwrap_or_default();
         let existed = current.is_some();
         // Nobody has no password; the work is the same (`I-17`).
-        let nobody = User::new(tenant.clone(), user_id.clone());
-        let user_epoch = epoch_of(rules, tenant, user.unwrap_or(&nobody));
+        let nobody = User::new(call.tenant.clone(), user_id.clone());
+        let user_epoch = epoch_of(rules, call.tenant, user.unwrap_or(&nobody));
         let record = match current {
             Some(record) => record,
             None => Record::new(RecordId::from_random(draw.bytes()?), now, user_epoch),
@@ -191,7 +186,7 @@ impl<'a> Draft<'a> {
         };
         let mut draft = Box::new(Self {
             rules,
-            tenant,
+            call,
             user_id,
             settings,
             generation,
@@ -245,7 +240,6 @@ impl<'a> Draft<'a> {
         record.devices.retain(|device| *now < device.expires);
         self.changed |= record.expiring_entries() != before;
     }
-
     /// The document to write if the driver commits this draft, and what the commit rests on.
     pub(crate) fn prepare_commit(&mut self) -> Result<(ExpectedVersions, StoredRow), Error> {
         let version = Version::from_random(self.draw.last()?);
@@ -273,6 +267,20 @@ impl<'a> Draft<'a> {
 
     pub(crate) const fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// What the policy decides from, under this scope.
+    fn policy_context<'b>(
+        &self,
+        scope: Scope,
+        user: &'b User,
+        channel: Channel,
+    ) -> PolicyContext<'b>
+    where
+        'a: 'b,
+    {
+        let Call { tenant, context } = self.call;
+        PolicyContext::new(tenant, scope, user, channel).with_request(context)
     }
 
     fn limits(&self) -> &'a Limits {

@@ -1,6 +1,7 @@
 //! Building [`Messages`], which refuses what would mislead people.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use thiserror::Error;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::check::{self, BadText};
-use super::{CodeFacts, NoticeFacts, Wording};
+use super::{CodeFacts, NoticeFacts, Origin, Wording};
 use super::{ENGLISH, English, Japanese, Messages, Segments, Spoken, bind, shown_device};
 use crate::contact::Method;
+use crate::context::RequestContext;
 use crate::ids::{Language, TenantId};
 use crate::label::DeviceLabel;
 use crate::sender::{NoticeKind, Purpose, Reference};
@@ -199,8 +201,15 @@ impl MessagesBuilder {
             })
             .map_err(|problem| refused(Part::CodeSms, problem))?;
         }
-        for (kind, held_back) in
-            every_kind().into_iter().flat_map(|kind| [(kind.clone(), 0), (kind, 999)])
+        let surroundings = [
+            (0, Origin::default()),
+            (999, Origin::default()),
+            (0, Origin::of(&longest_request())),
+            (0, Origin { address: Some(LONGEST_IPV4), ..Origin::default() }),
+        ];
+        for (kind, (held_back, from)) in every_kind()
+            .into_iter()
+            .flat_map(|kind| surroundings.map(|around| (kind.clone(), around)))
         {
             let device = shown_device(&kind);
             let facts = NoticeFacts {
@@ -210,18 +219,21 @@ impl MessagesBuilder {
                 at: late(),
                 device: device.as_deref(),
                 held_back,
+                from,
                 short: false,
             };
             if let Some(words) = spoken.wording.notice_email(&facts) {
-                check::notice_email(&words)
+                check::notice_email(&words, &from)
                     .map_err(|problem| refused(Part::NoticeEmail, problem))?;
             }
             let say = |short| {
                 let text = spoken.wording.notice_sms(&NoticeFacts { short, ..facts })?;
-                Some(check::notice_sms(&text).map(|()| Segments::of(&text)))
+                Some(check::notice_sms(&text, &from).map(|()| Segments::of(&text)))
             };
-            // Where it does not fit with the number that was held back, it is sent without.
-            let checked = if held_back == 0 { self.one_sms(say) } else { fit_to_be_sent(say) };
+            // Where it does not fit with the number that was held back, or with where the request
+            // came from, it is sent without.
+            let bare = held_back == 0 && from.is_empty();
+            let checked = if bare { self.one_sms(say) } else { fit_to_be_sent(say) };
             checked.map_err(|problem| refused(Part::NoticeSms, problem))?;
         }
         Ok(())
@@ -263,6 +275,16 @@ fn fit_to_be_sent(say: impl Fn(bool) -> Option<Result<Segments, BadText>>) -> Re
     say(false).transpose()?;
     say(true).transpose()?;
     Ok(())
+}
+
+const LONGEST_IPV4: IpAddr = IpAddr::V4(Ipv4Addr::new(223, 255, 255, 254));
+
+/// As much as can be said of where a request came from.
+fn longest_request() -> RequestContext {
+    let address = [0x2001, 0xdb8, 0x1234, 0x1234, 0x1234, 0x1234, 0x1234, 0x1234];
+    RequestContext::new()
+        .with_client_address(IpAddr::from(address))
+        .with_user_agent("SamsungBrowser/ CrOS")
 }
 
 /// 28 September 2026, 23:59 by a clock that is 12 hours and 45 minutes ahead: as long as a date can

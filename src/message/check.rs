@@ -1,7 +1,7 @@
 //! What no message may contain, bundled or your own.
 
 use super::text::{Block, EmailWords};
-use super::wording::CODE;
+use super::wording::{CODE, Origin};
 use crate::input::is_unprintable;
 use crate::unicode::is_visible;
 
@@ -85,8 +85,21 @@ pub(super) fn code_email(words: &EmailWords) -> Result<(), BadText> {
     email(words, DIGITS_BESIDE_A_CODE, 1)
 }
 
-pub(super) fn notice_email(words: &EmailWords) -> Result<(), BadText> {
-    email(words, DIGITS_IN_A_NOTICE, 0)
+pub(super) fn notice_email(words: &EmailWords, from: &Origin) -> Result<(), BadText> {
+    let EmailWords { subject, blocks } = words;
+    let blocks = blocks.iter().map(|block| match block {
+        Block::Paragraph(text) => Block::Paragraph(without_address(text, from)),
+        Block::Code => Block::Code,
+    });
+    email(&EmailWords { subject: subject.clone(), blocks: blocks.collect() }, DIGITS_IN_A_NOTICE, 0)
+}
+
+/// The text without the client's address, which is made of numbers and is not taken for the code.
+fn without_address(text: &str, from: &Origin) -> String {
+    match from.address {
+        Some(address) => text.replace(&address.to_string(), "x"),
+        None => text.to_owned(),
+    }
 }
 
 fn email(email: &EmailWords, digits: usize, codes: usize) -> Result<(), BadText> {
@@ -123,9 +136,9 @@ pub(super) fn code_sms(template: &str) -> Result<(), BadText> {
     }
 }
 
-pub(super) fn notice_sms(text: &str) -> Result<(), BadText> {
+pub(super) fn notice_sms(text: &str, from: &Origin) -> Result<(), BadText> {
     lines(text, 1000)?;
-    words(text, DIGITS_IN_A_NOTICE)
+    words(&without_address(text, from), DIGITS_IN_A_NOTICE)
 }
 
 fn one_line(text: &str, most: usize) -> Result<(), BadText> {

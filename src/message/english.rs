@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use super::EmailWords;
-use super::wording::{CODE, CodeFacts, Life, Moment, NoticeFacts, Wording};
+use super::wording::{CODE, CodeFacts, Life, Moment, NoticeFacts, Origin, Wording};
 use crate::contact::Method;
 use crate::sender::{NoticeKind, Purpose};
 
@@ -137,6 +137,10 @@ impl English {
         let words = EmailWords::new(subject)
             .paragraph(what)
             .paragraph(format!("When: {}.", date(facts.at)));
+        let words = match from(&facts.from) {
+            Some(from) => words.paragraph(format!("From: {from}.")),
+            None => words,
+        };
         let words = match facts.held_back {
             0 => words,
             1 => words.paragraph("One more notice of this kind was held back since the last one."),
@@ -164,50 +168,49 @@ impl English {
         if facts.short {
             return format!("{application}: {}", in_short(facts.kind));
         }
-        match facts.kind {
-            NoticeKind::MethodChanged { to } => {
-                format!(
-                    "{application}: login codes are sent {} from now on. Not you? Tell your administrator now.",
-                    by(*to)
-                )
-            }
-            NoticeKind::Reset => format!(
-                "{application}: an administrator reset your two-step login. Unexpected? Contact your administrator now."
+        let (what, advice) = match facts.kind {
+            NoticeKind::MethodChanged { to } => (
+                format!("login codes are sent {} from now on", by(*to)),
+                "Not you? Tell your administrator now.",
+            ),
+            NoticeKind::Reset => (
+                "an administrator reset your two-step login".to_owned(),
+                "Unexpected? Contact your administrator now.",
             ),
             NoticeKind::BackupCodeUsed => {
-                format!(
-                    "{application}: your backup code was used to log in. Not you? Change your password now."
-                )
+                ("your backup code was used to log in".to_owned(), CHANGE_PASSWORD)
             }
             NoticeKind::BackupCodeMade => {
-                format!(
-                    "{application}: you have a new backup code. Not you? Tell your administrator now."
-                )
+                ("you have a new backup code".to_owned(), "Not you? Tell your administrator now.")
             }
-            NoticeKind::AddressChanged => {
-                format!(
-                    "{application}: your email address was changed. Not you? Tell your administrator now."
-                )
-            }
+            NoticeKind::AddressChanged => (
+                "your email address was changed".to_owned(),
+                "Not you? Tell your administrator now.",
+            ),
             NoticeKind::DeviceTrusted { .. } => {
-                format!(
-                    "{application}: a new device can log in without a code. Not you? Change your password now."
-                )
+                ("a new device can log in without a code".to_owned(), CHANGE_PASSWORD)
             }
             NoticeKind::Locked { until: Some(until) } => {
                 let Moment { month, day, .. } = Moment::of(*until);
                 let time = time_of_day(*until);
-                format!(
-                    "{application}: too many wrong codes. Locked until {day} {month}, {time}. Not you? Change your password now."
+                (
+                    format!("too many wrong codes. Locked until {day} {month}, {time}"),
+                    CHANGE_PASSWORD,
                 )
             }
-            NoticeKind::Locked { until: None } => format!(
-                "{application}: too many wrong codes. Locked until an administrator resets it. Not you? Change your password now."
+            NoticeKind::Locked { until: None } => (
+                "too many wrong codes. Locked until an administrator resets it".to_owned(),
+                CHANGE_PASSWORD,
             ),
+        };
+        match facts.from.address {
+            Some(address) => format!("{application}: {what} (IP {address}). {advice}"),
+            None => format!("{application}: {what}. {advice}"),
         }
     }
 }
 
+const CHANGE_PASSWORD: &str = "Not you? Change your password now.";
 const TELL: &str = "If this was not you, tell your administrator at once.";
 const PASSWORD: &str = "If this was not you, somebody else knows your password. Change it at once, and tell your administrator.";
 
@@ -243,6 +246,15 @@ const fn in_short(kind: &NoticeKind) -> &'static str {
         NoticeKind::AddressChanged => "email address was changed. Not you? Tell your admin.",
         NoticeKind::DeviceTrusted { .. } => "new trusted device. Not you? Change your password.",
         NoticeKind::Locked { .. } => "too many wrong codes. Not you? Change your password.",
+    }
+}
+
+/// `203.0.113.7, Firefox on Windows`: as much of it as is known.
+fn from(origin: &Origin) -> Option<String> {
+    match origin {
+        Origin { address: Some(address), client } if client.is_empty() => Some(address.to_string()),
+        Origin { address: Some(address), client } => Some(format!("{address}, {client}")),
+        Origin { address: None, client } => (!client.is_empty()).then(|| client.to_string()),
     }
 }
 

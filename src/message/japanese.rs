@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use super::EmailWords;
-use super::wording::{CODE, CodeFacts, Life, Moment, NoticeFacts, Wording};
+use super::wording::{CODE, CodeFacts, Life, Moment, NoticeFacts, Origin, Wording};
 use crate::contact::Method;
 use crate::sender::{NoticeKind, Purpose};
 
@@ -136,6 +136,10 @@ impl Wording for Japanese {
         };
         let words =
             EmailWords::new(subject).paragraph(what).paragraph(format!("日時: {}", date(facts.at)));
+        let words = match from(&facts.from) {
+            Some(from) => words.paragraph(format!("接続元: {from}")),
+            None => words,
+        };
         let words = match facts.held_back {
             0 => words,
             many => words.paragraph(format!(
@@ -148,65 +152,58 @@ impl Wording for Japanese {
 
     fn notice_sms(&self, facts: &NoticeFacts<'_>) -> Option<String> {
         let application = facts.application;
-        let text = match facts.kind {
+        let (what, advice) = match facts.kind {
             NoticeKind::MethodChanged { to } => {
-                format!(
-                    "{application}: 認証コードは今後{}で届きます。覚えがなければ管理者に連絡を",
-                    by(*to)
-                )
+                (format!("認証コードは今後{}で届きます", by(*to)), CONTACT)
             }
             NoticeKind::Reset => {
-                format!(
-                    "{application}: 管理者が2段階認証をリセットしました。不明な点は管理者に連絡を"
-                )
+                ("管理者が2段階認証をリセットしました".to_owned(), "不明な点は管理者に連絡を")
             }
             NoticeKind::BackupCodeUsed => {
-                format!(
-                    "{application}: バックアップコードでログインがありました。覚えがなければパスワード変更を"
-                )
+                ("バックアップコードでログインがありました".to_owned(), CHANGE_PASSWORD)
             }
-            NoticeKind::BackupCodeMade => {
-                format!(
-                    "{application}: バックアップコードが作られました。覚えがなければ管理者に連絡を"
-                )
-            }
-            NoticeKind::AddressChanged => {
-                format!(
-                    "{application}: メールアドレスが変更されました。覚えがなければ管理者に連絡を"
-                )
-            }
+            NoticeKind::BackupCodeMade => ("バックアップコードが作られました".to_owned(), CONTACT),
+            NoticeKind::AddressChanged => ("メールアドレスが変更されました".to_owned(), CONTACT),
             NoticeKind::DeviceTrusted { .. } => {
-                format!(
-                    "{application}: コード不要の端末が追加されました。覚えがなければパスワード変更を"
-                )
+                ("コード不要の端末が追加されました".to_owned(), CHANGE_PASSWORD)
             }
             NoticeKind::Locked { until: Some(_) } if facts.short => {
-                format!(
-                    "{application}: コードの誤入力が続いたためロック中。覚えがなければパスワード変更を"
-                )
+                ("コードの誤入力が続いたためロック中".to_owned(), CHANGE_PASSWORD)
             }
             NoticeKind::Locked { until: Some(until) } => {
                 let Moment { month, day, time, zone, .. } = Moment::of(*until);
                 let month = u8::from(month);
-                format!(
-                    "{application}: コード誤入力により{month}月{day}日{time}({zone})までロック。覚えがなければパスワード変更を"
-                )
+                (format!("コード誤入力により{month}月{day}日{time}({zone})までロック"), CHANGE_PASSWORD)
             }
             NoticeKind::Locked { until: None } => {
-                format!(
-                    "{application}: コード誤入力により、管理者がリセットするまでロック。覚えがなければパスワード変更を"
-                )
+                ("コード誤入力により、管理者がリセットするまでロック".to_owned(), CHANGE_PASSWORD)
             }
         };
-        Some(match facts.held_back {
-            0 => text,
-            many => format!("{text}（ほか{}）", number(many)),
-        })
+        let more = match facts.held_back {
+            0 => String::new(),
+            many => format!("（ほか{}）", number(many)),
+        };
+        let from = facts.from.address.map(|address| format!("（IP {address}）"));
+        let from = from.unwrap_or_default();
+        Some(format!("{application}: {what}{more}{from}。{advice}"))
     }
 }
 
+const CONTACT: &str = "覚えがなければ管理者に連絡を";
+const CHANGE_PASSWORD: &str = "覚えがなければパスワード変更を";
 const TELL: &str = "お心当たりがない場合は、すぐに管理者に連絡してください。";
 const PASSWORD: &str = "お心当たりがない場合は、パスワードが他人に知られています。すぐにパスワードを変更し、管理者に連絡してください。";
+
+/// `203.0.113.7、Firefox（Windows）`: as much of it as is known.
+fn from(origin: &Origin) -> Option<String> {
+    let client = match (origin.client.browser, origin.client.system) {
+        (Some(browser), Some(system)) => Some(format!("{browser}（{system}）")),
+        (one, other) => one.or(other).map(str::to_owned),
+    };
+    let parts: Vec<String> =
+        origin.address.map(|address| address.to_string()).into_iter().chain(client).collect();
+    (!parts.is_empty()).then(|| parts.join("、"))
+}
 
 /// A number of notices that were held back.
 fn number(held_back: u32) -> String {

@@ -51,7 +51,7 @@ pub use self::japanese::Japanese;
 pub use self::segments::{Segments, SmsEncoding};
 pub use self::source::{MessageSource, NoMessages, TenantMessages, messages_of};
 pub use self::text::{EmailText, EmailWords, SmsText};
-pub use self::wording::{CODE, CodeFacts, NoticeFacts, Wording};
+pub use self::wording::{CODE, CodeFacts, NoticeFacts, Origin, Wording};
 
 use crate::ids::Language;
 use crate::sender::{CodeMessage, Notice, NoticeKind};
@@ -118,25 +118,37 @@ impl Messages {
             (shown_device(&notice.kind), self.language(notice.language.as_ref()));
         let facts = self.notice_facts(notice, device.as_deref());
         let own = spoken.and_then(|it| {
-            it.wording.notice_email(&facts).filter(|it| check::notice_email(it).is_ok())
+            it.wording
+                .notice_email(&facts)
+                .filter(|it| check::notice_email(it, &facts.from).is_ok())
         });
         let tag = if own.is_some() { spoken.map_or(ENGLISH, |it| &it.tag) } else { ENGLISH };
         own.unwrap_or_else(|| English::email_of_notice(&facts)).render(tag, "")
     }
 
-    /// A notice as an SMS: in full, or in short where only that fits into one. Where not even that
-    /// does, it does not say how many notices were held back.
+    /// A notice as an SMS: in full, or in short where only that fits into one. It says where the
+    /// request came from if one SMS has room for that. Where not even the short text fits, it does
+    /// not say how many notices were held back.
     pub fn notice_sms(&self, notice: &Notice) -> SmsText {
         let (device, spoken) =
             (shown_device(&notice.kind), self.language(notice.language.as_ref()));
-        let say = |short, held_back| {
-            let facts =
-                NoticeFacts { held_back, short, ..self.notice_facts(notice, device.as_deref()) };
+        let with = |from, short, held_back| {
+            let known = self.notice_facts(notice, device.as_deref());
+            let facts = NoticeFacts { held_back, from, short, ..known };
             let own = spoken.and_then(|it| {
-                it.wording.notice_sms(&facts).filter(|text| check::notice_sms(text).is_ok())
+                let text = it.wording.notice_sms(&facts);
+                text.filter(|text| check::notice_sms(text, &from).is_ok())
             });
             SmsText(Zeroizing::new(own.unwrap_or_else(|| English::sms_of_notice(&facts))))
         };
+        let from = Origin::of(&notice.from);
+        if !from.is_empty() {
+            let text = with(from, false, notice.held_back);
+            if text.segments().is_one() {
+                return text;
+            }
+        }
+        let say = |short, held_back| with(Origin::default(), short, held_back);
         let text = shortest_needed(|short| say(short, notice.held_back));
         if notice.held_back == 0 || text.segments().is_one() {
             return text;
@@ -164,6 +176,7 @@ impl Messages {
             at: notice.at,
             device,
             held_back: notice.held_back,
+            from: Origin::of(&notice.from),
             short: false,
         }
     }

@@ -1,11 +1,13 @@
 //! What a language, or a tenant's own wording, has to say.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use time::{OffsetDateTime, UtcOffset};
 
 use super::EmailWords;
+use crate::context::{Client, RequestContext};
 use crate::ids::TenantId;
 use crate::sender::{NoticeKind, Purpose, Reference};
 
@@ -112,8 +114,35 @@ pub struct NoticeFacts<'a> {
     /// for that many or more. Say the number where it is not 0. In an SMS it is 0 if the text would
     /// not fit with it.
     pub held_back: u32,
+    /// Where the request came from that did it. Say it where something is known. In an SMS nothing
+    /// is known if the text would not fit with it.
+    pub from: Origin,
     /// Whether the full text takes more than one SMS: leave out what can be left out. Only for SMS.
     pub short: bool,
+}
+
+/// What a notice may say of where a request came from.
+///
+/// A wording writes the address as `IpAddr` prints it: then it is not taken for a number that could
+/// be the code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Origin {
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// The client's browser and system.
+    pub client: Client,
+}
+
+impl Origin {
+    pub(super) fn of(request: &RequestContext) -> Self {
+        Self { address: request.client_address(), client: request.client() }
+    }
+
+    /// Whether nothing is known.
+    pub const fn is_empty(&self) -> bool {
+        self.address.is_none() && self.client.is_empty()
+    }
 }
 
 /// A code's life in words: whole minutes where it is that, seconds otherwise.

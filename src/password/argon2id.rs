@@ -189,7 +189,7 @@ impl Argon2id {
     /// Whether the password is good enough (its length, a list of known ones) is for the
     /// application to decide before. Blocks and can be cancelled as described at [`Argon2id`]. It
     /// waits for its turn however many do; requests of people go through
-    /// [`LoginFlow::hash_password`](crate::LoginFlow::hash_password), whose queue has a bound.
+    /// [`RequestFlow::hash_password`](crate::RequestFlow::hash_password), whose queue has a bound.
     ///
     /// # Errors
     ///

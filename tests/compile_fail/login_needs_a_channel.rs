@@ -1,8 +1,8 @@
 //! I-35: the channel of a login has no default.
-use countersign::{Login, Password, TenantId};
+use countersign::{Login, Password};
 
-fn login<'a>(tenant: &'a TenantId, password: &'a Password) -> Login<'a> {
-    Login { tenant, name: "alice", password, device: None }
+fn login(password: &Password) -> Login<'_> {
+    Login { name: "alice", password, device: None }
 }
 
 fn main() {

@@ -1,8 +1,8 @@
 //! I-34: the administrator's handle comes from a check, and names its tenant by it.
-use countersign::{Administration, LoginFlow, SavedGrant};
+use countersign::{Administration, RequestFlow, SavedGrant};
 
-fn seize(flow: LoginFlow, grant: SavedGrant) -> Administration {
-    Administration { flow, grant }
+fn seize(request: RequestFlow, grant: SavedGrant) -> Administration {
+    Administration { request, grant }
 }
 
 fn main() {}

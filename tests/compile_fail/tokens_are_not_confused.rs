@@ -1,8 +1,8 @@
 //! I-02: a token of one kind is not given for another.
-use countersign::{Code, DeviceToken, LoginFlow, TenantId, TrustDevice};
+use countersign::{Code, DeviceToken, RequestFlow, TrustDevice};
 
-async fn second_step(flow: &LoginFlow, tenant: &TenantId, token: &DeviceToken, code: &Code) {
-    let _ = flow.submit_code(tenant, token, code, TrustDevice::No).await;
+async fn second_step(request: &RequestFlow, token: &DeviceToken, code: &Code) {
+    let _ = request.submit_code(token, code, TrustDevice::No).await;
 }
 
 fn main() {}

@@ -2,15 +2,15 @@
 #![deny(unused_must_use)]
 
 use countersign::budget::Charged;
-use countersign::{Channel, Account, Authenticated, BackupCode, Challenge, DeliveryStatus, Denied, DeviceToken, Grant, LoginFlow, LoginStep, MethodChange, PendingToken, OperationError, SavedGrant, SetupChallenge, SetupToken, TenantId};
+use countersign::{Channel, Account, Authenticated, BackupCode, Challenge, DeliveryStatus, Denied, DeviceToken, Grant, LoginStep, RequestFlow, MethodChange, PendingToken, OperationError, SavedGrant, SetupChallenge, SetupToken};
 use countersign::contact::PhoneNumber;
 use countersign::operator::SweepProgress;
 use countersign::password::PasswordCheck;
 use countersign::policy::Requirement;
 use countersign::store::CommitOutcome;
 
-async fn guard(flow: &LoginFlow, tenant: &TenantId, session: &SavedGrant) {
-    flow.revalidate(tenant, session, Channel::Web).await;
+async fn guard(request: &RequestFlow, session: &SavedGrant) {
+    request.revalidate(session, Channel::Web).await;
 }
 
 async fn account_page(account: Account, number: &PhoneNumber) -> Result<(), OperationError> {

@@ -16,8 +16,8 @@ use countersign::contact::{Destination, PhoneNumber};
 use countersign::sender::{NoticeKind, Purpose, SendErrorKind};
 use countersign::status::LockState;
 use countersign::{
-    Channel, Code, DeliveryStatus, FactorStatus, LoginStep, Method, MethodChange, Reason, ResendTo,
-    Scope, SecondFactor, SetupChallenge, SetupToken,
+    Channel, Code, DeliveryStatus, FactorStatus, LoginStep, Method, MethodChange, Reason,
+    RequestContext, ResendTo, Scope, SecondFactor, SetupChallenge, SetupToken,
 };
 
 const NUMBER: &str = "+819012345634";
@@ -31,12 +31,12 @@ fn number(text: &str) -> PhoneNumber {
 async fn proving(world: &World, text: &str) -> (countersign::Grant, SetupChallenge) {
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
-    let setup = world.flow.account(&world.acme, &grant).use_sms(&number(text)).await.unwrap();
+    let setup = world.request().account(&grant).use_sms(&number(text)).await.unwrap();
     (grant, setup)
 }
 
 async fn status(world: &World, grant: &countersign::Grant) -> FactorStatus {
-    world.flow.account(&world.acme, grant).status().await.unwrap()
+    world.request().account(grant).status().await.unwrap()
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn codes_go_by_sms_after_the_number_is_proved() {
     assert_eq!(status(&world, &grant).await.method, Method::Email, "not before it is proved");
     let code = Code::new(&*sent.code);
     assert_eq!(
-        world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap(),
+        world.request().account(&grant).confirm_method(&setup.token, &code).await.unwrap(),
         Method::Sms
     );
     let [(Destination::Email(_), NoticeKind::MethodChanged { to: Method::Sms })] =
@@ -93,7 +93,7 @@ async fn codes_go_by_sms_after_the_number_is_proved() {
     };
     // I-05: once.
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await),
+        refusal(world.request().account(&grant).confirm_method(&setup.token, &code).await),
         Reason::SetupOver
     );
 
@@ -118,7 +118,7 @@ async fn an_unproved_number_has_no_part_in_a_login() {
     assert!(challenge.alternatives.sms.is_none());
     world.wait_for_the_spacing();
     let sends = world.outbox.attempts();
-    let by_sms = world.flow.resend(&world.acme, &challenge.token, ResendTo::Sms).await.unwrap();
+    let by_sms = world.request().resend(&challenge.token, ResendTo::Sms).await.unwrap();
     assert_eq!((reason(&by_sms), world.outbox.attempts()), (Reason::NoPhoneNumber, sends));
     assert_eq!(reason(&world.submit(&challenge.token, &setup_code).await), Reason::WrongCode);
     // Nor does the token of the one serve as the other.
@@ -129,11 +129,8 @@ async fn an_unproved_number_has_no_part_in_a_login() {
     let grant =
         authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
     let pending = SetupToken::new(challenge.token.expose());
-    let confirmed = world
-        .flow
-        .account(&world.acme, &grant)
-        .confirm_method(&pending, &setup_code.as_str().into())
-        .await;
+    let confirmed =
+        world.request().account(&grant).confirm_method(&pending, &setup_code.as_str().into()).await;
     assert_eq!(refusal(confirmed), Reason::SetupOver);
 }
 
@@ -145,7 +142,7 @@ async fn wrong_setup_codes_are_counted_apart_from_login_codes() {
     let (grant, setup) = proving(&world, NUMBER).await;
     let right = world.outbox.last_code();
     let wrong: Code = other_than(&right).into();
-    let account = world.flow.account(&world.acme, &grant);
+    let account = world.request().account(&grant);
     for left in [4, 3, 2, 1, 0] {
         let Err(countersign::OperationError::Denied(denied)) =
             account.confirm_method(&setup.token, &wrong).await
@@ -176,10 +173,10 @@ async fn wrong_setup_codes_are_counted_apart_from_login_codes() {
     let grant = authenticated(world.submit_after_resend(&challenge.token).await).grant;
     assert_eq!(world.saved_wrong_codes(&world.alice), 0);
     world.wait_for_the_spacing();
-    let setup = world.flow.account(&world.acme, &grant).use_sms(&number(NUMBER)).await.unwrap();
+    let setup = world.request().account(&grant).use_sms(&number(NUMBER)).await.unwrap();
     let code = world.outbox.last_code().into();
     assert_eq!(
-        world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap(),
+        world.request().account(&grant).confirm_method(&setup.token, &code).await.unwrap(),
         Method::Sms
     );
     assert_eq!(world.streak(&world.alice, "setup_failures"), 0);
@@ -194,23 +191,22 @@ async fn a_setup_token_serves_its_own_login_and_user_only() {
     world.wait_for_the_spacing();
     let later = world.sign_in("alice").await.grant;
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &later).confirm_method(&setup.token, &code).await),
+        refusal(world.request().account(&later).confirm_method(&setup.token, &code).await),
         Reason::SetupOver
     );
     let bob = world.sign_in("bob").await.grant;
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &bob).confirm_method(&setup.token, &code).await),
+        refusal(world.request().account(&bob).confirm_method(&setup.token, &code).await),
         Reason::SetupOver
     );
     assert_eq!(world.streak(&world.alice, "setup_failures"), 0, "nothing was compared");
     assert!(world.record(&world.bob)["sms"].is_null());
     for token in ["", "css1.", "css1.AAAA", "csp1.AAAA"] {
-        let answer =
-            world.flow.account(&world.acme, &later).confirm_method(&token.into(), &code).await;
+        let answer = world.request().account(&later).confirm_method(&token.into(), &code).await;
         assert_eq!(refusal(answer), Reason::SetupOver);
     }
     let answer =
-        world.flow.account(&world.acme, &later).confirm_method(&setup.token, &"12345".into()).await;
+        world.request().account(&later).confirm_method(&setup.token, &"12345".into()).await;
     assert!(matches!(refusal(answer), Reason::InvalidInput(_)));
 }
 
@@ -225,7 +221,7 @@ async fn changes_need_a_recent_login_with_a_fresh_second_factor() {
     world.calls.clear();
     let sends = world.outbox.attempts();
     for grant in [&trusted.grant, &by_device.grant] {
-        let account = world.flow.account(&world.acme, grant);
+        let account = world.request().account(grant);
         let device = status(&world, grant).await.devices[0].id;
         assert_eq!(
             refusal(account.use_sms(&number(NUMBER)).await),
@@ -241,7 +237,7 @@ async fn changes_need_a_recent_login_with_a_fresh_second_factor() {
     assert_eq!((world.calls.of("commit"), world.outbox.attempts()), (0, sends));
     let fresh = world.sign_in("alice").await.grant;
     world.clock.advance(5 * MINUTE - Duration::from_millis(1));
-    assert!(world.flow.account(&world.acme, &fresh).use_sms(&number(NUMBER)).await.is_ok());
+    assert!(world.request().account(&fresh).use_sms(&number(NUMBER)).await.is_ok());
 }
 
 /// A login that was completed by email has proved the address already.
@@ -251,7 +247,7 @@ async fn back_to_email_at_once_after_a_code_by_email() {
     world.choose_sms("alice", NUMBER).await;
     let challenge = world.begin("alice").await;
     world.wait_for_the_spacing();
-    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap();
+    let _ = world.request().resend(&challenge.token, ResendTo::Email).await.unwrap();
     let grant =
         authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
     assert_eq!(grant.second_factor(), &SecondFactor::Code { method: Method::Email });
@@ -262,7 +258,7 @@ async fn back_to_email_at_once_after_a_code_by_email() {
     );
     world.outbox.clear();
     let MethodChange::Done(Method::Email) =
-        world.flow.account(&world.acme, &grant).use_email().await.unwrap()
+        world.request().account(&grant).use_email().await.unwrap()
     else {
         panic!()
     };
@@ -282,15 +278,12 @@ async fn back_to_an_address_that_is_gone_changes_nothing() {
     world.choose_sms("alice", NUMBER).await;
     let challenge = world.begin("alice").await;
     world.wait_for_the_spacing();
-    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap();
+    let _ = world.request().resend(&challenge.token, ResendTo::Email).await.unwrap();
     let grant =
         authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
     world.change(&world.alice, |user| user.email = None);
     let before = world.factors.record(&world.acme, &world.alice);
-    assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).use_email().await),
-        Reason::NoDestination
-    );
+    assert_eq!(refusal(world.request().account(&grant).use_email().await), Reason::NoDestination);
     assert_eq!(world.factors.record(&world.acme, &world.alice), before);
 }
 
@@ -305,8 +298,7 @@ async fn back_to_email_with_a_code_after_any_other_login() {
     let by_backup = authenticated(world.submit_backup(&challenge.token, &backup).await).grant;
     for grant in [&by_backup, &by_sms] {
         world.wait_for_the_spacing();
-        let MethodChange::Prove(setup) =
-            world.flow.account(&world.acme, grant).use_email().await.unwrap()
+        let MethodChange::Prove(setup) = world.request().account(grant).use_email().await.unwrap()
         else {
             panic!()
         };
@@ -316,12 +308,7 @@ async fn back_to_email_with_a_code_after_any_other_login() {
         if grant == &by_sms {
             let code = sent.code.into();
             assert_eq!(
-                world
-                    .flow
-                    .account(&world.acme, grant)
-                    .confirm_method(&setup.token, &code)
-                    .await
-                    .unwrap(),
+                world.request().account(grant).confirm_method(&setup.token, &code).await.unwrap(),
                 Method::Email
             );
         }
@@ -330,7 +317,7 @@ async fn back_to_email_with_a_code_after_any_other_login() {
     world.change(&world.alice, |user| user.email = None);
     world.wait_for_the_spacing();
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &by_backup).use_email().await),
+        refusal(world.request().account(&by_backup).use_email().await),
         Reason::NoDestination
     );
 }
@@ -342,8 +329,7 @@ async fn an_address_that_changes_meanwhile_is_not_proved() {
     world.choose_sms("alice", NUMBER).await;
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
-    let MethodChange::Prove(setup) =
-        world.flow.account(&world.acme, &grant).use_email().await.unwrap()
+    let MethodChange::Prove(setup) = world.request().account(&grant).use_email().await.unwrap()
     else {
         panic!()
     };
@@ -352,7 +338,7 @@ async fn an_address_that_changes_meanwhile_is_not_proved() {
         user.email = Some(countersign::contact::EmailAddress::new("new@example.com").unwrap());
     });
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await),
+        refusal(world.request().account(&grant).confirm_method(&setup.token, &code).await),
         Reason::WrongCode
     );
     assert_eq!(status(&world, &grant).await.method, Method::Sms);
@@ -371,7 +357,7 @@ async fn a_new_number_takes_over_when_it_is_proved_and_not_before() {
     assert_eq!(world.outbox.last().to, Destination::Sms(number(NUMBER)));
     world.outbox.clear();
     let _method =
-        world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap();
+        world.request().account(&grant).confirm_method(&setup.token, &code).await.unwrap();
     let told: Vec<Destination> = world.outbox.notices().into_iter().map(|(to, _)| to).collect();
     assert_eq!(told[1], Destination::Sms(number(NUMBER)));
     assert!(matches!(told[0], Destination::Email(_)));
@@ -390,7 +376,7 @@ async fn logins_under_way_end_with_the_earlier_method() {
     let under_way = world.begin("alice").await;
     let login_code = world.outbox.last_code();
     let _method =
-        world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await.unwrap();
+        world.request().account(&grant).confirm_method(&setup.token, &code).await.unwrap();
     assert_eq!(reason(&world.submit(&under_way.token, &login_code).await), Reason::LoginOver);
 }
 
@@ -399,7 +385,7 @@ async fn logins_under_way_end_with_the_earlier_method() {
 async fn codes_that_prove_a_method_are_charged_in_the_same_log() {
     let world = World::with(|b| b.sends_per_hour(3).sends_per_login(3)).await;
     let grant = world.sign_in("alice").await.grant;
-    let account = world.flow.account(&world.acme, &grant);
+    let account = world.request().account(&grant);
     world.outbox.fail_with(Some(SendErrorKind::Permanent));
     let failed = account.use_sms(&number(NUMBER)).await.unwrap();
     assert_eq!(failure(&failed.delivery), SendErrorKind::Permanent);
@@ -423,20 +409,20 @@ async fn a_setup_code_lives_as_long_as_any_code() {
     let code: Code = world.outbox.last_code().into();
     world.clock.advance(3 * MINUTE);
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await),
+        refusal(world.request().account(&grant).confirm_method(&setup.token, &code).await),
         Reason::SetupOver
     );
-    let setup = world.flow.account(&world.acme, &grant).use_sms(&number(NUMBER)).await.unwrap();
+    let setup = world.request().account(&grant).use_sms(&number(NUMBER)).await.unwrap();
     let first: Code = world.outbox.last_code().into();
     world.wait_for_the_spacing();
-    let again = world.flow.account(&world.acme, &grant).use_sms(&number(ANOTHER)).await.unwrap();
+    let again = world.request().account(&grant).use_sms(&number(ANOTHER)).await.unwrap();
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &first).await),
+        refusal(world.request().account(&grant).confirm_method(&setup.token, &first).await),
         Reason::SetupOver
     );
     let code: Code = world.outbox.last_code().into();
     let _method =
-        world.flow.account(&world.acme, &grant).confirm_method(&again.token, &code).await.unwrap();
+        world.request().account(&grant).confirm_method(&again.token, &code).await.unwrap();
     assert_eq!(world.record(&world.alice)["sms"]["number"], ANOTHER);
 }
 
@@ -448,23 +434,26 @@ async fn nothing_is_set_up_where_it_is_not_in_use() {
     world.set_scope(Scope::SystemAdministratorsOnly).await;
     let exempt = world.sign_in("alice").await.grant;
     for grant in [&exempt, &before] {
+        assert_eq!(refusal(world.request().account(grant).status().await), Reason::NotInUse);
         assert_eq!(
-            refusal(world.flow.account(&world.acme, grant).status().await),
+            refusal(world.request().account(grant).use_sms(&number(NUMBER)).await),
             Reason::NotInUse
         );
         assert_eq!(
-            refusal(world.flow.account(&world.acme, grant).use_sms(&number(NUMBER)).await),
-            Reason::NotInUse
-        );
-        assert_eq!(
-            refusal(world.flow.account(&world.acme, grant).new_backup_code().await),
+            refusal(world.request().account(grant).new_backup_code().await),
             Reason::NotInUse
         );
     }
     let off = World::off();
     let grant = off.sign_in("alice").await.grant;
     assert_eq!(
-        refusal(off.flow.account(&world.acme, &grant).new_backup_code().await),
+        refusal(
+            off.flow
+                .request(&world.acme, &RequestContext::new())
+                .account(&grant)
+                .new_backup_code()
+                .await
+        ),
         Reason::NotInUse
     );
     assert_eq!(off.factors.records(&off.acme), 0);
@@ -479,33 +468,26 @@ async fn a_session_that_no_longer_holds_changes_nothing() {
     world.wait_for_the_spacing();
     world.set_scope(Scope::EntireTenant).await;
     let stale = |result| assert_eq!(refusal(result), Reason::SessionStale);
-    stale(world.flow.account(&world.acme, &exempt).status().await.map(|_| ()));
+    stale(world.request().account(&exempt).status().await.map(|_| ()));
     let api =
         world.begin_as(&world.acme, "alice", PASSWORD, Channel::ExemptApi, None).await.unwrap();
-    stale(
-        world
-            .flow
-            .account(&world.acme, &authenticated(api).grant)
-            .new_backup_code()
-            .await
-            .map(|_| ()),
-    );
+    stale(world.request().account(&authenticated(api).grant).new_backup_code().await.map(|_| ()));
 
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
     world.reset(&world.alice).await;
-    stale(world.flow.account(&world.acme, &grant).new_backup_code().await.map(|_| ()));
+    stale(world.request().account(&grant).new_backup_code().await.map(|_| ()));
     world.wait_for_the_spacing();
     let grant = world.sign_in("alice").await.grant;
     world.change(&world.alice, |user| user.status = countersign::user::UserStatus::Disabled);
-    stale(world.flow.account(&world.acme, &grant).new_backup_code().await.map(|_| ()));
+    stale(world.request().account(&grant).new_backup_code().await.map(|_| ()));
     world.change(&world.alice, |user| {
         user.status = countersign::user::UserStatus::Active;
         user.security_stamp = Some("2".into());
     });
-    stale(world.flow.account(&world.acme, &grant).use_sms(&number(NUMBER)).await.map(|_| ()));
+    stale(world.request().account(&grant).use_sms(&number(NUMBER)).await.map(|_| ()));
     assert!(world.users.remove(&world.acme, &world.alice));
-    stale(world.flow.account(&world.acme, &grant).status().await.map(|_| ()));
+    stale(world.request().account(&grant).status().await.map(|_| ()));
 }
 
 /// I-11: a suspended user proves no method.
@@ -517,7 +499,7 @@ async fn no_proof_is_begun_while_codes_are_locked_or_suspended() {
     let _ = world.lock_codes("alice").await;
     world.wait_for_the_spacing();
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).use_sms(&number(NUMBER)).await),
+        refusal(world.request().account(&grant).use_sms(&number(NUMBER)).await),
         Reason::CodesLocked
     );
 }
@@ -525,7 +507,7 @@ async fn no_proof_is_begun_while_codes_are_locked_or_suspended() {
 impl WorldExt for World {
     async fn submit_after_resend(&self, token: &countersign::PendingToken) -> LoginStep {
         self.wait_for_the_spacing();
-        let again = self.flow.resend(&self.acme, token, ResendTo::Same).await.unwrap();
+        let again = self.request().resend(token, ResendTo::Same).await.unwrap();
         assert!(matches!(again, LoginStep::CodeRequired(_)));
         self.submit(token, &self.outbox.last_code()).await
     }
@@ -553,14 +535,14 @@ async fn handles_own_what_they_need() {
     let account = {
         let (flow, tenant) = (world.flow.clone(), world.acme.clone());
         let grant = world.sign_in("alice").await.grant;
-        flow.account(&tenant, &grant)
+        flow.request(&tenant, &RequestContext::new()).account(&grant)
     };
     let status = tokio::spawn(async move { account.status().await.unwrap() }).await.unwrap();
     assert_eq!(status.method, Method::Email);
     let administration = {
         let (flow, tenant) = (world.flow.clone(), world.acme.clone());
         let grant = world.root_grant().await;
-        flow.administration(&tenant, &grant).await.unwrap()
+        flow.request(&tenant, &RequestContext::new()).administration(&grant).await.unwrap()
     };
     let scope = tokio::spawn(async move { administration.scope().await.unwrap() }).await.unwrap();
     assert_eq!(scope, Scope::EntireTenant);

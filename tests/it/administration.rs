@@ -19,7 +19,7 @@ use countersign::grant::Staleness;
 use countersign::sender::NoticeKind;
 use countersign::status::LockState;
 use countersign::user::UserStatus;
-use countersign::{Channel, LoginFlow, Reason, SavedGrant, Scope, TenantId};
+use countersign::{Channel, LoginFlow, Reason, RequestContext, SavedGrant, Scope, TenantId};
 
 const WRONG: &str = "0000-0000-0000-0000-0000-0000";
 
@@ -27,7 +27,12 @@ const WRONG: &str = "0000-0000-0000-0000-0000-0000";
 async fn is_shut_out(world: &World, grant: &SavedGrant) {
     world.calls.clear();
     world.events.clear();
-    assert_eq!(refusal(world.flow.administration(grant.tenant(), grant).await), Reason::NotFound);
+    assert_eq!(
+        refusal(
+            world.flow.request(grant.tenant(), &RequestContext::new()).administration(grant).await
+        ),
+        Reason::NotFound
+    );
     for write in ["commit", "change_settings", "remove", "purge"] {
         assert_eq!(world.calls.of(write), 0, "{write}");
     }
@@ -55,7 +60,7 @@ async fn only_the_built_in_system_administrator_gets_in() {
         is_shut_out(&world, &world.sign_in(name).await.grant).await;
     }
     let grant = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     assert_eq!(
         (administration.tenant(), administration.scope().await.unwrap()),
         (&world.acme, Scope::EntireTenant)
@@ -67,7 +72,7 @@ async fn only_the_built_in_system_administrator_gets_in() {
 async fn the_right_is_asked_for_again_at_each_call() {
     let world = World::new().await;
     let grant = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     world.make_backup_code("alice").await;
     world.change(&world.root, |user| user.system_administrator = false);
     let before = world.factors.record(&world.acme, &world.alice);
@@ -88,7 +93,7 @@ async fn a_disabled_or_deleted_administrator_is_shut_out() {
     world.change(&world.root, |user| user.status = UserStatus::Disabled);
     is_shut_out(&world, &grant).await;
     world.change(&world.root, |user| user.status = UserStatus::Active);
-    assert!(world.flow.administration(&world.acme, &grant).await.is_ok());
+    assert!(world.request().administration(&grant).await.is_ok());
     world.users.remove(&world.acme, &world.root);
     is_shut_out(&world, &grant).await;
 }
@@ -117,7 +122,7 @@ async fn a_stale_grant_is_shut_out() {
 async fn a_grant_without_a_second_factor_is_shut_out_where_the_policy_requires_one() {
     let world = World::off();
     let exempt = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &exempt).await.unwrap();
+    let administration = world.request().administration(&exempt).await.unwrap();
     assert_eq!(
         administration.set_scope(Scope::SystemAdministratorsOnly).await.unwrap(),
         Scope::DoNotUse
@@ -127,7 +132,7 @@ async fn a_grant_without_a_second_factor_is_shut_out_where_the_policy_requires_o
         let step = world.begin_as(&world.acme, "root", PASSWORD, channel, None).await.unwrap();
         is_shut_out(&world, &authenticated(step).grant).await;
     }
-    assert!(world.flow.administration(&world.acme, &world.root_grant().await).await.is_ok());
+    assert!(world.request().administration(&world.root_grant().await).await.is_ok());
 }
 
 /// I-04, I-34, I-38: an administrator of one tenant has no way to another, not even with a grant
@@ -142,28 +147,26 @@ async fn another_tenants_administrator_is_shut_out() {
     // In the tenant that it is no grant of, it opens nothing, and the event names nobody of that
     // tenant.
     world.events.clear();
-    assert_eq!(
-        refusal(world.flow.administration(&world.acme, &elsewhere.grant).await),
-        Reason::NotFound
-    );
+    assert_eq!(refusal(world.request().administration(&elsewhere.grant).await), Reason::NotFound);
     let by = Actor::OtherTenant { tenant: world.other.clone(), user: world.root.clone() };
     assert_eq!(
         world.events.kinds(),
         [EventKind::AdministrationRefused { by, reason: "not_found".into() }]
     );
-    let administration = world.flow.administration(&world.other, &elsewhere.grant).await.unwrap();
+    let administration =
+        world.request_for(&world.other).administration(&elsewhere.grant).await.unwrap();
     let (acmes, acme) = (world.factors.record(&world.acme, &world.alice), world.acme.clone());
     administration.set_scope(Scope::EntireTenant).await.unwrap();
     let step = world.begin_as(&world.other, "root", PASSWORD, Channel::Web, None).await.unwrap();
     let typed = world.outbox.last_code().into();
     let token = challenge(step).token;
     let step = world
-        .flow
-        .submit_code(&world.other, &token, &typed, countersign::TrustDevice::No)
+        .request_for(&world.other)
+        .submit_code(&token, &typed, countersign::TrustDevice::No)
         .await
         .unwrap();
     let grant = authenticated(step).grant;
-    let administration = world.flow.administration(&world.other, &grant).await.unwrap();
+    let administration = world.request_for(&world.other).administration(&grant).await.unwrap();
     // The same user ids exist in both tenants.
     administration.reset(&world.alice).await.unwrap();
     administration.unlock(&world.alice).await.unwrap();
@@ -179,7 +182,7 @@ async fn nobody_resets_or_unlocks_their_own_account() {
     let world = World::new().await;
     let grant = world.root_grant().await;
     let before = world.factors.record(&world.acme, &world.root);
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     assert_eq!(refusal(administration.reset(&world.root).await), Reason::OwnAccount);
     assert_eq!(refusal(administration.unlock(&world.root).await), Reason::OwnAccount);
     assert_eq!(world.factors.record(&world.acme, &world.root), before);
@@ -194,7 +197,7 @@ async fn a_user_who_is_not_of_the_tenant_is_not_found() {
     world
         .users
         .insert(&countersign::LoginName::new("carol").unwrap(), person(&world.other, "carol"));
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     for nobody in ["carol", "nobody"] {
         let nobody = user_id(nobody);
         world.events.clear();
@@ -223,14 +226,7 @@ async fn a_reset_clears_everything_and_tells_the_user() {
     let grant = world.root_grant().await;
     world.outbox.clear();
     world.events.clear();
-    world
-        .flow
-        .administration(&world.acme, &grant)
-        .await
-        .unwrap()
-        .reset(&world.alice)
-        .await
-        .unwrap();
+    world.request().administration(&grant).await.unwrap().reset(&world.alice).await.unwrap();
 
     assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
     let [event] = &world.events.all()[..] else { panic!() };
@@ -253,12 +249,7 @@ async fn a_reset_clears_everything_and_tells_the_user() {
     assert_eq!(reason(&world.submit(&under_way.token, &code).await), Reason::LoginOver);
     assert_eq!(reason(&world.submit_backup(&under_way.token, &backup).await), Reason::LoginOver);
     assert_eq!(
-        world
-            .flow
-            .revalidate(&world.acme, &session.grant, Channel::Web)
-            .await
-            .unwrap_err()
-            .staleness(),
+        world.request().revalidate(&session.grant, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::Reset)
     );
     // The user starts from nothing: by email, with all guesses and sends.
@@ -312,7 +303,13 @@ async fn a_step_that_races_with_a_reset_resurrects_nothing() {
 }
 
 async fn reset_as(flow: LoginFlow, root: SavedGrant, user: countersign::UserId) {
-    flow.administration(root.tenant(), &root).await.unwrap().reset(&user).await.unwrap();
+    flow.request(root.tenant(), &RequestContext::new())
+        .administration(&root)
+        .await
+        .unwrap()
+        .reset(&user)
+        .await
+        .unwrap();
 }
 
 /// The same for a change on the account page.
@@ -326,7 +323,7 @@ async fn an_account_change_that_races_with_a_reset_is_refused() {
     world.flow = flow_over(&world, store.clone(), |b| b);
     store.once("before commit", move || reset_as(plain, root, alice));
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).new_backup_code().await),
+        refusal(world.request().account(&grant).new_backup_code().await),
         Reason::SessionStale
     );
     assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
@@ -345,7 +342,7 @@ async fn unlocking_lifts_locks_and_leaves_the_counters() {
         let _ = world.try_begin("alice", "wrong").await;
     }
     let grant = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     let status = administration.status(&world.alice).await.unwrap();
     for lock in [status.codes, status.passwords] {
         assert!(matches!(lock, LockState::LockedUntil { .. }));
@@ -381,7 +378,7 @@ async fn a_suspended_user_needs_a_reset() {
     let world = World::with(|b| b.suspend_after(5)).await;
     let _ = world.lock_codes("alice").await;
     let grant = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     assert_eq!(administration.status(&world.alice).await.unwrap().codes, LockState::Suspended);
     assert_eq!(refusal(administration.unlock(&world.alice).await), Reason::ResetRequired);
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::Suspended);
@@ -391,7 +388,7 @@ async fn a_suspended_user_needs_a_reset() {
     let world = World::with(|b| b.rolling_wrong_code_limit(5)).await;
     let _ = world.lock_codes("alice").await;
     let grant = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     assert_eq!(refusal(administration.unlock(&world.alice).await), Reason::ResetRequired);
 }
 
@@ -401,7 +398,7 @@ async fn the_status_of_a_user_is_read_only() {
     let world = World::new().await;
     world.choose_sms("alice", "+819012345634").await;
     let grant = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     world.calls.clear();
     let status = administration.status(&world.alice).await.unwrap();
     assert_eq!(status.phone.unwrap().as_str(), "+81 *** **34");

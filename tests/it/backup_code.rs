@@ -36,7 +36,7 @@ async fn a_backup_code_completes_a_login_and_is_replaced_by_its_successor() {
     assert_eq!(done.grant.second_factor(), &SecondFactor::BackupCode);
     assert_eq!(done.grant.amr(), ["pwd", "otp", "mfa"]);
     assert!(done.device_token.is_none());
-    assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&done.grant, Channel::Web).await.is_ok());
     let second = done.backup_code.unwrap().expose().to_owned();
     assert_ne!(second, first);
     // The person is told at the registered address.
@@ -77,25 +77,25 @@ async fn making_one_needs_a_recent_login_with_a_fresh_second_factor() {
     let grant = world.sign_in("alice").await.grant;
     world.clock.advance(10 * MINUTE);
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).new_backup_code().await),
+        refusal(world.request().account(&grant).new_backup_code().await),
         Reason::ReauthenticationRequired
     );
     assert!(world.record(&world.alice)["backup"].is_null());
 
     let trusted = world.sign_in_and_trust("alice", "laptop").await;
     world.clock.advance(10 * MINUTE - Duration::from_millis(1));
-    let code = world.flow.account(&world.acme, &trusted.grant).new_backup_code().await.unwrap();
+    let code = world.request().account(&trusted.grant).new_backup_code().await.unwrap();
     let by_device =
         authenticated(world.begin_with_device("alice", &trusted.device_token.unwrap()).await);
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &by_device.grant).new_backup_code().await),
+        refusal(world.request().account(&by_device.grant).new_backup_code().await),
         Reason::ReauthenticationRequired
     );
 
     // A backup code is a fresh second factor.
     let challenge = world.begin("alice").await;
     let by_backup = authenticated(world.submit_backup(&challenge.token, code.expose()).await);
-    assert!(world.flow.account(&world.acme, &by_backup.grant).new_backup_code().await.is_ok());
+    assert!(world.request().account(&by_backup.grant).new_backup_code().await.is_ok());
 }
 
 /// I-31: there is one, and its owner is told when it is replaced.
@@ -103,8 +103,8 @@ async fn making_one_needs_a_recent_login_with_a_fresh_second_factor() {
 async fn making_another_kills_the_earlier_one_and_tells_the_person() {
     let world = World::new().await;
     let grant = world.sign_in("alice").await.grant;
-    let first = world.flow.account(&world.acme, &grant).new_backup_code().await.unwrap();
-    let second = world.flow.account(&world.acme, &grant).new_backup_code().await.unwrap();
+    let first = world.request().account(&grant).new_backup_code().await.unwrap();
+    let second = world.request().account(&grant).new_backup_code().await.unwrap();
     // Whoever makes the first one is notified too: it is a way in. The second within the hour is
     // counted (`I-15`).
     let notices = world.outbox.notices();
@@ -333,8 +333,7 @@ async fn a_missing_pepper_is_a_fault_and_changes_nothing() {
         let challenge = world.begin("alice").await;
         let before = world.factors.record(&world.acme, &world.alice);
         for typed in [code.as_str(), WRONG] {
-            let answer =
-                world.flow.submit_backup_code(&world.acme, &challenge.token, &typed.into()).await;
+            let answer = world.request().submit_backup_code(&challenge.token, &typed.into()).await;
             assert!(matches!(answer, Err(Error::UnknownPepper)));
         }
         assert_eq!(world.factors.record(&world.acme, &world.alice), before);
@@ -363,7 +362,7 @@ async fn an_application_can_switch_backup_codes_off() {
     let grant =
         authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).new_backup_code().await),
+        refusal(world.request().account(&grant).new_backup_code().await),
         Reason::BackupCodesOff
     );
     world.wait_for_the_spacing();
@@ -388,8 +387,8 @@ async fn it_is_no_backup_code_of_another_tenant_user_or_record() {
         panic!()
     };
     let answer = world
-        .flow
-        .submit_backup_code(&world.other, &elsewhere.token, &code.as_str().into())
+        .request_for(&world.other)
+        .submit_backup_code(&elsewhere.token, &code.as_str().into())
         .await
         .unwrap();
     assert_eq!(reason(&answer), Reason::NoBackupCode);
@@ -481,13 +480,8 @@ async fn it_registers_no_trusted_device() {
     let code = world.make_backup_code("alice").await;
     let challenge = world.begin("alice").await;
     let answer = world
-        .flow
-        .submit_code(
-            &world.acme,
-            &challenge.token,
-            &code.as_str().into(),
-            TrustDevice::Named("laptop"),
-        )
+        .request()
+        .submit_code(&challenge.token, &code.as_str().into(), TrustDevice::Named("laptop"))
         .await
         .unwrap();
     assert!(matches!(reason(&answer), Reason::InvalidInput(_)), "a backup code is no code");

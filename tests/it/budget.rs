@@ -27,8 +27,8 @@ use countersign::sender::{
     CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
 };
 use countersign::{
-    Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, Method, ResendTo, Scope, TenantId,
-    UserId,
+    Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, Method, RequestContext, ResendTo, Scope,
+    TenantId, UserId,
 };
 use proptest::prelude::*;
 use time::OffsetDateTime;
@@ -72,6 +72,7 @@ fn notice(destination: Destination) -> Notice {
         at: start(),
         language: None,
         held_back: 0,
+        from: RequestContext::new(),
     }
 }
 
@@ -441,17 +442,13 @@ async fn a_login_goes_on_by_email_where_the_number_is_not_sent_to() {
     let open = flow(SendLimits::new());
     let begin = async |flow: &LoginFlow, name: &'static str| -> LoginStep {
         let (tenant, password) = (&acme, &PASSWORD.into());
-        let login = countersign::Login {
-            tenant,
-            name,
-            password,
-            channel: countersign::Channel::Web,
-            device: None,
-        };
-        flow.begin(&login).await.unwrap()
+        let login =
+            countersign::Login { name, password, channel: countersign::Channel::Web, device: None };
+        flow.request(tenant, &RequestContext::new()).begin(&login).await.unwrap()
     };
     let root = authenticated(begin(&open, "root").await).grant.into_saved();
-    open.administration(root.tenant(), &root)
+    open.request(root.tenant(), &RequestContext::new())
+        .administration(&root)
         .await
         .unwrap()
         .set_scope(Scope::EntireTenant)
@@ -460,15 +457,24 @@ async fn a_login_goes_on_by_email_where_the_number_is_not_sent_to() {
     let submit = async |flow: &LoginFlow, token: &countersign::PendingToken| {
         let code = Code::new(outbox.last_code());
         authenticated(
-            flow.submit_code(&acme, token, &code, countersign::TrustDevice::No).await.unwrap(),
+            flow.request(&acme, &RequestContext::new())
+                .submit_code(token, &code, countersign::TrustDevice::No)
+                .await
+                .unwrap(),
         )
     };
     let first = challenge(begin(&open, "alice").await);
     let grant = submit(&open, &first.token).await.grant;
     clock.advance(Duration::from_secs(60));
     let number = PhoneNumber::new("+8835100123456").unwrap();
-    let setup = open.account(grant.tenant(), &grant).use_sms(&number).await.unwrap();
-    open.account(grant.tenant(), &grant)
+    let setup = open
+        .request(grant.tenant(), &RequestContext::new())
+        .account(&grant)
+        .use_sms(&number)
+        .await
+        .unwrap();
+    open.request(grant.tenant(), &RequestContext::new())
+        .account(&grant)
         .confirm_method(&setup.token, &Code::new(outbox.last_code()))
         .await
         .unwrap();
@@ -486,7 +492,13 @@ async fn a_login_goes_on_by_email_where_the_number_is_not_sent_to() {
     ));
     assert_eq!(outbox.attempts(), 0);
     clock.advance(Duration::from_secs(60));
-    let by_email = challenge(strict.resend(&acme, &stuck.token, ResendTo::Email).await.unwrap());
+    let by_email = challenge(
+        strict
+            .request(&acme, &RequestContext::new())
+            .resend(&stuck.token, ResendTo::Email)
+            .await
+            .unwrap(),
+    );
     assert!(matches!(by_email.delivery, DeliveryStatus::Sent(_)));
     let _ = submit(&strict, &by_email.token).await;
     assert_eq!(user_id("alice"), outbox.last().user);

@@ -21,7 +21,9 @@ use countersign::password::{
     Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier,
 };
 use countersign::user::{PasswordHash, UserStatus};
-use countersign::{Channel, LoginName, LoginStep, Password, PreverifiedLogin, Reason};
+use countersign::{
+    Channel, LoginName, LoginStep, Password, PreverifiedLogin, Reason, RequestContext,
+};
 
 const WAIT: Duration = Duration::from_millis(700);
 
@@ -154,13 +156,8 @@ async fn who_needs_no_hash_needs_no_place() {
             "{name:?}"
         );
     }
-    let vouched = PreverifiedLogin {
-        tenant: &world.acme,
-        user: &world.alice,
-        channel: Channel::Web,
-        device: None,
-    };
-    let step = world.flow.begin_with_preverified_password(&vouched).await.unwrap();
+    let vouched = PreverifiedLogin { user: &world.alice, channel: Channel::Web, device: None };
+    let step = world.request().begin_with_preverified_password(&vouched).await.unwrap();
     let _ = authenticated(world.submit(&challenge(step).token, &world.outbox.last_code()).await);
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::Busy, "control");
 }
@@ -200,7 +197,6 @@ async fn a_place_is_held_until_the_last_hash_and_no_longer() {
         .unwrap();
     let password = PASSWORD.into();
     let login = countersign::Login {
-        tenant: &world.acme,
         name: "alice",
         password: &password,
         channel: Channel::Web,
@@ -208,13 +204,19 @@ async fn a_place_is_held_until_the_last_hash_and_no_longer() {
     };
     for number in 1..=3 {
         point.arm(number, When::Before);
-        assert!(flow.begin(&login).await.is_err(), "{number}");
+        assert!(
+            flow.request(&world.acme, &RequestContext::new()).begin(&login).await.is_err(),
+            "{number}"
+        );
         assert_eq!(places.free(), 1);
     }
     point.wait_at_each_call();
     let mut dropped = 0;
     for polls in 1..20 {
-        dropped += usize::from(poll_then_drop(polls, flow.begin(&login)).is_none());
+        dropped += usize::from(
+            poll_then_drop(polls, flow.request(&world.acme, &RequestContext::new()).begin(&login))
+                .is_none(),
+        );
         assert_eq!(places.free(), 1, "after {polls} polls");
     }
     assert!(dropped >= 4, "{dropped}");
@@ -237,13 +239,12 @@ async fn the_default_verifier_refuses_whoever_its_queue_has_no_place_for() {
     let begin = async || {
         let password = PASSWORD.into();
         let login = countersign::Login {
-            tenant: &world.acme,
             name: "nobody",
             password: &password,
             channel: Channel::Web,
             device: None,
         };
-        let step = flow.begin(&login).await.unwrap();
+        let step = flow.request(&world.acme, &RequestContext::new()).begin(&login).await.unwrap();
         (reason(&step), denied(&step).retry_at())
     };
     let (one, two) = (verifier.admit().unwrap(), verifier.admit().unwrap());

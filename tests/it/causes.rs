@@ -104,9 +104,9 @@ async fn events_of(blaming: Blaming) -> Vec<Event> {
     let _page = world.begin("alice").await;
     world.wait_for_the_spacing();
     let other = PhoneNumber::new("+15551234567").unwrap();
-    let _setup = world.flow.account(&world.acme, &alice).use_sms(&other).await.unwrap();
-    let _backup = world.flow.account(&world.acme, &alice).new_backup_code().await.unwrap();
-    world.flow.administration(&world.acme, &root).await.unwrap().reset(&world.alice).await.unwrap();
+    let _setup = world.request().account(&alice).use_sms(&other).await.unwrap();
+    let _backup = world.request().account(&alice).new_backup_code().await.unwrap();
+    world.request().administration(&root).await.unwrap().reset(&world.alice).await.unwrap();
     let failed = |event: &Event| {
         matches!(event.kind, EventKind::DeliveryFailed { .. } | EventKind::NoticeFailed { .. })
     };

@@ -15,7 +15,7 @@ use countersign::{
 };
 
 async fn read(world: &World, tenant: &TenantId, token: &PendingToken) -> LoginStep {
-    world.flow.challenge(tenant, token).await.unwrap()
+    world.request_for(tenant).challenge(token).await.unwrap()
 }
 
 async fn shown(world: &World, token: &PendingToken) -> Box<Challenge> {
@@ -54,7 +54,7 @@ async fn reading_a_challenge_changes_nothing() {
     assert_eq!((world.outbox.attempts(), world.events.all().len()), (sent, events));
     // Control: another code changes the row, and the page.
     world.wait_for_the_spacing();
-    let resent = world.flow.resend(&world.acme, &first.token, ResendTo::Same).await.unwrap();
+    let resent = world.request().resend(&first.token, ResendTo::Same).await.unwrap();
     assert_ne!(world.row(&world.alice), row);
     assert_ne!(page(&challenge(resent)), page(&first));
     // It was the one code of this login until then.
@@ -93,7 +93,7 @@ async fn a_challenge_is_shown_as_it_is_now() {
 async fn what_is_no_pending_login_shows_nothing() {
     let world = World::new().await;
     let (first, other) = (world.begin("alice").await, world.begin("bob").await);
-    world.flow.cancel(&world.acme, &other.token).await.unwrap();
+    world.request().cancel(&other.token).await.unwrap();
     let done = world.begin("root").await;
     drop(authenticated(world.submit(&done.token, &world.outbox.last_code()).await));
     let (row, events) = (world.row(&world.alice), world.events.all().len());

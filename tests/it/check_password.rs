@@ -18,7 +18,8 @@ use countersign::password::{
 };
 use countersign::user::{PasswordHash, UserStatus};
 use countersign::{
-    Channel, Denied, Grant, LoginStep, OperationError, Password, Reason, RevalidateError,
+    Channel, Denied, Grant, LoginStep, OperationError, Password, Reason, RequestContext,
+    RevalidateError,
 };
 
 use crate::support::*;
@@ -26,7 +27,7 @@ use crate::support::*;
 const WRONG: &str = "wrong horse";
 
 async fn check(world: &World, grant: &Grant, password: &str) -> Result<(), Denied> {
-    match world.flow.check_password(&world.acme, grant, &password.into()).await {
+    match world.request().check_password(grant, &password.into()).await {
         Ok(()) => Ok(()),
         Err(OperationError::Denied(denied)) => Err(denied),
         Err(OperationError::Failed(error)) => panic!("{error}"),
@@ -121,7 +122,11 @@ async fn no_more_wrong_passwords_are_learned_than_are_charged() {
     let guesses: Vec<_> = (0..14)
         .map(|_| {
             let (flow, acme, grant) = (world.flow.clone(), world.acme.clone(), Arc::clone(&grant));
-            tokio::spawn(async move { flow.check_password(&acme, &*grant, &WRONG.into()).await })
+            tokio::spawn(async move {
+                flow.request(&acme, &RequestContext::new())
+                    .check_password(&*grant, &WRONG.into())
+                    .await
+            })
         })
         .collect();
     let mut learned = 0;
@@ -147,7 +152,7 @@ async fn a_session_that_does_not_hold_checks_nothing() {
     let grant = world.sign_in("alice").await.grant;
     world.calls.clear();
     let password = PASSWORD.into();
-    let elsewhere = world.flow.check_password(&world.other, &grant, &password).await;
+    let elsewhere = world.request_for(&world.other).check_password(&grant, &password).await;
     assert!(
         matches!(elsewhere, Err(OperationError::Denied(denied)) if denied.reason() == Reason::SessionStale)
     );
@@ -210,10 +215,10 @@ async fn a_password_is_changed_with_the_flows_own_verifier() {
     assert_eq!(check(&world, &grant, WRONG).await.unwrap_err().reason(), Reason::WrongPassword);
     assert_eq!(check(&world, &grant, PASSWORD).await, Ok(()));
     let new = Password::new("another horse");
-    let hash = world.flow.hash_password(&world.acme, &new).await.unwrap();
+    let hash = world.request().hash_password(&new).await.unwrap();
     assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
     world.change(&world.alice, |user| user.password_hash = Some(hash.clone()));
-    let stale = world.flow.revalidate(&world.acme, &grant, Channel::Web).await.unwrap_err();
+    let stale = world.request().revalidate(&grant, Channel::Web).await.unwrap_err();
     assert!(matches!(stale, RevalidateError::Stale(Staleness::PasswordChanged)), "{stale:?}");
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
     assert!(matches!(world.try_begin("alice", "another horse").await, LoginStep::Authenticated(_)));
@@ -244,9 +249,17 @@ async fn a_full_queue_refuses_both_unread() {
     ] {
         let password = Password::new(password);
         world.events.clear();
-        let refused = flow.check_password(&world.acme, &grant, &password).await.unwrap_err();
+        let refused = flow
+            .request(&world.acme, &RequestContext::new())
+            .check_password(&grant, &password)
+            .await
+            .unwrap_err();
         assert_eq!(refused.denied().unwrap().reason().code(), code);
-        let refused = flow.hash_password(&world.acme, &password).await.unwrap_err();
+        let refused = flow
+            .request(&world.acme, &RequestContext::new())
+            .hash_password(&password)
+            .await
+            .unwrap_err();
         assert_eq!(refused.denied().unwrap().reason().code(), code);
         let kinds = world.events.kinds();
         assert_eq!(kinds[0], EventKind::AccountRefused { reason: code.into() });
@@ -254,11 +267,16 @@ async fn a_full_queue_refuses_both_unread() {
         assert_eq!(kinds.len(), 2);
     }
     drop(place);
-    assert!(flow.hash_password(&world.acme, &PASSWORD.into()).await.is_ok());
+    assert!(
+        flow.request(&world.acme, &RequestContext::new())
+            .hash_password(&PASSWORD.into())
+            .await
+            .is_ok()
+    );
     // A verifier whose passwords are kept elsewhere has nothing to hash.
     let elsewhere = Gathering(Arc::new(tokio::sync::Barrier::new(1)));
     let elsewhere = World::off_with(|builder| builder.password_verifier(elsewhere));
-    let fault = elsewhere.flow.hash_password(&elsewhere.acme, &PASSWORD.into()).await.unwrap_err();
+    let fault = elsewhere.request().hash_password(&PASSWORD.into()).await.unwrap_err();
     assert!(
         matches!(fault, OperationError::Failed(countersign::Error::PasswordVerifier { .. })),
         "{fault:?}"

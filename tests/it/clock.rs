@@ -19,8 +19,8 @@ use countersign::error::PluginError;
 use countersign::grant::Staleness;
 use countersign::status::LockState;
 use countersign::{
-    Channel, DeliveryStatus, Error, LoginStep, OperationError, Reason, ResendTo, RevalidateError,
-    Scope, TrustDevice,
+    Channel, DeliveryStatus, Error, LoginStep, OperationError, Reason, RequestContext, ResendTo,
+    RevalidateError, Scope, TrustDevice,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -73,7 +73,7 @@ async fn world() -> (World, AnyClock) {
 async fn backup_code(world: &World, clock: &AnyClock) -> String {
     let grant = world.sign_in("alice").await.grant;
     clock.forward(30 * SECOND);
-    world.flow.account(&world.acme, &grant).new_backup_code().await.unwrap().expose().to_owned()
+    world.request().account(&grant).new_backup_code().await.unwrap().expose().to_owned()
 }
 
 /// Years, hours and the smallest step that is not taken for the difference between two nodes.
@@ -114,19 +114,33 @@ async fn a_clock_that_cannot_be_used_decides_nothing() {
         );
         is_fault(world.begin_as(&world.acme, "", PASSWORD, countersign::Channel::Web, None).await);
         is_fault(
-            flow.submit_code(&world.acme, &token, &code.as_str().into(), TrustDevice::No).await,
+            flow.request(&world.acme, &RequestContext::new())
+                .submit_code(&token, &code.as_str().into(), TrustDevice::No)
+                .await,
         );
-        is_fault(flow.submit_backup_code(&world.acme, &token, &backup.as_str().into()).await);
-        is_fault(flow.resend(&world.acme, &token, ResendTo::Same).await);
-        assert!(matches!(flow.cancel(&world.acme, &token).await, Err(Error::Clock { .. })));
-        let revalidated = flow.revalidate(&world.acme, &grant, Channel::Web).await;
+        is_fault(
+            flow.request(&world.acme, &RequestContext::new())
+                .submit_backup_code(&token, &backup.as_str().into())
+                .await,
+        );
+        is_fault(
+            flow.request(&world.acme, &RequestContext::new()).resend(&token, ResendTo::Same).await,
+        );
+        assert!(matches!(
+            flow.request(&world.acme, &RequestContext::new()).cancel(&token).await,
+            Err(Error::Clock { .. })
+        ));
+        let revalidated = flow
+            .request(&world.acme, &RequestContext::new())
+            .revalidate(&grant, Channel::Web)
+            .await;
         assert!(matches!(revalidated, Err(RevalidateError::Failed(Error::Clock { .. }))));
         assert!(matches!(
-            flow.account(&world.acme, &grant).status().await,
+            flow.request(&world.acme, &RequestContext::new()).account(&grant).status().await,
             Err(OperationError::Failed(Error::Clock { .. }))
         ));
         assert!(matches!(
-            flow.administration(&world.acme, &grant).await,
+            flow.request(&world.acme, &RequestContext::new()).administration(&grant).await,
             Err(OperationError::Failed(Error::Clock { .. }))
         ));
         let operator = flow.operator("T-1").unwrap();
@@ -168,7 +182,7 @@ async fn both_ends_of_time_are_survived() {
         for _ in 0..12 {
             let _ = world.try_begin("alice", "wrong").await;
         }
-        let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+        let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
         let _ =
             world.flow.operator("T-1").unwrap().status(&world.acme, &world.alice).await.unwrap();
         // Back in the present, after the longest lock that there can be, the owner gets in again.
@@ -219,7 +233,7 @@ async fn a_small_step_back_ends_no_login_and_prolongs_no_code() {
         clock.back(back);
         let grant =
             authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
-        assert!(world.flow.revalidate(&world.acme, &grant, Channel::Web).await.is_ok());
+        assert!(world.request().revalidate(&grant, Channel::Web).await.is_ok());
     }
 }
 
@@ -254,7 +268,7 @@ async fn a_large_step_back_ends_logins_and_lets_new_ones_begin() {
         };
         assert!(denied.retry_at().unwrap() <= clock.time() + 30 * SECOND);
         clock.forward(30 * SECOND);
-        let again = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+        let again = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
         assert!(matches!(again, LoginStep::CodeRequired(_)));
         let _done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
     }
@@ -276,16 +290,16 @@ async fn what_was_seen_expired_is_not_revived_by_going_back() {
     let grant = world.sign_in("alice").await.grant;
     clock.forward(30 * SECOND);
     let number = PhoneNumber::new("+819012345634").unwrap();
-    let setup = world.flow.account(&world.acme, &grant).use_sms(&number).await.unwrap();
+    let setup = world.request().account(&grant).use_sms(&number).await.unwrap();
     let (code, issued) = (world.outbox.last_code().into(), clock.time());
     clock.forward(CODE_TTL);
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await),
+        refusal(world.request().account(&grant).confirm_method(&setup.token, &code).await),
         Reason::SetupOver
     );
     clock.set(Some(issued + SECOND));
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &code).await),
+        refusal(world.request().account(&grant).confirm_method(&setup.token, &code).await),
         Reason::SetupOver
     );
 }
@@ -338,7 +352,7 @@ async fn a_step_back_forgets_no_budget_and_prolongs_none() {
 
     let first = world.begin("bob").await;
     clock.forward(30 * SECOND);
-    let _ = world.flow.resend(&world.acme, &first.token, ResendTo::Same).await.unwrap();
+    let _ = world.request().resend(&first.token, ResendTo::Same).await.unwrap();
     clock.back(DAY);
     let challenge = world.begin("bob").await;
     let DeliveryStatus::NotMade { denied } = challenge.delivery else { panic!() };
@@ -354,14 +368,14 @@ async fn a_grant_from_the_future_does_not_hold() {
     let (world, clock) = world().await;
     let grant = world.sign_in("alice").await.grant;
     clock.back(30 * SECOND);
-    assert!(world.flow.revalidate(&world.acme, &grant, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&grant, Channel::Web).await.is_ok());
     clock.back(SECOND);
     assert_eq!(
-        world.flow.revalidate(&world.acme, &grant, Channel::Web).await.unwrap_err().staleness(),
+        world.request().revalidate(&grant, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::ClockMoved)
     );
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).new_backup_code().await),
+        refusal(world.request().account(&grant).new_backup_code().await),
         Reason::SessionStale
     );
 }

@@ -69,11 +69,7 @@ async fn the_code_before_a_resend_is_a_wrong_code() {
     let first = world.outbox.last_code();
     world.wait_for_the_spacing();
     let again = crate::support::challenge(
-        world
-            .flow
-            .resend(&world.acme, &challenge.token, countersign::ResendTo::Same)
-            .await
-            .unwrap(),
+        world.request().resend(&challenge.token, countersign::ResendTo::Same).await.unwrap(),
     );
     let second = world.outbox.last_code();
     assert_ne!(
@@ -117,8 +113,8 @@ async fn a_code_of_another_login_user_tenant_or_purpose_fits_nowhere() {
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
     let setup = world
-        .flow
-        .account(&world.acme, &grant)
+        .request()
+        .account(&grant)
         .use_sms(&PhoneNumber::new("+15551234567").unwrap())
         .await
         .unwrap();
@@ -144,8 +140,8 @@ async fn a_code_of_another_login_user_tenant_or_purpose_fits_nowhere() {
             logins.iter().enumerate().filter(|(j, _)| i != *j).map(|(_, (_, _, code))| code);
         for code in others.chain([&setup_code.code]) {
             let step = world
-                .flow
-                .submit_code(tenant, token, &Code::new(code), TrustDevice::No)
+                .request_for(tenant)
+                .submit_code(token, &Code::new(code), TrustDevice::No)
                 .await
                 .unwrap();
             assert_eq!(reason(&step), Reason::WrongCode);
@@ -153,8 +149,8 @@ async fn a_code_of_another_login_user_tenant_or_purpose_fits_nowhere() {
     }
     for (_, _, code) in &logins {
         let refused = world
-            .flow
-            .account(&world.acme, &grant)
+            .request()
+            .account(&grant)
             .confirm_method(&setup.token, &Code::new(code))
             .await
             .unwrap_err();
@@ -164,8 +160,8 @@ async fn a_code_of_another_login_user_tenant_or_purpose_fits_nowhere() {
     let bystander = world.factors.record(&world.other, &world.alice);
     for (_, token, code) in &logins[..2] {
         let step = world
-            .flow
-            .submit_code(&world.other, token, &Code::new(code), TrustDevice::No)
+            .request_for(&world.other)
+            .submit_code(token, &Code::new(code), TrustDevice::No)
             .await
             .unwrap();
         assert_eq!(reason(&step), Reason::LoginOver);
@@ -173,8 +169,11 @@ async fn a_code_of_another_login_user_tenant_or_purpose_fits_nowhere() {
     assert_eq!(world.factors.record(&world.other, &world.alice), bystander);
     // Each still works where it belongs.
     for (tenant, token, code) in &logins {
-        let step =
-            world.flow.submit_code(tenant, token, &Code::new(code), TrustDevice::No).await.unwrap();
+        let step = world
+            .request_for(tenant)
+            .submit_code(token, &Code::new(code), TrustDevice::No)
+            .await
+            .unwrap();
         assert!(matches!(step, LoginStep::Authenticated(_)));
     }
 }
@@ -214,8 +213,8 @@ async fn a_record_moved_to_another_tenant_holds_no_login() {
     world.overwrite_in(&world.other, &world.alice, &world.record(&world.alice)).await;
     let moved = world.factors.record(&world.other, &world.alice);
     let step = world
-        .flow
-        .submit_code(&world.other, &challenge.token, &code, TrustDevice::No)
+        .request_for(&world.other)
+        .submit_code(&challenge.token, &code, TrustDevice::No)
         .await
         .unwrap();
     assert_eq!(reason(&step), Reason::LoginOver);
@@ -354,8 +353,8 @@ async fn a_right_code_without_its_token_is_nothing() {
     }
     let confirmed = world.sign_in("root").await.grant;
     let _ = world
-        .flow
-        .account(&world.acme, &confirmed)
+        .request()
+        .account(&confirmed)
         .confirm_method(&SetupToken::new(challenge.token.expose()), &Code::new(&code))
         .await;
     assert!(matches!(

@@ -15,7 +15,7 @@ use crate::support::*;
 use countersign::event::{EventKind, SecretKind};
 use countersign::sender::NoticeKind;
 use countersign::status::LockState;
-use countersign::{Code, Error, PendingToken, Reason, ResendTo, TrustDevice};
+use countersign::{Code, Error, PendingToken, Reason, RequestContext, ResendTo, TrustDevice};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -31,7 +31,7 @@ async fn a_wrong_code_is_counted_and_stays_counted() {
 
     world.wait_for_the_spacing();
     let again = crate::support::challenge(
-        world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap(),
+        world.request().resend(&challenge.token, ResendTo::Same).await.unwrap(),
     );
     assert_eq!(again.attempts_left, 3);
     assert_eq!(world.saved_wrong_codes(&world.alice), 2);
@@ -47,7 +47,7 @@ async fn a_wrong_code_is_counted_and_stays_counted() {
     assert_eq!((refused.reason(), refused.attempts_left()), (Reason::WrongCode, Some(1)));
     assert_eq!(world.saved_wrong_codes(&world.alice), 4);
     // A login that is given up takes nothing with it, and neither does time.
-    world.flow.cancel(&world.acme, &another.token).await.unwrap();
+    world.request().cancel(&another.token).await.unwrap();
     world.clock.advance(DAY);
     assert_eq!(world.begin("alice").await.attempts_left, 1);
     assert_eq!(world.saved_wrong_codes(&world.alice), 4);
@@ -63,7 +63,7 @@ async fn wrong_codes_stay_counted_through_a_change_of_address_and_method() {
     world.fail_codes(&challenge.token, 2).await.denied().unwrap();
     world.wait_for_the_spacing();
     let _ = crate::support::challenge(
-        world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap(),
+        world.request().resend(&challenge.token, ResendTo::Email).await.unwrap(),
     );
     world.change(&world.alice, |user| user.email = person(&world.acme, "bob").email);
     let challenge = world.begin("alice").await;
@@ -155,7 +155,7 @@ async fn a_login_that_used_up_its_guesses_gets_no_more_after_the_lock() {
     assert_eq!(reason(&world.fail_codes(&challenge.token, 5).await), Reason::WrongCode);
     world.clock.advance(MINUTE);
     assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::NoLiveCode);
-    let resent = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    let resent = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     assert_eq!(reason(&resent), Reason::LoginSendLimit);
     assert_eq!(world.outbox.attempts(), 1);
     let _ = world.sign_in("alice").await;
@@ -262,8 +262,8 @@ async fn no_result_leaves_before_its_charge_is_saved() {
         world.events.clear();
         for typed in [&code, &wrong] {
             let typed = Code::new(typed.as_str());
-            let submitted =
-                world.flow.submit_code(&world.acme, &challenge.token, &typed, TrustDevice::No);
+            let request = world.request();
+            let submitted = request.submit_code(&challenge.token, &typed, TrustDevice::No);
             match submitted.await.unwrap_err() {
                 Error::Contended => assert_eq!(writes, Writes::Conflict),
                 Error::FactorStore { .. } => assert_eq!(writes, Writes::Fail),
@@ -292,7 +292,8 @@ async fn the_slower_of_two_right_codes_finds_the_login_over() {
     let (token, typed) = (PendingToken::new(challenge.token.expose()), Code::new(&code));
     let (sent, faster) = std::sync::mpsc::channel();
     store.calls.before("commit", move || {
-        let submitted = flow.submit_code(&acme, &token, &typed, TrustDevice::No);
+        let request = flow.request(&acme, &RequestContext::new());
+        let submitted = request.submit_code(&token, &typed, TrustDevice::No);
         sent.send(futures_lite::future::block_on(submitted).unwrap()).unwrap();
     });
     assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::LoginOver);

@@ -32,9 +32,9 @@ async fn no_code_and_no_token_is_saved_in_clear() {
     let world = World::with(|builder| builder.code_digits(10).trusted_devices(30 * DAY, 3)).await;
     let trusted = world.sign_in_and_trust("alice", "laptop").await;
     world.wait_for_the_spacing();
-    let backup = world.flow.account(&world.acme, &trusted.grant).new_backup_code().await.unwrap();
+    let backup = world.request().account(&trusted.grant).new_backup_code().await.unwrap();
     let number = countersign::contact::PhoneNumber::new("+15551234567").unwrap();
-    let setup = world.flow.account(&world.acme, &trusted.grant).use_sms(&number).await.unwrap();
+    let setup = world.request().account(&trusted.grant).use_sms(&number).await.unwrap();
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
     let document = world.row(&world.alice).unwrap().document;
@@ -181,8 +181,8 @@ async fn backup_codes_have_all_their_symbols_and_each_is_as_likely() {
     let mut distinct = std::collections::HashSet::new();
     for _ in 0..DRAWS {
         let code = world
-            .flow
-            .account(&world.acme, &grant)
+            .request()
+            .account(&grant)
             .new_backup_code()
             .await
             .unwrap()

@@ -15,8 +15,8 @@ use countersign::contact::PhoneNumber;
 use countersign::grant::Staleness;
 use countersign::user::{PasswordHash, UserStatus};
 use countersign::{
-    Channel, Code, DeviceToken, LoginStep, Method, PendingToken, Reason, ResendTo, Scope,
-    SecondFactor, SetupToken, TrustDevice,
+    Channel, Code, DeviceToken, LoginStep, Method, PendingToken, Reason, RequestContext, ResendTo,
+    Scope, SecondFactor, SetupToken, TrustDevice,
 };
 use futures_lite::future::block_on;
 
@@ -34,9 +34,9 @@ async fn assert_over(world: &World, token: &PendingToken, code: &str, backup: &s
     for _ in 0..2 {
         assert_eq!(reason(&world.submit(token, code).await), Reason::LoginOver, "{what}");
         assert_eq!(reason(&world.submit_backup(token, backup).await), Reason::LoginOver, "{what}");
-        let resent = world.flow.resend(&world.acme, token, ResendTo::Same).await.unwrap();
+        let resent = world.request().resend(token, ResendTo::Same).await.unwrap();
         assert_eq!(reason(&resent), Reason::LoginOver, "{what}");
-        world.flow.cancel(&world.acme, token).await.unwrap();
+        world.request().cancel(token).await.unwrap();
     }
 }
 
@@ -73,9 +73,7 @@ async fn every_later_step_looks_at_the_user_as_of_now() {
             let answer = match step {
                 0 => world.submit(&challenge.token, &world.outbox.last_code()).await,
                 1 => world.submit_backup(&challenge.token, &backup).await,
-                2 => {
-                    world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap()
-                }
+                2 => world.request().resend(&challenge.token, ResendTo::Same).await.unwrap(),
                 _ => world.submit(&challenge.token, &world.wrong_code()).await,
             };
             assert_eq!(reason(&answer), Reason::LoginOver, "{what}");
@@ -141,7 +139,7 @@ async fn a_change_of_scope_applies_to_logins_under_way() {
         let second = |user: &mut countersign::user::User| user.system_administrator = true;
         world.change(&world.alice, second);
         let off = world.root_grant().await;
-        world.flow.administration(&world.acme, &off).await.unwrap().set_scope(from).await.unwrap();
+        world.request().administration(&off).await.unwrap().set_scope(from).await.unwrap();
         let challenge = world.begin("alice").await;
         let code = world.outbox.last_code();
         for scope in through.clone() {
@@ -157,7 +155,7 @@ async fn a_change_of_scope_applies_to_logins_under_way() {
         );
         if let LoginStep::Authenticated(done) = step {
             assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
-            assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
+            assert!(world.request().revalidate(&done.grant, Channel::Web).await.is_ok());
         }
     }
 }
@@ -171,12 +169,9 @@ async fn a_promotion_counts_from_the_moment_it_is_made() {
     world.wait_for_the_spacing();
     let plain = authenticated(world.try_begin("alice", PASSWORD).await).grant;
     world.change(&world.alice, |user| user.system_administrator = true);
-    let validity = world.flow.revalidate(&world.acme, &plain, Channel::Web).await.unwrap_err();
+    let validity = world.request().revalidate(&plain, Channel::Web).await.unwrap_err();
     assert_eq!(validity.staleness(), Some(Staleness::SecondFactorRequired));
-    assert!(
-        world.flow.administration(&world.acme, &plain).await.is_err(),
-        "and it administers nothing"
-    );
+    assert!(world.request().administration(&plain).await.is_err(), "and it administers nothing");
     let challenge = world.begin("alice").await;
     world.change(&world.alice, |user| user.system_administrator = false);
     let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
@@ -198,7 +193,12 @@ async fn a_scope_that_changes_during_the_first_step_is_seen() {
     let (flow, acme) = (world.flow.clone(), world.acme.clone());
     store.calls.before("commit", move || {
         let change = async {
-            flow.administration(&acme, &grant).await.unwrap().set_scope(Scope::EntireTenant).await
+            flow.request(&acme, &RequestContext::new())
+                .administration(&grant)
+                .await
+                .unwrap()
+                .set_scope(Scope::EntireTenant)
+                .await
         };
         assert_eq!(block_on(change).unwrap(), Scope::DoNotUse);
     });
@@ -213,7 +213,7 @@ async fn a_token_serves_its_own_purpose_only() {
     let device = trusted.device_token.unwrap();
     world.wait_for_the_spacing();
     let number = PhoneNumber::new("+15551234567").unwrap();
-    let setup = world.flow.account(&world.acme, &trusted.grant).use_sms(&number).await.unwrap();
+    let setup = world.request().account(&trusted.grant).use_sms(&number).await.unwrap();
     let setup_code = world.outbox.last_code();
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
@@ -234,7 +234,7 @@ async fn a_token_serves_its_own_purpose_only() {
     }
     for foreign in [challenge.token.expose(), device.expose()] {
         for token in [foreign.to_owned(), format!("css1.{}", &foreign[5..])] {
-            let account = world.flow.account(&world.acme, &trusted.grant);
+            let account = world.request().account(&trusted.grant);
             let refused = account
                 .confirm_method(&SetupToken::new(token), &Code::new(&code))
                 .await
@@ -306,20 +306,21 @@ async fn a_damaged_token_is_a_login_that_is_over() {
             reason(&world.submit_backup(&token, "0123-4567-89AB-CDEF-GHJK-MNPQ").await),
             Reason::LoginOver
         );
-        let resent = world.flow.resend(&world.acme, &token, ResendTo::Same).await.unwrap();
+        let resent = world.request().resend(&token, ResendTo::Same).await.unwrap();
         assert_eq!(reason(&resent), Reason::LoginOver);
-        world.flow.cancel(&world.acme, &token).await.unwrap();
+        world.request().cancel(&token).await.unwrap();
     }
     for elsewhere in [&world.other, &tenant("nowhere")] {
         let step = world
-            .flow
-            .submit_code(elsewhere, &challenge.token, &Code::new(&code), TrustDevice::No)
+            .request_for(elsewhere)
+            .submit_code(&challenge.token, &Code::new(&code), TrustDevice::No)
             .await
             .unwrap();
         assert_eq!(reason(&step), Reason::LoginOver);
-        let step = world.flow.resend(elsewhere, &challenge.token, ResendTo::Same).await.unwrap();
+        let step =
+            world.request_for(elsewhere).resend(&challenge.token, ResendTo::Same).await.unwrap();
         assert_eq!(reason(&step), Reason::LoginOver);
-        world.flow.cancel(elsewhere, &challenge.token).await.unwrap();
+        world.request_for(elsewhere).cancel(&challenge.token).await.unwrap();
     }
     assert_eq!(rows(&world), before);
     let _ = authenticated(world.submit(&challenge.token, &code).await);
@@ -338,7 +339,7 @@ async fn a_grant_says_how_it_came_about_and_leaves_a_dead_token() {
     assert!(matches!(by_device.grant.second_factor(), SecondFactor::TrustedDevice { .. }));
     assert_eq!(by_device.grant.amr(), ["pwd"]);
     assert!(by_device.grant.is_beyond_password() && !by_device.grant.has_second_factor());
-    let backup = world.flow.account(&world.acme, &trusted.grant).new_backup_code().await.unwrap();
+    let backup = world.request().account(&trusted.grant).new_backup_code().await.unwrap();
 
     let challenge = world.begin("alice").await;
     let by_backup = authenticated(world.submit_backup(&challenge.token, backup.expose()).await);

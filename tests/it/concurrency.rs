@@ -23,8 +23,8 @@ use countersign::store::{
     CommitOutcome, ExpectedVersions, FactorStore, Snapshot, StoredRow, Version,
 };
 use countersign::{
-    Channel, Code, Error, Login, LoginFlow, LoginStep, OperationError, Reason, ResendTo, TenantId,
-    TrustDevice, UserId,
+    Channel, Code, Error, Login, LoginFlow, LoginStep, OperationError, Reason, RequestContext,
+    ResendTo, TenantId, TrustDevice, UserId,
 };
 use tokio::sync::Barrier;
 
@@ -145,7 +145,9 @@ async fn submit(
     token: String,
     code: String,
 ) -> Result<LoginStep, Error> {
-    flow.submit_code(&tenant, &token.into(), &code.into(), TrustDevice::No).await
+    flow.request(&tenant, &RequestContext::new())
+        .submit_code(&token.into(), &code.into(), TrustDevice::No)
+        .await
 }
 
 async fn submit_backup(
@@ -154,7 +156,9 @@ async fn submit_backup(
     token: String,
     code: String,
 ) -> Result<LoginStep, Error> {
-    flow.submit_backup_code(&tenant, &token.into(), &code.into()).await
+    flow.request(&tenant, &RequestContext::new())
+        .submit_backup_code(&token.into(), &code.into())
+        .await
 }
 
 /// I-09, attack 4: of any number of parallel guesses only as many are learned as the budget allows,
@@ -241,7 +245,11 @@ async fn resends_at_the_same_moment_send_one_code() {
             world.wait_for_the_spacing();
             let answers = max_concurrent(|_| {
                 let (flow, tenant, token) = (world.flow.clone(), world.acme.clone(), token.clone());
-                async move { flow.resend(&tenant, &token.into(), ResendTo::Same).await }
+                async move {
+                    flow.request(&tenant, &RequestContext::new())
+                        .resend(&token.into(), ResendTo::Same)
+                        .await
+                }
             })
             .await;
             let sent = answers
@@ -251,7 +259,7 @@ async fn resends_at_the_same_moment_send_one_code() {
             assert_eq!((sent, world.outbox.attempts()), (1, expected), "seed {seed}");
         }
         world.wait_for_the_spacing();
-        let more = world.flow.resend(&world.acme, &token.into(), ResendTo::Same).await.unwrap();
+        let more = world.request().resend(&token.into(), ResendTo::Same).await.unwrap();
         assert_eq!(reason(&more), Reason::LoginSendLimit);
         assert_eq!((world.outbox.attempts(), world.charged_sends(&world.alice)), (5, 5));
         // The newest code is the one that works.
@@ -281,14 +289,9 @@ async fn first_steps_at_the_same_moment_send_two_codes() {
 
 async fn begin(flow: &LoginFlow, tenant: &TenantId, password: &str) -> Result<LoginStep, Error> {
     let password = password.into();
-    flow.begin(&Login {
-        tenant,
-        name: "alice",
-        password: &password,
-        channel: Channel::Web,
-        device: None,
-    })
-    .await
+    flow.request(tenant, &RequestContext::new())
+        .begin(&Login { name: "alice", password: &password, channel: Channel::Web, device: None })
+        .await
 }
 
 /// I-13, I-16: wrong passwords at the same moment: as many are charged as were answered before the
@@ -318,14 +321,21 @@ async fn no_more_wrong_setup_codes_are_learned_than_are_charged() {
         let grant = world.sign_in("alice").await.grant.into_saved();
         world.wait_for_the_spacing();
         let number = PhoneNumber::new("+819012345634").unwrap();
-        let setup = world.flow.account(grant.tenant(), &grant).use_sms(&number).await.unwrap();
+        let setup = world
+            .flow
+            .request(grant.tenant(), &RequestContext::new())
+            .account(&grant)
+            .use_sms(&number)
+            .await
+            .unwrap();
         let token = setup.token.expose().to_owned();
         let wrong = other_than(&world.outbox.last_code());
         let answers = max_concurrent(|_| {
             let (flow, grant, token, wrong) =
                 (world.flow.clone(), grant.clone(), token.clone(), wrong.clone());
             async move {
-                flow.account(grant.tenant(), &grant)
+                flow.request(grant.tenant(), &RequestContext::new())
+                    .account(&grant)
                     .confirm_method(&token.into(), &Code::new(wrong))
                     .await
             }
@@ -354,13 +364,20 @@ async fn one_right_setup_code_makes_one_change() {
         let grant = world.sign_in("alice").await.grant.into_saved();
         world.wait_for_the_spacing();
         let number = PhoneNumber::new("+819012345634").unwrap();
-        let setup = world.flow.account(grant.tenant(), &grant).use_sms(&number).await.unwrap();
+        let setup = world
+            .flow
+            .request(grant.tenant(), &RequestContext::new())
+            .account(&grant)
+            .use_sms(&number)
+            .await
+            .unwrap();
         let (token, code) = (setup.token.expose().to_owned(), world.outbox.last_code());
         let answers = max_concurrent(|_| {
             let (flow, grant, token, code) =
                 (world.flow.clone(), grant.clone(), token.clone(), code.clone());
             async move {
-                flow.account(grant.tenant(), &grant)
+                flow.request(grant.tenant(), &RequestContext::new())
+                    .account(&grant)
                     .confirm_method(&token.into(), &Code::new(code))
                     .await
             }
@@ -393,7 +410,11 @@ async fn nothing_that_was_reset_comes_back() {
                     return;
                 }
                 let _answer = match number % 5 {
-                    0 => flow.resend(&tenant, &token.into(), ResendTo::Email).await,
+                    0 => {
+                        flow.request(&tenant, &RequestContext::new())
+                            .resend(&token.into(), ResendTo::Email)
+                            .await
+                    }
                     1 => submit_backup(flow, tenant, token, backup).await,
                     2 => begin(&flow, &tenant, PASSWORD).await,
                     3 => submit(flow, tenant, token, wrong).await,

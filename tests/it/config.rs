@@ -320,13 +320,11 @@ async fn by_default_codes_are_sent_5_times_a_login_10_times_an_hour_and_20_times
             let challenge = world.begin("alice").await;
             for _ in 0..4 {
                 world.wait_for_the_spacing();
-                let again =
-                    world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+                let again = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
                 assert!(limit(&again).is_none());
             }
             world.wait_for_the_spacing();
-            let more =
-                world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+            let more = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
             assert_eq!(limit(&more).unwrap().reason(), Reason::LoginSendLimit);
         }
         let over = limit(&world.try_begin("alice", PASSWORD).await).unwrap();
@@ -346,17 +344,17 @@ async fn by_default_changes_are_made_within_ten_minutes_devices_are_off_and_back
     let world = World::new().await;
     let grant = world.sign_in("alice").await.grant;
     world.clock.advance(10 * MINUTE - MILLISECOND);
-    assert!(world.flow.account(&world.acme, &grant).new_backup_code().await.is_ok());
+    assert!(world.request().account(&grant).new_backup_code().await.is_ok());
     world.clock.advance(MILLISECOND);
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &grant).new_backup_code().await),
+        refusal(world.request().account(&grant).new_backup_code().await),
         Reason::ReauthenticationRequired
     );
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code().into();
     let step = world
-        .flow
-        .submit_code(&world.acme, &challenge.token, &code, TrustDevice::Named("x"))
+        .request()
+        .submit_code(&challenge.token, &code, TrustDevice::Named("x"))
         .await
         .unwrap();
     assert_eq!(reason(&step), Reason::TrustedDevicesOff);

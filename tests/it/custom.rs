@@ -70,9 +70,9 @@ async fn an_own_exemption_is_named_in_the_grant() {
     assert_eq!(&serde_json::from_str::<countersign::SavedGrant>(&json).unwrap(), &*done.grant);
     let _ = world.begin("bob").await;
     // I-28: a stricter policy reaches the session that is there, and the next login.
-    assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&done.grant, Channel::Web).await.is_ok());
     policy.closed.store(true, Ordering::SeqCst);
-    let stale = world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.unwrap_err();
+    let stale = world.request().revalidate(&done.grant, Channel::Web).await.unwrap_err();
     assert_eq!(stale.staleness(), Some(Staleness::SecondFactorRequired));
     let _ = world.begin("alice").await;
 }
@@ -88,16 +88,16 @@ async fn a_policy_that_fails_fails_closed() {
         let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await;
         assert!(matches!(step, Err(Error::Policy { .. })));
     }
-    let revalidated = world.flow.revalidate(&world.acme, &session, Channel::Web).await;
+    let revalidated = world.request().revalidate(&session, Channel::Web).await;
     assert!(matches!(revalidated, Err(RevalidateError::Failed(Error::Policy { .. }))));
-    let account = world.flow.account(&world.acme, &session);
+    let account = world.request().account(&session);
     assert!(matches!(account.status().await, Err(OperationError::Failed(Error::Policy { .. }))));
     assert!(matches!(
         account.new_backup_code().await,
         Err(OperationError::Failed(Error::Policy { .. }))
     ));
     assert!(matches!(
-        world.flow.administration(&world.acme, &root).await,
+        world.request().administration(&root).await,
         Err(OperationError::Failed(Error::Policy { .. }))
     ));
     assert!(world.record(&world.bob)["backup"].is_null());

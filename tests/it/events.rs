@@ -61,10 +61,10 @@ async fn each_step_of_a_login_is_exactly_one_event() {
     assert_eq!(take(&world), ["step_refused"]);
     let _ = world.submit_backup(&challenge.token, WRONG_BACKUP).await;
     assert_eq!(take(&world), ["step_refused"], "there is none");
-    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     assert_eq!(take(&world), ["step_refused"], "too early");
     world.wait_for_the_spacing();
-    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     assert_eq!(take(&world), ["code_resent"]);
     let _done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
     assert_eq!(take(&world), ["login_completed"]);
@@ -73,9 +73,9 @@ async fn each_step_of_a_login_is_exactly_one_event() {
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
     take(&world);
-    world.flow.cancel(&world.acme, &challenge.token).await.unwrap();
+    world.request().cancel(&challenge.token).await.unwrap();
     assert_eq!(take(&world), ["login_cancelled"]);
-    world.flow.cancel(&world.acme, &challenge.token).await.unwrap();
+    world.request().cancel(&challenge.token).await.unwrap();
     assert_eq!(take(&world), ["step_refused"]);
     let LoginStep::Authenticated(_) = world.begin_in_other("alice", None).await else { panic!() };
     assert_eq!(take(&world), ["login_completed"]);
@@ -134,13 +134,13 @@ async fn failed_deliveries_notices_and_rehashes_are_events_too() {
     assert_eq!(take(&world), ["code_required", "delivery_failed"]);
     world.outbox.fail_with(None);
     world.wait_for_the_spacing();
-    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     take(&world);
     world.outbox.fail_with(Some(SendErrorKind::Permanent));
     let code = world.outbox.last_code().into();
     let _ = world
-        .flow
-        .submit_code(&world.acme, &challenge.token, &code, TrustDevice::Named("laptop"))
+        .request()
+        .submit_code(&challenge.token, &code, TrustDevice::Named("laptop"))
         .await
         .unwrap();
     assert_eq!(take(&world), ["login_completed", "notice_failed"]);
@@ -156,7 +156,7 @@ async fn failed_deliveries_notices_and_rehashes_are_events_too() {
 async fn each_operation_on_the_account_page_is_exactly_one_event() {
     let world = world().await;
     let grant = world.sign_in_and_trust("alice", "laptop").await.grant;
-    let account = world.flow.account(&world.acme, &grant);
+    let account = world.request().account(&grant);
     let number = PhoneNumber::new(NUMBER).unwrap();
     take(&world);
     account.status().await.unwrap();
@@ -194,7 +194,7 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
     let grant = authenticated(world.submit_backup(&challenge.token, backup.expose()).await).grant;
-    let by_backup = world.flow.account(&world.acme, &grant);
+    let by_backup = world.request().account(&grant);
     world.wait_for_the_spacing();
     take(&world);
     let MethodChange::Prove(setup) = by_backup.use_email().await.unwrap() else {
@@ -222,7 +222,7 @@ async fn an_exempt_user_who_looks_at_the_account_page_was_refused_nothing() {
     let world = world().await;
     world.set_scope(Scope::SystemAdministratorsOnly).await;
     let grant = world.sign_in("alice").await.grant;
-    let account = world.flow.account(&world.acme, &grant);
+    let account = world.request().account(&grant);
     take(&world);
     for _ in 0..3 {
         assert_eq!(refusal(account.status().await), Reason::NotInUse);
@@ -231,7 +231,7 @@ async fn an_exempt_user_who_looks_at_the_account_page_was_refused_nothing() {
     assert_eq!(refusal(account.new_backup_code().await), Reason::NotInUse);
     assert_eq!(world.only_event().kind, EventKind::AccountRefused { reason: "not_in_use".into() });
     take(&world);
-    let elsewhere = world.flow.account(&world.other, &grant);
+    let elsewhere = world.request_for(&world.other).account(&grant);
     assert_eq!(refusal(elsewhere.status().await), Reason::SessionStale);
     world.change(&world.alice, |user| user.status = UserStatus::Disabled);
     assert_eq!(refusal(account.status().await), Reason::SessionStale);
@@ -242,12 +242,12 @@ async fn an_exempt_user_who_looks_at_the_account_page_was_refused_nothing() {
 async fn each_administrative_operation_is_exactly_one_event() {
     let world = world().await;
     let grant = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     take(&world);
     administration.status(&world.alice).await.unwrap();
     administration.scope().await.unwrap();
     administration.purge_progress().await.unwrap();
-    assert!(world.flow.revalidate(&world.acme, &grant, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&grant, Channel::Web).await.is_ok());
     assert_eq!(take(&world), Vec::<String>::new());
     administration.unlock(&world.alice).await.unwrap();
     administration.reset(&world.alice).await.unwrap();

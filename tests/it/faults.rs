@@ -17,7 +17,9 @@ use countersign::event::EventKind;
 use countersign::policy::StandardPolicy;
 use countersign::sender::SendErrorKind;
 use countersign::store::{FactorStore, Generation};
-use countersign::{Channel, Error, LoginStep, MethodChange, ResendTo, Scope, TrustDevice};
+use countersign::{
+    Channel, Error, LoginStep, MethodChange, RequestContext, ResendTo, Scope, TrustDevice,
+};
 
 /// Calls whose failure is no fault of the step: delivery and notices are data, and the earlier hash
 /// still serves.
@@ -186,18 +188,18 @@ async fn a_policy_that_fails_exempts_nobody() {
         let flow = faulty_flow(&world, &point, StandardPolicy, |b| b);
         point.disarm();
         let password = PASSWORD.into();
-        let login = countersign::Login {
-            tenant: &world.acme,
-            name: "alice",
-            password: &password,
-            channel,
-            device: None,
-        };
-        let _granted = authenticated(flow.begin(&login).await.unwrap());
+        let login =
+            countersign::Login { name: "alice", password: &password, channel, device: None };
+        let _granted = authenticated(
+            flow.request(&world.acme, &RequestContext::new()).begin(&login).await.unwrap(),
+        );
         let decides = point.calls().iter().position(|call| *call == "decide").unwrap() + 1;
         for when in [When::Before, When::After] {
             point.arm(decides, when);
-            assert!(matches!(flow.begin(&login).await, Err(Error::Policy { .. })));
+            assert!(matches!(
+                flow.request(&world.acme, &RequestContext::new()).begin(&login).await,
+                Err(Error::Policy { .. })
+            ));
         }
     }
 }
@@ -218,7 +220,7 @@ async fn a_failed_delivery_is_charged_and_can_be_repeated() {
         assert_eq!(world.charged_sends(&world.alice), 1);
         world.outbox.fail_with(None);
         world.wait_for_the_spacing();
-        let again = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+        let again = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
         assert!(matches!(again, LoginStep::CodeRequired(_)));
         assert_eq!(world.charged_sends(&world.alice), 2);
         let _done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
@@ -255,11 +257,16 @@ async fn a_login_goes_on_after_a_dropped_resend() {
         let stage = stage().await;
         stage.point.wait_at_each_call();
         let token = stage.token.as_str().into();
-        let dropped =
-            poll_then_drop(polls, stage.broken.resend(&stage.world.acme, &token, ResendTo::Same));
+        let dropped = poll_then_drop(
+            polls,
+            stage
+                .broken
+                .request(&stage.world.acme, &RequestContext::new())
+                .resend(&token, ResendTo::Same),
+        );
         let world = &stage.world;
         world.wait_for_the_spacing();
-        let again = world.flow.resend(&world.acme, &token, ResendTo::Same).await.unwrap();
+        let again = world.request().resend(&token, ResendTo::Same).await.unwrap();
         assert!(matches!(again, LoginStep::CodeRequired(_)));
         let _done = authenticated(world.submit(&token, &world.outbox.last_code()).await);
         if dropped.is_some() {
@@ -278,7 +285,8 @@ async fn a_dropped_guess_is_charged_or_was_not_made() {
         stage.point.wait_at_each_call();
         let (token, typed) =
             (stage.token.as_str().into(), crate::support::steps::other_than(&stage.code).into());
-        let guess = stage.broken.submit_code(&stage.world.acme, &token, &typed, TrustDevice::No);
+        let request = stage.broken.request(&stage.world.acme, &RequestContext::new());
+        let guess = request.submit_code(&token, &typed, TrustDevice::No);
         let answer = poll_then_drop(polls, guess);
         let charged = stage.world.saved_wrong_codes(&stage.world.alice) == 2;
         seen[usize::from(charged)] = true;
@@ -322,13 +330,14 @@ async fn a_change_of_method_happens_or_does_not() {
         world.choose_sms("alice", "+819012345634").await;
         let challenge = world.begin("alice").await;
         world.wait_for_the_spacing();
-        let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap();
+        let _ = world.request().resend(&challenge.token, ResendTo::Email).await.unwrap();
         let grant =
             authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
         let point = FaultPoint::default();
         let flow = faulty_flow(&world, &point, StandardPolicy, |b| b);
         point.arm(call, When::After);
-        let answer = flow.account(&world.acme, &grant).use_email().await;
+        let answer =
+            flow.request(&world.acme, &RequestContext::new()).account(&grant).use_email().await;
         let calls = point.calls();
         if calls.len() < call {
             assert!(matches!(answer, Ok(MethodChange::Done(_))));

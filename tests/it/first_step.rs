@@ -357,7 +357,7 @@ async fn guesses_at_a_new_password_count_from_zero_and_lock_again() {
     }
     assert_eq!(reason(&world.try_begin("alice", "the new one").await), Reason::InvalidCredentials);
     // What hung on the earlier password is over, also where only wrong ones came since.
-    let stale = world.flow.revalidate(&world.acme, &session.grant, Channel::Web).await.unwrap_err();
+    let stale = world.request().revalidate(&session.grant, Channel::Web).await.unwrap_err();
     assert_eq!(stale.staleness(), Some(Staleness::PasswordChanged));
 }
 
@@ -431,21 +431,16 @@ async fn all_channels_share_the_password_lock() {
         assert_eq!(reason(&step), Reason::InvalidCredentials, "{channel:?}");
     }
     // The entry point for passwords that the application vouches for is no way around.
-    let vouched = PreverifiedLogin {
-        tenant: &world.acme,
-        user: &world.alice,
-        channel: Channel::Web,
-        device: None,
-    };
+    let vouched = PreverifiedLogin { user: &world.alice, channel: Channel::Web, device: None };
     world.events.clear();
     assert_eq!(
-        reason(&world.flow.begin_with_preverified_password(&vouched).await.unwrap()),
+        reason(&world.request().begin_with_preverified_password(&vouched).await.unwrap()),
         Reason::InvalidCredentials
     );
     let EventKind::CredentialsRefused { cause, .. } = world.only_event().kind else { panic!() };
     assert_eq!(cause, CredentialsCause::PasswordLocked);
     world.clock.advance(MINUTE);
-    let step = world.flow.begin_with_preverified_password(&vouched).await.unwrap();
+    let step = world.request().begin_with_preverified_password(&vouched).await.unwrap();
     let _ = authenticated(world.submit(&challenge(step).token, &world.outbox.last_code()).await);
 }
 
@@ -458,13 +453,10 @@ async fn a_vouched_password_of_nobody_or_of_a_disabled_user_lets_nobody_in() {
     for user in ["nobody", "bob", "stranger"] {
         world.calls.clear();
         let user = user_id(user);
-        let vouched = PreverifiedLogin {
-            tenant: &world.acme,
-            user: &user,
-            channel: Channel::Web,
-            device: None,
-        };
-        answers.push(denied(&world.flow.begin_with_preverified_password(&vouched).await.unwrap()));
+        let vouched = PreverifiedLogin { user: &user, channel: Channel::Web, device: None };
+        answers.push(denied(
+            &world.request().begin_with_preverified_password(&vouched).await.unwrap(),
+        ));
         assert_eq!(world.calls.all(), ["find_by_id", "find_by_id", "load", "commit"]);
     }
     assert_eq!(answers[0].reason(), Reason::InvalidCredentials);

@@ -14,8 +14,8 @@ use countersign::error::Document;
 use countersign::event::ResetOutcome;
 use countersign::store::{CommitOutcome, FactorStore, Generation, MAX_DOCUMENT, StoredRow};
 use countersign::{
-    Authenticated, Channel, Error, Grant, LoginStep, Method, OperationError, RevalidateError,
-    SavedGrant, Scope, SecondFactor, TrustDevice,
+    Authenticated, Channel, Error, Grant, LoginStep, Method, OperationError, RequestContext,
+    RevalidateError, SavedGrant, Scope, SecondFactor, TrustDevice,
 };
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ async fn full() -> (World, Grant, Value) {
         world.flow.operator("test").unwrap().reset(&world.acme, &world.alice).await.unwrap();
     let first = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
-    let account = world.flow.account(&world.acme, &first);
+    let account = world.request().account(&first);
     // The second notice within the hour is held back.
     let _earlier = account.new_backup_code().await.unwrap();
     let backup = account.new_backup_code().await.unwrap().expose().to_owned();
@@ -64,12 +64,10 @@ async fn full() -> (World, Grant, Value) {
         world.wait_for_the_spacing();
     }
     let number = PhoneNumber::new("+819087654321").unwrap();
-    let setup = world.flow.account(&world.acme, &grant).use_sms(&number).await.unwrap();
+    let setup = world.request().account(&grant).use_sms(&number).await.unwrap();
     let setup_code = world.outbox.last_code();
     let wrong = world.wrong_code().into();
-    assert!(
-        world.flow.account(&world.acme, &grant).confirm_method(&setup.token, &wrong).await.is_err()
-    );
+    assert!(world.request().account(&grant).confirm_method(&setup.token, &wrong).await.is_err());
     let _ = world.try_begin("alice", "wrong").await;
     let device = device_token.unwrap();
     let _ =
@@ -154,12 +152,12 @@ async fn golden() -> (World, SavedGrant, Value) {
 async fn the_golden_record_still_serves_everything_that_belongs_to_it() {
     let (world, grant, secrets) = golden().await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    assert!(world.flow.revalidate(&world.acme, &grant, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&grant, Channel::Web).await.is_ok());
     assert_eq!(
         serde_json::to_value(&grant).unwrap(),
         serde_json::from_str::<Value>(GRANT).unwrap()
     );
-    let overview = world.flow.account(&world.acme, &grant).status().await.unwrap();
+    let overview = world.request().account(&grant).status().await.unwrap();
     assert_eq!(overview.phone.unwrap().as_str(), "+81 *** **34");
     assert_eq!(overview.devices[0].label.as_str(), "Office laptop");
     let device = text(&secrets["device"]).into();
@@ -171,8 +169,7 @@ async fn the_golden_record_still_serves_everything_that_belongs_to_it() {
 
     let (world, grant, secrets) = golden().await;
     let (token, code) = (text(&secrets["setup"]["token"]), text(&secrets["setup"]["code"]));
-    let changed =
-        world.flow.account(&world.acme, &grant).confirm_method(&token.into(), &code.into()).await;
+    let changed = world.request().account(&grant).confirm_method(&token.into(), &code.into()).await;
     assert_eq!(changed.unwrap(), Method::Sms);
     assert_eq!(world.record(&world.alice)["sms"]["number"], "+819087654321");
     world.clock.advance(15 * MINUTE);
@@ -212,7 +209,7 @@ async fn the_golden_times_of_resets_and_notices_still_count() {
     world.overwrite(&world.alice, FULL).await;
     world.outbox.clear();
     let account_grant = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &account_grant).await.unwrap();
+    let administration = world.request().administration(&account_grant).await.unwrap();
     assert_eq!(administration.reset(&world.alice).await.unwrap(), ResetOutcome::Refilled);
     assert_eq!(world.outbox.notices(), [], "the golden reset was told a few minutes ago");
     let kept = administration.reset(&world.alice).await.unwrap();
@@ -340,8 +337,12 @@ async fn is_refused(world: &World, document: &str, expected: impl Fn(&Error) -> 
     let flow = &world.flow;
     for step in [
         world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await,
-        flow.submit_code(&world.acme, &token, &"123456".into(), TrustDevice::No).await,
-        flow.submit_backup_code(&world.acme, &token, &"0000-0000-0000-0000-0000-0000".into()).await,
+        flow.request(&world.acme, &RequestContext::new())
+            .submit_code(&token, &"123456".into(), TrustDevice::No)
+            .await,
+        flow.request(&world.acme, &RequestContext::new())
+            .submit_backup_code(&token, &"0000-0000-0000-0000-0000-0000".into())
+            .await,
     ] {
         match step {
             Err(error) => assert!(expected(&error), "{about}: {error:?}"),
@@ -368,9 +369,9 @@ async fn a_record_of_another_format_is_an_error_that_names_it() {
                 matches!(error, Error::UnsupportedFormat { document: Document::Record, found, readable: 1 } if *found == format)
             })
             .await;
-            let answer = world.flow.account(&world.acme, &grant).status().await;
+            let answer = world.request().account(&grant).status().await;
             assert!(matches!(answer, Err(OperationError::Failed(Error::UnsupportedFormat { .. }))));
-            let revalidated = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
+            let revalidated = world.request().revalidate(&grant, Channel::Web).await;
             assert!(matches!(
                 revalidated,
                 Err(RevalidateError::Failed(Error::UnsupportedFormat { .. }))
@@ -461,7 +462,7 @@ async fn absurd_times_in_a_record_are_survived() {
             text = text.replace(&at, &time.to_string());
         }
         world.overwrite(&world.alice, &text).await;
-        let _ = world.flow.account(&world.acme, &grant).status().await;
+        let _ = world.request().account(&grant).status().await;
         let _ = world.flow.operator("look").unwrap().status(&world.acme, &world.alice).await;
         let step = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await;
         assert!(!matches!(step, Ok(LoginStep::Authenticated(_))));

@@ -31,7 +31,7 @@ const WEAKENS: [&str; 4] = ["off", "administrators only", "reset", "unlock"];
 
 /// Does one of them, in `acme`, to `bob`.
 async fn weaken(world: &World, grant: &SavedGrant, what: &str) -> Result<(), OperationError> {
-    let administration = world.flow.administration(&world.acme, grant).await?;
+    let administration = world.request().administration(grant).await?;
     match what {
         "off" => administration.set_scope(Scope::DoNotUse).await.map(drop),
         "administrators only" => {
@@ -84,7 +84,7 @@ async fn what_weakens_anybody_needs_a_recent_login_with_a_fresh_code() {
             }
         }
         // To look, such a session is good enough.
-        let administration = world.flow.administration(&world.acme, grant).await.unwrap();
+        let administration = world.request().administration(grant).await.unwrap();
         assert_eq!(administration.scope().await.unwrap(), Scope::EntireTenant);
         assert!(administration.status(&world.bob).await.is_ok());
     }
@@ -119,7 +119,7 @@ async fn what_strengthens_needs_no_recent_login() {
     let world = World::off_with(|builder| builder.trusted_devices(30 * DAY, 3));
     let grant = world.sign_in("root").await.grant;
     world.clock.advance(7 * DAY);
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     administration.set_scope(Scope::SystemAdministratorsOnly).await.unwrap();
     let trusted = world.sign_in_and_trust("root", "laptop").await;
     world.clock.advance(7 * DAY);
@@ -127,7 +127,7 @@ async fn what_strengthens_needs_no_recent_login() {
         world.begin_with_device("root", trusted.device_token.as_ref().unwrap()).await,
     );
     for grant in [&trusted.grant, &by_device.grant] {
-        let administration = world.flow.administration(&world.acme, grant).await.unwrap();
+        let administration = world.request().administration(grant).await.unwrap();
         administration.set_scope(Scope::EntireTenant).await.unwrap();
         let back = administration.set_scope(Scope::SystemAdministratorsOnly).await;
         assert_eq!(refusal(back), Reason::ReauthenticationRequired);
@@ -196,13 +196,13 @@ async fn a_scope_that_spares_the_acting_user_weakens() {
     world.set_scope(Scope::SystemAdministratorsOnly).await;
     let grant = world.root_grant().await;
     world.clock.advance(10 * MINUTE);
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     assert_eq!(
         refusal(administration.set_scope(Scope::EntireTenant).await),
         Reason::ReauthenticationRequired
     );
     let grant = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     administration.set_scope(Scope::EntireTenant).await.unwrap();
 }
 
@@ -212,7 +212,7 @@ async fn an_administrator_without_an_address_does_not_lock_themselves_out() {
     let world = World::off();
     world.change(&world.root, |user| user.email = None);
     let grant = world.sign_in("root").await.grant;
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     for scope in [Scope::EntireTenant, Scope::SystemAdministratorsOnly] {
         assert_eq!(refusal(administration.set_scope(scope).await), Reason::NoDestination);
     }
@@ -250,11 +250,12 @@ async fn the_operator_changes_a_scope_with_a_reason() {
 async fn a_session_of_another_tenant_opens_nothing() {
     let world = World::new().await;
     let grant = world.sign_in("alice").await.grant;
-    assert!(world.flow.revalidate(&world.acme, &grant, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&grant, Channel::Web).await.is_ok());
     world.calls.clear();
-    let elsewhere = world.flow.revalidate(&world.other, &grant, Channel::Web).await.unwrap_err();
+    let elsewhere =
+        world.request_for(&world.other).revalidate(&grant, Channel::Web).await.unwrap_err();
     assert_eq!(elsewhere.staleness(), Some(Staleness::OtherTenant));
-    let account = world.flow.account(&world.other, &grant);
+    let account = world.request_for(&world.other).account(&grant);
     world.events.clear();
     assert_eq!(refusal(account.status().await), Reason::SessionStale);
     assert_eq!(refusal(account.new_backup_code().await), Reason::SessionStale);
@@ -264,7 +265,10 @@ async fn a_session_of_another_tenant_opens_nothing() {
     assert_eq!(world.events.all().iter().map(|event| &event.user).collect::<Vec<_>>(), [&None; 3]);
     assert_eq!(world.calls.all(), Vec::<&str>::new());
     let root = world.root_grant().await;
-    assert_eq!(refusal(world.flow.administration(&world.other, &root).await), Reason::NotFound);
+    assert_eq!(
+        refusal(world.request_for(&world.other).administration(&root).await),
+        Reason::NotFound
+    );
 }
 
 /// A wrong code, an impossible one and a lock leave the login open for what else there is; other
@@ -323,13 +327,8 @@ async fn lifting_one_of_two_locks_is_an_event() {
 async fn neither_a_typed_name_nor_a_security_stamp_prints() {
     let world = World::off();
     let password = Password::new("hunter2");
-    let login = Login {
-        tenant: &world.acme,
-        name: "canary-name",
-        password: &password,
-        channel: Channel::Web,
-        device: None,
-    };
+    let login =
+        Login { name: "canary-name", password: &password, channel: Channel::Web, device: None };
     let mut user: User = person(&world.acme, "alice");
     user.security_stamp = Some("canary-stamp".into());
     let name = LoginName::new("canary-name").unwrap();
@@ -390,9 +389,9 @@ async fn another_user_than_the_one_asked_for_is_a_fault() {
     let confused = Confused { users: world.users.clone(), answer: world.root.clone() };
     world.rewire(confused, world.factors.clone(), world.outbox.clone(), |builder| builder);
     let submitted =
-        world.flow.submit_code(&world.acme, &token, &code.as_str().into(), TrustDevice::No).await;
+        world.request().submit_code(&token, &code.as_str().into(), TrustDevice::No).await;
     assert!(matches!(submitted, Err(Error::UserStore { .. })), "{submitted:?}");
-    let revalidated = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
+    let revalidated = world.request().revalidate(&grant, Channel::Web).await;
     let fault = matches!(revalidated, Err(RevalidateError::Failed(Error::UserStore { .. })));
     assert!(fault, "{revalidated:?}");
     assert_eq!(world.row(&world.alice).unwrap().version, before.version);
@@ -411,9 +410,6 @@ async fn an_event_names_no_user_who_is_not_there() {
     let session = world.sign_in("bob").await.grant;
     world.users.remove(&world.acme, &world.bob);
     world.events.clear();
-    assert_eq!(
-        refusal(world.flow.account(&world.acme, &session).status().await),
-        Reason::SessionStale
-    );
+    assert_eq!(refusal(world.request().account(&session).status().await), Reason::SessionStale);
     assert_eq!(world.only_event().user, None);
 }

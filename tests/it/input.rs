@@ -268,9 +268,9 @@ async fn what_is_no_token_is_refused_unread() {
             let refused = match step {
                 0 => world.submit(&token, "123456").await,
                 1 => world.submit_backup(&token, "0123-4567-89AB-CDEF-GHJK-MNPQ").await,
-                2 => world.flow.resend(&world.acme, &token, ResendTo::Same).await.unwrap(),
+                2 => world.request().resend(&token, ResendTo::Same).await.unwrap(),
                 _ => {
-                    world.flow.cancel(&world.acme, &token).await.unwrap();
+                    world.request().cancel(&token).await.unwrap();
                     let expected =
                         EventKind::StepRefused { login: None, reason: "login_over".into() };
                     assert_eq!(world.only_event().kind, expected);
@@ -301,8 +301,8 @@ async fn the_account_page_refuses_bad_input_unread() {
         world.calls.clear();
         world.events.clear();
         let confirmed = world
-            .flow
-            .account(&world.acme, &grant)
+            .request()
+            .account(&grant)
             .confirm_method(&SetupToken::new(token), &Code::new(code))
             .await;
         assert_eq!(confirmed.unwrap_err().denied().unwrap().reason().code(), expected);
@@ -355,10 +355,10 @@ async fn what_is_switched_off_is_refused_unread() {
     let before = world.row(&world.alice);
     world.calls.clear();
     let backup = BackupCode::new("0123-4567-89AB-CDEF-GHJK-MNPQ");
-    let step = world.flow.submit_backup_code(&world.acme, &challenge.token, &backup).await.unwrap();
+    let step = world.request().submit_backup_code(&challenge.token, &backup).await.unwrap();
     assert_eq!(reason(&step), Reason::BackupCodesOff);
     let trust = TrustDevice::Named("laptop");
-    let step = world.flow.submit_code(&world.acme, &challenge.token, &code, trust).await.unwrap();
+    let step = world.request().submit_code(&challenge.token, &code, trust).await.unwrap();
     assert_eq!(reason(&step), Reason::TrustedDevicesOff);
     assert!(world.calls.all().is_empty());
     assert_eq!(world.row(&world.alice), before);

@@ -36,13 +36,13 @@ async fn shapes() -> Shapes {
     let challenge = challenge(step);
     let code = world.outbox.last_code();
     shapes.secrets.extend([challenge.token.expose().to_owned(), code.clone()]);
-    let step = world.flow.challenge(&world.acme, &challenge.token).await.unwrap();
+    let step = world.request().challenge(&challenge.token).await.unwrap();
     shapes.add("the same page, read again", &step);
     let step = world.submit(&challenge.token, &other_than(&code)).await;
     shapes.add("a wrong code", &step);
     let code = Code::new(&code);
     let trust = TrustDevice::Named("Office laptop");
-    let step = world.flow.submit_code(&world.acme, &challenge.token, &code, trust).await.unwrap();
+    let step = world.request().submit_code(&challenge.token, &code, trust).await.unwrap();
     shapes.add("the right code, on a device to trust", &step);
     let done = authenticated(step);
     shapes.secrets.push(done.device_token.unwrap().expose().to_owned());
@@ -50,7 +50,7 @@ async fn shapes() -> Shapes {
     shapes.add("a login that is over", &step);
 
     world.wait_for_the_spacing();
-    let account = world.flow.account(&world.acme, &done.grant);
+    let account = world.request().account(&done.grant);
     let number = PhoneNumber::new("+819012345634").unwrap();
     let setup = account.use_sms(&number).await.unwrap();
     shapes.secrets.push(setup.token.expose().to_owned());

@@ -14,8 +14,8 @@ use countersign::policy::Exemption;
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
 use countersign::user::UserStatus;
 use countersign::{
-    Channel, Error, LoginFlowBuilder, LoginStep, PreverifiedLogin, Reason, Scope, SecondFactor,
-    TenantId,
+    Channel, Error, LoginFlowBuilder, LoginStep, PreverifiedLogin, Reason, RequestContext, Scope,
+    SecondFactor, TenantId,
 };
 use futures_lite::future::block_on;
 
@@ -77,7 +77,7 @@ async fn a_tenant_without_settings_is_an_error_at_every_entry_point() {
     let operator = world.flow.operator("deleted").unwrap();
     assert!(operator.forget(&world.other, &world.alice).await.unwrap());
     assert!(!operator.forget(&tenant("gone"), &world.alice).await.unwrap());
-    assert!(world.flow.hash_password(&world.other, &"new password".into()).await.is_ok());
+    assert!(world.request_for(&world.other).hash_password(&"new password".into()).await.is_ok());
     // Control: the same without the option.
     let mut world = world;
     world.restarted(|b| b.trusted_devices(30 * DAY, 3));
@@ -98,11 +98,11 @@ async fn malformed_input_is_refused_as_ever() {
     assert!(matches!(begin(&world, other, "", PASSWORD).await, Ok(LoginStep::Denied(_))));
     assert!(matches!(begin(&world, other, "alice", "").await, Ok(LoginStep::Denied(_))));
     let step = world
-        .flow
-        .submit_code(other, &"x".into(), &"123456".into(), countersign::TrustDevice::No)
+        .request_for(other)
+        .submit_code(&"x".into(), &"123456".into(), countersign::TrustDevice::No)
         .await;
     assert_eq!(reason(&step.unwrap()), Reason::LoginOver);
-    assert!(world.flow.cancel(other, &"x".into()).await.is_ok());
+    assert!(world.request_for(other).cancel(&"x".into()).await.is_ok());
     assert_eq!(world.calls.all(), Vec::<&str>::new());
 }
 
@@ -126,13 +126,8 @@ async fn an_unknown_tenant_says_nothing_of_names() {
         assert_eq!(world.calls.take_sorted(), calls, "{name}");
     }
     let user = &world.alice;
-    let login = PreverifiedLogin {
-        tenant: &world.acme,
-        user,
-        channel: Channel::SingleSignOn,
-        device: None,
-    };
-    let _ = world.flow.begin_with_preverified_password(&login).await.unwrap();
+    let login = PreverifiedLogin { user, channel: Channel::SingleSignOn, device: None };
+    let _ = world.request().begin_with_preverified_password(&login).await.unwrap();
     assert_eq!(world.calls.of("settings"), 0, "no other step reads more than it did");
 }
 
@@ -175,7 +170,7 @@ async fn the_operator_sets_a_tenant_up() {
             "it never switched off"
         );
         assert_eq!((world.row(&world.alice), world.row(&world.bob)), rows);
-        assert!(world.flow.revalidate(&world.acme, &session, Channel::Web).await.is_ok());
+        assert!(world.request().revalidate(&session, Channel::Web).await.is_ok());
         assert_eq!(world.record(&world.alice)["password"]["failures"]["streak"], 1);
         assert_eq!(
             world.sign_in("bob").await.grant.second_factor(),
@@ -244,7 +239,7 @@ async fn a_tenant_that_switched_off_stays_known() {
             done.grant.second_factor(),
             &SecondFactor::Exempt { exemption: Exemption::ScopeOff }
         );
-        assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
+        assert!(world.request().revalidate(&done.grant, Channel::Web).await.is_ok());
         assert_eq!(hands.administration(&world, &world.acme).await, Came::Done);
         world.set_scope(Scope::EntireTenant).await;
         let _ = world.begin("alice").await;
@@ -257,21 +252,22 @@ async fn a_tenant_that_switched_off_stays_known() {
 async fn an_administrator_sets_no_tenant_up() {
     let mut world = World::off();
     let root = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &root).await.unwrap();
+    let administration = world.request().administration(&root).await.unwrap();
     administration.set_scope(Scope::DoNotUse).await.unwrap();
     assert!(world.factors.settings(&world.acme).await.unwrap().is_none());
     let (plain, session) = (world.flow.clone(), root.clone());
     world.restarted(known);
     world.events.clear();
     assert!(matches!(
-        world.flow.administration(&world.acme, &root).await,
+        world.request().administration(&root).await,
         Err(countersign::OperationError::Failed(Error::UnknownTenant))
     ));
     assert!(world.factors.settings(&world.acme).await.unwrap().is_none());
     assert_eq!(world.events.all(), []);
     // Control: the same session without the option.
     plain
-        .administration(&world.acme, &session)
+        .request(&world.acme, &RequestContext::new())
+        .administration(&session)
         .await
         .unwrap()
         .set_scope(Scope::EntireTenant)

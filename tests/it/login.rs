@@ -28,7 +28,7 @@ async fn a_password_and_the_code_from_the_message_complete_a_login() {
     assert_eq!(done.grant.tenant(), &world.acme);
     assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
     assert_eq!(done.grant.amr(), ["pwd", "otp", "mfa"]);
-    assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&done.grant, Channel::Web).await.is_ok());
     // I-05, I-36: neither the code nor the token serves again.
     assert_eq!(reason(&world.submit(&challenge.token, &sent.code).await), Reason::LoginOver);
     assert_eq!(world.record(&world.alice)["pending"], serde_json::Value::Null);

@@ -39,6 +39,7 @@ mod present;
 mod purge;
 mod rehash;
 mod reports;
+mod request;
 mod resend;
 mod reset;
 mod revalidate;

@@ -27,7 +27,7 @@ use countersign::sender::{
     CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
 };
 use countersign::user::Language;
-use countersign::{Code, DeviceLabel, Method, TenantId, UserId};
+use countersign::{Code, DeviceLabel, Method, RequestContext, TenantId, UserId};
 use proptest::prelude::*;
 use time::{OffsetDateTime, UtcOffset};
 
@@ -58,6 +58,7 @@ fn notice(kind: NoticeKind, language: Option<&str>) -> Notice {
         at: OffsetDateTime::from_unix_timestamp(AT).unwrap(),
         language: language.map(|tag| Language::new(tag).unwrap()),
         held_back: 0,
+        from: RequestContext::new(),
     }
 }
 
@@ -179,7 +180,8 @@ fn a_notice_says_how_many_were_held_back() {
                 japanese.0.expose_text()
             );
             assert!(english.1.expose().ends_with(english_sms), "{}", english.1.expose());
-            assert!(japanese.1.expose().ends_with(japanese_sms), "{}", japanese.1.expose());
+            let counted = format!("{japanese_sms}。");
+            assert!(japanese.1.expose().contains(&counted), "{}", japanese.1.expose());
             assert!(english.1.segments().is_one() && japanese.1.segments().is_one());
         }
         for language in ["en", "ja"] {
@@ -200,6 +202,92 @@ fn a_notice_says_how_many_were_held_back() {
     let sms = messages.notice_sms(&longest);
     assert!(sms.segments().is_one() && !sms.expose().contains("ほか"), "{}", sms.expose());
     assert!(messages.notice_email(&longest).expose_text().contains("999件以上省略"));
+}
+
+/// What a client calls itself gets into no message; only names of a fixed list do.
+#[test]
+fn a_notice_says_where_the_request_came_from() {
+    let windows = "Mozilla/5.0 (Windows NT 10.0; rv:145.0) Gecko/20100101 Firefox/145.0";
+    let hostile = "http://evil.example call +1 555 0100 123456 <b>\"";
+    let context = |address: &str, user_agent| {
+        RequestContext::new()
+            .with_client_address(address.parse().unwrap())
+            .with_user_agent(user_agent)
+    };
+    for (language, user_agent, address, email, sms) in [
+        (
+            "en",
+            windows,
+            "203.0.113.7",
+            "From: 203.0.113.7, Firefox on Windows.",
+            "(IP 203.0.113.7)",
+        ),
+        (
+            "ja",
+            windows,
+            "203.0.113.7",
+            "接続元: 203.0.113.7、Firefox（Windows）",
+            "（IP 203.0.113.7）",
+        ),
+        ("en", hostile, "2001:db8::1234:1", "From: 2001:db8::1234:1.", "(IP 2001:db8::1234:1)"),
+        ("ja", hostile, "2001:db8::1", "接続元: 2001:db8::1", "（IP 2001:db8::1）"),
+    ] {
+        let from = context(address, user_agent);
+        let notice = Notice { from, ..notice(NoticeKind::BackupCodeMade, Some(language)) };
+        let text = messages().notice_email(&notice);
+        assert!(text.expose_text().lines().any(|line| line == email), "{}", text.expose_text());
+        for leaked in ["evil", "555", "123456", "<b>"] {
+            assert!(!text.expose_html().contains(leaked), "{language}: {leaked}");
+        }
+        let text = messages().notice_sms(&notice);
+        assert!(text.segments().is_one() && text.expose().contains(sms), "{}", text.expose());
+    }
+    // Half of it, and nothing.
+    let client = RequestContext::new().with_user_agent(windows);
+    for (language, line) in
+        [("en", "From: Firefox on Windows."), ("ja", "接続元: Firefox（Windows）")]
+    {
+        let known = Notice { from: client.clone(), ..notice(NoticeKind::Reset, Some(language)) };
+        assert!(messages().notice_email(&known).expose_text().contains(line));
+        assert!(!messages().notice_sms(&known).expose().contains("IP"));
+        let unknown = messages().notice_email(&notice(NoticeKind::Reset, Some(language)));
+        assert!(!["From:", "接続元"].iter().any(|word| unknown.expose_text().contains(word)));
+    }
+    // An SMS that has no room for it goes without.
+    let name = "a".repeat(26);
+    let until = OffsetDateTime::from_unix_timestamp(AT).unwrap();
+    for language in ["en", "ja"] {
+        let from = context("2001:db8:1111:2222:3333:4444:5555:6666", windows);
+        let kind = NoticeKind::Locked { until: Some(until) };
+        let locked = Notice { from, ..notice(kind, Some(language)) };
+        let messages = Messages::builder(&*name).build().unwrap();
+        let text = messages.notice_sms(&locked);
+        assert!(text.segments().is_one() && !text.expose().contains("2001"), "{}", text.expose());
+        assert!(messages.notice_email(&locked).expose_text().contains("2001:db8:1111"));
+    }
+}
+
+/// The address is no number that could be the code; any other one still is.
+#[test]
+fn a_wording_of_ones_own_may_say_the_address_and_no_other_number() {
+    struct Own(&'static str);
+    impl Wording for Own {
+        fn notice_email(&self, facts: &NoticeFacts<'_>) -> Option<EmailWords> {
+            let address = facts.from.address.map(|address| address.to_string());
+            let shown = address.unwrap_or_else(|| "ergens".to_owned());
+            Some(EmailWords::new("Let op").paragraph(format!("Van {shown}{}", self.0)))
+        }
+    }
+    let build =
+        |own| Messages::builder("Example").language(&Language::new("nl").unwrap(), own).build();
+    let messages = build(Own(".")).unwrap();
+    let from = RequestContext::new().with_client_address([203, 0, 113, 7].into());
+    let known = Notice { from, ..notice(NoticeKind::Reset, Some("nl")) };
+    assert!(messages.notice_email(&known).expose_text().contains("Van 203.0.113.7."));
+    assert!(matches!(
+        build(Own(" bel 123456")).unwrap_err(),
+        MessagesError::Wording { part: Part::NoticeEmail, problem: BadText::Number, .. }
+    ));
 }
 
 #[test]
@@ -697,14 +785,7 @@ async fn a_tenant_without_messages_gets_none_and_the_operator_sees_why() {
         world.rewire(users, factors, sender.clone(), |builder| builder);
         world.events.clear();
         let page = world.begin("alice").await;
-        world
-            .flow
-            .administration(&world.acme, &root)
-            .await
-            .unwrap()
-            .reset(&world.alice)
-            .await
-            .unwrap();
+        world.request().administration(&root).await.unwrap().reset(&world.alice).await.unwrap();
         let told = world.events.kinds().into_iter().filter_map(|kind| match kind {
             EventKind::DeliveryFailed { error, causes, .. } => {
                 Some(("code", error, causes.to_string()))

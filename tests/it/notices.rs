@@ -28,7 +28,7 @@ fn held_back(world: &World) -> Vec<NoticeTopic> {
 }
 
 fn account(world: &World, grant: &SavedGrant) -> Account {
-    world.flow.account(&world.acme, grant)
+    world.request().account(grant)
 }
 
 /// A world in which a session stays good for changes for a day.

@@ -75,11 +75,11 @@ async fn it_resets_an_administrator_in_one_tenant_only() {
     operator.reset(&world.acme, &world.root).await.unwrap();
     assert_eq!(world.saved_of(&world.root), ["notices", "resets"]);
     assert!(matches!(world.outbox.notices()[..], [(_, NoticeKind::Reset)]));
-    assert!(world.flow.administration(&world.acme, &world.root_grant().await).await.is_ok());
+    assert!(world.request().administration(&world.root_grant().await).await.is_ok());
     // The login under way of the same user id in the other tenant goes on.
     let step = world
-        .flow
-        .submit_code(&world.other, &elsewhere, &"000000".into(), countersign::TrustDevice::No)
+        .request_for(&world.other)
+        .submit_code(&elsewhere, &"000000".into(), countersign::TrustDevice::No)
         .await;
     assert_eq!(reason(&step.unwrap()), Reason::WrongCode);
 }
@@ -120,8 +120,8 @@ async fn whoever_is_forgotten_while_the_password_is_checked_leaves_nothing() {
             let calls = world.calls.clone();
             world.calls.before("find_by_id", move || calls.before("find_by_id", forget));
             let (tenant, user) = (&world.acme, &world.alice);
-            let login = PreverifiedLogin { tenant, user, channel: Channel::Web, device: None };
-            world.flow.begin_with_preverified_password(&login).await.unwrap()
+            let login = PreverifiedLogin { user, channel: Channel::Web, device: None };
+            world.request_for(tenant).begin_with_preverified_password(&login).await.unwrap()
         } else {
             world.calls.before("verify", forget);
             world.try_begin("alice", PASSWORD).await

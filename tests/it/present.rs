@@ -91,15 +91,11 @@ async fn a_security_stamp_that_is_changed_during_the_check_lets_nobody_in() {
             } else {
                 world.calls.before("verify", change);
             }
-            let login = PreverifiedLogin {
-                tenant: &world.acme,
-                user: &world.alice,
-                channel: Channel::Web,
-                device: None,
-            };
+            let login =
+                PreverifiedLogin { user: &world.alice, channel: Channel::Web, device: None };
             let begin = async || {
                 if vouched {
-                    world.flow.begin_with_preverified_password(&login).await.unwrap()
+                    world.request().begin_with_preverified_password(&login).await.unwrap()
                 } else {
                     world.try_begin("alice", PASSWORD).await
                 }

@@ -18,7 +18,7 @@ use countersign::policy::StandardPolicy;
 use countersign::store::{
     CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
 };
-use countersign::{LoginFlow, LoginName, Scope, TenantId};
+use countersign::{LoginFlow, LoginName, RequestContext, Scope, TenantId};
 
 /// A tenant that was just switched off, with so many records of the time before.
 async fn switched_off(records: usize) -> World {
@@ -63,7 +63,7 @@ async fn it_goes_in_batches_and_says_how_far_it_is() {
     let world = switched_off(5).await;
     let at = countersign::clock::Clock::now(&world.clock).unwrap();
     let root = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &root).await.unwrap();
+    let administration = world.request().administration(&root).await.unwrap();
     let shown = administration.purge_progress().await.unwrap().unwrap();
     assert_eq!((numbers(&shown), shown.started_at), ((0, Some(5), false), at));
     let operator = world.flow.operator("job").unwrap();
@@ -236,7 +236,8 @@ async fn a_purge_does_not_undo_a_change_of_scope() {
 }
 
 async fn on_again(flow: LoginFlow, root: countersign::SavedGrant) {
-    flow.administration(root.tenant(), &root)
+    flow.request(root.tenant(), &RequestContext::new())
+        .administration(&root)
         .await
         .unwrap()
         .set_scope(Scope::EntireTenant)
@@ -255,7 +256,8 @@ async fn a_change_of_scope_does_not_undo_the_progress_of_a_purge() {
     store.once("before change_settings", move || async move {
         let _progress = plain.purge(&tenant, 100).await.unwrap();
     });
-    flow.administration(&world.acme, &root)
+    flow.request(&world.acme, &RequestContext::new())
+        .administration(&root)
         .await
         .unwrap()
         .set_scope(Scope::EntireTenant)

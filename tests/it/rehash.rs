@@ -19,8 +19,8 @@ use countersign::memory::MemoryUsers;
 use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
 use countersign::user::{PasswordHash, User, UserStatus, UserStore};
 use countersign::{
-    Channel, Login, LoginFlow, LoginName, LoginStep, Password, Reason, RevalidateError,
-    SecondFactor, TenantId, TrustDevice, UserId,
+    Channel, Login, LoginFlow, LoginName, LoginStep, Password, Reason, RequestContext,
+    RevalidateError, SecondFactor, TenantId, TrustDevice, UserId,
 };
 use futures_lite::future::block_on;
 
@@ -166,8 +166,8 @@ async fn devices_sessions_and_logins_under_way_survive_a_rehash() {
         assert_eq!(saved_hash(&world).await, format!("v{parameters}:{PASSWORD}"));
         world.wait_for_the_spacing();
         let done = authenticated(world.submit(&under_way.token, &code).await);
-        assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
-        assert!(world.flow.revalidate(&world.acme, &trusted.grant, Channel::Web).await.is_ok());
+        assert!(world.request().revalidate(&done.grant, Channel::Web).await.is_ok());
+        assert!(world.request().revalidate(&trusted.grant, Channel::Web).await.is_ok());
         let LoginStep::Authenticated(again) = world.begin_with_device("alice", &device).await
         else {
             panic!()
@@ -178,7 +178,7 @@ async fn devices_sessions_and_logins_under_way_survive_a_rehash() {
     // A password that is really another ends them all.
     world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new("v3:another")));
     assert!(matches!(
-        world.flow.revalidate(&world.acme, &trusted.grant, Channel::Web).await,
+        world.request().revalidate(&trusted.grant, Channel::Web).await,
         Err(RevalidateError::Stale(_))
     ));
     let step = world
@@ -206,19 +206,18 @@ async fn two_logins_at_once_over_an_outdated_hash_end_neither_devices_nor_each_o
     let won = Arc::clone(&winner);
     calls.before("hash_password", move || {
         let login = countersign::Login {
-            tenant: &acme,
             name: "alice",
             password: &PASSWORD.into(),
             channel: countersign::Channel::Web,
             device: None,
         };
-        let step = block_on(flow.begin(&login)).unwrap();
+        let step = block_on(flow.request(&acme, &RequestContext::new()).begin(&login)).unwrap();
         *won.lock().unwrap() = Some((challenge(step).token, outbox.last_code()));
     });
     let _ = world.try_begin("alice", PASSWORD).await;
     let (token, code) = winner.lock().unwrap().take().unwrap();
     let _ = authenticated(
-        world.flow.submit_code(&world.acme, &token, &code.into(), TrustDevice::No).await.unwrap(),
+        world.request().submit_code(&token, &code.into(), TrustDevice::No).await.unwrap(),
     );
     assert!(matches!(world.begin_with_device("alice", &device).await, LoginStep::Authenticated(_)));
 }
@@ -288,14 +287,22 @@ async fn a_better_hash_that_is_never_saved_ends_nothing() {
     for _ in 0..20 {
         world.clock.advance(MINUTE);
         let login = countersign::Login {
-            tenant: &world.acme,
             name: "alice",
             password: &PASSWORD.into(),
             channel: countersign::Channel::Web,
             device: Some(&device),
         };
-        let LoginStep::Authenticated(done) = flow.begin(&login).await.unwrap() else { panic!() };
-        assert!(flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
+        let LoginStep::Authenticated(done) =
+            flow.request(&world.acme, &RequestContext::new()).begin(&login).await.unwrap()
+        else {
+            panic!()
+        };
+        assert!(
+            flow.request(&world.acme, &RequestContext::new())
+                .revalidate(&done.grant, Channel::Web)
+                .await
+                .is_ok()
+        );
     }
     assert_eq!(
         world.record(&world.alice)["password"]["rehashed"].as_array().map(Vec::len),
@@ -331,14 +338,9 @@ impl UserStore for ReadLate {
             // The record is read first: the other half of the same read goes on.
             futures_lite::future::yield_now().await;
             let password = Password::new(PASSWORD);
-            let login = Login {
-                tenant,
-                name: "alice",
-                password: &password,
-                channel: Channel::Web,
-                device: None,
-            };
-            let _ = self.other.begin(&login).await.unwrap();
+            let login =
+                Login { name: "alice", password: &password, channel: Channel::Web, device: None };
+            let _ = self.other.request(tenant, &RequestContext::new()).begin(&login).await.unwrap();
         }
         self.users.find_by_id(tenant, user).await
     }
@@ -381,19 +383,19 @@ async fn a_rehash_at_the_same_moment_ends_no_session() {
         armed.store(1, Ordering::SeqCst);
     };
     race();
-    let _ = world.flow.revalidate(&world.acme, &grant, Channel::Web).await.unwrap();
+    let _ = world.request().revalidate(&grant, Channel::Web).await.unwrap();
     race();
-    assert_eq!(world.flow.account(&world.acme, &grant).status().await.unwrap().devices.len(), 1);
+    assert_eq!(world.request().account(&grant).status().await.unwrap().devices.len(), 1);
     race();
     let status =
         world.flow.operator("look").unwrap().status(&world.acme, &world.alice).await.unwrap();
     assert_eq!(status.unwrap().devices.len(), 1);
     race();
-    assert_eq!(world.flow.account(&world.acme, &grant).revoke_devices().await.unwrap(), 1);
+    assert_eq!(world.request().account(&grant).revoke_devices().await.unwrap(), 1);
     assert_eq!(armed.load(Ordering::SeqCst), 0);
     assert_eq!(saved_hash(&world).await, format!("v4:{PASSWORD}"));
     // Control: a change of password at that moment is one.
     world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new("v4:another")));
-    let stale = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
+    let stale = world.request().revalidate(&grant, Channel::Web).await;
     assert!(matches!(stale, Err(RevalidateError::Stale(Staleness::PasswordChanged))));
 }

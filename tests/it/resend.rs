@@ -23,7 +23,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const NUMBER: &str = "+15551234567";
 
 async fn resend(world: &World, token: &PendingToken, to: ResendTo) -> LoginStep {
-    world.flow.resend(&world.acme, token, to).await.unwrap()
+    world.request().resend(token, to).await.unwrap()
 }
 
 fn email(world: &World) -> Destination {
@@ -222,7 +222,7 @@ async fn nothing_is_sent_without_a_right_password() {
     }
     // Nor for a login that is over.
     let cancelled = world.begin("bob").await;
-    world.flow.cancel(&world.acme, &cancelled.token).await.unwrap();
+    world.request().cancel(&cancelled.token).await.unwrap();
     world.wait_for_the_spacing();
     assert_eq!(reason(&resend(&world, &cancelled.token, ResendTo::Same).await), Reason::LoginOver);
     let done = world.begin("bob").await;
@@ -254,10 +254,7 @@ async fn a_code_can_go_to_the_email_address_for_this_login() {
     assert_eq!(world.outbox.last().to, email(&world));
     let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
     assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
-    assert_eq!(
-        world.flow.account(&world.acme, &done.grant).status().await.unwrap().method,
-        Method::Sms
-    );
+    assert_eq!(world.request().account(&done.grant).status().await.unwrap().method, Method::Sms);
     world.wait_for_the_spacing();
     let _ = world.begin("alice").await;
     assert_eq!(world.outbox.last().to, by_sms.to, "the next login goes by SMS again");
@@ -269,12 +266,8 @@ async fn a_code_goes_to_a_proved_number_only() {
     let world = World::new().await;
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
-    let _setup = world
-        .flow
-        .account(&world.acme, &grant)
-        .use_sms(&PhoneNumber::new(NUMBER).unwrap())
-        .await
-        .unwrap();
+    let _setup =
+        world.request().account(&grant).use_sms(&PhoneNumber::new(NUMBER).unwrap()).await.unwrap();
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
     assert_eq!(challenge.alternatives.sms, None);

@@ -28,7 +28,8 @@ use countersign::store::{
     CommitOutcome, ExpectedVersions, FactorStore, Snapshot, StoredRow, Version,
 };
 use countersign::{
-    Channel, LoginStep, Reason, RevalidateError, SavedGrant, Scope, TenantId, UserId,
+    Channel, LoginStep, Reason, RequestContext, RevalidateError, SavedGrant, Scope, TenantId,
+    UserId,
 };
 use serde_json::{Value, json};
 
@@ -43,7 +44,7 @@ fn kept(outcome: ResetOutcome) -> Option<time::OffsetDateTime> {
 }
 
 async fn administrator_resets(world: &World, grant: &SavedGrant) -> ResetOutcome {
-    world.flow.administration(&world.acme, grant).await.unwrap().reset(&world.alice).await.unwrap()
+    world.request().administration(grant).await.unwrap().reset(&world.alice).await.unwrap()
 }
 
 async fn reset(world: &World) -> ResetOutcome {
@@ -117,7 +118,7 @@ async fn a_reset_that_keeps_the_budgets_clears_all_the_rest() {
     kept(reset(&world).await);
     assert_eq!(world.saved_of(&world.alice), BUDGETS);
     assert_eq!(reason(&world.submit(&pending.token, &code).await), Reason::LoginOver);
-    let stale = world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.unwrap_err();
+    let stale = world.request().revalidate(&done.grant, Channel::Web).await.unwrap_err();
     assert!(matches!(stale, RevalidateError::Stale(Staleness::Reset)), "{stale:?}");
     world.wait_for_the_spacing();
     let again = challenge(world.begin_with_device("alice", &done.device_token.unwrap()).await);
@@ -323,7 +324,8 @@ async fn a_guess_beside_a_reset_that_keeps_the_budgets_counts() {
     world.flow = flow_over(&world, store.clone(), |b| b);
     store.once("before commit", move || async move {
         let step = plain
-            .submit_code(&acme, &token.into(), &wrong.into(), countersign::TrustDevice::No)
+            .request(&acme, &RequestContext::new())
+            .submit_code(&token.into(), &wrong.into(), countersign::TrustDevice::No)
             .await;
         assert_eq!(reason(&step.unwrap()), Reason::WrongCode);
     });

@@ -14,13 +14,19 @@ use crate::support::*;
 use countersign::grant::Staleness;
 use countersign::policy::StandardPolicy;
 use countersign::user::{PasswordHash, UserStatus};
-use countersign::{Authenticated, Channel, Error, RevalidateError, SavedGrant, Scope};
+use countersign::{
+    Authenticated, Channel, Error, RequestContext, RevalidateError, SavedGrant, Scope,
+};
 
 /// What a grant is worth now; asking costs one look-up and one load, and changes nothing.
 async fn standing(world: &World, grant: &SavedGrant) -> Option<Staleness> {
     let before = (world.row(&world.alice), world.factors.records(&world.acme));
     world.calls.clear();
-    let validity = world.flow.revalidate(grant.tenant(), grant, grant.channel()).await;
+    let validity = world
+        .flow
+        .request(grant.tenant(), &RequestContext::new())
+        .revalidate(grant, grant.channel())
+        .await;
     // Before it says that the password was changed, it reads both again.
     let twice =
         matches!(&validity, Err(error) if error.staleness() == Some(Staleness::PasswordChanged));
@@ -149,8 +155,8 @@ async fn a_session_without_a_second_factor_ends_when_one_is_required() {
 async fn a_session_of_a_trusted_device_ends_with_the_device() {
     let world = with_devices().await;
     let (by_device, by_code) = trusted(&world).await;
-    let devices = world.flow.account(&world.acme, &by_code.grant).status().await.unwrap().devices;
-    world.flow.account(&world.acme, &by_code.grant).revoke_device(devices[0].id).await.unwrap();
+    let devices = world.request().account(&by_code.grant).status().await.unwrap().devices;
+    world.request().account(&by_code.grant).revoke_device(devices[0].id).await.unwrap();
     assert_eq!(standing(&world, &by_device).await, Some(Staleness::DeviceRevoked));
     assert_eq!(
         standing(&world, &by_code.grant).await,
@@ -160,7 +166,7 @@ async fn a_session_of_a_trusted_device_ends_with_the_device() {
 
     let world = with_devices().await;
     let (by_device, by_code) = trusted(&world).await;
-    assert_eq!(world.flow.account(&world.acme, &by_code.grant).revoke_devices().await.unwrap(), 1);
+    assert_eq!(world.request().account(&by_code.grant).revoke_devices().await.unwrap(), 1);
     assert_eq!(standing(&world, &by_device).await, Some(Staleness::DeviceRevoked));
 
     let world = with_devices().await;
@@ -213,7 +219,7 @@ async fn a_grant_from_the_future_does_not_hold() {
 async fn a_session_outlives_what_does_not_concern_it() {
     let world = with_devices().await;
     let grant = world.sign_in_and_trust("alice", "laptop").await.grant.into_saved();
-    let _ = world.flow.account(&world.acme, &grant).new_backup_code().await.unwrap();
+    let _ = world.request().account(&grant).new_backup_code().await.unwrap();
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
     world.fail_codes(&challenge.token, 5).await.denied().unwrap();
@@ -290,7 +296,7 @@ async fn a_saved_grant_reads_back_and_can_not_be_turned_into_anothers() {
 
 /// What a host writes in front of each page of a session, with as little as it can.
 async fn page(world: &World, session: &SavedGrant) -> Result<&'static str, RevalidateError> {
-    let _grant = world.flow.revalidate(&world.acme, session, Channel::Web).await?;
+    let _grant = world.request().revalidate(session, Channel::Web).await?;
     Ok("the page")
 }
 
@@ -317,7 +323,11 @@ async fn a_fault_while_asking_refuses_the_request_and_says_that_it_is_none_of_th
     let flow = faulty_flow(&world, &point, StandardPolicy, |builder| builder);
     for call in 1..=2 {
         point.arm(call, When::Before);
-        let refused = flow.revalidate(&world.acme, &session, Channel::Web).await.unwrap_err();
+        let refused = flow
+            .request(&world.acme, &RequestContext::new())
+            .revalidate(&session, Channel::Web)
+            .await
+            .unwrap_err();
         assert_eq!(refused.staleness(), None);
         let RevalidateError::Failed(Error::FactorStore { .. } | Error::UserStore { .. }) = &refused
         else {
@@ -352,9 +362,9 @@ async fn a_programs_session_does_not_hold_on_the_web() {
     for exempt in [Channel::ExemptApi, Channel::ExemptIntegration, Channel::SingleSignOn] {
         let step = world.begin_as(&world.acme, "alice", PASSWORD, exempt, None).await.unwrap();
         let grant = authenticated(step).grant;
-        assert!(world.flow.revalidate(&world.acme, &grant, exempt).await.is_ok(), "{exempt:?}");
+        assert!(world.request().revalidate(&grant, exempt).await.is_ok(), "{exempt:?}");
         for interactive in [Channel::Web, Channel::Mobile] {
-            let standing = world.flow.revalidate(&world.acme, &grant, interactive).await;
+            let standing = world.request().revalidate(&grant, interactive).await;
             let Err(RevalidateError::Stale(Staleness::SecondFactorRequired)) = standing else {
                 panic!("{exempt:?} on {interactive:?}: {standing:?}")
             };
@@ -363,7 +373,7 @@ async fn a_programs_session_does_not_hold_on_the_web() {
     // A login with a code holds on every channel.
     let grant = world.sign_in("alice").await.grant;
     for channel in [Channel::Web, Channel::Mobile, Channel::ExemptApi] {
-        assert!(world.flow.revalidate(&world.acme, &grant, channel).await.is_ok(), "{channel:?}");
+        assert!(world.request().revalidate(&grant, channel).await.is_ok(), "{channel:?}");
     }
 }
 
@@ -373,11 +383,11 @@ async fn a_session_ends_with_its_lifetime() {
     let world = World::with(|b| b.session_lifetime(DAY)).await;
     let grant = world.sign_in("alice").await.grant;
     world.clock.advance(Duration::from_millis(86_399_999));
-    assert!(world.flow.revalidate(&world.acme, &grant, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&grant, Channel::Web).await.is_ok());
     world.clock.advance(Duration::from_millis(1));
-    let ended = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
+    let ended = world.request().revalidate(&grant, Channel::Web).await;
     assert!(matches!(ended, Err(RevalidateError::Stale(Staleness::Expired))), "{ended:?}");
-    let refused = world.flow.account(&world.acme, &grant).status().await;
+    let refused = world.request().account(&grant).status().await;
     assert_eq!(crate::support::steps::refusal(refused), countersign::Reason::SessionStale);
 }
 
@@ -394,7 +404,7 @@ async fn clocks_of_nodes_may_be_apart_by_the_tolerance() {
         let now = world.now();
         for (behind, expected) in [(holds, true), (ends, false)] {
             world.clock.set(now - Duration::from_secs(behind));
-            let standing = world.flow.revalidate(&world.acme, &grant, Channel::Web).await;
+            let standing = world.request().revalidate(&grant, Channel::Web).await;
             assert_eq!(
                 standing.is_ok(),
                 expected,

@@ -19,7 +19,8 @@ use countersign::grant::Staleness;
 use countersign::policy::Exemption;
 use countersign::store::{CommitOutcome, FactorStore, Generation};
 use countersign::{
-    Channel, Error, LoginFlow, LoginStep, Method, Reason, SavedGrant, Scope, SecondFactor,
+    Channel, Error, LoginFlow, LoginStep, Method, Reason, RequestContext, SavedGrant, Scope,
+    SecondFactor,
 };
 
 async fn generation(world: &World) -> u32 {
@@ -27,7 +28,13 @@ async fn generation(world: &World) -> u32 {
 }
 
 async fn change_scope(flow: LoginFlow, root: SavedGrant, scope: Scope) {
-    flow.administration(root.tenant(), &root).await.unwrap().set_scope(scope).await.unwrap();
+    flow.request(root.tenant(), &RequestContext::new())
+        .administration(&root)
+        .await
+        .unwrap()
+        .set_scope(scope)
+        .await
+        .unwrap();
 }
 
 /// Everything that can be saved of alice.
@@ -74,12 +81,7 @@ async fn starts_empty(world: &World, saved: &StoredRow) {
     );
     assert_eq!(world.charged_sends(&world.alice), 1);
     assert_eq!(
-        world
-            .flow
-            .revalidate(&world.acme, &saved.session, Channel::Web)
-            .await
-            .unwrap_err()
-            .staleness(),
+        world.request().revalidate(&saved.session, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::Reset)
     );
 }
@@ -88,7 +90,7 @@ async fn starts_empty(world: &World, saved: &StoredRow) {
 async fn a_tenant_uses_it_only_after_its_administrator_said_so() {
     let world = World::off();
     let grant = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     assert_eq!(administration.scope().await.unwrap(), Scope::DoNotUse);
     assert!(administration.purge_progress().await.unwrap().is_none());
     assert!(world.factors.settings(&world.acme).await.unwrap().is_none());
@@ -112,7 +114,7 @@ async fn administrators_only_means_the_built_in_role() {
     // I-28: the promotion counts at the next login, and for the session that is there.
     world.change(&world.alice, |user| user.system_administrator = true);
     let _ = world.begin("alice").await;
-    let stale = world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.unwrap_err();
+    let stale = world.request().revalidate(&done.grant, Channel::Web).await.unwrap_err();
     assert_eq!(stale.staleness(), Some(Staleness::SecondFactorRequired));
 }
 
@@ -130,7 +132,7 @@ async fn other_channels_are_exempt_in_every_scope() {
             let step = world.begin_as(&world.acme, "root", PASSWORD, channel, None).await.unwrap();
             let grant = authenticated(step).grant;
             assert_eq!(grant.second_factor(), &SecondFactor::Exempt { exemption });
-            assert!(world.flow.revalidate(&world.acme, &grant, channel).await.is_ok());
+            assert!(world.request().revalidate(&grant, channel).await.is_ok());
         }
         world.clock.advance(MINUTE);
     }
@@ -164,7 +166,7 @@ async fn a_change_is_one_event_that_says_by_whom() {
     let world = World::new().await;
     let grant = world.root_grant().await;
     world.events.clear();
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     let before = administration.set_scope(Scope::SystemAdministratorsOnly).await.unwrap();
     assert_eq!(before, Scope::EntireTenant);
     let [event] = &world.events.all()[..] else { panic!() };
@@ -181,7 +183,7 @@ async fn a_change_is_one_event_that_says_by_whom() {
 async fn a_scope_that_is_in_force_already_is_left_alone() {
     let world = World::off();
     let grant = world.root_grant().await;
-    let administration = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let administration = world.request().administration(&grant).await.unwrap();
     assert_eq!(administration.set_scope(Scope::DoNotUse).await.unwrap(), Scope::DoNotUse);
     assert!(world.factors.settings(&world.acme).await.unwrap().is_none());
 
@@ -191,14 +193,7 @@ async fn a_scope_that_is_in_force_already_is_left_alone() {
     let grant = world.root_grant().await;
     world.events.clear();
     world.calls.clear();
-    world
-        .flow
-        .administration(&world.acme, &grant)
-        .await
-        .unwrap()
-        .set_scope(Scope::DoNotUse)
-        .await
-        .unwrap();
+    world.request().administration(&grant).await.unwrap().set_scope(Scope::DoNotUse).await.unwrap();
     assert_eq!(world.factors.settings(&world.acme).await.unwrap(), saved);
     assert_eq!((generation(&world).await, world.calls.of("change_settings")), (1, 0));
     assert!(world.events.all().is_empty());
@@ -250,14 +245,7 @@ async fn switching_off_makes_everything_saved_useless_at_once() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     let saved = everything(&world).await;
     let root = world.root_grant().await;
-    world
-        .flow
-        .administration(&world.acme, &root)
-        .await
-        .unwrap()
-        .set_scope(Scope::DoNotUse)
-        .await
-        .unwrap();
+    world.request().administration(&root).await.unwrap().set_scope(Scope::DoNotUse).await.unwrap();
     // The point at which the node crashes: the rows are still there.
     assert!(world.factors.record(&world.acme, &world.alice).is_some());
     assert_eq!(world.factors.count(&world.acme, Generation::new(1)).await.unwrap(), 2);
@@ -281,14 +269,14 @@ async fn switching_off_makes_everything_saved_useless_at_once() {
     // The administrator who switched it off still has a session, and it is one without a second
     // factor.
     assert_eq!(
-        world.flow.administration(&world.acme, &root).await.unwrap().scope().await.unwrap(),
+        world.request().administration(&root).await.unwrap().scope().await.unwrap(),
         Scope::DoNotUse
     );
     // On again, still without a purge: everybody from nothing.
     world.set_scope(Scope::EntireTenant).await;
     assert_eq!(generation(&world).await, 1);
     starts_empty(&world, &saved).await;
-    assert_eq!(refusal(world.flow.administration(&world.acme, &root).await), Reason::NotFound);
+    assert_eq!(refusal(world.request().administration(&root).await), Reason::NotFound);
 }
 
 #[tokio::test]
@@ -323,8 +311,8 @@ async fn switching_off_leaves_other_tenants_as_they_are() {
     assert_eq!(before, after);
     let typed = code.into();
     let step = world
-        .flow
-        .submit_code(&world.other, &elsewhere.token, &typed, countersign::TrustDevice::No)
+        .request_for(&world.other)
+        .submit_code(&elsewhere.token, &typed, countersign::TrustDevice::No)
         .await;
     let _done = authenticated(step.unwrap());
 }
@@ -378,8 +366,8 @@ async fn two_changes_at_once_both_happen_one_after_the_other() {
     world.events.clear();
     store.once("before change_settings", move || change_scope(plain, by, Scope::DoNotUse));
     let before = world
-        .flow
-        .administration(&world.acme, &root)
+        .request()
+        .administration(&root)
         .await
         .unwrap()
         .set_scope(Scope::SystemAdministratorsOnly)

@@ -70,7 +70,7 @@ async fn where_configured_a_failed_sms_falls_back_to_email() {
         let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
         assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
         assert_eq!(
-            world.flow.account(&world.acme, &done.grant).status().await.unwrap().method,
+            world.request().account(&done.grant).status().await.unwrap().method,
             Method::Sms
         );
     }
@@ -107,7 +107,7 @@ async fn a_failed_send_is_told_and_leaves_the_login_open() {
         let failed = EventKind::DeliveryFailed { login, method: Method::Sms, error: kind, causes };
         assert_eq!(world.events.kinds()[1], failed);
         world.wait_for_the_spacing();
-        let step = world.flow.resend(&world.acme, &challenge.token, ResendTo::Email).await.unwrap();
+        let step = world.request().resend(&challenge.token, ResendTo::Email).await.unwrap();
         assert!(matches!(crate::support::challenge(step).delivery, DeliveryStatus::Sent(_)));
         let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
     }
@@ -221,7 +221,7 @@ async fn resends_that_fall_back_stay_within_the_login() {
     let challenge = world.begin("alice").await;
     for _ in 0..10 {
         world.wait_for_the_spacing();
-        let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Sms).await.unwrap();
+        let _ = world.request().resend(&challenge.token, ResendTo::Sms).await.unwrap();
     }
     assert_eq!(
         (world.outbox.attempts() - attempts, world.charged_sends(&world.alice) - sends),
@@ -337,11 +337,11 @@ async fn a_login_that_is_given_up_frees_its_place_and_its_code() {
     world.wait_for_the_spacing();
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::TooManyLogins);
     world.events.clear();
-    world.flow.cancel(&world.acme, &challenge.token).await.unwrap();
+    world.request().cancel(&challenge.token).await.unwrap();
     assert_eq!(world.only_event().kind, EventKind::LoginCancelled { login: challenge.login });
     assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::LoginOver);
     let before = world.row(&world.alice);
-    world.flow.cancel(&world.acme, &challenge.token).await.unwrap();
+    world.request().cancel(&challenge.token).await.unwrap();
     assert_eq!(world.row(&world.alice), before, "giving up twice changes nothing");
     let _ = world.sign_in("alice").await;
 }

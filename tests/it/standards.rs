@@ -100,8 +100,7 @@ async fn after_a_hundred_wrong_codes_ten_years_do_not_help() {
                 wrong += 1;
             }
             assert_eq!(reason(&world.submit(&pending.token, &right).await), Reason::Suspended);
-            let again =
-                world.flow.resend(&world.acme, &pending.token, ResendTo::Same).await.unwrap();
+            let again = world.request().resend(&pending.token, ResendTo::Same).await.unwrap();
             assert_eq!(reason(&again), Reason::Suspended);
         }
     }

@@ -26,8 +26,8 @@ use countersign::event::ResetOutcome;
 use countersign::user::UserStatus;
 use countersign::{
     Channel, Code, DeviceToken, LoginFlowBuilder, LoginStep, Method, MethodChange, PendingToken,
-    Reason, ResendTo, SavedGrant, Scope, SecondFactor, SetupChallenge, SetupToken, TenantId,
-    TrustDevice, UserId,
+    Reason, RequestContext, ResendTo, SavedGrant, Scope, SecondFactor, SetupChallenge, SetupToken,
+    TenantId, TrustDevice, UserId,
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
@@ -154,7 +154,8 @@ impl<const FAULT: u8> System<FAULT> {
                 };
                 let trust = if trust { TrustDevice::Named("laptop") } else { TrustDevice::No };
                 let step = flow
-                    .submit_code(self.ids(held.who).0, &held.token, &Code::new(code), trust)
+                    .request(self.ids(held.who).0, &RequestContext::new())
+                    .submit_code(&held.token, &Code::new(code), trust)
                     .await
                     .unwrap();
                 self.answered(held.who, Some(login), step)
@@ -165,8 +166,11 @@ impl<const FAULT: u8> System<FAULT> {
                     if held.who.0 == Tenant::Acme { Tenant::Other } else { Tenant::Acme };
                 let code = Code::new(held.code.clone().unwrap_or_else(|| "000000".into()));
                 let tenant = self.ids((elsewhere, held.who.1)).0;
-                let step =
-                    flow.submit_code(tenant, &held.token, &code, TrustDevice::No).await.unwrap();
+                let step = flow
+                    .request(tenant, &RequestContext::new())
+                    .submit_code(&held.token, &code, TrustDevice::No)
+                    .await
+                    .unwrap();
                 self.answered(held.who, Some(login), step)
             }
             Act::Resend { login, to } => {
@@ -176,7 +180,11 @@ impl<const FAULT: u8> System<FAULT> {
                     To::Email => ResendTo::Email,
                     To::Sms => ResendTo::Sms,
                 };
-                let step = flow.resend(self.ids(held.who).0, &held.token, to).await.unwrap();
+                let step = flow
+                    .request(self.ids(held.who).0, &RequestContext::new())
+                    .resend(&held.token, to)
+                    .await
+                    .unwrap();
                 self.answered(held.who, Some(login), step)
             }
             Act::Backup { login, typed } => {
@@ -196,14 +204,18 @@ impl<const FAULT: u8> System<FAULT> {
                 };
                 let tenant = self.ids(held.who).0;
                 let step = flow
-                    .submit_backup_code(tenant, &held.token, &code.as_str().into())
+                    .request(tenant, &RequestContext::new())
+                    .submit_backup_code(&held.token, &code.as_str().into())
                     .await
                     .unwrap();
                 self.answered(held.who, Some(login), step)
             }
             Act::Cancel { login } => {
                 let held = &self.logins[login];
-                flow.cancel(self.ids(held.who).0, &held.token).await.unwrap();
+                flow.request(self.ids(held.who).0, &RequestContext::new())
+                    .cancel(&held.token)
+                    .await
+                    .unwrap();
                 Answer::Done
             }
             _ => self.act_inside(act, state).await,
@@ -224,7 +236,11 @@ impl<const FAULT: u8> System<FAULT> {
         };
         match *act {
             Act::NewBackup { session } => {
-                let made = flow.account(&tenant, &self.sessions[session]).new_backup_code().await;
+                let made = flow
+                    .request(&tenant, &RequestContext::new())
+                    .account(&self.sessions[session])
+                    .new_backup_code()
+                    .await;
                 let who = self.who(session);
                 or_denied(made.map(|code| {
                     self.backups.push((who, code.expose().to_owned()));
@@ -233,11 +249,19 @@ impl<const FAULT: u8> System<FAULT> {
             }
             Act::UseSms { session } => {
                 let number = PhoneNumber::new("+819012345634").unwrap();
-                let started = flow.account(&tenant, &self.sessions[session]).use_sms(&number).await;
+                let started = flow
+                    .request(&tenant, &RequestContext::new())
+                    .account(&self.sessions[session])
+                    .use_sms(&number)
+                    .await;
                 or_denied(started.map(|challenge| self.proving(challenge)))
             }
             Act::UseEmail { session } => {
-                let started = flow.account(&tenant, &self.sessions[session]).use_email().await;
+                let started = flow
+                    .request(&tenant, &RequestContext::new())
+                    .account(&self.sessions[session])
+                    .use_email()
+                    .await;
                 or_denied(started.map(|started| match started {
                     MethodChange::Done(method) => Answer::Changed(method),
                     MethodChange::Prove(challenge) => self.proving(challenge),
@@ -251,20 +275,23 @@ impl<const FAULT: u8> System<FAULT> {
                     format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
                 };
                 let confirmed = flow
-                    .account(&tenant, &self.sessions[session])
+                    .request(&tenant, &RequestContext::new())
+                    .account(&self.sessions[session])
                     .confirm_method(token, &Code::new(code))
                     .await;
                 or_denied(confirmed.map(Answer::Changed))
             }
             Act::RevokeDevices { session } => or_denied(
-                flow.account(&tenant, &self.sessions[session])
+                flow.request(&tenant, &RequestContext::new())
+                    .account(&self.sessions[session])
                     .revoke_devices()
                     .await
                     .map(|_| Answer::Done),
             ),
             Act::Revalidate { session } => {
                 match flow
-                    .revalidate(&tenant, &self.sessions[session], self.sessions[session].channel())
+                    .request(&tenant, &RequestContext::new())
+                    .revalidate(&self.sessions[session], self.sessions[session].channel())
                     .await
                 {
                     Ok(_) => Answer::Valid,
@@ -370,12 +397,21 @@ impl<const FAULT: u8> System<FAULT> {
             self.world.begin_as(tenant, "root", PASSWORD, Channel::Web, None).await.unwrap();
         if let LoginStep::CodeRequired(challenge) = &step {
             let code = Code::new(self.last_code());
-            step =
-                flow.submit_code(tenant, &challenge.token, &code, TrustDevice::No).await.unwrap();
+            step = flow
+                .request(tenant, &RequestContext::new())
+                .submit_code(&challenge.token, &code, TrustDevice::No)
+                .await
+                .unwrap();
         }
         let grant = authenticated(step).grant;
-        let before =
-            flow.administration(tenant, &grant).await.unwrap().set_scope(scope).await.unwrap();
+        let before = flow
+            .request(tenant, &RequestContext::new())
+            .administration(&grant)
+            .await
+            .unwrap()
+            .set_scope(scope)
+            .await
+            .unwrap();
         if scope == Scope::DoNotUse && before != scope {
             while flow.purge(tenant, 1).await.unwrap().unwrap().finished_at.is_none() {}
             assert_eq!(self.world.factors.records(tenant), 0, "I-27");

@@ -21,7 +21,8 @@ use countersign::store::{
     CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
 };
 use countersign::{
-    Channel, LoginFlow, LoginName, LoginStep, Reason, SavedGrant, Scope, TenantId, UserId,
+    Channel, LoginFlow, LoginName, LoginStep, Reason, RequestContext, SavedGrant, Scope, TenantId,
+    UserId,
 };
 use tokio::sync::Barrier;
 
@@ -52,7 +53,11 @@ fn numbers(progress: &SweepProgress) -> (u64, u64, u64, bool) {
 }
 
 async fn standing(world: &World, grant: &SavedGrant) -> Option<Staleness> {
-    let answer = world.flow.revalidate(grant.tenant(), grant, Channel::Web).await;
+    let answer = world
+        .flow
+        .request(grant.tenant(), &RequestContext::new())
+        .revalidate(grant, Channel::Web)
+        .await;
     answer.err().map(|error| error.staleness().unwrap())
 }
 
@@ -388,14 +393,12 @@ async fn charged_in_between(point: &'static str, careless: bool) -> Option<u64> 
     let acme = world.acme.clone();
     store.once(point, move || async move {
         let (password, channel) = ("wrong".into(), countersign::Channel::Web);
-        let login = countersign::Login {
-            tenant: &acme,
-            name: "user00",
-            password: &password,
-            channel,
-            device: None,
-        };
-        assert_eq!(reason(&flow.begin(&login).await.unwrap()), Reason::InvalidCredentials);
+        let login =
+            countersign::Login { name: "user00", password: &password, channel, device: None };
+        assert_eq!(
+            reason(&flow.request(&acme, &RequestContext::new()).begin(&login).await.unwrap()),
+            Reason::InvalidCredentials
+        );
     });
     let flow = flow_over(&world, Wrapped(Overlapping::over(store.clone(), careless)), |b| b);
     let _progress = flow.sweep(&world.acme, None, 9).await.unwrap();
@@ -435,13 +438,12 @@ async fn storm(seed: u64, careless: bool) -> (u64, u64) {
                 }
                 let (password, channel) = ("wrong".into(), countersign::Channel::Web);
                 let login = countersign::Login {
-                    tenant: &acme,
                     name: "user00",
                     password: &password,
                     channel,
                     device: None,
                 };
-                match flow.begin(&login).await {
+                match flow.request(&acme, &RequestContext::new()).begin(&login).await {
                     Ok(LoginStep::Denied(_)) | Err(countersign::Error::Contended) => {}
                     other => panic!("a wrong password is refused, not {other:?}"),
                 }

@@ -47,10 +47,8 @@ async fn the_feature_is_off_until_it_is_switched_on() {
     let challenge = world.begin("alice").await;
     let code = world.outbox.last_code();
     let typed = code.as_str().into();
-    let asked = world
-        .flow
-        .submit_code(&world.acme, &challenge.token, &typed, TrustDevice::Named("laptop"))
-        .await;
+    let asked =
+        world.request().submit_code(&challenge.token, &typed, TrustDevice::Named("laptop")).await;
     assert_eq!(reason(&asked.unwrap()), Reason::TrustedDevicesOff);
     assert_eq!(saved_devices(&world), 0);
     // The code was not looked at, and serves without the wish.
@@ -75,7 +73,7 @@ async fn a_trusted_device_skips_the_code_and_nothing_else() {
     world.clock.advance(DAY);
     let sends = world.outbox.attempts();
     let done = authenticated(world.begin_with_device("alice", &token).await);
-    let overview = world.flow.account(&world.acme, &done.grant).status().await.unwrap();
+    let overview = world.request().account(&done.grant).status().await.unwrap();
     let [listed] = &overview.devices[..] else { panic!() };
     assert_eq!(done.grant.second_factor(), &SecondFactor::TrustedDevice { device: listed.id });
     assert_eq!(done.grant.amr(), ["pwd"], "it is no authentication of its own");
@@ -83,7 +81,7 @@ async fn a_trusted_device_skips_the_code_and_nothing_else() {
     assert_eq!(listed.last_used_at - listed.registered_at, DAY);
     assert_eq!(listed.expires_at - listed.registered_at, LIFETIME);
     assert_eq!(world.outbox.attempts(), sends, "no code was sent");
-    assert!(world.flow.revalidate(&world.acme, &done.grant, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&done.grant, Channel::Web).await.is_ok());
     // I-29: it replaces only the code.
     let wrong =
         world.begin_as(&world.acme, "alice", "wrong", Channel::Web, Some(&token)).await.unwrap();
@@ -178,20 +176,19 @@ async fn a_shorter_configured_lifetime_holds_for_devices_that_were_there_before(
     world.restarted(|b| b.trusted_devices(10 * DAY, 3));
     world.clock.advance(10 * DAY - 31 * MINUTE);
     let grant = authenticated(world.begin_with_device("alice", &token).await).grant;
-    let [listed] = &world.flow.account(&world.acme, &grant).status().await.unwrap().devices[..]
-    else {
+    let [listed] = &world.request().account(&grant).status().await.unwrap().devices[..] else {
         panic!()
     };
     assert_eq!(listed.expires_at - listed.registered_at, 10 * DAY);
     world.clock.advance(31 * MINUTE);
     assert_eq!(
-        world.flow.revalidate(&world.acme, &grant, Channel::Web).await.unwrap_err().staleness(),
+        world.request().revalidate(&grant, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::DeviceRevoked)
     );
     assert!(!is_skipped(&world, &token).await);
     world.wait_for_the_spacing();
     let grant = world.sign_in("alice").await.grant;
-    assert!(world.flow.account(&world.acme, &grant).status().await.unwrap().devices.is_empty());
+    assert!(world.request().account(&grant).status().await.unwrap().devices.is_empty());
 }
 
 #[tokio::test]
@@ -201,7 +198,7 @@ async fn switching_the_feature_off_ends_the_trust_of_every_device() {
     let session = authenticated(world.begin_with_device("alice", &token).await).grant;
     world.restarted(|b| b);
     assert_eq!(
-        world.flow.revalidate(&world.acme, &session, Channel::Web).await.unwrap_err().staleness(),
+        world.request().revalidate(&session, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::DeviceRevoked)
     );
     let LoginStep::CodeRequired(challenge) = world.begin_with_device("alice", &token).await else {
@@ -209,7 +206,7 @@ async fn switching_the_feature_off_ends_the_trust_of_every_device() {
     };
     let grant =
         authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
-    assert!(world.flow.account(&world.acme, &grant).status().await.unwrap().devices.is_empty());
+    assert!(world.request().account(&grant).status().await.unwrap().devices.is_empty());
 }
 
 /// I-30.
@@ -220,7 +217,7 @@ async fn a_password_change_ends_it() {
     let session = authenticated(world.begin_with_device("alice", &token).await).grant;
     world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new("another")));
     assert_eq!(
-        world.flow.revalidate(&world.acme, &session, Channel::Web).await.unwrap_err().staleness(),
+        world.request().revalidate(&session, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::PasswordChanged)
     );
     let status = world
@@ -283,15 +280,12 @@ async fn a_change_of_method_ends_it_in_both_directions() {
     assert!(is_skipped(&world, &token).await);
     let challenge = world.begin("alice").await;
     world.wait_for_the_spacing();
-    let sent = world
-        .flow
-        .resend(&world.acme, &challenge.token, countersign::ResendTo::Email)
-        .await
-        .unwrap();
+    let sent =
+        world.request().resend(&challenge.token, countersign::ResendTo::Email).await.unwrap();
     assert!(matches!(sent, LoginStep::CodeRequired(_)));
     let grant =
         authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
-    let _done = world.flow.account(&world.acme, &grant).use_email().await.unwrap();
+    let _done = world.request().account(&grant).use_email().await.unwrap();
     assert!(!is_skipped(&world, &token).await);
 }
 
@@ -336,7 +330,7 @@ async fn its_owner_revokes_one_or_all() {
     let (first, second) = (device(&world, "first").await, device(&world, "second").await);
     let session = authenticated(world.begin_with_device("alice", &first).await).grant;
     let grant = world.sign_in("alice").await.grant;
-    let account = world.flow.account(&world.acme, &grant);
+    let account = world.request().account(&grant);
     let listed = account.status().await.unwrap().devices;
     assert_eq!(
         listed.iter().map(|device| device.label.as_str()).collect::<Vec<_>>(),
@@ -348,7 +342,7 @@ async fn its_owner_revokes_one_or_all() {
         Reason::NotFound
     );
     assert_eq!(
-        world.flow.revalidate(&world.acme, &session, Channel::Web).await.unwrap_err().staleness(),
+        world.request().revalidate(&session, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::DeviceRevoked)
     );
     world.wait_for_the_spacing();
@@ -434,10 +428,8 @@ async fn a_wrong_code_registers_nothing() {
     let world = world().await;
     let challenge = world.begin("alice").await;
     let wrong = world.wrong_code().into();
-    let step = world
-        .flow
-        .submit_code(&world.acme, &challenge.token, &wrong, TrustDevice::Named("laptop"))
-        .await;
+    let step =
+        world.request().submit_code(&challenge.token, &wrong, TrustDevice::Named("laptop")).await;
     assert_eq!(reason(&step.unwrap()), Reason::WrongCode);
     assert_eq!(saved_devices(&world), 0);
     assert_eq!(world.outbox.notices().len(), 0);
@@ -489,7 +481,7 @@ async fn a_token_that_is_not_trusted_is_counted_as_a_strangers() {
     let world = world().await;
     let bobs = world.sign_in_and_trust("bob", "laptop").await.device_token.unwrap();
     let revoked = world.sign_in_and_trust("alice", "old").await;
-    world.flow.account(&world.acme, &revoked.grant).revoke_devices().await.unwrap();
+    world.request().account(&revoked.grant).revoke_devices().await.unwrap();
     let pending = world.begin("alice").await.token.expose().replacen("csp1", "csd1", 1);
     let tokens = [bobs, revoked.device_token.unwrap(), pending.into(), "csd1.AAAA".into()];
     for (number, token) in tokens.iter().enumerate() {
@@ -558,19 +550,13 @@ async fn a_user_without_an_epoch_gets_no_trusted_device() {
             user.password_hash = None;
             user.security_stamp = stamp.map(str::to_owned);
         });
-        let login = PreverifiedLogin {
-            tenant: &world.acme,
-            user: &world.alice,
-            channel: Channel::Web,
-            device: None,
-        };
+        let login = PreverifiedLogin { user: &world.alice, channel: Channel::Web, device: None };
         let challenge = crate::support::challenge(
-            world.flow.begin_with_preverified_password(&login).await.unwrap(),
+            world.request().begin_with_preverified_password(&login).await.unwrap(),
         );
         let code = world.outbox.last_code().into();
         let named = TrustDevice::Named("laptop");
-        let done =
-            world.flow.submit_code(&world.acme, &challenge.token, &code, named).await.unwrap();
+        let done = world.request().submit_code(&challenge.token, &code, named).await.unwrap();
         assert_eq!(authenticated(done).device_token.is_some(), trusted, "{stamp:?}");
         assert_eq!(saved_devices(&world), usize::from(trusted), "{stamp:?}");
         world.wait_for_the_spacing();
@@ -587,8 +573,7 @@ async fn the_same_browser_replaces_its_own_entry_and_a_drop_is_said() {
         let challenge = world.begin("alice").await;
         let code = world.outbox.last_code().into();
         let trust = TrustDevice::Again { name, token };
-        let done =
-            world.flow.submit_code(&world.acme, &challenge.token, &code, trust).await.unwrap();
+        let done = world.request().submit_code(&challenge.token, &code, trust).await.unwrap();
         world.wait_for_the_spacing();
         authenticated(done).device_token.unwrap()
     };

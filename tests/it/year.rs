@@ -18,8 +18,8 @@ use countersign::contact::{Destination, EmailAddress};
 use countersign::event::{CredentialsCause, EventKind, ResetOutcome, SecretKind};
 use countersign::sender::NoticeKind;
 use countersign::{
-    Challenge, Channel, LoginName, LoginStep, OperationError, Reason, ResendTo, Scope, TrustDevice,
-    UserId,
+    Challenge, Channel, LoginName, LoginStep, OperationError, Reason, RequestContext, ResendTo,
+    Scope, TrustDevice, UserId,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng, TryRng};
@@ -158,7 +158,7 @@ impl Year {
                 self.note(BACKUPS, &step);
             }
         }
-        self.world.flow.cancel(&self.world.acme, &challenge.token).await.unwrap();
+        self.world.request().cancel(&challenge.token).await.unwrap();
     }
 
     /// Knows the password, guesses four times a day and 19 times in 30 days, and so stays under
@@ -175,7 +175,7 @@ impl Year {
         let step = self.world.submit(&challenge.token, &typed).await;
         self.note(PATIENT, &step);
         self.guessed.push(day);
-        self.world.flow.cancel(&self.world.acme, &challenge.token).await.unwrap();
+        self.world.request().cancel(&challenge.token).await.unwrap();
     }
 
     /// Is an administrator and knows a colleague's password. Every 31 days, when the window is free
@@ -186,7 +186,8 @@ impl Year {
         let grant = self.world.root_grant().await;
         let (acme, erin) = (self.world.acme.clone(), user_id("erin"));
         let flow = self.world.flow.clone();
-        let page = flow.administration(&acme, &grant).await.unwrap();
+        let page =
+            flow.request(&acme, &RequestContext::new()).administration(&grant).await.unwrap();
         let mut kept = 0;
         while day.is_multiple_of(31) && kept == 0 {
             let retry_at = match self.world.try_begin("erin", PASSWORD).await {
@@ -228,8 +229,8 @@ impl Year {
             self.world.clock.advance(Duration::from_secs(30));
             let step = self
                 .world
-                .flow
-                .resend(&self.world.acme, &challenge.token, ResendTo::Same)
+                .request_for(&self.world.acme)
+                .resend(&challenge.token, ResendTo::Same)
                 .await
                 .unwrap();
             self.tally.entry(BOMBER).or_default().attempted += 1;
@@ -275,19 +276,19 @@ impl Year {
                 let code = code.into();
                 let step = self
                     .world
-                    .flow
-                    .submit_code(&other, &challenge.token, &code, TrustDevice::No)
+                    .request_for(&other)
+                    .submit_code(&challenge.token, &code, TrustDevice::No)
                     .await;
                 authenticated(step.unwrap()).grant
             }
             LoginStep::Denied(denied) => panic!("{denied}"),
         };
-        let refused = self.world.flow.administration(&acme, &grant).await;
+        let refused = self.world.request_for(&acme).administration(&grant).await;
         assert!(
             matches!(refused, Err(OperationError::Denied(denied)) if denied.reason() == Reason::NotFound)
         );
         // What they may do, under names that both tenants have.
-        let administration = self.world.flow.administration(&other, &grant).await.unwrap();
+        let administration = self.world.request_for(&other).administration(&grant).await.unwrap();
         administration.reset(&self.world.alice).await.unwrap();
         administration.set_scope(Scope::DoNotUse).await.unwrap();
         administration.set_scope(Scope::EntireTenant).await.unwrap();

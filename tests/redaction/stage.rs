@@ -55,13 +55,18 @@ pub(super) async fn stage_after(mut seen: Seen) -> Stage {
     let trust = TrustDevice::Named("laptop");
     let code = world.outbox.last_code().into();
     let done = authenticated(
-        world.flow.submit_code(&world.acme, &first.token, &code, trust).await.unwrap(),
+        world
+            .flow
+            .request(&world.acme, &context())
+            .submit_code(&first.token, &code, trust)
+            .await
+            .unwrap(),
     );
     shown.value(&first);
     shown.debug(&done);
     seen.secret(first.token.expose());
     world.wait_for_the_spacing();
-    let account = world.flow.account(&world.acme, &done.grant);
+    let account = world.flow.request(&world.acme, &context()).account(&done.grant);
     let sms = account.use_sms(&PhoneNumber::new(NUMBER).unwrap()).await.unwrap();
     let _sms = account.confirm_method(&sms.token, &world.outbox.last_code().into()).await.unwrap();
     seen.secret(sms.token.expose());
@@ -72,11 +77,16 @@ pub(super) async fn stage_after(mut seen: Seen) -> Stage {
     let second = challenge(begin(&world.flow, &world, CANARY, None).await.unwrap());
     let code = world.outbox.last_code().into();
     let done = authenticated(
-        world.flow.submit_code(&world.acme, &second.token, &code, trust).await.unwrap(),
+        world
+            .flow
+            .request(&world.acme, &context())
+            .submit_code(&second.token, &code, trust)
+            .await
+            .unwrap(),
     );
     let device = done.device_token.as_ref().unwrap().expose().to_owned();
     shown.debug(&done);
-    let account = world.flow.account(&world.acme, &done.grant);
+    let account = world.flow.request(&world.acme, &context()).account(&done.grant);
     world.wait_for_the_spacing();
     let setup = account.use_sms(&PhoneNumber::new(OTHER_NUMBER).unwrap()).await.unwrap();
     let setup_code = world.outbox.last_code();
@@ -131,13 +141,12 @@ pub(super) async fn begin(
 ) -> Result<LoginStep, Error> {
     let (password, device) = (Password::new(password), device.map(countersign::DeviceToken::new));
     let login = Login {
-        tenant: &world.acme,
         name: "alice",
         password: &password,
         channel: Channel::Web,
         device: device.as_ref(),
     };
-    flow.begin(&login).await
+    flow.request(&world.acme, &context()).begin(&login).await
 }
 
 /// What an operation came to.
@@ -264,20 +273,15 @@ impl Stage {
     pub(super) async fn operate(&mut self, operation: &str, flow: &LoginFlow) -> Came {
         let (acme, alice) = (self.world.acme.clone(), self.world.alice.clone());
         let (token, code) = (PendingToken::new(&*self.token), Code::new(&*self.code));
-        let of = |name, password| Login {
-            tenant: &acme,
-            name,
-            password,
-            channel: Channel::Web,
-            device: None,
-        };
+        let request = &flow.request(&acme, &context());
+        let of = |name, password| Login { name, password, channel: Channel::Web, device: None };
         match operation {
             "begin" => self.note_step(&begin(flow, &self.world, CANARY, None).await),
             "begin with a wrong password" => {
                 self.note_step(&begin(flow, &self.world, TYPED, None).await)
             }
             "begin with an unknown name" => {
-                self.note_step(&flow.begin(&of(TYPED, &CANARY.into())).await)
+                self.note_step(&request.begin(&of(TYPED, &CANARY.into())).await)
             }
             "begin with an outdated hash" => {
                 let outdated = Some(PasswordHash::new(format!("outdated:{CANARY}")));
@@ -292,50 +296,43 @@ impl Stage {
             "begin where no code is needed" => {
                 let password = CANARY.into();
                 let login = Login { channel: Channel::SingleSignOn, ..of("alice", &password) };
-                self.note_step(&flow.begin(&login).await)
+                self.note_step(&request.begin(&login).await)
             }
             "begin with a vouched password" => {
-                let login = PreverifiedLogin {
-                    tenant: &acme,
-                    user: &alice,
-                    channel: Channel::Mobile,
-                    device: None,
-                };
-                self.note_step(&flow.begin_with_preverified_password(&login).await)
+                let login =
+                    PreverifiedLogin { user: &alice, channel: Channel::Mobile, device: None };
+                self.note_step(&request.begin_with_preverified_password(&login).await)
             }
             "submit the code" => {
-                self.note_step(&flow.submit_code(&acme, &token, &code, TrustDevice::No).await)
+                self.note_step(&request.submit_code(&token, &code, TrustDevice::No).await)
             }
-            "submit the code and trust" => self.note_step(
-                &flow.submit_code(&acme, &token, &code, TrustDevice::Named("phone")).await,
-            ),
+            "submit the code and trust" => self
+                .note_step(&request.submit_code(&token, &code, TrustDevice::Named("phone")).await),
             "submit a wrong code" => self.note_step(
-                &flow.submit_code(&acme, &token, &"9".repeat(10).into(), TrustDevice::No).await,
+                &request.submit_code(&token, &"9".repeat(10).into(), TrustDevice::No).await,
             ),
-            "submit what is no code" => self
-                .note_step(&flow.submit_code(&acme, &token, &TYPED.into(), TrustDevice::No).await),
+            "submit what is no code" => {
+                self.note_step(&request.submit_code(&token, &TYPED.into(), TrustDevice::No).await)
+            }
             "submit the code once more" => {
-                let _first = self
-                    .world
-                    .flow
-                    .submit_code(&acme, &token, &code, TrustDevice::No)
-                    .await
-                    .unwrap();
-                self.note_step(&flow.submit_code(&acme, &token, &code, TrustDevice::No).await)
+                let _first =
+                    self.world.request().submit_code(&token, &code, TrustDevice::No).await.unwrap();
+                self.note_step(&request.submit_code(&token, &code, TrustDevice::No).await)
             }
             "submit the backup code" => self.note_step(
-                &flow.submit_backup_code(&acme, &token, &BackupCode::new(&*self.backup)).await,
+                &request.submit_backup_code(&token, &BackupCode::new(&*self.backup)).await,
             ),
             "submit a wrong backup code" => {
                 let wrong = BackupCode::new("0000-0000-0000-0000-0000-0000");
-                self.note_step(&flow.submit_backup_code(&acme, &token, &wrong).await)
+                self.note_step(&request.submit_backup_code(&token, &wrong).await)
             }
-            "submit what is no backup code" => self
-                .note_step(&flow.submit_backup_code(&acme, &token, &BackupCode::new(TYPED)).await),
-            "resend" => self.note_step(&flow.resend(&acme, &token, ResendTo::Same).await),
-            "resend to email" => self.note_step(&flow.resend(&acme, &token, ResendTo::Email).await),
-            "read the challenge again" => self.note_step(&flow.challenge(&acme, &token).await),
-            "cancel" => self.note_fault(&flow.cancel(&acme, &token).await),
+            "submit what is no backup code" => {
+                self.note_step(&request.submit_backup_code(&token, &BackupCode::new(TYPED)).await)
+            }
+            "resend" => self.note_step(&request.resend(&token, ResendTo::Same).await),
+            "resend to email" => self.note_step(&request.resend(&token, ResendTo::Email).await),
+            "read the challenge again" => self.note_step(&request.challenge(&token).await),
+            "cancel" => self.note_fault(&request.cancel(&token).await),
             "purge" => {
                 self.world
                     .flow
@@ -368,23 +365,22 @@ impl Stage {
 
     /// The operations on the page of alice.
     async fn operate_inside(&mut self, operation: &str, flow: &LoginFlow) -> Came {
-        let (acme, grant) = (self.world.acme.clone(), self.grant.clone());
-        let account = flow.account(&acme, &grant);
+        let grant = self.grant.clone();
+        let request = flow.request(&self.world.acme, &context());
+        let account = request.account(&grant);
         let token = SetupToken::new(&*self.setup_token);
         match operation {
             "check the password" => {
-                self.note_refusal(&flow.check_password(&acme, &grant, &CANARY.into()).await)
+                self.note_refusal(&request.check_password(&grant, &CANARY.into()).await)
             }
             "check a wrong password" => {
-                self.note_refusal(&flow.check_password(&acme, &grant, &TYPED.into()).await)
+                self.note_refusal(&request.check_password(&grant, &TYPED.into()).await)
             }
-            "hash a password" => {
-                self.note_refusal(&flow.hash_password(&acme, &CANARY.into()).await)
-            }
+            "hash a password" => self.note_refusal(&request.hash_password(&CANARY.into()).await),
             "hash what is no password" => {
-                self.note_refusal(&flow.hash_password(&acme, &TYPED.repeat(300).into()).await)
+                self.note_refusal(&request.hash_password(&TYPED.repeat(300).into()).await)
             }
-            "revalidate" => self.note_fault(&flow.revalidate(&acme, &grant, Channel::Web).await),
+            "revalidate" => self.note_fault(&request.revalidate(&grant, Channel::Web).await),
             "overview" => {
                 let overview = account.status().await;
                 if let Ok(overview) = &overview {
@@ -422,7 +418,7 @@ impl Stage {
                 self.note_refusal(&backup)
             }
             "revoke a device" => {
-                let overview = self.world.flow.account(&acme, &grant).status().await.unwrap();
+                let overview = self.world.request().account(&grant).status().await.unwrap();
                 self.note_refusal(&account.revoke_device(overview.devices[0].id).await)
             }
             "revoke an unknown device" => self.note_refusal(
@@ -440,7 +436,8 @@ impl Stage {
         } else {
             self.root.clone()
         };
-        let page = flow.administration(&acme, &grant).await;
+        let request = flow.request(&acme, &context());
+        let page = request.administration(&grant).await;
         let opened = self.note_refusal(&page);
         let Ok(page) = page else { return opened };
         match operation {

@@ -95,7 +95,7 @@ impl Hands {
         let challenge = world.begin("alice").await;
         let code = world.outbox.last_code();
         world.wait_for_the_spacing();
-        let account = world.flow.account(&world.acme, &grant);
+        let account = world.flow.request(&world.acme, &context()).account(&grant);
         let device_id = account.status().await.unwrap().devices[0].id;
         let setup = account.use_sms(&PhoneNumber::new("+819012345634").unwrap()).await.unwrap();
         let setup_code = world.outbox.last_code();
@@ -180,31 +180,45 @@ impl Hands {
             ("vouched by single sign-on", Channel::SingleSignOn),
             ("vouched by API", Channel::ExemptApi),
         ] {
-            let login = PreverifiedLogin { tenant, user, channel, device: None };
-            answers.push((what, step(flow.begin_with_preverified_password(&login).await)));
+            let login = PreverifiedLogin { user, channel, device: None };
+            answers.push((
+                what,
+                step(
+                    flow.request(tenant, &context()).begin_with_preverified_password(&login).await,
+                ),
+            ));
         }
         let token = PendingToken::new(self.token.clone());
         let (code, backup) = (Code::new(self.code.as_str()), BackupCode::new(self.backup.as_str()));
         for (what, to) in [("resend", ResendTo::Same), ("resend to email", ResendTo::Email)] {
-            answers.push((what, step(flow.resend(tenant, &token, to).await)));
+            answers.push((what, step(flow.request(tenant, &context()).resend(&token, to).await)));
         }
         let wrong = Code::new(steps::other_than(&self.code));
         answers.push((
             "a wrong code",
-            step(flow.submit_code(tenant, &token, &wrong, TrustDevice::No).await),
+            step(
+                flow.request(tenant, &context()).submit_code(&token, &wrong, TrustDevice::No).await,
+            ),
         ));
         answers.push((
             "the code",
-            step(flow.submit_code(tenant, &token, &code, TrustDevice::Named("x")).await),
+            step(
+                flow.request(tenant, &context())
+                    .submit_code(&token, &code, TrustDevice::Named("x"))
+                    .await,
+            ),
         ));
         answers.push((
             "the backup code",
-            step(flow.submit_backup_code(tenant, &token, &backup).await),
+            step(flow.request(tenant, &context()).submit_backup_code(&token, &backup).await),
         ));
-        answers.push(("challenge", step(flow.challenge(tenant, &token).await)));
+        answers.push(("challenge", step(flow.request(tenant, &context()).challenge(&token).await)));
         answers.push((
             "cancel",
-            flow.cancel(tenant, &token).await.map_or_else(|e| fault(&e), |()| Came::Done),
+            flow.request(tenant, &context())
+                .cancel(&token)
+                .await
+                .map_or_else(|e| fault(&e), |()| Came::Done),
         ));
         answers
     }
@@ -215,7 +229,8 @@ impl Hands {
         step(
             world
                 .flow
-                .submit_code(&world.acme, &token, &self.code.as_str().into(), TrustDevice::No)
+                .request(&world.acme, &context())
+                .submit_code(&token, &self.code.as_str().into(), TrustDevice::No)
                 .await,
         )
     }
@@ -223,20 +238,30 @@ impl Hands {
     /// What alice's session is good for.
     pub async fn by_session(&self, world: &World, tenant: &TenantId) -> Answers {
         let (flow, grant) = (&world.flow, &self.grant);
-        let account = flow.account(tenant, grant);
+        let account = flow.request(tenant, &context()).account(grant);
         let (setup, code) =
             (SetupToken::new(self.setup_token.clone()), Code::new(self.setup_code.as_str()));
         let number = PhoneNumber::new("+819012345678").unwrap();
         vec![
-            ("revalidate", session(flow.revalidate(tenant, grant, Channel::Web).await)),
+            (
+                "revalidate",
+                session(flow.request(tenant, &context()).revalidate(grant, Channel::Web).await),
+            ),
             (
                 "revalidate by API",
-                session(flow.revalidate(tenant, grant, Channel::ExemptApi).await),
+                session(
+                    flow.request(tenant, &context()).revalidate(grant, Channel::ExemptApi).await,
+                ),
             ),
-            ("check_password", page(flow.check_password(tenant, grant, &PASSWORD.into()).await)),
+            (
+                "check_password",
+                page(
+                    flow.request(tenant, &context()).check_password(grant, &PASSWORD.into()).await,
+                ),
+            ),
             (
                 "check a wrong password",
-                page(flow.check_password(tenant, grant, &"wrong".into()).await),
+                page(flow.request(tenant, &context()).check_password(grant, &"wrong".into()).await),
             ),
             ("overview", page(account.status().await)),
             ("use_sms", page(account.use_sms(&number).await)),
@@ -250,12 +275,13 @@ impl Hands {
 
     /// Whether root's session opens the administrator's page.
     pub async fn administration(&self, world: &World, tenant: &TenantId) -> Came {
-        page(world.flow.administration(tenant, &self.root).await)
+        page(world.flow.request(tenant, &context()).administration(&self.root).await)
     }
 
     /// What root can do to a user of their tenant.
     pub async fn over_a_user(&self, world: &World, user: &UserId) -> Answers {
-        let page_of_root = world.flow.administration(&world.acme, &self.root).await.unwrap();
+        let page_of_root =
+            world.flow.request(&world.acme, &context()).administration(&self.root).await.unwrap();
         vec![
             ("administrator's status", page(page_of_root.status(user).await)),
             ("administrator's unlock", page(page_of_root.unlock(user).await)),

@@ -32,7 +32,8 @@ use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
     Authenticated, Challenge, Channel, Code, DeliveryStatus, Denied, DeviceToken, Error, Login,
     LoginFlow, LoginFlowBuilder, LoginName, LoginStep, Method, MethodChange, Password,
-    PendingToken, Reason, ResendTo, SavedGrant, Scope, TenantId, TrustDevice, UserId,
+    PendingToken, Reason, RequestContext, RequestFlow, ResendTo, SavedGrant, Scope, TenantId,
+    TrustDevice, UserId,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -61,7 +62,28 @@ pub struct World {
     pub bob: UserId,
 }
 
+/// What no record may hold (I-45).
+pub const CONTEXT_CANARIES: [&str; 3] = ["203.0.113.77", "CanaryBrowser/1.0", "canary-request-id"];
+
+/// A request of which everything is known.
+pub fn context() -> RequestContext {
+    let [address, user_agent, id] = CONTEXT_CANARIES;
+    RequestContext::new()
+        .with_client_address(address.parse().unwrap())
+        .with_user_agent(user_agent)
+        .with_request_id(id)
+}
+
 impl World {
+    /// A request for `acme`, of which nothing is known.
+    pub fn request(&self) -> RequestFlow {
+        self.request_for(&self.acme)
+    }
+
+    pub fn request_for(&self, tenant: &TenantId) -> RequestFlow {
+        self.flow.request(tenant, &RequestContext::new())
+    }
+
     /// Everybody in `acme` needs the second factor; `other` does not use it.
     pub async fn new() -> Self {
         Self::with(|builder| builder).await
@@ -120,7 +142,7 @@ impl World {
 
     pub async fn set_scope(&self, scope: Scope) {
         let grant = self.root_grant().await;
-        self.flow.administration(&self.acme, &grant).await.unwrap().set_scope(scope).await.unwrap();
+        self.request().administration(&grant).await.unwrap().set_scope(scope).await.unwrap();
     }
 
     pub async fn try_begin(&self, name: &str, password: &str) -> LoginStep {
@@ -135,7 +157,9 @@ impl World {
         channel: Channel,
         device: Option<&DeviceToken>,
     ) -> Result<LoginStep, Error> {
-        self.flow.begin(&Login { tenant, name, password: &password.into(), channel, device }).await
+        self.request_for(tenant)
+            .begin(&Login { name, password: &password.into(), channel, device })
+            .await
     }
 
     /// The first step with the right password, where a code is then required.
@@ -151,11 +175,11 @@ impl World {
     }
 
     pub async fn submit(&self, token: &PendingToken, code: &str) -> LoginStep {
-        self.flow.submit_code(&self.acme, token, &code.into(), TrustDevice::No).await.unwrap()
+        self.request().submit_code(token, &code.into(), TrustDevice::No).await.unwrap()
     }
 
     pub async fn submit_backup(&self, token: &PendingToken, code: &str) -> LoginStep {
-        self.flow.submit_backup_code(&self.acme, token, &code.into()).await.unwrap()
+        self.request().submit_backup_code(token, &code.into()).await.unwrap()
     }
 
     /// A whole login: with the code that was sent, if one is required.
@@ -174,8 +198,8 @@ impl World {
         let challenge = self.begin(name).await;
         let code = Code::new(self.outbox.last_code());
         authenticated(
-            self.flow
-                .submit_code(&self.acme, &challenge.token, &code, TrustDevice::Named(label))
+            self.request()
+                .submit_code(&challenge.token, &code, TrustDevice::Named(label))
                 .await
                 .unwrap(),
         )
@@ -191,18 +215,14 @@ impl World {
         let grant = self.sign_in(name).await.grant;
         self.wait_for_the_spacing();
         let setup = self
-            .flow
-            .account(&self.acme, &grant)
+            .request()
+            .account(&grant)
             .use_sms(&PhoneNumber::new(number).unwrap())
             .await
             .unwrap();
         let code = Code::new(self.outbox.last_code());
         assert_eq!(
-            self.flow
-                .account(&self.acme, &grant)
-                .confirm_method(&setup.token, &code)
-                .await
-                .unwrap(),
+            self.request().account(&grant).confirm_method(&setup.token, &code).await.unwrap(),
             Method::Sms
         );
         self.wait_for_the_spacing();
@@ -212,7 +232,7 @@ impl World {
     pub async fn make_backup_code(&self, name: &str) -> String {
         let grant = self.sign_in(name).await.grant;
         self.wait_for_the_spacing();
-        self.flow.account(&self.acme, &grant).new_backup_code().await.unwrap().expose().to_owned()
+        self.request().account(&grant).new_backup_code().await.unwrap().expose().to_owned()
     }
 
     /// The saved record of a user of `acme`, as JSON.

@@ -40,8 +40,8 @@ pub async fn stage() -> Stage {
     let _ = world.try_begin("alice", "wrong").await;
     world.wait_for_the_spacing();
     let setup = world
-        .flow
-        .account(&world.acme, &grant)
+        .request()
+        .account(&grant)
         .use_sms(&PhoneNumber::new("+819012345634").unwrap())
         .await
         .unwrap();
@@ -163,55 +163,48 @@ pub const OPERATIONS: [(&str, Does); 43] = [
 pub async fn operate(stage: &Stage, number: usize) -> Came {
     let (flow, world) = (&stage.broken, &stage.world);
     let (acme, token) = (&world.acme, stage.token.as_str().into());
-    let login = |tenant, name, password| countersign::Login {
-        tenant,
-        name,
-        password,
-        channel: Channel::Web,
-        device: None,
-    };
+    let request = &flow.request(acme, &context());
+    let login =
+        |name, password| countersign::Login { name, password, channel: Channel::Web, device: None };
     let (right, wrong) = (PASSWORD.into(), "wrong".into());
     let trust = TrustDevice::Named("laptop");
     match number {
-        0 => step(&flow.begin(&login(acme, "alice", &right)).await),
-        1 => step(&flow.begin(&login(acme, "alice", &wrong)).await),
-        2 => step(&flow.begin(&login(&world.other, "alice", &right)).await),
+        0 => step(&request.begin(&login("alice", &right)).await),
+        1 => step(&request.begin(&login("alice", &wrong)).await),
+        2 => step(&flow.request(&world.other, &context()).begin(&login("alice", &right)).await),
         3 => {
             let vouched = countersign::PreverifiedLogin {
-                tenant: acme,
                 user: &world.alice,
                 channel: Channel::Web,
                 device: None,
             };
-            step(&flow.begin_with_preverified_password(&vouched).await)
+            step(&request.begin_with_preverified_password(&vouched).await)
         }
-        4 => step(
-            &flow.submit_code(acme, &token, &stage.code.as_str().into(), TrustDevice::No).await,
-        ),
+        4 => step(&request.submit_code(&token, &stage.code.as_str().into(), TrustDevice::No).await),
         5 => {
             let typed = super::steps::other_than(&stage.code).into();
-            step(&flow.submit_code(acme, &token, &typed, TrustDevice::No).await)
+            step(&request.submit_code(&token, &typed, TrustDevice::No).await)
         }
-        6 => step(&flow.submit_code(acme, &token, &stage.code.as_str().into(), trust).await),
-        7 => step(&flow.submit_backup_code(acme, &token, &stage.backup.as_str().into()).await),
-        8 => step(&flow.submit_backup_code(acme, &token, &WRONG_BACKUP.into()).await),
-        9 => step(&flow.resend(acme, &token, ResendTo::Same).await),
-        10 => flow.cancel(acme, &token).await.map_or(Came::Fault, |()| Came::SomethingElse),
-        11 => match flow.revalidate(&world.acme, &stage.grant, Channel::Web).await {
+        6 => step(&request.submit_code(&token, &stage.code.as_str().into(), trust).await),
+        7 => step(&request.submit_backup_code(&token, &stage.backup.as_str().into()).await),
+        8 => step(&request.submit_backup_code(&token, &WRONG_BACKUP.into()).await),
+        9 => step(&request.resend(&token, ResendTo::Same).await),
+        10 => request.cancel(&token).await.map_or(Came::Fault, |()| Came::SomethingElse),
+        11 => match request.revalidate(&stage.grant, Channel::Web).await {
             Err(RevalidateError::Failed(_)) => Came::Fault,
             _ => Came::SomethingElse,
         },
         12 => {
             let (token, code) =
                 (stage.setup_token.as_str().into(), stage.setup_code.as_str().into());
-            other(&flow.account(&world.acme, &stage.grant).confirm_method(&token, &code).await)
+            other(&request.account(&stage.grant).confirm_method(&token, &code).await)
         }
-        13 => other(&flow.account(&world.acme, &stage.grant).new_backup_code().await),
-        14 => match flow.administration(&world.acme, &stage.root).await {
+        13 => other(&request.account(&stage.grant).new_backup_code().await),
+        14 => match request.administration(&stage.root).await {
             Ok(administration) => other(&administration.reset(&world.alice).await),
             Err(refused) => other::<()>(&Err(refused)),
         },
-        15 => match flow.administration(&world.acme, &stage.root).await {
+        15 => match request.administration(&stage.root).await {
             Ok(administration) => {
                 other(&administration.set_scope(Scope::SystemAdministratorsOnly).await)
             }
@@ -219,19 +212,18 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
         },
         16 => {
             let device = stage.device.as_str().into();
-            let login =
-                countersign::Login { device: Some(&device), ..login(acme, "alice", &right) };
-            step(&flow.begin(&login).await)
+            let login = countersign::Login { device: Some(&device), ..login("alice", &right) };
+            step(&request.begin(&login).await)
         }
-        17 => step(&flow.resend(acme, &token, ResendTo::Email).await),
+        17 => step(&request.resend(&token, ResendTo::Email).await),
         18..=22 => account(stage, number).await,
         23..=25 => administrate(stage, number).await,
         26..=31 => operator(stage, number).await,
-        33 => step(&flow.begin(&login(acme, "nobody", &right)).await),
-        34 => step(&flow.begin(&login(acme, "bob", &right)).await),
+        33 => step(&request.begin(&login("nobody", &right)).await),
+        34 => step(&request.begin(&login("bob", &right)).await),
         35 => {
             world.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
-            step(&flow.begin(&login(acme, "bob", &right)).await)
+            step(&request.begin(&login("bob", &right)).await)
         }
         36 => switch_off(flow, stage).await,
         37 => {
@@ -239,8 +231,8 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
             flow.purge(acme, 100).await.map_or(Came::Fault, |_| Came::SomethingElse)
         }
         38 => flow.sweep(acme, None, 100).await.map_or(Came::Fault, |_| Came::SomethingElse),
-        39 => other(&flow.check_password(acme, &stage.grant, &right).await),
-        40 => match flow.check_password(acme, &stage.grant, &wrong).await {
+        39 => other(&request.check_password(&stage.grant, &right).await),
+        40 => match request.check_password(&stage.grant, &wrong).await {
             Err(OperationError::Denied(denied))
                 if denied.reason() == countersign::Reason::WrongPassword =>
             {
@@ -248,33 +240,33 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
             }
             answer => other(&answer),
         },
-        41 => other(&flow.hash_password(acme, &right).await),
-        42 => step(&flow.challenge(acme, &token).await),
+        41 => other(&request.hash_password(&right).await),
+        42 => step(&request.challenge(&token).await),
         _ => {
             world.change(&world.bob, |user| {
                 user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}")));
             });
-            step(&flow.begin(&login(acme, "bob", &right)).await)
+            step(&request.begin(&login("bob", &right)).await)
         }
     }
 }
 
 async fn switch_off(flow: &LoginFlow, stage: &Stage) -> Came {
-    match flow.administration(&stage.world.acme, &stage.root).await {
+    match flow.request(&stage.world.acme, &context()).administration(&stage.root).await {
         Ok(administration) => other(&administration.set_scope(Scope::DoNotUse).await),
         Err(refused) => other::<()>(&Err(refused)),
     }
 }
 
 async fn account(stage: &Stage, number: usize) -> Came {
-    let account = stage.broken.account(&stage.world.acme, &stage.grant);
+    let account = stage.broken.request(&stage.world.acme, &context()).account(&stage.grant);
     match number {
         18 => other(&account.status().await),
         19 => other(&account.use_sms(&PhoneNumber::new("+819012345678").unwrap()).await),
         20 => other(&account.use_email().await),
         21 => {
-            let overview =
-                stage.world.flow.account(&stage.world.acme, &stage.grant).status().await.unwrap();
+            let page = stage.world.request().account(&stage.grant);
+            let overview = page.status().await.unwrap();
             other(&account.revoke_device(overview.devices[0].id).await)
         }
         _ => other(&account.revoke_devices().await),
@@ -282,10 +274,12 @@ async fn account(stage: &Stage, number: usize) -> Came {
 }
 
 async fn administrate(stage: &Stage, number: usize) -> Came {
-    let administration = match stage.broken.administration(&stage.world.acme, &stage.root).await {
-        Ok(administration) => administration,
-        Err(refused) => return other::<()>(&Err(refused)),
-    };
+    let administration =
+        match stage.broken.request(&stage.world.acme, &context()).administration(&stage.root).await
+        {
+            Ok(administration) => administration,
+            Err(refused) => return other::<()>(&Err(refused)),
+        };
     match number {
         23 => other(&administration.scope().await),
         24 => other(&administration.status(&stage.world.alice).await),

@@ -8,7 +8,7 @@ use countersign::contact::Destination;
 use countersign::sender::{
     CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
 };
-use countersign::{TenantId, UserId};
+use countersign::{RequestContext, TenantId, UserId};
 
 /// A code as it was sent.
 #[derive(Clone, Debug)]
@@ -27,6 +27,7 @@ pub struct Outbox {
     codes: Arc<Mutex<Vec<SentCode>>>,
     notices: Arc<Mutex<Vec<(Destination, NoticeKind)>>>,
     held_back: Arc<Mutex<Vec<u32>>>,
+    origins: Arc<Mutex<Vec<RequestContext>>>,
     failing: Arc<Mutex<Option<SendErrorKind>>>,
     failing_sms_only: Arc<AtomicBool>,
     attempts: Arc<AtomicUsize>,
@@ -56,6 +57,11 @@ impl Outbox {
         self.held_back.lock().unwrap().clone()
     }
 
+    /// Where each notice says that the request came from.
+    pub fn origins(&self) -> Vec<RequestContext> {
+        self.origins.lock().unwrap().clone()
+    }
+
     /// How often the sender was called for a code, whether it failed or not.
     pub fn attempts(&self) -> usize {
         self.attempts.load(Ordering::SeqCst)
@@ -74,6 +80,7 @@ impl Outbox {
         self.codes.lock().unwrap().clear();
         self.notices.lock().unwrap().clear();
         self.held_back.lock().unwrap().clear();
+        self.origins.lock().unwrap().clear();
         self.attempts.store(0, Ordering::SeqCst);
     }
 
@@ -107,6 +114,7 @@ impl CodeSender for Outbox {
         let accepted = self.verdict(&notice.destination)?;
         self.notices.lock().unwrap().push((notice.destination.clone(), notice.kind.clone()));
         self.held_back.lock().unwrap().push(notice.held_back);
+        self.origins.lock().unwrap().push(notice.from.clone());
         Ok(accepted)
     }
 }

@@ -35,8 +35,8 @@ impl World {
     pub async fn other_uses_it_too(&self) {
         let step = self.begin_as(&self.other, "root", PASSWORD, Channel::Web, None).await.unwrap();
         let grant = authenticated(step).grant;
-        self.flow
-            .administration(&self.other, &grant)
+        self.request_for(&self.other)
+            .administration(&grant)
             .await
             .unwrap()
             .set_scope(Scope::EntireTenant)
@@ -62,7 +62,7 @@ impl World {
     /// Resets a user of `acme` as its administrator.
     pub async fn reset(&self, user: &UserId) {
         let grant = self.root_grant().await;
-        self.flow.administration(&self.acme, &grant).await.unwrap().reset(user).await.unwrap();
+        self.request().administration(&grant).await.unwrap().reset(user).await.unwrap();
     }
 
     /// Changes a user of `acme` in the application's own table.

@@ -126,8 +126,8 @@ impl World {
     pub async fn set_other_scope(&self, scope: Scope) {
         let step = self.begin_as(&self.other, "root", PASSWORD, Channel::Web, None).await.unwrap();
         let grant = authenticated(step).grant;
-        self.flow
-            .administration(&self.other, &grant)
+        self.request_for(&self.other)
+            .administration(&grant)
             .await
             .unwrap()
             .set_scope(scope)

@@ -5,7 +5,9 @@
 //! `redis://host/`.
 
 use countersign::memory::MemoryUsers;
-use countersign::{Channel, Login, LoginFlow, LoginName, LoginStep, Scope, TenantId, TrustDevice};
+use countersign::{
+    Channel, Login, LoginFlow, LoginName, LoginStep, RequestContext, Scope, TenantId, TrustDevice,
+};
 use countersign_examples::store_at;
 use countersign_testkit::{Outbox, Person, PlainPasswords};
 
@@ -27,33 +29,34 @@ async fn main() -> Result<(), Failure> {
         .build()?;
     let name = LoginName::new("root")?;
     let password = Person::PASSWORD.into();
-    let login = Login {
-        tenant: &tenant,
-        name: name.as_str(),
-        password: &password,
-        channel: Channel::Web,
-        device: None,
-    };
+    let login =
+        Login { name: name.as_str(), password: &password, channel: Channel::Web, device: None };
 
     // Without a second factor at first; then the administrator switches it on for everybody.
-    let LoginStep::Authenticated(signed_in) = flow.begin(&login).await? else {
+    let LoginStep::Authenticated(signed_in) =
+        flow.request(&tenant, &RequestContext::new()).begin(&login).await?
+    else {
         return Err(
             "the password alone is enough as long as the tenant does not use the second factor"
                 .into(),
         );
     };
-    flow.administration(signed_in.grant.tenant(), &signed_in.grant)
+    flow.request(signed_in.grant.tenant(), &RequestContext::new())
+        .administration(&signed_in.grant)
         .await?
         .set_scope(Scope::EntireTenant)
         .await?;
 
-    let LoginStep::CodeRequired(challenge) = flow.begin(&login).await? else {
+    let LoginStep::CodeRequired(challenge) =
+        flow.request(&tenant, &RequestContext::new()).begin(&login).await?
+    else {
         return Err("a code is required".into());
     };
     let sent = outbox.last_code_of(&tenant, &root).ok_or("no code was sent")?;
     println!("a code is on its way to {}", sent.to.masked());
     let step = flow
-        .submit_code(&tenant, &challenge.token, &sent.code.as_str().into(), TrustDevice::No)
+        .request(&tenant, &RequestContext::new())
+        .submit_code(&challenge.token, &sent.code.as_str().into(), TrustDevice::No)
         .await?;
     let LoginStep::Authenticated(signed_in) = step else { return Err("the code is right".into()) };
     println!(
@@ -63,7 +66,8 @@ async fn main() -> Result<(), Failure> {
     );
 
     // Clean up: nobody uses the second factor any more, and what was saved is deleted.
-    flow.administration(signed_in.grant.tenant(), &signed_in.grant)
+    flow.request(signed_in.grant.tenant(), &RequestContext::new())
+        .administration(&signed_in.grant)
         .await?
         .set_scope(Scope::DoNotUse)
         .await?;

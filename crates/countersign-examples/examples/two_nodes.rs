@@ -9,7 +9,8 @@ use std::sync::Arc;
 use countersign::memory::MemoryUsers;
 use countersign::store::FactorStore;
 use countersign::{
-    Channel, Login, LoginFlow, LoginStep, PendingToken, Scope, TenantId, TrustDevice,
+    Channel, Login, LoginFlow, LoginStep, PendingToken, RequestContext, Scope, TenantId,
+    TrustDevice,
 };
 use countersign_examples::store_at;
 use countersign_testkit::{Outbox, Person, PlainPasswords};
@@ -48,22 +49,21 @@ async fn first(address: &str) -> Result<(), Failure> {
     let outbox = Outbox::new();
     let flow = node(store_at(address).await?, &outbox, &tenant)?;
     let password = Person::PASSWORD.into();
-    let login = Login {
-        tenant: &tenant,
-        name: "root",
-        password: &password,
-        channel: Channel::Web,
-        device: None,
-    };
-    let LoginStep::Authenticated(signed_in) = flow.begin(&login).await? else {
+    let login = Login { name: "root", password: &password, channel: Channel::Web, device: None };
+    let LoginStep::Authenticated(signed_in) =
+        flow.request(&tenant, &RequestContext::new()).begin(&login).await?
+    else {
         return Err("no code yet".into());
     };
-    flow.administration(signed_in.grant.tenant(), &signed_in.grant)
+    flow.request(signed_in.grant.tenant(), &RequestContext::new())
+        .administration(&signed_in.grant)
         .await?
         .set_scope(Scope::EntireTenant)
         .await?;
 
-    let LoginStep::CodeRequired(challenge) = flow.begin(&login).await? else {
+    let LoginStep::CodeRequired(challenge) =
+        flow.request(&tenant, &RequestContext::new()).begin(&login).await?
+    else {
         return Err("a code is required".into());
     };
     let code = outbox.last_code().ok_or("no code was sent")?.code;
@@ -77,8 +77,10 @@ async fn first(address: &str) -> Result<(), Failure> {
         return Err("the other node did not complete the login".into());
     }
     // And this node knows that the code was used.
-    let again =
-        flow.submit_code(&tenant, &challenge.token, &code.as_str().into(), TrustDevice::No).await?;
+    let again = flow
+        .request(&tenant, &RequestContext::new())
+        .submit_code(&challenge.token, &code.as_str().into(), TrustDevice::No)
+        .await?;
     let LoginStep::Denied(denied) = again else { return Err("a code works once".into()) };
     println!("node {}: the same code again is refused: {denied}", std::process::id());
     Ok(())
@@ -88,8 +90,10 @@ async fn first(address: &str) -> Result<(), Failure> {
 async fn second(address: &str, tenant: &str, token: &str, code: &str) -> Result<(), Failure> {
     let tenant = TenantId::new(tenant)?;
     let flow = node(store_at(address).await?, &Outbox::new(), &tenant)?;
-    let step =
-        flow.submit_code(&tenant, &PendingToken::new(token), &code.into(), TrustDevice::No).await?;
+    let step = flow
+        .request(&tenant, &RequestContext::new())
+        .submit_code(&PendingToken::new(token), &code.into(), TrustDevice::No)
+        .await?;
     let LoginStep::Authenticated(signed_in) = step else { return Err("the code is right".into()) };
     println!("node {}: {} is signed in", std::process::id(), signed_in.grant.user());
     Ok(())

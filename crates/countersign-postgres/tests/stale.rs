@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use countersign::error::PluginError;
 use countersign::event::EventKind;
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation};
-use countersign::{Channel, LoginStep, Scope, TenantId, UserId};
+use countersign::{Channel, LoginStep, RequestContext, Scope, TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
 use countersign_testkit::World;
 use countersign_testkit::servers::{Server, skip};
@@ -87,11 +87,21 @@ async fn a_pooler_that_switches_to_a_standby_lets_nobody_in_without_a_code() {
         for name in ["root", "alice", "bob"] {
             from_a_standby(&world.begin(name).await);
         }
-        from_a_standby(&world.flow.revalidate(&world.tenant, &before, Channel::Web).await);
+        from_a_standby(
+            &world
+                .flow
+                .request(&world.tenant, &RequestContext::new())
+                .revalidate(&before, Channel::Web)
+                .await,
+        );
     }
     // Nothing else is decided on it either.
-    from_a_standby(&world.flow.account(&world.tenant, &before).status().await);
-    from_a_standby(&world.flow.administration(&world.tenant, &root).await);
+    from_a_standby(
+        &world.flow.request(&world.tenant, &RequestContext::new()).account(&before).status().await,
+    );
+    from_a_standby(
+        &world.flow.request(&world.tenant, &RequestContext::new()).administration(&root).await,
+    );
     let operator = world.flow.operator("a test").unwrap();
     let alice = UserId::new("alice").unwrap();
     from_a_standby(&operator.scope(&world.tenant).await);

@@ -17,7 +17,7 @@ use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::sender::{DeliveryReport, MessageId, SendErrorKind};
 use countersign::{
     Challenge, Channel, Code, DeliveryStatus, Login, LoginFlow, LoginName, LoginStep, Method,
-    ResendTo, Scope, TenantId, TrustDevice,
+    RequestContext, ResendTo, Scope, TenantId, TrustDevice,
 };
 use countersign_routing::{Deadline, DeliveryLog, DeliveryState, Failover, RouteTable};
 use support::{Does, Provider};
@@ -68,7 +68,8 @@ impl Rig {
         let rig = Self { flow, acme, clock, mail, a, b, log, refusals };
         let root = authenticated(rig.begin("root").await).grant.into_saved();
         rig.flow
-            .administration(root.tenant(), &root)
+            .request(root.tenant(), &RequestContext::new())
+            .administration(&root)
             .await
             .unwrap()
             .set_scope(Scope::EntireTenant)
@@ -79,12 +80,14 @@ impl Rig {
         rig.clock.advance(MINUTE);
         let setup = rig
             .flow
-            .account(grant.tenant(), &grant)
+            .request(grant.tenant(), &RequestContext::new())
+            .account(&grant)
             .use_sms(&PhoneNumber::new("+819012345634").unwrap())
             .await
             .unwrap();
         rig.flow
-            .account(grant.tenant(), &grant)
+            .request(grant.tenant(), &RequestContext::new())
+            .account(&grant)
             .confirm_method(&setup.token, &Code::new(rig.a.codes().pop().unwrap()))
             .await
             .unwrap();
@@ -95,7 +98,8 @@ impl Rig {
     async fn begin(&self, name: &str) -> LoginStep {
         let (tenant, password) = (&self.acme, &PASSWORD.into());
         self.flow
-            .begin(&Login { tenant, name, password, channel: Channel::Web, device: None })
+            .request(tenant, &RequestContext::new())
+            .begin(&Login { name, password, channel: Channel::Web, device: None })
             .await
             .unwrap()
     }
@@ -103,12 +107,21 @@ impl Rig {
     /// The last code that this provider sent.
     async fn submit(&self, challenge: &Challenge, from: &Provider) -> LoginStep {
         let code = Code::new(from.codes().pop().unwrap());
-        self.flow.submit_code(&self.acme, &challenge.token, &code, TrustDevice::No).await.unwrap()
+        self.flow
+            .request(&self.acme, &RequestContext::new())
+            .submit_code(&challenge.token, &code, TrustDevice::No)
+            .await
+            .unwrap()
     }
 
     async fn by_email(&self, challenge: &Challenge) {
         self.clock.advance(MINUTE);
-        let again = self.flow.resend(&self.acme, &challenge.token, ResendTo::Email).await.unwrap();
+        let again = self
+            .flow
+            .request(&self.acme, &RequestContext::new())
+            .resend(&challenge.token, ResendTo::Email)
+            .await
+            .unwrap();
         let LoginStep::CodeRequired(again) = again else { panic!("{again:?}") };
         assert!(matches!(again.delivery, DeliveryStatus::Sent(_)));
         let _ = authenticated(self.submit(&again, &self.mail).await);

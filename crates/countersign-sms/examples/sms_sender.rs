@@ -47,8 +47,8 @@ use countersign::message::Messages;
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign::user::{Language, User};
 use countersign::{
-    Channel, Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, PreverifiedLogin, Scope,
-    TenantId, TrustDevice, UserId,
+    Channel, Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, PreverifiedLogin,
+    RequestContext, Scope, TenantId, TrustDevice, UserId,
 };
 use countersign_sms::{
     AwsCredentials, Origin, ReqwestHttp, SmsSecret, SmsSender, Sns, Twilio, Vonage,
@@ -103,7 +103,8 @@ async fn main() -> Result<(), Failed> {
     let LoginStep::Authenticated(you) = begin(&flow, &tenant).await? else {
         return Err("you are let in".into());
     };
-    flow.administration(you.grant.tenant(), &you.grant)
+    flow.request(you.grant.tenant(), &RequestContext::new())
+        .administration(&you.grant)
         .await?
         .set_scope(Scope::EntireTenant)
         .await?;
@@ -111,12 +112,16 @@ async fn main() -> Result<(), Failed> {
         return Err("a code is asked for".into());
     };
     let by_mail = Code::new(mailbox.lock().map(|code| code.clone()).unwrap_or_default());
-    let step = flow.submit_code(&tenant, &page.token, &by_mail, TrustDevice::No).await?;
+    let step = flow
+        .request(&tenant, &RequestContext::new())
+        .submit_code(&page.token, &by_mail, TrustDevice::No)
+        .await?;
     let LoginStep::Authenticated(you) = step else { return Err("the code is right".into()) };
     let grant = you.grant.into_saved();
     clock.advance(Duration::from_secs(60));
 
-    let change = flow.account(grant.tenant(), &grant).use_sms(&to).await?;
+    let change =
+        flow.request(grant.tenant(), &RequestContext::new()).account(&grant).use_sms(&to).await?;
     match &change.delivery {
         DeliveryStatus::Sent(code) => {
             println!("Page: a code went to {}. Reference {}.", code.destination, code.reference);
@@ -139,7 +144,8 @@ async fn main() -> Result<(), Failed> {
         None => ask("The code from the message: ")?,
     };
     let method = flow
-        .account(grant.tenant(), &grant)
+        .request(grant.tenant(), &RequestContext::new())
+        .account(&grant)
         .confirm_method(&change.token, &Code::new(typed))
         .await?;
     println!("From now on your codes come by {method:?}.");
@@ -291,8 +297,8 @@ impl EventSink for Failures {
 async fn begin(flow: &LoginFlow, tenant: &TenantId) -> Result<LoginStep, Failed> {
     let user = UserId::new("you")?;
     // A program of yours checks the password here, or lets the flow do it: `begin`.
-    let login = PreverifiedLogin { tenant, user: &user, channel: Channel::Web, device: None };
-    Ok(flow.begin_with_preverified_password(&login).await?)
+    let login = PreverifiedLogin { user: &user, channel: Channel::Web, device: None };
+    Ok(flow.request(tenant, &RequestContext::new()).begin_with_preverified_password(&login).await?)
 }
 
 fn setting(name: &str) -> Result<Option<String>, VarError> {

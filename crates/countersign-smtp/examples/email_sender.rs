@@ -41,8 +41,8 @@ use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::message::Messages;
 use countersign::user::{Language, User};
 use countersign::{
-    Channel, Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, PreverifiedLogin, Scope,
-    TenantId, TrustDevice, UserId,
+    Channel, Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, PreverifiedLogin,
+    RequestContext, Scope, TenantId, TrustDevice, UserId,
 };
 use countersign_smtp::{SmtpPassword, SmtpSender};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -77,7 +77,8 @@ async fn main() -> Result<(), Failed> {
     let LoginStep::Authenticated(root) = begin(&flow, &tenant, "root").await? else {
         return Err("root is let in".into());
     };
-    flow.administration(root.grant.tenant(), &root.grant)
+    flow.request(root.grant.tenant(), &RequestContext::new())
+        .administration(&root.grant)
         .await?
         .set_scope(Scope::EntireTenant)
         .await?;
@@ -108,7 +109,11 @@ async fn main() -> Result<(), Failed> {
         }
         None => ask("The code from the message: ")?,
     };
-    match flow.submit_code(&tenant, &page.token, &Code::new(typed), TrustDevice::No).await? {
+    match flow
+        .request(&tenant, &RequestContext::new())
+        .submit_code(&page.token, &Code::new(typed), TrustDevice::No)
+        .await?
+    {
         LoginStep::Authenticated(done) => println!("You are in, by {:?}.", done.grant.amr()),
         step => println!("Not let in: {step:?}"),
     }
@@ -189,8 +194,8 @@ fn readable(mail: &str) -> String {
 async fn begin(flow: &LoginFlow, tenant: &TenantId, name: &str) -> Result<LoginStep, Failed> {
     let user = UserId::new(name)?;
     // A program of yours checks the password here, or lets the flow do it: `begin`.
-    let login = PreverifiedLogin { tenant, user: &user, channel: Channel::Web, device: None };
-    Ok(flow.begin_with_preverified_password(&login).await?)
+    let login = PreverifiedLogin { user: &user, channel: Channel::Web, device: None };
+    Ok(flow.request(tenant, &RequestContext::new()).begin_with_preverified_password(&login).await?)
 }
 
 /// Prints why a delivery failed.

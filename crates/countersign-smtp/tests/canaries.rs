@@ -10,7 +10,8 @@ use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::sender::{CodeSender, SendError, SendErrorKind};
 use countersign::user::User;
 use countersign::{
-    Channel, LoginFlow, LoginName, LoginStep, PreverifiedLogin, Scope, TenantId, UserId,
+    Channel, LoginFlow, LoginName, LoginStep, PreverifiedLogin, RequestContext, Scope, TenantId,
+    UserId,
 };
 use countersign_smtp::{Phase, SmtpPassword};
 use support::loopback::{Loopback, Mode, build};
@@ -183,12 +184,18 @@ async fn an_operator_sees_the_cause_in_the_event() {
         .unwrap();
     let begin = async |name: &str| {
         let user = UserId::new(name).unwrap();
-        let login =
-            PreverifiedLogin { tenant: &tenant, user: &user, channel: Channel::Web, device: None };
-        flow.begin_with_preverified_password(&login).await.unwrap()
+        let login = PreverifiedLogin { user: &user, channel: Channel::Web, device: None };
+        flow.request(&tenant, &RequestContext::new())
+            .begin_with_preverified_password(&login)
+            .await
+            .unwrap()
     };
     let LoginStep::Authenticated(root) = begin("root").await else { panic!("root is let in") };
-    let administration = flow.administration(root.grant.tenant(), &root.grant).await.unwrap();
+    let administration = flow
+        .request(root.grant.tenant(), &RequestContext::new())
+        .administration(&root.grant)
+        .await
+        .unwrap();
     administration.set_scope(Scope::EntireTenant).await.unwrap();
     assert!(matches!(begin("alice").await, LoginStep::CodeRequired(_)));
 

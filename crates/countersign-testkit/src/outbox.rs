@@ -11,7 +11,7 @@ use countersign::sender::{
     CodeMessage, CodeSender, Notice, NoticeKind, Purpose, Reference, SendError, SendErrorKind,
     SendStatus,
 };
-use countersign::{Method, TenantId, UserId};
+use countersign::{Method, RequestContext, TenantId, UserId};
 
 /// Receives every code and notice instead of a person. Clones share what was received.
 ///
@@ -86,6 +86,8 @@ pub struct SentNotice {
     pub kind: NoticeKind,
     /// How many notices of this kind were held back before it.
     pub held_back: u32,
+    /// Where the request came from that did it.
+    pub from: RequestContext,
 }
 
 impl Outbox {
@@ -208,6 +210,7 @@ impl CodeSender for Outbox {
             to: notice.destination.clone(),
             kind: notice.kind.clone(),
             held_back: notice.held_back,
+            from: notice.from.clone(),
         };
         self.deliver(&notice.destination, |state| state.notices.push(sent)).await
     }

@@ -10,7 +10,7 @@ use countersign::store::FactorStore;
 use countersign::user::UserStore;
 use countersign::{
     Authenticated, Channel, Code, Error, Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep,
-    PendingToken, Scope, TenantId, TrustDevice,
+    PendingToken, RequestContext, Scope, TenantId, TrustDevice,
 };
 use time::OffsetDateTime;
 
@@ -94,7 +94,12 @@ impl World {
     /// A [`PluginError`] if it was refused or failed.
     pub async fn set_scope(&self, scope: Scope) -> Result<(), PluginError> {
         let grant = self.sign_in("root").await?.grant;
-        self.flow.administration(grant.tenant(), &grant).await?.set_scope(scope).await?;
+        self.flow
+            .request(grant.tenant(), &RequestContext::new())
+            .administration(&grant)
+            .await?
+            .set_scope(scope)
+            .await?;
         Ok(())
     }
 
@@ -106,8 +111,8 @@ impl World {
     pub async fn begin(&self, name: &str) -> Result<LoginStep, Error> {
         let name = LoginName::new(name).map_err(|_| Error::Contended)?;
         self.flow
+            .request(&self.tenant, &RequestContext::new())
             .begin(&Login {
-                tenant: &self.tenant,
                 name: name.as_str(),
                 password: &Person::PASSWORD.into(),
                 channel: Channel::Web,
@@ -122,7 +127,10 @@ impl World {
     ///
     /// An [`Error`] if a plug-in failed.
     pub async fn submit(&self, token: &PendingToken, code: &str) -> Result<LoginStep, Error> {
-        self.flow.submit_code(&self.tenant, token, &Code::new(code), TrustDevice::No).await
+        self.flow
+            .request(&self.tenant, &RequestContext::new())
+            .submit_code(token, &Code::new(code), TrustDevice::No)
+            .await
     }
 
     /// A whole login, with the code that was sent if one is required.

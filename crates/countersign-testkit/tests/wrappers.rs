@@ -19,7 +19,7 @@ use countersign::store::{
 };
 use countersign::user::{PasswordHash, UserStore};
 use countersign::{
-    DeliveryStatus, LoginName, LoginStep, Method, Password, Scope, TenantId, UserId,
+    DeliveryStatus, LoginName, LoginStep, Method, Password, RequestContext, Scope, TenantId, UserId,
 };
 use countersign_testkit::{
     Calls, Counting, Delivered, Failing, InjectedFault, Mishaps, Outbox, Person, PlainPasswords,
@@ -128,9 +128,11 @@ async fn a_wrapped_login_works_and_its_messages_are_counted() {
     flow.operator("set-up").unwrap().set_scope(&acme, Scope::EntireTenant).await.unwrap();
     let password = Person::PASSWORD.into();
     let (channel, device) = (countersign::Channel::Web, None);
-    let login =
-        countersign::Login { tenant: &acme, name: "alice", password: &password, channel, device };
-    assert!(matches!(flow.begin(&login).await.unwrap(), LoginStep::CodeRequired(_)));
+    let login = countersign::Login { name: "alice", password: &password, channel, device };
+    assert!(matches!(
+        flow.request(&acme, &RequestContext::new()).begin(&login).await.unwrap(),
+        LoginStep::CodeRequired(_)
+    ));
     assert_eq!((calls.of("send_code"), calls.of("notify")), (1, 0));
     assert!(outbox.last_code_of(&acme, &alice).is_some());
     flow.operator("lost").unwrap().reset(&acme, &alice).await.unwrap();

@@ -20,7 +20,8 @@ use countersign::password::{Argon2id, PasswordVerifier};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign::user::User;
 use countersign::{
-    Channel, Login, LoginFlow, LoginName, LoginStep, Password, Reason, TenantId, UserId,
+    Channel, Login, LoginFlow, LoginName, LoginStep, Password, Reason, RequestContext, TenantId,
+    UserId,
 };
 use countersign_tokio::BlockingPool;
 use tokio::runtime::{Builder, Runtime};
@@ -151,10 +152,9 @@ async fn log_in_again_and_again(
     counts: &[AtomicUsize; 2],
 ) {
     let (name, password) = (format!("user-{client}"), Password::new("the password"));
-    let login =
-        Login { tenant, name: &name, password: &password, channel: Channel::Web, device: None };
+    let login = Login { name: &name, password: &password, channel: Channel::Web, device: None };
     while !stop.load(SeqCst) {
-        match flow.begin(&login).await.expect("no fault") {
+        match flow.request(tenant, &RequestContext::new()).begin(&login).await.expect("no fault") {
             LoginStep::Denied(denied) if denied.reason() == Reason::Busy => {
                 counts[1].fetch_add(1, SeqCst);
                 let until =

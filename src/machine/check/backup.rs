@@ -54,7 +54,7 @@ impl Draft<'_> {
 
     fn backup_tag(&self, pepper: Option<&str>, symbols: &str) -> Result<Tag, Error> {
         let parts: [&[u8]; 4] = [
-            self.tenant.as_str().as_bytes(),
+            self.call.tenant.as_str().as_bytes(),
             self.user_id.as_str().as_bytes(),
             self.record.id.as_bytes(),
             symbols.as_bytes(),

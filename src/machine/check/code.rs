@@ -95,7 +95,7 @@ impl Draft<'_> {
     ) -> Result<Tag, Error> {
         let CodeFor { label, login, destination } = bound_to;
         let parts: [&[u8]; 6] = [
-            self.tenant.as_str().as_bytes(),
+            self.call.tenant.as_str().as_bytes(),
             self.user_id.as_str().as_bytes(),
             self.record.id.as_bytes(),
             login.as_bytes(),

@@ -12,7 +12,7 @@ use crate::machine::record::Pending;
 use crate::machine::seal::Label;
 use crate::machine::{Decision, Draft, Gate, epoch_of};
 use crate::password::PasswordVerified;
-use crate::policy::{Channel, PolicyContext, TwoFactorPolicy};
+use crate::policy::{Channel, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};
 use crate::secret::DeviceToken;
 use crate::sender::NoticeKind;
@@ -126,7 +126,7 @@ impl Draft<'_> {
         };
         self.changed |= self.password_failures(by_device).succeed();
         self.note_rehash(user, attempt.rehashed);
-        let context = PolicyContext::new(self.tenant, self.settings.scope, user, attempt.channel);
+        let context = self.policy_context(self.settings.scope, user, attempt.channel);
         let decision = if let Some(exempt) = exempt(attempt.policy, &context)? {
             let login = LoginId::from_random(self.draw.bytes()?);
             self.completed(password, user, login, attempt.channel, FactorProof::Exempt(exempt))
@@ -153,7 +153,8 @@ impl Draft<'_> {
         }
         let mut then = user.clone();
         then.password_hash = checked.hash.cloned();
-        self.is_of_this_password(epoch_of(self.rules, self.tenant, &then)) && self.same_password()
+        self.is_of_this_password(epoch_of(self.rules, self.call.tenant, &then))
+            && self.same_password()
     }
 
     /// The same outcome, the same write, whatever the cause; only the event tells (`I-17`).
@@ -212,7 +213,7 @@ impl Draft<'_> {
             let mut renewed = user.clone();
             renewed.password_hash = Some(hash.clone());
             let known = &mut self.record.password.rehashed;
-            known.push(epoch_of(self.rules, self.tenant, &renewed));
+            known.push(epoch_of(self.rules, self.call.tenant, &renewed));
             // The hash that the user has now stays known, however many others were made and never
             // saved.
             if known.len() > REHASHED

@@ -19,7 +19,7 @@ use crate::user::User;
 ///
 /// Only [`LoginFlow`](crate::LoginFlow) makes one: there is no constructor and no `Deserialize`. It
 /// is a statement about one moment; keep it in the session as a [`SavedGrant`] and ask
-/// [`LoginFlow::revalidate`](crate::LoginFlow::revalidate) whether it still holds.
+/// [`RequestFlow::revalidate`](crate::RequestFlow::revalidate) whether it still holds.
 ///
 /// The host MUST issue a new session identifier when it accepts one (`I-36`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Draft<'_> {
         };
         Grant(SavedGrant {
             login,
-            tenant: self.tenant.clone(),
+            tenant: self.call.tenant.clone(),
             user: user.id.clone(),
             channel,
             at: self.now.to_time(),

@@ -195,7 +195,7 @@ impl Draft<'_> {
 
     /// What every token's tag covers: a token of another tenant or user has another tag (`I-03`).
     pub(in crate::machine) fn token_parts<'t>(&'t self, token: &'t TokenSecret) -> [&'t [u8]; 3] {
-        [self.tenant.as_str().as_bytes(), self.user_id.as_str().as_bytes(), token.as_slice()]
+        [self.call.tenant.as_str().as_bytes(), self.user_id.as_str().as_bytes(), token.as_slice()]
     }
 }
 

@@ -14,6 +14,7 @@ use super::tamper::Fault;
 use super::world::{
     Gadget, Host, Person, Proof, Row, Session, Shown, Slot, Subject, Tenant, World, ms, timestamp,
 };
+use crate::context::Call;
 use crate::ids::Version;
 use crate::machine::{Draft, Retention, Settings, interactive, worth};
 use crate::policy::{Scope, StandardPolicy};
@@ -321,7 +322,7 @@ impl Scenario {
         let draft = Draft::open(
             &self.rules,
             &dice,
-            tenant,
+            Call::without_request(tenant),
             id,
             user.as_ref(),
             &snapshot,

@@ -6,6 +6,7 @@ use super::stand_ins::{Dice, LOGIN_TTL};
 use super::tamper::Fault;
 use super::world::{By, Host, Moment, Names, Person, Slot, Subject, Tenant, World, ms, timestamp};
 use crate::contact::{Method, PhoneNumber};
+use crate::context::Call;
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
 use crate::grant::{SavedGrant, SecondFactor};
@@ -287,23 +288,29 @@ impl Scenario {
         let tenant = self.names.tenant(opened.tenant);
         let now = timestamp(self.clock(world, step));
         let id = self.names.user(opened.person);
-        let decided = Draft::open(&self.rules, &dice, tenant, id, user.as_ref(), &snapshot, now)
-            .and_then(|mut draft| {
-                let (effect, must_write) =
-                    self.run(world, &mut draft, step, host, user.as_ref())?;
-                let must_write =
-                    must_write && !(self.fault == Fault::PhantomSkipped && user.is_none());
-                let write =
-                    (draft.changed() || must_write).then(|| draft.prepare_commit()).transpose()?;
-                Ok((
-                    effect,
-                    write.map(|(ExpectedVersions { settings, record }, saved)| Write {
-                        settings,
-                        record,
-                        next: Row::new(saved),
-                    }),
-                ))
-            });
+        let decided = Draft::open(
+            &self.rules,
+            &dice,
+            Call::without_request(tenant),
+            id,
+            user.as_ref(),
+            &snapshot,
+            now,
+        )
+        .and_then(|mut draft| {
+            let (effect, must_write) = self.run(world, &mut draft, step, host, user.as_ref())?;
+            let must_write = must_write && !(self.fault == Fault::PhantomSkipped && user.is_none());
+            let write =
+                (draft.changed() || must_write).then(|| draft.prepare_commit()).transpose()?;
+            Ok((
+                effect,
+                write.map(|(ExpectedVersions { settings, record }, saved)| Write {
+                    settings,
+                    record,
+                    next: Row::new(saved),
+                }),
+            ))
+        });
         let (effect, write) = decided.unwrap_or((Effect::Damaged, None));
         let slot = step.slot().and_then(|slot| world.slots[slot].clone()).map(Box::new);
         let mut decided = Decided {

@@ -10,7 +10,8 @@ use countersign::store::{FactorStore, StoredRow};
 use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
     Administration, Channel, DeviceToken, LoginFlowBuilder, LoginName, LoginStep, OperationError,
-    Reason, RevalidateError, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, UserId,
+    Reason, RequestContext, RevalidateError, SavedGrant, Scope, SetupToken, TenantId, TrustDevice,
+    UserId,
 };
 
 use crate::attacks::broken::{self, Constant, Mixed, Nowhere, Store};
@@ -53,8 +54,8 @@ async fn tenant_confusion() {
     assert_eq!(lets_in, [Some(Reason::NoBackupCode), Some(Reason::SendLimit), None]);
     // The other tenant's own do it at theirs.
     let step = world
-        .flow
-        .submit_code(&world.other, &theirs.token, &their_code.into(), TrustDevice::No)
+        .request_for(&world.other)
+        .submit_code(&theirs.token, &their_code.into(), TrustDevice::No)
         .await
         .unwrap();
     assert_eq!(authenticated(step).grant.tenant(), &world.other);
@@ -122,7 +123,7 @@ async fn second_step_skipped() {
         LoginStep::CodeRequired(_)
     ));
     // As a proof of a number, as a code, as a backup code.
-    let account = world.flow.account(&world.acme, &done.grant);
+    let account = world.request().account(&done.grant);
     let as_setup =
         account.confirm_method(&SetupToken::new(pending), &world.outbox.last_code().into()).await;
     assert!(as_setup.is_err());
@@ -141,7 +142,7 @@ async fn second_step_skipped() {
     let by_device = authenticated(world.begin_with_device("alice", &device).await);
     let text = serde_json::to_string(&by_device.grant).unwrap();
     let session: SavedGrant = serde_json::from_str(&text).unwrap();
-    assert!(world.flow.revalidate(&world.acme, &session, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&session, Channel::Web).await.is_ok());
     // Control: a policy that exempts everybody, so that the pending token is as good as a device.
     world.restarted(|b| b.trusted_devices(30 * DAY, 3).policy(Nowhere));
     let _ = authenticated(world.begin_with_device("alice", &DeviceToken::new(pending)).await);
@@ -214,8 +215,11 @@ async fn administrate(world: &World, page: &Administration, user: &UserId) -> (u
 async fn stranger(world: &World) -> SavedGrant {
     let pending = world.begin_in(&world.other, "root").await;
     let code = world.outbox.last_code().into();
-    let step =
-        world.flow.submit_code(&world.other, &pending.token, &code, TrustDevice::No).await.unwrap();
+    let step = world
+        .request_for(&world.other)
+        .submit_code(&pending.token, &code, TrustDevice::No)
+        .await
+        .unwrap();
     authenticated(step).grant.into_saved()
 }
 
@@ -240,17 +244,17 @@ async fn administrator_of_another_tenant() {
     forged["tenant"] = "acme".into();
     let forged: SavedGrant = serde_json::from_value(forged).unwrap();
     for grant in [&grant, &forged] {
-        assert_eq!(refusal(world.flow.administration(&world.acme, grant).await), Reason::NotFound);
+        assert_eq!(refusal(world.request().administration(grant).await), Reason::NotFound);
     }
     // Through their own page there is no user of acme only; alice is somebody of that name in their
     // own tenant.
     let (flow, other) = (world.flow.clone(), world.other.clone());
-    let page = flow.administration(&other, &grant).await.unwrap();
+    let page = flow.request(&other, &RequestContext::new()).administration(&grant).await.unwrap();
     assert_eq!(administrate(&world, &page, &dave).await, (3, 3, false));
     assert_eq!(administrate(&world, &page, &world.alice).await, (6, 0, false));
     // A page that was opened while its administrator was one.
     let (acme, own) = (world.acme.clone(), world.root_grant().await);
-    let page = flow.administration(&acme, &own).await.unwrap();
+    let page = flow.request(&acme, &RequestContext::new()).administration(&own).await.unwrap();
     world.change(&world.root, |user| user.system_administrator = false);
     assert_eq!(administrate(&world, &page, &world.alice).await, (0, 6, false));
     // Control: while they are one, the same page does all of it.
@@ -262,7 +266,7 @@ async fn administrator_of_another_tenant() {
     world.wait_for_the_spacing();
     let grant = stranger(&world).await;
     let flow = world.flow.clone();
-    let page = flow.administration(&other, &grant).await.unwrap();
+    let page = flow.request(&other, &RequestContext::new()).administration(&grant).await.unwrap();
     let (done, refused, changed) = administrate(&world, &page, &dave).await;
     assert!(done > 3 && refused == 0 && changed, "{done} done, {refused} refused");
 }
@@ -384,7 +388,7 @@ async fn response_tampering() {
         };
         assert!(
             matches!(
-                world.flow.revalidate(&world.acme, &forged, Channel::Web).await,
+                world.request().revalidate(&forged, Channel::Web).await,
                 Err(RevalidateError::Stale(_))
             ),
             "{field}"
@@ -394,7 +398,7 @@ async fn response_tampering() {
     let done = authenticated(world.submit(&challenge.token, &code).await);
     let kept =
         serde_json::from_value::<SavedGrant>(serde_json::to_value(&done.grant).unwrap()).unwrap();
-    assert!(world.flow.revalidate(&world.acme, &kept, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&kept, Channel::Web).await.is_ok());
     // Control: a policy that exempts everybody, so that whatever a session claims of its second
     // factor holds.
     world.restarted(|b| b.policy(Nowhere));
@@ -402,7 +406,7 @@ async fn response_tampering() {
     (forged["channel"], forged["basis"]) =
         ("web".into(), serde_json::json!({ "kind": "backup_code" }));
     let forged = serde_json::from_value::<SavedGrant>(forged).unwrap();
-    assert!(world.flow.revalidate(&world.acme, &forged, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&forged, Channel::Web).await.is_ok());
 }
 
 /// Wrong passwords for alice under each spelling of her tenant, and then the right one: how many

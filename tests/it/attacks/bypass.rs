@@ -11,8 +11,8 @@ use countersign::sender::Purpose;
 use countersign::store::FactorStore;
 use countersign::user::PasswordHash;
 use countersign::{
-    Channel, Login, LoginStep, Method, PreverifiedLogin, Reason, SavedGrant, Scope, SecondFactor,
-    TrustDevice,
+    Channel, Login, LoginStep, Method, PreverifiedLogin, Reason, RequestContext, SavedGrant, Scope,
+    SecondFactor, TrustDevice,
 };
 
 use crate::attacks::broken::{self, FailOpen, Nowhere, Store};
@@ -39,17 +39,17 @@ async fn break_everything(fails_open: bool) -> (usize, usize) {
         for when in [When::Before, When::After] {
             let before = world.saved_wrong_codes(&world.alice);
             let login = Login {
-                tenant: &world.acme,
                 name: "alice",
                 password: &PASSWORD.into(),
                 channel: Channel::Web,
                 device: None,
             };
             point.arm(number, when);
-            let begun = flow.begin(&login).await;
+            let begun = flow.request(&world.acme, &RequestContext::new()).begin(&login).await;
             point.arm(number, when);
             let guessed = flow
-                .submit_code(&world.acme, &challenge.token, &wrong.as_str().into(), TrustDevice::No)
+                .request(&world.acme, &RequestContext::new())
+                .submit_code(&challenge.token, &wrong.as_str().into(), TrustDevice::No)
                 .await;
             for step in [begun, guessed] {
                 let_in += usize::from(matches!(step, Ok(LoginStep::Authenticated(_))));
@@ -88,13 +88,10 @@ async fn password_reset_bypass() {
     world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new("set by mail")));
     assert_eq!(world.row(&world.alice), row);
     // The new password is the first factor and no more, also where the reset page vouches for it.
-    let preverified = PreverifiedLogin {
-        tenant: &world.acme,
-        user: &world.alice,
-        channel: Channel::Web,
-        device: Some(&device),
-    };
-    let step = challenge(world.flow.begin_with_preverified_password(&preverified).await.unwrap());
+    let preverified =
+        PreverifiedLogin { user: &world.alice, channel: Channel::Web, device: Some(&device) };
+    let step =
+        challenge(world.request().begin_with_preverified_password(&preverified).await.unwrap());
     assert_eq!(
         step.delivery.sent().unwrap().method,
         Method::Sms,
@@ -117,7 +114,7 @@ async fn through(world: &World, channel: Channel) -> (SecondFactor, bool) {
         (grant.has_second_factor(), grant.is_beyond_password(), grant.amr()),
         (false, false, &["pwd"][..])
     );
-    (grant.second_factor().clone(), world.flow.account(&world.acme, &grant).status().await.is_ok())
+    (grant.second_factor().clone(), world.request().account(&grant).status().await.is_ok())
 }
 
 /// Attack 19. I-35: an exempt login says so, is no second factor, and does not touch what is saved.
@@ -138,16 +135,16 @@ async fn single_sign_on_bypass() {
     let mut as_web = serde_json::to_value(grant.grant).unwrap();
     as_web["channel"] = "web".into();
     let as_web: SavedGrant = serde_json::from_value(as_web).unwrap();
-    let stale = world.flow.revalidate(&world.acme, &as_web, Channel::Web).await.unwrap_err();
+    let stale = world.request().revalidate(&as_web, Channel::Web).await.unwrap_err();
     assert_eq!(stale.staleness(), Some(Staleness::SecondFactorRequired));
     // A login with a code is worth what it says.
     assert!(
         done.grant.has_second_factor()
-            && world.flow.account(&world.acme, &done.grant).status().await.is_ok()
+            && world.request().account(&done.grant).status().await.is_ok()
     );
     // Control: a policy that exempts everybody, by which such a session holds.
     world.restarted(|b| b.policy(Nowhere));
-    assert!(world.flow.revalidate(&world.acme, &as_web, Channel::Web).await.is_ok());
+    assert!(world.request().revalidate(&as_web, Channel::Web).await.is_ok());
 }
 
 /// Everything needs a second factor, whoever asks.
@@ -219,14 +216,14 @@ async fn enrolment_hijack() {
     )
     .grant;
     assert_eq!(
-        refusal(world.flow.account(&world.acme, &api).use_sms(&mallorys).await),
+        refusal(world.request().account(&api).use_sms(&mallorys).await),
         Reason::SessionStale
     );
     // In a session that was left open: a number that is not proved receives nothing of a login.
     world.wait_for_the_spacing();
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
-    let account = world.flow.account(&world.acme, &grant);
+    let account = world.request().account(&grant);
     let setup = account.use_sms(&mallorys).await.unwrap();
     let proof = world.outbox.last_code();
     assert_eq!(world.outbox.last().purpose, Purpose::MethodSetup);
@@ -245,14 +242,14 @@ async fn enrolment_hijack() {
     });
     broken::over(&mut hasty, &store);
     hasty.wait_for_the_spacing();
-    let _setup = hasty.flow.account(&hasty.acme, &grant).use_sms(&mallorys).await.unwrap();
+    let _setup = hasty.request().account(&grant).use_sms(&mallorys).await.unwrap();
     assert_eq!(next_code_goes_to(&hasty).await, Destination::Sms(mallorys));
 }
 
 /// Every change on the account page with this session: how many were refused for want of a recent
 /// login, and whether anything is changed.
 async fn changes(world: &World, grant: &SavedGrant) -> (usize, bool) {
-    let account = world.flow.account(&world.acme, grant);
+    let account = world.request().account(grant);
     let before = world.record(&world.alice);
     let device = account.status().await.unwrap().devices[0].id;
     let mut refused = 0;
@@ -289,7 +286,7 @@ async fn forged_request_for_a_factor_change() {
     }
     // After a login with a code there are changes.
     let fresh = world.sign_in("alice").await.grant;
-    assert!(world.flow.account(&world.acme, &fresh).new_backup_code().await.is_ok());
+    assert!(world.request().account(&fresh).new_backup_code().await.is_ok());
     // Control: a window of a day, in which the session of before is enough. One that began with a
     // device is not.
     world.restarted(|b| b.trusted_devices(30 * DAY, 3).recent_login(DAY));
@@ -313,14 +310,9 @@ async fn enforcement_bypass() {
     world.change(&world.alice, |user| user.email = None);
     world.reset_by_operator(&world.alice).await;
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::NoDestination);
-    let preverified = PreverifiedLogin {
-        tenant: &world.acme,
-        user: &world.bob,
-        channel: Channel::Web,
-        device: None,
-    };
+    let preverified = PreverifiedLogin { user: &world.bob, channel: Channel::Web, device: None };
     assert!(matches!(
-        world.flow.begin_with_preverified_password(&preverified).await,
+        world.request().begin_with_preverified_password(&preverified).await,
         Ok(LoginStep::CodeRequired(_))
     ));
     // Control: where nobody needs it.
@@ -346,7 +338,7 @@ async fn off_and_on(store: impl FnOnce(&World) -> Store) -> (bool, bool) {
     broken::over(&mut world, &store);
     world.events.clear();
     let administrator = world.root_grant().await;
-    let page = world.flow.administration(&world.acme, &administrator).await.unwrap();
+    let page = world.request().administration(&administrator).await.unwrap();
     page.set_scope(Scope::DoNotUse).await.unwrap();
     let told: Vec<Event> =
         world.events.all().into_iter().filter(Event::calls_for_revalidation).collect();
@@ -374,7 +366,7 @@ async fn policy_toggle_as_wipe() {
     let world = World::new().await;
     let grant = world.root_grant().await;
     world.clock.advance(10 * MINUTE);
-    let page = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let page = world.request().administration(&grant).await.unwrap();
     assert_eq!(refusal(page.set_scope(Scope::DoNotUse).await), Reason::ReauthenticationRequired);
     assert_eq!(
         world.flow.operator("look").unwrap().scope(&world.acme).await.unwrap(),
@@ -388,7 +380,7 @@ async fn weakened_by(world: &World, grant: &SavedGrant) -> (Vec<&'static str>, b
     let saved =
         async || (world.factors.settings(&world.acme).await.unwrap(), world.row(&world.bob));
     let before = saved().await;
-    let page = world.flow.administration(&world.acme, grant).await.unwrap();
+    let page = world.request().administration(grant).await.unwrap();
     let attempts = [
         ("unlock", page.unlock(&world.bob).await),
         ("reset", page.reset(&world.bob).await.map(drop)),
@@ -427,7 +419,7 @@ async fn weakening_without_a_fresh_factor() {
         .set_scope(&world.acme, Scope::SystemAdministratorsOnly)
         .await
         .unwrap();
-    let page = world.flow.administration(&world.acme, &by_device).await.unwrap();
+    let page = world.request().administration(&by_device).await.unwrap();
     assert_eq!(page.set_scope(Scope::EntireTenant).await.unwrap(), Scope::SystemAdministratorsOnly);
     // Control: a window in which the old session counts as recent. One that began with a device
     // never does.

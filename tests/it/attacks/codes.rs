@@ -3,7 +3,7 @@
 use countersign::contact::PhoneNumber;
 use countersign::entropy::Entropy;
 use countersign::error::PluginError;
-use countersign::{LoginStep, Method, PendingToken, Reason, ResendTo, TrustDevice};
+use countersign::{LoginStep, Method, PendingToken, Reason, RequestContext, ResendTo, TrustDevice};
 use std::collections::HashSet;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -25,7 +25,11 @@ async fn one_code_at_once(store: impl FnOnce(&World) -> Store) -> usize {
     let token = challenge.token.expose().to_owned();
     let answers = max_concurrent(|| {
         let (flow, acme, code, token) = (flow.clone(), acme.clone(), code.clone(), token.clone());
-        async move { flow.submit_code(&acme, &token.into(), &code.into(), TrustDevice::No).await }
+        async move {
+            flow.request(&acme, &RequestContext::new())
+                .submit_code(&token.into(), &code.into(), TrustDevice::No)
+                .await
+        }
     })
     .await;
     answers.iter().filter(|answer| matches!(answer, Ok(LoginStep::Authenticated(_)))).count()
@@ -51,7 +55,11 @@ async fn one_backup_code_at_once(store: impl FnOnce(&World) -> Store) -> (usize,
     let token = challenge.token.expose().to_owned();
     let answers = max_concurrent(|| {
         let (flow, acme, code, token) = (flow.clone(), acme.clone(), code.clone(), token.clone());
-        async move { flow.submit_backup_code(&acme, &token.into(), &code.into()).await }
+        async move {
+            flow.request(&acme, &RequestContext::new())
+                .submit_backup_code(&token.into(), &code.into())
+                .await
+        }
     })
     .await;
     let mut shown = vec![first];
@@ -117,7 +125,7 @@ async fn replay() {
     let challenge = world.begin("alice").await;
     let login_code = world.outbox.last_code();
     world.wait_for_the_spacing();
-    let account = world.flow.account(&world.acme, &grant);
+    let account = world.request().account(&grant);
     let setup = account.use_sms(&SMS()).await.unwrap();
     let setup_code = world.outbox.last_code();
     assert_ne!(login_code, setup_code);
@@ -155,7 +163,7 @@ async fn old_code_after_resend() {
     world.wait_for_the_spacing();
     let (challenge, old) = (world.begin("alice").await, world.outbox.last_code());
     world.wait_for_the_spacing();
-    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     let new = world.outbox.last_code();
     assert_eq!(reason(&world.submit(&challenge.token, &old).await), Reason::WrongCode);
     assert_eq!(world.saved_wrong_codes(&world.alice), 1, "and it is charged");
@@ -172,7 +180,7 @@ async fn old_code_after_resend() {
     world.wait_for_the_spacing();
     let (challenge, old) = (world.begin("alice").await, world.outbox.last_code());
     world.wait_for_the_spacing();
-    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     let _ = authenticated(world.submit(&challenge.token, &old).await);
 }
 
@@ -239,7 +247,7 @@ async fn secret_too_short() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     let done = world.sign_in_and_trust("alice", "laptop").await;
     world.wait_for_the_spacing();
-    let account = world.flow.account(&world.acme, &done.grant);
+    let account = world.request().account(&done.grant);
     let backup = account.new_backup_code().await.unwrap();
     let setup = account.use_sms(&SMS()).await.unwrap();
     world.wait_for_the_spacing();

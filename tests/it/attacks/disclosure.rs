@@ -82,13 +82,8 @@ async fn enumeration_by_time() {
     assert_eq!(seen[0].1.iter().filter(|call| **call == "verify").count(), 1);
     // Control: a first step that hashes nothing looks different.
     world.calls.clear();
-    let vouched = PreverifiedLogin {
-        tenant: &world.acme,
-        user: &world.alice,
-        channel: Channel::Web,
-        device: None,
-    };
-    let _ = world.flow.begin_with_preverified_password(&vouched).await.unwrap();
+    let vouched = PreverifiedLogin { user: &world.alice, channel: Channel::Web, device: None };
+    let _ = world.request().begin_with_preverified_password(&vouched).await.unwrap();
     assert_ne!(world.calls.all(), seen[0].1);
 }
 
@@ -106,15 +101,14 @@ async fn secret_in_what_is_printed() {
     leaks.secret(pending.token.expose());
     leaks.secret(world.outbox.last_code());
     world.wait_for_the_spacing();
-    let resent = world.flow.resend(&world.acme, &pending.token, ResendTo::Same).await.unwrap();
+    let resent = world.request().resend(&pending.token, ResendTo::Same).await.unwrap();
     leaks.debug(&resent);
     let LoginStep::CodeRequired(_) = &resent else { panic!() };
     leaks.secret(world.outbox.last_code());
     let code = world.outbox.last_code().into();
     let trust = TrustDevice::Named("laptop");
-    let done = authenticated(
-        world.flow.submit_code(&world.acme, &pending.token, &code, trust).await.unwrap(),
-    );
+    let done =
+        authenticated(world.request().submit_code(&pending.token, &code, trust).await.unwrap());
     leaks.debug(&done);
     leaks.value(&*done.grant);
     leaks.secret(done.device_token.as_ref().unwrap().expose());
@@ -151,8 +145,8 @@ async fn log_injection() {
     let code = world.outbox.last_code().into();
     let label = "laptop\" user=\"root\" {";
     let step = world
-        .flow
-        .submit_code(&world.acme, &challenge.token, &code, TrustDevice::Named(label))
+        .request()
+        .submit_code(&challenge.token, &code, TrustDevice::Named(label))
         .await
         .unwrap();
     let _ = authenticated(step);

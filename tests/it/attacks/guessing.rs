@@ -9,7 +9,9 @@ use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::event::{Event, EventKind, ResetOutcome, SecretKind};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, SendStatus};
 use countersign::store::FactorStore;
-use countersign::{LoginName, LoginStep, Method, Reason, ResendTo, SavedGrant, TrustDevice};
+use countersign::{
+    LoginName, LoginStep, Method, Reason, RequestContext, ResendTo, SavedGrant, TrustDevice,
+};
 
 use countersign::budget::{Budgeted, Limit, MemoryBudget, SendLimits};
 
@@ -100,7 +102,7 @@ async fn wrong_codes_around_a_resend(world: &World) -> u64 {
         let _ = world.submit(&challenge.token, &world.wrong_code()).await;
     }
     world.wait_for_the_spacing();
-    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     let _ = world.submit(&challenge.token, &world.wrong_code()).await;
     world.saved_wrong_codes(&world.alice)
 }
@@ -134,7 +136,11 @@ async fn guess_at_once(store: impl FnOnce(&World) -> Store) -> (usize, u64) {
     let token = challenge.token.expose().to_owned();
     let answers = max_concurrent(|| {
         let (flow, acme, wrong, token) = (flow.clone(), acme.clone(), wrong.clone(), token.clone());
-        async move { flow.submit_code(&acme, &token.into(), &wrong.into(), TrustDevice::No).await }
+        async move {
+            flow.request(&acme, &RequestContext::new())
+                .submit_code(&token.into(), &wrong.into(), TrustDevice::No)
+                .await
+        }
     })
     .await;
     let learned = answers
@@ -190,7 +196,7 @@ async fn pump(world: &World) -> usize {
     let mut token = None;
     for _ in 0..120 {
         let step = match &token {
-            Some(token) => world.flow.resend(&world.acme, token, ResendTo::Same).await.unwrap(),
+            Some(token) => world.request().resend(token, ResendTo::Same).await.unwrap(),
             None => world.try_begin("alice", PASSWORD).await,
         };
         token = match step {
@@ -295,8 +301,8 @@ async fn spell(world: &World) -> (usize, usize) {
         world.wait_for_the_spacing();
         let grant = &grants[turn % 2];
         let _ = world
-            .flow
-            .account(&world.acme, grant)
+            .request()
+            .account(grant)
             .use_sms(&PhoneNumber::new(number).unwrap())
             .await
             .unwrap();
@@ -307,7 +313,7 @@ async fn spell(world: &World) -> (usize, usize) {
             if turn % 2 == 0 { (&world.alice, "alice") } else { (&world.bob, "bob") };
         world.change(user, |user| user.email = Some(EmailAddress::new(address).unwrap()));
         let page = world.begin(name).await;
-        world.flow.cancel(&world.acme, &page.token).await.unwrap();
+        world.request().cancel(&page.token).await.unwrap();
     }
     let codes = world.outbox.codes();
     let by_sms = codes.iter().filter(|sent| sent.to.method() == Method::Sms).count();
@@ -338,7 +344,7 @@ async fn resend_while_locked() {
     let challenge = world.lock_codes("alice").await;
     world.wait_for_the_spacing();
     let calls = world.outbox.attempts();
-    let refused = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    let refused = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     assert_eq!((reason(&refused), world.outbox.attempts()), (Reason::CodesLocked, calls));
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::CodesLocked);
     assert_eq!(world.outbox.attempts(), calls);
@@ -350,7 +356,7 @@ async fn resend_while_locked() {
     let challenge = world.lock_codes("alice").await;
     world.wait_for_the_spacing();
     let calls = world.outbox.attempts();
-    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     assert_eq!(world.outbox.attempts(), calls + 1);
 }
 
@@ -428,7 +434,7 @@ async fn guess_on_a_lagging_replica(
     let _ = world.fail_codes(&challenge.token, 3).await;
     store.lag(earlier, loads);
     let wrong = world.wrong_code().into();
-    let step = world.flow.submit_code(&world.acme, &challenge.token, &wrong, TrustDevice::No).await;
+    let step = world.request().submit_code(&challenge.token, &wrong, TrustDevice::No).await;
     (step.ok().map(|step| reason(&step)), world.saved_wrong_codes(&world.alice))
 }
 
@@ -449,7 +455,7 @@ async fn counter_rollback() {
 /// An administrator who knows a colleague's password resets them four hundred times and uses up
 /// what each reset gives back: how many wrong codes were compared, and how many codes were sent.
 async fn reset_and_guess(world: &World, grant: &SavedGrant) -> (usize, usize) {
-    let page = world.flow.administration(&world.acme, grant).await.unwrap();
+    let page = world.request().administration(grant).await.unwrap();
     let (mut learned, before) = (0, world.outbox.attempts());
     for _ in 0..400 {
         let _outcome = page.reset(&world.alice).await.unwrap();
@@ -474,7 +480,7 @@ async fn reset_as_a_refill() {
     for _ in 0..2 {
         let _locked = world.lock_codes("alice").await;
         assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::CodesLocked);
-        let page = world.flow.administration(&world.acme, &grant).await.unwrap();
+        let page = world.request().administration(&grant).await.unwrap();
         assert_eq!(page.reset(&world.alice).await.unwrap(), ResetOutcome::Refilled);
         assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
         let _done = world.sign_in("alice").await;
@@ -483,7 +489,7 @@ async fn reset_as_a_refill() {
     let (learned, sent) = reset_and_guess(&world, &grant).await;
     // Three budgets of one window are 60 of each, and ten guesses and four codes were used before.
     assert!(learned <= 60 - 10 && sent <= 60 - 4, "{learned} {sent}");
-    let page = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let page = world.request().administration(&grant).await.unwrap();
     assert!(matches!(page.reset(&world.alice).await.unwrap(), ResetOutcome::BudgetsKept { .. }));
     assert_eq!(world.saved_of(&world.alice), ["code_failures", "notices", "resets", "sends"]);
     assert_eq!(world.record(&world.alice)["code_failures"]["streak"], serde_json::Value::Null);
@@ -505,7 +511,7 @@ async fn reset_as_a_refill() {
 /// notices are sent, and how many events say that one was not.
 async fn change_a_thousand_times(world: &World) -> (usize, usize) {
     let grant = world.sign_in("alice").await.grant;
-    let account = world.flow.account(&world.acme, &grant);
+    let account = world.request().account(&grant);
     for _ in 0..1_000 {
         let _backup = account.new_backup_code().await.unwrap();
         let _method = account.use_email().await.unwrap();
@@ -523,7 +529,7 @@ async fn notices_as_a_flood() {
     world.wait_for_the_spacing();
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
-    let account = world.flow.account(&world.acme, &grant);
+    let account = world.request().account(&grant);
     let setup = account.use_sms(&PhoneNumber::new("+15551234567").unwrap()).await.unwrap();
     let _method =
         account.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();

@@ -33,7 +33,7 @@ async fn trusted_after(change: &str, store: impl FnOnce(&World) -> Store) -> boo
     world.wait_for_the_spacing();
     let store = store(&world);
     broken::over(&mut world, &store);
-    let account = world.flow.account(&world.acme, &grant);
+    let account = world.request().account(&grant);
     let operator = world.flow.operator("test").unwrap();
     let mut password = PASSWORD;
     match change {
@@ -99,7 +99,7 @@ async fn session_after(change: &str) -> (bool, bool) {
             .grant;
     world.wait_for_the_spacing();
     world.events.clear();
-    let account = world.flow.account(&world.acme, &registered.grant);
+    let account = world.request().account(&registered.grant);
     let operator = world.flow.operator("test").unwrap();
     match change {
         "reset" => assert!(operator.reset(&world.acme, &world.alice).await.is_ok()),
@@ -124,7 +124,7 @@ async fn session_after(change: &str) -> (bool, bool) {
     let told = world.events.all().iter().filter(|event| event.calls_for_revalidation()).count();
     assert!(told <= 1, "{change}");
     let stale = matches!(
-        world.flow.revalidate(&world.acme, &session, Channel::Web).await,
+        world.request().revalidate(&session, Channel::Web).await,
         Err(RevalidateError::Stale(_))
     );
     (told == 1, stale)
@@ -203,9 +203,9 @@ async fn reset_leaves_something() {
         world.begin_as(&world.acme, "root", PASSWORD, Channel::ExemptApi, None).await.unwrap(),
     )
     .grant;
-    assert_eq!(refusal(world.flow.administration(&world.acme, &exempt).await), Reason::NotFound);
+    assert_eq!(refusal(world.request().administration(&exempt).await), Reason::NotFound);
     let grant = world.root_grant().await;
-    let page = world.flow.administration(&world.acme, &grant).await.unwrap();
+    let page = world.request().administration(&grant).await.unwrap();
     assert_eq!(refusal(page.reset(&world.root).await), Reason::OwnAccount);
 }
 
@@ -270,17 +270,16 @@ async fn trail(world: &World) -> (Vec<Vec<String>>, Vec<String>) {
     let completing = async {
         let trust = TrustDevice::Named("laptop");
         grant = Some(
-            authenticated(world.flow.submit_code(&world.acme, token, &code, trust).await.unwrap())
-                .grant,
+            authenticated(world.request().submit_code(token, &code, trust).await.unwrap()).grant,
         );
     };
     seen.push(told(world, completing).await);
     let grant = grant.unwrap();
-    let account = world.flow.account(&world.acme, &grant);
+    let account = world.request().account(&grant);
     seen.push(told(world, async { drop(account.new_backup_code().await.unwrap()) }).await);
     seen.push(told(world, async { assert_eq!(account.revoke_devices().await.unwrap(), 1) }).await);
     let administrator = world.root_grant().await;
-    let page = world.flow.administration(&world.acme, &administrator).await.unwrap();
+    let page = world.request().administration(&administrator).await.unwrap();
     seen.push(told(world, async { page.unlock(&world.alice).await.unwrap() }).await);
     seen.push(told(world, async { assert!(page.reset(&world.alice).await.is_ok()) }).await);
     seen.push(told(world, async { assert!(page.set_scope(Scope::DoNotUse).await.is_ok()) }).await);

@@ -103,9 +103,9 @@ async fn each_step(
 ) -> Vec<Option<Reason>> {
     let backup = BackupCode::new("0123-4567-89AB-CDEF-GHJK-MNPQ");
     [
-        world.flow.submit_backup_code(tenant, token, &backup).await.unwrap(),
-        world.flow.resend(tenant, token, ResendTo::Same).await.unwrap(),
-        world.flow.submit_code(tenant, token, &code.into(), TrustDevice::No).await.unwrap(),
+        world.request_for(tenant).submit_backup_code(token, &backup).await.unwrap(),
+        world.request_for(tenant).resend(token, ResendTo::Same).await.unwrap(),
+        world.request_for(tenant).submit_code(token, &code.into(), TrustDevice::No).await.unwrap(),
     ]
     .iter()
     .map(|step| if let LoginStep::Authenticated(_) = step { None } else { Some(reason(step)) })

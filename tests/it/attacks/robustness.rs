@@ -154,7 +154,7 @@ async fn code_is_taken(place: &str, time: i64) -> bool {
     world.overwrite_with(&world.alice, &record).await;
     let begun = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await.unwrap();
     assert!(!matches!(begun, LoginStep::Authenticated(_)));
-    let _ = world.flow.resend(&world.acme, &challenge.token, ResendTo::Same).await.unwrap();
+    let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     let _ = world.submit(&challenge.token, &world.wrong_code()).await;
     matches!(world.submit(&challenge.token, &code).await, LoginStep::Authenticated(_))
 }

@@ -12,7 +12,7 @@ use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::store::{
     CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
 };
-use countersign::{Channel, Login, LoginFlow, LoginStep, Scope, TenantId, UserId};
+use countersign::{Channel, Login, LoginFlow, LoginStep, RequestContext, Scope, TenantId, UserId};
 use countersign_postgres::PostgresFactors;
 use countersign_sqlite::SqliteFactors;
 use countersign_testkit::{Outbox, Person, PlainPasswords};
@@ -186,29 +186,30 @@ async fn whole_job(name: &str, store: Arc<dyn FactorStore>) -> Result<(), Failur
         .password_verifier(PlainPasswords)
         .build()?;
     let password = Person::PASSWORD.into();
-    let login = Login {
-        tenant: &tenant,
-        name: "root",
-        password: &password,
-        channel: Channel::Web,
-        device: None,
-    };
-    let LoginStep::Authenticated(signed_in) = flow.begin(&login).await? else {
+    let login = Login { name: "root", password: &password, channel: Channel::Web, device: None };
+    let LoginStep::Authenticated(signed_in) =
+        flow.request(&tenant, &RequestContext::new()).begin(&login).await?
+    else {
         return Err("no code yet".into());
     };
-    flow.administration(signed_in.grant.tenant(), &signed_in.grant)
+    flow.request(signed_in.grant.tenant(), &RequestContext::new())
+        .administration(&signed_in.grant)
         .await?
         .set_scope(Scope::EntireTenant)
         .await?;
-    let LoginStep::CodeRequired(challenge) = flow.begin(&login).await? else {
+    let LoginStep::CodeRequired(challenge) =
+        flow.request(&tenant, &RequestContext::new()).begin(&login).await?
+    else {
         return Err("a code".into());
     };
     let code = outbox.last_code().ok_or("no code was sent")?.code;
     let step = flow
-        .submit_code(&tenant, &challenge.token, &code.as_str().into(), countersign::TrustDevice::No)
+        .request(&tenant, &RequestContext::new())
+        .submit_code(&challenge.token, &code.as_str().into(), countersign::TrustDevice::No)
         .await?;
     let LoginStep::Authenticated(signed_in) = step else { return Err("the code is right".into()) };
-    flow.administration(signed_in.grant.tenant(), &signed_in.grant)
+    flow.request(signed_in.grant.tenant(), &RequestContext::new())
+        .administration(&signed_in.grant)
         .await?
         .set_scope(Scope::DoNotUse)
         .await?;

@@ -11,7 +11,7 @@ use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::sender::{
     CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
 };
-use countersign::{Code, TenantId, UserId};
+use countersign::{Code, RequestContext, TenantId, UserId};
 use time::OffsetDateTime;
 
 #[derive(Clone, Copy)]
@@ -119,7 +119,16 @@ pub fn code(tenant: &str, destination: Destination) -> CodeMessage {
 pub fn notice(destination: Destination) -> Notice {
     let (tenant, user) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     let (kind, at) = (NoticeKind::Reset, OffsetDateTime::UNIX_EPOCH);
-    Notice { tenant, user, destination, kind, at, language: None, held_back: 0 }
+    Notice {
+        tenant,
+        user,
+        destination,
+        kind,
+        at,
+        language: None,
+        held_back: 0,
+        from: RequestContext::new(),
+    }
 }
 
 pub async fn outcome(

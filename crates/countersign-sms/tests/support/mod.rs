@@ -12,7 +12,7 @@ use countersign::message::Messages;
 use countersign::sender::{
     CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind,
 };
-use countersign::{Code, Method, TenantId, UserId};
+use countersign::{Code, Method, RequestContext, TenantId, UserId};
 use countersign_sms::{
     AwsCredentials, Http, Origin, Provider, ReqwestHttp, SmsFailure, SmsSecret, SmsSender, Sns,
     Twilio, Vonage,
@@ -63,6 +63,7 @@ pub fn notice() -> Notice {
         at: OffsetDateTime::from_unix_timestamp(1_795_514_400).unwrap(),
         language: None,
         held_back: 0,
+        from: RequestContext::new(),
     }
 }
 

@@ -23,7 +23,7 @@ use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::message::Messages;
 use countersign::sender::{CodeMessage, Notice, NoticeKind, Purpose, SendError};
 use countersign::user::Language;
-use countersign::{Code, DeviceLabel, TenantId, UserId};
+use countersign::{Code, DeviceLabel, RequestContext, TenantId, UserId};
 use countersign_smtp::{Phase, SmtpFailure};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -72,6 +72,7 @@ pub fn notice_to(address: &str, language: &str) -> Notice {
         at: OffsetDateTime::from_unix_timestamp(1_795_514_400).unwrap(),
         language: Some(Language::new(language).unwrap()),
         held_back: 0,
+        from: RequestContext::new(),
     }
 }
 
