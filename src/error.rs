@@ -11,11 +11,10 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 
 /// What a plug-in answers when it could not do its work.
 ///
-/// `?` makes one of any error, and makes an error of it again: a function that answers `Result<_,
-/// Box<dyn Error + Send + Sync>>` may call a plug-in and use `?`. From a text, or from an error
-/// that is boxed already, [`new`](Self::new) makes one. It does not implement [`std::error::Error`]
-/// itself, which is what makes the first of these conversions possible; the core wraps it into an
-/// [`Error`] that does, with the cause as its source.
+/// `?` converts any error into a `PluginError`, and a `PluginError` into a boxed error. From a text
+/// or an error that is already boxed, make one with [`new`](Self::new). It does not implement
+/// [`std::error::Error`]; if it did, `?` could not convert every error into it. The core wraps it
+/// in an [`Error`], which implements the trait and has the cause as its source.
 ///
 /// It MUST NOT hold a secret: it is logged.
 ///
@@ -97,37 +96,37 @@ pub enum Error {
     /// The [`FactorStore`](crate::store::FactorStore) failed.
     #[error("factor store failed")]
     FactorStore {
-        /// What it said.
+        /// The plug-in's own error.
         source: Source,
     },
     /// The [`UserStore`](crate::user::UserStore) failed.
     #[error("user store failed")]
     UserStore {
-        /// What it said.
+        /// The plug-in's own error.
         source: Source,
     },
     /// The [`TwoFactorPolicy`](crate::policy::TwoFactorPolicy) failed.
     #[error("two-factor policy failed")]
     Policy {
-        /// What it said.
+        /// The plug-in's own error.
         source: Source,
     },
     /// The [`PasswordVerifier`](crate::password::PasswordVerifier) failed.
     #[error("password verifier failed")]
     PasswordVerifier {
-        /// What it said.
+        /// The plug-in's own error.
         source: Source,
     },
     /// The [`Clock`](crate::clock::Clock) failed, or is before 1970 or after 9999.
     #[error("clock can not be used")]
     Clock {
-        /// What it said.
+        /// The plug-in's own error.
         source: Source,
     },
     /// The [`Entropy`](crate::entropy::Entropy) source failed.
     #[error("random generator failed")]
     Entropy {
-        /// What it said.
+        /// The plug-in's own error.
         source: Source,
     },
     /// A saved document is damaged. It is never taken for an empty one (`I-37`).
@@ -148,8 +147,7 @@ pub enum Error {
     UnknownPepper,
     /// No settings are saved for this tenant, and the flow requires them
     /// ([`require_known_tenants`](crate::LoginFlowBuilder::require_known_tenants)). The tenant was
-    /// never set up, its id is spelled otherwise than when it was, or the store is not the one that
-    /// it should be.
+    /// never set up, its id is now spelled differently, or the store is empty or the wrong one.
     ///
     /// It says the same for every user and every password. Nothing was counted, saved or sent.
     #[error("no settings are saved for this tenant")]
@@ -173,7 +171,7 @@ impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Record => "record",
-            Self::Settings => "settings",
+            Self::Settings => "settings document",
         })
     }
 }

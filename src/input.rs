@@ -114,7 +114,7 @@ pub enum Problem {
     #[error("has a character that is not allowed in it")]
     ForbiddenCharacter,
     /// It does not have the form that such a value has.
-    #[error("does not have the form that it must have")]
+    #[error("is not well formed")]
     Malformed,
     /// It begins with a prefix that the library keeps for itself.
     #[error("begins with a reserved prefix")]

@@ -46,8 +46,10 @@ impl Denied {
         self.retry_at
     }
 
-    /// Whether the login is over by it, so that the person begins anew. If not, the same token
-    /// serves for the next try, another code, or the backup code.
+    /// Whether the login is over, so that the user must start again with the password.
+    ///
+    /// If `false` after a step with a pending token, the same token works for the next try, another
+    /// code, or the backup code. A refused `begin` leaves no login, even where this is `false`.
     pub const fn ends_login(&self) -> bool {
         matches!(
             self.reason,
@@ -59,7 +61,8 @@ impl Denied {
         )
     }
 
-    /// After a wrong code: how many more are accepted for this login before the user is locked.
+    /// How many attempts are left after a wrong code, backup code or password. `None` for any other
+    /// reason.
     pub const fn attempts_left(&self) -> Option<u32> {
         self.attempts_left
     }
@@ -108,10 +111,10 @@ pub enum Reason {
     Busy,
     /// The password that a signed-in user typed once more is wrong.
     WrongPassword,
-    /// Too many wrong passwords: passwords of this user are not checked for a time. Only a
-    /// signed-in user is told.
+    /// Too many wrong passwords: this user's passwords are not checked until
+    /// [`Denied::retry_at`]. A login says [`InvalidCredentials`](Self::InvalidCredentials) instead.
     PasswordsLocked,
-    /// The login under way is not, or no longer, known: it expired, was cancelled, was ended by a
+    /// The pending login is not, or no longer, known: it expired, was cancelled, was ended by a
     /// change to the user, or the token is not one of this tenant's. Start again with the password.
     LoginOver,
     /// The code is wrong.

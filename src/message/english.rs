@@ -77,7 +77,7 @@ impl English {
                     "An administrator reset your two-step login for {application}. Codes go to your registered email address again; \
                      your trusted devices and your backup code no longer work."
                 ),
-                "If you do not know why, contact your administrator at once.",
+                "If you do not know why, contact your administrator immediately.",
             ),
             NoticeKind::BackupCodeUsed => (
                 format!("{application}: your backup code was used"),
@@ -117,17 +117,17 @@ impl English {
                 } else {
                     ""
                 },
-                "If this was not you, change your password at once, and delete the device from your list of trusted devices.",
+                "If this was not you, change your password immediately, and delete the device from your list of trusted devices.",
             ),
             NoticeKind::Locked { until } => (
                 format!("{application}: too many wrong codes"),
                 match until {
                     Some(until) => format!(
-                        "After your right password, too many wrong codes were entered at {application}. No more are accepted until {}.",
+                        "Too many wrong codes were entered at {application} after your correct password. No more are accepted until {}.",
                         date(*until)
                     ),
                     None => format!(
-                        "After your right password, too many wrong codes were entered at {application}. No more are accepted until an \
+                        "Too many wrong codes were entered at {application} after your correct password. No more are accepted until an \
                          administrator resets your two-step login."
                     ),
                 },
@@ -199,7 +199,7 @@ impl English {
                 )
             }
             NoticeKind::Locked { until: None } => (
-                "too many wrong codes. Locked until an administrator resets it".to_owned(),
+                "too many wrong codes. Locked until an administrator resets your login".to_owned(),
                 CHANGE_PASSWORD,
             ),
         };
@@ -211,8 +211,8 @@ impl English {
 }
 
 const CHANGE_PASSWORD: &str = "Not you? Change your password now.";
-const TELL: &str = "If this was not you, tell your administrator at once.";
-const PASSWORD: &str = "If this was not you, somebody else knows your password. Change it at once, and tell your administrator.";
+const TELL: &str = "If this was not you, tell your administrator immediately.";
+const PASSWORD: &str = "If this was not you, somebody else knows your password. Change it immediately, and tell your administrator.";
 
 impl Wording for English {
     fn code_email(&self, facts: &CodeFacts<'_>) -> Option<EmailWords> {

@@ -19,12 +19,12 @@ impl Wording for Japanese {
             Purpose::Login => (
                 format!("【{application}】ログイン用の認証コード（{reference}）"),
                 format!("{application} へのログインに使う認証コードです。"),
-                "ログインの操作をした覚えがない場合は、パスワードが他人に知られています。すぐにパスワードを変更し、管理者に連絡してください。",
+                "ログインの操作をした覚えがない場合は、第三者にパスワードを知られているおそれがあります。すぐにパスワードを変更し、管理者に連絡してください。",
             ),
             Purpose::MethodSetup => (
-                format!("【{application}】認証コードの送り先の確認（{reference}）"),
+                format!("【{application}】認証コードの送信先の確認（{reference}）"),
                 format!(
-                    "{application} の認証コードの送り先として、このメールアドレスを確認するためのコードです。"
+                    "このメールアドレスを {application} の認証コードの送信先にするための、確認用のコードです。"
                 ),
                 "お心当たりがない場合は、コードをどこにも入力せず、管理者に連絡してください。",
             ),
@@ -45,7 +45,7 @@ impl Wording for Japanese {
         let life = life(facts);
         if facts.short {
             let what = match facts.purpose {
-                Purpose::Login => "ログイン用コード",
+                Purpose::Login => "認証コード",
                 Purpose::MethodSetup => "番号確認コード",
             };
             return Some(format!("{application}{what} {CODE} ({reference}/{life})"));
@@ -75,8 +75,8 @@ impl Wording for Japanese {
             NoticeKind::Reset => (
                 format!("【{application}】2段階認証がリセットされました"),
                 format!(
-                    "管理者が {application} の2段階認証をリセットしました。認証コードは、登録されているメールアドレスに送信されます。\
-                     信頼済みの端末とバックアップコードは使えなくなりました。"
+                    "管理者が {application} の2段階認証をリセットしました。認証コードは今後、登録されているメールアドレスに送信されます。\
+                     信頼済みの端末の登録は解除され、バックアップコードは使えなくなりました。"
                 ),
                 "理由がわからない場合は、すぐに管理者に連絡してください。",
             ),
@@ -88,9 +88,9 @@ impl Wording for Japanese {
                 PASSWORD,
             ),
             NoticeKind::BackupCodeMade => (
-                format!("【{application}】バックアップコードが作られました"),
+                format!("【{application}】バックアップコードが作成されました"),
                 format!(
-                    "{application} の新しいバックアップコードが作られました。以前のコードは使えません。"
+                    "{application} の新しいバックアップコードが作成されました。以前のバックアップコードは使えません。"
                 ),
                 TELL,
             ),
@@ -107,28 +107,28 @@ impl Wording for Japanese {
                 match facts.device {
                     Some(name) => {
                         format!(
-                            "今後、次の端末からは認証コードなしで {application} にログインできます。「{name}」"
+                            "今後、端末「{name}」からは認証コードなしで {application} にログインできます。"
                         )
                     }
                     None => format!(
-                        "今後、新しい端末から認証コードなしで {application} にログインできます。"
+                        "今後、新しく追加された端末からは認証コードなしで {application} にログインできます。"
                     ),
                 } + if dropped.is_some() {
-                    "登録できる台数を超えたため、最も長く使われていない端末の登録が解除されました。"
+                    "登録できる台数を超えたため、最も長い間使われていなかった端末の登録が解除されました。"
                 } else {
                     ""
                 },
                 "お心当たりがない場合は、すぐにパスワードを変更し、信頼済みの端末の一覧からその端末を削除してください。",
             ),
             NoticeKind::Locked { until } => (
-                format!("【{application}】コードの誤入力が続きました"),
+                format!("【{application}】認証コードの誤入力が続きました"),
                 match until {
                     Some(until) => format!(
-                        "正しいパスワードが入力されたあと、{application} でコードの誤入力が続きました。{}までコードを受け付けません。",
+                        "{application} で正しいパスワードが入力されたあと、認証コードの誤入力が続きました。{}まで、認証コードを受け付けません。",
                         date(*until)
                     ),
                     None => format!(
-                        "正しいパスワードが入力されたあと、{application} でコードの誤入力が続きました。管理者が2段階認証をリセットするまで、コードを受け付けません。"
+                        "{application} で正しいパスワードが入力されたあと、認証コードの誤入力が続きました。管理者が2段階認証をリセットするまで、認証コードを受け付けません。"
                     ),
                 },
                 PASSWORD,
@@ -165,7 +165,7 @@ impl Wording for Japanese {
             NoticeKind::BackupCodeMade => ("バックアップコードが作られました".to_owned(), CONTACT),
             NoticeKind::AddressChanged => ("メールアドレスが変更されました".to_owned(), CONTACT),
             NoticeKind::DeviceTrusted { .. } => {
-                ("コード不要の端末が追加されました".to_owned(), CHANGE_PASSWORD)
+                ("信頼済みの端末が追加されました".to_owned(), CHANGE_PASSWORD)
             }
             NoticeKind::Locked { until: Some(_) } if facts.short => {
                 ("コードの誤入力が続いたためロック中".to_owned(), CHANGE_PASSWORD)
@@ -173,7 +173,7 @@ impl Wording for Japanese {
             NoticeKind::Locked { until: Some(until) } => {
                 let Moment { month, day, time, zone, .. } = Moment::of(*until);
                 let month = u8::from(month);
-                (format!("コード誤入力により{month}月{day}日{time}({zone})までロック"), CHANGE_PASSWORD)
+                (format!("コード誤入力で{month}月{day}日{time}({zone})までロック"), CHANGE_PASSWORD)
             }
             NoticeKind::Locked { until: None } => {
                 ("コード誤入力により、管理者がリセットするまでロック".to_owned(), CHANGE_PASSWORD)
@@ -192,7 +192,7 @@ impl Wording for Japanese {
 const CONTACT: &str = "覚えがなければ管理者に連絡を";
 const CHANGE_PASSWORD: &str = "覚えがなければパスワード変更を";
 const TELL: &str = "お心当たりがない場合は、すぐに管理者に連絡してください。";
-const PASSWORD: &str = "お心当たりがない場合は、パスワードが他人に知られています。すぐにパスワードを変更し、管理者に連絡してください。";
+const PASSWORD: &str = "お心当たりがない場合は、第三者にパスワードを知られているおそれがあります。すぐにパスワードを変更し、管理者に連絡してください。";
 
 /// `203.0.113.7、Firefox（Windows）`: as much of it as is known.
 fn from(origin: &Origin) -> Option<String> {

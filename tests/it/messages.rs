@@ -627,7 +627,7 @@ fn a_text_that_takes_several_sms_is_refused_unless_that_is_allowed() {
     else {
         panic!("{refused}");
     };
-    assert_eq!((language.as_str(), units), ("ja", 91));
+    assert_eq!((language.as_str(), units), ("ja", 88));
     // Without Japanese it fits; with permission it need not.
     assert!(long().without_language(&Language::new("ja").unwrap()).build().is_ok());
     let several = long().allow_several_sms().build().unwrap();
