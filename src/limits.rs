@@ -1,4 +1,4 @@
-//! The numbers of a flow.
+//! The numbers of a flow. Their defaults and bounds are in `flow/builder.rs`.
 
 use std::time::Duration;
 

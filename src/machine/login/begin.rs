@@ -300,7 +300,7 @@ impl Draft<'_> {
         if self.record.pending.len() < limits.pending {
             return Ok(());
         }
-        // Of a code that has expired nothing is left by now.
+        // A code that has expired is gone since `observe`.
         let code_ends =
             |pending: &Pending| pending.code.as_ref().map(|code| code.issued.plus(limits.code_ttl));
         let oldest_idle = self

@@ -18,7 +18,8 @@ pub(crate) enum Via {
     /// Where the last one of this login went.
     Same,
     This(Method),
-    /// To email because the send by SMS has just failed: without waiting for the spacing.
+    /// To email because the send by SMS has just failed (see `challenge` in `flow/driver.rs`):
+    /// without waiting for the spacing.
     FallBack,
 }
 

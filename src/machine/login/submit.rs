@@ -36,7 +36,7 @@ impl Draft<'_> {
         // The destination as it is now: a code that went to an address that is no longer the user's
         // is wrong.
         let destination = pending.via.and_then(|method| self.destination(user, method));
-        // Of a code that has expired nothing is left by now.
+        // A code that has expired is gone since `observe`.
         let (Some(live), Some(destination)) = (pending.code.take(), destination) else {
             return Ok(self.refuse(pending, Denied::new(Reason::NoLiveCode)));
         };
