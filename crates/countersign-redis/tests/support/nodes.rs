@@ -10,8 +10,14 @@ use countersign_testkit::servers::{Server, skip};
 pub fn start() -> Result<Option<Vec<Server>>, PluginError> {
     let mut nodes = Vec::new();
     for _ in 0..3 {
-        let arguments =
-            ["--cluster-enabled", "yes", "--appendonly", "yes", "--cluster-node-timeout", "2000"];
+        // Otherwise a node that is killed loses what it acknowledged while it waited for its disk.
+        let arguments = [
+            ["--cluster-enabled", "yes"],
+            ["--appendonly", "yes"],
+            ["--appendfsync", "always"],
+            ["--cluster-node-timeout", "2000"],
+        ]
+        .concat();
         let Some(node) = Server::redis(&arguments)? else {
             skip("no Redis server is installed")?;
             return Ok(None);
