@@ -25,7 +25,8 @@ pub struct Forwarder {
 struct Carrier {
     target: AtomicU16,
     accepted: AtomicUsize,
-    silence: watch::Sender<()>,
+    /// How often all connections fell silent.
+    silence: watch::Sender<u64>,
     /// How often all connections were ended.
     cut: watch::Sender<u64>,
     carries: Mutex<Carries>,
@@ -58,7 +59,7 @@ impl Forwarder {
         let carrier = Arc::new(Carrier {
             target: AtomicU16::new(port),
             accepted: AtomicUsize::new(0),
-            silence: watch::Sender::new(()),
+            silence: watch::Sender::new(0),
             cut: watch::Sender::new(0),
             carries: Mutex::new(Carries::Everything),
             lost: AtomicU64::new(0),
@@ -113,7 +114,7 @@ impl Forwarder {
     /// On the connections that there are nothing comes through any more, and none of them ends, as
     /// when a host loses its power.
     pub fn fall_silent(&self) {
-        self.carrier.silence.send_replace(());
+        self.carrier.silence.send_modify(|times| *times = times.saturating_add(1));
     }
 }
 
@@ -166,8 +167,8 @@ impl Carrier {
 }
 
 async fn forward(mut client: TcpStream, carrier: Arc<Carrier>) {
-    let (mut silenced, mut cut) = (carrier.silence.subscribe(), carrier.cut.subscribe());
-    let born = *cut.borrow_and_update();
+    let (mut silence, mut cut) = (carrier.silence.subscribe(), carrier.cut.subscribe());
+    let born = Born { silence: *silence.borrow_and_update(), cut: *cut.borrow_and_update() };
     let Ok(mut server) =
         TcpStream::connect(("127.0.0.1", carrier.target.load(Ordering::SeqCst))).await
     else {
@@ -185,8 +186,15 @@ async fn forward(mut client: TcpStream, carrier: Arc<Carrier>) {
         _ = both => {}
         _ = cut.changed() => {}
         // Both ends stay open.
-        Ok(()) = silenced.changed() => std::future::pending().await,
+        Ok(()) = silence.changed() => std::future::pending().await,
     }
+}
+
+/// How often all connections had fallen silent and been ended when this one was made.
+#[derive(Clone, Copy)]
+struct Born {
+    silence: u64,
+    cut: u64,
 }
 
 /// Carries what comes until that ends, and ends the other side then.
@@ -194,7 +202,7 @@ async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     carrier: &Carrier,
-    born: u64,
+    born: Born,
     way: Way,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
@@ -203,8 +211,12 @@ async fn pump(
         if read == 0 {
             return to.shutdown().await;
         }
-        if *carrier.cut.borrow() != born {
+        // What is read may have come in after that, and be read before this task is told.
+        if *carrier.cut.borrow() != born.cut {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+        if *carrier.silence.borrow() != born.silence {
+            return std::future::pending().await;
         }
         if carrier.lets_through(way) {
             to.write_all(buffer.get(..read).unwrap_or_default()).await?;

@@ -119,3 +119,30 @@ async fn an_address_is_put_before_a_server_of_this_machine_and_no_other() {
         assert!(Forwarder::before(elsewhere).await.unwrap().is_none(), "{elsewhere}");
     }
 }
+
+/// What is asked after the line fell silent goes nowhere, also where it is there to be read before
+/// the task that carries it is told. Connections that are made after that are sound.
+#[test]
+fn nothing_that_is_asked_after_the_line_fell_silent_gets_through() {
+    // It looks for what came in after each task that ran.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build();
+    runtime.unwrap().block_on(async {
+        let (port, kept) = echo().await;
+        let line = Forwarder::to(port).await.unwrap();
+        for _ in 0..64 {
+            let mut client = Client::of(&line).await;
+            client.ask("before").await;
+            assert_eq!(client.answer().await, "before");
+            // This task runs before the one that carries.
+            tokio::spawn(async {});
+            line.fall_silent();
+            client.ask("after").await;
+            // By the time of this answer, whatever gets through did.
+            let mut other = Client::of(&line).await;
+            other.ask("sound").await;
+            assert_eq!(other.answer().await, "sound");
+        }
+        assert!(kept.lock().unwrap().iter().all(|line| line != "after"));
+    });
+}
