@@ -12,7 +12,7 @@ use countersign::grant::Staleness;
 use countersign::policy::{PolicyContext, Requirement, StandardPolicy, TwoFactorPolicy};
 use countersign::sender::NoticeKind;
 use countersign::store::{FactorStore, Generation, StoredRow};
-use countersign::{Channel, Login, Password, RequestContext, RevalidateError, TrustDevice};
+use countersign::{Channel, Login, Password, Reason, RequestContext, RevalidateError, TrustDevice};
 
 /// Notes where each request came from, and asks everybody for a code who is not at the office.
 #[derive(Clone, Default)]
@@ -110,8 +110,6 @@ async fn an_event_prints_and_saves_where_it_came_from() {
 #[tokio::test]
 async fn notices_say_where_the_request_came_from_that_did_it() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
-    let root = world.root_grant().await;
-    world.outbox.clear();
     let request = world.flow.request(&world.acme, &context());
     let pending = challenge(request.begin(&login(&PASSWORD.into())).await.unwrap());
     let code = world.outbox.last_code().as_str().into();
@@ -127,6 +125,18 @@ async fn notices_say_where_the_request_came_from_that_did_it() {
     ));
 
     world.wait_for_the_spacing();
+    let pending = challenge(request.begin(&login(&PASSWORD.into())).await.unwrap());
+    let wrong = world.wrong_code().as_str().into();
+    while world.outbox.notices().is_empty() {
+        let step = request.submit_code(&pending.token, &wrong, TrustDevice::No).await.unwrap();
+        assert_eq!(reason(&step), Reason::WrongCode);
+    }
+    let sent = notices(&world);
+    assert!(matches!(&sent[..], [(NoticeKind::Locked { .. }, one)] if *one == context()));
+    world.clock.advance(DAY);
+
+    let root = world.root_grant().await;
+    world.outbox.clear();
     world.change(&world.alice, |user| {
         user.email = Some(EmailAddress::new("alice@example.org").unwrap());
     });
