@@ -1,7 +1,8 @@
 //! A PgBouncer in front of throw-away servers.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use countersign::error::PluginError;
@@ -52,8 +53,11 @@ impl Bouncer {
             .args(account)
             .arg(program)
             .arg(&configuration);
-        let guard =
-            guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut guard =
+            guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        if let Some(log) = guard.stderr.take() {
+            say_why_it_ended(log);
+        }
         let bouncer = Self { port, configuration, guard };
         let started = Instant::now();
         while !listens.exists() {
@@ -96,6 +100,19 @@ impl Bouncer {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// PgBouncer 1.18, as Debian 12 has it, may end by itself where statements are cancelled under load
+/// (<https://github.com/pgbouncer/pgbouncer/issues/822>). All that happens then is refused, so say
+/// why.
+fn say_why_it_ended(log: ChildStderr) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            if line.contains("FATAL") {
+                eprintln!("PgBouncer: {line}");
+            }
+        }
+    });
 }
 
 fn ini(configuration: &Path, port: u16, server: u16) -> String {
