@@ -46,7 +46,7 @@ impl Cluster {
     async fn connect(&self) -> Result<RedisFactors, PluginError> {
         let nodes: Vec<_> = self.nodes.iter().map(String::as_str).collect();
         let options = RedisFactors::options().key_prefix(&self.prefix).initialise_if_empty();
-        let options = options.dangerously_unencrypted();
+        let options = support::patient(options).dangerously_unencrypted();
         Ok(options.connect_cluster(&nodes).await?)
     }
 }

@@ -194,19 +194,19 @@ async fn what_was_acknowledged_survives_crashes() {
     let store = options().initialise_if_empty().connect(server.url()).await.unwrap();
     let acme = TenantId::new("acme").unwrap();
     let mut acknowledged = [0_u8; 8];
-    let writes = Arc::new(AtomicU32::new(0));
+    let total = Arc::new(AtomicU32::new(0));
     for crash in 1..=5 {
         let writers: Vec<_> = acknowledged
             .iter()
             .copied()
             .enumerate()
             .map(|(user, from)| {
-                let (store, writes) = (store.clone(), Arc::clone(&writes));
-                tokio::spawn(count_until_it_fails(store, acme.clone(), user, from, writes))
+                let (store, total) = (store.clone(), Arc::clone(&total));
+                tokio::spawn(count_until_it_fails(store, acme.clone(), user, from, total))
             })
             .collect();
         let started = Instant::now();
-        while writes.load(Ordering::SeqCst) < crash * 16 {
+        while total.load(Ordering::SeqCst) < crash * 16 {
             assert!(started.elapsed() < Duration::from_secs(60), "nothing is written");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -347,7 +347,7 @@ async fn count_until_it_fails(
     acme: TenantId,
     user: usize,
     from: u8,
-    writes: Arc<AtomicU32>,
+    total: Arc<AtomicU32>,
 ) -> u8 {
     let user = UserId::new(&format!("user-{user}")).unwrap();
     let mut reached = from;
@@ -359,7 +359,7 @@ async fn count_until_it_fails(
         {
             Ok(CommitOutcome::Written) => {
                 reached += 1;
-                writes.fetch_add(1, Ordering::SeqCst);
+                total.fetch_add(1, Ordering::SeqCst);
             }
             Ok(CommitOutcome::Conflict) => panic!("nobody else writes"),
             Err(_) => break,

@@ -59,7 +59,7 @@ impl Keys {
 
 /// On a busy machine nothing ends by a time-out. Only on a line, which falls silent, something
 /// must.
-fn patient(options: RedisOptions) -> RedisOptions {
+pub fn patient(options: RedisOptions) -> RedisOptions {
     options.connect_timeout(Duration::from_secs(60)).response_timeout(Duration::from_secs(60))
 }
 
