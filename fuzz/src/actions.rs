@@ -221,6 +221,7 @@ impl Play {
     /// The account page's, the administrator's and the operator's steps.
     async fn manage(&mut self, action: &Action) {
         let (flow, tenant) = (self.world.flow.clone(), self.world.tenant.clone());
+        let request = flow.request(&tenant, &RequestContext::new());
         match action {
             Action::NewBackupCode { who } => {
                 let Some(grant) = self.grants.get(who) else { return };
