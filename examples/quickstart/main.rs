@@ -22,7 +22,7 @@ use countersign::password::Argon2id;
 use countersign::user::User;
 use countersign::{
     Authenticated, Channel, DeliveryStatus, DeviceToken, Login, LoginFlow, LoginName, LoginStep,
-    RequestContext, Scope, TenantId, TrustDevice, UserId,
+    RequestContext, RequestFlow, Scope, TenantId, TrustDevice, UserId,
 };
 use terminal::{PrintingSender, Terminal};
 
@@ -79,13 +79,16 @@ impl App {
 
         // Nobody needs a second factor until an administrator of the tenant says who does.
         let root = app.sign_in("root").await?;
-        app.flow
-            .request(&app.tenant, &RequestContext::new())
-            .administration(&root.grant)
-            .await?
-            .set_scope(Scope::EntireTenant)
-            .await?;
+        app.request().administration(&root.grant).await?.set_scope(Scope::EntireTenant).await?;
         Ok(app)
+    }
+
+    /// What an application makes for each request: for this tenant, from this client.
+    fn request(&self) -> RequestFlow {
+        let context = RequestContext::new()
+            .with_client_address([203, 0, 113, 7].into())
+            .with_user_agent("Firefox/145.0 (Windows)");
+        self.flow.request(&self.tenant, &context)
     }
 
     /// The first step: name and password.
@@ -96,7 +99,7 @@ impl App {
         device: Option<&DeviceToken>,
     ) -> Result<LoginStep, countersign::Error> {
         let login = Login { name, password: &password.into(), channel: Channel::Web, device };
-        self.flow.request(&self.tenant, &RequestContext::new()).begin(&login).await
+        self.request().begin(&login).await
     }
 
     /// A login that nobody types: the password is right, and so is the code from the message.
@@ -105,12 +108,7 @@ impl App {
             LoginStep::Authenticated(done) => Ok(done),
             LoginStep::CodeRequired(challenge) => {
                 let code = self.messages.last_code().into();
-                match self
-                    .flow
-                    .request(&self.tenant, &RequestContext::new())
-                    .submit_code(&challenge.token, &code, TrustDevice::No)
-                    .await?
-                {
+                match self.request().submit_code(&challenge.token, &code, TrustDevice::No).await? {
                     LoginStep::Authenticated(done) => Ok(done),
                     step => Err(format!("{name} should be in by now: {step:?}").into()),
                 }
@@ -171,11 +169,7 @@ async fn sign_in_at_the_prompt(app: &App) -> Result<Authenticated, Box<dyn Error
             }
             let Some(token) = &pending else { break };
             let typed = app.terminal.ask("code", || app.messages.last_code())?;
-            step = app
-                .flow
-                .request(&app.tenant, &RequestContext::new())
-                .submit_code(token, &typed.into(), TrustDevice::No)
-                .await?;
+            step = app.request().submit_code(token, &typed.into(), TrustDevice::No).await?;
         }
     }
 }

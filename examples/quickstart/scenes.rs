@@ -4,8 +4,8 @@ use std::error::Error;
 
 use countersign::contact::PhoneNumber;
 use countersign::{
-    Challenge, Channel, LoginStep, Reason, RequestContext, ResendTo, RevalidateError, Scope,
-    SecondFactor, TrustDevice, UserId,
+    Challenge, Channel, LoginStep, Reason, ResendTo, RevalidateError, Scope, SecondFactor,
+    TrustDevice, UserId,
 };
 
 use crate::{App, PASSWORD};
@@ -69,11 +69,8 @@ async fn wrong_codes(app: &App) -> Shown {
     let challenge = begin(app, "alice").await?;
     let wrong = if app.messages.last_code() == "000000" { "000001" } else { "000000" };
     loop {
-        let step = app
-            .flow
-            .request(&app.tenant, &RequestContext::new())
-            .submit_code(&challenge.token, &wrong.into(), TrustDevice::No)
-            .await?;
+        let step =
+            app.request().submit_code(&challenge.token, &wrong.into(), TrustDevice::No).await?;
         let denied = *step.denied().ok_or("a wrong code should be refused")?;
         app.terminal
             .say(&format!("{wrong}: {denied}, {} left", denied.attempts_left().unwrap_or(0)));
@@ -83,8 +80,7 @@ async fn wrong_codes(app: &App) -> Shown {
     }
     let right = app.messages.last_code();
     let step = app
-        .flow
-        .request(&app.tenant, &RequestContext::new())
+        .request()
         .submit_code(&challenge.token, &right.as_str().into(), TrustDevice::No)
         .await?;
     app.terminal.say(&format!(
@@ -100,19 +96,12 @@ async fn wrong_codes(app: &App) -> Shown {
 async fn another_code(app: &App) -> Shown {
     let challenge = begin(app, "alice").await?;
     let first = app.messages.last_code();
-    let step = app
-        .flow
-        .request(&app.tenant, &RequestContext::new())
-        .resend(&challenge.token, ResendTo::Same)
-        .await?;
+    let step = app.request().resend(&challenge.token, ResendTo::Same).await?;
     app.terminal
         .say(&format!("At once: {}", step.denied().ok_or("two codes at once should be refused")?));
     app.wait(30);
-    let LoginStep::CodeRequired(again) = app
-        .flow
-        .request(&app.tenant, &RequestContext::new())
-        .resend(&challenge.token, ResendTo::Same)
-        .await?
+    let LoginStep::CodeRequired(again) =
+        app.request().resend(&challenge.token, ResendTo::Same).await?
     else {
         return Err("another code should be sent by now".into());
     };
@@ -120,8 +109,7 @@ async fn another_code(app: &App) -> Shown {
     app.terminal
         .say(&format!("The page now says: enter the code from message {}.", sent.reference));
     let step = app
-        .flow
-        .request(&app.tenant, &RequestContext::new())
+        .request()
         .submit_code(&challenge.token, &first.as_str().into(), TrustDevice::No)
         .await?;
     app.terminal.say(&format!(
@@ -134,7 +122,7 @@ async fn another_code(app: &App) -> Shown {
 async fn codes_by_sms(app: &App) -> Shown {
     let grant = app.sign_in("alice").await?.grant;
     app.wait(30);
-    let account = app.flow.request(&app.tenant, &RequestContext::new()).account(&grant);
+    let account = app.request().account(&grant);
     let setup = account.use_sms(&PhoneNumber::new("+819012345634")?).await?;
     let sent = setup.delivery.sent().ok_or("a code should be on its way")?;
     app.terminal.say(&format!(
@@ -146,11 +134,7 @@ async fn codes_by_sms(app: &App) -> Shown {
     let challenge = begin(app, "alice").await?;
     app.terminal.say("The SMS does not arrive? The email address is still there, for this login:");
     app.wait(30);
-    let step = app
-        .flow
-        .request(&app.tenant, &RequestContext::new())
-        .resend(&challenge.token, ResendTo::Email)
-        .await?;
+    let step = app.request().resend(&challenge.token, ResendTo::Email).await?;
     if step.denied().is_some() {
         return Err("the email address should be offered".into());
     }
@@ -159,21 +143,12 @@ async fn codes_by_sms(app: &App) -> Shown {
 
 async fn backup_code(app: &App) -> Shown {
     let grant = app.sign_in("alice").await?.grant;
-    let shown = app
-        .flow
-        .request(&app.tenant, &RequestContext::new())
-        .account(&grant)
-        .new_backup_code()
-        .await?;
+    let shown = app.request().account(&grant).new_backup_code().await?;
     app.terminal.say(&format!("Alice writes her backup code down: {}", shown.expose()));
     app.wait(30);
     let challenge = begin(app, "alice").await?;
     let typed = shown.expose().to_lowercase().replace('-', " ");
-    let step = app
-        .flow
-        .request(&app.tenant, &RequestContext::new())
-        .submit_backup_code(&challenge.token, &typed.as_str().into())
-        .await?;
+    let step = app.request().submit_backup_code(&challenge.token, &typed.as_str().into()).await?;
     let LoginStep::Authenticated(done) = step else {
         return Err("the backup code should let her in".into());
     };
@@ -187,8 +162,7 @@ async fn trusted_device(app: &App) -> Shown {
     let challenge = begin(app, "alice").await?;
     let trust = TrustDevice::Named("Office laptop");
     let step = app
-        .flow
-        .request(&app.tenant, &RequestContext::new())
+        .request()
         .submit_code(&challenge.token, &app.messages.last_code().into(), trust)
         .await?;
     let LoginStep::Authenticated(done) = step else {
@@ -202,7 +176,7 @@ async fn trusted_device(app: &App) -> Shown {
         "The next login from it needs the password only: {:?}",
         next.grant.second_factor()
     ));
-    let account = app.flow.request(&app.tenant, &RequestContext::new()).account(&done.grant);
+    let account = app.request().account(&done.grant);
     for trusted in account.status().await?.devices {
         app.terminal.say(&format!(
             "On her page: {}, until {}. She deletes it.",
@@ -222,15 +196,9 @@ async fn trusted_device(app: &App) -> Shown {
 async fn reset(app: &App) -> Shown {
     let session = app.sign_in("alice").await?.grant;
     let root = app.sign_in("root").await?.grant;
-    let administration =
-        app.flow.request(&app.tenant, &RequestContext::new()).administration(&root).await?;
+    let administration = app.request().administration(&root).await?;
     administration.reset(&UserId::new("alice")?).await?;
-    match app
-        .flow
-        .request(&app.tenant, &RequestContext::new())
-        .revalidate(&session, Channel::Web)
-        .await
-    {
+    match app.request().revalidate(&session, Channel::Web).await {
         Err(RevalidateError::Stale(why)) => {
             app.terminal.say(&format!("Alice's session is over: {why}"));
         }
@@ -243,7 +211,7 @@ async fn reset(app: &App) -> Shown {
         "She starts from nothing: the code goes to {}, and there is no backup code ({}).",
         sent.destination, challenge.alternatives.backup_code
     ));
-    match app.flow.request(&app.tenant, &RequestContext::new()).account(&session).status().await {
+    match app.request().account(&session).status().await {
         Err(refused)
             if refused.denied().is_some_and(|denied| denied.reason() == Reason::SessionStale) =>
         {
@@ -255,34 +223,19 @@ async fn reset(app: &App) -> Shown {
 
 async fn administrators_only(app: &App) -> Shown {
     let root = app.sign_in("root").await?.grant;
-    app.flow
-        .request(&app.tenant, &RequestContext::new())
-        .administration(&root)
-        .await?
-        .set_scope(Scope::SystemAdministratorsOnly)
-        .await?;
+    app.request().administration(&root).await?.set_scope(Scope::SystemAdministratorsOnly).await?;
     let alice = app.sign_in("alice").await?.grant;
     app.terminal.say(&format!("Alice: {:?}", alice.second_factor()));
     app.wait(30);
     let root = app.sign_in("root").await?.grant;
     app.terminal.say(&format!("Root: {:?}", root.second_factor()));
-    app.flow
-        .request(&app.tenant, &RequestContext::new())
-        .administration(&root)
-        .await?
-        .set_scope(Scope::EntireTenant)
-        .await?;
+    app.request().administration(&root).await?.set_scope(Scope::EntireTenant).await?;
     Ok(())
 }
 
 async fn off_clears_all(app: &App) -> Shown {
     let root = app.sign_in("root").await?.grant;
-    app.flow
-        .request(&app.tenant, &RequestContext::new())
-        .administration(&root)
-        .await?
-        .set_scope(Scope::DoNotUse)
-        .await?;
+    app.request().administration(&root).await?.set_scope(Scope::DoNotUse).await?;
     app.terminal.say("From this instant nothing that was saved counts. A job deletes it:");
     while let Some(progress) = app.flow.purge(&app.tenant, 2).await? {
         let left = progress.remaining.map_or("more to come".into(), |left| format!("{left} left"));
@@ -297,12 +250,7 @@ async fn off_clears_all(app: &App) -> Shown {
     }
     app.terminal.say("Alice is in with her password alone. Root switches it on again; everybody starts from nothing.");
     let root = app.sign_in("root").await?.grant;
-    app.flow
-        .request(&app.tenant, &RequestContext::new())
-        .administration(&root)
-        .await?
-        .set_scope(Scope::EntireTenant)
-        .await?;
+    app.request().administration(&root).await?.set_scope(Scope::EntireTenant).await?;
     Ok(())
 }
 
@@ -317,12 +265,7 @@ async fn begin(app: &App, name: &str) -> Result<Box<Challenge>, Box<dyn Error>> 
 /// A second step with the newest code, which must succeed.
 async fn finish(app: &App, challenge: &Challenge, what: &str) -> Shown {
     let code = app.messages.last_code().into();
-    match app
-        .flow
-        .request(&app.tenant, &RequestContext::new())
-        .submit_code(&challenge.token, &code, TrustDevice::No)
-        .await?
-    {
+    match app.request().submit_code(&challenge.token, &code, TrustDevice::No).await? {
         LoginStep::Authenticated(done) => {
             app.terminal.say(&format!("{what} lets her in: {:?}", done.grant.amr()));
             Ok(())
