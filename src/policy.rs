@@ -115,12 +115,12 @@ pub struct PolicyContext<'a> {
 }
 
 impl<'a> PolicyContext<'a> {
-    /// For testing a policy of one's own: a request of which nothing is known.
+    /// A context for testing a policy of one's own, with an empty request context.
     pub fn new(tenant: &'a TenantId, scope: Scope, user: &'a User, channel: Channel) -> Self {
         Self { tenant, scope, user, channel, request: &NO_REQUEST }
     }
 
-    /// For the same: where the request comes from.
+    /// Sets where the request comes from, for the same tests.
     #[must_use]
     pub const fn with_request(self, request: &'a RequestContext) -> Self {
         Self { request, ..self }

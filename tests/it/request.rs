@@ -98,15 +98,15 @@ async fn an_event_prints_and_saves_where_it_came_from() {
     assert!(event.to_string().contains(printed), "{event}");
     let saved = serde_json::to_string(&event).unwrap();
     assert_eq!(serde_json::from_str::<Event>(&saved).unwrap(), event);
-    // Of a request of which nothing is known there is nothing to say.
+    // An empty context is left out.
     let _ = world.try_begin("alice", "wrong").await;
     let event = world.events.all().pop().unwrap();
     assert!(!event.to_string().contains("request="), "{event}");
     assert!(!serde_json::to_string(&event).unwrap().contains("request\":"));
 }
 
-/// The owner is told where it was done from; not where an administrator works, and not where the
-/// owner was when a change of address came up.
+/// A notice says where the owner's own change was made, but not where an administrator works, and
+/// not where the owner was when a change of address came up.
 #[tokio::test]
 async fn notices_say_where_the_request_came_from_that_did_it() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;

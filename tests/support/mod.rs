@@ -65,7 +65,7 @@ pub struct World {
 /// What no record may hold (I-45).
 pub const CONTEXT_CANARIES: [&str; 3] = ["203.0.113.77", "CanaryBrowser/1.0", "canary-request-id"];
 
-/// A request of which everything is known.
+/// A context with all its parts.
 pub fn context() -> RequestContext {
     let [address, user_agent, id] = CONTEXT_CANARIES;
     RequestContext::new()
@@ -75,7 +75,7 @@ pub fn context() -> RequestContext {
 }
 
 impl World {
-    /// A request for `acme`, of which nothing is known.
+    /// A request for `acme`, with an empty context.
     pub fn request(&self) -> RequestFlow {
         self.request_for(&self.acme)
     }

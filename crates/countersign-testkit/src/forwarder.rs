@@ -211,7 +211,7 @@ async fn pump(
         if read == 0 {
             return to.shutdown().await;
         }
-        // What is read may have come in after that, and be read before this task is told.
+        // What is read may have come in after that, before this task noticed it.
         if *carrier.cut.borrow() != born.cut {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }

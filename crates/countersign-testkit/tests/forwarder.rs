@@ -120,8 +120,8 @@ async fn an_address_is_put_before_a_server_of_this_machine_and_no_other() {
     }
 }
 
-/// What is asked after the line fell silent goes nowhere, also where it is there to be read before
-/// the task that carries it is told. Connections that are made after that are sound.
+/// What is asked after the line fell silent goes nowhere, also if it can be read before the task
+/// that carries it notices the silence. Connections that are made after that are sound.
 #[test]
 fn nothing_that_is_asked_after_the_line_fell_silent_gets_through() {
     // It looks for what came in after each task that ran.
