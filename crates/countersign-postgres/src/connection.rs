@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     client: Client,
     /// Moves bytes between the client and the network.
     driver: JoinHandle<()>,
+    /// A pooler answers in place of the server.
+    pooled: bool,
     prepares: bool,
     /// What is prepared on it, each statement in its own place.
     prepared: [OnceLock<Statement>; sql::COUNT],
@@ -45,6 +47,10 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.pooled
     }
 
     /// Sends one statement, and waits for its rows.
@@ -103,18 +109,17 @@ impl managed::Manager for Manager {
         let (client, driver) =
             config.connect(self.tls.clone()).await.map_err(PostgresError::connecting)?;
         let driver = tokio::spawn(async move { drop(driver.await) });
+        // Ends with this call, also where the answer does not come.
         let mut connection = Connection {
             client,
             driver,
+            pooled: false,
             prepares: false,
             prepared: [const { OnceLock::new() }; sql::COUNT],
         };
-        connection.prepares = match self.prepares {
-            Some(asked) => asked,
-            None => {
-                !pooler::answers(&connection.client).await.map_err(PostgresError::connecting)?
-            }
-        };
+        connection.pooled =
+            pooler::answers(&connection.client).await.map_err(PostgresError::connecting)?;
+        connection.prepares = self.prepares.unwrap_or(!connection.pooled);
         Ok(connection)
     }
 

@@ -25,8 +25,8 @@ pub(crate) struct Call {
     connection: Option<Object>,
     place: Option<Place>,
     tls: MakeRustlsConnect,
-    /// How long a statement may go on by itself that was dropped.
-    grace: Duration,
+    /// How long a statement may take.
+    longest: Duration,
 }
 
 impl Call {
@@ -34,9 +34,9 @@ impl Call {
         connection: Object,
         place: Place,
         tls: MakeRustlsConnect,
-        grace: Duration,
+        longest: Duration,
     ) -> Self {
-        Self { connection: Some(connection), place: Some(place), tls, grace }
+        Self { connection: Some(connection), place: Some(place), tls, longest }
     }
 
     /// `None` only after it is over.
@@ -56,11 +56,14 @@ impl Call {
 
     /// The time is up: the server is asked to end the statement.
     pub(crate) fn late(mut self) {
-        self.end(Duration::ZERO);
+        self.end(Duration::ZERO, LONGEST);
     }
 
-    fn end(&mut self, grace: Duration) {
+    /// Times for a statement to end by itself: before the server is asked to end it, and behind a
+    /// pooler, where it is not asked.
+    fn end(&mut self, grace: Duration, unasked: Duration) {
         let Some(connection) = self.connection.take() else { return };
+        let grace = if connection.is_pooled() { unasked } else { grace };
         let unended = Unended(Some(connection));
         // Without a runtime nothing moves on the connection: it is closed.
         if let Ok(runtime) = Handle::try_current() {
@@ -71,7 +74,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.end(self.grace);
+        self.end(self.longest.checked_div(100).unwrap_or_default(), self.longest);
     }
 }
 
@@ -86,12 +89,13 @@ impl Drop for Unended {
 }
 
 /// Waits until what runs on a connection has ended; where that takes too long, asks the server to
-/// end it, and closes the connection. Nobody waits for that, but the pool makes no other connection
-/// in its place before: behind a lock that is held for long, the server would otherwise get one
-/// more process with each statement.
+/// end it, unless a pooler is in between, and closes the connection. Nobody waits for that, but the
+/// pool makes no other connection in its place before: behind a lock that is held for long, the
+/// server would otherwise get one more process with each statement.
 ///
 /// A connection over which that was asked is not used again: a request that arrives late would end
-/// the next statement.
+/// the next statement. Through a pooler that may be another client's. PgBouncer looks whose it is
+/// from 1.18 on, but drops most requests that end as the driver's do, and before 1.21 it may exit.
 async fn end(mut unended: Unended, place: Option<Place>, tls: MakeRustlsConnect, grace: Duration) {
     let Some(connection) = &unended.0 else { return };
     let client = connection.client();
@@ -100,7 +104,7 @@ async fn end(mut unended: Unended, place: Option<Place>, tls: MakeRustlsConnect,
         // together with the connection.
         let mut ended = pin!(client.batch_execute(""));
         let waited = tokio::time::timeout(grace, &mut ended).await;
-        if waited.is_err() {
+        if waited.is_err() && !connection.is_pooled() {
             let token = client.cancel_token();
             let asked = tokio::time::timeout(LONGEST, async {
                 loop {

@@ -44,7 +44,7 @@ pub(crate) async fn prepare(
     options: &PostgresOptions,
     times: Times,
 ) -> Result<(), PostgresError> {
-    let call = Call::new(pool.get().await?, Place::Free, tls.clone(), times.grace());
+    let call = Call::new(pool.get().await?, Place::Free, tls.clone(), times.statement);
     let Some(connection) = call.connection() else { return Err(PostgresError::Exhausted) };
     let prepared =
         tokio::time::timeout(times.statement, prepare_on(connection.client(), options)).await;

@@ -89,11 +89,6 @@ impl Times {
         Self { wait, connect: options.connect_timeout, statement, lock }
     }
 
-    /// How long a statement may go on that nobody waits for any more.
-    pub(crate) fn grace(&self) -> Duration {
-        self.statement.checked_div(100).unwrap_or_default()
-    }
-
     /// What is left of the wait for a connection.
     fn left(&self, since: Instant) -> Timeouts {
         let wait = self.wait.saturating_sub(since.elapsed()).max(Duration::from_millis(1));
@@ -159,7 +154,7 @@ impl PostgresFactors {
         let place =
             place.map_err(|_| PostgresError::Exhausted)?.map_err(|_| PostgresError::Exhausted)?;
         let connection = pool.timeout_get(&times.left(asked)).await?;
-        let call = Call::new(connection, place, tls.clone(), times.grace());
+        let call = Call::new(connection, place, tls.clone(), times.statement);
 
         let number = calls.fetch_add(1, Ordering::Relaxed);
         let mut all: Vec<Parameter<'_>> = Vec::with_capacity(parameters.len().saturating_add(1));

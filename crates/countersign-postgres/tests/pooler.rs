@@ -1,5 +1,10 @@
 //! The suite behind a pooler in transaction mode, with nothing configured for it.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
@@ -8,6 +13,7 @@ use std::sync::Mutex;
 use countersign::error::PluginError;
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
 use countersign::{TenantId, UserId};
+use countersign_testkit::Forwarder;
 use countersign_testkit::servers::{Server, skip};
 use support::bouncer::Bouncer;
 use support::{Budget, Schema, connect, row, server};
@@ -82,6 +88,43 @@ async fn prepared_statements_behind_a_pooler_in_transaction_mode_fail_by_name() 
     host.batch_execute("BEGIN; SELECT").await.unwrap();
     let fault = format!("{:?}", store.load(&acme, &alice).await.unwrap_err());
     assert!(fault.contains("Pooled") && fault.contains("26000"), "{fault}");
+}
+
+/// Through a pooler no statement is cancelled, which could be another client's by then, and before
+/// PgBouncer 1.21 end the pooler. One that nobody waits for any more ends by its own time for a
+/// lock, and keeps its connection until then.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_nothing_is_cancelled() {
+    let Some((bouncer, server)) = bounced() else { return };
+    let line = Forwarder::to(bouncer.port()).await.unwrap();
+    let address = format!("postgres://countersign@127.0.0.1:{}/app", line.port());
+    let store = support::options().connections(1).connect(&address).await.unwrap();
+    let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+    let unset = ExpectedVersions { settings: None, record: None };
+    assert_eq!(store.commit(&acme, &alice, &unset, &row(1)).await.unwrap(), CommitOutcome::Written);
+    let (holder, observer) =
+        (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
+    holder.batch_execute("BEGIN; SELECT FROM countersign.records FOR UPDATE").await.unwrap();
+
+    let (expected, next) = (ExpectedVersions { record: Some(row(1).version), ..unset }, row(2));
+    let mut dropped = Box::pin(store.commit(&acme, &alice, &expected, &next));
+    let waits = async {
+        let waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        while observer.query(waiting, &[]).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        answer = &mut dropped => panic!("it did not wait: {answer:?}"),
+        () = waits => {}
+    }
+    drop(dropped);
+
+    // Has the same connection, once the statement before has given up, although the lock is held.
+    assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(1)));
+    assert_eq!(line.accepted(), 1);
+    holder.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(1)));
 }
 
 /// Nothing stands in between: statements are prepared, each once for a connection.
