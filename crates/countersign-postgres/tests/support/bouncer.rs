@@ -102,9 +102,9 @@ impl Bouncer {
     }
 }
 
-/// PgBouncer 1.18, as Debian 12 has it, may end by itself where statements are cancelled under load
-/// (<https://github.com/pgbouncer/pgbouncer/issues/822>). All that happens then is refused, so say
-/// why.
+/// PgBouncer 1.18, as Debian 12 has it, ends by itself where a client closes a request to cancel
+/// early (<https://github.com/pgbouncer/pgbouncer/pull/846>), so nothing here may cancel through
+/// it. All that happens afterwards is refused: say why.
 fn say_why_it_ended(log: ChildStderr) {
     std::thread::spawn(move || {
         for line in BufReader::new(log).lines().map_while(Result::ok) {
