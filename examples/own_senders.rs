@@ -32,7 +32,6 @@ use countersign::clock::ManualClock;
 use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::event::{Event, EventKind, EventSink};
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::message::Messages;
 use countersign::password::Argon2id;
 use countersign::sender::{CodeMessage, CodeSender, MessageId, Notice, NoticeKind};
 use countersign::sender::{SendError, SendStatus};
@@ -41,6 +40,7 @@ use countersign::{
     Challenge, Channel, Code, DeliveryStatus, Grant, IssuedCode, Login, LoginFlow, RequestContext,
 };
 use countersign::{LoginName, LoginStep, Password, Scope, TenantId, TrustDevice, UserId};
+use countersign_delivery::message::Messages;
 use countersign_tokio::BlockingPool;
 use email::{MailFolder, random_hex};
 use gateway::{Answer, Gateway, TOKEN};
@@ -50,7 +50,7 @@ use zeroize::Zeroizing;
 
 type Failed = Box<dyn Error + Send + Sync>;
 
-/// Email to the folder, SMS to the gateway. `RouteTable` of `countersign-routing` does this with a
+/// Email to the folder, SMS to the gateway. `RouteTable` of `countersign-delivery` does this with a
 /// deadline for each.
 struct ByMethod {
     email: MailFolder,
@@ -62,14 +62,14 @@ impl CodeSender for ByMethod {
     async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         match message.destination {
             Destination::Sms(_) => self.sms.send_code(message).await,
-            _ => self.email.send_code(message).await,
+            Destination::Email(_) => self.email.send_code(message).await,
         }
     }
 
     async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         match notice.destination {
             Destination::Sms(_) => self.sms.notify(notice).await,
-            _ => self.email.notify(notice).await,
+            Destination::Email(_) => self.email.notify(notice).await,
         }
     }
 }

@@ -14,9 +14,8 @@ use crate::unicode::{is_mark, is_visible};
 /// A phone number in E.164 form: `+`, a digit from 1 to 9, then 6 to 14 digits.
 ///
 /// Only this form is accepted. Whether the digits are a number of the country's plan is not
-/// checked, so one phone can have several spellings; limits on sending fold them
-/// ([`SendLimits::per_destination`](crate::budget::SendLimits::per_destination)). `Debug` shows the
-/// masked form.
+/// checked, so one phone can have several spellings; limits on sending (`countersign-delivery`)
+/// fold them. `Debug` shows the masked form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PhoneNumber(Zeroizing<String>);
 
@@ -131,12 +130,16 @@ impl EmailAddress {
         &self.0
     }
 
-    /// The local part, and the domain in the form that all its spellings share: ASCII, in lower
-    /// case.
-    pub(crate) fn parts(&self) -> (&str, Zeroizing<String>) {
-        let (local, domain) = self.0.split_once('@').unwrap_or_default();
+    /// What stands before the at sign, in clear.
+    pub fn local_part(&self) -> &str {
+        self.0.split_once('@').unwrap_or_default().0
+    }
+
+    /// The domain in the form that all its spellings share: ASCII, in lower case.
+    pub fn ascii_domain(&self) -> String {
+        let (_, domain) = self.0.split_once('@').unwrap_or_default();
         // Whatever `new` takes has such a form.
-        (local, domain::as_sent(domain).unwrap_or_default())
+        domain::as_sent(domain).unwrap_or_default().to_string()
     }
 
     /// The first character of the local part, unless that is all or half of it, and the domain:
@@ -198,7 +201,6 @@ masked_debug!(EmailAddress);
 
 /// Where one code or notice goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Destination {
     /// By email to the registered address.
     Email(EmailAddress),
@@ -234,7 +236,6 @@ impl Destination {
 /// How codes travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Method {
     /// To the email address that the user has on file. Not an authenticator under NIST SP 800-63B-4
     /// (3.1.3.1).

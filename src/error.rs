@@ -40,10 +40,6 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 pub struct PluginError(Source);
 
 impl PluginError {
-    pub(crate) fn into_source(self) -> Source {
-        self.0
-    }
-
     /// A fault with this cause: an error, boxed or not, or a text that says what went wrong.
     pub fn new(cause: impl Into<Box<dyn StdError + Send + Sync + 'static>>) -> Self {
         Self(cause.into())

@@ -3,7 +3,7 @@
 
 use thiserror::Error;
 
-use crate::unicode::is_visible;
+pub use crate::unicode::is_visible;
 
 /// A value that was refused before anything was read, counted or saved.
 ///
@@ -157,9 +157,9 @@ pub(crate) fn bounded(field: Field, text: &str, most: usize) -> Result<(), Inval
     Ok(())
 }
 
-/// Control characters, line and paragraph separators, and the marks that reorder what a reader
-/// sees.
-pub(crate) fn is_unprintable(c: char) -> bool {
+/// Whether a character is a control character, a line or paragraph separator, or a mark that
+/// reorders what a reader sees.
+pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }

@@ -26,7 +26,6 @@ mod limits;
 mod machine;
 pub mod manual;
 pub mod memory;
-pub mod message;
 pub mod operator;
 pub mod password;
 pub mod policy;

@@ -168,7 +168,6 @@ pub enum DeliveryReport {
 /// What a code is for. A code of one purpose never serves another (`I-03`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Purpose {
     /// To log in.
     Login,
@@ -184,8 +183,8 @@ pub struct Reference([u8; 4]);
 impl Reference {
     const LETTERS: [u8; 20] = *b"BCDFGHJKLMNPQRSTVWXZ";
 
-    /// From one random 32-bit number. It is no secret: a slight bias does no harm.
-    pub(crate) fn from_random(mut number: u32) -> Self {
+    /// The reference of one random number. It is no secret: a slight bias does no harm.
+    pub fn from_random(mut number: u32) -> Self {
         Self(std::array::from_fn(|_| {
             let letter = Self::LETTERS.get((number % 20) as usize).copied().unwrap_or(b'B');
             number /= 20;
@@ -263,7 +262,6 @@ impl Notice {
 
 /// What a [`Notice`] is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum NoticeKind {
     /// Codes go somewhere else from now on.
     MethodChanged {

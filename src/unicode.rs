@@ -34,7 +34,7 @@ pub(crate) const fn is_noncharacter(c: char) -> bool {
 
 /// Whether a reader sees a character, in a name or an address: assigned, not for private use, no
 /// control, no space, and not shown as nothing.
-pub(crate) fn is_visible(c: char) -> bool {
+pub fn is_visible(c: char) -> bool {
     // Assigned symbols that are blank, or stand for what could not be shown.
     let blank = matches!(
         c,

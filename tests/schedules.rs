@@ -20,10 +20,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign::budget::{Budgeted, Limit, MemoryBudget, SendLimits};
+use countersign::budget::Limit;
 use countersign::clock::Clock as _;
 use countersign::contact::{Destination, EmailAddress};
 use countersign::error::PluginError;
+use countersign::memory::MemoryBudget;
 use countersign::memory::MemoryFactors;
 use countersign::sender::{CodeMessage, CodeSender as _, Purpose};
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, StoredRow};
@@ -31,6 +32,7 @@ use countersign::{
     Channel, Code, Error, Login, LoginFlow, LoginStep, Reason, RequestContext, ResendTo, Scope,
     TenantId, TrustDevice, UserId,
 };
+use countersign_delivery::{Budgeted, SendLimits};
 use shuttle::future::{block_on, spawn};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};

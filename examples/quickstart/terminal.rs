@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use countersign::contact::Destination;
-use countersign::message::{Messages, MessagesError};
 use countersign::sender::{CodeMessage, CodeSender, Notice, Purpose, SendError, SendStatus};
+use countersign_delivery::message::{Messages, MessagesError};
 
 /// Asks a person, or, unattended, plays the person.
 pub(crate) struct Terminal {
@@ -95,7 +95,9 @@ impl CodeSender for PrintingSender {
             Destination::Sms(_) => {
                 print_message(&notice.destination, self.messages.notice_sms(notice).expose());
             }
-            _ => print_message(&notice.destination, self.messages.notice_email(notice).subject()),
+            Destination::Email(_) => {
+                print_message(&notice.destination, self.messages.notice_email(notice).subject());
+            }
         }
         Ok(SendStatus::Sent)
     }
@@ -105,6 +107,5 @@ fn print_message(to: &Destination, text: &str) {
     match to {
         Destination::Email(address) => println!("   [mail to {}] {text}", address.expose()),
         Destination::Sms(number) => println!("   [SMS to {}] {text}", number.expose()),
-        other => println!("   [to {}] {text}", other.masked()),
     }
 }

@@ -170,7 +170,6 @@ fn plantings() -> Vec<Planting> {
         match destination {
             Destination::Sms(number) => number.expose().to_owned(),
             Destination::Email(address) => address.expose().to_owned(),
-            _ => panic!("{destination:?}"),
         }
     }
     fn percent(text: &str) -> String {
@@ -202,13 +201,13 @@ fn plantings() -> Vec<Planting> {
                 let digits = &number.expose()[number.expose().len() - 8..];
                 format!("invalid: 0{}-{}", &digits[..4], &digits[4..])
             }
-            _ => to(to_),
+            Destination::Email(_) => to(to_),
         }),
         ("local part", |to_, _| match to_ {
             Destination::Email(address) => {
                 format!("no mailbox '{}' here", address.expose().split('@').next().unwrap())
             }
-            _ => to(to_),
+            Destination::Sms(_) => to(to_),
         }),
         ("key", |_, _| format!("authentication failed for key {API_KEY}")),
         ("key in a header", |_, _| {

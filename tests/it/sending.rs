@@ -236,7 +236,7 @@ async fn after_a_fallback_only_the_code_in_the_email_counts() {
     world.choose_sms("alice", NUMBER).await;
     let sender = Answering::with(|message| match message.destination.method() {
         Method::Sms => Err(SendError::new(SendErrorKind::Transient)),
-        _ => Ok(SendStatus::Sent),
+        Method::Email => Ok(SendStatus::Sent),
     });
     let handed = sender.clone();
     world.rewire(world.users.clone(), world.factors.clone(), sender, |builder| {

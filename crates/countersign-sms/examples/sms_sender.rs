@@ -38,18 +38,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign::budget::{Budgeted, MemoryBudget, SendLimits, SendRefusal};
 use countersign::clock::{Clock, ManualClock, SystemClock};
 use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::event::{Event, EventKind, EventSink};
+use countersign::memory::MemoryBudget;
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::message::Messages;
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign::user::{Language, User};
 use countersign::{
     Channel, Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, PreverifiedLogin,
     RequestContext, Scope, TenantId, TrustDevice, UserId,
 };
+use countersign_delivery::message::Messages;
+use countersign_delivery::{Budgeted, SendLimits, SendRefusal};
 use countersign_sms::{
     AwsCredentials, Origin, ReqwestHttp, SmsSecret, SmsSender, Sns, Twilio, Vonage,
 };
@@ -272,7 +273,7 @@ impl<S: CodeSender> CodeSender for MailOrSms<S> {
     async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         match notice.destination {
             Destination::Sms(_) => self.sms.notify(notice).await,
-            _ => Ok(SendStatus::Sent),
+            Destination::Email(_) => Ok(SendStatus::Sent),
         }
     }
 }

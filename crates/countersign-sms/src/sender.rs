@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::contact::{Destination, PhoneNumber};
-use countersign::message::{MessageSource, SmsText, messages_of};
 use countersign::sender::{CodeMessage, CodeSender, MessageId, Notice, SendError, SendStatus};
+use countersign_delivery::message::{MessageSource, SmsText, messages_of};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -79,8 +79,8 @@ pub struct SmsSender {
 
 impl SmsSender {
     /// A sender that writes as this provider wants it, with one
-    /// [`Messages`](countersign::message::Messages) for all tenants or with each tenant's own
-    /// ([`TenantMessages`](countersign::message::TenantMessages)). The number or name that a
+    /// [`Messages`](countersign_delivery::message::Messages) for all tenants or with each tenant's own
+    /// ([`TenantMessages`](countersign_delivery::message::TenantMessages)). The number or name that a
     /// message comes from ([`Origin`]) is the provider's, and the same for all.
     pub fn new(
         provider: impl Provider + 'static,
@@ -121,7 +121,7 @@ impl CodeSender for SmsSender {
 fn number(destination: &Destination) -> Result<&PhoneNumber, SmsFailure> {
     match destination {
         Destination::Sms(number) => Ok(number),
-        _ => Err(SmsFailure::NotSms),
+        Destination::Email(_) => Err(SmsFailure::NotSms),
     }
 }
 

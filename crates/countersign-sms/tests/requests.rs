@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use countersign::TenantId;
 use countersign::clock::ManualClock;
-use countersign::message::{Messages, TenantMessages};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendErrorKind};
+use countersign_delivery::message::{Messages, TenantMessages};
 use countersign_sms::{
     AwsCredentials, Http, HttpError, HttpRequest, HttpResponse, Origin, Provider, SmsConfigError,
     SmsSecret, SmsSender, Sns, Twilio, Vonage,

@@ -38,12 +38,12 @@ use base64ct::{Base64, Encoding};
 use countersign::contact::EmailAddress;
 use countersign::event::{Event, EventKind, EventSink};
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::message::Messages;
 use countersign::user::{Language, User};
 use countersign::{
     Channel, Code, DeliveryStatus, LoginFlow, LoginName, LoginStep, PreverifiedLogin,
     RequestContext, Scope, TenantId, TrustDevice, UserId,
 };
+use countersign_delivery::message::Messages;
 use countersign_smtp::{SmtpPassword, SmtpSender};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign::contact::EmailAddress;
-use countersign::message::{BadText, MessageSource, check_shown_name};
+use countersign_delivery::message::{BadText, MessageSource, check_shown_name};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -199,8 +199,8 @@ impl SmtpBuilder {
         self
     }
 
-    /// Builds the sender, with one [`Messages`](countersign::message::Messages) for all tenants or
-    /// with each tenant's own ([`TenantMessages`](countersign::message::TenantMessages)). Nothing
+    /// Builds the sender, with one [`Messages`](countersign_delivery::message::Messages) for all tenants or
+    /// with each tenant's own ([`TenantMessages`](countersign_delivery::message::TenantMessages)). Nothing
     /// is connected yet.
     ///
     /// # Errors

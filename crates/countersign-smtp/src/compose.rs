@@ -1,7 +1,7 @@
 //! One message as MIME.
 
 use countersign::entropy::{Entropy, SystemEntropy};
-use countersign::message::EmailText;
+use countersign_delivery::message::EmailText;
 use lettre::Message;
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -55,9 +55,9 @@ mod tests {
     use std::time::Duration;
 
     use countersign::contact::{Destination, EmailAddress};
-    use countersign::message::Messages;
     use countersign::sender::{CodeMessage, Purpose};
     use countersign::{Code, TenantId, UserId};
+    use countersign_delivery::message::Messages;
     use lettre::Address;
     use proptest::prelude::*;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign::TenantId;
 use countersign::contact::{Destination, EmailAddress};
-use countersign::message::{EmailText, MessageSource, Messages, NoMessages, messages_of};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
+use countersign_delivery::message::{EmailText, MessageSource, Messages, NoMessages, messages_of};
 use lettre::Address;
 use lettre::message::Mailbox;
 use tokio::time::{Instant, timeout_at};
@@ -125,7 +125,7 @@ impl CodeSender for SmtpSender {
 fn email(destination: &Destination) -> Result<&EmailAddress, SmtpFailure> {
     match destination {
         Destination::Email(address) => Ok(address),
-        _ => Err(SmtpFailure::new(Phase::Preparation, SmtpCause::NotEmail)),
+        Destination::Sms(_) => Err(SmtpFailure::new(Phase::Preparation, SmtpCause::NotEmail)),
     }
 }
 

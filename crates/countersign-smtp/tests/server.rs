@@ -5,8 +5,8 @@ mod support;
 
 use std::time::Duration;
 
-use countersign::message::Messages;
 use countersign::sender::{CodeSender, SendErrorKind, SendStatus};
+use countersign_delivery::message::Messages;
 use countersign_smtp::{ConfigError, Phase, SmtpBuilder, SmtpPassword, SmtpSender};
 use support::*;
 

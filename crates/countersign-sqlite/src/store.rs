@@ -204,7 +204,7 @@ impl SqliteFactors {
         Ok(Self { place: Where::File(Arc::new(threads)) })
     }
 
-    /// A budget of messages in the same file, for [`Budgeted`](countersign::budget::Budgeted).
+    /// A budget of messages in the same file, for [`Budgeted`](https://docs.rs/countersign-delivery/latest/countersign_delivery/struct.Budgeted.html).
     pub fn budget(&self) -> SqliteBudget {
         SqliteBudget::of(self.clone())
     }

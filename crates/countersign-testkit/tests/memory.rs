@@ -72,7 +72,8 @@ mod users {
 }
 
 mod budget {
-    use countersign::budget::{MemoryBudget, SendBudget};
+    use countersign::budget::SendBudget;
+    use countersign::memory::MemoryBudget;
     use countersign_testkit::conformance::BudgetBackend;
 
     use super::*;

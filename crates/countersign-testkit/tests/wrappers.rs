@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
-use countersign::budget::{Account, Charged, Limit, MemoryBudget, SendBudget};
+use countersign::budget::{Account, Charged, Limit, SendBudget};
 use countersign::entropy::Entropy;
 use countersign::error::PluginError;
+use countersign::memory::MemoryBudget;
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::password::{PasswordAttempt, PasswordCheck, PasswordVerifier};
 use countersign::sender::SendErrorKind;

@@ -13,7 +13,9 @@ use countersign::{
     LoginName, LoginStep, Method, Reason, RequestContext, ResendTo, SavedGrant, TrustDevice,
 };
 
-use countersign::budget::{Budgeted, Limit, MemoryBudget, SendLimits};
+use countersign::budget::Limit;
+use countersign::memory::MemoryBudget;
+use countersign_delivery::{Budgeted, SendLimits};
 
 use crate::attacks::broken::{
     self, Store, TASKS, forget_wrong_codes, keep, logins_and_sends, max_concurrent,
@@ -258,7 +260,6 @@ impl CodeSender for ByText {
         let text = match &message.destination {
             Destination::Sms(number) => number.expose().to_owned(),
             Destination::Email(address) => address.expose().to_owned(),
-            other => panic!("{other:?}"),
         };
         let sent =
             *self.seen.lock().unwrap().entry(text).and_modify(|sent| *sent += 1).or_insert(1);

@@ -8,11 +8,11 @@ use std::time::Duration;
 use countersign::clock::ManualClock;
 use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::event::EventKind;
-use countersign::message::Messages;
 use countersign::sender::{
     CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind,
 };
 use countersign::{Code, Method, RequestContext, TenantId, UserId};
+use countersign_delivery::message::Messages;
 use countersign_sms::{
     AwsCredentials, Http, Origin, Provider, ReqwestHttp, SmsFailure, SmsSecret, SmsSender, Sns,
     Twilio, Vonage,

@@ -20,10 +20,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use countersign::contact::{Destination, EmailAddress, PhoneNumber};
-use countersign::message::Messages;
 use countersign::sender::{CodeMessage, Notice, NoticeKind, Purpose, SendError};
 use countersign::user::Language;
 use countersign::{Code, DeviceLabel, RequestContext, TenantId, UserId};
+use countersign_delivery::message::Messages;
 use countersign_smtp::{Phase, SmtpFailure};
 use serde_json::Value;
 use time::OffsetDateTime;

@@ -69,8 +69,8 @@ async fn refused(
             );
             Ok(retry_after)
         }
-        charged => {
-            Err(Breach::found(format!("{charged:?} where an account is used up: {accounts:?}")))
+        Charged::Yes => {
+            Err(Breach::found(format!("charged where an account is used up: {accounts:?}")))
         }
     }
 }
@@ -84,10 +84,8 @@ async fn counted(budget: &dyn SendBudget, key: &str, now: OffsetDateTime) -> Res
         match budget.charge(&[account(key, most), account("counting", 0)], now).await? {
             Charged::Exhausted { account: 0, .. } => low = most,
             Charged::Exhausted { .. } => high = most.saturating_sub(1),
-            charged => {
-                return Err(Breach::found(format!(
-                    "{charged:?} with an account that allows nothing"
-                )));
+            Charged::Yes => {
+                return Err(Breach::found("charged with an account that allows nothing"));
             }
         }
     }
