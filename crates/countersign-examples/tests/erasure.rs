@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use countersign::{Scope, UserId};
 use countersign_examples::store_at;
-use countersign_testkit::{Person, TenantSetup, World, servers};
+use countersign_testkit::{Person, TenantSetup, World};
+use test_servers::servers;
 
 const PEOPLE: u64 = 40;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use countersign_testkit::servers;
+use test_servers::servers;
 
 fn run(example: &str, address: &str) {
     let built = std::env::current_exe()

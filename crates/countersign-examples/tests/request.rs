@@ -9,7 +9,8 @@ use countersign::{
     Channel, Code, Login, LoginStep, RequestContext, RequestFlow, ResendTo, Scope, TrustDevice,
 };
 use countersign_examples::store_at;
-use countersign_testkit::{Person, World, servers};
+use countersign_testkit::{Person, World};
+use test_servers::servers;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const CANARIES: [&str; 3] = ["203.0.113.77", "CanaryBrowser/1.0", "canary-request-id"];

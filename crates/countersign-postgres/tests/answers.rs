@@ -10,9 +10,9 @@ use countersign::error::PluginError;
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation};
 use countersign::{TenantId, UserId};
 use countersign_postgres::PostgresFactors;
-use countersign_testkit::servers::Server;
 use support::proxy::Proxy;
 use support::{connect, row, server, variants};
+use test_servers::servers::Server;
 use time::OffsetDateTime;
 
 async fn proxied(prepared: bool) -> Option<(Server, Proxy, PostgresFactors)> {

@@ -2,8 +2,8 @@
 
 mod support;
 
-use countersign_testkit::servers;
 use support::{Budget, Schema};
+use test_servers::servers;
 
 mod prepared {
     use super::*;

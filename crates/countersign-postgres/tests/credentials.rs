@@ -12,8 +12,8 @@ use countersign::error::PluginError;
 use countersign::store::FactorStore;
 use countersign::{TenantId, UserId};
 use countersign_postgres::{Credentials, PostgresError, PostgresOptions};
-use countersign_testkit::servers::Server;
 use support::{connect, server};
+use test_servers::servers::Server;
 use tokio_postgres::Client;
 
 /// What the host's own source of credentials says at the moment, and how often it was asked.

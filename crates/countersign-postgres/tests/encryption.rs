@@ -7,8 +7,9 @@ use std::process::Command;
 use countersign::TenantId;
 use countersign::store::FactorStore;
 use countersign_postgres::{PostgresError, PostgresFactors};
-use countersign_testkit::servers::{Server, skip};
+use countersign_testkit::skip;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use test_servers::servers::Server;
 
 /// A server with a certificate for `localhost`, and the certificate of the authority. With the
 /// certificate of an authority for clients, it lets in nobody without one.

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
 use countersign::{TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
-use countersign_testkit::servers::{Server, skip};
+use countersign_testkit::skip;
 use support::standby::Standby;
 use support::{connect, number, row, server};
+use test_servers::servers::Server;
 
 /// How many records are written, each by a task of its own.
 const WRITERS: usize = 6;

@@ -17,8 +17,8 @@ use countersign::store::{
 };
 use countersign::{TenantId, UserId};
 use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
-use countersign_testkit::servers;
 use support::Schema;
+use test_servers::servers;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
@@ -232,8 +232,7 @@ impl Backend for Tables {
     async fn open_on_a_line(
         &self,
     ) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
-        let Some((line, url)) = countersign_testkit::Forwarder::before(&self.0.store_url).await?
-        else {
+        let Some((line, url)) = test_servers::Forwarder::before(&self.0.store_url).await? else {
             return Ok(None);
         };
         Ok(Some((Arc::new(self.example(&url)), Box::new(line))))

@@ -13,10 +13,11 @@ use std::sync::Mutex;
 use countersign::error::PluginError;
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
 use countersign::{TenantId, UserId};
-use countersign_testkit::Forwarder;
-use countersign_testkit::servers::{Server, skip};
+use countersign_testkit::skip;
 use support::bouncer::Bouncer;
 use support::{Budget, Schema, connect, row, server};
+use test_servers::Forwarder;
+use test_servers::servers::Server;
 
 /// One server with a pooler before it, for the suite.
 fn schema() -> Result<Option<Schema>, PluginError> {

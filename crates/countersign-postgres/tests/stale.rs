@@ -16,11 +16,12 @@ use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generatio
 use countersign::{Channel, LoginStep, RequestContext, Scope, TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
 use countersign_testkit::World;
-use countersign_testkit::servers::{Server, skip};
+use countersign_testkit::skip;
 use support::bouncer::Bouncer;
 use support::proxy::Proxy;
 use support::standby::Standby;
 use support::{connect, row, server, variants};
+use test_servers::servers::Server;
 
 async fn replicated() -> Option<(Server, Standby)> {
     let primary = server(&["synchronous_standby_names=*", "synchronous_commit=on"])?;
@@ -138,7 +139,7 @@ async fn whatever_only_reads_is_a_fault_behind_a_pooler_that_splits_reads_from_w
         from_a_standby(&options().connect(&proxy.url()).await);
 
         // A pooler that begins to do so later: this store was connected before.
-        let forwarder = countersign_testkit::Forwarder::to(primary.port()).await.unwrap();
+        let forwarder = test_servers::Forwarder::to(primary.port()).await.unwrap();
         let url = format!("postgres://countersign@127.0.0.1:{}/postgres", forwarder.port());
         let store = options().connect(&url).await.unwrap();
         let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());

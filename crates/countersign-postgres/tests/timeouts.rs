@@ -10,9 +10,9 @@ use countersign::error::PluginError;
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
 use countersign::{TenantId, UserId};
 use countersign_postgres::{PostgresError, PostgresFactors};
-use countersign_testkit::Forwarder;
-use countersign_testkit::servers::{Server, postgres_url};
 use support::{Schema, connect, row, server, variants};
+use test_servers::Forwarder;
+use test_servers::servers::{Server, postgres_url};
 use tokio_postgres::Client;
 
 const SHORT: Duration = Duration::from_millis(200);

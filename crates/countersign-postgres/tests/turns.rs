@@ -16,8 +16,8 @@ use std::time::Duration;
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Version};
 use countersign::{TenantId, UserId};
 use countersign_postgres::PostgresFactors;
-use countersign_testkit::servers::Server;
 use support::{connect, row, server, variants};
+use test_servers::servers::Server;
 use tokio_postgres::Client;
 
 /// Longer than any test.

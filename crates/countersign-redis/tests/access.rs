@@ -16,10 +16,10 @@ use countersign::budget::{Account, Limit, SendBudget};
 use countersign::error::PluginError;
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation};
 use countersign_redis::{Credentials, RedisError, RedisFactors};
-use countersign_testkit::servers::Server;
 use redis::aio::MultiplexedConnection;
 use support::calls::{CALLS, call, client, every_call, ids, options, row, server};
 use support::nodes;
+use test_servers::servers::Server;
 use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt;
 

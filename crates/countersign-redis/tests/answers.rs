@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use countersign::UserId;
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
 use countersign_redis::RedisFactors;
-use countersign_testkit::servers::Server;
 use support::calls::{CALLS, call, ids, options, row, server};
 use support::mixer::{Flaw, Mixer};
 use support::nodes;
+use test_servers::servers::Server;
 
 /// A connection younger than this is kept, see the store.
 const YOUNG: Duration = Duration::from_millis(150);

@@ -17,7 +17,7 @@ use countersign::error::PluginError;
 use countersign::store::FactorStore;
 use countersign_redis::RedisFactors;
 use countersign_testkit::conformance::{Backend, BudgetBackend, Hold, HostTransaction, Line};
-use countersign_testkit::servers::Server;
+use test_servers::servers::Server;
 
 /// The addresses of one cluster for all tests of this file.
 fn cluster() -> Result<Option<Vec<String>>, PluginError> {

@@ -16,9 +16,9 @@ use countersign::error::PluginError;
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow};
 use countersign::{TenantId, UserId};
 use countersign_redis::{RedisFactors, RedisOptions};
-use countersign_testkit::servers::Server;
 use support::calls::{ids, options, row};
 use support::nodes::{self, command};
+use test_servers::servers::Server;
 
 async fn connect(nodes: &[Server]) -> RedisFactors {
     connect_by(options(), nodes).await

@@ -2,8 +2,8 @@
 
 mod support;
 
-use countersign_testkit::servers;
 use support::{Budget, Keys};
+use test_servers::servers;
 
 countersign_testkit::factor_store_conformance!(async {
     Ok(servers::redis_url()?.map(|url| Keys::new(&url)))

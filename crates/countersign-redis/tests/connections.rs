@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, StoredRow};
 use countersign_redis::RedisFactors;
-use countersign_testkit::Forwarder;
-use countersign_testkit::servers::Server;
 use support::calls::{client, every_call, ids, options, row, server};
+use test_servers::Forwarder;
+use test_servers::servers::Server;
 
 async fn address_of(server: &Server) -> (Forwarder, String) {
     let forwarder = Forwarder::to(server.port()).await.unwrap();

@@ -6,8 +6,9 @@ use std::time::Duration;
 use countersign::TenantId;
 use countersign::store::FactorStore;
 use countersign_redis::{RedisFactors, RedisOptions};
-use countersign_testkit::servers::{Server, free_port, skip};
+use countersign_testkit::skip;
 use tempfile::TempDir;
+use test_servers::servers::{Server, free_port};
 
 /// A server with a certificate for `localhost` on a port of its own, and the certificate of the
 /// authority and its key.

@@ -18,8 +18,8 @@ use countersign::budget::{Account, Limit, SendBudget};
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow};
 use countersign::{TenantId, UserId};
 use countersign_redis::{RedisError, RedisFactors};
-use countersign_testkit::servers::Server;
 use support::calls::{client, every_call, ids, options, row, server};
+use test_servers::servers::Server;
 use time::OffsetDateTime;
 
 async fn refusal(store: &RedisFactors, acme: &TenantId, alice: &UserId) -> String {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use countersign_redis::RedisFactors;
 use countersign_testkit::conformance::Backend;
-use countersign_testkit::processes::{self, CHILD};
-use countersign_testkit::servers;
 use support::Keys;
+use test_servers::processes::{self, CHILD};
+use test_servers::servers;
 
 /// I-09: 128 guesses from two processes share the budget of 5.
 #[tokio::test(flavor = "multi_thread")]

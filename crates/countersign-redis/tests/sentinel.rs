@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, StoredRow};
 use countersign_redis::{RedisError, RedisFactors, RedisOptions};
-use countersign_testkit::servers::Server;
 use redis::aio::MultiplexedConnection;
 use support::calls::{CALLS, call, client, client_at, ids, row, server};
 use support::nodes;
 use tempfile::TempDir;
+use test_servers::servers::Server;
 
 /// A sentinel of its own for one test, with a user that may only ask where the server is.
 struct Sentinel {

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use countersign::{Challenge, LoginStep, PendingToken, Reason, Scope};
 use countersign_sqlite::SqliteFactors;
-use countersign_testkit::processes::CHILD;
 use countersign_testkit::{Person, World};
+use test_servers::processes::CHILD;
 
 /// Many; or a few, where the test is one of many runs (`scripts/stress`).
 fn crashes() -> u64 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_sqlite::{SqliteFactors, SqliteOptions};
-use countersign_testkit::processes::{self, CHILD, Tally};
+use test_servers::processes::{self, CHILD, Tally};
 
 /// However slow the disk is, nobody is told to come back later.
 fn patient() -> SqliteOptions {

@@ -10,8 +10,7 @@
 //!   before or after their work was done.
 //! - [`Person`], [`TenantSetup`] and [`World`]: builders for users and tenants, and a flow to log
 //!   in to, on any store. The clock is [`ManualClock`]; the randomness [`SeededEntropy`].
-//! - [`servers`]: a real PostgreSQL or Redis for a test, given or started for it; [`Forwarder`]: an
-//!   address in front of it; [`processes`]: several processes on one store.
+//! - [`skip`]: says loudly that something is not tested on this machine.
 //!
 //! None of it belongs in an application: the generator is predictable, the password check compares
 //! plain text, and codes are kept in clear.
@@ -20,19 +19,17 @@ mod calls;
 pub mod conformance;
 mod entropy;
 mod failing;
-mod forwarder;
 pub mod manual;
 mod outbox;
 mod people;
-pub mod processes;
-pub mod servers;
+mod skip;
 mod world;
 
 pub use calls::{Calls, Counting};
 pub use countersign::clock::ManualClock;
 pub use entropy::SeededEntropy;
 pub use failing::{Failing, InjectedFault, Mishaps};
-pub use forwarder::Forwarder;
 pub use outbox::{Delivered, Outbox, SentCode, SentNotice};
 pub use people::{Person, PlainPasswords, TenantSetup};
+pub use skip::skip;
 pub use world::{Events, World};

@@ -15,8 +15,8 @@ use countersign::{TenantId, UserId};
 use countersign_postgres::PostgresFactors;
 use countersign_redis::RedisFactors;
 use countersign_sqlite::{Durability, SqliteFactors};
-use countersign_testkit::servers;
 use rusqlite::Connection;
+use test_servers::servers;
 use tokio_postgres::{Client, NoTls, Statement};
 
 /// Whatever went wrong, for the one who runs this.

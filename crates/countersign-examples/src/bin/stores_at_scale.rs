@@ -65,7 +65,7 @@ async fn main() -> Result<(), Failure> {
     experiment("SQLite", Arc::new(store.clone()), users).await?;
     whole_job("SQLite", Arc::new(store)).await?;
 
-    let Some(url) = countersign_testkit::servers::postgres_url()? else { return Ok(()) };
+    let Some(url) = test_servers::servers::postgres_url()? else { return Ok(()) };
     let schema = format!("scale_{}", std::process::id());
     let store = PostgresFactors::options().schema(&schema).connect(&url).await?;
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;

@@ -6,7 +6,8 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use countersign::error::PluginError;
-use countersign_testkit::servers::{Server, free_port, skip};
+use countersign_testkit::skip;
+use test_servers::servers::{Server, free_port};
 
 use super::connect;
 

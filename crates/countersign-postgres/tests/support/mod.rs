@@ -15,9 +15,10 @@ use countersign::budget::SendBudget;
 use countersign::error::PluginError;
 use countersign::store::{FactorStore, Generation, StoredRow, Version};
 use countersign_postgres::{PostgresFactors, PostgresOptions};
-use countersign_testkit::Forwarder;
 use countersign_testkit::conformance::{Backend, BudgetBackend, Hold, HostTransaction, Line};
-use countersign_testkit::servers::{Server, skip};
+use countersign_testkit::skip;
+use test_servers::Forwarder;
+use test_servers::servers::Server;
 use tokio_postgres::{Client, NoTls};
 
 pub struct Schema {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use countersign_testkit::servers::Server;
+use test_servers::servers::Server;
 
 use super::connect;
 
@@ -24,7 +24,7 @@ impl Standby {
         find("pg_ctl")?;
         let cluster = primary.directory().join("standby");
         let account = account_of(primary.directory());
-        let port = countersign_testkit::servers::free_port().unwrap();
+        let port = test_servers::servers::free_port().unwrap();
         let mut command = Command::new("sh");
         command.current_dir(primary.directory()).args([
             "-c",

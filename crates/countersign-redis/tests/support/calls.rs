@@ -7,8 +7,9 @@ use countersign::error::PluginError;
 use countersign::store::{ExpectedVersions, FactorStore, Generation, StoredRow, Version};
 use countersign::{TenantId, UserId};
 use countersign_redis::{RedisFactors, RedisOptions};
-use countersign_testkit::servers::{Server, skip};
+use countersign_testkit::skip;
 use redis::aio::MultiplexedConnection;
+use test_servers::servers::Server;
 use time::OffsetDateTime;
 
 /// Nothing ends by a time-out on a busy machine. A test in which something must sets its own.

@@ -14,9 +14,9 @@ use countersign::budget::SendBudget;
 use countersign::error::PluginError;
 use countersign::store::FactorStore;
 use countersign_redis::{RedisFactors, RedisOptions};
-use countersign_testkit::Forwarder;
 use countersign_testkit::conformance::{Backend, BudgetBackend, Hold, HostTransaction, Line};
 use redis::aio::MultiplexedConnection;
+use test_servers::Forwarder;
 
 pub struct Keys {
     pub url: String,

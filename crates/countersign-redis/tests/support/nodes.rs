@@ -4,7 +4,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use countersign::error::PluginError;
-use countersign_testkit::servers::{Server, skip};
+use countersign_testkit::skip;
+use test_servers::servers::Server;
 
 /// `None`: Redis is not installed.
 pub fn start() -> Result<Option<Vec<Server>>, PluginError> {

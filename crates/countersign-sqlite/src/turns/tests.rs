@@ -11,11 +11,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use countersign_testkit::processes::CHILD;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rusqlite::params;
 use tempfile::TempDir;
+use test_servers::processes::CHILD;
 
 use super::rooms::{Room, Rooms};
 use super::{STILL, Turns};

@@ -64,8 +64,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError>;
 
     /// Opens another handle, and answers it with the [`Line`] between it and its saved state, so
-    /// that a check can lose what is answered on it. A [`Forwarder`](crate::Forwarder) in front of
-    /// a server is such a line.
+    /// that a check can lose what is answered on it. An address in front of a server that passes on
+    /// what it likes is such a line.
     ///
     /// `None`: there is no connection on which an answer could get lost.
     async fn open_on_a_line(
@@ -286,7 +286,7 @@ pub mod budget_checks {
 ///
 /// Takes an expression for a future of `Result<Option<impl Backend>, PluginError>`, which is
 /// evaluated once for each check. `None` means that there is nothing to test against on this
-/// machine, and that this was said loudly (see [`servers`](crate::servers)).
+/// machine, and that this was said loudly ([`skip`](crate::skip)).
 ///
 /// ```
 /// # use std::sync::Arc;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use countersign::error::PluginError;
 
 use crate::conformance::{Backend, Breach, BudgetBackend, UserBackend};
-use crate::servers;
+use crate::skip;
 
 /// How long one check may take. None takes a tenth of it on a store that works.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -62,7 +62,7 @@ fn on<B>(
 ) -> Result<(), Breach> {
     block_on(async {
         // Whoever made no backend has said why; this says what was not checked for it.
-        let Some(backend) = backend.await? else { return Ok(servers::skip(name)?) };
+        let Some(backend) = backend.await? else { return Ok(skip(name)?) };
         let verdict = in_time(check(&backend)).await;
         let cleaned = clean_up(&backend).await;
         verdict.and(cleaned.map_err(Breach::from))

@@ -17,7 +17,7 @@ use countersign::{Error, LoginStep, PendingToken, Reason, Scope, TenantId, UserI
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::World;
+use countersign_testkit::World;
 
 /// The environment variable that tells a test that it is one of several processes.
 pub const CHILD: &str = "COUNTERSIGN_TEST_CHILD";

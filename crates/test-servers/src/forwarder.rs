@@ -10,7 +10,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::conformance::Line;
+use countersign_testkit::conformance::Line;
 
 /// An address in front of servers, as a virtual one is: it leads to one of them, then to another;
 /// what is connected can fall silent; and, as a [`Line`], it loses answers or requests.

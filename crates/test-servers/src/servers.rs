@@ -9,7 +9,6 @@
 //! A new PostgreSQL cluster is a copy of one that `initdb` made once for the process, or of the
 //! directory that `COUNTERSIGN_TEST_CLUSTER` names.
 
-use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use countersign::error::PluginError;
+use countersign_testkit::skip;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
@@ -67,25 +67,6 @@ fn given_or_shared(
             skip(&format!("{variable} is not set and no {name} server is installed")).map(|()| None)
         }
     }
-}
-
-/// Says past the test harness, which keeps the output of passed tests to itself, that something is
-/// not tested.
-///
-/// # Errors
-///
-/// A [`PluginError`] with the same text if `COUNTERSIGN_REQUIRE_SERVERS=1`.
-pub fn skip(why: &str) -> Result<(), PluginError> {
-    if std::env::var("COUNTERSIGN_REQUIRE_SERVERS").is_ok_and(|value| value == "1") {
-        return Err(PluginError::new(format!("COUNTERSIGN_REQUIRE_SERVERS=1, and {why}")));
-    }
-    shout(&format!("NOT TESTED: {why}"));
-    Ok(())
-}
-
-fn shout(text: &str) {
-    // Where standard error is closed nobody could read it.
-    drop(writeln!(std::io::stderr().lock(), "\n*** {text} ***\n"));
 }
 
 /// A server of one test's own, which it may stop, kill and start again.

@@ -4,8 +4,8 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use countersign_testkit::processes::CHILD;
-use countersign_testkit::servers::{self, Server};
+use test_servers::processes::CHILD;
+use test_servers::servers::Server;
 
 /// A process that ends without a clean-up, as a test program does with what it keeps for all of its
 /// tests, leaves no server behind (looked at where there is `/proc`). It has no say in which
@@ -31,7 +31,7 @@ fn a_server_ends_with_the_process_that_started_it() {
         let output = String::from_utf8(output.stdout).unwrap();
         let pid = output.lines().find_map(|line| line.split_once("PID ")).unwrap().1;
         let Some(pid) = pid.strip_prefix("Some(").and_then(|rest| rest.strip_suffix(')')) else {
-            servers::skip("no such server is installed").unwrap();
+            countersign_testkit::skip("no such server is installed").unwrap();
             continue;
         };
         let started = Instant::now();

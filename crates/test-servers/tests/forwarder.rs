@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use countersign_testkit::Forwarder;
 use countersign_testkit::conformance::Line;
+use test_servers::Forwarder;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
