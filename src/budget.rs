@@ -65,8 +65,8 @@ pub struct Account {
     /// Its name: at most 200 bytes of ASCII without spaces. Two limits of different periods on one
     /// destination are two accounts.
     ///
-    /// A destination is in it as a SHA-256 hash of the spelling that all its spellings share, so that
-    /// it is not shown around. A hash of a phone number
+    /// `Budgeted` has a destination in it as a SHA-256 hash of the spelling that all its spellings
+    /// share, so that it is not shown around. A hash of a phone number
     /// is not anonymous: there are few enough of them to try.
     pub key: String,
     /// How much it allows.
@@ -84,9 +84,9 @@ impl Account {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "what was not charged must not be sent"]
 pub enum Charged {
-    /// On all accounts.
+    /// The message is charged on all accounts.
     Yes,
-    /// On none: this one is used up.
+    /// The message is charged on no account: this one is used up.
     Exhausted {
         /// Its place in the list: the first of those that are used up.
         account: usize,

@@ -301,6 +301,7 @@ pub enum EventKind {
 /// each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "budgets", rename_all = "snake_case")]
+#[must_use = "where budgets were kept, the user may have none left: show it to the administrator"]
 #[non_exhaustive]
 pub enum ResetOutcome {
     /// They are full again. This counts as one of the

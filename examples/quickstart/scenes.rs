@@ -197,7 +197,7 @@ async fn reset(app: &App) -> Shown {
     let session = app.sign_in("alice").await?.grant;
     let root = app.sign_in("root").await?.grant;
     let administration = app.request().administration(&root).await?;
-    administration.reset(&UserId::new("alice")?).await?;
+    let _ = administration.reset(&UserId::new("alice")?).await?;
     match app.request().revalidate(&session, Channel::Web).await {
         Err(RevalidateError::Stale(why)) => {
             app.terminal.say(&format!("Alice's session is over: {why}"));

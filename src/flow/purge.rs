@@ -20,6 +20,7 @@ const LARGEST_BATCH: u32 = 5_000;
 ///
 /// None of what is still there is of any use: it became invalid when the scope changed (`I-27`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "where it is not finished, records are left that no purge has deleted"]
 #[non_exhaustive]
 pub struct PurgeProgress {
     /// When the tenant switched off.

@@ -4,7 +4,8 @@
 use countersign::budget::Charged;
 use countersign::{Channel, Account, Authenticated, BackupCode, Challenge, DeliveryStatus, Denied, DeviceToken, Grant, LoginStep, RequestFlow, MethodChange, PendingToken, OperationError, SavedGrant, SetupChallenge, SetupToken};
 use countersign::contact::PhoneNumber;
-use countersign::operator::SweepProgress;
+use countersign::event::ResetOutcome;
+use countersign::operator::{PurgeProgress, SweepProgress};
 use countersign::password::PasswordCheck;
 use countersign::policy::Requirement;
 use countersign::store::CommitOutcome;
@@ -39,6 +40,8 @@ fn main() {
     some::<Denied>();
     some::<OperationError>();
     some::<SweepProgress>();
+    some::<PurgeProgress>();
+    some::<ResetOutcome>();
     some::<Requirement>();
     some::<PasswordCheck>();
     some::<CommitOutcome>();

@@ -108,7 +108,7 @@ async fn a_stale_grant_is_shut_out() {
 
     world.wait_for_the_spacing();
     let grant = world.root_grant().await;
-    world.flow.operator("T-1").unwrap().reset(&world.acme, &world.root).await.unwrap();
+    let _ = world.flow.operator("T-1").unwrap().reset(&world.acme, &world.root).await.unwrap();
     is_shut_out(&world, &grant).await;
 
     let grant = world.root_grant().await;
@@ -168,7 +168,7 @@ async fn another_tenants_administrator_is_shut_out() {
     let grant = authenticated(step).grant;
     let administration = world.request_for(&world.other).administration(&grant).await.unwrap();
     // The same user ids exist in both tenants.
-    administration.reset(&world.alice).await.unwrap();
+    let _ = administration.reset(&world.alice).await.unwrap();
     administration.unlock(&world.alice).await.unwrap();
     assert_eq!(world.factors.record(&acme, &world.alice), acmes);
     assert_eq!(world.factors.settings_scope(&acme).await, "entire_tenant");
@@ -226,7 +226,8 @@ async fn a_reset_clears_everything_and_tells_the_user() {
     let grant = world.root_grant().await;
     world.outbox.clear();
     world.events.clear();
-    world.request().administration(&grant).await.unwrap().reset(&world.alice).await.unwrap();
+    let _ =
+        world.request().administration(&grant).await.unwrap().reset(&world.alice).await.unwrap();
 
     assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
     let [event] = &world.events.all()[..] else { panic!() };
@@ -303,7 +304,8 @@ async fn a_step_that_races_with_a_reset_resurrects_nothing() {
 }
 
 async fn reset_as(flow: LoginFlow, root: SavedGrant, user: countersign::UserId) {
-    flow.request(root.tenant(), &RequestContext::new())
+    let _ = flow
+        .request(root.tenant(), &RequestContext::new())
         .administration(&root)
         .await
         .unwrap()
@@ -382,7 +384,7 @@ async fn a_suspended_user_needs_a_reset() {
     assert_eq!(administration.status(&world.alice).await.unwrap().codes, LockState::Suspended);
     assert_eq!(refusal(administration.unlock(&world.alice).await), Reason::ResetRequired);
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::Suspended);
-    administration.reset(&world.alice).await.unwrap();
+    let _ = administration.reset(&world.alice).await.unwrap();
     let _ = world.begin("alice").await;
 
     let world = World::with(|b| b.rolling_wrong_code_limit(5)).await;

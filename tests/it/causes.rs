@@ -106,7 +106,7 @@ async fn events_of(blaming: Blaming) -> Vec<Event> {
     let other = PhoneNumber::new("+15551234567").unwrap();
     let _setup = world.request().account(&alice).use_sms(&other).await.unwrap();
     let _backup = world.request().account(&alice).new_backup_code().await.unwrap();
-    world.request().administration(&root).await.unwrap().reset(&world.alice).await.unwrap();
+    let _ = world.request().administration(&root).await.unwrap().reset(&world.alice).await.unwrap();
     let failed = |event: &Event| {
         matches!(event.kind, EventKind::DeliveryFailed { .. } | EventKind::NoticeFailed { .. })
     };

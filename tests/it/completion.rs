@@ -114,7 +114,7 @@ async fn a_reset_ends_a_login_under_way() {
     let challenge = world.begin("alice").await;
     let (flow, acme, alice) = (world.flow.clone(), world.acme.clone(), world.alice.clone());
     store.calls.before("commit", move || {
-        block_on(flow.operator("in between").unwrap().reset(&acme, &alice)).unwrap();
+        let _ = block_on(flow.operator("in between").unwrap().reset(&acme, &alice)).unwrap();
     });
     let late = world.submit(&challenge.token, &world.outbox.last_code()).await;
     assert_eq!(reason(&late), Reason::LoginOver);

@@ -406,7 +406,7 @@ async fn nothing_that_was_reset_comes_back() {
                 (token.clone(), code.clone(), wrong.clone(), backup.clone());
             async move {
                 if number == at {
-                    flow.operator("T-1").unwrap().reset(&tenant, &user).await.unwrap();
+                    let _ = flow.operator("T-1").unwrap().reset(&tenant, &user).await.unwrap();
                     return;
                 }
                 let _answer = match number % 5 {

@@ -250,7 +250,7 @@ async fn each_administrative_operation_is_exactly_one_event() {
     assert!(world.request().revalidate(&grant, Channel::Web).await.is_ok());
     assert_eq!(take(&world), Vec::<String>::new());
     administration.unlock(&world.alice).await.unwrap();
-    administration.reset(&world.alice).await.unwrap();
+    let _ = administration.reset(&world.alice).await.unwrap();
     assert_eq!(take(&world), ["user_unlocked", "user_reset"]);
     assert!(administration.reset(&world.root).await.is_err());
     assert!(administration.unlock(&user_id("nobody")).await.is_err());
@@ -265,7 +265,7 @@ async fn each_administrative_operation_is_exactly_one_event() {
     operator.set_scope(&world.acme, Scope::EntireTenant).await.unwrap();
     operator.set_scope(&tenant("new"), Scope::DoNotUse).await.unwrap();
     operator.unlock(&world.acme, &world.alice).await.unwrap();
-    operator.reset(&world.acme, &world.alice).await.unwrap();
+    let _ = operator.reset(&world.acme, &world.alice).await.unwrap();
     assert_eq!(take(&world), ["scope_changed", "tenant_set_up", "user_unlocked", "user_reset"]);
     let _ = world.begin("alice").await;
     take(&world);

@@ -24,7 +24,7 @@ async fn every_use_is_an_event_with_its_reason() {
     world.events.clear();
     let operator = world.flow.operator("ticket 4711: lost phone").unwrap();
     operator.unlock(&world.acme, &world.alice).await.unwrap();
-    operator.reset(&world.acme, &world.alice).await.unwrap();
+    let _ = operator.reset(&world.acme, &world.alice).await.unwrap();
     assert!(operator.forget(&world.acme, &world.alice).await.unwrap(), "the time of the reset");
     let by = Actor::Operator { reason: "ticket 4711: lost phone".into() };
     assert_eq!(
@@ -72,7 +72,7 @@ async fn it_resets_an_administrator_in_one_tenant_only() {
         LockState::Suspended
     );
     world.outbox.clear();
-    operator.reset(&world.acme, &world.root).await.unwrap();
+    let _ = operator.reset(&world.acme, &world.root).await.unwrap();
     assert_eq!(world.saved_of(&world.root), ["notices", "resets"]);
     assert!(matches!(world.outbox.notices()[..], [(_, NoticeKind::Reset)]));
     assert!(world.request().administration(&world.root_grant().await).await.is_ok());
@@ -97,7 +97,7 @@ async fn it_forgets_a_user() {
     assert!(world.factors.record(&world.acme, &world.alice).is_none());
     assert!(!operator.forget(&world.acme, &world.alice).await.unwrap());
     assert_eq!(world.outbox.notices().len(), 0);
-    operator.reset(&world.acme, &world.alice).await.unwrap();
+    let _ = operator.reset(&world.acme, &world.alice).await.unwrap();
     assert_eq!(world.outbox.notices().len(), 0, "there is nobody to tell");
     assert_eq!(world.factors.records(&world.acme), 0, "nor to remember a reset of");
 }

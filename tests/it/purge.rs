@@ -87,7 +87,7 @@ async fn it_goes_in_batches_and_says_how_far_it_is() {
     assert_eq!(finished_events(&world), 1);
     // Once it is finished it does nothing any more.
     world.calls.clear();
-    purge(&world, 2).await;
+    let _ = purge(&world, 2).await;
     assert_eq!((world.calls.of("purge"), world.calls.of("change_settings")), (0, 0));
     let json = serde_json::to_string(&shown).unwrap();
     assert_eq!(serde_json::from_str::<PurgeProgress>(&json).unwrap(), shown);

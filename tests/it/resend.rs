@@ -66,6 +66,27 @@ async fn another_code_waits_for_the_spacing() {
     let _ = authenticated(world.submit(&early.token, &world.outbox.last_code()).await);
 }
 
+/// I-15: two first steps within a second get a code each, and each page's code works, whichever is
+/// typed first.
+#[tokio::test]
+async fn two_logins_at_once_have_a_code_each_and_both_work() {
+    for order in [[0, 1], [1, 0]] {
+        let world = World::new().await;
+        let mut pages = Vec::new();
+        for _ in 0..2 {
+            let page = world.begin("alice").await;
+            assert!(matches!(page.delivery, DeliveryStatus::Sent(_)));
+            pages.push((page.token, world.outbox.last_code()));
+            world.clock.advance(Duration::from_secs(1));
+        }
+        assert_eq!(world.outbox.attempts(), 2);
+        for at in order {
+            let (token, code) = &pages[at];
+            let _ = authenticated(world.submit(token, code).await);
+        }
+    }
+}
+
 fn challenge_of(step: LoginStep) -> Box<countersign::Challenge> {
     crate::support::challenge(step)
 }

@@ -369,6 +369,8 @@ async fn a_programs_session_does_not_hold_on_the_web() {
                 panic!("{exempt:?} on {interactive:?}: {standing:?}")
             };
         }
+        let refused = world.request().account(&grant).status().await;
+        assert_eq!(crate::support::steps::refusal(refused), countersign::Reason::SessionStale);
     }
     // A login with a code holds on every channel.
     let grant = world.sign_in("alice").await.grant;

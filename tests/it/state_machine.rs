@@ -392,7 +392,7 @@ impl<const FAULT: u8> System<FAULT> {
     async fn set_scope(&self, tenant: Tenant, scope: Scope) {
         let flow = &self.world.flow;
         let (tenant, root) = (self.ids((tenant, Person::Alice)).0, &self.world.root);
-        flow.operator("story").unwrap().reset_and_refill(tenant, root).await.unwrap();
+        let _ = flow.operator("story").unwrap().reset_and_refill(tenant, root).await.unwrap();
         let mut step =
             self.world.begin_as(tenant, "root", PASSWORD, Channel::Web, None).await.unwrap();
         if let LoginStep::CodeRequired(challenge) = &step {

@@ -516,10 +516,16 @@ async fn a_changed_address_ends_devices_and_logins_and_notifies_the_earlier_plac
     world.change(&world.alice, |user| user.email = address("Alice@Example.COM"));
     assert!(is_skipped(&world, &token).await, "another spelling");
 
+    let by_device = authenticated(world.begin_with_device("alice", &token).await).grant;
+    let by_code = world.sign_in("alice").await.grant;
+    world.wait_for_the_spacing();
     let under_way = world.begin("alice").await;
     let code = world.outbox.last_code();
     world.outbox.clear();
     world.change(&world.alice, |user| user.email = address("mallory@example.net"));
+    // A session that came in by the device ends with it. One that gave a code does not.
+    assert!(world.request().revalidate(&by_device, Channel::Web).await.is_err());
+    assert!(world.request().revalidate(&by_code, Channel::Web).await.is_ok());
     assert_eq!(reason(&world.submit(&under_way.token, &code).await), Reason::LoginOver);
     let operator = world.flow.operator("look").unwrap();
     assert!(operator.status(&world.acme, &world.alice).await.unwrap().unwrap().devices.is_empty());

@@ -289,7 +289,7 @@ impl Year {
         );
         // What they may do, under names that both tenants have.
         let administration = self.world.request_for(&other).administration(&grant).await.unwrap();
-        administration.reset(&self.world.alice).await.unwrap();
+        let _ = administration.reset(&self.world.alice).await.unwrap();
         administration.set_scope(Scope::DoNotUse).await.unwrap();
         administration.set_scope(Scope::EntireTenant).await.unwrap();
         self.tally.entry(NEIGHBOUR).or_default().attempted += 4;

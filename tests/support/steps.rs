@@ -62,7 +62,7 @@ impl World {
     /// Resets a user of `acme` as its administrator.
     pub async fn reset(&self, user: &UserId) {
         let grant = self.root_grant().await;
-        self.request().administration(&grant).await.unwrap().reset(user).await.unwrap();
+        let _ = self.request().administration(&grant).await.unwrap().reset(user).await.unwrap();
     }
 
     /// Changes a user of `acme` in the application's own table.

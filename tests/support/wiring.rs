@@ -180,7 +180,7 @@ impl World {
 
     /// Resets a user of `acme`, by the host's own handle.
     pub async fn reset_by_operator(&self, user: &UserId) {
-        self.flow.operator("test").unwrap().reset(&self.acme, user).await.unwrap();
+        let _ = self.flow.operator("test").unwrap().reset(&self.acme, user).await.unwrap();
     }
 
     /// Submits wrong codes, and answers the last step.

@@ -99,7 +99,8 @@ impl From<BudgetFailed> for SendError {
 }
 
 impl<S: CodeSender> Budgeted<S> {
-    /// Around a whole chain of providers, so that one message is charged once.
+    /// A sender within a budget. Put it around a whole chain of providers, so that one message is
+    /// charged once.
     pub fn new(sender: S, budget: impl SendBudget + 'static, limits: SendLimits) -> Self {
         Self {
             sender,

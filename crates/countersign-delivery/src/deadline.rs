@@ -23,7 +23,7 @@ use crate::given::{Message, OwnMessage};
 /// [`give_up_after`](Self::give_up_after); its outcome goes to [`on_late`](Self::on_late). How
 /// many tasks there are is bounded: beyond that, sends are refused as throttled, surely not sent.
 ///
-/// The bound is shared by everything behind it, so each route has an `Deadline` of its own: one
+/// The bound is shared by everything behind it, so each route has a `Deadline` of its own: one
 /// around a whole [`RouteTable`](crate::RouteTable) lets SMS that hang use up the room of email.
 ///
 /// Cancellation: a dropped future does not stop its task. Must be used inside a tokio runtime with

@@ -20,13 +20,16 @@ fn folded_address(address: &EmailAddress) -> Zeroizing<String> {
     let local = Zeroizing::new(visible(address.local_part()));
     let local = local.trim_matches('"');
     let untagged = local.split('+').next().filter(|untagged| !untagged.is_empty()).unwrap_or(local);
-    Zeroizing::new(format!("{untagged}@{}", address.ascii_domain()))
+    Zeroizing::new(format!("{untagged}@{}", *Zeroizing::new(address.ascii_domain())))
 }
 
 /// Compatibility forms, such as full-width letters, are one; so are upper and lower case.
 fn visible(text: &str) -> String {
-    let seen =
-        text.nfkc().filter(|c| is_visible(*c)).flat_map(char::to_lowercase).collect::<String>();
+    let seen = text
+        .nfkc()
+        .filter(|c| *c == ' ' || is_visible(*c))
+        .flat_map(char::to_lowercase)
+        .collect::<String>();
     // A lower-case letter may have a compatibility form too.
     seen.nfkc().collect()
 }

@@ -43,13 +43,13 @@ pub struct SendLimits {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LimitKind {
-    /// Numbers that begin so are not sent to.
+    /// Numbers that begin with this prefix are not sent to.
     Prefix,
-    /// One destination's.
+    /// The limit of one destination.
     Destination,
-    /// The tenant's.
+    /// The limit of the tenant.
     Tenant,
-    /// One country's numbers.
+    /// The limit of one country's numbers.
     CallingCode,
 }
 
@@ -60,7 +60,7 @@ impl Default for SendLimits {
 }
 
 impl SendLimits {
-    /// The defaults.
+    /// The default limits: every country, and 10 messages an hour to one destination.
     pub fn new() -> Self {
         const HOUR: u64 = 60 * 60;
         Self {

@@ -13,7 +13,7 @@ use crate::Deadline;
 /// The table of routes: one for each method, and for each method of a tenant that has its own.
 /// Clones share it, and it may be changed while logins are under way.
 ///
-/// A route is an [`Deadline`]: it has a deadline and a bound of its own, so that a provider that
+/// A route is a [`Deadline`]: it has a deadline and a bound of its own, so that a provider that
 /// hangs holds up neither another method nor another tenant.
 #[derive(Clone, Default)]
 pub struct RouteTable {

@@ -806,7 +806,7 @@ async fn a_tenant_without_messages_gets_none_and_the_operator_sees_why() {
         let login = Login { name, password, channel: Channel::Web, device: None };
         let LoginStep::CodeRequired(page) = request.begin(&login).await.unwrap() else { panic!() };
         let alice = UserId::new(name).unwrap();
-        request.administration(&root).await.unwrap().reset(&alice).await.unwrap();
+        let _ = request.administration(&root).await.unwrap().reset(&alice).await.unwrap();
         let told = world.events.kinds().into_iter().filter_map(|kind| match kind {
             EventKind::DeliveryFailed { error, causes, .. } => {
                 Some(("code", error, causes.to_string()))

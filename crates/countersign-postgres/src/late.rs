@@ -1,7 +1,7 @@
 //! What becomes of a statement that nobody waits for any more.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -9,8 +9,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::connection::{Connection, Object};
 use crate::share::Place;
 
-/// How long the server is asked to end it. After that its connection is closed all the same, and
-/// the server may be busy with it for longer.
+/// How long the server is asked to end it, and behind a pooler how long it is waited for at least.
+/// After that its connection is closed all the same, and the server may be busy with it for longer.
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// How long after a request to end it the next one is sent.
@@ -27,6 +27,7 @@ pub(crate) struct Call {
     tls: MakeRustlsConnect,
     /// How long a statement may take.
     longest: Duration,
+    began: Instant,
 }
 
 impl Call {
@@ -36,7 +37,8 @@ impl Call {
         tls: MakeRustlsConnect,
         longest: Duration,
     ) -> Self {
-        Self { connection: Some(connection), place: Some(place), tls, longest }
+        let began = Instant::now();
+        Self { connection: Some(connection), place: Some(place), tls, longest, began }
     }
 
     /// `None` only after it is over.
@@ -56,14 +58,15 @@ impl Call {
 
     /// The time is up: the server is asked to end the statement.
     pub(crate) fn late(mut self) {
-        self.end(Duration::ZERO, LONGEST);
+        self.end(Duration::ZERO);
     }
 
-    /// Times for a statement to end by itself: before the server is asked to end it, and behind a
-    /// pooler, where it is not asked.
-    fn end(&mut self, grace: Duration, unasked: Duration) {
+    /// The statement has so long to end by itself. Behind a pooler, where nobody is asked to end
+    /// it, that is for as long as if it were waited for.
+    fn end(&mut self, grace: Duration) {
         let Some(connection) = self.connection.take() else { return };
-        let grace = if connection.is_pooled() { unasked } else { grace };
+        let left = self.longest.saturating_sub(self.began.elapsed());
+        let grace = if connection.is_pooled() { left.max(LONGEST) } else { grace };
         let unended = Unended(Some(connection));
         // Without a runtime nothing moves on the connection: it is closed.
         if let Ok(runtime) = Handle::try_current() {
@@ -74,7 +77,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.end(self.longest.checked_div(100).unwrap_or_default(), self.longest);
+        self.end(self.longest.checked_div(100).unwrap_or_default());
     }
 }
 
@@ -95,7 +98,8 @@ impl Drop for Unended {
 ///
 /// A connection over which that was asked is not used again: a request that arrives late would end
 /// the next statement. Through a pooler that may be another client's. PgBouncer looks whose it is
-/// from 1.18 on, but drops most requests that end as the driver's do, and before 1.21 it may exit.
+/// from 1.18 on, but up to 1.20 it may exit where a request is closed as soon as it is sent, as the
+/// driver does.
 async fn end(mut unended: Unended, place: Option<Place>, tls: MakeRustlsConnect, grace: Duration) {
     let Some(connection) = &unended.0 else { return };
     let client = connection.client();

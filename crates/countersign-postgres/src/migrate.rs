@@ -1,6 +1,7 @@
 //! The tables, and what a server must be like.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -10,7 +11,7 @@ use crate::error::PostgresError;
 use crate::late::Call;
 use crate::options::PostgresOptions;
 use crate::share::Place;
-use crate::store::Times;
+use crate::store::{Times, milliseconds};
 
 /// The schema of the tables that this version makes.
 const VERSION: i32 = 2;
@@ -47,7 +48,8 @@ pub(crate) async fn prepare(
     let call = Call::new(pool.get().await?, Place::Free, tls.clone(), times.statement);
     let Some(connection) = call.connection() else { return Err(PostgresError::Exhausted) };
     let prepared =
-        tokio::time::timeout(times.statement, prepare_on(connection.client(), options)).await;
+        tokio::time::timeout(times.statement, prepare_on(connection.client(), options, times))
+            .await;
     if let Ok(prepared) = prepared {
         call.answered();
         return prepared;
@@ -56,7 +58,11 @@ pub(crate) async fn prepare(
     Err(PostgresError::TimedOut)
 }
 
-async fn prepare_on(client: &Client, options: &PostgresOptions) -> Result<(), PostgresError> {
+async fn prepare_on(
+    client: &Client,
+    options: &PostgresOptions,
+    times: Times,
+) -> Result<(), PostgresError> {
     let settings =
         "SELECT pg_is_in_recovery(), current_setting('server_encoding'), current_setting('fsync'),
         current_setting('synchronous_commit'), current_setting('full_page_writes')";
@@ -85,9 +91,12 @@ async fn prepare_on(client: &Client, options: &PostgresOptions) -> Result<(), Po
         Ok(_) | Err(PostgresError::MissingTable { .. }) => {}
         Err(error) => return Err(error),
     }
+    // Where nobody waits any more, and nobody may be asked to end it, it ends soon afterwards.
+    let patience = milliseconds(times.statement.saturating_add(Duration::from_secs(1)));
     client
         .batch_execute(&format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {patience};
+            SELECT pg_advisory_xact_lock({LOCK})"
         ))
         .await?;
     let made = make(client, schema).await;

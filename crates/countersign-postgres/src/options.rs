@@ -87,7 +87,8 @@ impl PostgresOptions {
     /// A pooler in transaction mode gives each statement another server connection, on which the
     /// prepared one is not known, or another one of the same name is. So behind any pooler
     /// statements are sent whole by default, still in one round trip. A pooler is noticed by the
-    /// number of the server's process, of which it makes one up.
+    /// number of the server's process, of which most make one up. Pgpool-II names the real one, and
+    /// is taken for the server.
     ///
     /// `true` is right behind a pooler in session mode, and behind one that follows prepared
     /// statements (PgBouncer from 1.21 on, with `max_prepared_statements`): it saves the server the

@@ -97,7 +97,7 @@ impl Times {
 }
 
 /// What the server is told: whole milliseconds, and zero would be for ever.
-fn milliseconds(patience: Duration) -> String {
+pub(crate) fn milliseconds(patience: Duration) -> String {
     patience.as_millis().clamp(1, 0x7FFF_FFFF).to_string()
 }
 

@@ -9,6 +9,7 @@
 mod support;
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use countersign::error::PluginError;
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore};
@@ -91,15 +92,18 @@ async fn prepared_statements_behind_a_pooler_in_transaction_mode_fail_by_name() 
     assert!(fault.contains("Pooled") && fault.contains("26000"), "{fault}");
 }
 
-/// Through a pooler no statement is cancelled, which could be another client's by then, and before
-/// PgBouncer 1.21 end the pooler. One that nobody waits for any more ends by its own time for a
-/// lock, and keeps its connection until then.
+/// Through a pooler no statement is cancelled: it could be another client's by then, and PgBouncer
+/// up to 1.20 may exit over it. One that nobody waits for any more ends by its own time for a lock,
+/// and keeps its connection until then.
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_pooler_nothing_is_cancelled() {
     let Some((bouncer, server)) = bounced() else { return };
     let line = Forwarder::to(bouncer.port()).await.unwrap();
     let address = format!("postgres://countersign@127.0.0.1:{}/app", line.port());
-    let store = support::options().connections(1).connect(&address).await.unwrap();
+    // It gives up after 8 s, long before the connection would be closed.
+    let options = support::options().connections(1).wait_timeout(Duration::from_secs(10));
+    let options = options.statement_timeout(Duration::from_secs(60));
+    let store = options.connect(&address).await.unwrap();
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     let unset = ExpectedVersions { settings: None, record: None };
     assert_eq!(store.commit(&acme, &alice, &unset, &row(1)).await.unwrap(), CommitOutcome::Written);
@@ -126,6 +130,27 @@ async fn behind_a_pooler_nothing_is_cancelled() {
     assert_eq!(line.accepted(), 1);
     holder.batch_execute("COMMIT").await.unwrap();
     assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(row(1)));
+}
+
+/// The same of one that ran out of time. A request to cancel it would be one more connection, and
+/// the next call's another, since its own would not be used again.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_a_late_statement_is_not_cancelled() {
+    let Some((bouncer, server)) = bounced() else { return };
+    let line = Forwarder::to(bouncer.port()).await.unwrap();
+    let address = format!("postgres://countersign@127.0.0.1:{}/app", line.port());
+    let options = support::options().connections(1).statement_timeout(Duration::from_secs(5));
+    let store = options.connect(&address).await.unwrap();
+    let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+    store.load(&acme, &alice).await.unwrap();
+    let (made, holder) = (line.accepted(), connect(server.url()).await.unwrap());
+    holder.batch_execute("BEGIN; LOCK TABLE countersign.records").await.unwrap();
+    let fault = format!("{:?}", store.load(&acme, &alice).await.unwrap_err());
+    assert!(fault.contains("TimedOut"), "{fault}");
+    holder.batch_execute("COMMIT").await.unwrap();
+    store.load(&acme, &alice).await.unwrap();
+    // None, or on a slow machine the one that takes its place.
+    assert!(line.accepted() <= made + 1, "{} after {made}", line.accepted());
 }
 
 /// Nothing stands in between: statements are prepared, each once for a connection.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use countersign::budget::{Account, Charged, Limit, SendBudget};
 use countersign::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow};
 use countersign::{TenantId, UserId};
-use countersign_postgres::{PostgresError, PostgresFactors};
+use countersign_postgres::{PostgresError, PostgresFactors, PostgresOptions};
 use support::{connect, number, row, server, variants};
 use time::OffsetDateTime;
 
@@ -249,12 +249,17 @@ async fn a_stricter_default_isolation_lets_no_charge_past_a_limit() {
     }
 }
 
+/// Nodes wait for each other's migration, on a busy machine for long.
+fn patient() -> PostgresOptions {
+    support::options().statement_timeout(Duration::from_secs(60))
+}
+
 /// The tables of the first version get what the budget needs, and keep what is in them.
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_of_an_earlier_version_are_migrated() {
     let Some(server) = server(&[]) else { return };
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-    let store = PostgresFactors::connect(server.url()).await.unwrap();
+    let store = patient().connect(server.url()).await.unwrap();
     let first = ExpectedVersions { settings: None, record: None };
     assert_eq!(store.commit(&acme, &alice, &first, &row(7)).await.unwrap(), CommitOutcome::Written);
     let (client, connection) =
@@ -267,13 +272,13 @@ async fn tables_of_an_earlier_version_are_migrated() {
     let nodes: Vec<_> = (0..8)
         .map(|_| {
             let url = server.url().to_owned();
-            tokio::spawn(async move { PostgresFactors::connect(&url).await })
+            tokio::spawn(async move { patient().connect(&url).await })
         })
         .collect();
     for node in nodes {
         node.await.unwrap().unwrap();
     }
-    let store = PostgresFactors::connect(server.url()).await.unwrap();
+    let store = patient().connect(server.url()).await.unwrap();
     assert_eq!(store.load(&acme, &alice).await.unwrap().record.unwrap(), row(7));
     let account = Account::new("to", Limit::new(1, Duration::from_secs(60)));
     assert_eq!(
@@ -287,7 +292,7 @@ async fn tables_of_an_earlier_version_are_migrated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_another_node_migrates_meanwhile_are_not_missing() {
     let Some(server) = server(&[]) else { return };
-    PostgresFactors::connect(server.url()).await.unwrap();
+    patient().connect(server.url()).await.unwrap();
     let (other, watch) =
         (connect(server.url()).await.unwrap(), connect(server.url()).await.unwrap());
     let earlier = "CREATE TABLE kept AS TABLE countersign.charges; DROP TABLE countersign.charges;
@@ -295,7 +300,7 @@ async fn tables_that_another_node_migrates_meanwhile_are_not_missing() {
     other.batch_execute(earlier).await.unwrap();
     other.batch_execute("BEGIN; LOCK TABLE countersign.schema_version").await.unwrap();
     let url = server.url().to_owned();
-    let connecting = tokio::spawn(async move { PostgresFactors::connect(&url).await });
+    let connecting = tokio::spawn(async move { patient().connect(&url).await });
     let waits = "SELECT FROM pg_locks WHERE relation = 'countersign.schema_version'::regclass AND NOT granted";
     while watch.query(waits, &[]).await.unwrap().is_empty() {
         tokio::task::yield_now().await;
@@ -318,7 +323,7 @@ async fn tables_of_a_later_version_are_left_alone() {
         .await
         .unwrap();
     let url = server.url().to_owned();
-    let connecting = tokio::spawn(async move { PostgresFactors::connect(&url).await });
+    let connecting = tokio::spawn(async move { patient().connect(&url).await });
     let watch = connect(server.url()).await.unwrap();
     let waits = "SELECT FROM pg_stat_activity WHERE wait_event = 'advisory'";
     while watch.query(waits, &[]).await.unwrap().is_empty() {

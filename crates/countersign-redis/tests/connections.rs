@@ -32,12 +32,12 @@ async fn in_step(replica: &Server, master: &Server) {
         if state.contains("master_link_status:up") {
             break;
         }
-        assert!(started.elapsed() < Duration::from_secs(20), "{state}");
+        assert!(started.elapsed() < Duration::from_secs(60), "{state}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // It waits for what came over the same connection.
     redis::cmd("SET").arg(&["written", "all"]).exec_async(&mut master).await.unwrap();
-    let reached: u32 = redis::cmd("WAIT").arg(&[1, 10_000]).query_async(&mut master).await.unwrap();
+    let reached: u32 = redis::cmd("WAIT").arg(&[1, 60_000]).query_async(&mut master).await.unwrap();
     assert_eq!(reached, 1);
 }
 

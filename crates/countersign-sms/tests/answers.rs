@@ -315,7 +315,7 @@ async fn a_redirect_is_not_followed() {
             .expect(3)
             .mount_as_scoped(&server)
             .await;
-        for sender in senders(&server.uri()) {
+        for sender in senders(&server.uri(), &http()) {
             assert_eq!(outcome(&sender).await, PERMANENT, "{status}");
         }
         drop(mock);
@@ -333,7 +333,7 @@ async fn a_huge_answer_is_read_in_part_only() {
 async fn only_phone_numbers_are_served_and_nothing_is_asked_otherwise() {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(ResponseTemplate::new(201)).expect(0).mount(&server).await;
-    for sender in senders(&server.uri()) {
+    for sender in senders(&server.uri(), &http()) {
         let refused = sender.send_code(&code_by_email()).await.unwrap_err();
         assert_eq!(kind(&refused), SendErrorKind::Permanent);
     }

@@ -53,7 +53,7 @@ async fn silence_half_answers_and_nonsense_after_the_request_are_unknown_and_nev
         ("\0\0\0\0", false),
     ] {
         let (url, requests) = saying(answer, then_hangs).await;
-        for sender in senders(&url) {
+        for sender in senders(&url, &within(Duration::from_secs(3))) {
             // Nothing but its time budget ends it where the provider hangs.
             let outcome =
                 tokio::time::timeout(Duration::from_secs(60), outcome(&sender)).await.unwrap();
@@ -68,10 +68,10 @@ async fn a_provider_that_is_down_is_transient() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    for sender in senders(&url) {
+    for sender in senders(&url, &http()) {
         assert_eq!(outcome(&sender).await, Err(SendErrorKind::Transient));
     }
-    for sender in senders("http://no-such-host.invalid") {
+    for sender in senders("http://no-such-host.invalid", &http()) {
         assert_eq!(outcome(&sender).await, Err(SendErrorKind::Transient));
     }
 }

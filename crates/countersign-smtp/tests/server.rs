@@ -22,6 +22,7 @@ macro_rules! sink {
 fn build(builder: SmtpBuilder) -> SmtpSender {
     builder
         .time_budget(Duration::from_secs(60))
+        .probe_timeout(Duration::from_secs(60))
         .build(&email("no-reply@example.com"), messages())
         .unwrap()
 }

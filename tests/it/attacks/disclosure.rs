@@ -150,7 +150,7 @@ async fn log_injection() {
         .await
         .unwrap();
     let _ = authenticated(step);
-    world
+    let _ = world
         .flow
         .operator("it said \"}\" user=\"root\"")
         .unwrap()

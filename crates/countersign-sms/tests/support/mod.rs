@@ -90,15 +90,16 @@ pub fn sns(base: &str) -> Sns {
     sns.url(base).unwrap().clock(clock)
 }
 
-/// A client that may talk to loopback, and gives up soon.
+/// A client that may talk to loopback, and has as long as a busy machine needs.
 pub fn http() -> ReqwestHttp {
+    within(Duration::from_secs(60))
+}
+
+/// The same with so much time for each exchange.
+pub fn within(budget: Duration) -> ReqwestHttp {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = ReqwestHttp::builder().dangerously_allow_unencrypted();
-    builder
-        .time_budget(Duration::from_millis(800))
-        .connect_timeout(Duration::from_millis(400))
-        .build()
-        .unwrap()
+    builder.time_budget(budget).connect_timeout(Duration::from_secs(60)).build().unwrap()
 }
 
 pub fn sender(provider: impl Provider + 'static, http: impl Http + 'static) -> SmsSender {
@@ -106,7 +107,8 @@ pub fn sender(provider: impl Provider + 'static, http: impl Http + 'static) -> S
 }
 
 /// One sender of each kind, for the server at this address.
-pub fn senders(base: &str) -> [SmsSender; 3] {
+pub fn senders(base: &str, http: &ReqwestHttp) -> [SmsSender; 3] {
+    let http = || http.clone();
     [sender(twilio(base), http()), sender(vonage(base), http()), sender(sns(base), http())]
 }
 

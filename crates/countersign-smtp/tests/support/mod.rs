@@ -147,7 +147,7 @@ impl Sink {
     /// The next message that it took.
     #[track_caller]
     pub fn received(&self) -> Value {
-        self.lines.recv_timeout(Duration::from_secs(10)).expect("a message arrives")
+        self.lines.recv_timeout(Duration::from_secs(60)).expect("a message arrives")
     }
 
     /// Ends it: what it took beside what was already looked at, and how many connections there
