@@ -29,7 +29,8 @@ use crate::tls;
 const TRIES: u32 = 2;
 
 /// How long a call is sent again to a cluster that is moving slots from one node to another, or
-/// that has just lost a node.
+/// that has just lost a node. Where a slot has moved, and not every node has heard of that, it is
+/// sent again for as long as an answer may take.
 const MOVING: Duration = Duration::from_secs(1);
 
 /// How long it waits in between.
@@ -44,6 +45,8 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 pub(crate) struct Connection {
     to: To,
     calls: Arc<Calls>,
+    /// How long nodes of a cluster may disagree about where a slot is.
+    disagreeing: Duration,
 }
 
 #[derive(Clone)]
@@ -85,9 +88,10 @@ impl Connection {
     }
 
     async fn to(target: Target, options: &RedisOptions) -> Result<Self, RedisError> {
+        let disagreeing = options.response_timeout;
         let (target, options) = (Arc::new(target), Arc::new(options.clone()));
         let make = move || Box::pin(to_target(Arc::clone(&target), Arc::clone(&options))) as _;
-        Ok(Self { to: To::One(Shared::connect(make).await?), calls: Calls::new() })
+        Ok(Self { to: To::One(Shared::connect(make).await?), calls: Calls::new(), disagreeing })
     }
 
     pub(crate) async fn to_cluster(
@@ -120,7 +124,8 @@ impl Connection {
             let client = client.clone();
             Box::pin(async move { Ok(client.get_async_connection().await?) }) as _
         };
-        Ok(Self { to: To::Cluster(Shared::connect(make).await?), calls: Calls::new() })
+        let disagreeing = options.response_timeout;
+        Ok(Self { to: To::Cluster(Shared::connect(make).await?), calls: Calls::new(), disagreeing })
     }
 
     pub(crate) const fn is_one_server(&self) -> bool {
@@ -134,10 +139,18 @@ impl Connection {
     ) -> Result<T, RedisError> {
         let call = self.calls.next();
         script.arg(&call);
+        let patience = |error: &redis::RedisError| {
+            let ErrorKind::Server(kind) = error.kind() else { return None };
+            match kind {
+                Server::Moved => Some(self.disagreeing.max(MOVING)),
+                Server::Ask | Server::TryAgain | Server::ClusterDown => Some(MOVING),
+                _ => None,
+            }
+        };
         let answer = match &self.to {
-            To::One(shared) => answer(shared, script, &call, is_useless).await?,
+            To::One(shared) => answer(shared, script, &call, patience, is_useless).await?,
             // The driver looks after the connections to the nodes by itself.
-            To::Cluster(shared) => answer(shared, script, &call, |_| None).await?,
+            To::Cluster(shared) => answer(shared, script, &call, patience, |_| None).await?,
         };
         match answer {
             Value::Nil => Err(RedisError::Empty),
@@ -186,12 +199,14 @@ impl Connection {
 }
 
 /// What a script answered to this call, and to no other: each answers the name of its call first.
+/// `patience`: for how long a call is sent again whose error says that it was not executed.
 /// `useless`: whether an error has the next call connect anew, and if so, whether however young the
 /// connection is.
 async fn answer<C: ConnectionLike + Clone + Send + Sync + 'static>(
     shared: &Shared<C>,
     script: &ScriptInvocation<'_>,
     call: &str,
+    patience: impl Fn(&redis::RedisError) -> Option<Duration>,
     useless: impl Fn(&redis::RedisError) -> Option<bool>,
 ) -> Result<Value, RedisError> {
     let started = Instant::now();
@@ -212,7 +227,7 @@ async fn answer<C: ConnectionLike + Clone + Send + Sync + 'static>(
                 return Err(RedisError::MixedUp);
             }
             // The driver learns the new place of a slot from such an answer.
-            Err(error) if was_sent_elsewhere(&error) && started.elapsed() < MOVING => {
+            Err(error) if patience(&error).is_some_and(|most| started.elapsed() < most) => {
                 tokio::time::sleep(PAUSE).await;
             }
             Err(error) => {
@@ -310,11 +325,4 @@ fn tcp(options: &RedisOptions) -> TcpSettings {
     #[cfg(any(target_os = "android", target_os = "linux"))]
     let settings = settings.set_user_timeout(options.connect_timeout.max(options.response_timeout));
     settings
-}
-
-/// Whether a node of a cluster answered that it is not the one, or not now: it has executed
-/// nothing.
-fn was_sent_elsewhere(error: &redis::RedisError) -> bool {
-    let ErrorKind::Server(kind) = error.kind() else { return false };
-    matches!(kind, Server::Moved | Server::Ask | Server::TryAgain | Server::ClusterDown)
 }
