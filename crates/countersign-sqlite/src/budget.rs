@@ -8,7 +8,7 @@ use countersign::error::PluginError;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use time::OffsetDateTime;
 
-use crate::calls::{Answer, Statements, Write};
+use crate::calls::{Charge, Statements};
 use crate::error::SqliteError;
 use crate::store::SqliteFactors;
 
@@ -39,10 +39,7 @@ impl SendBudget for SqliteBudget {
         if accounts.is_empty() {
             return Ok(Charged::Yes);
         }
-        match self.0.write(Write::Charge { accounts: accounts.to_vec(), now }).await? {
-            Answer::Charged(charged) => Ok(charged),
-            _ => Err(SqliteError::Closed.into()),
-        }
+        Ok(self.0.write(Charge { accounts: accounts.to_vec(), now }).await?)
     }
 }
 

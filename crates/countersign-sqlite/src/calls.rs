@@ -7,7 +7,6 @@ use countersign::store::{
 use countersign::{TenantId, UserId};
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
-
 use time::OffsetDateTime;
 
 use crate::budget;
@@ -99,137 +98,183 @@ impl Statements {
     }
 }
 
-/// A call that only reads.
-#[derive(Debug)]
-pub(crate) enum Read {
-    Load { tenant: TenantId, user: UserId },
-    Settings { tenant: TenantId },
-    Count { tenant: TenantId, below: Generation },
-    Users { tenant: TenantId, generation: Generation, after: Option<UserId>, at_most: u32 },
+/// A call, with what it answers.
+pub(crate) trait Call: Send + 'static {
+    type Answer: Send + 'static;
+
+    /// One statement, or several of which at most one can find its condition true.
+    fn run(&self, connection: &Connection, sql: &Statements) -> Result<Self::Answer, SqliteError>;
 }
 
-/// A call that writes. Each runs as one statement, or as several of which at most one can find its
-/// condition true.
-#[derive(Debug)]
-pub(crate) enum Write {
-    Commit { tenant: TenantId, user: UserId, expected: ExpectedVersions, next: StoredRow },
-    ChangeSettings { tenant: TenantId, expected: Option<Version>, next: StoredRow },
-    PurgeSlice { tenant: TenantId, below: Generation, at_most: u32 },
-    Remove { tenant: TenantId, user: UserId },
-    Charge { accounts: Vec<Account>, now: OffsetDateTime },
-    RemoveIf { tenant: TenantId, user: UserId, version: Version },
+/// Reads settings and record as of one moment.
+pub(crate) struct Load {
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
 }
 
-/// What a call answers.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    Snapshot(Snapshot),
-    Settings(Option<StoredRow>),
-    Commit(CommitOutcome),
-    Number(u64),
-    Charged(Charged),
-    Users(Vec<UserId>),
+pub(crate) struct Settings {
+    pub(crate) tenant: TenantId,
 }
 
-impl Read {
-    pub(crate) fn run(
-        &self,
-        connection: &Connection,
-        sql: &Statements,
-    ) -> Result<Answer, SqliteError> {
-        Ok(match self {
-            Self::Load { tenant, user } => {
-                let mut statement = connection.prepare_cached(&sql.load)?;
-                Answer::Snapshot(statement.query_row(
-                    params![tenant.as_str(), user.as_str()],
-                    |row| {
-                        Ok(Snapshot {
-                            settings: saved_or_none(row, 0)?,
-                            record: saved_or_none(row, 3)?,
-                        })
-                    },
-                )?)
-            }
-            Self::Settings { tenant } => {
-                let mut statement = connection.prepare_cached(&sql.settings)?;
-                Answer::Settings(
-                    statement.query_row([tenant.as_str()], |row| saved(row, 0)).optional()?,
-                )
-            }
-            Self::Count { tenant, below } => {
-                let mut statement = connection.prepare_cached(&sql.count)?;
-                let number: i64 = statement
-                    .query_row(params![tenant.as_str(), below.number()], |row| row.get(0))?;
-                Answer::Number(u64::try_from(number).unwrap_or_default())
-            }
-            Self::Users { tenant, generation, after, at_most } => {
-                let after = after.as_ref().map_or("", UserId::as_str);
-                let mut statement = connection.prepare_cached(&sql.users)?;
-                let rows = statement.query_map(
-                    params![tenant.as_str(), generation.number(), after, at_most],
-                    user,
-                )?;
-                Answer::Users(rows.collect::<Result<_, _>>()?)
-            }
-        })
+pub(crate) struct Count {
+    pub(crate) tenant: TenantId,
+    pub(crate) below: Generation,
+}
+
+pub(crate) struct Users {
+    pub(crate) tenant: TenantId,
+    pub(crate) generation: Generation,
+    pub(crate) after: Option<UserId>,
+    pub(crate) at_most: u32,
+}
+
+pub(crate) struct Commit {
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
+    pub(crate) expected: ExpectedVersions,
+    pub(crate) next: StoredRow,
+}
+
+pub(crate) struct ChangeSettings {
+    pub(crate) tenant: TenantId,
+    pub(crate) expected: Option<Version>,
+    pub(crate) next: StoredRow,
+}
+
+pub(crate) struct Purge {
+    pub(crate) tenant: TenantId,
+    pub(crate) below: Generation,
+    pub(crate) at_most: u32,
+}
+
+pub(crate) struct Remove {
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
+}
+
+pub(crate) struct RemoveIf {
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
+    pub(crate) version: Version,
+}
+
+pub(crate) struct Charge {
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) now: OffsetDateTime,
+}
+
+impl Call for Load {
+    type Answer = Snapshot;
+
+    fn run(&self, connection: &Connection, sql: &Statements) -> Result<Snapshot, SqliteError> {
+        let mut statement = connection.prepare_cached(&sql.load)?;
+        let snapshot = |row: &Row<'_>| {
+            Ok(Snapshot { settings: saved_or_none(row, 0)?, record: saved_or_none(row, 3)? })
+        };
+        Ok(statement.query_row(params![self.tenant.as_str(), self.user.as_str()], snapshot)?)
     }
 }
 
-impl Write {
-    pub(crate) fn run(
+impl Call for Settings {
+    type Answer = Option<StoredRow>;
+
+    fn run(&self, connection: &Connection, sql: &Statements) -> Result<Self::Answer, SqliteError> {
+        let mut statement = connection.prepare_cached(&sql.settings)?;
+        Ok(statement.query_row([self.tenant.as_str()], |row| saved(row, 0)).optional()?)
+    }
+}
+
+impl Call for Count {
+    type Answer = u64;
+
+    fn run(&self, connection: &Connection, sql: &Statements) -> Result<u64, SqliteError> {
+        let mut statement = connection.prepare_cached(&sql.count)?;
+        let number: i64 = statement
+            .query_row(params![self.tenant.as_str(), self.below.number()], |row| row.get(0))?;
+        Ok(u64::try_from(number).unwrap_or_default())
+    }
+}
+
+impl Call for Users {
+    type Answer = Vec<UserId>;
+
+    fn run(&self, connection: &Connection, sql: &Statements) -> Result<Vec<UserId>, SqliteError> {
+        let after = self.after.as_ref().map_or("", UserId::as_str);
+        let mut statement = connection.prepare_cached(&sql.users)?;
+        let rows = statement.query_map(
+            params![self.tenant.as_str(), self.generation.number(), after, self.at_most],
+            user,
+        )?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl Call for Commit {
+    type Answer = CommitOutcome;
+
+    fn run(&self, connection: &Connection, sql: &Statements) -> Result<CommitOutcome, SqliteError> {
+        commit(connection, sql, &self.tenant, &self.user, self.expected, &self.next)
+    }
+}
+
+impl Call for ChangeSettings {
+    type Answer = CommitOutcome;
+
+    fn run(&self, connection: &Connection, sql: &Statements) -> Result<CommitOutcome, SqliteError> {
+        let (tenant, generation) = (self.tenant.as_str(), self.next.generation.number());
+        let (version, document) = (self.next.version.as_bytes(), self.next.document.as_str());
+        let changed =
+            match &self.expected {
+                None => connection
+                    .prepare_cached(&sql.first_settings)?
+                    .execute(params![tenant, version, generation, document])?,
+                Some(expected) => connection
+                    .prepare_cached(&sql.change_settings)?
+                    .execute(params![tenant, version, generation, document, expected.as_bytes()])?,
+            };
+        Ok(written(changed))
+    }
+}
+
+impl Purge {
+    /// Deletes so many, and answers how many there were.
+    pub(crate) fn slice(
         &self,
+        at_most: u32,
         connection: &Connection,
         sql: &Statements,
-    ) -> Result<Answer, SqliteError> {
-        Ok(match self {
-            Self::Commit { tenant, user, expected, next } => {
-                Answer::Commit(commit(connection, sql, tenant, user, *expected, next)?)
-            }
-            Self::ChangeSettings { tenant, expected, next } => {
-                let (version, document) = (next.version.as_bytes(), next.document.as_str());
-                let changed = match expected {
-                    None => connection.prepare_cached(&sql.first_settings)?.execute(params![
-                        tenant.as_str(),
-                        version,
-                        next.generation.number(),
-                        document
-                    ])?,
-                    Some(expected) => {
-                        connection.prepare_cached(&sql.change_settings)?.execute(params![
-                            tenant.as_str(),
-                            version,
-                            next.generation.number(),
-                            document,
-                            expected.as_bytes()
-                        ])?
-                    }
-                };
-                Answer::Commit(written(changed))
-            }
-            Self::PurgeSlice { tenant, below, at_most } => {
-                let mut statement = connection.prepare_cached(&sql.purge)?;
-                Answer::Number(statement.execute(params![
-                    tenant.as_str(),
-                    below.number(),
-                    at_most
-                ])? as u64)
-            }
-            Self::Charge { accounts, now } => {
-                Answer::Charged(budget::charge(connection, sql, accounts, *now)?)
-            }
-            Self::Remove { tenant, user } => {
-                let mut statement = connection.prepare_cached(&sql.remove)?;
-                Answer::Number(statement.execute(params![tenant.as_str(), user.as_str()])? as u64)
-            }
-            Self::RemoveIf { tenant, user, version } => {
-                let mut statement = connection.prepare_cached(&sql.remove_if)?;
-                Answer::Number(statement.execute(params![
-                    tenant.as_str(),
-                    user.as_str(),
-                    version.as_bytes()
-                ])? as u64)
-            }
-        })
+    ) -> Result<u64, SqliteError> {
+        let mut statement = connection.prepare_cached(&sql.purge)?;
+        let deleted =
+            statement.execute(params![self.tenant.as_str(), self.below.number(), at_most])?;
+        Ok(deleted as u64)
+    }
+}
+
+impl Call for Remove {
+    type Answer = bool;
+
+    fn run(&self, connection: &Connection, sql: &Statements) -> Result<bool, SqliteError> {
+        let mut statement = connection.prepare_cached(&sql.remove)?;
+        Ok(statement.execute(params![self.tenant.as_str(), self.user.as_str()])? > 0)
+    }
+}
+
+impl Call for RemoveIf {
+    type Answer = bool;
+
+    fn run(&self, connection: &Connection, sql: &Statements) -> Result<bool, SqliteError> {
+        let mut statement = connection.prepare_cached(&sql.remove_if)?;
+        let version = self.version.as_bytes();
+        Ok(statement.execute(params![self.tenant.as_str(), self.user.as_str(), version])? > 0)
+    }
+}
+
+impl Call for Charge {
+    type Answer = Charged;
+
+    fn run(&self, connection: &Connection, sql: &Statements) -> Result<Charged, SqliteError> {
+        budget::charge(connection, sql, &self.accounts, self.now)
     }
 }
 

@@ -103,16 +103,6 @@ impl SqliteOptions {
         SqliteFactors::open_file(self.checked()?, path.as_ref()).await
     }
 
-    /// Opens a database in memory. It ends with its last clone, and its calls are made on the
-    /// thread that asks: none of them waits for a disk.
-    ///
-    /// # Errors
-    ///
-    /// [`SqliteError`] if SQLite refuses.
-    pub fn open_in_memory(self) -> Result<SqliteFactors, SqliteError> {
-        SqliteFactors::in_this_thread(&self.checked()?)
-    }
-
     fn checked(mut self) -> Result<Self, SqliteError> {
         let prefix = &self.prefix;
         let identifier = prefix.len() <= 40

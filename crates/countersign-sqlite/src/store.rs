@@ -12,37 +12,25 @@ use countersign::store::{
     CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
 };
 use countersign::{TenantId, UserId};
-use futures_lite::future;
 use rusqlite::Connection;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::budget::SqliteBudget;
-use crate::calls::{Answer, Read, SLICE, Statements, Write};
+use crate::calls::{
+    Call, ChangeSettings, Commit, Count, Load, Purge, Remove, RemoveIf, Settings, Statements, Users,
+};
 use crate::error::SqliteError;
 use crate::file::{self, Place};
 use crate::options::SqliteOptions;
 use crate::schema::{self, patience};
-use crate::threads::{self, Job, Queue, Writer};
+use crate::threads::{self, Answered, Job, Queue, Write, Writer, asked};
 
 /// Countersign's saved state in an SQLite database. Clones share it.
 ///
 /// See the [crate's front page](crate) for what it promises and what it costs.
 #[derive(Clone)]
 pub struct SqliteFactors {
-    place: Where,
-}
-
-#[derive(Clone)]
-enum Where {
-    File(Arc<Threads>),
-    Memory(Arc<Memory>),
-}
-
-/// A database in memory: a call is made where it is asked for. None of its locks is held or waited
-/// for across an await, so that a call that is not polled any more holds up nobody.
-struct Memory {
-    connection: parking_lot::Mutex<Connection>,
-    sql: Statements,
+    threads: Arc<Threads>,
 }
 
 /// A file that is open, and the threads that hold the connections to it.
@@ -62,9 +50,9 @@ type Closing = Arc<parking_lot::Mutex<()>>;
 
 /// The queues of the threads, which end with it.
 struct Queues {
-    reads: Arc<Queue<Read>>,
+    reads: Arc<Queue<Box<dyn Job>>>,
     /// What reads many records, for pages and jobs: no login waits behind it.
-    lists: Arc<Queue<Read>>,
+    lists: Arc<Queue<Box<dyn Job>>>,
     writes: Arc<Queue<Write>>,
 }
 
@@ -79,13 +67,6 @@ impl Queues {
         self.reads.close();
         self.lists.close();
         self.writes.close();
-    }
-
-    fn of(&self, call: &Read) -> &Queue<Read> {
-        match call {
-            Read::Load { .. } | Read::Settings { .. } => &self.reads,
-            Read::Count { .. } | Read::Users { .. } => &self.lists,
-        }
     }
 }
 
@@ -119,29 +100,9 @@ impl SqliteFactors {
         SqliteOptions::default().open(path).await
     }
 
-    /// A database in memory, with the default options.
-    ///
-    /// # Errors
-    ///
-    /// [`SqliteError`] if SQLite refuses.
-    pub fn in_memory() -> Result<Self, SqliteError> {
-        SqliteOptions::default().open_in_memory()
-    }
-
     /// Options to change before opening.
     pub fn options() -> SqliteOptions {
         SqliteOptions::default()
-    }
-
-    pub(crate) fn in_this_thread(options: &SqliteOptions) -> Result<Self, SqliteError> {
-        let mut connection = Connection::open_in_memory()?;
-        schema::prepare(&connection, options)?;
-        schema::migrate(&mut connection, &options.prefix)?;
-        let memory = Memory {
-            connection: parking_lot::Mutex::new(connection),
-            sql: Statements::new(&options.prefix),
-        };
-        Ok(Self { place: Where::Memory(Arc::new(memory)) })
     }
 
     pub(crate) async fn open_file(
@@ -201,7 +162,7 @@ impl SqliteFactors {
         drop(alive);
         let threads =
             Threads { queues, file: path, options, place, closing, ended: Mutex::new(ended) };
-        Ok(Self { place: Where::File(Arc::new(threads)) })
+        Ok(Self { threads: Arc::new(threads) })
     }
 
     /// A budget of messages in the same file, for [`Budgeted`](https://docs.rs/countersign-delivery/latest/countersign_delivery/struct.Budgeted.html).
@@ -224,11 +185,7 @@ impl SqliteFactors {
     /// [`SqliteError::Exists`] if there is such a file; [`SqliteError::CannotOpen`] if it can't be
     /// made, or if its path is not UTF-8; others as for any call. Then there is no copy.
     pub async fn backup(&self, path: impl AsRef<Path>) -> Result<(), SqliteError> {
-        let path = file::absolute(path.as_ref())?;
-        match &self.place {
-            Where::File(threads) => threads.backup(path).await,
-            Where::Memory(memory) => memory.with(|connection, _| file::back_up(connection, &path)),
-        }
+        self.threads.backup(file::absolute(path.as_ref())?).await
     }
 
     /// Closes the file: what waits is done first, and every later call of any clone fails with
@@ -236,52 +193,32 @@ impl SqliteFactors {
     ///
     /// Dropping the last clone does the same and does not wait for it. Nothing is lost either way.
     pub async fn close(&self) {
-        if let Where::File(threads) = &self.place {
-            threads.queues.close();
-            while threads.ended.lock().await.recv().await.is_some() {}
-        }
+        self.threads.queues.close();
+        while self.threads.ended.lock().await.recv().await.is_some() {}
     }
 
-    async fn read(&self, call: Read) -> Result<Answer, SqliteError> {
-        match &self.place {
-            Where::File(threads) => ask(threads.queues.of(&call), call).await,
-            Where::Memory(memory) => memory.with(|connection, sql| call.run(connection, sql)),
-        }
+    async fn read<C: Call>(&self, call: C) -> Result<C::Answer, SqliteError> {
+        let (job, answered) = asked(call);
+        self.threads.queues.reads.push(job);
+        answer(answered).await
     }
 
-    pub(crate) async fn write(&self, call: Write) -> Result<Answer, SqliteError> {
-        match &self.place {
-            Where::File(threads) => ask(&threads.queues.writes, call).await,
-            Where::Memory(memory) => memory.with(|connection, sql| call.run(connection, sql)),
-        }
+    async fn list<C: Call>(&self, call: C) -> Result<C::Answer, SqliteError> {
+        let (job, answered) = asked(call);
+        self.threads.queues.lists.push(job);
+        answer(answered).await
     }
 
-    async fn commits(&self, call: Write) -> Result<CommitOutcome, PluginError> {
-        match self.write(call).await? {
-            Answer::Commit(commit) => Ok(commit),
-            _ => Err(SqliteError::Closed.into()),
-        }
+    pub(crate) async fn write<C: Call>(&self, call: C) -> Result<C::Answer, SqliteError> {
+        let (job, answered) = asked(call);
+        self.threads.queues.writes.push(Write::Shared(job));
+        answer(answered).await
     }
 }
 
 impl fmt::Debug for SqliteFactors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = match &self.place {
-            Where::File(_) => "file",
-            Where::Memory(_) => "memory",
-        };
-        f.debug_struct("SqliteFactors").field("place", &place).finish_non_exhaustive()
-    }
-}
-
-impl Memory {
-    fn with<T>(&self, work: impl FnOnce(&Connection, &Statements) -> T) -> T {
-        let connection = self.connection.lock();
-        let done = work(&connection, &self.sql);
-        // Handed to the next that waits: a purge would otherwise be back, slice after slice, before
-        // they have woken up.
-        parking_lot::MutexGuard::unlock_fair(connection);
-        done
+        f.debug_struct("SqliteFactors").finish_non_exhaustive()
     }
 }
 
@@ -311,19 +248,14 @@ async fn start<K: Send + 'static, T: 'static>(
     opened.await.unwrap_or(Err(SqliteError::Closed))
 }
 
-async fn ask<C>(queue: &Queue<C>, call: C) -> Result<Answer, SqliteError> {
-    let (answer, answered) = oneshot::channel();
-    queue.push(Job { call, answer });
+async fn answer<T>(answered: Answered<T>) -> Result<T, SqliteError> {
     answered.await.unwrap_or(Err(SqliteError::Closed))
 }
 
 #[async_trait]
 impl FactorStore for SqliteFactors {
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
-        match self.read(Read::Load { tenant: tenant.clone(), user: user.clone() }).await? {
-            Answer::Snapshot(snapshot) => Ok(snapshot),
-            _ => Err(SqliteError::Closed.into()),
-        }
+        Ok(self.read(Load { tenant: tenant.clone(), user: user.clone() }).await?)
     }
 
     async fn commit(
@@ -334,14 +266,11 @@ impl FactorStore for SqliteFactors {
         next: &StoredRow,
     ) -> Result<CommitOutcome, PluginError> {
         let (tenant, user) = (tenant.clone(), user.clone());
-        self.commits(Write::Commit { tenant, user, expected: *expected, next: next.clone() }).await
+        Ok(self.write(Commit { tenant, user, expected: *expected, next: next.clone() }).await?)
     }
 
     async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
-        match self.read(Read::Settings { tenant: tenant.clone() }).await? {
-            Answer::Settings(settings) => Ok(settings),
-            _ => Err(SqliteError::Closed.into()),
-        }
+        Ok(self.read(Settings { tenant: tenant.clone() }).await?)
     }
 
     async fn change_settings(
@@ -350,8 +279,8 @@ impl FactorStore for SqliteFactors {
         expected: Option<Version>,
         next: &StoredRow,
     ) -> Result<CommitOutcome, PluginError> {
-        self.commits(Write::ChangeSettings { tenant: tenant.clone(), expected, next: next.clone() })
-            .await
+        let call = ChangeSettings { tenant: tenant.clone(), expected, next: next.clone() };
+        Ok(self.write(call).await?)
     }
 
     async fn purge(
@@ -360,40 +289,17 @@ impl FactorStore for SqliteFactors {
         below: Generation,
         at_most: u32,
     ) -> Result<u64, PluginError> {
-        let whole = match &self.place {
-            // The thread that writes cuts it into slices itself.
-            Where::File(_) => at_most,
-            Where::Memory(_) => SLICE,
-        };
-        let mut deleted: u64 = 0;
-        loop {
-            let left = u64::from(at_most).saturating_sub(deleted);
-            let asked = u32::try_from(left)?.min(whole);
-            let call = Write::PurgeSlice { tenant: tenant.clone(), below, at_most: asked };
-            let Answer::Number(number) = self.write(call).await? else {
-                return Err(SqliteError::Closed.into());
-            };
-            deleted = deleted.saturating_add(number);
-            if number < u64::from(asked) || deleted >= u64::from(at_most) {
-                return Ok(deleted);
-            }
-            // Other tasks of this thread come in between.
-            future::yield_now().await;
-        }
+        let (write, answered) = Write::purge(Purge { tenant: tenant.clone(), below, at_most });
+        self.threads.queues.writes.push(write);
+        Ok(answer(answered).await?)
     }
 
     async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
-        match self.read(Read::Count { tenant: tenant.clone(), below }).await? {
-            Answer::Number(number) => Ok(number),
-            _ => Err(SqliteError::Closed.into()),
-        }
+        Ok(self.list(Count { tenant: tenant.clone(), below }).await?)
     }
 
     async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
-        match self.write(Write::Remove { tenant: tenant.clone(), user: user.clone() }).await? {
-            Answer::Number(number) => Ok(number > 0),
-            _ => Err(SqliteError::Closed.into()),
-        }
+        Ok(self.write(Remove { tenant: tenant.clone(), user: user.clone() }).await?)
     }
 
     async fn remove_if(
@@ -402,13 +308,8 @@ impl FactorStore for SqliteFactors {
         user: &UserId,
         version: Version,
     ) -> Result<bool, PluginError> {
-        match self
-            .write(Write::RemoveIf { tenant: tenant.clone(), user: user.clone(), version })
-            .await?
-        {
-            Answer::Number(number) => Ok(number > 0),
-            _ => Err(SqliteError::Closed.into()),
-        }
+        let (tenant, user) = (tenant.clone(), user.clone());
+        Ok(self.write(RemoveIf { tenant, user, version }).await?)
     }
 
     async fn users(
@@ -418,12 +319,8 @@ impl FactorStore for SqliteFactors {
         after: Option<&UserId>,
         at_most: u32,
     ) -> Result<Vec<UserId>, PluginError> {
-        let call =
-            Read::Users { tenant: tenant.clone(), generation, after: after.cloned(), at_most };
-        match self.read(call).await? {
-            Answer::Users(users) => Ok(users),
-            _ => Err(SqliteError::Closed.into()),
-        }
+        let (tenant, after) = (tenant.clone(), after.cloned());
+        Ok(self.list(Users { tenant, generation, after, at_most }).await?)
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::calls::{Answer, Read, SLICE, Statements, Write};
+use crate::calls::{Call, Purge, SLICE, Statements};
 use crate::error::SqliteError;
 use crate::file::Place;
 use crate::schema::{self, Opened, patience};
@@ -26,40 +26,102 @@ const GROUP: usize = 64;
 /// the same.
 const LONGEST_REST: Duration = Duration::from_millis(50);
 
-/// A call on its way to a thread, with the way back.
-#[derive(Debug)]
-pub(crate) struct Job<C> {
-    pub(crate) call: C,
-    pub(crate) answer: oneshot::Sender<Result<Answer, SqliteError>>,
+/// A call on its way to a thread, whatever it answers.
+pub(crate) trait Job: Send {
+    /// Whether nobody waits for it any more.
+    fn is_given_up(&self) -> bool;
+
+    /// Runs it, and keeps what it answers.
+    fn run(&mut self, connection: &Connection, sql: &Statements) -> Result<(), SqliteError>;
+
+    /// Answers what it kept, or that it failed.
+    fn finish(self: Box<Self>, done: Result<(), SqliteError>);
 }
 
-impl<C> Job<C> {
-    fn finish(self, answer: Result<Answer, SqliteError>) {
+/// A call with the way back.
+struct Asked<C: Call> {
+    call: C,
+    kept: Option<C::Answer>,
+    answer: oneshot::Sender<Result<C::Answer, SqliteError>>,
+}
+
+impl<C: Call> Job for Asked<C> {
+    fn is_given_up(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    fn run(&mut self, connection: &Connection, sql: &Statements) -> Result<(), SqliteError> {
+        self.kept = Some(self.call.run(connection, sql)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, done: Result<(), SqliteError>) {
+        let Self { kept, answer, .. } = *self;
+        let answered = match (done, kept) {
+            (Ok(()), Some(kept)) => Ok(kept),
+            (Err(error), _) => Err(error),
+            // It was not run: the caller gets what one gets whose call the thread dropped.
+            (Ok(()), None) => return,
+        };
+        // The caller may have gone.
+        drop(answer.send(answered));
+    }
+}
+
+/// Where the answer to a call arrives.
+pub(crate) type Answered<T> = oneshot::Receiver<Result<T, SqliteError>>;
+
+/// A call for a thread, and where its answer arrives.
+pub(crate) fn asked<C: Call>(call: C) -> (Box<dyn Job>, Answered<C::Answer>) {
+    let (answer, answered) = oneshot::channel();
+    (Box::new(Asked { call, kept: None, answer }), answered)
+}
+
+/// What the thread that writes is asked for.
+pub(crate) enum Write {
+    /// With others in one transaction.
+    Shared(Box<dyn Job>),
+    /// In slices, with others in between.
+    Purge(PurgeJob),
+}
+
+pub(crate) struct PurgeJob {
+    purge: Purge,
+    answer: oneshot::Sender<Result<u64, SqliteError>>,
+}
+
+impl PurgeJob {
+    fn finish(self, answer: Result<u64, SqliteError>) {
         // The caller may have gone.
         drop(self.answer.send(answer));
     }
 }
 
-/// Calls that wait for a thread.
-#[derive(Debug)]
-pub(crate) struct Queue<C> {
-    waiting: Mutex<Waiting<C>>,
+impl Write {
+    pub(crate) fn purge(purge: Purge) -> (Self, Answered<u64>) {
+        let (answer, answered) = oneshot::channel();
+        (Self::Purge(PurgeJob { purge, answer }), answered)
+    }
+}
+
+/// What waits for a thread.
+pub(crate) struct Queue<J> {
+    waiting: Mutex<Waiting<J>>,
     arrived: Condvar,
 }
 
-#[derive(Debug)]
-struct Waiting<C> {
-    jobs: VecDeque<Job<C>>,
+struct Waiting<J> {
+    jobs: VecDeque<J>,
     closed: bool,
 }
 
-impl<C> Queue<C> {
+impl<J> Queue<J> {
     pub(crate) fn new() -> Arc<Self> {
         let waiting = Waiting { jobs: VecDeque::new(), closed: false };
         Arc::new(Self { waiting: Mutex::new(waiting), arrived: Condvar::new() })
     }
 
-    pub(crate) fn push(&self, job: Job<C>) {
+    pub(crate) fn push(&self, job: J) {
         let mut waiting = self.waiting();
         if !waiting.closed {
             waiting.jobs.push_back(job);
@@ -80,10 +142,10 @@ impl<C> Queue<C> {
 
     /// Ends it together with the thread that serves it, however that ends: nobody must wait for an
     /// answer that can't come.
-    pub(crate) fn ending(self: &Arc<Self>) -> impl Drop + use<C> {
-        struct Ending<C>(Arc<Queue<C>>);
+    pub(crate) fn ending(self: &Arc<Self>) -> impl Drop + use<J> {
+        struct Ending<J>(Arc<Queue<J>>);
 
-        impl<C> Drop for Ending<C> {
+        impl<J> Drop for Ending<J> {
             fn drop(&mut self) {
                 self.0.close();
                 self.0.waiting().jobs.clear();
@@ -94,7 +156,7 @@ impl<C> Queue<C> {
     }
 
     /// Up to `at_most` jobs, waiting for the first one. `None`: closed and empty.
-    fn take(&self, at_most: usize) -> Option<Vec<Job<C>>> {
+    fn take(&self, at_most: usize) -> Option<Vec<J>> {
         let mut waiting = self.waiting();
         loop {
             let number = waiting.jobs.len().min(at_most);
@@ -109,7 +171,7 @@ impl<C> Queue<C> {
     }
 
     /// Up to `at_most` jobs, waiting for the first one until then. `None`: none came, or none will.
-    fn take_until(&self, at_most: usize, until: Instant) -> Option<Vec<Job<C>>> {
+    fn take_until(&self, at_most: usize, until: Instant) -> Option<Vec<J>> {
         let mut waiting = self.waiting();
         loop {
             let number = waiting.jobs.len().min(at_most);
@@ -125,7 +187,7 @@ impl<C> Queue<C> {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting<C>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting<J>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,16 +197,16 @@ pub(crate) fn read(
     connection: &Connection,
     sql: &Statements,
     place: &Place,
-    queue: &Arc<Queue<Read>>,
+    queue: &Arc<Queue<Box<dyn Job>>>,
 ) {
     let _ending = queue.ending();
     while let Some(jobs) = queue.take(1) {
-        for job in jobs {
-            if !job.answer.is_closed() {
-                let answer = job.call.run(connection, sql);
+        for mut job in jobs {
+            if !job.is_given_up() {
+                let done = job.run(connection, sql);
                 // Looked at after the reading: while it read, this was still the file that others
                 // write to.
-                job.finish(place.check().and(answer));
+                job.finish(place.check().and(done));
             }
         }
     }
@@ -215,7 +277,7 @@ fn is_free(connection: &Connection) -> bool {
 
 /// What came of several writes in one transaction.
 enum Together {
-    Written(Vec<Answer>),
+    Written,
     /// It could not begin or not end, which is no fault of any of them. Nothing was written.
     Refused(SqliteError),
     /// There are not several, or one of them failed. Nothing was written.
@@ -230,7 +292,7 @@ pub(crate) struct Writer {
     sql: Arc<Statements>,
     queue: Arc<Queue<Write>>,
     /// Purges that arrived while another one was at work.
-    later: VecDeque<Job<Write>>,
+    later: VecDeque<PurgeJob>,
     checkpoint: SyncSender<()>,
     written: usize,
 }
@@ -292,22 +354,18 @@ impl Writer {
         }
     }
 
-    fn serve(&mut self, jobs: Vec<Job<Write>>) {
-        self.note(jobs.len());
-        let mut group = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            if job.answer.is_closed() {
-                continue;
-            }
-            match job.call {
-                Write::PurgeSlice { .. } => self.later.push_back(job),
-                _ => group.push(job),
+    fn serve(&mut self, writes: Vec<Write>) {
+        self.note(writes.len());
+        let mut group = Vec::with_capacity(writes.len());
+        for write in writes {
+            match write {
+                Write::Purge(job) if !job.answer.is_closed() => self.later.push_back(job),
+                Write::Shared(job) if !job.is_given_up() => group.push(job),
+                Write::Purge(_) | Write::Shared(_) => {}
             }
         }
-        match self.together(&group) {
-            Together::Written(answers) => {
-                group.into_iter().zip(answers).for_each(|(job, answer)| job.finish(Ok(answer)));
-            }
+        match self.together(&mut group) {
+            Together::Written => group.into_iter().for_each(|job| job.finish(Ok(()))),
             Together::Refused(error) => {
                 for job in group {
                     job.finish(Err(error.shared()));
@@ -321,7 +379,7 @@ impl Writer {
     }
 
     /// Runs several writes in one transaction.
-    fn together(&self, group: &[Job<Write>]) -> Together {
+    fn together(&self, group: &mut [Box<dyn Job>]) -> Together {
         if group.len() < 2 {
             return Together::Apart;
         }
@@ -329,14 +387,10 @@ impl Writer {
     }
 
     /// An error: it could not begin or not end.
-    fn transaction(&self, group: &[Job<Write>]) -> rusqlite::Result<Together> {
+    fn transaction(&self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Together> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let answers: Result<Vec<_>, _> =
-            group.iter().map(|job| job.call.run(&self.connection, &self.sql)).collect();
-        let done = match answers {
-            Ok(answers) => {
-                self.connection.execute_batch("COMMIT").map(|()| Together::Written(answers))
-            }
+        let done = match group.iter_mut().try_for_each(|job| job.run(&self.connection, &self.sql)) {
+            Ok(()) => self.connection.execute_batch("COMMIT").map(|()| Together::Written),
             Err(_) => Ok(Together::Apart),
         };
         // After some errors SQLite has undone the transaction by itself.
@@ -347,12 +401,12 @@ impl Writer {
     }
 
     /// Runs each write by itself, so that each gets its own answer.
-    fn apart(&mut self, group: Vec<Job<Write>>) {
+    fn apart(&mut self, group: Vec<Box<dyn Job>>) {
         let mut jobs = group.into_iter();
-        while let Some(job) = jobs.next() {
-            let answer = self.in_turn(|| job.call.run(&self.connection, &self.sql));
-            let busy = matches!(answer, Err(SqliteError::Busy));
-            job.finish(answer);
+        while let Some(mut job) = jobs.next() {
+            let done = self.in_turn(|| job.run(&self.connection, &self.sql));
+            let busy = matches!(done, Err(SqliteError::Busy));
+            job.finish(done);
             if busy {
                 return self.give_up(jobs);
             }
@@ -361,33 +415,28 @@ impl Writer {
 
     /// Somebody else has kept the lock for the whole time-out. Whatever was taken from the queue
     /// before has waited as long, purges too.
-    fn give_up(&mut self, jobs: impl IntoIterator<Item = Job<Write>>) {
-        for job in jobs.into_iter().chain(self.later.drain(..)) {
-            job.finish(Err(SqliteError::Busy));
-        }
+    fn give_up(&mut self, jobs: impl IntoIterator<Item = Box<dyn Job>>) {
+        jobs.into_iter().for_each(|job| job.finish(Err(SqliteError::Busy)));
+        self.later.drain(..).for_each(|purge| purge.finish(Err(SqliteError::Busy)));
     }
 
     /// Deletes slice by slice, with a group of other writes after each, so that nobody waits for a
     /// whole batch.
-    fn purge(&mut self, job: Job<Write>) {
-        let Write::PurgeSlice { tenant, below, at_most } = &job.call else { return };
-        let (tenant, below, mut left) = (tenant.clone(), *below, *at_most);
-        let mut deleted: u64 = 0;
+    fn purge(&mut self, job: PurgeJob) {
+        let (mut left, mut deleted) = (job.purge.at_most, 0_u64);
         let answer = loop {
             let asked = left.min(SLICE);
             let started = Instant::now();
-            let slice = Write::PurgeSlice { tenant: tenant.clone(), below, at_most: asked };
-            match self.in_turn(|| slice.run(&self.connection, &self.sql)) {
-                Ok(Answer::Number(number)) => {
+            match self.in_turn(|| job.purge.slice(asked, &self.connection, &self.sql)) {
+                Ok(number) => {
                     deleted = deleted.saturating_add(number);
                     left = left.saturating_sub(asked);
                     if number < u64::from(asked) || left == 0 {
-                        break Ok(Answer::Number(deleted));
+                        break Ok(deleted);
                     }
                 }
                 // What earlier slices deleted stays deleted; the caller asks again.
                 Err(error) => break Err(error),
-                Ok(_) => break Err(SqliteError::Closed),
             }
             self.note(SLICE as usize);
             // The disk belongs to the others for as long, and longer if they have more to do: each

@@ -8,7 +8,7 @@ use std::time::Duration;
 use countersign::store::{CommitOutcome, FactorStore, Generation};
 use countersign_sqlite::{Durability, SqliteError, SqliteFactors};
 use rusqlite::Connection;
-use support::{acme, add, row, user};
+use support::{acme, row, user};
 
 fn names(directory: &tempfile::TempDir) -> Vec<String> {
     let entries = std::fs::read_dir(directory.path()).unwrap();
@@ -109,16 +109,4 @@ async fn a_backup_replaces_nothing_and_is_whole_or_not_there() {
     let refused = store.backup(copies.path().join("late.db")).await;
     assert!(matches!(refused, Err(SqliteError::Closed)), "{refused:?}");
     assert_eq!(names(&copies), ["taken.db"]);
-}
-
-/// A database in memory is copied to a file, and opened from there.
-#[tokio::test]
-async fn a_backup_of_a_database_in_memory_is_a_file() {
-    let store = SqliteFactors::in_memory().unwrap();
-    assert_eq!(add(&store, 1, 10).await.unwrap(), CommitOutcome::Written);
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("countersign.db");
-    store.backup(&path).await.unwrap();
-    let restored = SqliteFactors::options().create_if_missing(false).open(&path).await.unwrap();
-    assert_eq!(restored.load(&acme(), &user(1)).await.unwrap().record, Some(row(1, 10)));
 }

@@ -1,4 +1,4 @@
-//! The suite of the testkit, on a database in memory and on a file.
+//! The suite of the testkit, on a file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,45 +19,6 @@ fn patient() -> SqliteOptions {
     SqliteFactors::options()
         .durability(Durability::ProcessCrash)
         .busy_timeout(Duration::from_secs(600))
-}
-
-mod memory {
-    use super::*;
-
-    struct Memory(SqliteFactors);
-
-    #[async_trait]
-    impl Backend for Memory {
-        async fn open(&self) -> Result<Arc<dyn FactorStore>, PluginError> {
-            Ok(Arc::new(self.0.clone()))
-        }
-
-        async fn interrupt(&self) -> Result<bool, PluginError> {
-            Ok(false)
-        }
-
-        async fn host_transaction(&self) -> Result<Option<Box<dyn HostTransaction>>, PluginError> {
-            Ok(None)
-        }
-
-        async fn open_on_a_line(
-            &self,
-        ) -> Result<Option<(Arc<dyn FactorStore>, Box<dyn Line>)>, PluginError> {
-            Ok(None)
-        }
-
-        async fn hold_writes(&self) -> Result<Option<Box<dyn Hold>>, PluginError> {
-            Ok(None)
-        }
-
-        async fn clean_up(&self) -> Result<(), PluginError> {
-            Ok(())
-        }
-    }
-
-    countersign_testkit::factor_store_conformance!(async {
-        Ok(Some(Memory(SqliteFactors::in_memory()?)))
-    });
 }
 
 /// The budget is a table of the same file. A connection of its own counts what is kept.
@@ -94,41 +55,6 @@ mod budget {
     }
 
     countersign_testkit::send_budget_conformance!(async { Ok(Some(File(TempDir::new()?))) });
-}
-
-mod budget_in_memory {
-    use countersign::budget::SendBudget;
-    use countersign_testkit::conformance::BudgetBackend;
-
-    use super::*;
-
-    struct Memory(SqliteFactors);
-
-    #[async_trait]
-    impl BudgetBackend for Memory {
-        async fn open(&self) -> Result<Arc<dyn SendBudget>, PluginError> {
-            Ok(Arc::new(self.0.budget()))
-        }
-
-        /// Nothing but the store sees it; a file has the same statements.
-        async fn kept(&self) -> Result<Option<u64>, PluginError> {
-            Ok(None)
-        }
-
-        async fn open_on_a_line(
-            &self,
-        ) -> Result<Option<(Arc<dyn SendBudget>, Box<dyn Line>)>, PluginError> {
-            Ok(None)
-        }
-
-        async fn clean_up(&self) -> Result<(), PluginError> {
-            Ok(())
-        }
-    }
-
-    countersign_testkit::send_budget_conformance!(async {
-        Ok(Some(Memory(SqliteFactors::in_memory()?)))
-    });
 }
 
 /// The second time with names of its own for the tables, beside which the application has others of

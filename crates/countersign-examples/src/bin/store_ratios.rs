@@ -90,7 +90,6 @@ async fn main() -> Result<(), Failure> {
     println!(
         "| store | call | through the store | bare statement | ratio |\n|---|---|---|---|---|"
     );
-    sqlite_memory().await?;
     for (durability, name) in
         [(Durability::ProcessCrash, "NORMAL"), (Durability::PowerLoss, "FULL")]
     {
@@ -151,44 +150,6 @@ fn bare_commit(connection: &Connection, subject: &mut Subject) -> Result<(), Fai
         subject.settings.as_bytes()
     ])?;
     if changed == 1 { Ok(()) } else { Err("nobody else writes".into()) }
-}
-
-/// A database in memory belongs to one connection, so the bare side has a copy in a file in memory
-/// of its own: same tables, same rows.
-async fn sqlite_memory() -> Result<(), Failure> {
-    let directory = tempfile::tempdir()?;
-    let path = directory.path().join("tables.db");
-    let template = SqliteFactors::open(&path).await?;
-    let mut theirs = Subject::new(&template, "bare").await?;
-    let bare = Connection::open_in_memory()?;
-    bare.execute_batch(&format!("ATTACH '{}' AS template", path.display()))?;
-    let tables: Vec<String> = {
-        let mut statement =
-            bare.prepare("SELECT sql FROM template.sqlite_schema WHERE sql IS NOT NULL")?;
-        statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
-    };
-    for table in tables {
-        bare.execute_batch(&table)?;
-    }
-    for table in ["settings", "records"] {
-        bare.execute_batch(&format!(
-            "INSERT INTO main.countersign_{table} SELECT * FROM template.countersign_{table}"
-        ))?;
-    }
-    bare.execute_batch("DETACH template; PRAGMA secure_delete = ON")?;
-    let store = SqliteFactors::in_memory()?;
-    let mut subject = Subject::new(&store, "ours").await?;
-    let (mut loads, mut bare_loads, mut commits, mut bare_commits) =
-        (vec![], vec![], vec![], vec![]);
-    for _ in 0..TURNS * 4 {
-        turn!(loads, subject.load(&store).await?);
-        turn!(bare_loads, bare_load(&bare, &theirs)?);
-        turn!(commits, subject.commit(&store).await?);
-        turn!(bare_commits, bare_commit(&bare, &mut theirs)?);
-    }
-    report("SQLite, memory", "load", &mut loads, &mut bare_loads);
-    report("SQLite, memory", "commit", &mut commits, &mut bare_commits);
-    Ok(())
 }
 
 /// The bare statement twice: on the thread that asks, which then waits for the disk, and moved off

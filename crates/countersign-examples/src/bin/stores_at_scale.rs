@@ -44,7 +44,6 @@ async fn main() -> Result<(), Failure> {
     println!("|---|---|---|---|---|---|---|---|---|---|");
 
     in_memory("memory", Arc::new(MemoryFactors::new()), users).await?;
-    in_memory("SQLite, memory", Arc::new(SqliteFactors::in_memory()?), users).await?;
 
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("scale.db");

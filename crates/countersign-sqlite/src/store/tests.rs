@@ -10,20 +10,18 @@ use countersign::{TenantId, UserId};
 use futures_lite::future;
 use tokio::sync::{Mutex, mpsc};
 
-use super::{Queues, SqliteFactors, Threads, Where};
-use crate::calls::Write;
+use super::{Queues, SqliteFactors, Threads};
+use crate::calls::Charge;
 use crate::threads::Queue;
 
 /// The same file with these queues. Whatever is pushed into a new one waits for ever.
 fn with_queues(store: &SqliteFactors, queues: impl FnOnce(&Queues) -> Queues) -> SqliteFactors {
-    let Where::File(threads) = &store.place else { unreachable!() };
+    let threads = &store.threads;
     let (file, options) = (threads.file.clone(), threads.options.clone());
     let (place, closing) = (Arc::clone(&threads.place), Arc::clone(&threads.closing));
     let ended = Mutex::new(mpsc::channel(1).1);
     let queues = queues(&threads.queues);
-    SqliteFactors {
-        place: Where::File(Arc::new(Threads { queues, file, options, place, closing, ended })),
-    }
+    SqliteFactors { threads: Arc::new(Threads { queues, file, options, place, closing, ended }) }
 }
 
 /// Each call is handed over and waits: the threads of the runtime never wait for the file.
@@ -39,7 +37,7 @@ async fn no_call_is_made_on_the_threads_of_the_runtime() {
     let nothing = ExpectedVersions { settings: None, record: None };
     let next = StoredRow { version, generation: first, document: "{}".to_owned() };
     let accounts: Vec<Account> = Vec::new();
-    let charge = Write::Charge { accounts, now: time::OffsetDateTime::UNIX_EPOCH };
+    let charge = Charge { accounts, now: time::OffsetDateTime::UNIX_EPOCH };
     assert!(future::poll_once(store.load(&acme, &alice)).await.is_none());
     assert!(future::poll_once(store.settings(&acme)).await.is_none());
     assert!(future::poll_once(store.count(&acme, first)).await.is_none());

@@ -2,27 +2,24 @@
 
 use std::sync::{Arc, Mutex};
 
-use countersign::store::{ExpectedVersions, Generation, StoredRow, Version};
+use countersign::store::{CommitOutcome, ExpectedVersions, Generation, StoredRow, Version};
 use countersign::{TenantId, UserId};
 use rusqlite::functions::FunctionFlags;
-use tokio::sync::oneshot;
 
-use super::{Job, Queue, Writer};
-use crate::calls::{Answer, Statements, Write};
+use super::{Answered, Queue, Write, Writer, asked};
+use crate::calls::{Commit, Purge, Statements};
 use crate::options::{Durability, SqliteOptions};
 use crate::schema::{self, patience};
 
-type Asked = oneshot::Receiver<Result<Answer, crate::error::SqliteError>>;
-
 /// Asks the writer for a user's first record.
-fn ask_for(queue: &Queue<Write>, user: &str, generation: u32) -> Asked {
+fn ask_for(queue: &Queue<Write>, user: &str, generation: u32) -> Answered<CommitOutcome> {
     let (version, generation) = (Version::from_bytes([7; 16]), Generation::new(generation));
     let next = StoredRow { version, generation, document: "{}".to_owned() };
     let (tenant, user) = (TenantId::new("acme").unwrap(), UserId::new(user).unwrap());
-    let (answer, asked) = oneshot::channel();
     let expected = ExpectedVersions { settings: None, record: None };
-    queue.push(Job { call: Write::Commit { tenant, user, expected, next }, answer });
-    asked
+    let (job, answered) = asked(Commit { tenant, user, expected, next });
+    queue.push(Write::Shared(job));
+    answered
 }
 
 /// I-27: what arrives during a slice of a purge is written before the next slice. The writer runs
@@ -70,18 +67,18 @@ fn a_purge_lets_others_in_between_two_slices() {
         Arc::clone(&queue),
         checkpoint,
     );
-    let asked: Vec<_> =
+    let first: Vec<_> =
         (0..500).map(|number| ask_for(&queue, &format!("user-{number}"), 0)).collect();
-    let (answer, purged) = oneshot::channel();
     let (tenant, below) = (TenantId::new("acme").unwrap(), Generation::new(1));
-    queue.push(Job { call: Write::PurgeSlice { tenant, below, at_most: 500 }, answer });
+    let (purge, purged) = Write::purge(Purge { tenant, below, at_most: 500 });
+    queue.push(purge);
 
     writer.run();
 
-    assert!(matches!(purged.blocking_recv().unwrap().unwrap(), Answer::Number(500)));
+    assert_eq!(purged.blocking_recv().unwrap().unwrap(), 500);
     let others = std::mem::take(&mut *others.lock().unwrap());
     assert_eq!(others.len(), 10);
-    assert!(asked.into_iter().chain(others).all(|one| one.blocking_recv().unwrap().is_ok()));
+    assert!(first.into_iter().chain(others).all(|one| one.blocking_recv().unwrap().is_ok()));
     let all = "SELECT group_concat(what, '') FROM (SELECT what FROM written ORDER BY rowid)";
     let written: String = writer.connection.query_row(all, [], |row| row.get(0)).unwrap();
     let slices = |number: usize| "-".repeat(100 * number);
