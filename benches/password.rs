@@ -20,9 +20,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use countersign::password::{Argon2id, PasswordAttempt, PasswordCheck, PasswordVerifier};
-use countersign::user::User;
-use countersign::{LoginName, Password, TenantId, UserId};
+use countersign_inside::password::{Argon2id, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign_inside::user::User;
+use countersign_inside::{LoginName, Password, TenantId, UserId};
 use criterion::Criterion;
 use futures_lite::future::block_on;
 

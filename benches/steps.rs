@@ -20,13 +20,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use base64ct::{Base64UrlUnpadded, Encoding};
-use countersign::clock::ManualClock;
-use countersign::contact::EmailAddress;
-use countersign::internals::Machine;
-use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
-use countersign::user::{PasswordHash, User};
-use countersign::{
+use countersign_inside::clock::ManualClock;
+use countersign_inside::contact::EmailAddress;
+use countersign_inside::internals::Machine;
+use countersign_inside::memory::{MemoryFactors, MemoryUsers};
+use countersign_inside::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
+use countersign_inside::user::{PasswordHash, User};
+use countersign_inside::{
     Channel, Code, LoginFlow, LoginName, LoginStep, PendingToken, PreverifiedLogin, RequestContext,
     Scope, TenantId, TrustDevice, UserId,
 };

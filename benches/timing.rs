@@ -32,16 +32,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use countersign::clock::ManualClock;
-use countersign::error::PluginError;
-use countersign::internals::Machine;
-use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::password::{
+use countersign_inside::clock::ManualClock;
+use countersign_inside::error::PluginError;
+use countersign_inside::internals::Machine;
+use countersign_inside::memory::{MemoryFactors, MemoryUsers};
+use countersign_inside::password::{
     Admission, Argon2id, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier,
 };
-use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
-use countersign::user::{PasswordHash, User, UserStatus};
-use countersign::{
+use countersign_inside::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
+use countersign_inside::user::{PasswordHash, User, UserStatus};
+use countersign_inside::{
     Channel, Login, LoginFlow, LoginName, LoginStep, Password, RequestContext, TenantId, UserId,
 };
 use futures_lite::future::block_on;

@@ -19,7 +19,7 @@ pub mod grant;
 pub mod ids;
 pub mod input;
 #[cfg(feature = "internals")]
-#[doc(hidden)]
+#[path = "../benches/internals.rs"]
 pub mod internals;
 mod label;
 mod limits;
