@@ -260,7 +260,7 @@ fn nothing_that_was_reset_comes_back() {
             .request(&world.acme, &RequestContext::new())
             .submit_code(&token.as_str().into(), &code.as_str().into(), trusted)
             .await;
-        reset.await.unwrap().unwrap();
+        let _ = reset.await.unwrap().unwrap();
         let _answer = resend.await.unwrap().unwrap();
         if let Some(saved) = world.factors.record(&world.acme, &world.alice) {
             let record: serde_json::Value = serde_json::from_str(&saved.document).unwrap();

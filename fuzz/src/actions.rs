@@ -279,7 +279,7 @@ impl Play {
                 }
             }
             Action::OperatorResets { user } => {
-                flow.operator("T-1").unwrap().reset(&tenant, &id(*user)).await.unwrap();
+                let _ = flow.operator("T-1").unwrap().reset(&tenant, &id(*user)).await.unwrap();
                 self.cleared(*user);
             }
             _ => {

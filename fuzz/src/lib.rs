@@ -160,7 +160,7 @@ pub fn record(data: &[u8]) {
         let _ = operator.status(tenant, &w.alice).await;
         let _ = operator.unlock(tenant, &w.alice).await;
         // A reset is what helps with a damaged record.
-        operator.reset(tenant, &w.alice).await.unwrap();
+        let _ = operator.reset(tenant, &w.alice).await.unwrap();
         w.world.clock.advance(std::time::Duration::from_secs(60));
         assert!(matches!(w.world.begin("alice").await.unwrap(), LoginStep::CodeRequired(_)));
     });
