@@ -1,10 +1,8 @@
-//! The contract of a budget of messages: how many one destination, one tenant and one country's
-//! numbers get.
+//! The send budget contract: limits per destination, tenant and country.
 //!
-//! The limits per user are the core's own and always on (`I-15`). Those of a budget are beside them,
-//! for the application, against SMS pumping and against using a login page to flood somebody:
-//! `Budgeted` and `SendLimits` of [countersign-delivery](https://docs.rs/countersign-delivery) put
-//! one in front of a sender.
+//! The limits per user are the core's own and always on (`I-15`). A send budget adds limits across
+//! users, against SMS pumping and flooding. `Budgeted` and `SendLimits` of
+//! [countersign-delivery](https://docs.rs/countersign-delivery) put one in front of a sender.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,8 +63,8 @@ pub struct Account {
     /// Its name: at most 200 bytes of ASCII without spaces. Two limits of different periods on one
     /// destination are two accounts.
     ///
-    /// `Budgeted` has a destination in it as a SHA-256 hash of the spelling that all its spellings
-    /// share, so that it is not shown around. A hash of a phone number
+    /// `Budgeted` puts in a SHA-256 hash of the spelling that all spellings of a destination share,
+    /// to keep it private. A hash of a phone number
     /// is not anonymous: there are few enough of them to try.
     pub key: String,
     /// How much it allows.
@@ -96,7 +94,7 @@ pub enum Charged {
     },
 }
 
-/// So many messages in so much time.
+/// A number of messages in a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limit {
     most: u32,
@@ -115,12 +113,12 @@ impl Limit {
         Self { most, per: Duration::from_secs(seconds) }
     }
 
-    /// How many.
+    /// The number of messages.
     pub const fn most(self) -> u32 {
         self.most
     }
 
-    /// In how much time, in whole seconds.
+    /// The period, in whole seconds.
     pub const fn per(self) -> Duration {
         self.per
     }
@@ -143,7 +141,7 @@ impl Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Slot {
-    /// Now.
+    /// The current time.
     pub now: u64,
     /// When the slot began. A message is counted in the latest slot that its account has, if that
     /// began later: where the clock went back, it then leaves no earlier than those before it.

@@ -130,7 +130,7 @@ impl EmailAddress {
         &self.0
     }
 
-    /// What stands before the at sign, in clear: in quotes where its dots ask for them.
+    /// The local part in clear, quoted where its dots require it.
     pub fn local_part(&self) -> &str {
         self.0.split_once('@').unwrap_or_default().0
     }

@@ -32,8 +32,8 @@ pub(crate) const fn is_noncharacter(c: char) -> bool {
     matches!(c, '\u{FDD0}'..='\u{FDEF}') || (c as u32) & 0xFFFE == 0xFFFE
 }
 
-/// Whether a reader sees a character, in a name or an address: assigned, not for private use, no
-/// control, no space, and not shown as nothing.
+/// Whether a reader sees a character, in a name or an address: assigned, and not private-use,
+/// control, space or blank.
 pub fn is_visible(c: char) -> bool {
     // Assigned symbols that are blank, or stand for what could not be shown.
     let blank = matches!(

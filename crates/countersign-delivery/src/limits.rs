@@ -43,7 +43,7 @@ pub struct SendLimits {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LimitKind {
-    /// Numbers that begin with this prefix are not sent to.
+    /// The number's calling code or prefix is not sent to.
     Prefix,
     /// The limit of one destination.
     Destination,
@@ -60,7 +60,7 @@ impl Default for SendLimits {
 }
 
 impl SendLimits {
-    /// The default limits: every country, and 10 messages an hour to one destination.
+    /// The default limits: those in the table of [`SendLimits`].
     pub fn new() -> Self {
         const HOUR: u64 = 60 * 60;
         Self {

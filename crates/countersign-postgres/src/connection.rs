@@ -37,7 +37,7 @@ pub(crate) struct Connection {
     client: Client,
     /// Moves bytes between the client and the network.
     driver: JoinHandle<()>,
-    /// A pooler answers in place of the server.
+    /// Whether a pooler answers in place of the server.
     pooled: bool,
     prepares: bool,
     /// What is prepared on it, each statement in its own place.
@@ -109,7 +109,7 @@ impl managed::Manager for Manager {
         let (client, driver) =
             config.connect(self.tls.clone()).await.map_err(PostgresError::connecting)?;
         let driver = tokio::spawn(async move { drop(driver.await) });
-        // Ends with this call, also where the answer does not come.
+        // Dropped before the answer comes, it ends the driver.
         let mut connection = Connection {
             client,
             driver,

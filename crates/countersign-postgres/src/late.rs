@@ -9,8 +9,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::connection::{Connection, Object};
 use crate::share::Place;
 
-/// How long the server is asked to end it, and behind a pooler how long it is waited for at least.
-/// After that its connection is closed all the same, and the server may be busy with it for longer.
+/// How long the server is asked to end a statement, and the least that is waited for one behind a
+/// pooler. Then the connection is closed, though the server may still be busy.
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// How long after a request to end it the next one is sent.
@@ -56,13 +56,13 @@ impl Call {
         drop(self.connection.take().map(Object::take));
     }
 
-    /// The time is up: the server is asked to end the statement.
+    /// The time is up: the statement is cancelled, unless a pooler is in between.
     pub(crate) fn late(mut self) {
         self.end(Duration::ZERO);
     }
 
-    /// The statement has so long to end by itself. Behind a pooler, where nobody is asked to end
-    /// it, that is for as long as if it were waited for.
+    /// Lets the statement end by itself within `grace`. Behind a pooler, where nothing is
+    /// cancelled, it gets the rest of its time, at least [`LONGEST`].
     fn end(&mut self, grace: Duration) {
         let Some(connection) = self.connection.take() else { return };
         let left = self.longest.saturating_sub(self.began.elapsed());
@@ -96,10 +96,9 @@ impl Drop for Unended {
 /// pool makes no other connection in its place before: behind a lock that is held for long, the
 /// server would otherwise get one more process with each statement.
 ///
-/// A connection over which that was asked is not used again: a request that arrives late would end
-/// the next statement. Through a pooler that may be another client's. PgBouncer looks whose it is
-/// from 1.18 on, but up to 1.20 it may exit where a request is closed as soon as it is sent, as the
-/// driver does.
+/// A connection whose statement was cancelled is not used again: a request that arrives late would
+/// end the next statement. Through a pooler that may be another client's. PgBouncer checks that from
+/// 1.18 on, but up to 1.20 it may exit where a request is closed early, as by the driver.
 async fn end(mut unended: Unended, place: Option<Place>, tls: MakeRustlsConnect, grace: Duration) {
     let Some(connection) = &unended.0 else { return };
     let client = connection.client();

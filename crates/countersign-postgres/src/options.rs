@@ -87,8 +87,8 @@ impl PostgresOptions {
     /// A pooler in transaction mode gives each statement another server connection, on which the
     /// prepared one is not known, or another one of the same name is. So behind any pooler
     /// statements are sent whole by default, still in one round trip. A pooler is noticed by the
-    /// number of the server's process, of which most make one up. Pgpool-II names the real one, and
-    /// is taken for the server.
+    /// number of the server's process, which most make up. Pgpool-II names the real one, and is
+    /// taken for the server.
     ///
     /// `true` is right behind a pooler in session mode, and behind one that follows prepared
     /// statements (PgBouncer from 1.21 on, with `max_prepared_statements`): it saves the server the
@@ -117,8 +117,8 @@ impl PostgresOptions {
     }
 
     /// How long one statement may take, and all of the statements that make or migrate the tables
-    /// together. 10 s by default. After that the server is asked to end it, unless a pooler answers
-    /// in its place, and its connection is given up. On Linux a connection on which nothing is acknowledged for so long is closed,
+    /// together. 10 s by default. After that it is cancelled (not behind a pooler), and the
+    /// connection is given up. On Linux a connection on which nothing is acknowledged for so long is closed,
     /// unless the address has a `tcp_user_timeout` (in seconds; 0 leaves it to the system).
     pub const fn statement_timeout(mut self, time: Duration) -> Self {
         self.statement_timeout = time;

@@ -29,8 +29,7 @@ use crate::tls;
 const TRIES: u32 = 2;
 
 /// How long a call is sent again to a cluster that is moving slots from one node to another, or
-/// that has just lost a node. Where a slot has moved, and not every node has heard of that, it is
-/// sent again for as long as an answer may take.
+/// that has just lost a node. The answer `MOVED` may get longer.
 const MOVING: Duration = Duration::from_secs(1);
 
 /// How long it waits in between.
@@ -45,7 +44,8 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 pub(crate) struct Connection {
     to: To,
     calls: Arc<Calls>,
-    /// How long nodes of a cluster may disagree about where a slot is.
+    /// How long a call that is answered `MOVED` is sent again: how long nodes of a cluster may
+    /// disagree about where a slot is.
     disagreeing: Duration,
 }
 
@@ -199,7 +199,7 @@ impl Connection {
 }
 
 /// What a script answered to this call, and to no other: each answers the name of its call first.
-/// `patience`: for how long a call is sent again whose error says that it was not executed.
+/// `patience`: how long to send a call again after an error that says that it was not executed.
 /// `useless`: whether an error has the next call connect anew, and if so, whether however young the
 /// connection is.
 async fn answer<C: ConnectionLike + Clone + Send + Sync + 'static>(

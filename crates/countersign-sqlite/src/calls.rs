@@ -102,7 +102,7 @@ impl Statements {
 pub(crate) trait Call: Send + 'static {
     type Answer: Send + 'static;
 
-    /// One statement, or several of which at most one can find its condition true.
+    /// Runs one statement, several of which at most one applies, or a transaction.
     fn run(&self, connection: &Connection, sql: &Statements) -> Result<Self::Answer, SqliteError>;
 }
 
@@ -237,7 +237,7 @@ impl Call for ChangeSettings {
 }
 
 impl Purge {
-    /// Deletes so many, and answers how many there were.
+    /// Deletes at most `at_most` records, and answers how many.
     pub(crate) fn slice(
         &self,
         at_most: u32,

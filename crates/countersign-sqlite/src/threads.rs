@@ -34,7 +34,7 @@ pub(crate) trait Job: Send {
     /// Runs it, and keeps what it answers.
     fn run(&mut self, connection: &Connection, sql: &Statements) -> Result<(), SqliteError>;
 
-    /// Answers what it kept, or that it failed.
+    /// Sends the kept answer, or the error.
     fn finish(self: Box<Self>, done: Result<(), SqliteError>);
 }
 
@@ -60,7 +60,7 @@ impl<C: Call> Job for Asked<C> {
         let answered = match (done, kept) {
             (Ok(()), Some(kept)) => Ok(kept),
             (Err(error), _) => Err(error),
-            // It was not run: the caller gets what one gets whose call the thread dropped.
+            // It was not run: the caller sees a dropped call.
             (Ok(()), None) => return,
         };
         // The caller may have gone.
@@ -79,7 +79,7 @@ pub(crate) fn asked<C: Call>(call: C) -> (Box<dyn Job>, Answered<C::Answer>) {
 
 /// What the thread that writes is asked for.
 pub(crate) enum Write {
-    /// With others in one transaction.
+    /// May share a transaction with others.
     Shared(Box<dyn Job>),
     /// In slices, with others in between.
     Purge(PurgeJob),

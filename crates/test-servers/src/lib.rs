@@ -1,5 +1,4 @@
-//! What the tests of countersign's own stores start: real servers, several processes, and lines
-//! between them that fail.
+//! Real servers, more processes and failing connections, for the tests of this repository.
 
 mod forwarder;
 pub mod processes;
