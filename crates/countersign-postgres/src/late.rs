@@ -97,8 +97,8 @@ impl Drop for Unended {
 /// server would otherwise get one more process with each statement.
 ///
 /// A connection whose statement was cancelled is not used again: a request that arrives late would
-/// end the next statement. Through a pooler that may be another client's. PgBouncer checks that from
-/// 1.18 on, but up to 1.20 it may exit where a request is closed early, as by the driver.
+/// end the next statement. Through a pooler that may be another client's. PgBouncer checks that
+/// from 1.18 on, but up to 1.20 it may exit where a request is closed early, as by the driver.
 async fn end(mut unended: Unended, place: Option<Place>, tls: MakeRustlsConnect, grace: Duration) {
     let Some(connection) = &unended.0 else { return };
     let client = connection.client();

@@ -118,8 +118,9 @@ impl PostgresOptions {
 
     /// How long one statement may take, and all of the statements that make or migrate the tables
     /// together. 10 s by default. After that it is cancelled (not behind a pooler), and the
-    /// connection is given up. On Linux a connection on which nothing is acknowledged for so long is closed,
-    /// unless the address has a `tcp_user_timeout` (in seconds; 0 leaves it to the system).
+    /// connection is given up. On Linux a connection on which nothing is acknowledged for so long
+    /// is closed, unless the address has a `tcp_user_timeout` (in seconds; 0 leaves it to the
+    /// system).
     pub const fn statement_timeout(mut self, time: Duration) -> Self {
         self.statement_timeout = time;
         self

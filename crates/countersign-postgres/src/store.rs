@@ -116,7 +116,7 @@ impl PostgresFactors {
         PostgresOptions::default()
     }
 
-    /// A budget of messages in the same schema, for [`Budgeted`](https://docs.rs/countersign-delivery/latest/countersign_delivery/struct.Budgeted.html). It
+    /// A send budget in the same schema, for `Budgeted` of the crate `countersign-delivery`. It
     /// shares the pool of connections.
     pub fn budget(&self) -> PostgresBudget {
         PostgresBudget::of(self.clone())

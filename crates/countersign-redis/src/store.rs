@@ -62,7 +62,7 @@ impl RedisFactors {
         })
     }
 
-    /// A budget of messages on the same server, for [`Budgeted`](https://docs.rs/countersign-delivery/latest/countersign_delivery/struct.Budgeted.html). It
+    /// A send budget on the same server, for `Budgeted` of the crate `countersign-delivery`. It
     /// shares the connection.
     pub fn budget(&self) -> RedisBudget {
         RedisBudget::of(self.clone())

@@ -174,9 +174,9 @@ impl<'a> Move<'a> {
         self.agreed();
     }
 
-    /// Waits until all nodes know the same owners and epochs. A move that began before would give the
-    /// next owner an epoch that is not the highest one, and a node that still holds keys of the slot
-    /// would be told that it is another's, and delete them.
+    /// Waits until all nodes know the same owners and epochs. A move that began before would give
+    /// the next owner an epoch that is not the highest one, and a node that still holds keys of the
+    /// slot would be told that it is another's, and delete them.
     fn agreed(&self) {
         let view = |node: &Server| {
             let nodes = command(node, &["CLUSTER", "NODES"]).unwrap();

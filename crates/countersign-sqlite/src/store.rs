@@ -165,7 +165,7 @@ impl SqliteFactors {
         Ok(Self { threads: Arc::new(threads) })
     }
 
-    /// A budget of messages in the same file, for [`Budgeted`](https://docs.rs/countersign-delivery/latest/countersign_delivery/struct.Budgeted.html).
+    /// A send budget in the same file, for `Budgeted` of the crate `countersign-delivery`.
     pub fn budget(&self) -> SqliteBudget {
         SqliteBudget::of(self.clone())
     }
