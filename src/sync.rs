@@ -1,7 +1,7 @@
 //! The locks of the in-memory stores: the standard library's, or those of a scheduler that runs the
-//! tests under chosen schedules (`--cfg countersign_shuttle`, see `tests/schedules.rs`).
+//! tests under chosen schedules (the package in `schedules/`).
 
-#[cfg(countersign_shuttle)]
+#[cfg(feature = "schedules")]
 pub(crate) use shuttle::sync::{Mutex, MutexGuard, RwLock};
-#[cfg(not(countersign_shuttle))]
+#[cfg(not(feature = "schedules"))]
 pub(crate) use std::sync::{Mutex, MutexGuard, RwLock};

@@ -4,7 +4,6 @@
 //! The locks of the in-memory stores are the scheduler's here, so that it decides at each of them
 //! who goes on. Run it with `scripts/schedules`; the seed of each schedule is printed with a
 //! failure, and `COUNTERSIGN_SEED` and `COUNTERSIGN_SCHEDULES` choose others and more.
-#![cfg(countersign_shuttle)]
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -13,6 +12,10 @@
     clippy::arithmetic_side_effects
 )]
 
+// The core and what is built on it have the scheduler's locks, and the name that they have elsewhere.
+extern crate countersign_scheduled as countersign;
+
+#[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::future::Future;
