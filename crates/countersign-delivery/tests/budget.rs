@@ -7,6 +7,8 @@
     clippy::arithmetic_side_effects
 )]
 
+mod support;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,18 +19,16 @@ use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::error::PluginError;
 use countersign::memory::MemoryBudget;
 use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::sender::{
-    CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
-};
+use countersign::sender::{CodeSender, SendError, SendErrorKind, SendStatus};
 use countersign::{
-    Authenticated, Challenge, Code, DeliveryStatus, LoginFlow, LoginStep, Method, RequestContext,
-    ResendTo, Scope, TenantId, UserId,
+    Code, DeliveryStatus, LoginFlow, LoginStep, Method, RequestContext, ResendTo, Scope, UserId,
 };
 use countersign_delivery::{BadPrefix, Budgeted, LimitKind, SendLimits, SendRefusal};
 use countersign_testkit::{
     Delivered, Events, Outbox, Person, PlainPasswords, SeededEntropy, TenantSetup,
 };
 use proptest::prelude::*;
+use support::{authenticated, challenge, code, notice};
 use time::OffsetDateTime;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -43,51 +43,6 @@ fn sms(number: &str) -> Destination {
 
 fn email(address: &str) -> Destination {
     Destination::Email(EmailAddress::new(address).unwrap())
-}
-
-fn code(tenant: &str, destination: Destination) -> CodeMessage {
-    CodeMessage {
-        tenant: TenantId::new(tenant).unwrap(),
-        user: UserId::new("alice").unwrap(),
-        login: "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap(),
-        purpose: Purpose::Login,
-        destination,
-        code: Code::new("836194"),
-        reference: serde_json::from_str("\"BKTR\"").unwrap(),
-        valid_for: Duration::from_secs(180),
-        expires_at: start(),
-        language: None,
-    }
-}
-
-fn notice(destination: Destination) -> Notice {
-    let (tenant, user) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
-    Notice {
-        tenant,
-        user,
-        destination,
-        kind: NoticeKind::Reset,
-        at: start(),
-        language: None,
-        held_back: 0,
-        from: RequestContext::new(),
-    }
-}
-
-#[track_caller]
-fn authenticated(step: LoginStep) -> Authenticated {
-    match step {
-        LoginStep::Authenticated(authenticated) => authenticated,
-        step => panic!("the login is complete, not {step:?}"),
-    }
-}
-
-#[track_caller]
-fn challenge(step: LoginStep) -> Box<Challenge> {
-    match step {
-        LoginStep::CodeRequired(challenge) => challenge,
-        step => panic!("a code is required, not {step:?}"),
-    }
 }
 
 /// A budgeted outbox, the clock of its periods, and what it refused.

@@ -14,13 +14,13 @@ use countersign::memory::MemoryBudget;
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::sender::{DeliveryReport, MessageId, SendErrorKind};
 use countersign::{
-    Authenticated, Challenge, Channel, Code, DeliveryStatus, Login, LoginFlow, LoginStep, Method,
-    RequestContext, ResendTo, Scope, TenantId, TrustDevice,
+    Challenge, Channel, Code, DeliveryStatus, Login, LoginFlow, LoginStep, Method, RequestContext,
+    ResendTo, Scope, TenantId, TrustDevice,
 };
 use countersign_delivery::{Budgeted, SendLimits, SendRefusal};
 use countersign_delivery::{Deadline, DeliveryLog, DeliveryState, Failover, RouteTable};
 use countersign_testkit::{Person, PlainPasswords, SeededEntropy, TenantSetup};
-use support::{Does, Provider};
+use support::{Does, Provider, authenticated, challenge};
 
 const BUDGET: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -125,22 +125,6 @@ impl Rig {
         let LoginStep::CodeRequired(again) = again else { panic!("{again:?}") };
         assert!(matches!(again.delivery, DeliveryStatus::Sent(_)));
         let _ = authenticated(self.submit(&again, &self.mail).await);
-    }
-}
-
-#[track_caller]
-fn authenticated(step: LoginStep) -> Authenticated {
-    match step {
-        LoginStep::Authenticated(authenticated) => authenticated,
-        step => panic!("the login is complete, not {step:?}"),
-    }
-}
-
-#[track_caller]
-fn challenge(step: LoginStep) -> Box<Challenge> {
-    match step {
-        LoginStep::CodeRequired(challenge) => challenge,
-        step => panic!("a code is required, not {step:?}"),
     }
 }
 
