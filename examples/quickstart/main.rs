@@ -22,7 +22,7 @@ use countersign::password::Argon2id;
 use countersign::user::User;
 use countersign::{
     Authenticated, Channel, DeliveryStatus, DeviceToken, Login, LoginFlow, LoginName, LoginStep,
-    RequestContext, RequestFlow, Scope, TenantId, TrustDevice, UserId,
+    Method, RequestContext, RequestFlow, Scope, SecondFactor, TenantId, TrustDevice, UserId,
 };
 use terminal::{PrintingSender, Terminal};
 
@@ -46,9 +46,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let done = sign_in_at_the_prompt(&app).await?;
     // A real application issues a new session identifier here, and keeps the grant in the session.
     app.terminal.say(&format!(
-        "Welcome, {}. You came in with {:?}.",
+        "Welcome, {}. You came in with {}.",
         done.grant.user(),
-        done.grant.amr()
+        proofs(done.grant.second_factor())
     ));
     scenes::offer(&app).await
 }
@@ -121,6 +121,17 @@ impl App {
     fn wait(&self, seconds: u64) {
         self.terminal.say(&format!("... {seconds} seconds later ..."));
         self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+/// What a login was completed with.
+fn proofs(second: &SecondFactor) -> &'static str {
+    match second {
+        SecondFactor::Code { method: Method::Email } => "the password and a code by email",
+        SecondFactor::Code { .. } => "the password and a code by SMS",
+        SecondFactor::BackupCode => "the password and the backup code",
+        SecondFactor::TrustedDevice { .. } => "the password, on a trusted device",
+        _ => "the password alone",
     }
 }
 

@@ -8,7 +8,7 @@ use countersign::{
     TrustDevice, UserId,
 };
 
-use crate::{App, PASSWORD};
+use crate::{App, PASSWORD, proofs};
 
 type Shown = Result<(), Box<dyn Error>>;
 
@@ -72,8 +72,10 @@ async fn wrong_codes(app: &App) -> Shown {
         let step =
             app.request().submit_code(&challenge.token, &wrong.into(), TrustDevice::No).await?;
         let denied = *step.denied().ok_or("a wrong code should be refused")?;
-        app.terminal
-            .say(&format!("{wrong}: {denied}, {} left", denied.attempts_left().unwrap_or(0)));
+        app.terminal.say(&format!(
+            "{wrong} is refused: {denied}. Tries left: {}.",
+            denied.attempts_left().unwrap_or(0)
+        ));
         if denied.attempts_left() == Some(0) {
             break;
         }
@@ -84,7 +86,7 @@ async fn wrong_codes(app: &App) -> Shown {
         .submit_code(&challenge.token, &right.as_str().into(), TrustDevice::No)
         .await?;
     app.terminal.say(&format!(
-        "{right}, the right one: {}",
+        "{right}, the right one, is refused too: {}.",
         step.denied().ok_or("a locked user should stay out")?
     ));
     app.wait(15 * 60);
@@ -97,8 +99,10 @@ async fn another_code(app: &App) -> Shown {
     let challenge = begin(app, "alice").await?;
     let first = app.messages.last_code();
     let step = app.request().resend(&challenge.token, ResendTo::Same).await?;
-    app.terminal
-        .say(&format!("At once: {}", step.denied().ok_or("two codes at once should be refused")?));
+    app.terminal.say(&format!(
+        "Another code at once is refused: {}.",
+        step.denied().ok_or("two codes at once should be refused")?
+    ));
     app.wait(30);
     let LoginStep::CodeRequired(again) =
         app.request().resend(&challenge.token, ResendTo::Same).await?
@@ -113,7 +117,7 @@ async fn another_code(app: &App) -> Shown {
         .submit_code(&challenge.token, &first.as_str().into(), TrustDevice::No)
         .await?;
     app.terminal.say(&format!(
-        "{first}, from the first message: {}",
+        "{first}, from the first message, is refused: {}.",
         step.denied().ok_or("an earlier code should be dead")?
     ));
     finish(app, &challenge, "The code from the second message").await
@@ -173,8 +177,8 @@ async fn trusted_device(app: &App) -> Shown {
         return Err("a trusted device should need no code".into());
     };
     app.terminal.say(&format!(
-        "The next login from it needs the password only: {:?}",
-        next.grant.second_factor()
+        "She needs no code for the next login from it. She came in with {}.",
+        proofs(next.grant.second_factor())
     ));
     let account = app.request().account(&done.grant);
     for trusted in account.status().await?.devices {
@@ -200,16 +204,19 @@ async fn reset(app: &App) -> Shown {
     let _ = administration.reset(&UserId::new("alice")?).await?;
     match app.request().revalidate(&session, Channel::Web).await {
         Err(RevalidateError::Stale(why)) => {
-            app.terminal.say(&format!("Alice's session is over: {why}"));
+            app.terminal.say(&format!("Alice's session is over: {why}."));
         }
         Err(RevalidateError::Failed(error)) => return Err(error.into()),
         other => return Err(format!("a reset should end the session: {other:?}").into()),
     }
     let challenge = begin(app, "alice").await?;
     let sent = challenge.delivery.sent().ok_or("a code should be on its way")?;
+    if challenge.alternatives.backup_code {
+        return Err("the backup code should be gone".into());
+    }
     app.terminal.say(&format!(
-        "She starts from nothing: the code goes to {}, and there is no backup code ({}).",
-        sent.destination, challenge.alternatives.backup_code
+        "She starts from nothing: the code goes to {}, and there is no backup code.",
+        sent.destination
     ));
     match app.request().account(&session).status().await {
         Err(refused)
@@ -225,10 +232,10 @@ async fn administrators_only(app: &App) -> Shown {
     let root = app.sign_in("root").await?.grant;
     app.request().administration(&root).await?.set_scope(Scope::SystemAdministratorsOnly).await?;
     let alice = app.sign_in("alice").await?.grant;
-    app.terminal.say(&format!("Alice: {:?}", alice.second_factor()));
+    app.terminal.say(&format!("Alice came in with {}.", proofs(alice.second_factor())));
     app.wait(30);
     let root = app.sign_in("root").await?.grant;
-    app.terminal.say(&format!("Root: {:?}", root.second_factor()));
+    app.terminal.say(&format!("Root came in with {}.", proofs(root.second_factor())));
     app.request().administration(&root).await?.set_scope(Scope::EntireTenant).await?;
     Ok(())
 }
@@ -239,7 +246,7 @@ async fn off_clears_all(app: &App) -> Shown {
     app.terminal.say("From this instant nothing that was saved counts. A job deletes it:");
     while let Some(progress) = app.flow.purge(&app.tenant, 2).await? {
         let left = progress.remaining.map_or("more to come".into(), |left| format!("{left} left"));
-        app.terminal.say(&format!("{} deleted, {left}", progress.deleted));
+        app.terminal.say(&format!("{} deleted, {left}.", progress.deleted));
         if progress.finished_at.is_some() {
             break;
         }
@@ -266,8 +273,8 @@ async fn begin(app: &App, name: &str) -> Result<Box<Challenge>, Box<dyn Error>> 
 async fn finish(app: &App, challenge: &Challenge, what: &str) -> Shown {
     let code = app.messages.last_code().into();
     match app.request().submit_code(&challenge.token, &code, TrustDevice::No).await? {
-        LoginStep::Authenticated(done) => {
-            app.terminal.say(&format!("{what} lets her in: {:?}", done.grant.amr()));
+        LoginStep::Authenticated(_) => {
+            app.terminal.say(&format!("{what} lets her in."));
             Ok(())
         }
         step => Err(format!("{what} should let her in: {step:?}").into()),
