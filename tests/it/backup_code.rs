@@ -191,6 +191,34 @@ async fn wrong_backup_codes_end_in_their_own_login_and_lock_nothing_else() {
     let _done = authenticated(world.submit(&challenge.token, &sent).await);
 }
 
+/// I-14: a pending login that was evicted takes no backup code any more, and costs its user nothing:
+/// the right one is good for the next login.
+#[tokio::test]
+async fn an_evicted_login_takes_no_backup_code_and_charges_nothing() {
+    let world = World::with(|b| b.pending_logins(2)).await;
+    let code = world.make_backup_code("alice").await;
+    let evicted = world.begin("alice").await;
+    // Its code expires, so it is the one that is evicted when another login needs room.
+    world.clock.advance(3 * MINUTE);
+    let _ = world.begin("alice").await;
+    world.wait_for_the_spacing();
+    let _ = world.begin("alice").await;
+    let (before, sends) = (world.row(&world.alice), world.outbox.attempts());
+    let pending = &world.record(&world.alice)["pending"];
+    assert_eq!(pending.as_array().unwrap().len(), 2);
+    for typed in [code.as_str(), WRONG, code.as_str()] {
+        let refused = denied(&world.submit_backup(&evicted.token, typed).await);
+        assert_eq!((refused.reason(), refused.attempts_left()), (Reason::LoginOver, None));
+        assert!(refused.ends_login());
+    }
+    assert_eq!(world.row(&world.alice), before, "nothing is charged, and nothing used up");
+    assert_eq!(world.outbox.attempts(), sends);
+    world.clock.advance(3 * MINUTE);
+    let next = world.begin("alice").await;
+    let done = authenticated(world.submit_backup(&next.token, &code).await);
+    assert_eq!(done.grant.second_factor(), &SecondFactor::BackupCode);
+}
+
 /// I-14, attack 67: an attacker who knows the password tries five wrong backup codes a minute for a
 /// day. The owner's right one works at every minute of it, also while codes are locked or
 /// suspended.
