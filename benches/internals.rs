@@ -8,7 +8,7 @@ use crate::entropy::SystemEntropy;
 use crate::error::{Error, PluginError};
 use crate::flow::LoginFlowBuilder;
 use crate::ids::{TenantId, UserId, Version};
-use crate::machine::{Attempt, Draft, Next, Rules, Seal, Settings, TokenSecret};
+use crate::machine::{Attempt, Damage, Draft, Next, Opening, Rules, Seal, Settings, TokenSecret};
 use crate::password::PasswordVerified;
 use crate::policy::{Channel, Scope, StandardPolicy};
 use crate::secret::Code;
@@ -79,27 +79,25 @@ impl Machine {
     ///
     /// If the clock or the generator fails.
     pub fn issue(&self) -> Result<Waiting<'_>, Error> {
-        let now = Timestamp::now(&SystemClock)?;
-        let mut draft = Draft::open(
-            &self.rules,
-            &SystemEntropy,
-            Call::without_request(&self.tenant),
-            &self.user.id,
-            Some(&self.user),
-            &self.snapshot,
-            now,
-        )?;
-        let decision = draft.begin(&Attempt {
+        let mut draft = Draft::open(&Opening {
+            rules: &self.rules,
+            entropy: &SystemEntropy,
+            call: Call::without_request(&self.tenant),
+            user_id: &self.user.id,
             user: Some(&self.user),
-            password: Some(&PasswordVerified::preverified()),
-            checked: self.user.password_hash.as_ref(),
-            stamp: self.user.security_stamp.as_deref(),
+            snapshot: &self.snapshot,
+            now: Timestamp::now(&SystemClock)?,
+            damage: Damage::Fails,
+        })?;
+        let attempt = Attempt {
             channel: Channel::Web,
             device: None,
+            password: Some(PasswordVerified::preverified()),
+            checked: Some(self.user.clone()).into(),
             rehashed: None,
             policy: &StandardPolicy,
-        })?;
-        match decision.outcome.next {
+        };
+        match draft.begin(&attempt, Some(&self.user))?.outcome {
             Next::Open(open) => match open.code {
                 Ok(outgoing) => {
                     Ok(Waiting { machine: self, draft, token: open.token, code: outgoing.code })

@@ -1,18 +1,18 @@
 //! The administrator's page: one tenant's setting and its users.
 
 use crate::clock::Timestamp;
-use crate::context::Call;
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
-use crate::flow::driver::{ATTEMPTS, Subject};
+use crate::flow::driver::{ATTEMPTS, Plan, Subject};
+use crate::flow::settings::{Current, Reading, SettingsDecision};
 use crate::flow::{Inner, PurgeProgress, RequestFlow};
 use crate::grant::SavedGrant;
-use crate::ids::{TenantId, UserId, Version};
-use crate::machine::{Decision, Draft, Kept, Refill, Settings, Write, interactive};
+use crate::ids::{TenantId, UserId};
+use crate::machine::{Damage, Decision, Draft, Kept, Refill, Write, interactive};
 use crate::policy::{Requirement, Scope};
 use crate::reason::{Denied, OperationError, Reason};
 use crate::status::FactorStatus;
-use crate::store::{CommitOutcome, Generation, StoredRow};
+use crate::user::User;
 
 /// What a system administrator may do in their own tenant, and nowhere else: there is no way to
 /// name another tenant through it (`I-34`).
@@ -54,13 +54,6 @@ pub struct Administration {
 /// so that it does not lose against an attacker's: each of theirs costs a password hash.
 const RESET_ATTEMPTS: usize = 256;
 
-/// One try of a reset.
-enum Tried {
-    Done(ResetOutcome),
-    /// Something else was written first. This is what was there before that.
-    Conflict(Kept),
-}
-
 /// What the acting user was found entitled to, and the settings of that moment.
 struct Entitled {
     current: Current,
@@ -71,14 +64,6 @@ struct Entitled {
     weakens: bool,
     /// Whether the acting user could not log in any more under the scope that was asked for.
     locked_out: bool,
-}
-
-/// A tenant's settings as they were read.
-pub(super) struct Current {
-    pub(super) settings: Settings,
-    /// `None`: the tenant has none, and these are the default ones.
-    pub(super) version: Option<Version>,
-    pub(super) generation: Generation,
 }
 
 impl RequestFlow {
@@ -132,33 +117,15 @@ impl Administration {
     /// [`Scope::EntireTenant`]; a scope under which the policy no longer asks the acting user
     /// counts as asking fewer, wherever it stands in that order.
     pub async fn set_scope(&self, scope: Scope) -> Result<Scope, OperationError> {
-        for _ in 0..ATTEMPTS {
-            let entitled = self.entitled_to(Some(scope)).await?;
-            let before = entitled.current.settings.scope;
-            if before == scope {
-                return Ok(before);
-            }
-            if entitled.weakens && !entitled.may_weaken {
-                return Err(self.refuse(Reason::ReauthenticationRequired, entitled.at));
-            }
-            if entitled.locked_out {
-                return Err(self.refuse(Reason::NoDestination, entitled.at));
-            }
-            if self
-                .inner()
-                .change_scope(
-                    self.request.call(),
-                    entitled.current,
-                    scope,
-                    self.actor(),
-                    entitled.at,
-                )
-                .await?
-            {
-                return Ok(before);
-            }
-        }
-        Err(Error::Contended.into())
+        let read = || -> Reading<'_, _> { Box::pin(self.entitled_to_set(scope)) };
+        self.inner()
+            .change_settings(self.request.call(), read, |current, at| {
+                if current.settings.scope == scope {
+                    return Ok(SettingsDecision::nothing(scope));
+                }
+                change_scope(current, scope, self.actor(), at)
+            })
+            .await
     }
 
     /// Clears everything that is saved for one user's second factor, ends their logins under way,
@@ -214,8 +181,8 @@ impl Administration {
     ///
     /// See [`Administration`].
     pub async fn purge_progress(&self) -> Result<Option<PurgeProgress>, OperationError> {
-        let Current { settings, generation, .. } = self.entitled().await?.current;
-        Ok(self.inner().purge_progress(self.tenant(), &settings, generation).await?)
+        let current = self.entitled().await?.current;
+        Ok(self.inner().purge_progress(self.tenant(), &current).await?)
     }
 
     /// Whether the acting user may weaken the protection of this user of the tenant.
@@ -235,6 +202,22 @@ impl Administration {
 
     async fn entitled(&self) -> Result<Entitled, OperationError> {
         self.entitled_to(None).await
+    }
+
+    /// The settings as they are, if the acting user may set this scope.
+    async fn entitled_to_set(&self, scope: Scope) -> Result<Current, OperationError> {
+        let Entitled { current, at, may_weaken, weakens, locked_out } =
+            self.entitled_to(Some(scope)).await?;
+        // A scope that is in force already changes nothing for anybody.
+        if current.settings.scope != scope {
+            if weakens && !may_weaken {
+                return Err(self.refuse(Reason::ReauthenticationRequired, at));
+            }
+            if locked_out {
+                return Err(self.refuse(Reason::NoDestination, at));
+            }
+        }
+        Ok(current)
     }
 
     /// Holds the acting user against the tenant as it is now.
@@ -297,45 +280,27 @@ impl Administration {
     }
 }
 
+/// Another scope for a tenant, and who had it before.
+pub(super) fn change_scope(
+    current: Current,
+    scope: Scope,
+    by: Actor,
+    at: Timestamp,
+) -> Result<SettingsDecision<Scope>, Error> {
+    let Current { settings, generation, .. } = current;
+    let from = settings.scope;
+    let (next, event) = if from == scope {
+        // The first settings of a tenant, which say what held without any: nothing ends by them.
+        ((settings, generation), EventKind::TenantSetUp { by })
+    } else {
+        let event = EventKind::ScopeChanged { from, to: scope, by };
+        (settings.with_scope(scope, generation, at)?, event)
+    };
+    Ok(SettingsDecision { outcome: from, next: Some(next), event: Some(event) })
+}
+
 /// What administrators and the operator have in common.
 impl Inner {
-    /// Changes a tenant's scope, if its settings are still as they were read. Says whether they
-    /// were.
-    pub(super) async fn change_scope(
-        &self,
-        call: Call<'_>,
-        current: Current,
-        scope: Scope,
-        by: Actor,
-        at: Timestamp,
-    ) -> Result<bool, Error> {
-        let Current { settings, version, generation } = current;
-        let from = settings.scope;
-        let (settings, generation, event) = if from == scope {
-            // The first settings of a tenant, which say what held without any: nothing ends by
-            // them.
-            (settings, generation, EventKind::TenantSetUp { by })
-        } else {
-            let (settings, generation) = settings.with_scope(scope, generation, at)?;
-            (settings, generation, EventKind::ScopeChanged { from, to: scope, by })
-        };
-        let next =
-            StoredRow { version: self.new_version()?, generation, document: settings.encode()? };
-        let written = match self.factors.change_settings(call.tenant, version, &next).await {
-            Ok(commit) => commit == CommitOutcome::Written,
-            // Perhaps it is written all the same; then this is the change, and its event must not
-            // be missing.
-            Err(fault) => match self.factors.settings(call.tenant).await {
-                Ok(Some(saved)) if saved.version == next.version => true,
-                _ => return Err(Error::factor_store(fault)),
-            },
-        };
-        if written {
-            self.emit(call, None, at, event);
-        }
-        Ok(written)
-    }
-
     /// Puts a fresh record in the place of the one there is, on the condition that it still is that
     /// one: every step that was decided on it fails, so nothing of it comes back (`I-26`).
     ///
@@ -349,60 +314,36 @@ impl Inner {
         by: Actor,
     ) -> Result<ResetOutcome, OperationError> {
         let Subject { call, user } = subject;
-        let mut kept = None;
-        for _ in 0..RESET_ATTEMPTS {
-            match self.try_reset(subject, refill, None, &by).await? {
-                Tried::Done(outcome) => return Ok(outcome),
-                Tried::Conflict(seen) => kept = Some(seen),
-            }
+        let plan =
+            |attempts| Plan { damage: Damage::CountsAsAbsent, attempts, ..Plan::new(subject) };
+        let mut seen = None;
+        let reset = |draft: &mut Draft<'_>, known: Option<&User>, removed: Option<&Kept>| {
+            let Some(known) = known else {
+                let outcome = ResetOutcome::Refilled;
+                let event = EventKind::UserReset { by: by.clone(), outcome };
+                return Ok(Decision::new(outcome, event).written_as(Write::Remove));
+            };
+            draft.reset(known, refill, removed, by.clone())
+        };
+        let attempted = self.step_by(plan(RESET_ATTEMPTS), |draft, known| {
+            seen = Some(draft.kept());
+            reset(draft, known, None)
+        });
+        match attempted.await {
+            Err(Error::Contended) => {}
+            done => return Ok(done?.outcome),
         }
         self.factors.remove(call.tenant, user).await.map_err(Error::factor_store)?;
-        for _ in 0..ATTEMPTS {
-            if let Tried::Done(outcome) =
-                self.try_reset(subject, refill, kept.as_ref(), &by).await?
-            {
-                return Ok(outcome);
-            }
+        let attempted =
+            self.step_by(plan(ATTEMPTS), |draft, known| reset(draft, known, seen.as_ref()));
+        match attempted.await {
+            Err(Error::Contended) => {}
+            done => return Ok(done?.outcome),
         }
         let outcome = ResetOutcome::RefilledBeyond;
         let at = Timestamp::now(&*self.clock)?;
         self.emit(call, Some(user), at, EventKind::UserReset { by, outcome });
         Ok(outcome)
-    }
-
-    async fn try_reset(
-        &self,
-        subject: Subject<'_>,
-        refill: Refill,
-        removed: Option<&Kept>,
-        by: &Actor,
-    ) -> Result<Tried, Error> {
-        let Subject { call, user } = subject;
-        let loaded = self.load(subject).await?;
-        let Some(known) = &loaded.user else {
-            // Of nobody nothing is saved: neither what there was nor that it was reset.
-            let at = Timestamp::now(&*self.clock)?;
-            self.factors.remove(call.tenant, user).await.map_err(Error::factor_store)?;
-            let outcome = ResetOutcome::Refilled;
-            self.emit(call, Some(user), at, EventKind::UserReset { by: by.clone(), outcome });
-            return Ok(Tried::Done(outcome));
-        };
-        let now = Timestamp::now(&*self.clock)?;
-        let (mut draft, readable) = Draft::open_to_reset(
-            &self.rules,
-            &*self.entropy,
-            call,
-            user,
-            known,
-            &loaded.snapshot,
-            now,
-        )?;
-        let seen = draft.kept();
-        let decision = draft.reset(known, refill, readable, removed, by.clone())?;
-        match self.commit(subject, draft, Write::IfChanged).await? {
-            Some(at) => Ok(Tried::Done(self.act(subject, decision, loaded.user, at).await.outcome)),
-            None => Ok(Tried::Conflict(seen)),
-        }
     }
 
     pub(super) async fn unlock(
@@ -425,7 +366,7 @@ impl Inner {
                 let unlocked = draft.unlock();
                 // What could be lifted is, even if that is not enough.
                 let event = match &unlocked {
-                    Err(denied) if !draft.changed() => refused(denied.reason()),
+                    Err(denied) if !draft.edited() => refused(denied.reason()),
                     Ok(()) | Err(_) => EventKind::UserUnlocked { by: by.clone() },
                 };
                 Ok(Decision::new(unlocked, event))

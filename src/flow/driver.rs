@@ -12,8 +12,8 @@ use crate::flow::Inner;
 use crate::flow::step::{Alternatives, Challenge, DeliveryStatus, IssuedCode, LoginStep};
 use crate::ids::{LoginName, TenantId, UserId, Version};
 use crate::machine::{
-    Decision, Draft, EarlierCode, Next, OpenLogin, OutgoingCode, OutgoingNotice, TokenKind, Via,
-    Write, write_token,
+    Damage, Decision, Draft, EarlierCode, Next, OpenLogin, Opening, OutgoingCode, OutgoingNotice,
+    TokenKind, Via, Write, write_token,
 };
 use crate::reason::{Denied, Reason};
 use crate::secret::PendingToken;
@@ -29,6 +29,23 @@ pub(super) const ATTEMPTS: usize = 16;
 pub(super) struct Subject<'a> {
     pub(super) call: Call<'a>,
     pub(super) user: &'a UserId,
+}
+
+/// How a step goes about it.
+pub(super) struct Plan<'a> {
+    pub(super) subject: Subject<'a>,
+    /// What was read already, for the first attempt.
+    pub(super) loaded: Option<Loaded>,
+    /// Whose record stands in for that of a user who is gone (`I-17`).
+    pub(super) stand_in: Option<&'a UserId>,
+    pub(super) damage: Damage,
+    pub(super) attempts: usize,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) const fn new(subject: Subject<'a>) -> Self {
+        Self { subject, loaded: None, stand_in: None, damage: Damage::Fails, attempts: ATTEMPTS }
+    }
 }
 
 /// What a step read.
@@ -115,40 +132,67 @@ impl Inner {
         subject: Subject<'a>,
         loaded: &Loaded,
     ) -> Result<Box<Draft<'a>>, Error> {
-        let now = Timestamp::now(&*self.clock)?;
-        Draft::open(
-            &self.rules,
-            &*self.entropy,
-            subject.call,
-            subject.user,
-            loaded.user.as_ref(),
-            &loaded.snapshot,
-            now,
-        )
+        self.open_with(subject, loaded, Damage::Fails)
     }
 
-    /// A step of a user who is looked up anew each time the step decides.
+    fn open_with<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        loaded: &Loaded,
+        damage: Damage,
+    ) -> Result<Box<Draft<'a>>, Error> {
+        Draft::open(&Opening {
+            rules: &self.rules,
+            entropy: &*self.entropy,
+            call: subject.call,
+            user_id: subject.user,
+            user: loaded.user.as_ref(),
+            snapshot: &loaded.snapshot,
+            now: Timestamp::now(&*self.clock)?,
+            damage,
+        })
+    }
+
+    /// An ordinary step.
     pub(super) async fn step<T>(
         &self,
         subject: Subject<'_>,
+        decide: impl FnMut(&mut Draft<'_>, Option<&User>) -> Result<Decision<T>, Error> + Send,
+    ) -> Result<Committed<T>, Error> {
+        self.step_by(Plan::new(subject), decide).await
+    }
+
+    /// The loop of every step that decides on a user's record: load, decide, commit, act. It
+    /// decides anew, on what is read anew, for as long as something else is written first.
+    pub(super) async fn step_by<'a, T>(
+        &'a self,
+        plan: Plan<'a>,
         mut decide: impl FnMut(&mut Draft<'_>, Option<&User>) -> Result<Decision<T>, Error> + Send,
     ) -> Result<Committed<T>, Error> {
+        let Plan { mut subject, mut loaded, mut stand_in, damage, attempts } = plan;
         let mut in_order = false;
-        for _ in 0..ATTEMPTS {
-            let loaded = if in_order {
-                self.load_in_order(subject).await?
-            } else {
-                self.load(subject).await?
+        for _ in 0..attempts {
+            let mut loaded = match loaded.take() {
+                Some(loaded) => loaded,
+                None if in_order => self.load_in_order(subject).await?,
+                None => self.load(subject).await?,
             };
-            let mut draft = self.open(subject, &loaded)?;
+            if loaded.user.is_none()
+                && let Some(user) = stand_in.take()
+            {
+                // Nothing is saved under an id that the application may have forgotten by now.
+                subject.user = user;
+                loaded = self.load(subject).await?;
+            }
+            let mut draft = self.open_with(subject, &loaded, damage)?;
             let decision = decide(&mut draft, loaded.user.as_ref())?;
             // What commits nothing does not notice that a re-hash came in between; see
             // `load_to_read`.
-            if !in_order && loaded.user.is_some() && !draft.changed() && !draft.same_password() {
+            if !in_order && loaded.user.is_some() && !draft.edited() && !draft.same_password() {
                 in_order = true;
                 continue;
             }
-            if let Some(at) = self.commit(subject, draft, Write::IfChanged).await? {
+            if let Some(at) = self.commit(subject, draft, decision.write).await? {
                 return Ok(self.act(subject, decision, loaded.user, at).await);
             }
         }
@@ -157,20 +201,25 @@ impl Inner {
 
     /// Writes what a draft has become, if that is needed. `None`: something else came first, and
     /// nothing was written.
-    pub(super) async fn commit(
+    async fn commit(
         &self,
         subject: Subject<'_>,
         mut draft: Box<Draft<'_>>,
         write: Write,
     ) -> Result<Option<Timestamp>, Error> {
         let at = draft.now();
-        let changed = draft.changed();
-        if !changed && write == Write::IfChanged {
-            return Ok(Some(at));
+        let edited = draft.edited();
+        match write {
+            Write::Remove => {
+                let removed = self.factors.remove(subject.call.tenant, subject.user).await;
+                return removed.map(|_| Some(at)).map_err(Error::factor_store);
+            }
+            Write::IfEdited if !edited => return Ok(Some(at)),
+            Write::IfEdited | Write::Decoy => {}
         }
         let (mut expected, next) = draft.prepare_commit()?;
         drop(draft);
-        let in_vain = !changed && write == Write::Decoy;
+        let in_vain = !edited;
         if in_vain {
             // The version that would be written is one that no row has: the same call, and nothing
             // to conflict with for anybody else.
@@ -188,15 +237,16 @@ impl Inner {
     }
 
     /// What follows a decision that is written: its one event, and its notices.
-    pub(super) async fn act<T>(
+    async fn act<T>(
         &self,
         subject: Subject<'_>,
         decision: Decision<T>,
         user: Option<User>,
         at: Timestamp,
     ) -> Committed<T> {
-        let Decision { outcome, event, notices, held_back } = decision;
-        let about = (!subject.user.is_phantom() && user.is_some()).then_some(subject.user);
+        let Decision { outcome, write, event, notices, held_back } = decision;
+        let is_somebody = user.is_some() || write == Write::Remove;
+        let about = (!subject.user.is_phantom() && is_somebody).then_some(subject.user);
         self.emit(subject.call, about, at, event);
         if let Some(about_what) = held_back {
             self.emit(subject.call, about, at, EventKind::NoticeHeldBack { about: about_what });

@@ -4,14 +4,13 @@ use crate::clock::Timestamp;
 use crate::context::Call;
 use crate::error::Error;
 use crate::event::EventKind;
-use crate::flow::driver::{ATTEMPTS, Committed, Loaded, Subject};
+use crate::flow::driver::{Loaded, Plan, Subject};
 use crate::flow::step::{Login, LoginStep, PreverifiedLogin};
 use crate::flow::{Inner, RequestFlow};
 use crate::ids::{LoginName, TenantId, UserId};
 use crate::input::{Field, bounded};
-use crate::machine::{Attempt, FirstStep, Write};
+use crate::machine::Attempt;
 use crate::password::{self, Admission, PASSWORD_BYTES, PasswordAttempt, PasswordVerified};
-use crate::policy::Channel;
 use crate::reason::{Denied, Reason};
 use crate::secret::{DeviceToken, Password};
 use crate::tag::sha256_tag;
@@ -62,19 +61,19 @@ impl RequestFlow {
             inner.settings(self.tenant()).await?;
         }
         let user = inner.load_user_by_login(self.tenant(), &name).await?;
-        let attempt = PasswordAttempt::new(self.tenant(), &name, user.as_ref(), login.password);
-        let (password, outdated) = password::check(&*inner.verifier, &attempt).await?;
-        inner
-            .first_step(First {
-                call: self.call(),
-                channel: login.channel,
-                device: login.device,
-                unknown: name.as_str(),
-                password,
-                rehash: outdated.then_some((login.password, place)),
-                user,
-            })
-            .await
+        let typed = PasswordAttempt::new(self.tenant(), &name, user.as_ref(), login.password);
+        let (password, outdated) = password::check(&*inner.verifier, &typed).await?;
+        let rehash = outdated.then_some((login.password, place));
+        let id = user.as_ref().map(|user| user.id.clone());
+        let attempt = Attempt {
+            channel: login.channel,
+            device: login.device,
+            password,
+            checked: user.into(),
+            rehashed: None,
+            policy: &*inner.policy,
+        };
+        inner.first_step(self.call(), (id, name.as_str()), attempt, rehash).await
     }
 
     /// The first step of an application that has *just checked the password itself*, for this user
@@ -99,88 +98,62 @@ impl RequestFlow {
     ) -> Result<LoginStep, Error> {
         let inner = &*self.inner;
         let user = inner.load_user(self.tenant(), login.user).await?;
-        inner
-            .first_step(First {
-                call: self.call(),
-                channel: login.channel,
-                device: login.device,
-                unknown: login.user.as_str(),
-                password: Some(PasswordVerified::preverified()),
-                rehash: None,
-                user,
-            })
-            .await
+        let id = user.as_ref().map(|user| user.id.clone());
+        let attempt = Attempt {
+            channel: login.channel,
+            device: login.device,
+            password: Some(PasswordVerified::preverified()),
+            checked: user.into(),
+            rehashed: None,
+            policy: &*inner.policy,
+        };
+        inner.first_step(self.call(), (id, login.user.as_str()), attempt, None).await
     }
-}
-
-/// A first step after the password was looked at.
-struct First<'a> {
-    call: Call<'a>,
-    channel: Channel,
-    device: Option<&'a DeviceToken>,
-    /// What stands for a person whom nobody knows.
-    unknown: &'a str,
-    password: Option<PasswordVerified>,
-    /// The password, if its saved hash is out of date, and the place in the queue for another hash.
-    rehash: Option<(&'a Password, Admission)>,
-    user: Option<User>,
 }
 
 impl Inner {
     /// The password was looked at, which took its time. User and record are read now, so that the
     /// step decides on the present (`I-25`), and load and commit stand close together.
-    async fn first_step(&self, first: First<'_>) -> Result<LoginStep, Error> {
-        let First { call, channel, device, unknown, password, rehash, user } = first;
-        let mut id = user
-            .as_ref()
-            .map_or_else(|| self.phantom(call.tenant, unknown), |user| user.id.clone());
-        let (checked, stamp) =
-            user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
-        let mut loaded = self.load(Subject { call, user: &id }).await?;
-        let mut rehashed = None;
-        if let (Some((password, place)), Some(user)) = (rehash, &loaded.user)
-            && self.may_rehash(Subject { call, user: &id }, &loaded, user, device)?
-        {
-            rehashed = self.rehash(Subject { call, user: &id }, password).await?;
-            drop(place);
-            // A hash takes its time: what was loaded before it is not the present any more.
-            loaded = self.load(Subject { call, user: &id }).await?;
-        }
-        for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                loaded = self.load(Subject { call, user: &id }).await?;
-            }
-            if loaded.user.is_none() && !id.is_phantom() {
-                // Deleted since the first look. Nothing is saved under an id that the application
-                // may have forgotten by now.
-                id = self.phantom(call.tenant, unknown);
-                loaded = self.load(Subject { call, user: &id }).await?;
-            }
-            let subject = Subject { call, user: &id };
-            let mut draft = self.open(subject, &loaded)?;
-            let decision = draft.begin(&Attempt {
-                user: loaded.user.as_ref(),
-                password: password.as_ref(),
-                checked: checked.as_ref(),
-                stamp: stamp.as_deref(),
-                channel,
-                device,
-                rehashed: rehashed.as_ref(),
-                policy: &*self.policy,
-            })?;
-            let write = decision.outcome.write;
-            if let Some(at) = self.commit(subject, draft, write).await? {
-                if let (Some(rehashed), Some(user), Write::IfChanged) =
-                    (&rehashed, &loaded.user, write)
-                {
-                    self.save_rehashed(subject, user, rehashed, at).await;
-                }
-                let Committed { outcome: FirstStep { next, .. }, user, at } =
-                    self.act(subject, decision, loaded.user, at).await;
-                return Ok(self.answer(subject, Committed { outcome: next, user, at }).await);
+    ///
+    /// `name` stands for a person whom nobody knows. `rehash` is the password, if its saved hash is
+    /// out of date, and the place in the queue for another hash.
+    async fn first_step(
+        &self,
+        call: Call<'_>,
+        (id, name): (Option<UserId>, &str),
+        mut attempt: Attempt<'_>,
+        rehash: Option<(&Password, Admission)>,
+    ) -> Result<LoginStep, Error> {
+        let phantom = self.phantom(call.tenant, name);
+        let subject = Subject { call, user: id.as_ref().unwrap_or(&phantom) };
+        let mut loaded = None;
+        if let Some((password, place)) = rehash {
+            let before = self.load(subject).await?;
+            if let Some(user) = &before.user
+                && self.may_rehash(subject, &before, user, attempt.device)?
+            {
+                // A hash takes its time: what was loaded before it is not the present any more.
+                attempt.rehashed = self.rehash(subject, password).await?;
+                drop(place);
+            } else {
+                loaded = Some(before);
             }
         }
-        Err(Error::Contended)
+        let mut noted = false;
+        let plan =
+            Plan { loaded, stand_in: id.is_some().then_some(&phantom), ..Plan::new(subject) };
+        let committed = self
+            .step_by(plan, |draft, user| {
+                let decision = draft.begin(&attempt, user)?;
+                let rehashed = user.zip(attempt.rehashed.as_ref());
+                noted = rehashed.is_some_and(|(user, hash)| draft.has_noted(user, hash));
+                Ok(decision)
+            })
+            .await?;
+        if let (true, Some(user), Some(rehashed)) = (noted, &committed.user, &attempt.rehashed) {
+            self.save_rehashed(subject, user, rehashed, committed.at).await;
+        }
+        Ok(self.answer(subject, committed).await)
     }
 
     /// A place in the verifier's queue, or the refusal where there is none.

@@ -10,6 +10,7 @@ mod password;
 mod purge;
 mod request;
 mod second_step;
+mod settings;
 mod step;
 mod sweep;
 

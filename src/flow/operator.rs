@@ -4,16 +4,16 @@ use crate::clock::Timestamp;
 use crate::context::Call;
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
-use crate::flow::administration::Current;
-use crate::flow::driver::{ATTEMPTS, Subject};
+use crate::flow::administration::change_scope;
+use crate::flow::driver::Subject;
+use crate::flow::settings::{Reading, SettingsDecision};
 use crate::flow::{LoginFlow, PurgeProgress};
 use crate::ids::{TenantId, UserId};
 use crate::input::{Field, InvalidInput, visible};
-use crate::machine::{Refill, Settings};
+use crate::machine::Refill;
 use crate::policy::Scope;
 use crate::reason::OperationError;
 use crate::status::FactorStatus;
-use crate::store::{Generation, StoredRow};
 
 /// For a support tool or a command line of the host: a tenant whose only administrator is locked
 /// out, a user who is to be forgotten.
@@ -135,7 +135,7 @@ impl Operator {
     ///
     /// [`Error`] if the store failed.
     pub async fn scope(&self, tenant: &TenantId) -> Result<Scope, Error> {
-        Ok(current(self.flow.inner.settings(tenant).await?).settings.scope)
+        Ok(self.flow.inner.settings(tenant).await?.settings.scope)
     }
 
     /// Says who needs the second factor in a tenant from now on, and answers who did before, as
@@ -156,17 +156,16 @@ impl Operator {
     ///
     /// [`Error`] if a plug-in failed.
     pub async fn set_scope(&self, tenant: &TenantId, scope: Scope) -> Result<Scope, Error> {
-        let (inner, call) = (&self.flow.inner, Call::without_request(tenant));
-        for _ in 0..ATTEMPTS {
-            let current = current(inner.settings_if_any(tenant).await?);
-            let before = current.settings.scope;
-            let at = Timestamp::now(&*inner.clock)?;
-            let in_force = before == scope && current.version.is_some();
-            if in_force || inner.change_scope(call, current, scope, self.actor(), at).await? {
-                return Ok(before);
-            }
-        }
-        Err(Error::Contended)
+        let inner = &self.flow.inner;
+        let read = || -> Reading<'_, _> { Box::pin(inner.settings_if_any(tenant)) };
+        inner
+            .change_settings(Call::without_request(tenant), read, |current, at| {
+                if current.settings.scope == scope && current.version.is_some() {
+                    return Ok(SettingsDecision::nothing(scope));
+                }
+                change_scope(current, scope, self.actor(), at)
+            })
+            .await
     }
 
     /// How far the deletion is that a tenant's last switching off began, with what is left counted.
@@ -176,8 +175,8 @@ impl Operator {
     ///
     /// [`Error`] if the store failed.
     pub async fn purge_progress(&self, tenant: &TenantId) -> Result<Option<PurgeProgress>, Error> {
-        let Current { settings, generation, .. } = current(self.flow.inner.settings(tenant).await?);
-        self.flow.inner.purge_progress(tenant, &settings, generation).await
+        let current = self.flow.inner.settings(tenant).await?;
+        self.flow.inner.purge_progress(tenant, &current).await
     }
 
     fn actor(&self) -> Actor {
@@ -187,18 +186,4 @@ impl Operator {
 
 fn about<'a>(tenant: &'a TenantId, user: &'a UserId) -> Subject<'a> {
     Subject { call: Call::without_request(tenant), user }
-}
-
-/// A tenant without saved settings has the default ones.
-fn current(saved: Option<(StoredRow, Settings)>) -> Current {
-    match saved {
-        Some((saved, settings)) => {
-            Current { settings, version: Some(saved.version), generation: saved.generation }
-        }
-        None => Current {
-            settings: Settings::default(),
-            version: None,
-            generation: Generation::default(),
-        },
-    }
 }

@@ -107,12 +107,10 @@ impl RequestFlow {
         let attempt = PasswordAttempt::in_session(self.tenant(), user.as_ref(), password);
         let (verified, _outdated) = password::check(&*inner.verifier, &attempt).await?;
         drop(place);
-        let (hash, stamp) =
-            user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
-        let checked = Checked { hash: hash.as_ref(), stamp: stamp.as_deref() };
+        let checked = Checked::from(user);
         let committed = inner
             .step(subject, |draft, user| {
-                draft.confirm_password(&*inner.policy, user, grant, verified.as_ref(), checked)
+                draft.confirm_password(&*inner.policy, user, grant, verified.as_ref(), &checked)
             })
             .await?;
         committed.outcome.map_err(OperationError::Denied)

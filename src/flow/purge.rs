@@ -7,11 +7,11 @@ use crate::clock::Timestamp;
 use crate::context::Call;
 use crate::error::Error;
 use crate::event::EventKind;
-use crate::flow::driver::ATTEMPTS;
+use crate::flow::settings::{Current, Reading, SettingsDecision};
 use crate::flow::{Inner, LoginFlow};
 use crate::ids::TenantId;
-use crate::machine::{Clearing, Settings};
-use crate::store::{CommitOutcome, Generation, StoredRow};
+use crate::machine::Clearing;
+use crate::store::Generation;
 
 /// The largest batch: what a store deletes without holding up others for long.
 const LARGEST_BATCH: u32 = 5_000;
@@ -67,15 +67,12 @@ impl LoginFlow {
     ) -> Result<Option<PurgeProgress>, Error> {
         let inner = &*self.inner;
         let at_most = at_most.clamp(1, LARGEST_BATCH);
-        let Some((saved, Settings { clearing: Some(clearing), .. })) =
-            inner.settings(tenant).await?
-        else {
-            return Ok(None);
-        };
+        let current = inner.settings(tenant).await?;
+        let Some(clearing) = &current.settings.clearing else { return Ok(None) };
         if clearing.finished.is_some() {
-            return Ok(Some(progress(&clearing, Some(0))));
+            return Ok(Some(progress(clearing, Some(0))));
         }
-        let generation = saved.generation;
+        let generation = current.generation;
         let deleted =
             inner.factors.purge(tenant, generation, at_most).await.map_err(Error::factor_store)?;
         let remaining = if deleted < u64::from(at_most) {
@@ -96,77 +93,43 @@ impl Inner {
         deleted: u64,
         remaining: Option<u64>,
     ) -> Result<Option<PurgeProgress>, Error> {
-        for _ in 0..ATTEMPTS {
-            let Some((saved, mut settings)) = self.settings(tenant).await? else { return Ok(None) };
-            let Some(clearing) = settings.clearing.as_mut() else { return Ok(None) };
+        let read = || -> Reading<'_, _> { Box::pin(self.settings(tenant)) };
+        self.change_settings(Call::without_request(tenant), read, |current, at| {
+            let Current { mut settings, generation: now_in, .. } = current;
+            let Some(clearing) = settings.clearing.as_mut() else {
+                return Ok(SettingsDecision::nothing(None));
+            };
             // Switched off once more since: this batch belongs to a deletion that is over.
-            if saved.generation != generation {
-                return Ok(Some(progress(clearing, None)));
+            if now_in != generation {
+                return Ok(SettingsDecision::nothing(Some(progress(clearing, None))));
             }
             clearing.deleted = clearing.deleted.saturating_add(deleted);
             let ends_here = remaining == Some(0) && clearing.finished.is_none();
-            let at = Timestamp::now(&*self.clock)?;
             if ends_here {
                 clearing.finished = Some(at);
             }
-            let noted = progress(clearing, remaining);
-            // A version of its own, as for every write: without it two purges, or a purge and a
-            // change of scope, would undo each other's note.
-            let next = StoredRow {
-                version: self.new_version()?,
-                generation,
-                document: settings.encode()?,
-            };
-            let written = self
-                .factors
-                .change_settings(tenant, Some(saved.version), &next)
-                .await
-                .map_err(Error::factor_store)?;
-            if written == CommitOutcome::Written {
-                if ends_here {
-                    self.emit(Call::without_request(tenant), None, at, EventKind::PurgeFinished);
-                }
-                return Ok(Some(noted));
-            }
-        }
-        Err(Error::Contended)
+            Ok(SettingsDecision {
+                outcome: Some(progress(clearing, remaining)),
+                event: ends_here.then_some(EventKind::PurgeFinished),
+                next: Some((settings, generation)),
+            })
+        })
+        .await
     }
 
     /// For a page: counts what is left.
     pub(super) async fn purge_progress(
         &self,
         tenant: &TenantId,
-        settings: &Settings,
-        generation: Generation,
+        current: &Current,
     ) -> Result<Option<PurgeProgress>, Error> {
-        let Some(clearing) = &settings.clearing else { return Ok(None) };
+        let Some(clearing) = &current.settings.clearing else { return Ok(None) };
         let remaining = if clearing.finished.is_some() {
             0
         } else {
-            self.remaining(tenant, generation).await?
+            self.remaining(tenant, current.generation).await?
         };
         Ok(Some(progress(clearing, Some(remaining))))
-    }
-
-    pub(super) async fn settings(
-        &self,
-        tenant: &TenantId,
-    ) -> Result<Option<(StoredRow, Settings)>, Error> {
-        let settings = self.settings_if_any(tenant).await?;
-        self.known(settings.as_ref().map(|(saved, _)| saved))?;
-        Ok(settings)
-    }
-
-    /// The same, whether or not a tenant must have some: for the call that sets tenants up.
-    pub(super) async fn settings_if_any(
-        &self,
-        tenant: &TenantId,
-    ) -> Result<Option<(StoredRow, Settings)>, Error> {
-        let Some(saved) = self.factors.settings(tenant).await.map_err(Error::factor_store)? else {
-            return Ok(None);
-        };
-        let settings = Settings::read(Some(&saved))?;
-        Ok(Some((saved, settings)))
     }
 
     async fn remaining(&self, tenant: &TenantId, below: Generation) -> Result<u64, Error> {

@@ -82,8 +82,7 @@ impl LoginFlow {
         let call = Call::without_request(tenant);
         let at_most = at_most.clamp(1, LARGEST_BATCH);
         let at = Timestamp::now(&*inner.clock)?;
-        let generation =
-            inner.settings(tenant).await?.map(|(saved, _)| saved.generation).unwrap_or_default();
+        let generation = inner.settings(tenant).await?.generation;
         let after = after.map(|SweepCursor(user)| user);
         let users = inner
             .factors

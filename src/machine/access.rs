@@ -165,20 +165,20 @@ impl Draft<'_> {
 
     /// Deletes one trusted device.
     pub(crate) fn revoke_device(&mut self, id: DeviceId) -> Decision<Result<(), Denied>> {
-        let before = self.record.devices.len();
-        self.record.devices.retain(|device| device.id != id);
-        if self.record.devices.len() == before {
+        if !self.record.devices.iter().any(|device| device.id == id) {
             return refuse_account(Denied::new(Reason::NotFound));
         }
-        self.changed = true;
+        self.record.edit().devices.retain(|device| device.id != id);
         Decision::new(Ok(()), EventKind::DeviceRevoked { device: id })
     }
 
     /// Deletes all trusted devices, and answers how many there were.
     pub(crate) fn revoke_devices(&mut self) -> Decision<Result<u32, Denied>> {
         let count = u32::try_from(self.record.devices.len()).unwrap_or(u32::MAX);
-        self.record.devices.clear();
-        self.changed |= count > 0;
+        self.record.edit_if(|record| {
+            record.devices.clear();
+            count > 0
+        });
         Decision::new(Ok(count), EventKind::DevicesRevoked { count })
     }
 
@@ -191,7 +191,6 @@ impl Draft<'_> {
             return Ok(refuse_account(Denied::new(Reason::BackupCodesOff)));
         }
         let code = self.make_backup_code()?;
-        self.changed = true;
         let mut decision = Decision::new(Ok(code), EventKind::BackupCodeMade);
         self.notify(&mut decision, user, &NoticeKind::BackupCodeMade);
         Ok(decision)
@@ -199,19 +198,21 @@ impl Draft<'_> {
 
     /// Lifts what time would lift; counters stay (`I-10`). What time does not lift takes a reset.
     pub(crate) fn unlock(&mut self) -> Result<(), Denied> {
-        let Self { record, now, rules, .. } = self;
-        let limits = &rules.limits;
-        let budgets = [
-            (&mut record.password.failures, &limits.passwords),
-            (&mut record.password.device_failures, &limits.passwords),
-            (&mut record.code_failures, &limits.codes),
-            (&mut record.setup_failures, &limits.codes),
-        ];
+        let (now, limits) = (self.now, self.limits());
         let mut open = true;
-        for (failures, rule) in budgets {
-            self.changed |= failures.unlock(*now);
-            open &= failures.gate(*now, rule) == Gate::Open;
-        }
+        self.record.edit_if(|record| {
+            let mut lifted = false;
+            for (failures, rule) in [
+                (&mut record.password.failures, &limits.passwords),
+                (&mut record.password.device_failures, &limits.passwords),
+                (&mut record.code_failures, &limits.codes),
+                (&mut record.setup_failures, &limits.codes),
+            ] {
+                lifted |= failures.unlock(now);
+                open &= failures.gate(now, rule) == Gate::Open;
+            }
+            lifted
+        });
         if open { Ok(()) } else { Err(Denied::new(Reason::ResetRequired)) }
     }
 }

@@ -6,32 +6,36 @@ impl Draft<'_> {
     /// Brings the record to the present: what has expired goes, and a clock that went back ends
     /// what it could revive (`I-08`).
     pub(super) fn observe(&mut self) {
-        let Self { record, now, rules, .. } = self;
-        let limits = &rules.limits;
-        if now.plus(limits.clock_tolerance) < record.seen {
-            record.pending.clear();
-            record.setup = None;
-            record.devices.retain(|device| device.registered <= *now);
-            record.code_failures.clamp_to(*now, &limits.codes);
-            record.setup_failures.clamp_to(*now, &limits.codes);
-            record.password.failures.clamp_to(*now, &limits.passwords);
-            record.password.device_failures.clamp_to(*now, &limits.passwords);
-            record.sends.clamp_to(*now);
-            record.resets.clamp_to(*now);
-            record.notices.clamp_to(*now);
-            self.changed = true;
-        } else {
-            *now = record.seen.max(*now);
+        let limits = self.limits();
+        let went_back = self.now.plus(limits.clock_tolerance) < self.record.seen;
+        if !went_back {
+            self.now = self.record.seen.max(self.now);
         }
-        record.seen = *now;
-        // What was seen expired is written, so that no clock that goes back afterwards revives it.
-        let before = record.expiring_entries();
-        record.pending.retain(|pending| now.is_within(pending.begun, limits.login_ttl));
-        for pending in &mut record.pending {
-            pending.code.take_if(|code| !now.is_within(code.issued, limits.code_ttl));
-        }
-        record.setup.take_if(|setup| !now.is_within(setup.code.issued, limits.code_ttl));
-        record.devices.retain(|device| *now < device.expires);
-        self.changed |= record.expiring_entries() != before;
+        let now = self.now;
+        self.record.edit_if(|record| {
+            record.seen = now;
+            if went_back {
+                record.pending.clear();
+                record.setup = None;
+                record.devices.retain(|device| device.registered <= now);
+                record.code_failures.clamp_to(now, &limits.codes);
+                record.setup_failures.clamp_to(now, &limits.codes);
+                record.password.failures.clamp_to(now, &limits.passwords);
+                record.password.device_failures.clamp_to(now, &limits.passwords);
+                record.sends.clamp_to(now);
+                record.resets.clamp_to(now);
+                record.notices.clamp_to(now);
+            }
+            // What was seen expired is written, so that no clock that goes back afterwards revives
+            // it.
+            let before = record.expiring_entries();
+            record.pending.retain(|pending| now.is_within(pending.begun, limits.login_ttl));
+            for pending in &mut record.pending {
+                pending.code.take_if(|code| !now.is_within(code.issued, limits.code_ttl));
+            }
+            record.setup.take_if(|setup| !now.is_within(setup.code.issued, limits.code_ttl));
+            record.devices.retain(|device| now < device.expires);
+            went_back || record.expiring_entries() != before
+        });
     }
 }

@@ -155,8 +155,7 @@ impl Draft<'_> {
             return;
         }
         let about = kind.topic();
-        self.changed = true;
-        match self.record.notices.charge(self.now, about, urgent) {
+        match self.record.edit().notices.charge(self.now, about, urgent) {
             Turn::Goes { held_back } => {
                 let outgoing =
                     |destination| OutgoingNotice { destination, kind: kind.clone(), held_back };

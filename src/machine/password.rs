@@ -21,7 +21,7 @@ impl Draft<'_> {
         user: Option<&User>,
         grant: &SavedGrant,
         password: Option<&PasswordVerified>,
-        checked: Checked<'_>,
+        checked: &Checked,
     ) -> Result<Decision<Result<(), Denied>>, Error> {
         let standing = self.standing(policy, user, grant, interactive(grant.channel()))?;
         let (Ok(_), Some(user)) = (standing, user) else {
@@ -36,16 +36,15 @@ impl Draft<'_> {
             Gate::Suspended => return Ok(refuse_account(Denied::new(Reason::PasswordsLocked))),
         }
         if password.is_some() && self.still_right(user, checked) {
-            self.changed |= self.record.password.failures.succeed();
+            self.record.edit_if(|record| record.password.failures.succeed());
             return Ok(Decision::new(
                 Ok(()),
                 EventKind::PasswordConfirmed { login: grant.login() },
             ));
         }
         let (now, rule) = (self.now, &self.limits().passwords);
-        let failures = &mut self.record.password.failures;
+        let failures = &mut self.record.edit().password.failures;
         failures.charge(now, rule);
-        self.changed = true;
         let locked_until = match failures.gate(now, rule) {
             Gate::LockedUntil(until) => Some(until.to_time()),
             Gate::Open | Gate::Suspended => None,

@@ -90,6 +90,13 @@ pub(crate) struct PasswordState {
     pub(crate) device_failures: Failures,
 }
 
+impl PasswordState {
+    /// What failed beside the token of a trusted device, or without one.
+    pub(crate) const fn failures_of(&mut self, by_device: bool) -> &mut Failures {
+        if by_device { &mut self.device_failures } else { &mut self.failures }
+    }
+}
+
 /// A login between the password and the second factor.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -65,13 +65,12 @@ impl Draft<'_> {
     /// of the last notice of a reset; if this reset refills no budget, also the rolling windows,
     /// the send log and the times of other notices.
     ///
-    /// `readable` is whether the saved record could be read. If not, its windows are lost, and so
-    /// that damage is no supply of guesses, this reset counts as all refills of a month.
+    /// If the saved record could not be read, its windows are lost, and so that damage is no supply
+    /// of guesses, this reset counts as all refills of a month.
     pub(crate) fn reset(
         &mut self,
         user: &User,
         refill: Refill,
-        readable: bool,
         removed: Option<&Kept>,
         by: Actor,
     ) -> Result<Decision<ResetOutcome>, Error> {
@@ -83,12 +82,12 @@ impl Draft<'_> {
         let places = self.places(user).into_iter().chain(earlier).collect();
         self.ties.moved = false;
         let fresh = Record::new(RecordId::from_random(self.draw.bytes()?), now, self.user_epoch);
-        let mut kept = Kept::of(&std::mem::replace(&mut self.record, fresh));
+        let mut kept = Kept::of(&std::mem::replace(self.record.edit(), fresh));
         if let Some(removed) = removed {
             kept.absorb(removed);
         }
         let outcome = match refill {
-            _ if !readable => {
+            _ if !self.readable => {
                 kept.resets.use_up(now, limits);
                 ResetOutcome::RefilledBeyond
             }
@@ -105,7 +104,7 @@ impl Draft<'_> {
                 ResetOutcome::BudgetsKept { refills_from }
             }
         };
-        let record = &mut self.record;
+        let record = self.record.edit();
         record.resets = kept.resets;
         record.notices = kept.notices;
         if let ResetOutcome::BudgetsKept { .. } = outcome {
@@ -115,7 +114,6 @@ impl Draft<'_> {
         } else {
             record.notices.keep_only(NoticeTopic::Reset);
         }
-        self.changed = true;
         let mut decision = Decision::new(outcome, EventKind::UserReset { by, outcome });
         self.tell(&mut decision, places, &NoticeKind::Reset);
         Ok(decision)

@@ -66,7 +66,8 @@ impl Draft<'_> {
         let token = self.draw_secret()?;
         let login = grant.login();
         let (code, text) = self.make_code(&setup_code(login, &destination), &token)?;
-        self.record.sends.charge(self.now, &self.limits().sends);
+        let (now, limits) = (self.now, self.limits());
+        self.record.edit().sends.charge(now, &limits.sends);
         let method = destination.method();
         let outgoing = self.outgoing(login, destination, &code, &text);
         let number = match target {
@@ -74,8 +75,7 @@ impl Draft<'_> {
             SetupTarget::Sms(number) => Some(SetupNumber(number)),
         };
         let tag = self.rules.seal.tag(Label::SetupToken, &self.token_parts(&token));
-        self.record.setup = Some(Setup { token: tag, login, number, wrong: 0, code });
-        self.changed = true;
+        self.record.edit().setup = Some(Setup { token: tag, login, number, wrong: 0, code });
         let started = StartedSetup::Prove { token, code: outgoing };
         Ok(Decision::new(Ok(started), EventKind::SetupStarted { method }))
     }
@@ -98,43 +98,39 @@ impl Draft<'_> {
         grant: &SavedGrant,
     ) -> Result<Decision<Result<Confirmed, Denied>>, Error> {
         let tag = self.rules.seal.tag(Label::SetupToken, &self.token_parts(token));
-        let Some(mut setup) = self
-            .record
-            .setup
-            .take_if(|setup| setup.token.matches(&tag) && setup.login == grant.login())
+        let setup = self.record.setup.clone();
+        let Some(mut setup) =
+            setup.filter(|setup| setup.token.matches(&tag) && setup.login == grant.login())
         else {
             return Ok(refuse_account(Denied::new(Reason::SetupOver)));
         };
         if let Err(denied) = self.setup_open() {
-            self.record.setup = Some(setup);
             return Ok(refuse_account(denied));
         }
         let destination = match &setup.number {
             None => user.email.clone().map(Destination::Email),
             Some(SetupNumber(number)) => Some(Destination::Sms(number.clone())),
         };
-        self.changed = true;
         let Some(destination) = destination else {
+            self.record.edit().setup = None;
             return Ok(refuse_account(Denied::new(Reason::SetupOver)));
         };
         let bound_to = setup_code(setup.login, &destination);
         if self.check_code(&bound_to, token, &setup.code, typed)?.is_some() {
-            self.record.setup_failures.succeed();
+            self.record.edit().setup_failures.succeed();
             return Ok(self.change_method(setup.number.map(|SetupNumber(number)| number), user));
         }
-        let rule = &self.limits().codes;
+        let (now, rule) = (self.now, &self.limits().codes);
         setup.wrong = setup.wrong.saturating_add(1);
-        self.record.setup_failures.charge(self.now, rule);
-        let gate = self.record.setup_failures.gate(self.now, rule);
+        self.record.edit().setup_failures.charge(now, rule);
+        let gate = self.record.setup_failures.gate(now, rule);
         let left = rule
             .lock_after
             .saturating_sub(setup.wrong)
-            .min(self.record.setup_failures.left(self.now, rule));
+            .min(self.record.setup_failures.left(now, rule));
         let mut decision = wrong(SecretKind::SetupCode, setup.login, gate, left).map(Err);
         self.notify_lock(&mut decision, user, gate);
-        if left > 0 {
-            self.record.setup = Some(setup);
-        }
+        self.record.edit().setup = Some(setup).filter(|_| left > 0);
         Ok(decision)
     }
 
@@ -147,11 +143,12 @@ impl Draft<'_> {
     ) -> Decision<Result<Confirmed, Denied>> {
         let earlier = self.destination(user, Method::Sms);
         let another = self.record.sms.as_ref().map(|sms| &sms.number) != number.as_ref();
-        self.record.sms = number.map(|number| Number { number, proved: self.now });
-        self.record.setup = None;
-        self.record.devices.clear();
-        self.record.pending.clear();
-        self.changed = true;
+        let proved = self.now;
+        let record = self.record.edit();
+        record.sms = number.map(|number| Number { number, proved });
+        record.setup = None;
+        record.devices.clear();
+        record.pending.clear();
         let to = self.record.method();
         let mut decision = Decision::new(Ok(Confirmed(to)), EventKind::MethodChanged { to });
         let places = self.contact(user).into_iter().chain(earlier).collect();

@@ -32,7 +32,7 @@ impl Draft<'_> {
         );
         let pepper = self.rules.seal.current();
         let tag = self.backup_tag(pepper.as_deref(), &symbols)?;
-        self.record.backup = Some(Backup { tag, pepper, made: self.now });
+        self.record.edit().backup = Some(Backup { tag, pepper, made: self.now });
         Ok(BackupCode::new(grouped(&symbols)))
     }
 
@@ -47,8 +47,7 @@ impl Draft<'_> {
         if !tag.matches(&backup.tag) {
             return Ok(None);
         }
-        self.record.backup = None;
-        self.changed = true;
+        self.record.edit().backup = None;
         Ok(Some(BackupCodeVerified(())))
     }
 

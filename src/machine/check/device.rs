@@ -51,7 +51,7 @@ impl Draft<'_> {
         let id = DeviceId::from_random(self.draw.bytes()?);
         if let Some(earlier) = &request.earlier {
             let tag = self.device_tag(earlier);
-            self.record.devices.retain(|device| !device.token.matches(&tag));
+            self.record.edit().devices.retain(|device| !device.token.matches(&tag));
         }
         let mut dropped = None;
         while self.record.devices.len() >= request.limits.per_user {
@@ -60,7 +60,7 @@ impl Draft<'_> {
             else {
                 break;
             };
-            dropped = Some(self.record.devices.remove(at).label);
+            dropped = Some(self.record.edit().devices.remove(at).label);
         }
         let device = Device {
             id,
@@ -70,7 +70,7 @@ impl Draft<'_> {
             used: self.now,
             expires: self.now.plus(request.limits.lifetime),
         };
-        self.record.devices.push(device);
+        self.record.edit().devices.push(device);
         Ok(Registered {
             token: DeviceToken::new(token::write(TokenKind::Device, &secret, None)),
             id,
@@ -85,9 +85,8 @@ impl Draft<'_> {
     ) -> Option<DeviceTrusted> {
         let now = self.now;
         let at = self.find_device(token)?;
-        let device = self.record.devices.get_mut(at)?;
+        let device = self.record.edit().devices.get_mut(at)?;
         device.used = now;
-        self.changed = true;
         Some(DeviceTrusted(device.id))
     }
 

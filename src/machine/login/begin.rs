@@ -4,13 +4,12 @@ use crate::contact::Destination;
 use crate::error::Error;
 use crate::event::{CredentialsCause, EventKind};
 use crate::ids::LoginId;
-use crate::machine::budget::failures::Failures;
 use crate::machine::check::exempt::exempt;
 use crate::machine::login::grant::{Authenticated, FactorProof};
 use crate::machine::login::pending::Next;
 use crate::machine::record::Pending;
 use crate::machine::seal::Label;
-use crate::machine::{Decision, Draft, Gate, epoch_of};
+use crate::machine::{Decision, Draft, Gate, Write, epoch_of};
 use crate::password::PasswordVerified;
 use crate::policy::{Channel, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};
@@ -20,49 +19,34 @@ use crate::user::{PasswordHash, User, UserStatus};
 
 /// One attempt at the first step.
 pub(crate) struct Attempt<'a> {
-    /// `None`: nobody of that name. The draft is then opened on a phantom record.
-    pub(crate) user: Option<&'a User>,
-    /// `None`: the password is wrong.
-    pub(crate) password: Option<&'a PasswordVerified>,
-    /// The hash that it was checked against, some time ago.
-    pub(crate) checked: Option<&'a PasswordHash>,
-    /// The security stamp that the user had then.
-    pub(crate) stamp: Option<&'a str>,
     pub(crate) channel: Channel,
     pub(crate) device: Option<&'a DeviceToken>,
+    /// `None`: the password is wrong.
+    pub(crate) password: Option<PasswordVerified>,
+    pub(crate) checked: Checked,
     /// The hash that will replace the user's, once this step is written.
-    pub(crate) rehashed: Option<&'a PasswordHash>,
+    pub(crate) rehashed: Option<PasswordHash>,
     pub(crate) policy: &'a dyn TwoFactorPolicy,
 }
 
-/// What a password was checked against, some time ago.
-#[derive(Clone, Copy)]
-pub(crate) struct Checked<'a> {
-    pub(crate) hash: Option<&'a PasswordHash>,
+/// What a password was checked against, some time ago. Nothing, if there was no user.
+#[derive(Default)]
+pub(crate) struct Checked {
+    hash: Option<PasswordHash>,
     /// The security stamp that the user had then.
-    pub(crate) stamp: Option<&'a str>,
+    stamp: Option<String>,
+}
+
+impl From<Option<User>> for Checked {
+    fn from(user: Option<User>) -> Self {
+        let (hash, stamp) =
+            user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
+        Self { hash, stamp }
+    }
 }
 
 /// How many re-hashes of one password are remembered; more than can be under way at once.
 const REHASHED: usize = 8;
-
-/// The outcome of a first step, and how it is written.
-pub(crate) struct FirstStep {
-    pub(crate) next: Next,
-    pub(crate) write: Write,
-}
-
-/// What the driver does with a decision that changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Write {
-    /// Nothing.
-    IfChanged,
-    /// It writes all the same: refused credentials cost the same, whatever the cause (`I-17`).
-    Always,
-    /// It makes a commit that can't succeed: the same call, without getting in the way of a step of
-    /// the owner's (`I-13`).
-    Decoy,
-}
 
 impl Draft<'_> {
     /// Whether a right password counts at the moment, beside this device token.
@@ -88,28 +72,27 @@ impl Draft<'_> {
         device.is_some_and(|token| self.knows_device(token))
     }
 
-    fn password_failures(&mut self, by_device: bool) -> &mut Failures {
-        let state = &mut self.record.password;
-        if by_device { &mut state.device_failures } else { &mut state.failures }
-    }
-
-    /// Decides the first step.
-    pub(crate) fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Decision<FirstStep>, Error> {
-        if attempt.user.is_some() {
+    /// Decides the first step. Without a user, nobody has that name, and the record is a phantom's.
+    pub(crate) fn begin(
+        &mut self,
+        attempt: &Attempt<'_>,
+        user: Option<&User>,
+    ) -> Result<Decision<Next>, Error> {
+        if user.is_some() {
             self.adopt_password();
         }
         let by_device = self.counts_by_device(attempt.device);
         let open = self.password_gate(by_device) == Gate::Open;
         // Whether or not passwords are locked: what is seen here ends what hung on the user's being
         // active.
-        if attempt.user.is_some_and(|user| user.status != UserStatus::Active) {
+        if user.is_some_and(|user| user.status != UserStatus::Active) {
             self.deactivate();
         }
-        let checked = Checked { hash: attempt.checked, stamp: attempt.stamp };
         let password = attempt
             .password
-            .filter(|_| attempt.user.is_some_and(|user| self.still_right(user, checked)));
-        let (user, password) = match (attempt.user, password) {
+            .as_ref()
+            .filter(|_| user.is_some_and(|user| self.still_right(user, &attempt.checked)));
+        let (user, password) = match (user, password) {
             _ if !open => {
                 return Ok(self.refuse_credentials(by_device, CredentialsCause::PasswordLocked));
             }
@@ -124,61 +107,56 @@ impl Draft<'_> {
             }
             (Some(user), Some(password)) => (user, password),
         };
-        self.changed |= self.password_failures(by_device).succeed();
-        self.note_rehash(user, attempt.rehashed);
+        self.record.edit_if(|record| record.password.failures_of(by_device).succeed());
+        self.note_rehash(user, attempt.rehashed.as_ref());
         let context = self.policy_context(self.settings.scope, user, attempt.channel);
-        let decision = if let Some(exempt) = exempt(attempt.policy, &context)? {
+        if let Some(exempt) = exempt(attempt.policy, &context)? {
             let login = LoginId::from_random(self.draw.bytes()?);
-            self.completed(password, user, login, attempt.channel, FactorProof::Exempt(exempt))
-        } else {
-            let earlier = self.adopt_address(user);
-            let mut decision = self.require(user, password, attempt)?;
-            let places = earlier.into_iter().collect();
-            self.tell_always(&mut decision, places, &NoticeKind::AddressChanged);
-            decision
-        };
-        Ok(decision.map(|next| FirstStep { next, write: Write::IfChanged }))
+            let proof = FactorProof::Exempt(exempt);
+            return Ok(self.completed(password, user, login, attempt.channel, proof));
+        }
+        let earlier = self.adopt_address(user);
+        let mut decision = self.require(user, password, attempt)?;
+        let places = earlier.into_iter().collect();
+        self.tell_always(&mut decision, places, &NoticeKind::AddressChanged);
+        Ok(decision)
     }
 
     /// Whether a password that was right for the hash that it was checked against is right for the
     /// user as they are now (`I-25`): the hash is the same, or another one of the same password,
     /// and so is the security stamp, which stands for a password that is kept elsewhere.
-    pub(in crate::machine) fn still_right(&self, user: &User, checked: Checked<'_>) -> bool {
-        if user.security_stamp.as_deref() != checked.stamp {
+    pub(in crate::machine) fn still_right(&self, user: &User, checked: &Checked) -> bool {
+        if user.security_stamp != checked.stamp {
             return false;
         }
         let now = user.password_hash.as_ref().map(PasswordHash::expose);
-        if now == checked.hash.map(PasswordHash::expose) {
+        if now == checked.hash.as_ref().map(PasswordHash::expose) {
             return true;
         }
         let mut then = user.clone();
-        then.password_hash = checked.hash.cloned();
+        then.password_hash.clone_from(&checked.hash);
         self.is_of_this_password(epoch_of(self.rules, self.call.tenant, &then))
             && self.same_password()
     }
 
     /// The same outcome, the same write, whatever the cause; only the event tells (`I-17`).
-    fn refuse_credentials(
-        &mut self,
-        by_device: bool,
-        cause: CredentialsCause,
-    ) -> Decision<FirstStep> {
+    fn refuse_credentials(&mut self, by_device: bool, cause: CredentialsCause) -> Decision<Next> {
         let denied = Next::Denied(Denied::new(Reason::InvalidCredentials));
         // A lock is not prolonged by trying: a user who is locked out gets in when it ends
         // (`I-13`).
         if cause == CredentialsCause::PasswordLocked {
             let event = EventKind::CredentialsRefused { cause, locked_until: None };
-            return Decision::new(FirstStep { next: denied, write: Write::Decoy }, event);
+            return Decision::new(denied, event).written_as(Write::Decoy);
         }
         let (now, rule) = (self.now, &self.limits().passwords);
-        let failures = self.password_failures(by_device);
+        let failures = self.record.edit().password.failures_of(by_device);
         failures.charge(now, rule);
         let locked_until = match failures.gate(now, rule) {
             Gate::LockedUntil(until) => Some(until.to_time()),
             Gate::Open | Gate::Suspended => None,
         };
         let event = EventKind::CredentialsRefused { cause, locked_until };
-        Decision::new(FirstStep { next: denied, write: Write::Always }, event)
+        Decision::new(denied, event)
     }
 
     /// Makes the record belong to the password that the user has now. If that is another than
@@ -186,10 +164,12 @@ impl Draft<'_> {
     /// counted guesses at a password that nobody can log in with any more.
     pub(in crate::machine) fn adopt_password(&mut self) {
         if !self.same_password() {
-            self.record.password.epoch = self.user_epoch;
-            self.record.password.rehashed.clear();
-            self.changed |= self.record.password.failures.succeed();
-            self.changed |= self.record.password.device_failures.succeed();
+            let epoch = self.user_epoch;
+            self.record.edit_if(|record| {
+                record.password.epoch = epoch;
+                record.password.rehashed.clear();
+                record.password.failures.succeed() | record.password.device_failures.succeed()
+            });
             self.deactivate();
         }
     }
@@ -197,14 +177,24 @@ impl Draft<'_> {
     /// Notes the registered address that is used from now on. If it is another than before, what
     /// hung on the earlier one ends (`I-30`). Answers the earlier one, to be notified.
     fn adopt_address(&mut self, user: &User) -> Option<Destination> {
-        let earlier = self.record.address.take_if(|_| self.ties.moved);
-        if self.ties.moved {
-            self.ties.moved = false;
-            self.changed = true;
+        let moved = std::mem::take(&mut self.ties.moved);
+        let earlier = self.record.address.clone().filter(|_| moved);
+        self.record.edit_if(|record| {
+            record.address.clone_from(&user.email);
+            moved
+        });
+        if moved {
             self.deactivate();
         }
-        self.record.address.clone_from(&user.email);
         earlier.map(Destination::Email)
+    }
+
+    /// Whether this hash was noted as one of the user's password.
+    pub(crate) fn has_noted(&self, user: &User, rehashed: &PasswordHash) -> bool {
+        let mut renewed = user.clone();
+        renewed.password_hash = Some(rehashed.clone());
+        let epoch = epoch_of(self.rules, self.call.tenant, &renewed);
+        self.record.password.rehashed.contains(&epoch)
     }
 
     /// Notes another hash of the password that was just right, before it is saved with the user.
@@ -212,7 +202,7 @@ impl Draft<'_> {
         if let Some(hash) = rehashed {
             let mut renewed = user.clone();
             renewed.password_hash = Some(hash.clone());
-            let known = &mut self.record.password.rehashed;
+            let known = &mut self.record.edit().password.rehashed;
             known.push(epoch_of(self.rules, self.call.tenant, &renewed));
             // The hash that the user has now stays known, however many others were made and never
             // saved.
@@ -221,7 +211,6 @@ impl Draft<'_> {
             {
                 known.remove(oldest);
             }
-            self.changed = true;
         }
     }
 
@@ -282,14 +271,13 @@ impl Draft<'_> {
                 Ok(self.issue(&mut pending, &token, destination)?)
             }
         };
-        self.changed = true;
         let event = EventKind::CodeRequired {
             login: pending.login,
             method: code.as_ref().ok().and(pending.via),
         };
         let method = pending.via.filter(|_| code.is_ok());
         let open = self.describe(&pending, token, user, code, method);
-        self.record.pending.push(pending);
+        self.record.edit().pending.push(pending);
         Ok(Decision::new(Next::Open(Box::new(open)), event))
     }
 
@@ -310,7 +298,7 @@ impl Draft<'_> {
             .enumerate()
             .filter(|(_, pending)| code_ends(pending).is_none());
         if let Some((at, _)) = oldest_idle.min_by_key(|(_, pending)| pending.begun) {
-            self.record.pending.remove(at);
+            self.record.edit().pending.remove(at);
             return Ok(());
         }
         let next = self.record.pending.iter().filter_map(code_ends).min().unwrap_or(self.now);

@@ -100,16 +100,19 @@ pub(crate) enum FactorProof {
 }
 
 impl Draft<'_> {
-    /// Ends a login well: a right password, and what stood beside it. The pending login must be
-    /// gone from the record by now.
+    /// Ends a login well: a right password, and what stood beside it. A login that was pending is
+    /// taken out of the record, so that its token makes no other grant (`I-05`).
     pub(in crate::machine) fn complete(
-        &self,
+        &mut self,
         _password: &PasswordVerified,
         user: &User,
         login: LoginId,
         channel: Channel,
         second: FactorProof,
     ) -> Grant {
+        if matches!(second, FactorProof::Code(_) | FactorProof::BackupCode(_)) {
+            self.end(login);
+        }
         let basis = match second {
             FactorProof::Code(code) => SecondFactor::Code { method: code.method() },
             FactorProof::BackupCode(_) => SecondFactor::BackupCode,

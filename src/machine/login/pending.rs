@@ -44,8 +44,8 @@ pub(crate) struct OpenLogin {
 }
 
 impl Draft<'_> {
-    /// Takes the login of this token out of the record, if it may go on: a step that lets it go on
-    /// puts it back.
+    /// The login of this token, if it may go on. A step that changes it saves it with
+    /// [`keep`](Self::keep); a refused one leaves it as it is.
     ///
     /// The user is looked at as they are now (`I-25`): a user who is gone or disabled, or has
     /// another password than at the first step, begins anew.
@@ -58,10 +58,10 @@ impl Draft<'_> {
         let tag = self.rules.seal.tag(Label::PendingToken, &self.token_parts(token));
         // No early exit: how many logins are pending, and which one matched, makes no difference in
         // time.
-        let found = self.record.pending.iter().enumerate().fold(None, |found, (at, pending)| {
-            if pending.token.matches(&tag) { Some(at) } else { found }
+        let found = self.record.pending.iter().fold(None, |found, pending| {
+            if pending.token.matches(&tag) { Some(pending) } else { found }
         });
-        let Some(at) = found else { return Err(over(None)) };
+        let Some(pending) = found.cloned() else { return Err(over(None)) };
         // The next first step notes the new address and notifies the earlier one.
         let Some(active) =
             user.filter(|user| user.status == UserStatus::Active && !self.ties.moved)
@@ -69,11 +69,10 @@ impl Draft<'_> {
             self.deactivate();
             return Err(over(None));
         };
-        let pending = self.record.pending.remove(at);
         let Some(password) = PasswordVerified::remembered(self.same_password())
             .filter(|_| active.id == *self.user_id)
         else {
-            self.changed = true;
+            self.end(pending.login);
             return Err(over(Some(pending.login)));
         };
         Ok((pending, password))
@@ -82,19 +81,34 @@ impl Draft<'_> {
     /// The user was seen disabled or gone: what would let them back in without a code dies
     /// (`I-30`).
     pub(in crate::machine) fn deactivate(&mut self) {
-        self.changed |= !(self.record.pending.is_empty()
-            && self.record.devices.is_empty()
-            && self.record.setup.is_none());
-        self.record.pending.clear();
-        self.record.devices.clear();
-        self.record.setup = None;
+        self.record.edit_if(|record| {
+            let any =
+                !(record.pending.is_empty() && record.devices.is_empty() && record.setup.is_none());
+            record.pending.clear();
+            record.devices.clear();
+            record.setup = None;
+            any
+        });
+    }
+
+    /// Saves what a step has made of a login that goes on.
+    pub(in crate::machine) fn keep(&mut self, pending: Pending) {
+        let mut all = self.record.edit().pending.iter_mut();
+        if let Some(place) = all.find(|other| other.login == pending.login) {
+            *place = pending;
+        }
+    }
+
+    /// Takes a login out of the record: its token is dead (`I-02`).
+    pub(in crate::machine) fn end(&mut self, login: LoginId) {
+        self.record.edit().pending.retain(|pending| pending.login != login);
     }
 
     /// The person gives the login up. Cancelling what is over already is no refusal.
     pub(crate) fn cancel(&mut self, token: &TokenSecret, user: Option<&User>) -> Decision<()> {
         match self.resume(token, user) {
             Ok((pending, _)) => {
-                self.changed = true;
+                self.end(pending.login);
                 Decision::new((), EventKind::LoginCancelled { login: pending.login })
             }
             Err(refusal) => refusal.into_decision().map(|_| ()),
@@ -182,17 +196,6 @@ impl Draft<'_> {
         }
     }
 
-    /// Refuses a step of a login that goes on as it is.
-    pub(in crate::machine) fn refuse(
-        &mut self,
-        pending: Pending,
-        denied: Denied,
-    ) -> Decision<Next> {
-        let refusal = Refusal { login: Some(pending.login), denied };
-        self.record.pending.push(pending);
-        refusal.into_decision()
-    }
-
     /// What every token's tag covers: a token of another tenant or user has another tag (`I-03`).
     pub(in crate::machine) fn token_parts<'t>(&'t self, token: &'t TokenSecret) -> [&'t [u8]; 3] {
         [self.call.tenant.as_str().as_bytes(), self.user_id.as_str().as_bytes(), token.as_slice()]
@@ -207,6 +210,11 @@ pub(in crate::machine) struct Refusal {
 }
 
 impl Refusal {
+    /// Of a login that goes on as it is.
+    pub(in crate::machine) const fn of(pending: &Pending, denied: Denied) -> Self {
+        Self { login: Some(pending.login), denied }
+    }
+
     pub(in crate::machine) fn into_decision(self) -> Decision<Next> {
         let event = EventKind::StepRefused {
             login: self.login,

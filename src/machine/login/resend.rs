@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::event::EventKind;
 use crate::machine::check::code::OutgoingCode;
 use crate::machine::login::login_code;
-use crate::machine::login::pending::Next;
+use crate::machine::login::pending::{Next, Refusal};
 use crate::machine::record::Pending;
 use crate::machine::token::TokenSecret;
 use crate::machine::{Decision, Draft};
@@ -32,7 +32,8 @@ impl Draft<'_> {
         destination: Destination,
     ) -> Result<OutgoingCode, Error> {
         let (code, text) = self.make_code(&login_code(pending.login, &destination), token)?;
-        self.record.sends.charge(self.now, &self.limits().sends);
+        let (now, limits) = (self.now, self.limits());
+        self.record.edit().sends.charge(now, &limits.sends);
         pending.sends = pending.sends.saturating_add(1);
         pending.via = Some(destination.method());
         let outgoing = self.outgoing(pending.login, destination, &code, &text);
@@ -53,19 +54,18 @@ impl Draft<'_> {
             Err(refusal) => return Ok(refusal.into_decision()),
         };
         let Some(user) = user else {
-            return Ok(self.refuse(pending, Denied::new(Reason::LoginOver)));
+            return Ok(Refusal::of(&pending, Denied::new(Reason::LoginOver)).into_decision());
         };
         match self.may_resend(&pending, via, user) {
-            Err(denied) => Ok(self.refuse(pending, denied)),
+            Err(denied) => Ok(Refusal::of(&pending, denied).into_decision()),
             Ok(destination) => {
-                self.changed = true;
                 let outgoing = self.issue(&mut pending, token, destination)?;
                 let event = EventKind::CodeResent {
                     login: pending.login,
                     method: outgoing.destination.method(),
                 };
                 let open = self.describe(&pending, token.clone(), user, Ok(outgoing), pending.via);
-                self.record.pending.push(pending);
+                self.keep(pending);
                 Ok(Decision::new(Next::Open(Box::new(open)), event))
             }
         }

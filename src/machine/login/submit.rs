@@ -6,7 +6,7 @@ use crate::ids::LoginId;
 use crate::machine::check::device::TrustRequest;
 use crate::machine::login::grant::{Authenticated, FactorProof};
 use crate::machine::login::login_code;
-use crate::machine::login::pending::Next;
+use crate::machine::login::pending::{Next, Refusal};
 use crate::machine::record::Pending;
 use crate::machine::token::TokenSecret;
 use crate::machine::{Decision, Draft, Gate};
@@ -23,30 +23,28 @@ impl Draft<'_> {
         trust: Option<&TrustRequest>,
         user: Option<&User>,
     ) -> Result<Decision<Next>, Error> {
-        let (mut pending, password) = match self.resume(token, user) {
+        let (pending, password) = match self.resume(token, user) {
             Ok(resumed) => resumed,
             Err(refusal) => return Ok(refusal.into_decision()),
         };
         let Some(user) = user else {
-            return Ok(self.refuse(pending, Denied::new(Reason::LoginOver)));
+            return Ok(Refusal::of(&pending, Denied::new(Reason::LoginOver)).into_decision());
         };
         if let Err(denied) = self.codes_open() {
-            return Ok(self.refuse(pending, denied));
+            return Ok(Refusal::of(&pending, denied).into_decision());
         }
         // The destination as it is now: a code that went to an address that is no longer the user's
         // is wrong.
         let destination = pending.via.and_then(|method| self.destination(user, method));
         // A code that has expired is gone since `observe`.
-        let (Some(live), Some(destination)) = (pending.code.take(), destination) else {
-            return Ok(self.refuse(pending, Denied::new(Reason::NoLiveCode)));
+        let (Some(live), Some(destination)) = (&pending.code, destination) else {
+            return Ok(Refusal::of(&pending, Denied::new(Reason::NoLiveCode)).into_decision());
         };
-        self.changed = true;
         let bound_to = login_code(pending.login, &destination);
-        let Some(verified) = self.check_code(&bound_to, token, &live, typed)? else {
-            pending.code = Some(live);
+        let Some(verified) = self.check_code(&bound_to, token, live, typed)? else {
             return Ok(self.charge_wrong_code(pending, user));
         };
-        self.record.code_failures.succeed();
+        self.record.edit().code_failures.succeed();
         let trust = trust.filter(|_| self.may_trust());
         let registered = trust.map(|request| self.trust_device(&verified, request)).transpose()?;
         let grant = self.complete(
@@ -78,18 +76,18 @@ impl Draft<'_> {
     }
 
     fn charge_wrong_code(&mut self, mut pending: Pending, user: &User) -> Decision<Next> {
-        let rule = &self.limits().codes;
+        let (now, rule) = (self.now, &self.limits().codes);
         pending.wrong = pending.wrong.saturating_add(1);
-        self.record.code_failures.charge(self.now, rule);
+        self.record.edit().code_failures.charge(now, rule);
         if pending.wrong >= rule.lock_after {
             pending.code = None;
         }
-        let gate = self.record.code_failures.gate(self.now, rule);
+        let gate = self.record.code_failures.gate(now, rule);
         let mut decision =
             wrong(SecretKind::Code, pending.login, gate, self.attempts_left(&pending))
                 .map(Next::Denied);
         self.notify_lock(&mut decision, user, gate);
-        self.record.pending.push(pending);
+        self.keep(pending);
         decision
     }
 
@@ -110,21 +108,22 @@ impl Draft<'_> {
             Err(refusal) => return Ok(refusal.into_decision()),
         };
         let Some(user) = user else {
-            return Ok(self.refuse(pending, Denied::new(Reason::LoginOver)));
+            return Ok(Refusal::of(&pending, Denied::new(Reason::LoginOver)).into_decision());
         };
         if self.backup_attempts_left(&pending) == 0 {
-            return Ok(self.refuse(pending, Denied::new(Reason::LoginBackupCodeLimit)));
+            return Ok(
+                Refusal::of(&pending, Denied::new(Reason::LoginBackupCodeLimit)).into_decision()
+            );
         }
         if self.record.backup.is_none() {
-            return Ok(self.refuse(pending, Denied::new(Reason::NoBackupCode)));
+            return Ok(Refusal::of(&pending, Denied::new(Reason::NoBackupCode)).into_decision());
         }
-        self.changed = true;
         let Some(verified) = self.check_backup_code(typed)? else {
             pending.wrong_backup = pending.wrong_backup.saturating_add(1);
             let left = self.backup_attempts_left(&pending);
             let decision =
                 wrong(SecretKind::BackupCode, pending.login, Gate::Open, left).map(Next::Denied);
-            self.record.pending.push(pending);
+            self.keep(pending);
             return Ok(decision);
         };
         let successor = self.make_backup_code()?;

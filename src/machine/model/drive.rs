@@ -16,7 +16,7 @@ use super::world::{
 };
 use crate::context::Call;
 use crate::ids::Version;
-use crate::machine::{Draft, Retention, Settings, interactive, worth};
+use crate::machine::{Damage, Draft, Opening, Retention, Settings, interactive, worth};
 use crate::policy::{Scope, StandardPolicy};
 use crate::reason::Reason;
 use crate::store::StoredRow;
@@ -319,15 +319,16 @@ impl Scenario {
         self.tamper_with_load(world, Step::Unlock { subject }, &mut snapshot);
         let dice = Dice::new(0, 0);
         let (tenant, id) = (self.names.tenant(subject.tenant), self.names.user(subject.person));
-        let draft = Draft::open(
-            &self.rules,
-            &dice,
-            Call::without_request(tenant),
-            id,
-            user.as_ref(),
-            &snapshot,
-            timestamp(world.now),
-        );
+        let draft = Draft::open(&Opening {
+            rules: &self.rules,
+            entropy: &dice,
+            call: Call::without_request(tenant),
+            user_id: id,
+            user: user.as_ref(),
+            snapshot: &snapshot,
+            now: timestamp(world.now),
+            damage: Damage::Fails,
+        });
         let channel = interactive(session.grant.channel());
         draft
             .and_then(|draft| {

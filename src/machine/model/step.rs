@@ -13,8 +13,8 @@ use crate::grant::{SavedGrant, SecondFactor};
 use crate::ids::{DeviceId, LoginId, Version};
 use crate::label::DeviceLabel;
 use crate::machine::{
-    Attempt, Decision, Draft, Need, Next, Refill, SetupTarget, StartedSetup, TokenKind,
-    TokenSecret, TrustRequest, Via, read_backup_code, refuse_account, write_token,
+    Attempt, Damage, Decision, Draft, Need, Next, Opening, Refill, SetupTarget, StartedSetup,
+    TokenKind, TokenSecret, TrustRequest, Via, read_backup_code, refuse_account, write_token,
 };
 use crate::password::PasswordVerified;
 use crate::policy::{Channel, Scope, StandardPolicy};
@@ -288,20 +288,20 @@ impl Scenario {
         let tenant = self.names.tenant(opened.tenant);
         let now = timestamp(self.clock(world, step));
         let id = self.names.user(opened.person);
-        let decided = Draft::open(
-            &self.rules,
-            &dice,
-            Call::without_request(tenant),
-            id,
-            user.as_ref(),
-            &snapshot,
+        let decided = Draft::open(&Opening {
+            rules: &self.rules,
+            entropy: &dice,
+            call: Call::without_request(tenant),
+            user_id: id,
+            user: user.as_ref(),
+            snapshot: &snapshot,
             now,
-        )
+            damage: Damage::Fails,
+        })
         .and_then(|mut draft| {
-            let (effect, must_write) = self.run(world, &mut draft, step, host, user.as_ref())?;
-            let must_write = must_write && !(self.fault == Fault::PhantomSkipped && user.is_none());
-            let write =
-                (draft.changed() || must_write).then(|| draft.prepare_commit()).transpose()?;
+            let effect = self.run(world, &mut draft, step, host, user.as_ref())?;
+            let skipped = self.fault == Fault::PhantomSkipped && user.is_none();
+            let write = (draft.edited() && !skipped).then(|| draft.prepare_commit()).transpose()?;
             Ok((
                 effect,
                 write.map(|(ExpectedVersions { settings, record }, saved)| Write {
@@ -332,7 +332,7 @@ impl Scenario {
         decided
     }
 
-    /// Calls the machine. The answer, and whether it is written even if nothing changed.
+    /// Calls the machine.
     fn run(
         &self,
         world: &World,
@@ -340,7 +340,7 @@ impl Scenario {
         step: Step,
         host: Option<Host>,
         user: Option<&User>,
-    ) -> Result<(Effect, bool), Error> {
+    ) -> Result<Effect, Error> {
         let token = |slot: usize| TokenSecret::new(world.slots[slot].as_ref().unwrap().token);
         Ok(match step {
             Step::Begin { password, device, .. } => {
@@ -369,7 +369,7 @@ impl Scenario {
                     limits: self.rules.limits.devices.unwrap(),
                     earlier: None,
                 });
-                (next(draft.submit_code(&token(slot), &typed, trust.as_ref(), user)?), false)
+                next(draft.submit_code(&token(slot), &typed, trust.as_ref(), user)?)
             }
             Step::Backup { slot, typed, .. } => {
                 let ledger = world.ledgers.get(&world.slots[slot].as_ref().unwrap().subject);
@@ -378,32 +378,21 @@ impl Scenario {
                     Paper::Used => ledger.unwrap().used_paper.clone().unwrap(),
                     Paper::Wrong => "0000-0000-0000-0000-0000-0000".to_owned(),
                 };
-                (
-                    next(draft.submit_backup_code(
-                        &token(slot),
-                        &read_backup_code(&typed).unwrap(),
-                        user,
-                    )?),
-                    false,
-                )
+                let typed = read_backup_code(&typed).unwrap();
+                next(draft.submit_backup_code(&token(slot), &typed, user)?)
             }
-            Step::Resend { slot, .. } => {
-                (next(draft.resend(&token(slot), Via::Same, user)?), false)
-            }
+            Step::Resend { slot, .. } => next(draft.resend(&token(slot), Via::Same, user)?),
             Step::Cancel { slot } => {
                 draft.cancel(&token(slot), user);
-                (Effect::Cancelled, false)
+                Effect::Cancelled
             }
-            Step::Unlock { .. } => (
-                draft
-                    .unlock()
-                    .map_or_else(|denied| Effect::Refused(denied.reason()), |()| Effect::Unlocked),
-                false,
-            ),
+            Step::Unlock { .. } => draft
+                .unlock()
+                .map_or_else(|denied| Effect::Refused(denied.reason()), |()| Effect::Unlocked),
             Step::Reset { .. } => {
                 let by = Actor::Operator { reason: "model".to_owned() };
-                let reset = draft.reset(user.unwrap(), Refill::Counted, true, None, by)?;
-                (Effect::Reset { refilled: reset.outcome == ResetOutcome::Refilled }, false)
+                let reset = draft.reset(user.unwrap(), Refill::Counted, None, by)?;
+                Effect::Reset { refilled: reset.outcome == ResetOutcome::Refilled }
             }
             Step::NewBackup { slot } => {
                 Self::change(world, draft, slot, user, |draft, user, _| {
@@ -467,8 +456,7 @@ impl Scenario {
         checked: Option<&PasswordHash>,
         device: Presented,
         user: Option<&User>,
-    ) -> Result<(Effect, bool), Error> {
-        let preverified = PasswordVerified::preverified();
+    ) -> Result<Effect, Error> {
         let device = match device {
             Presented::Nothing => None,
             Presented::Device(nth) => Some(DeviceToken::new(world.devices[nth].token.clone())),
@@ -477,19 +465,17 @@ impl Scenario {
                 Some(DeviceToken::new(write_token(TokenKind::Device, &token, None)))
             }
         };
-        let decision = draft.begin(&Attempt {
-            user,
-            password: right.then_some(&preverified),
-            checked,
-            stamp: user.and_then(|user| user.security_stamp.as_deref()),
+        let checked = user.cloned().map(|user| User { password_hash: checked.cloned(), ..user });
+        let attempt = Attempt {
             channel: Channel::Web,
             device: device.as_ref(),
+            password: right.then(PasswordVerified::preverified),
+            checked: checked.into(),
             rehashed: None,
             policy: &StandardPolicy,
-        })?;
+        };
         // A decoy commit writes nothing: here it is none.
-        let must_write = decision.outcome.write == crate::machine::Write::Always;
-        Ok((next(decision.map(|first| first.next)), must_write))
+        Ok(next(draft.begin(&attempt, user)?))
     }
 
     /// A change on the account page: authorised and decided in one draft, as the driver does it.
@@ -503,14 +489,14 @@ impl Scenario {
             &User,
             &SavedGrant,
         ) -> Result<Decision<Result<Effect, Denied>>, Error>,
-    ) -> Result<(Effect, bool), Error> {
+    ) -> Result<Effect, Error> {
         let grant = &world.sessions[slot].as_ref().unwrap().grant;
         let decision = match (draft.authorize(&StandardPolicy, user, grant, Need::Change)?, user) {
             (Ok(()), Some(user)) => decide(draft, user, grant)?,
             (Ok(()), None) => refuse_account(Denied::new(Reason::SessionStale)),
             (Err(denied), _) => refuse_account(denied),
         };
-        Ok((decision.outcome.unwrap_or_else(|denied| Effect::Refused(denied.reason())), false))
+        Ok(decision.outcome.unwrap_or_else(|denied| Effect::Refused(denied.reason())))
     }
 }
 
