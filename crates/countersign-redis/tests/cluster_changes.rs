@@ -129,7 +129,9 @@ impl<'a> Move<'a> {
     fn begin(nodes: &'a [Server], tenant: &TenantId) -> Self {
         let keys = format!("countersign:*:s:{}", tenant.as_str());
         let holds = |node: &&Server| !command(node, &["KEYS", &keys]).unwrap().is_empty();
-        let from = nodes.iter().find(holds).unwrap();
+        let Some(from) = nodes.iter().find(holds) else {
+            panic!("no node holds {keys}: {:?}", nodes::views(nodes));
+        };
         let to = nodes.iter().find(|node| !holds(node)).unwrap();
         let slot =
             command(from, &["CLUSTER", "KEYSLOT", &command(from, &["KEYS", &keys]).unwrap()])
@@ -171,33 +173,7 @@ impl<'a> Move<'a> {
                 "OK"
             );
         }
-        self.agreed();
-    }
-
-    /// Waits until all nodes know the same owners and epochs. A move that began before would give
-    /// the next owner an epoch that is not the highest one, and a node that still holds keys of the
-    /// slot would be told that it is another's, and delete them.
-    fn agreed(&self) {
-        let view = |node: &Server| {
-            let nodes = command(node, &["CLUSTER", "NODES"]).unwrap();
-            let mut known: Vec<String> = nodes
-                .lines()
-                .map(|line| line.split(' ').collect::<Vec<_>>())
-                .filter(|parts| parts.len() >= 8)
-                .map(|parts| [parts[0], parts[6], &parts[8..].join(" ")].join(" "))
-                .collect();
-            known.sort();
-            known
-        };
-        let started = Instant::now();
-        loop {
-            let views: Vec<_> = self.nodes.iter().map(view).collect();
-            if views.windows(2).all(|two| two[0] == two[1]) {
-                return;
-            }
-            assert!(started.elapsed() < Duration::from_secs(60), "{views:?}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        nodes::agreed(self.nodes).unwrap();
     }
 }
 

@@ -1,5 +1,6 @@
 //! A cluster of three nodes.
 
+use std::collections::HashSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -38,7 +39,43 @@ pub fn start() -> Result<Option<Vec<Server>>, PluginError> {
         assert!(started.elapsed() < Duration::from_secs(30), "the cluster does not form");
         std::thread::sleep(Duration::from_millis(50));
     }
+    agreed(&nodes)?;
     Ok(Some(nodes))
+}
+
+/// What each node knows of every node: its id, its epoch and its slots.
+pub fn views(nodes: &[Server]) -> Result<Vec<Vec<[String; 3]>>, PluginError> {
+    let view = |node: &Server| {
+        let said = command(node, &["CLUSTER", "NODES"])?;
+        let mut known: Vec<[String; 3]> = said
+            .lines()
+            .map(|line| line.split(' ').collect::<Vec<_>>())
+            .filter(|parts| parts.len() >= 8)
+            .map(|parts| [parts[0].to_owned(), parts[6].to_owned(), parts[8..].join(" ")])
+            .collect();
+        known.sort();
+        Ok(known)
+    };
+    nodes.iter().map(view).collect()
+}
+
+/// Waits until all nodes know the same owners and epochs, and no two have the same epoch.
+///
+/// Otherwise a slot must not be moved. Two nodes of one epoch end that by taking a higher one each
+/// for itself. If the earlier owner does so before it has heard of the move, its claim on the slot
+/// is the newer one, and the new owner gives the slot back and deletes the keys.
+pub fn agreed(nodes: &[Server]) -> Result<(), PluginError> {
+    let started = Instant::now();
+    loop {
+        let views = views(nodes)?;
+        let epochs = views[0].iter().map(|[_, epoch, _]| epoch).collect::<HashSet<_>>();
+        let same = views.windows(2).all(|two| two[0] == two[1]);
+        if same && views[0].len() == nodes.len() && epochs.len() == nodes.len() {
+            return Ok(());
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "{views:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// What a node answers, without the line's end.
@@ -47,5 +84,8 @@ pub fn command(node: &Server, arguments: &[&str]) -> Result<String, PluginError>
         .args(["-p", &node.port().to_string()])
         .args(arguments)
         .output()?;
+    if !output.status.success() {
+        return Err(PluginError::new(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
     Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
