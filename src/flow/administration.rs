@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
 use crate::flow::driver::{ATTEMPTS, Plan, Subject};
-use crate::flow::settings::{Current, Reading, SettingsDecision};
+use crate::flow::settings::{Current, Reading, SettingsChange, SettingsDecision};
 use crate::flow::{Inner, PurgeProgress, RequestFlow};
 use crate::grant::SavedGrant;
 use crate::ids::{TenantId, UserId};
@@ -121,7 +121,7 @@ impl Administration {
         self.inner()
             .change_settings(self.request.call(), read, |current, at| {
                 if current.settings.scope == scope {
-                    return Ok(SettingsDecision::nothing(scope));
+                    return Ok(SettingsDecision { outcome: scope, change: None });
                 }
                 change_scope(current, scope, self.actor(), at)
             })
@@ -205,7 +205,7 @@ impl Administration {
     }
 
     /// The settings as they are, if the acting user may set this scope.
-    async fn entitled_to_set(&self, scope: Scope) -> Result<Current, OperationError> {
+    async fn entitled_to_set(&self, scope: Scope) -> Result<(Current, Timestamp), OperationError> {
         let Entitled { current, at, may_weaken, weakens, locked_out } =
             self.entitled_to(Some(scope)).await?;
         // A scope that is in force already changes nothing for anybody.
@@ -217,7 +217,7 @@ impl Administration {
                 return Err(self.refuse(Reason::NoDestination, at));
             }
         }
-        Ok(current)
+        Ok((current, at))
     }
 
     /// Holds the acting user against the tenant as it is now.
@@ -280,7 +280,7 @@ impl Administration {
     }
 }
 
-/// Another scope for a tenant, and who had it before.
+/// Another scope for a tenant. The answer is the one that was in force before.
 pub(super) fn change_scope(
     current: Current,
     scope: Scope,
@@ -289,14 +289,15 @@ pub(super) fn change_scope(
 ) -> Result<SettingsDecision<Scope>, Error> {
     let Current { settings, generation, .. } = current;
     let from = settings.scope;
-    let (next, event) = if from == scope {
+    let ((settings, generation), event) = if from == scope {
         // The first settings of a tenant, which say what held without any: nothing ends by them.
         ((settings, generation), EventKind::TenantSetUp { by })
     } else {
         let event = EventKind::ScopeChanged { from, to: scope, by };
         (settings.with_scope(scope, generation, at)?, event)
     };
-    Ok(SettingsDecision { outcome: from, next: Some(next), event: Some(event) })
+    let change = SettingsChange { settings, generation, event: Some(event) };
+    Ok(SettingsDecision { outcome: from, change: Some(change) })
 }
 
 /// What administrators and the operator have in common.

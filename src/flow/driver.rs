@@ -3,21 +3,13 @@
 use futures_lite::future::try_zip;
 
 use crate::clock::Timestamp;
-use crate::contact::Destination;
 use crate::context::{Call, RequestContext};
-use crate::entropy::Draw;
 use crate::error::{Error, PluginError};
 use crate::event::{Event, EventKind};
 use crate::flow::Inner;
-use crate::flow::step::{Alternatives, Challenge, DeliveryStatus, IssuedCode, LoginStep};
-use crate::ids::{LoginName, TenantId, UserId, Version};
-use crate::machine::{
-    Damage, Decision, Draft, EarlierCode, Next, OpenLogin, Opening, OutgoingCode, OutgoingNotice,
-    TokenKind, Via, Write, write_token,
-};
-use crate::reason::{Denied, Reason};
-use crate::secret::PendingToken;
-use crate::sender::{CodeMessage, Notice, Purpose, SendStatus};
+use crate::ids::{LoginName, TenantId, UserId};
+use crate::machine::{Damage, Decision, Draft, Opening, OutgoingNotice, Write};
+use crate::sender::Notice;
 use crate::store::{CommitOutcome, Snapshot, StoredRow};
 use crate::user::User;
 
@@ -97,13 +89,13 @@ impl Inner {
             .load(subject.call.tenant, subject.user)
             .await
             .map_err(Error::factor_store)?;
-        self.known(snapshot.settings.as_ref())?;
+        self.require_known(snapshot.settings.as_ref())?;
         Ok(snapshot)
     }
 
     /// Fails for a tenant without saved settings, where the flow requires them: every way in which
     /// a step reads settings ends here, but for the one that sets a tenant up.
-    pub(super) fn known(&self, settings: Option<&StoredRow>) -> Result<(), Error> {
+    pub(super) fn require_known(&self, settings: Option<&StoredRow>) -> Result<(), Error> {
         if self.known_tenants && settings.is_none() { Err(Error::UnknownTenant) } else { Ok(()) }
     }
 
@@ -169,10 +161,10 @@ impl Inner {
         plan: Plan<'a>,
         mut decide: impl FnMut(&mut Draft<'_>, Option<&User>) -> Result<Decision<T>, Error> + Send,
     ) -> Result<Committed<T>, Error> {
-        let Plan { mut subject, mut loaded, mut stand_in, damage, attempts } = plan;
+        let Plan { mut subject, loaded: mut before, mut stand_in, damage, attempts } = plan;
         let mut in_order = false;
         for _ in 0..attempts {
-            let mut loaded = match loaded.take() {
+            let mut loaded = match before.take() {
                 Some(loaded) => loaded,
                 None if in_order => self.load_in_order(subject).await?,
                 None => self.load(subject).await?,
@@ -245,8 +237,8 @@ impl Inner {
         at: Timestamp,
     ) -> Committed<T> {
         let Decision { outcome, write, event, notices, held_back } = decision;
-        let is_somebody = user.is_some() || write == Write::Remove;
-        let about = (!subject.user.is_phantom() && is_somebody).then_some(subject.user);
+        let is_known = user.is_some() && !subject.user.is_phantom();
+        let about = (is_known || write == Write::Remove).then_some(subject.user);
         self.emit(subject.call, about, at, event);
         if let Some(about_what) = held_back {
             self.emit(subject.call, about, at, EventKind::NoticeHeldBack { about: about_what });
@@ -257,10 +249,6 @@ impl Inner {
             }
         }
         Committed { outcome, user, at }
-    }
-
-    pub(super) fn new_version(&self) -> Result<Version, Error> {
-        Ok(Version::from_random(Draw::new(&*self.entropy).bytes()?))
     }
 
     pub(super) fn emit(
@@ -309,154 +297,6 @@ impl Inner {
                 EventKind::NoticeFailed { error: error.kind(), causes: notice.causes(&error) };
             self.emit(subject.call, Some(subject.user), at, failed);
         }
-    }
-
-    /// Turns where a login stands into the answer to the host, and sends the code that belongs to
-    /// it.
-    pub(super) async fn answer(
-        &self,
-        subject: Subject<'_>,
-        committed: Committed<Next>,
-    ) -> LoginStep {
-        let Committed { outcome, user, at } = committed;
-        match (outcome, user) {
-            (Next::Denied(denied), _) => LoginStep::Denied(denied),
-            (Next::Complete(done), _) => LoginStep::Authenticated(*done),
-            (Next::Open(open), Some(user)) => self.challenge(subject, user, open, at).await,
-            (Next::Open(_), None) => LoginStep::Denied(Denied::new(Reason::LoginOver)),
-        }
-    }
-
-    async fn challenge(
-        &self,
-        subject: Subject<'_>,
-        user: User,
-        mut open: Box<OpenLogin>,
-        at: Timestamp,
-    ) -> LoginStep {
-        let mut delivery = self.deliver_login_code(subject, &user, &open, at).await;
-        // The one automatic step: SMS surely failed, so the code goes to email. It costs what a
-        // resend costs.
-        if self.rules.limits.fall_back_to_email
-            && user.email.is_some()
-            && open.code.as_ref().is_ok_and(|code| matches!(code.destination, Destination::Sms(_)))
-            && matches!(delivery, DeliveryStatus::Failed { .. })
-        {
-            let token = open.token.clone();
-            // If this breaks, the login that was begun stands all the same, with its failed
-            // delivery.
-            if let Ok(again) =
-                self.step(subject, |draft, user| draft.resend(&token, Via::FallBack, user)).await
-                && let (Next::Open(fallen_back), Some(user)) = (again.outcome, again.user)
-            {
-                delivery = self.deliver_login_code(subject, &user, &fallen_back, again.at).await;
-                open = fallen_back;
-            }
-        }
-        LoginStep::CodeRequired(Box::new(self.page(subject, *open, delivery)))
-    }
-
-    async fn deliver_login_code(
-        &self,
-        subject: Subject<'_>,
-        user: &User,
-        open: &OpenLogin,
-        at: Timestamp,
-    ) -> DeliveryStatus {
-        match &open.code {
-            Ok(code) => self.deliver(subject, user, code, Purpose::Login, at).await,
-            Err(denied) => DeliveryStatus::NotMade { denied: *denied },
-        }
-    }
-
-    /// Hands one code to the sender. It was charged before, and stays charged (`I-15`, `I-24`).
-    pub(super) async fn deliver(
-        &self,
-        subject: Subject<'_>,
-        user: &User,
-        code: &OutgoingCode,
-        purpose: Purpose,
-        at: Timestamp,
-    ) -> DeliveryStatus {
-        let message = CodeMessage {
-            tenant: subject.call.tenant.clone(),
-            user: subject.user.clone(),
-            login: code.login,
-            purpose,
-            destination: code.destination.clone(),
-            code: crate::secret::Code::new(code.code.expose()),
-            reference: code.reference,
-            valid_for: self.rules.limits.code_ttl,
-            expires_at: user.local(code.expires.to_time()),
-            language: user.language.clone(),
-        };
-        match self.sender.send_code(&message).await {
-            Ok(SendStatus::Sent) => DeliveryStatus::Sent(issued(code)),
-            Ok(SendStatus::Queued) => DeliveryStatus::Queued(issued(code)),
-            Err(error) => {
-                let kind = error.kind();
-                let (login, method, causes) =
-                    (code.login, code.destination.method(), message.causes(&error));
-                let failed = EventKind::DeliveryFailed { login, method, error: kind, causes };
-                self.emit(subject.call, Some(subject.user), at, failed);
-                if kind.surely_not_sent() {
-                    let destination = code.destination.masked();
-                    DeliveryStatus::Failed {
-                        method: code.destination.method(),
-                        destination,
-                        error: kind,
-                    }
-                } else {
-                    DeliveryStatus::PerhapsSent(issued(code))
-                }
-            }
-        }
-    }
-
-    pub(super) fn page(
-        &self,
-        subject: Subject<'_>,
-        open: OpenLogin,
-        delivery: DeliveryStatus,
-    ) -> Challenge {
-        Challenge {
-            token: PendingToken::new(write_token(
-                TokenKind::Pending,
-                &open.token,
-                Some(subject.user),
-            )),
-            login: open.login,
-            delivery,
-            digits: self.rules.limits.digits,
-            attempts_left: open.attempts_left,
-            login_expires_at: open.deadline.to_time(),
-            resend_at: open.resend_at.map(Timestamp::to_time),
-            alternatives: Alternatives {
-                email: open.email,
-                sms: open.sms,
-                backup_code: open.backup_code,
-            },
-        }
-    }
-}
-
-/// What a page may know of a code.
-fn issued(code: &OutgoingCode) -> IssuedCode {
-    IssuedCode {
-        method: code.destination.method(),
-        destination: code.destination.masked(),
-        reference: code.reference,
-        expires_at: code.expires.to_time(),
-    }
-}
-
-/// What a page may know of a code that was made in an earlier step.
-pub(super) fn made_earlier(code: &EarlierCode) -> IssuedCode {
-    IssuedCode {
-        method: code.destination.method(),
-        destination: code.destination.masked(),
-        reference: code.reference,
-        expires_at: code.expires.to_time(),
     }
 }
 

@@ -145,8 +145,7 @@ impl Inner {
         let committed = self
             .step_by(plan, |draft, user| {
                 let decision = draft.begin(&attempt, user)?;
-                let rehashed = user.zip(attempt.rehashed.as_ref());
-                noted = rehashed.is_some_and(|(user, hash)| draft.has_noted(user, hash));
+                noted = draft.has_noted();
                 Ok(decision)
             })
             .await?;

@@ -3,6 +3,7 @@
 mod account;
 mod administration;
 mod builder;
+mod delivery;
 mod driver;
 mod first_step;
 mod operator;

@@ -157,11 +157,15 @@ impl Operator {
     /// [`Error`] if a plug-in failed.
     pub async fn set_scope(&self, tenant: &TenantId, scope: Scope) -> Result<Scope, Error> {
         let inner = &self.flow.inner;
-        let read = || -> Reading<'_, _> { Box::pin(inner.settings_if_any(tenant)) };
+        let read = || -> Reading<'_, _> {
+            Box::pin(async {
+                Ok((inner.settings_if_any(tenant).await?, Timestamp::now(&*inner.clock)?))
+            })
+        };
         inner
             .change_settings(Call::without_request(tenant), read, |current, at| {
                 if current.settings.scope == scope && current.version.is_some() {
-                    return Ok(SettingsDecision::nothing(scope));
+                    return Ok(SettingsDecision { outcome: scope, change: None });
                 }
                 change_scope(current, scope, self.actor(), at)
             })

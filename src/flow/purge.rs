@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::context::Call;
 use crate::error::Error;
 use crate::event::EventKind;
-use crate::flow::settings::{Current, Reading, SettingsDecision};
+use crate::flow::settings::{Current, Reading, SettingsChange, SettingsDecision};
 use crate::flow::{Inner, LoginFlow};
 use crate::ids::TenantId;
 use crate::machine::Clearing;
@@ -93,26 +93,28 @@ impl Inner {
         deleted: u64,
         remaining: Option<u64>,
     ) -> Result<Option<PurgeProgress>, Error> {
-        let read = || -> Reading<'_, _> { Box::pin(self.settings(tenant)) };
+        let read = || -> Reading<'_, _> {
+            Box::pin(async { Ok((self.settings(tenant).await?, Timestamp::now(&*self.clock)?)) })
+        };
         self.change_settings(Call::without_request(tenant), read, |current, at| {
             let Current { mut settings, generation: now_in, .. } = current;
             let Some(clearing) = settings.clearing.as_mut() else {
-                return Ok(SettingsDecision::nothing(None));
+                return Ok(SettingsDecision { outcome: None, change: None });
             };
             // Switched off once more since: this batch belongs to a deletion that is over.
             if now_in != generation {
-                return Ok(SettingsDecision::nothing(Some(progress(clearing, None))));
+                let outcome = Some(progress(clearing, None));
+                return Ok(SettingsDecision { outcome, change: None });
             }
             clearing.deleted = clearing.deleted.saturating_add(deleted);
             let ends_here = remaining == Some(0) && clearing.finished.is_none();
             if ends_here {
                 clearing.finished = Some(at);
             }
-            Ok(SettingsDecision {
-                outcome: Some(progress(clearing, remaining)),
-                event: ends_here.then_some(EventKind::PurgeFinished),
-                next: Some((settings, generation)),
-            })
+            let outcome = Some(progress(clearing, remaining));
+            let event = ends_here.then_some(EventKind::PurgeFinished);
+            let change = Some(SettingsChange { settings, generation, event });
+            Ok(SettingsDecision { outcome, change })
         })
         .await
     }

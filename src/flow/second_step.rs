@@ -4,7 +4,8 @@
 use crate::contact::Method;
 use crate::error::Error;
 use crate::flow::RequestFlow;
-use crate::flow::driver::{Committed, made_earlier};
+use crate::flow::delivery::made_earlier;
+use crate::flow::driver::Committed;
 use crate::flow::step::{DeliveryStatus, LoginStep, ResendTo, TrustDevice};
 use crate::grant::{RevalidateError, SavedGrant, Staleness};
 use crate::ids::UserId;

@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use crate::clock::Timestamp;
 use crate::context::Call;
+use crate::entropy::Draw;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::flow::Inner;
@@ -20,22 +21,23 @@ pub(super) struct Current {
     pub(super) generation: Generation,
 }
 
-/// A read of a tenant's settings.
-pub(super) type Reading<'a, E> = Pin<Box<dyn Future<Output = Result<Current, E>> + Send + 'a>>;
+/// A read of a tenant's settings, and its time.
+pub(super) type Reading<'a, E> =
+    Pin<Box<dyn Future<Output = Result<(Current, Timestamp), E>> + Send + 'a>>;
 
 /// What was decided on a tenant's settings.
 pub(super) struct SettingsDecision<T> {
     pub(super) outcome: T,
     /// `None`: they stay as they are.
-    pub(super) next: Option<(Settings, Generation)>,
-    /// What happened, once it is written.
-    pub(super) event: Option<EventKind>,
+    pub(super) change: Option<SettingsChange>,
 }
 
-impl<T> SettingsDecision<T> {
-    pub(super) const fn nothing(outcome: T) -> Self {
-        Self { outcome, next: None, event: None }
-    }
+/// What a tenant's settings become.
+pub(super) struct SettingsChange {
+    pub(super) settings: Settings,
+    pub(super) generation: Generation,
+    /// What is told of it, once it is written.
+    pub(super) event: Option<EventKind>,
 }
 
 impl Inner {
@@ -48,10 +50,12 @@ impl Inner {
         decide: impl Fn(Current, Timestamp) -> Result<SettingsDecision<T>, Error>,
     ) -> Result<T, E> {
         for _ in 0..ATTEMPTS {
-            let current = read().await?;
-            let (version, at) = (current.version, Timestamp::now(&*self.clock)?);
-            let SettingsDecision { outcome, next, event } = decide(current, at)?;
-            let Some((settings, generation)) = next else { return Ok(outcome) };
+            let (current, at) = read().await?;
+            let version = current.version;
+            let SettingsDecision { outcome, change } = decide(current, at)?;
+            let Some(SettingsChange { settings, generation, event }) = change else {
+                return Ok(outcome);
+            };
             if self.write_settings(call.tenant, version, &settings, generation).await? {
                 if let Some(event) = event {
                     self.emit(call, None, at, event);
@@ -71,12 +75,12 @@ impl Inner {
         generation: Generation,
     ) -> Result<bool, Error> {
         // A version of its own for every write: two changes must not undo each other.
-        let document = settings.encode()?;
-        let next = StoredRow { version: self.new_version()?, generation, document };
+        let version = Version::from_random(Draw::new(&*self.entropy).bytes()?);
+        let next = StoredRow { version, generation, document: settings.encode()? };
         match self.factors.change_settings(tenant, expected, &next).await {
             Ok(outcome) => Ok(outcome == CommitOutcome::Written),
-            // Perhaps it is written all the same; then this is the change, and its event must not
-            // be missing.
+            // Perhaps it is written all the same. If it still stands, this is the change, and its
+            // event must not be missing.
             Err(error) => match self.factors.settings(tenant).await {
                 Ok(Some(saved)) if saved.version == next.version => Ok(true),
                 _ => Err(Error::factor_store(error)),
@@ -87,7 +91,7 @@ impl Inner {
     /// The settings of a tenant, which must have some where the flow requires it.
     pub(super) async fn settings(&self, tenant: &TenantId) -> Result<Current, Error> {
         let saved = self.saved_settings(tenant).await?;
-        self.known(saved.as_ref())?;
+        self.require_known(saved.as_ref())?;
         current(saved.as_ref())
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Draft<'a> {
     pub(super) readable: bool,
     /// The epoch of the password that the user has now.
     pub(super) user_epoch: Epoch,
+    /// Whether a better hash of that password was noted in this step.
+    pub(super) noted: bool,
     pub(super) ties: Ties,
     pub(super) now: Timestamp,
     pub(super) draw: Draw<'a>,
@@ -71,9 +73,9 @@ pub(crate) enum Damage {
 /// What trusted devices hang on, besides the password.
 #[derive(Clone, Copy)]
 pub(super) struct Ties {
-    /// Whether the user's epoch can change: with neither password hash nor security stamp it
-    /// cannot.
-    pub(super) epoch: bool,
+    /// Whether another password would be noticed: with neither password hash nor security stamp it
+    /// would not.
+    pub(super) password_is_visible: bool,
     /// Whether the user's registered address is another than the one that was last used.
     pub(super) moved: bool,
 }
@@ -116,8 +118,9 @@ impl<'a> Draft<'a> {
             existed,
             readable,
             user_epoch,
+            noted: false,
             ties: Ties {
-                epoch: user.is_some_and(|user| {
+                password_is_visible: user.is_some_and(|user| {
                     user.password_hash.is_some() || user.security_stamp.is_some()
                 }),
                 moved: false,
@@ -176,25 +179,6 @@ impl<'a> Draft<'a> {
 
     pub(super) fn limits(&self) -> &'a Limits {
         &self.rules.limits
-    }
-
-    /// Whether the user's password is the one that everything in the record belongs to.
-    ///
-    /// Every hash that is known to be of that password counts: a re-hash is noted here before it is
-    /// saved with the user, so that whichever of them a step has read, and whatever was
-    /// interrupted, it is the same password.
-    pub(crate) fn same_password(&self) -> bool {
-        self.is_of_this_password(self.user_epoch)
-    }
-
-    pub(super) fn is_of_this_password(&self, epoch: Epoch) -> bool {
-        let state = &self.record.password;
-        epoch == state.epoch || state.rehashed.contains(&epoch)
-    }
-
-    /// The epoch that grants are bound to now.
-    pub(super) fn epoch(&self) -> Epoch {
-        if self.same_password() { self.record.password.epoch } else { self.user_epoch }
     }
 
     /// The one place where a code of this method would go now (`I-33`).

@@ -4,8 +4,8 @@ use std::ops::Deref;
 
 use crate::machine::record::Record;
 
-/// The record of a step. It is read like any other, and changed only here, so that no change can be
-/// forgotten when it comes to writing.
+/// The record of a step. It is read like any other, and changed only through its two methods, each
+/// of which decides whether the change is written.
 pub(super) struct Editable {
     record: Record,
     edited: bool,

@@ -31,9 +31,9 @@ impl Draft<'_> {
             let before = record.expiring_entries();
             record.pending.retain(|pending| now.is_within(pending.begun, limits.login_ttl));
             for pending in &mut record.pending {
-                pending.code.take_if(|code| !now.is_within(code.issued, limits.code_ttl));
+                pending.code.take_if(|code| !code.is_live(now, limits));
             }
-            record.setup.take_if(|setup| !now.is_within(setup.code.issued, limits.code_ttl));
+            record.setup.take_if(|setup| !setup.code.is_live(now, limits));
             record.devices.retain(|device| now < device.expires);
             went_back || record.expiring_entries() != before
         });

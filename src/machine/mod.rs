@@ -35,11 +35,12 @@ pub(crate) use check::device::TrustRequest;
 use draft::epoch_of;
 pub(crate) use draft::{Damage, Draft, Opening, Rules};
 pub(crate) use entry::{backup_code as read_backup_code, code as read_code};
-pub(crate) use login::begin::{Attempt, Checked};
+pub(crate) use login::begin::Attempt;
 pub use login::grant::{Authenticated, Grant};
 pub(crate) use login::pending::{EarlierCode, Next, OpenLogin};
 pub(crate) use login::resend::Via;
 pub(crate) use notices::OutgoingNotice;
+pub(crate) use password::Checked;
 pub(crate) use resets::{Kept, Refill};
 pub(crate) use retention::{Retention, worth};
 pub(crate) use seal::Seal;
@@ -62,8 +63,8 @@ pub(crate) struct Decision<T> {
 pub(crate) enum Write {
     /// The record, if it was edited.
     IfEdited,
-    /// A commit that can't succeed: the same call, without getting in the way of a step of the
-    /// owner's (`I-13`, `I-17`).
+    /// The record, if it was edited. Otherwise a commit that can't succeed: the same call, without
+    /// getting in the way of a step of the owner's (`I-13`, `I-17`).
     Decoy,
     /// Nothing is kept of somebody whom the application does not know.
     Remove,

@@ -8,6 +8,7 @@ use crate::epoch::Epoch;
 use crate::error::{Document, Error};
 use crate::ids::{DeviceId, LoginId, RecordId};
 use crate::label::DeviceLabel;
+use crate::limits::Limits;
 use crate::machine::budget::failures::{Failures, is_zero};
 use crate::machine::budget::refills::ResetLog;
 use crate::machine::budget::sends::SendLog;
@@ -139,6 +140,19 @@ pub(crate) struct LiveCode {
     pub(crate) pepper: Option<String>,
     pub(crate) issued: Timestamp,
     pub(crate) reference: Reference,
+}
+
+impl LiveCode {
+    /// When it stops to work.
+    pub(crate) fn expires(&self, limits: &Limits) -> Timestamp {
+        self.issued.plus(limits.code_ttl)
+    }
+
+    /// Whether it works at this time: not before it was issued either, which a clock that went back
+    /// would show.
+    pub(crate) fn is_live(&self, now: Timestamp, limits: &Limits) -> bool {
+        now.is_within(self.issued, limits.code_ttl)
+    }
 }
 
 /// A number or the email address that is being proved as the place where codes go.

@@ -91,7 +91,7 @@ impl Record {
         sms.is_none()
             && backup.is_none()
             && pending.iter().all(|pending| !now.is_within(pending.begun, limits.login_ttl))
-            && setup.as_ref().is_none_or(|setup| !now.is_within(setup.code.issued, limits.code_ttl))
+            && setup.as_ref().is_none_or(|setup| !setup.code.is_live(now, limits))
             && devices.iter().all(|device| device.expires <= now)
             && code_failures.is_spent(now, &limits.codes)
             && setup_failures.is_spent(now, &limits.codes)

@@ -8,11 +8,12 @@ use crate::grant::{SavedGrant, SecondFactor};
 use crate::ids::LoginId;
 use crate::machine::access::refuse_account;
 use crate::machine::check::code::{CodeFor, OutgoingCode};
+use crate::machine::login::pending::codes_open;
 use crate::machine::login::submit::wrong;
 use crate::machine::record::{Number, Setup, SetupNumber};
 use crate::machine::seal::Label;
 use crate::machine::token::TokenSecret;
-use crate::machine::{Decision, Draft, Gate};
+use crate::machine::{Decision, Draft};
 use crate::reason::{Denied, Reason};
 use crate::sender::NoticeKind;
 use crate::user::User;
@@ -83,11 +84,7 @@ impl Draft<'_> {
     /// Codes that prove a method have a budget of their own: success with one must not clear the
     /// failures of another (`I-10`).
     fn setup_open(&self) -> Result<(), Denied> {
-        match self.record.setup_failures.gate(self.now, &self.limits().codes) {
-            Gate::Open => Ok(()),
-            Gate::LockedUntil(until) => Err(Denied::until(Reason::CodesLocked, until.to_time())),
-            Gate::Suspended => Err(Denied::new(Reason::Suspended)),
-        }
+        codes_open(self.record.setup_failures.gate(self.now, &self.limits().codes))
     }
 
     pub(crate) fn confirm_setup(

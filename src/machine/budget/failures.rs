@@ -1,6 +1,7 @@
 //! Failure budgets: one for each kind of secret (`I-10` to `I-14`).
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
 use crate::limits::FailureRule;
@@ -37,6 +38,16 @@ pub(crate) enum Gate {
     Open,
     LockedUntil(Timestamp),
     Suspended,
+}
+
+impl Gate {
+    /// When the lock ends, if it is one that time ends.
+    pub(crate) fn locked_until(self) -> Option<OffsetDateTime> {
+        match self {
+            Self::LockedUntil(until) => Some(until.to_time()),
+            Self::Open | Self::Suspended => None,
+        }
+    }
 }
 
 impl Failures {

@@ -68,7 +68,7 @@ impl Draft<'_> {
             destination,
             code: Code::new(text),
             reference: code.reference,
-            expires: code.issued.plus(self.limits().code_ttl),
+            expires: code.expires(self.limits()),
         }
     }
 

@@ -117,7 +117,8 @@ impl Draft<'_> {
     }
 
     /// `None`: no device is trusted. The feature is off, the password or the registered address is
-    /// another, or the user has nothing that a change of password could be seen by (`I-30`).
+    /// another, or the user has nothing that a change of password could be seen by (`I-30`). The
+    /// next first step also deletes them: `adopt_password` and `adopt_address`.
     fn device_limits(&self) -> Option<DeviceLimits> {
         self.limits()
             .devices
@@ -127,7 +128,7 @@ impl Draft<'_> {
     /// Whether this user can have trusted devices: not without a password hash or a security stamp,
     /// since nothing would end them when the password changes elsewhere.
     pub(in crate::machine) fn may_trust(&self) -> bool {
-        self.ties.epoch
+        self.ties.password_is_visible
     }
 
     fn device_tag(&self, secret: &TokenSecret) -> Tag {

@@ -9,7 +9,7 @@ use crate::machine::login::grant::{Authenticated, FactorProof};
 use crate::machine::login::pending::Next;
 use crate::machine::record::Pending;
 use crate::machine::seal::Label;
-use crate::machine::{Decision, Draft, Gate, Write, epoch_of};
+use crate::machine::{Checked, Decision, Draft, Gate, Write};
 use crate::password::PasswordVerified;
 use crate::policy::{Channel, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};
@@ -28,25 +28,6 @@ pub(crate) struct Attempt<'a> {
     pub(crate) rehashed: Option<PasswordHash>,
     pub(crate) policy: &'a dyn TwoFactorPolicy,
 }
-
-/// What a password was checked against, some time ago. Nothing, if there was no user.
-#[derive(Default)]
-pub(crate) struct Checked {
-    hash: Option<PasswordHash>,
-    /// The security stamp that the user had then.
-    stamp: Option<String>,
-}
-
-impl From<Option<User>> for Checked {
-    fn from(user: Option<User>) -> Self {
-        let (hash, stamp) =
-            user.map_or((None, None), |user| (user.password_hash, user.security_stamp));
-        Self { hash, stamp }
-    }
-}
-
-/// How many re-hashes of one password are remembered; more than can be under way at once.
-const REHASHED: usize = 8;
 
 impl Draft<'_> {
     /// Whether a right password counts at the moment, beside this device token.
@@ -86,7 +67,7 @@ impl Draft<'_> {
         // Whether or not passwords are locked: what is seen here ends what hung on the user's being
         // active.
         if user.is_some_and(|user| user.status != UserStatus::Active) {
-            self.deactivate();
+            self.end_all();
         }
         let password = attempt
             .password
@@ -122,23 +103,6 @@ impl Draft<'_> {
         Ok(decision)
     }
 
-    /// Whether a password that was right for the hash that it was checked against is right for the
-    /// user as they are now (`I-25`): the hash is the same, or another one of the same password,
-    /// and so is the security stamp, which stands for a password that is kept elsewhere.
-    pub(in crate::machine) fn still_right(&self, user: &User, checked: &Checked) -> bool {
-        if user.security_stamp != checked.stamp {
-            return false;
-        }
-        let now = user.password_hash.as_ref().map(PasswordHash::expose);
-        if now == checked.hash.as_ref().map(PasswordHash::expose) {
-            return true;
-        }
-        let mut then = user.clone();
-        then.password_hash.clone_from(&checked.hash);
-        self.is_of_this_password(epoch_of(self.rules, self.call.tenant, &then))
-            && self.same_password()
-    }
-
     /// The same outcome, the same write, whatever the cause; only the event tells (`I-17`).
     fn refuse_credentials(&mut self, by_device: bool, cause: CredentialsCause) -> Decision<Next> {
         let denied = Next::Denied(Denied::new(Reason::InvalidCredentials));
@@ -151,27 +115,9 @@ impl Draft<'_> {
         let (now, rule) = (self.now, &self.limits().passwords);
         let failures = self.record.edit().password.failures_of(by_device);
         failures.charge(now, rule);
-        let locked_until = match failures.gate(now, rule) {
-            Gate::LockedUntil(until) => Some(until.to_time()),
-            Gate::Open | Gate::Suspended => None,
-        };
+        let locked_until = failures.gate(now, rule).locked_until();
         let event = EventKind::CredentialsRefused { cause, locked_until };
         Decision::new(denied, event)
-    }
-
-    /// Makes the record belong to the password that the user has now. If that is another than
-    /// before, what hung on the earlier one dies (`I-30`), its failures and its lock too: they
-    /// counted guesses at a password that nobody can log in with any more.
-    pub(in crate::machine) fn adopt_password(&mut self) {
-        if !self.same_password() {
-            let epoch = self.user_epoch;
-            self.record.edit_if(|record| {
-                record.password.epoch = epoch;
-                record.password.rehashed.clear();
-                record.password.failures.succeed() | record.password.device_failures.succeed()
-            });
-            self.deactivate();
-        }
     }
 
     /// Notes the registered address that is used from now on. If it is another than before, what
@@ -184,34 +130,9 @@ impl Draft<'_> {
             moved
         });
         if moved {
-            self.deactivate();
+            self.end_all();
         }
         earlier.map(Destination::Email)
-    }
-
-    /// Whether this hash was noted as one of the user's password.
-    pub(crate) fn has_noted(&self, user: &User, rehashed: &PasswordHash) -> bool {
-        let mut renewed = user.clone();
-        renewed.password_hash = Some(rehashed.clone());
-        let epoch = epoch_of(self.rules, self.call.tenant, &renewed);
-        self.record.password.rehashed.contains(&epoch)
-    }
-
-    /// Notes another hash of the password that was just right, before it is saved with the user.
-    fn note_rehash(&mut self, user: &User, rehashed: Option<&PasswordHash>) {
-        if let Some(hash) = rehashed {
-            let mut renewed = user.clone();
-            renewed.password_hash = Some(hash.clone());
-            let known = &mut self.record.edit().password.rehashed;
-            known.push(epoch_of(self.rules, self.call.tenant, &renewed));
-            // The hash that the user has now stays known, however many others were made and never
-            // saved.
-            if known.len() > REHASHED
-                && let Some(oldest) = known.iter().position(|epoch| *epoch != self.user_epoch)
-            {
-                known.remove(oldest);
-            }
-        }
     }
 
     /// The policy requires the second factor.
@@ -289,8 +210,7 @@ impl Draft<'_> {
             return Ok(());
         }
         // A code that has expired is gone since `observe`.
-        let code_ends =
-            |pending: &Pending| pending.code.as_ref().map(|code| code.issued.plus(limits.code_ttl));
+        let code_ends = |pending: &Pending| pending.code.as_ref().map(|code| code.expires(limits));
         let oldest_idle = self
             .record
             .pending

@@ -110,8 +110,10 @@ impl Draft<'_> {
         channel: Channel,
         second: FactorProof,
     ) -> Grant {
-        if matches!(second, FactorProof::Code(_) | FactorProof::BackupCode(_)) {
-            self.end(login);
+        match &second {
+            FactorProof::Code(_) | FactorProof::BackupCode(_) => self.end(login),
+            // It was never pending.
+            FactorProof::Device(_) | FactorProof::Exempt(_) => {}
         }
         let basis = match second {
             FactorProof::Code(code) => SecondFactor::Code { method: code.method() },

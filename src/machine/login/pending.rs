@@ -44,16 +44,16 @@ pub(crate) struct OpenLogin {
 }
 
 impl Draft<'_> {
-    /// The login of this token, if it may go on. A step that changes it saves it with
-    /// [`keep`](Self::keep); a refused one leaves it as it is.
+    /// A copy of the login of this token, if it may go on. A step that changes it saves it with
+    /// [`keep`](Self::keep); a step that is refused after this leaves it as it is.
     ///
     /// The user is looked at as they are now (`I-25`): a user who is gone or disabled, or has
-    /// another password than at the first step, begins anew.
-    pub(in crate::machine) fn resume(
+    /// another password or address than at the first step, begins anew, and the login ends here.
+    pub(in crate::machine) fn resume<'u>(
         &mut self,
         token: &TokenSecret,
-        user: Option<&User>,
-    ) -> Result<(Pending, PasswordVerified), Refusal> {
+        user: Option<&'u User>,
+    ) -> Result<Resumed<'u>, Refusal> {
         let over = |login| Refusal { login, denied: Denied::new(Reason::LoginOver) };
         let tag = self.rules.seal.tag(Label::PendingToken, &self.token_parts(token));
         // No early exit: how many logins are pending, and which one matched, makes no difference in
@@ -66,21 +66,20 @@ impl Draft<'_> {
         let Some(active) =
             user.filter(|user| user.status == UserStatus::Active && !self.ties.moved)
         else {
-            self.deactivate();
-            return Err(over(None));
+            self.end_all();
+            return Err(over(Some(pending.login)));
         };
-        let Some(password) = PasswordVerified::remembered(self.same_password())
-            .filter(|_| active.id == *self.user_id)
-        else {
+        let Some(password) = PasswordVerified::remembered(self.same_password()) else {
             self.end(pending.login);
             return Err(over(Some(pending.login)));
         };
-        Ok((pending, password))
+        Ok(Resumed { pending, password, user: active })
     }
 
-    /// The user was seen disabled or gone: what would let them back in without a code dies
-    /// (`I-30`).
-    pub(in crate::machine) fn deactivate(&mut self) {
+    /// Ends what would let the user in without a new password and a new code: logins under way,
+    /// trusted devices, and a method that is being proved. For a user who is disabled or gone, and
+    /// for another password or registered address (`I-30`).
+    pub(in crate::machine) fn end_all(&mut self) {
         self.record.edit_if(|record| {
             let any =
                 !(record.pending.is_empty() && record.devices.is_empty() && record.setup.is_none());
@@ -91,7 +90,7 @@ impl Draft<'_> {
         });
     }
 
-    /// Saves what a step has made of a login that goes on.
+    /// Saves what a step has made of a login that goes on. One that was ended stays ended.
     pub(in crate::machine) fn keep(&mut self, pending: Pending) {
         let mut all = self.record.edit().pending.iter_mut();
         if let Some(place) = all.find(|other| other.login == pending.login) {
@@ -104,10 +103,10 @@ impl Draft<'_> {
         self.record.edit().pending.retain(|pending| pending.login != login);
     }
 
-    /// The person gives the login up. Cancelling what is over already is no refusal.
+    /// The person gives the login up.
     pub(crate) fn cancel(&mut self, token: &TokenSecret, user: Option<&User>) -> Decision<()> {
         match self.resume(token, user) {
-            Ok((pending, _)) => {
+            Ok(Resumed { pending, .. }) => {
                 self.end(pending.login);
                 Decision::new((), EventKind::LoginCancelled { login: pending.login })
             }
@@ -121,13 +120,13 @@ impl Draft<'_> {
         token: &TokenSecret,
         user: Option<&User>,
     ) -> Result<(OpenLogin, Result<EarlierCode, Denied>), Denied> {
-        let (pending, _password) = self.resume(token, user).map_err(|refusal| refusal.denied)?;
-        let user = user.ok_or(Denied::new(Reason::LoginOver))?;
+        let Resumed { pending, user, .. } =
+            self.resume(token, user).map_err(|refusal| refusal.denied)?;
         let sent = pending.code.as_ref().zip(pending.via).and_then(|(code, method)| {
             Some(EarlierCode {
                 destination: self.destination(user, method)?,
                 reference: code.reference,
-                expires: code.issued.plus(self.limits().code_ttl),
+                expires: code.expires(self.limits()),
             })
         });
         let none = self.codes_open().err().unwrap_or(Denied::new(Reason::NoLiveCode));
@@ -146,18 +145,17 @@ impl Draft<'_> {
         method: Option<Method>,
     ) -> OpenLogin {
         let limits = self.limits();
-        let codes = self.codes_open();
+        let (codes, takes_codes) = (self.codes_open(), self.takes_codes(pending));
         let shown = |other: Method| {
-            let offered = codes.is_ok() && method != Some(other);
+            let offered = codes.is_ok() && takes_codes && method != Some(other);
             self.destination(user, other).filter(|_| offered).map(|place| place.masked())
         };
-        let may_resend = pending.sends < limits.sends.per_login;
         OpenLogin {
             login: pending.login,
             token,
             deadline: pending.begun.plus(limits.login_ttl),
             attempts_left: self.attempts_left(pending),
-            resend_at: if may_resend { self.next_send(pending, codes) } else { None },
+            resend_at: if takes_codes { self.next_send(pending, codes) } else { None },
             email: shown(Method::Email),
             sms: shown(Method::Sms),
             backup_code: self.backup_code_usable(),
@@ -180,6 +178,12 @@ impl Draft<'_> {
         }
     }
 
+    /// Whether this login gets another code: it has neither used up its sends nor its guesses.
+    pub(in crate::machine) fn takes_codes(&self, pending: &Pending) -> bool {
+        let limits = self.limits();
+        pending.sends < limits.sends.per_login && pending.wrong < limits.codes.lock_after
+    }
+
     pub(in crate::machine) fn attempts_left(&self, pending: &Pending) -> u32 {
         let rule = &self.limits().codes;
         rule.lock_after
@@ -189,17 +193,29 @@ impl Draft<'_> {
 
     /// Whether codes are compared at all at the moment, as a refusal if not.
     pub(in crate::machine) fn codes_open(&self) -> Result<(), Denied> {
-        match self.record.code_failures.gate(self.now, &self.limits().codes) {
-            Gate::Open => Ok(()),
-            Gate::LockedUntil(until) => Err(Denied::until(Reason::CodesLocked, until.to_time())),
-            Gate::Suspended => Err(Denied::new(Reason::Suspended)),
-        }
+        codes_open(self.record.code_failures.gate(self.now, &self.limits().codes))
     }
 
     /// What every token's tag covers: a token of another tenant or user has another tag (`I-03`).
     pub(in crate::machine) fn token_parts<'t>(&'t self, token: &'t TokenSecret) -> [&'t [u8]; 3] {
         [self.call.tenant.as_str().as_bytes(), self.user_id.as_str().as_bytes(), token.as_slice()]
     }
+}
+
+/// Whether codes are compared in front of this gate.
+pub(in crate::machine) fn codes_open(gate: Gate) -> Result<(), Denied> {
+    match gate {
+        Gate::Open => Ok(()),
+        Gate::LockedUntil(until) => Err(Denied::until(Reason::CodesLocked, until.to_time())),
+        Gate::Suspended => Err(Denied::new(Reason::Suspended)),
+    }
+}
+
+/// A login that goes on, and whose it is.
+pub(in crate::machine) struct Resumed<'u> {
+    pub(in crate::machine) pending: Pending,
+    pub(in crate::machine) password: PasswordVerified,
+    pub(in crate::machine) user: &'u User,
 }
 
 /// A refused later step.

@@ -5,11 +5,12 @@ use crate::error::Error;
 use crate::event::EventKind;
 use crate::machine::check::code::OutgoingCode;
 use crate::machine::login::login_code;
-use crate::machine::login::pending::{Next, Refusal};
+use crate::machine::login::pending::{Next, Refusal, Resumed};
 use crate::machine::record::Pending;
 use crate::machine::token::TokenSecret;
 use crate::machine::{Decision, Draft};
 use crate::reason::{Denied, Reason};
+use crate::sender::Reference;
 use crate::user::User;
 
 /// Where another code is wanted.
@@ -18,9 +19,9 @@ pub(crate) enum Via {
     /// Where the last one of this login went.
     Same,
     This(Method),
-    /// To email because the send by SMS has just failed (see `challenge` in `flow/driver.rs`):
-    /// without waiting for the spacing.
-    FallBack,
+    /// To email because the SMS with this reference has just failed, without waiting for the
+    /// spacing (see `flow/delivery.rs`).
+    FallBack(Reference),
 }
 
 impl Draft<'_> {
@@ -49,12 +50,9 @@ impl Draft<'_> {
         via: Via,
         user: Option<&User>,
     ) -> Result<Decision<Next>, Error> {
-        let (mut pending, _password) = match self.resume(token, user) {
+        let Resumed { mut pending, user, .. } = match self.resume(token, user) {
             Ok(resumed) => resumed,
             Err(refusal) => return Ok(refusal.into_decision()),
-        };
-        let Some(user) = user else {
-            return Ok(Refusal::of(&pending, Denied::new(Reason::LoginOver)).into_decision());
         };
         match self.may_resend(&pending, via, user) {
             Err(denied) => Ok(Refusal::of(&pending, denied).into_decision()),
@@ -74,19 +72,25 @@ impl Draft<'_> {
     fn may_resend(&self, pending: &Pending, via: Via, user: &User) -> Result<Destination, Denied> {
         let limits = self.limits();
         self.codes_open()?;
-        if pending.sends >= limits.sends.per_login || pending.wrong >= limits.codes.lock_after {
+        if !self.takes_codes(pending) {
             return Err(Denied::new(Reason::LoginSendLimit));
         }
         let method = match via {
             Via::Same => pending.via.unwrap_or(self.record.method()),
             Via::This(method) => method,
-            Via::FallBack => Method::Email,
+            Via::FallBack(failed) => {
+                // Another code was made since: that one must stay alive.
+                if pending.code.as_ref().is_none_or(|code| code.reference != failed) {
+                    return Err(Denied::new(Reason::NoLiveCode));
+                }
+                Method::Email
+            }
         };
         let missing =
             if method == Method::Sms { Reason::NoPhoneNumber } else { Reason::NoDestination };
         let destination = self.destination(user, method).ok_or(Denied::new(missing))?;
         let closed = match via {
-            Via::FallBack => self.record.sends.capped_until(self.now, &limits.sends),
+            Via::FallBack(_) => self.record.sends.capped_until(self.now, &limits.sends),
             Via::Same | Via::This(_) => {
                 self.record.sends.closed_until(self.now, &limits.sends, pending.last_issued())
             }

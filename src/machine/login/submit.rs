@@ -6,7 +6,7 @@ use crate::ids::LoginId;
 use crate::machine::check::device::TrustRequest;
 use crate::machine::login::grant::{Authenticated, FactorProof};
 use crate::machine::login::login_code;
-use crate::machine::login::pending::{Next, Refusal};
+use crate::machine::login::pending::{Next, Refusal, Resumed};
 use crate::machine::record::Pending;
 use crate::machine::token::TokenSecret;
 use crate::machine::{Decision, Draft, Gate};
@@ -23,12 +23,9 @@ impl Draft<'_> {
         trust: Option<&TrustRequest>,
         user: Option<&User>,
     ) -> Result<Decision<Next>, Error> {
-        let (pending, password) = match self.resume(token, user) {
+        let Resumed { pending, password, user } = match self.resume(token, user) {
             Ok(resumed) => resumed,
             Err(refusal) => return Ok(refusal.into_decision()),
-        };
-        let Some(user) = user else {
-            return Ok(Refusal::of(&pending, Denied::new(Reason::LoginOver)).into_decision());
         };
         if let Err(denied) = self.codes_open() {
             return Ok(Refusal::of(&pending, denied).into_decision());
@@ -103,12 +100,9 @@ impl Draft<'_> {
         typed: &str,
         user: Option<&User>,
     ) -> Result<Decision<Next>, Error> {
-        let (mut pending, password) = match self.resume(token, user) {
+        let Resumed { mut pending, password, user } = match self.resume(token, user) {
             Ok(resumed) => resumed,
             Err(refusal) => return Ok(refusal.into_decision()),
-        };
-        let Some(user) = user else {
-            return Ok(Refusal::of(&pending, Denied::new(Reason::LoginOver)).into_decision());
         };
         if self.backup_attempts_left(&pending) == 0 {
             return Ok(
@@ -152,12 +146,9 @@ impl Draft<'_> {
         user: &User,
         gate: Gate,
     ) {
-        let until = match gate {
-            Gate::Open => return,
-            Gate::LockedUntil(until) => Some(until.to_time()),
-            Gate::Suspended => None,
-        };
-        self.notify(decision, user, &NoticeKind::Locked { until });
+        if gate != Gate::Open {
+            self.notify(decision, user, &NoticeKind::Locked { until: gate.locked_until() });
+        }
     }
 }
 
@@ -170,10 +161,7 @@ pub(in crate::machine) fn wrong(
 ) -> Decision<Denied> {
     let reason =
         if secret == SecretKind::BackupCode { Reason::WrongBackupCode } else { Reason::WrongCode };
-    let locked_until = match gate {
-        Gate::LockedUntil(until) => Some(until.to_time()),
-        Gate::Open | Gate::Suspended => None,
-    };
+    let locked_until = gate.locked_until();
     let denied = Denied::wrong(reason, attempts_left, locked_until);
     Decision::new(
         denied,
