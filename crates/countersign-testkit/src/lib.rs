@@ -10,6 +10,8 @@
 //!   before or after their work was done.
 //! - [`Person`], [`TenantSetup`] and [`World`]: builders for users and tenants, and a flow to log
 //!   in to, on any store. The clock is [`ManualClock`]; the randomness [`SeededEntropy`].
+//! - [`authenticated`], [`challenge`], [`denied`], [`reason`] and [`refusal`]: what a test expects
+//!   of an answer, or else a panic that shows the answer.
 //! - [`skip`]: says loudly that something is not tested on this machine.
 //!
 //! None of it belongs in an application: the generator is predictable, the password check compares
@@ -18,6 +20,7 @@
 mod calls;
 pub mod conformance;
 mod entropy;
+mod expect;
 mod failing;
 pub mod manual;
 mod outbox;
@@ -28,8 +31,9 @@ mod world;
 pub use calls::{Calls, Counting};
 pub use countersign::clock::ManualClock;
 pub use entropy::SeededEntropy;
+pub use expect::{authenticated, challenge, denied, reason, refusal};
 pub use failing::{Failing, InjectedFault, Mishaps};
 pub use outbox::{Delivered, Outbox, SentCode, SentNotice};
 pub use people::{Person, PlainPasswords, TenantSetup};
 pub use skip::skip;
-pub use world::{Events, World};
+pub use world::{Events, World, other_code};

@@ -209,8 +209,19 @@ impl TenantSetup {
 
 /// Compares a password with the saved "hash" as it is, for tests that are not about hashing. Never
 /// for anything else.
+///
+/// A hash from [`outdated`](Self::outdated) matches as well, and asks for a better one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlainPasswords;
+
+const OUTDATED: &str = "outdated:";
+
+impl PlainPasswords {
+    /// The hash of a password by an older method: it matches, and the login replaces it.
+    pub fn outdated(password: &str) -> PasswordHash {
+        PasswordHash::new(format!("{OUTDATED}{password}"))
+    }
+}
 
 #[async_trait]
 impl PasswordVerifier for PlainPasswords {
@@ -220,8 +231,12 @@ impl PasswordVerifier for PlainPasswords {
 
     async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
         let saved = attempt.user.and_then(|user| user.password_hash.as_ref());
+        let (saved, given) = (saved.map(PasswordHash::expose), attempt.password.expose());
         Ok(match saved {
-            Some(saved) if saved.expose() == attempt.password.expose() => PasswordCheck::Match,
+            Some(saved) if saved == given => PasswordCheck::Match,
+            Some(saved) if saved.strip_prefix(OUTDATED) == Some(given) => {
+                PasswordCheck::MatchNeedsRehash
+            }
             _ => PasswordCheck::Mismatch,
         })
     }
