@@ -39,7 +39,7 @@ use countersign_delivery::{Budgeted, SendLimits};
 use shuttle::future::{block_on, spawn};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};
-use support::steps::{flow_over, other_than};
+use support::steps::flow_over;
 use support::wrapped::{Wrapped, Wraps};
 use support::*;
 
@@ -118,7 +118,7 @@ async fn four_guesses<S: FactorStore + 'static>(store: impl FnOnce(MemoryFactors
     let mut world = World::new().await;
     world.flow = flow_over(&world, store(world.factors.clone()), |b| b);
     let token = world.begin("alice").await.token.expose().to_owned();
-    let wrong = other_than(&world.outbox.last_code());
+    let wrong = other_code(&world.last_code());
     let guesses = (0..4)
         .map(|_| submit(world.flow.clone(), world.acme.clone(), token.clone(), wrong.clone()));
     let answers = max_concurrent(guesses.collect()).await;
@@ -138,8 +138,8 @@ fn one_right_code_makes_one_grant() {
     schedules(|| async {
         let world = World::new().await;
         let token = world.begin("alice").await.token.expose().to_owned();
-        let code = world.outbox.last_code();
-        let wrong = other_than(&code);
+        let code = world.last_code();
+        let wrong = other_code(&code);
         let typed = [&code, &wrong, &code, &wrong];
         let steps = typed.map(|typed| {
             submit(world.flow.clone(), world.acme.clone(), token.clone(), typed.clone())
@@ -191,7 +191,7 @@ fn resends_and_a_code_at_once() {
     schedules(|| async {
         let world = World::new().await;
         let token = world.begin("alice").await.token.expose().to_owned();
-        let first = world.outbox.last_code();
+        let first = world.last_code();
         world.wait_for_the_spacing();
         let resend = || {
             let (flow, tenant, token) = (world.flow.clone(), world.acme.clone(), token.clone());
@@ -215,11 +215,10 @@ fn resends_and_a_code_at_once() {
             // The resend came first: the earlier code was charged as a wrong one, and the newest is
             // good.
             assert_eq!((sent, world.saved_wrong_codes(&world.alice)), (1, 1));
-            let _grant =
-                authenticated(world.submit(&token.into(), &world.outbox.last_code()).await);
+            let _grant = authenticated(world.submit(&token.into(), &world.last_code()).await);
         } else {
             assert_eq!(
-                reason(&world.submit(&token.into(), &world.outbox.last_code()).await),
+                reason(&world.submit(&token.into(), &world.last_code()).await),
                 Reason::LoginOver
             );
         }
@@ -247,7 +246,7 @@ fn nothing_that_was_reset_comes_back() {
         let _backup = world.make_backup_code("alice").await;
         world.wait_for_the_spacing();
         let token = world.begin("alice").await.token.expose().to_owned();
-        let (code, before) = (world.outbox.last_code(), world.record(&world.alice)["id"].clone());
+        let (code, before) = (world.last_code(), world.record(&world.alice)["id"].clone());
         world.wait_for_the_spacing();
         let (flow, tenant, user) = (world.flow.clone(), world.acme.clone(), world.alice.clone());
         let reset = spawn(async move { flow.operator("T-1").unwrap().reset(&tenant, &user).await });
@@ -284,7 +283,7 @@ fn nothing_of_an_earlier_generation_is_left_or_appears() {
     schedules(|| async {
         let world = World::new().await;
         let token = world.begin("alice").await.token.expose().to_owned();
-        let wrong = other_than(&world.outbox.last_code());
+        let wrong = other_code(&world.last_code());
         let before = world.factors.settings(&world.acme).await.unwrap().unwrap().generation;
         let guess = spawn(submit(world.flow.clone(), world.acme.clone(), token, wrong));
         let first = spawn(begin(world.flow.clone(), world.acme.clone(), "bob"));

@@ -130,7 +130,7 @@ async fn no_step_of_any_page_prints_a_secret() {
         events.extend(stage.world.events.all().iter().map(name));
         let name =
             |kind: &NoticeKind| format!("{kind:?}").split_whitespace().next().unwrap().to_owned();
-        notices.extend(stage.world.outbox.notices().iter().map(|(_, kind)| name(kind)));
+        notices.extend(stage.world.told().iter().map(|(_, kind)| name(kind)));
         stage.assert_nothing_leaked();
     }
     // All there are, but for a code or a notice that could not be sent or was held back, and a

@@ -10,7 +10,6 @@
 
 use std::time::Duration;
 
-use crate::support::steps::{other_than, refusal};
 use crate::support::*;
 use countersign::contact::{Destination, PhoneNumber};
 use countersign::sender::{NoticeKind, Purpose, SendErrorKind};
@@ -74,10 +73,10 @@ async fn the_overview_shows_what_is_saved_masked() {
 async fn codes_go_by_sms_after_the_number_is_proved() {
     let world = World::new().await;
     let (grant, setup) = proving(&world, NUMBER).await;
-    let sent = world.outbox.last();
+    let sent = world.outbox.last_code().unwrap();
     assert_eq!((sent.to, sent.purpose), (Destination::Sms(number(NUMBER)), Purpose::MethodSetup));
     assert_eq!(setup.delivery.sent().unwrap().destination.as_str(), "+81 *** **34");
-    assert_eq!(setup.delivery.sent().unwrap().reference.as_str(), sent.reference);
+    assert_eq!(setup.delivery.sent().unwrap().reference, sent.reference);
     assert!(matches!(setup.delivery, DeliveryStatus::Sent(_)));
     assert_eq!(setup.digits, 6);
     assert_eq!(status(&world, &grant).await.method, Method::Email, "not before it is proved");
@@ -87,7 +86,7 @@ async fn codes_go_by_sms_after_the_number_is_proved() {
         Method::Sms
     );
     let [(Destination::Email(_), NoticeKind::MethodChanged { to: Method::Sms })] =
-        &world.outbox.notices()[..]
+        &world.told()[..]
     else {
         panic!()
     };
@@ -99,9 +98,9 @@ async fn codes_go_by_sms_after_the_number_is_proved() {
 
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
-    assert_eq!(world.outbox.last().to, Destination::Sms(number(NUMBER)));
+    assert_eq!(world.outbox.last_code().unwrap().to, Destination::Sms(number(NUMBER)));
     assert_eq!(challenge.alternatives.email.as_ref().unwrap().as_str(), "a***@example.com");
-    let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    let done = authenticated(world.submit(&challenge.token, &world.last_code()).await);
     assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Sms });
     assert_eq!(done.grant.amr(), ["pwd", "otp", "sms", "mfa"]);
 }
@@ -111,10 +110,10 @@ async fn codes_go_by_sms_after_the_number_is_proved() {
 async fn an_unproved_number_has_no_part_in_a_login() {
     let world = World::new().await;
     let (_, setup) = proving(&world, NUMBER).await;
-    let setup_code = world.outbox.last_code();
+    let setup_code = world.last_code();
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
-    assert!(matches!(world.outbox.last().to, Destination::Email(_)));
+    assert!(matches!(world.outbox.last_code().unwrap().to, Destination::Email(_)));
     assert!(challenge.alternatives.sms.is_none());
     world.wait_for_the_spacing();
     let sends = world.outbox.attempts();
@@ -126,8 +125,7 @@ async fn an_unproved_number_has_no_part_in_a_login() {
         reason(&world.submit(&setup.token.expose().into(), &setup_code).await),
         Reason::LoginOver
     );
-    let grant =
-        authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    let grant = authenticated(world.submit(&challenge.token, &world.last_code()).await).grant;
     let pending = SetupToken::new(challenge.token.expose());
     let confirmed =
         world.request().account(&grant).confirm_method(&pending, &setup_code.as_str().into()).await;
@@ -140,8 +138,8 @@ async fn an_unproved_number_has_no_part_in_a_login() {
 async fn wrong_setup_codes_are_counted_apart_from_login_codes() {
     let world = World::new().await;
     let (grant, setup) = proving(&world, NUMBER).await;
-    let right = world.outbox.last_code();
-    let wrong: Code = other_than(&right).into();
+    let right = world.last_code();
+    let wrong: Code = other_code(&right).into();
     let account = world.request().account(&grant);
     for left in [4, 3, 2, 1, 0] {
         let Err(countersign::OperationError::Denied(denied)) =
@@ -153,7 +151,7 @@ async fn wrong_setup_codes_are_counted_apart_from_login_codes() {
     }
     assert_eq!(world.streak(&world.alice, "setup_failures"), 5);
     assert_eq!(world.saved_wrong_codes(&world.alice), 0);
-    assert!(matches!(world.outbox.notices()[..], [(_, NoticeKind::Locked { until: Some(_) })]));
+    assert!(matches!(world.told()[..], [(_, NoticeKind::Locked { until: Some(_) })]));
     // The proof is over, and no other is begun while the lock lasts.
     assert_eq!(
         refusal(account.confirm_method(&setup.token, &right.as_str().into()).await),
@@ -174,7 +172,7 @@ async fn wrong_setup_codes_are_counted_apart_from_login_codes() {
     assert_eq!(world.saved_wrong_codes(&world.alice), 0);
     world.wait_for_the_spacing();
     let setup = world.request().account(&grant).use_sms(&number(NUMBER)).await.unwrap();
-    let code = world.outbox.last_code().into();
+    let code = world.last_code().into();
     assert_eq!(
         world.request().account(&grant).confirm_method(&setup.token, &code).await.unwrap(),
         Method::Sms
@@ -187,7 +185,7 @@ async fn wrong_setup_codes_are_counted_apart_from_login_codes() {
 async fn a_setup_token_serves_its_own_login_and_user_only() {
     let world = World::new().await;
     let (_, setup) = proving(&world, NUMBER).await;
-    let code: Code = world.outbox.last_code().into();
+    let code: Code = world.last_code().into();
     world.wait_for_the_spacing();
     let later = world.sign_in("alice").await.grant;
     assert_eq!(
@@ -248,8 +246,7 @@ async fn back_to_email_at_once_after_a_code_by_email() {
     let challenge = world.begin("alice").await;
     world.wait_for_the_spacing();
     let _ = world.request().resend(&challenge.token, ResendTo::Email).await.unwrap();
-    let grant =
-        authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    let grant = authenticated(world.submit(&challenge.token, &world.last_code()).await).grant;
     assert_eq!(grant.second_factor(), &SecondFactor::Code { method: Method::Email });
     assert_eq!(
         status(&world, &grant).await.method,
@@ -264,7 +261,7 @@ async fn back_to_email_at_once_after_a_code_by_email() {
     };
     assert_eq!(world.outbox.attempts(), 0);
     // Told at both places.
-    let told: Vec<Destination> = world.outbox.notices().into_iter().map(|(to, _)| to).collect();
+    let told: Vec<Destination> = world.told().into_iter().map(|(to, _)| to).collect();
     assert!(matches!(told[..], [Destination::Email(_), Destination::Sms(_)]));
     assert!(world.record(&world.alice)["sms"].is_null());
     let now = status(&world, &grant).await;
@@ -279,8 +276,7 @@ async fn back_to_an_address_that_is_gone_changes_nothing() {
     let challenge = world.begin("alice").await;
     world.wait_for_the_spacing();
     let _ = world.request().resend(&challenge.token, ResendTo::Email).await.unwrap();
-    let grant =
-        authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    let grant = authenticated(world.submit(&challenge.token, &world.last_code()).await).grant;
     world.change(&world.alice, |user| user.email = None);
     let before = world.factors.record(&world.acme, &world.alice);
     assert_eq!(refusal(world.request().account(&grant).use_email().await), Reason::NoDestination);
@@ -303,7 +299,7 @@ async fn back_to_email_with_a_code_after_any_other_login() {
             panic!()
         };
         assert_eq!(status(&world, grant).await.method, Method::Sms);
-        let sent = world.outbox.last();
+        let sent = world.outbox.last_code().unwrap();
         assert!(matches!((sent.to, sent.purpose), (Destination::Email(_), Purpose::MethodSetup)));
         if grant == &by_sms {
             let code = sent.code.into();
@@ -333,7 +329,7 @@ async fn an_address_that_changes_meanwhile_is_not_proved() {
     else {
         panic!()
     };
-    let code: Code = world.outbox.last_code().into();
+    let code: Code = world.last_code().into();
     world.change(&world.alice, |user| {
         user.email = Some(countersign::contact::EmailAddress::new("new@example.com").unwrap());
     });
@@ -351,19 +347,19 @@ async fn a_new_number_takes_over_when_it_is_proved_and_not_before() {
     let world = World::new().await;
     world.choose_sms("alice", NUMBER).await;
     let (grant, setup) = proving(&world, ANOTHER).await;
-    let code: Code = world.outbox.last_code().into();
+    let code: Code = world.last_code().into();
     world.wait_for_the_spacing();
     let _ = world.begin("alice").await;
-    assert_eq!(world.outbox.last().to, Destination::Sms(number(NUMBER)));
+    assert_eq!(world.outbox.last_code().unwrap().to, Destination::Sms(number(NUMBER)));
     world.outbox.clear();
     let _method =
         world.request().account(&grant).confirm_method(&setup.token, &code).await.unwrap();
-    let told: Vec<Destination> = world.outbox.notices().into_iter().map(|(to, _)| to).collect();
+    let told: Vec<Destination> = world.told().into_iter().map(|(to, _)| to).collect();
     assert_eq!(told[1], Destination::Sms(number(NUMBER)));
     assert!(matches!(told[0], Destination::Email(_)));
     world.wait_for_the_spacing();
     let _ = world.begin("alice").await;
-    assert_eq!(world.outbox.last().to, Destination::Sms(number(ANOTHER)));
+    assert_eq!(world.outbox.last_code().unwrap().to, Destination::Sms(number(ANOTHER)));
 }
 
 /// I-30: logins under way end with the method that their code was sent by.
@@ -371,10 +367,10 @@ async fn a_new_number_takes_over_when_it_is_proved_and_not_before() {
 async fn logins_under_way_end_with_the_earlier_method() {
     let world = World::new().await;
     let (grant, setup) = proving(&world, NUMBER).await;
-    let code: Code = world.outbox.last_code().into();
+    let code: Code = world.last_code().into();
     world.wait_for_the_spacing();
     let under_way = world.begin("alice").await;
-    let login_code = world.outbox.last_code();
+    let login_code = world.last_code();
     let _method =
         world.request().account(&grant).confirm_method(&setup.token, &code).await.unwrap();
     assert_eq!(reason(&world.submit(&under_way.token, &login_code).await), Reason::LoginOver);
@@ -386,10 +382,10 @@ async fn codes_that_prove_a_method_are_charged_in_the_same_log() {
     let world = World::with(|b| b.sends_per_hour(3).sends_per_login(3)).await;
     let grant = world.sign_in("alice").await.grant;
     let account = world.request().account(&grant);
-    world.outbox.fail_with(Some(SendErrorKind::Permanent));
+    world.outbox.always(None, Delivered::Failed(SendErrorKind::Permanent));
     let failed = account.use_sms(&number(NUMBER)).await.unwrap();
     assert_eq!(failure(&failed.delivery), SendErrorKind::Permanent);
-    world.outbox.fail_with(None);
+    world.outbox.always(None, Delivered::Now);
     assert_eq!(refusal(account.use_sms(&number(NUMBER)).await), Reason::SendLimit, "the spacing");
     world.wait_for_the_spacing();
     let _ = account.use_sms(&number(NUMBER)).await.unwrap();
@@ -406,21 +402,21 @@ async fn codes_that_prove_a_method_are_charged_in_the_same_log() {
 async fn a_setup_code_lives_as_long_as_any_code() {
     let world = World::new().await;
     let (grant, setup) = proving(&world, NUMBER).await;
-    let code: Code = world.outbox.last_code().into();
+    let code: Code = world.last_code().into();
     world.clock.advance(3 * MINUTE);
     assert_eq!(
         refusal(world.request().account(&grant).confirm_method(&setup.token, &code).await),
         Reason::SetupOver
     );
     let setup = world.request().account(&grant).use_sms(&number(NUMBER)).await.unwrap();
-    let first: Code = world.outbox.last_code().into();
+    let first: Code = world.last_code().into();
     world.wait_for_the_spacing();
     let again = world.request().account(&grant).use_sms(&number(ANOTHER)).await.unwrap();
     assert_eq!(
         refusal(world.request().account(&grant).confirm_method(&setup.token, &first).await),
         Reason::SetupOver
     );
-    let code: Code = world.outbox.last_code().into();
+    let code: Code = world.last_code().into();
     let _method =
         world.request().account(&grant).confirm_method(&again.token, &code).await.unwrap();
     assert_eq!(world.record(&world.alice)["sms"]["number"], ANOTHER);
@@ -509,7 +505,7 @@ impl WorldExt for World {
         self.wait_for_the_spacing();
         let again = self.request().resend(token, ResendTo::Same).await.unwrap();
         assert!(matches!(again, LoginStep::CodeRequired(_)));
-        self.submit(token, &self.outbox.last_code()).await
+        self.submit(token, &self.last_code()).await
     }
 }
 

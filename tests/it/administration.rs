@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use crate::support::interject::Interject;
-use crate::support::steps::{flow_over, refusal};
+use crate::support::steps::flow_over;
 use crate::support::*;
 use countersign::contact::Destination;
 use countersign::event::{Actor, EventKind, ResetOutcome};
@@ -158,7 +158,7 @@ async fn another_tenants_administrator_is_shut_out() {
     let (acmes, acme) = (world.factors.record(&world.acme, &world.alice), world.acme.clone());
     administration.set_scope(Scope::EntireTenant).await.unwrap();
     let step = world.begin_as(&world.other, "root", PASSWORD, Channel::Web, None).await.unwrap();
-    let typed = world.outbox.last_code().into();
+    let typed = world.last_code().into();
     let token = challenge(step).token;
     let step = world
         .request_for(&world.other)
@@ -220,7 +220,7 @@ async fn a_reset_clears_everything_and_tells_the_user() {
     let session = world.sign_in_and_trust("alice", "laptop").await;
     world.wait_for_the_spacing();
     let under_way = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let _ = world.submit(&under_way.token, &world.wrong_code()).await;
     let _ = world.submit_backup(&under_way.token, WRONG).await;
     let grant = world.root_grant().await;
@@ -240,7 +240,7 @@ async fn a_reset_clears_everything_and_tells_the_user() {
     );
     assert!(event.calls_for_revalidation());
     assert_eq!(event.user.as_ref(), Some(&world.alice));
-    let told = world.outbox.notices();
+    let told = world.told();
     let [(Destination::Email(_), NoticeKind::Reset), (Destination::Sms(_), NoticeKind::Reset)] =
         &told[..]
     else {
@@ -268,7 +268,7 @@ struct LoginStepCode {
 
 async fn begin_with(world: &World, device: &countersign::DeviceToken) -> LoginStepCode {
     let challenge = challenge(world.begin_with_device("alice", device).await);
-    LoginStepCode { challenge, to: world.outbox.last().to }
+    LoginStepCode { challenge, to: world.outbox.last_code().unwrap().to }
 }
 
 /// I-26: whoever decided on what was there before the reset writes nothing of it back.
@@ -281,7 +281,7 @@ async fn a_step_that_races_with_a_reset_resurrects_nothing() {
         let plain = world.flow.clone();
         world.flow = flow_over(&world, store.clone(), |b| b);
         let challenge = world.begin("alice").await;
-        let code = world.outbox.last_code();
+        let code = world.last_code();
         let root = world.root_grant().await;
         let alice = world.alice.clone();
         store.once("before commit", move || reset_as(plain, root, alice));

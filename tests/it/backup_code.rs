@@ -10,7 +10,6 @@
 
 use std::time::Duration;
 
-use crate::support::steps::{other_than, refusal};
 use crate::support::*;
 use countersign::Pepper;
 use countersign::contact::Destination;
@@ -40,7 +39,7 @@ async fn a_backup_code_completes_a_login_and_is_replaced_by_its_successor() {
     let second = done.backup_code.unwrap().expose().to_owned();
     assert_ne!(second, first);
     // The person is told at the registered address.
-    let [(Destination::Email(to), NoticeKind::BackupCodeUsed)] = &world.outbox.notices()[..] else {
+    let [(Destination::Email(to), NoticeKind::BackupCodeUsed)] = &world.told()[..] else {
         panic!()
     };
     assert_eq!(to.expose(), "alice@example.com");
@@ -107,7 +106,7 @@ async fn making_another_kills_the_earlier_one_and_tells_the_person() {
     let second = world.request().account(&grant).new_backup_code().await.unwrap();
     // Whoever makes the first one is notified too: it is a way in. The second within the hour is
     // counted (`I-15`).
-    let notices = world.outbox.notices();
+    let notices = world.told();
     assert!(
         matches!(&notices[..], [(Destination::Email(_), NoticeKind::BackupCodeMade)]),
         "{notices:?}"
@@ -166,7 +165,7 @@ async fn wrong_backup_codes_end_in_their_own_login_and_lock_nothing_else() {
     let code = world.make_backup_code("alice").await;
     world.outbox.clear();
     let challenge = world.begin("alice").await;
-    let sent = world.outbox.last_code();
+    let sent = world.last_code();
     for left in [4, 3, 2, 1, 0] {
         let refused = denied(&world.submit_backup(&challenge.token, WRONG).await);
         assert_eq!(
@@ -182,7 +181,7 @@ async fn wrong_backup_codes_end_in_their_own_login_and_lock_nothing_else() {
     let refused = denied(&world.submit_backup(&challenge.token, &code).await);
     assert_eq!((refused.reason(), refused.ends_login()), (Reason::LoginBackupCodeLimit, false));
     assert_eq!(world.row(&world.alice), saved);
-    assert!(world.outbox.notices().is_empty(), "there is no lock to be notified of");
+    assert!(world.told().is_empty(), "there is no lock to be notified of");
     // The next login takes the right one at that very moment.
     let next = world.begin("alice").await;
     assert!(next.alternatives.backup_code);
@@ -387,8 +386,7 @@ async fn an_application_can_switch_backup_codes_off() {
     world.calls.clear();
     assert_eq!(reason(&world.submit_backup(&challenge.token, &code).await), Reason::BackupCodesOff);
     assert_eq!(world.calls.all(), Vec::<&str>::new());
-    let grant =
-        authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    let grant = authenticated(world.submit(&challenge.token, &world.last_code()).await).grant;
     assert_eq!(
         refusal(world.request().account(&grant).new_backup_code().await),
         Reason::BackupCodesOff
@@ -475,8 +473,8 @@ async fn each_kind_of_secret_is_charged_apart() {
     let world = World::new().await;
     let code = world.make_backup_code("alice").await;
     let challenge = world.begin("alice").await;
-    let sent = world.outbox.last_code();
-    let _ = world.submit(&challenge.token, &other_than(&sent)).await;
+    let sent = world.last_code();
+    let _ = world.submit(&challenge.token, &other_code(&sent)).await;
     let _ = world.submit_backup(&challenge.token, WRONG).await;
     let pending = world.record(&world.alice)["pending"][0].clone();
     assert_eq!(

@@ -73,7 +73,7 @@ impl PasswordVerifier for Places {
 }
 
 fn outdated() -> PasswordHash {
-    PasswordHash::new(format!("outdated:{PASSWORD}"))
+    PlainPasswords::outdated(PASSWORD)
 }
 
 /// I-17, I-38, I-40, attack 68: everyone who finds the queue full gets the same answer, whatever
@@ -82,8 +82,8 @@ fn outdated() -> PasswordHash {
 #[tokio::test]
 async fn a_full_queue_says_nothing_of_anybody() {
     let places = Places::new(1);
-    let verifier = Counting { inner: places.clone(), calls: Calls::default() };
-    let checks = verifier.calls.clone();
+    let checks = Calls::new();
+    let verifier = Counting::new(places.clone(), &checks);
     let world = World::with(|builder| builder.password_verifier(verifier)).await;
     world.change(&world.bob, |user| user.status = UserStatus::Disabled);
     world.users.insert(&LoginName::new("old").unwrap(), {
@@ -158,7 +158,7 @@ async fn who_needs_no_hash_needs_no_place() {
     }
     let vouched = PreverifiedLogin { user: &world.alice, channel: Channel::Web, device: None };
     let step = world.request().begin_with_preverified_password(&vouched).await.unwrap();
-    let _ = authenticated(world.submit(&challenge(step).token, &world.outbox.last_code()).await);
+    let _ = authenticated(world.submit(&challenge(step).token, &world.last_code()).await);
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::Busy, "control");
 }
 
@@ -167,8 +167,8 @@ async fn who_needs_no_hash_needs_no_place() {
 #[tokio::test]
 async fn a_place_is_held_until_the_last_hash_and_no_longer() {
     let places = Places::new(1);
-    let verifier = Counting { inner: places.clone(), calls: Calls::default() };
-    let checks = verifier.calls.clone();
+    let checks = Calls::new();
+    let verifier = Counting::new(places.clone(), &checks);
     let world = World::with(|builder| builder.password_verifier(verifier)).await;
     world.change(&world.alice, |user| user.password_hash = Some(outdated()));
     let held = Arc::new(std::sync::Mutex::new(Vec::new()));

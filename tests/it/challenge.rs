@@ -36,7 +36,7 @@ fn page(challenge: &Challenge) -> serde_json::Value {
 async fn reading_a_challenge_changes_nothing() {
     let world = World::new().await;
     let first = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let (row, sent, events) =
         (world.row(&world.alice), world.outbox.attempts(), world.events.all().len());
     world.calls.clear();
@@ -95,7 +95,7 @@ async fn what_is_no_pending_login_shows_nothing() {
     let (first, other) = (world.begin("alice").await, world.begin("bob").await);
     world.request().cancel(&other.token).await.unwrap();
     let done = world.begin("root").await;
-    drop(authenticated(world.submit(&done.token, &world.outbox.last_code()).await));
+    drop(authenticated(world.submit(&done.token, &world.last_code()).await));
     let (row, events) = (world.row(&world.alice), world.events.all().len());
     let nobody = PendingToken::new("x");
     let acme = &world.acme;
@@ -118,14 +118,14 @@ async fn another_node_shows_the_same_page() {
     world.restarted(|b| b);
     let again = shown(&world, &first.token).await;
     assert_eq!(page(&again), page(&first));
-    drop(authenticated(world.submit(&again.token, &world.outbox.last_code()).await));
+    drop(authenticated(world.submit(&again.token, &world.last_code()).await));
 }
 
 /// A page that is read again after a failed send does not say that a code was sent.
 #[tokio::test]
 async fn a_failed_send_is_not_shown_as_sent() {
     let world = World::new().await;
-    world.outbox.fail_with(Some(countersign::sender::SendErrorKind::Transient));
+    world.outbox.always(None, Delivered::Failed(countersign::sender::SendErrorKind::Transient));
     let first = world.begin("alice").await;
     assert!(matches!(first.delivery, DeliveryStatus::Failed { .. }));
     let again = shown(&world, &first.token).await;

@@ -11,7 +11,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::steps::{other_than, refusal};
 use crate::support::*;
 use countersign::clock::Clock;
 use countersign::contact::PhoneNumber;
@@ -90,7 +89,7 @@ async fn a_clock_that_cannot_be_used_decides_nothing() {
     let (world, clock) = world().await;
     let backup = backup_code(&world, &clock).await;
     let token = world.begin("alice").await.token;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let grant = world.root_grant().await;
     let before = (world.factors.record(&world.acme, &world.alice), world.outbox.attempts());
     let good = clock.time();
@@ -200,7 +199,7 @@ async fn a_code_works_until_its_last_millisecond() {
         let (world, clock) = world().await;
         let challenge = world.begin("alice").await;
         clock.forward(after);
-        let step = world.submit(&challenge.token, &world.outbox.last_code()).await;
+        let step = world.submit(&challenge.token, &world.last_code()).await;
         assert_eq!(matches!(step, LoginStep::Authenticated(_)), works);
         if !works {
             assert_eq!(reason(&step), Reason::NoLiveCode);
@@ -214,10 +213,10 @@ async fn a_small_step_back_ends_no_login_and_prolongs_no_code() {
     for back in [SECOND, 30 * SECOND] {
         let (world, clock) = world().await;
         let challenge = world.begin("alice").await;
-        let (code, issued) = (world.outbox.last_code(), clock.time());
+        let (code, issued) = (world.last_code(), clock.time());
         clock.back(back);
         assert_eq!(
-            reason(&world.submit(&challenge.token, &other_than(&code)).await),
+            reason(&world.submit(&challenge.token, &other_code(&code)).await),
             Reason::WrongCode
         );
         assert_eq!(
@@ -231,8 +230,7 @@ async fn a_small_step_back_ends_no_login_and_prolongs_no_code() {
         let (world, clock) = self::world().await;
         let challenge = world.begin("alice").await;
         clock.back(back);
-        let grant =
-            authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+        let grant = authenticated(world.submit(&challenge.token, &world.last_code()).await).grant;
         assert!(world.request().revalidate(&grant, Channel::Web).await.is_ok());
     }
 }
@@ -248,7 +246,7 @@ async fn a_large_step_back_ends_logins_and_lets_new_ones_begin() {
     for back in FAR_BACK {
         let (world, clock) = world().await;
         let challenge = world.begin("alice").await;
-        let code = world.outbox.last_code();
+        let code = world.last_code();
         let then = clock.time();
         clock.back(back);
         assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::LoginOver);
@@ -270,7 +268,7 @@ async fn a_large_step_back_ends_logins_and_lets_new_ones_begin() {
         clock.forward(30 * SECOND);
         let again = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
         assert!(matches!(again, LoginStep::CodeRequired(_)));
-        let _done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+        let _done = authenticated(world.submit(&challenge.token, &world.last_code()).await);
     }
 }
 
@@ -280,7 +278,7 @@ async fn what_was_seen_expired_is_not_revived_by_going_back() {
     for (after, seen) in [(CODE_TTL, Reason::NoLiveCode), (10 * MINUTE, Reason::LoginOver)] {
         let (world, clock) = world().await;
         let challenge = world.begin("alice").await;
-        let (code, issued) = (world.outbox.last_code(), clock.time());
+        let (code, issued) = (world.last_code(), clock.time());
         clock.forward(after);
         assert_eq!(reason(&world.submit(&challenge.token, &code).await), seen);
         clock.set(Some(issued + SECOND));
@@ -291,7 +289,7 @@ async fn what_was_seen_expired_is_not_revived_by_going_back() {
     clock.forward(30 * SECOND);
     let number = PhoneNumber::new("+819012345634").unwrap();
     let setup = world.request().account(&grant).use_sms(&number).await.unwrap();
-    let (code, issued) = (world.outbox.last_code().into(), clock.time());
+    let (code, issued) = (world.last_code().into(), clock.time());
     clock.forward(CODE_TTL);
     assert_eq!(
         refusal(world.request().account(&grant).confirm_method(&setup.token, &code).await),
@@ -409,12 +407,11 @@ async fn no_script_of_jumps_revives_a_code_or_stretches_a_lock() {
                         world.try_begin("alice", PASSWORD).await
                         && challenge.delivery.sent().is_some()
                     {
-                        login =
-                            Some((challenge.token, world.outbox.last_code(), clock.time(), false));
+                        login = Some((challenge.token, world.last_code(), clock.time(), false));
                     }
                 }
                 (Some((token, code, _, dead)), 1 | 2) => {
-                    match world.submit(token, &other_than(code)).await {
+                    match world.submit(token, &other_code(code)).await {
                         LoginStep::Denied(denied) => {
                             *dead |=
                                 matches!(denied.reason(), Reason::NoLiveCode | Reason::LoginOver);

@@ -9,13 +9,13 @@
 
 use std::time::Duration;
 
-use crate::support::wiring::{Unsteady, Writes};
-use crate::support::wrapped::Wrapped;
+use crate::support::steps::flow_over;
 use crate::support::*;
 use countersign::event::{EventKind, SecretKind};
 use countersign::sender::NoticeKind;
 use countersign::status::LockState;
 use countersign::{Code, Error, PendingToken, Reason, RequestContext, ResendTo, TrustDevice};
+use countersign_testkit::{Failing, InjectedFault, Mishaps};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -42,7 +42,7 @@ async fn a_wrong_code_is_counted_and_stays_counted() {
     let another = world.begin("alice").await;
     assert_eq!(another.attempts_left, 2);
     assert_eq!(world.saved_wrong_codes(&world.alice), 3);
-    world.reopen(|builder| builder);
+    world.restarted(|builder| builder);
     let refused = denied(&world.fail_codes(&another.token, 1).await);
     assert_eq!((refused.reason(), refused.attempts_left()), (Reason::WrongCode, Some(1)));
     assert_eq!(world.saved_wrong_codes(&world.alice), 4);
@@ -79,7 +79,7 @@ async fn wrong_codes_lock_the_user_over_all_logins_until_the_exact_end() {
     let first = world.begin("alice").await;
     world.wait_for_the_spacing();
     let second = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     world.fail_codes(&first.token, 3).await.denied().unwrap();
     world.events.clear();
     let last = denied(&world.fail_codes(&second.token, 2).await);
@@ -97,7 +97,7 @@ async fn wrong_codes_lock_the_user_over_all_logins_until_the_exact_end() {
     };
     assert_eq!(told[1], locked);
     assert_eq!(told.len(), 2);
-    assert_eq!(world.outbox.notices().last().unwrap().1, NoticeKind::Locked { until: Some(until) });
+    assert_eq!(world.told().last().unwrap().1, NoticeKind::Locked { until: Some(until) });
 
     let before = world.row(&world.alice);
     for wait in [Duration::ZERO, Duration::from_millis(59_999)] {
@@ -151,7 +151,7 @@ async fn code_locks_double_up_to_the_longest() {
 async fn a_login_that_used_up_its_guesses_gets_no_more_after_the_lock() {
     let world = World::with(|builder| builder.lockout(MINUTE, MINUTE)).await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     assert_eq!(reason(&world.fail_codes(&challenge.token, 5).await), Reason::WrongCode);
     world.clock.advance(MINUTE);
     assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::NoLiveCode);
@@ -171,12 +171,12 @@ async fn a_suspended_second_factor_is_not_revived_by_waiting() {
     world.fail_codes(&first.token, 3).await.denied().unwrap();
     world.clock.advance(MINUTE);
     let second = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     world.events.clear();
     let last = denied(&world.fail_codes(&second.token, 3).await);
     assert_eq!((last.attempts_left(), last.retry_at()), (Some(0), None));
     let EventKind::SecretWrong { suspended: true, .. } = world.events.kinds()[2] else { panic!() };
-    assert_eq!(world.outbox.notices().last().unwrap().1, NoticeKind::Locked { until: None });
+    assert_eq!(world.told().last().unwrap().1, NoticeKind::Locked { until: None });
 
     assert_eq!(reason(&world.submit(&second.token, &code).await), Reason::Suspended);
     let sent = world.outbox.attempts();
@@ -203,7 +203,7 @@ async fn success_clears_the_row_of_failures_and_not_the_rolling_budget() {
     let start = world.now();
     for day in 1..=20 {
         let challenge = world.begin("alice").await;
-        let code = world.outbox.last_code();
+        let code = world.last_code();
         let wrong = denied(&world.fail_codes(&challenge.token, 1).await);
         if day == 20 {
             assert_eq!(
@@ -225,7 +225,7 @@ async fn success_clears_the_row_of_failures_and_not_the_rolling_budget() {
     world.clock.set(reopens);
     let challenge = world.begin("alice").await;
     assert_eq!(challenge.attempts_left, 1, "one guess has left the window");
-    let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    let _ = authenticated(world.submit(&challenge.token, &world.last_code()).await);
 }
 
 /// I-12, I-40: a record holds what still counts and nothing else: no count of nothing, and no
@@ -234,7 +234,7 @@ async fn success_clears_the_row_of_failures_and_not_the_rolling_budget() {
 async fn what_counts_no_more_is_not_saved() {
     let world = World::new().await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     world.fail_codes(&challenge.token, 1).await.denied().unwrap();
     let failed = world.now();
     let _ = authenticated(world.submit(&challenge.token, &code).await);
@@ -250,30 +250,29 @@ async fn what_counts_no_more_is_not_saved() {
 #[tokio::test]
 async fn no_result_leaves_before_its_charge_is_saved() {
     let mut world = World::new().await;
-    let store = Unsteady::over(&world.factors);
-    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| {
-        builder
-    });
+    let mishaps = Mishaps::new();
+    world.flow = flow_over(&world, Failing::new(world.factors.clone(), &mishaps), |b| b);
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let (before, wrong) = (world.row(&world.alice), world.wrong_code());
-    for writes in [Writes::Conflict, Writes::Fail] {
-        store.set(writes);
+    for fault in [InjectedFault::Conflict, InjectedFault::Before] {
+        // A step that meets a conflict tries again: it meets one each time.
+        mishaps.always((fault == InjectedFault::Conflict).then_some(fault));
         world.events.clear();
         for typed in [&code, &wrong] {
+            mishaps.next_of("commit", fault);
             let typed = Code::new(typed.as_str());
             let request = world.request();
             let submitted = request.submit_code(&challenge.token, &typed, TrustDevice::No);
             match submitted.await.unwrap_err() {
-                Error::Contended => assert_eq!(writes, Writes::Conflict),
-                Error::FactorStore { .. } => assert_eq!(writes, Writes::Fail),
+                Error::Contended => assert_eq!(fault, InjectedFault::Conflict),
+                Error::FactorStore { .. } => assert_eq!(fault, InjectedFault::Before),
                 error => panic!("{error:?}"),
             }
         }
         assert!(world.events.all().is_empty());
         assert_eq!(world.row(&world.alice), before);
     }
-    store.set(Writes::Work);
     let _ = authenticated(world.submit(&challenge.token, &code).await);
 }
 
@@ -281,17 +280,13 @@ async fn no_result_leaves_before_its_charge_is_saved() {
 /// first left.
 #[tokio::test]
 async fn the_slower_of_two_right_codes_finds_the_login_over() {
-    let mut world = World::new().await;
-    let store = Unsteady::over(&world.factors);
-    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| {
-        builder
-    });
+    let world = World::new().await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let (flow, acme) = (world.flow.clone(), world.acme.clone());
     let (token, typed) = (PendingToken::new(challenge.token.expose()), Code::new(&code));
     let (sent, faster) = std::sync::mpsc::channel();
-    store.calls.before("commit", move || {
+    world.calls.before("commit", move || {
         let request = flow.request(&acme, &RequestContext::new());
         let submitted = request.submit_code(&token, &typed, TrustDevice::No);
         sent.send(futures_lite::future::block_on(submitted).unwrap()).unwrap();

@@ -8,8 +8,6 @@
     clippy::arithmetic_side_effects
 )]
 
-use crate::support::wiring::Unsteady;
-use crate::support::wrapped::Wrapped;
 use crate::support::*;
 use countersign::contact::PhoneNumber;
 use countersign::grant::Staleness;
@@ -47,7 +45,7 @@ async fn a_change_to_the_user_ends_a_login_under_way() {
         let world = World::new().await;
         let backup = world.make_backup_code("alice").await;
         let challenge = world.begin("alice").await;
-        let code = world.outbox.last_code();
+        let code = world.last_code();
         world.change(&world.alice, change);
         world.wait_for_the_spacing();
         let sent = world.outbox.attempts();
@@ -71,7 +69,7 @@ async fn every_later_step_looks_at_the_user_as_of_now() {
             world.wait_for_the_spacing();
             world.change(&world.alice, change);
             let answer = match step {
-                0 => world.submit(&challenge.token, &world.outbox.last_code()).await,
+                0 => world.submit(&challenge.token, &world.last_code()).await,
                 1 => world.submit_backup(&challenge.token, &backup).await,
                 2 => world.request().resend(&challenge.token, ResendTo::Same).await.unwrap(),
                 _ => world.submit(&challenge.token, &world.wrong_code()).await,
@@ -80,7 +78,7 @@ async fn every_later_step_looks_at_the_user_as_of_now() {
             // Undoing the change does not bring the login back.
             let restored = person(&world.acme, "alice");
             world.change(&world.alice, |user| *user = restored);
-            let again = world.submit(&challenge.token, &world.outbox.last_code()).await;
+            let again = world.submit(&challenge.token, &world.last_code()).await;
             assert_eq!(reason(&again), Reason::LoginOver, "{what}");
         }
     }
@@ -91,7 +89,7 @@ async fn a_user_who_is_removed_does_not_complete_a_login() {
     let world = World::new().await;
     let backup = world.make_backup_code("alice").await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     assert!(world.users.remove(&world.acme, &world.alice));
     assert_over(&world, &challenge.token, &code, &backup, "removed").await;
 }
@@ -101,22 +99,18 @@ async fn a_user_who_is_removed_does_not_complete_a_login() {
 async fn a_reset_ends_a_login_under_way() {
     let world = World::new().await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     world.reset_by_operator(&world.alice).await;
     assert_over(&world, &challenge.token, &code, "0123-4567-89AB-CDEF-GHJK-MNPQ", "reset").await;
     assert_eq!(world.saved_of(&world.alice), ["notices", "resets"], "nothing comes back");
 
-    let mut world = World::new().await;
-    let store = Unsteady::over(&world.factors);
-    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| {
-        builder
-    });
+    let world = World::new().await;
     let challenge = world.begin("alice").await;
     let (flow, acme, alice) = (world.flow.clone(), world.acme.clone(), world.alice.clone());
-    store.calls.before("commit", move || {
+    world.calls.before("commit", move || {
         let _ = block_on(flow.operator("in between").unwrap().reset(&acme, &alice)).unwrap();
     });
-    let late = world.submit(&challenge.token, &world.outbox.last_code()).await;
+    let late = world.submit(&challenge.token, &world.last_code()).await;
     assert_eq!(reason(&late), Reason::LoginOver);
     assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
 }
@@ -141,7 +135,7 @@ async fn a_change_of_scope_applies_to_logins_under_way() {
         let off = world.root_grant().await;
         world.request().administration(&off).await.unwrap().set_scope(from).await.unwrap();
         let challenge = world.begin("alice").await;
-        let code = world.outbox.last_code();
+        let code = world.last_code();
         for scope in through.clone() {
             world.set_scope(scope).await;
             world.wait_for_the_spacing();
@@ -174,7 +168,7 @@ async fn a_promotion_counts_from_the_moment_it_is_made() {
     assert!(world.request().administration(&plain).await.is_err(), "and it administers nothing");
     let challenge = world.begin("alice").await;
     world.change(&world.alice, |user| user.system_administrator = false);
-    let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    let done = authenticated(world.submit(&challenge.token, &world.last_code()).await);
     assert!(done.grant.has_second_factor());
 }
 
@@ -182,16 +176,12 @@ async fn a_promotion_counts_from_the_moment_it_is_made() {
 /// again.
 #[tokio::test]
 async fn a_scope_that_changes_during_the_first_step_is_seen() {
-    let mut world = World::off();
-    let store = Unsteady::over(&world.factors);
-    world.rewire(world.users.clone(), Wrapped(store.clone()), world.outbox.clone(), |builder| {
-        builder
-    });
+    let world = World::off();
     // One wrong password, so that the right one has something to write.
     let _ = world.try_begin("alice", "wrong").await;
     let grant = world.root_grant().await;
     let (flow, acme) = (world.flow.clone(), world.acme.clone());
-    store.calls.before("commit", move || {
+    world.calls.before("commit", move || {
         let change = async {
             flow.request(&acme, &RequestContext::new())
                 .administration(&grant)
@@ -214,10 +204,10 @@ async fn a_token_serves_its_own_purpose_only() {
     world.wait_for_the_spacing();
     let number = PhoneNumber::new("+15551234567").unwrap();
     let setup = world.request().account(&trusted.grant).use_sms(&number).await.unwrap();
-    let setup_code = world.outbox.last_code();
+    let setup_code = world.last_code();
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let before = world.row(&world.alice);
     for (foreign, typed) in [(device.expose(), &code), (setup.token.expose(), &setup_code)] {
         let disguised = [

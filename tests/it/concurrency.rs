@@ -12,7 +12,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::support::steps::{flow_over, other_than};
+use crate::support::steps::flow_over;
 use crate::support::wrapped::{Wrapped, Wraps};
 use crate::support::*;
 use async_trait::async_trait;
@@ -168,7 +168,7 @@ async fn no_more_wrong_codes_are_learned_than_are_charged() {
     for seed in seeds() {
         let world = overlapping(seed).await;
         let token = world.begin("alice").await.token.expose().to_owned();
-        let right: u32 = world.outbox.last_code().parse().unwrap();
+        let right: u32 = world.last_code().parse().unwrap();
         let told = told(
             max_concurrent(|number| {
                 let guess = format!("{:06}", (right as usize + 1 + number) % 1_000_000);
@@ -188,7 +188,7 @@ async fn one_right_code_makes_one_grant() {
     for seed in seeds() {
         let world = overlapping(seed).await;
         let token = world.begin("alice").await.token.expose().to_owned();
-        let code = world.outbox.last_code();
+        let code = world.last_code();
         let told = told(
             max_concurrent(|_| {
                 submit(world.flow.clone(), world.acme.clone(), token.clone(), code.clone())
@@ -329,7 +329,7 @@ async fn no_more_wrong_setup_codes_are_learned_than_are_charged() {
             .await
             .unwrap();
         let token = setup.token.expose().to_owned();
-        let wrong = other_than(&world.outbox.last_code());
+        let wrong = other_code(&world.last_code());
         let answers = max_concurrent(|_| {
             let (flow, grant, token, wrong) =
                 (world.flow.clone(), grant.clone(), token.clone(), wrong.clone());
@@ -371,7 +371,7 @@ async fn one_right_setup_code_makes_one_change() {
             .use_sms(&number)
             .await
             .unwrap();
-        let (token, code) = (setup.token.expose().to_owned(), world.outbox.last_code());
+        let (token, code) = (setup.token.expose().to_owned(), world.last_code());
         let answers = max_concurrent(|_| {
             let (flow, grant, token, code) =
                 (world.flow.clone(), grant.clone(), token.clone(), code.clone());
@@ -397,7 +397,7 @@ async fn nothing_that_was_reset_comes_back() {
         world.choose_sms("alice", "+819012345634").await;
         let before = world.record(&world.alice)["id"].clone();
         let token = world.begin("alice").await.token.expose().to_owned();
-        let (code, wrong) = (world.outbox.last_code(), world.wrong_code());
+        let (code, wrong) = (world.last_code(), world.wrong_code());
         let at = usize::try_from(seed * 7).unwrap() % TASKS;
         max_concurrent(|number| {
             let (flow, tenant, user) =
@@ -446,7 +446,7 @@ async fn a_right_code_among_wrong_ones_gives_no_extra_guesses() {
     for seed in seeds() {
         let world = overlapping(seed).await;
         let token = world.begin("alice").await.token.expose().to_owned();
-        let (code, wrong) = (world.outbox.last_code(), world.wrong_code());
+        let (code, wrong) = (world.last_code(), world.wrong_code());
         let told = told(
             max_concurrent(|number| {
                 let typed = if number == 17 { code.clone() } else { wrong.clone() };

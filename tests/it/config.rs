@@ -10,7 +10,6 @@
 
 use std::time::Duration;
 
-use crate::support::steps::refusal;
 use crate::support::*;
 use countersign::Pepper;
 use countersign::contact::PhoneNumber;
@@ -197,13 +196,13 @@ async fn by_default_a_code_has_six_digits_and_lives_three_minutes_in_a_login_of_
     let world = World::new().await;
     let challenge = world.begin("alice").await;
     let now = countersign::clock::Clock::now(&world.clock).unwrap();
-    assert_eq!((challenge.digits, world.outbox.last_code().len()), (6, 6));
+    assert_eq!((challenge.digits, world.last_code().len()), (6, 6));
     assert_eq!(challenge.delivery.sent().unwrap().expires_at - now, 3 * MINUTE);
     assert_eq!(challenge.login_expires_at - now, 10 * MINUTE);
     assert_eq!(challenge.resend_at.unwrap() - now, 30 * SECOND);
     world.clock.advance(3 * MINUTE);
     assert_eq!(
-        reason(&world.submit(&challenge.token, &world.outbox.last_code()).await),
+        reason(&world.submit(&challenge.token, &world.last_code()).await),
         Reason::NoLiveCode
     );
     world.clock.advance(7 * MINUTE - MILLISECOND);
@@ -236,7 +235,7 @@ trait SevenDigits {
 
 impl SevenDigits for World {
     fn wrong_code7(&self) -> String {
-        let right: u32 = self.outbox.last_code().parse().unwrap();
+        let right: u32 = self.last_code().parse().unwrap();
         format!("{:07}", (right + 1) % 10_000_000)
     }
 }
@@ -274,7 +273,7 @@ impl SignInIfOpen for World {
         let LoginStep::CodeRequired(challenge) = self.try_begin(name, PASSWORD).await else {
             return None;
         };
-        Some(authenticated(self.submit(&challenge.token, &self.outbox.last_code()).await))
+        Some(authenticated(self.submit(&challenge.token, &self.last_code()).await))
     }
 }
 
@@ -351,7 +350,7 @@ async fn by_default_changes_are_made_within_ten_minutes_devices_are_off_and_back
         Reason::ReauthenticationRequired
     );
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code().into();
+    let code = world.last_code().into();
     let step = world
         .request()
         .submit_code(&challenge.token, &code, TrustDevice::Named("x"))
@@ -365,7 +364,7 @@ async fn by_default_the_person_chooses_email_when_an_sms_fails() {
     for on in [false, true] {
         let world = World::with(|b| b.fall_back_to_email(on)).await;
         world.choose_sms("alice", PhoneNumber::new("+819012345634").unwrap().expose()).await;
-        world.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
+        world.outbox.always(Some(Method::Sms), Delivered::Failed(SendErrorKind::Permanent));
         let before = world.charged_sends(&world.alice);
         let challenge = world.begin("alice").await;
         match &challenge.delivery {

@@ -154,17 +154,14 @@ async fn a_policy_sees_tenant_scope_user_and_channel() {
 /// Every plug-in may be chosen at run time: an `Arc` of the trait is as good as the thing itself.
 #[tokio::test]
 async fn every_plug_in_may_be_an_arc_of_its_trait() {
-    let world = World::off();
+    let mut world = World::off();
     let calls = Calls::default();
-    let users: Arc<dyn UserStore> =
-        Arc::new(Counting { inner: world.users.clone(), calls: calls.clone() });
-    let factors: Arc<dyn FactorStore> =
-        Arc::new(Counting { inner: world.factors.clone(), calls: calls.clone() });
+    let users: Arc<dyn UserStore> = Arc::new(Counting::new(world.users.clone(), &calls));
+    let factors: Arc<dyn FactorStore> = Arc::new(Counting::new(world.factors.clone(), &calls));
     let sender: Arc<dyn CodeSender> = Arc::new(world.outbox.clone());
     let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
     let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(3));
-    let verifier: Arc<dyn PasswordVerifier> =
-        Arc::new(Counting { inner: PlainPasswords, calls: calls.clone() });
+    let verifier: Arc<dyn PasswordVerifier> = Arc::new(Counting::new(PlainPasswords, &calls));
     let policy: Arc<dyn TwoFactorPolicy> = Arc::new(StandardPolicy);
     let events: Arc<dyn EventSink> = Arc::new(world.events.clone());
     let flow = LoginFlow::builder(users, factors, sender)
@@ -175,14 +172,13 @@ async fn every_plug_in_may_be_an_arc_of_its_trait() {
         .events(events)
         .build()
         .unwrap();
-    let world = World { flow, ..world };
+    world.flow = flow;
     world.set_scope(Scope::EntireTenant).await;
     world.choose_sms("alice", "+819012345634").await;
     world.make_backup_code("alice").await;
     world.reset(&world.alice).await;
     world.change(&world.alice, |user| {
-        user.password_hash =
-            Some(countersign::user::PasswordHash::new(format!("outdated:{PASSWORD}")));
+        user.password_hash = Some(PlainPasswords::outdated(PASSWORD));
     });
     let _done = world.sign_in("alice").await;
     world.clock.advance(MINUTE);
@@ -214,5 +210,5 @@ async fn every_plug_in_may_be_an_arc_of_its_trait() {
     ] {
         assert!(calls.of(call) > 0, "{call}");
     }
-    assert!(!world.events.all().is_empty() && !world.outbox.notices().is_empty());
+    assert!(!world.events.all().is_empty() && !world.told().is_empty());
 }

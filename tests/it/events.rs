@@ -9,7 +9,6 @@
 
 use std::time::Duration;
 
-use crate::support::steps::refusal;
 use crate::support::*;
 use countersign::contact::PhoneNumber;
 use countersign::event::{
@@ -18,7 +17,7 @@ use countersign::event::{
 use countersign::ids::{DeviceId, LoginId};
 use countersign::policy::Exemption;
 use countersign::sender::{NoticeTopic, SendErrorKind};
-use countersign::user::{PasswordHash, UserStatus};
+use countersign::user::UserStatus;
 use countersign::{
     Channel, LoginStep, Method, MethodChange, Reason, ResendTo, Scope, SecondFactor, TrustDevice,
 };
@@ -66,7 +65,7 @@ async fn each_step_of_a_login_is_exactly_one_event() {
     world.wait_for_the_spacing();
     let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     assert_eq!(take(&world), ["code_resent"]);
-    let _done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    let _done = authenticated(world.submit(&challenge.token, &world.last_code()).await);
     assert_eq!(take(&world), ["login_completed"]);
     let _ = world.submit(&challenge.token, "123456").await;
     assert_eq!(take(&world), ["step_refused"]);
@@ -129,24 +128,24 @@ async fn each_entry_of_a_backup_code_is_exactly_one_event() {
 #[tokio::test]
 async fn failed_deliveries_notices_and_rehashes_are_events_too() {
     let world = world().await;
-    world.outbox.fail_with(Some(SendErrorKind::Transient));
+    world.outbox.always(None, Delivered::Failed(SendErrorKind::Transient));
     let challenge = world.begin("alice").await;
     assert_eq!(take(&world), ["code_required", "delivery_failed"]);
-    world.outbox.fail_with(None);
+    world.outbox.always(None, Delivered::Now);
     world.wait_for_the_spacing();
     let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     take(&world);
-    world.outbox.fail_with(Some(SendErrorKind::Permanent));
-    let code = world.outbox.last_code().into();
+    world.outbox.always(None, Delivered::Failed(SendErrorKind::Permanent));
+    let code = world.last_code().into();
     let _ = world
         .request()
         .submit_code(&challenge.token, &code, TrustDevice::Named("laptop"))
         .await
         .unwrap();
     assert_eq!(take(&world), ["login_completed", "notice_failed"]);
-    world.outbox.fail_with(None);
+    world.outbox.always(None, Delivered::Now);
     world.change(&world.bob, |user| {
-        user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}")));
+        user.password_hash = Some(PlainPasswords::outdated(PASSWORD));
     });
     let _ = world.begin("bob").await;
     assert_eq!(take(&world), ["code_required", "password_rehashed"]);
@@ -171,7 +170,7 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
     world.wait_for_the_spacing();
     let setup = account.use_sms(&number).await.unwrap();
     assert_eq!(take(&world), ["setup_started"]);
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     assert!(account.confirm_method(&setup.token, &world.wrong_code().into()).await.is_err());
     assert_eq!(take(&world), ["secret_wrong"]);
     assert!(account.confirm_method(&setup.token, &"1".into()).await.is_err());
@@ -201,8 +200,7 @@ async fn each_operation_on_the_account_page_is_exactly_one_event() {
         panic!("a proof is needed")
     };
     assert_eq!(world.only_event().kind, EventKind::SetupStarted { method: Method::Email });
-    let _method =
-        by_backup.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
+    let _method = by_backup.confirm_method(&setup.token, &world.last_code().into()).await.unwrap();
     // Codes went there already, and she was told so just now: the notice is held back, which is
     // told beside it.
     let held = EventKind::NoticeHeldBack { about: NoticeTopic::MethodChanged };

@@ -131,7 +131,7 @@ async fn assert_retry_is_possible(
         );
     }
     stage.point.disarm();
-    world.outbox.fail_sms_with(None);
+    world.outbox.always(None, Delivered::Now);
     world.clock.advance(MINUTE);
     if does == Does::SwitchesOff {
         return assert_off_or_untouched(world, before, &after, about).await;
@@ -143,7 +143,7 @@ async fn assert_retry_is_possible(
         step => challenge(step),
     };
     assert!(again.delivery.sent().is_some(), "{about}: a code is sent");
-    let _grant = authenticated(world.submit(&again.token, &world.outbox.last_code()).await);
+    let _grant = authenticated(world.submit(&again.token, &world.last_code()).await);
 }
 
 /// I-27: either it is off, and what was saved counts no more and can be deleted to the last record;
@@ -216,16 +216,16 @@ async fn a_failed_delivery_is_charged_and_can_be_repeated() {
         SendErrorKind::Throttled { retry_after: None },
     ] {
         let world = World::new().await;
-        world.outbox.fail_with(Some(kind));
+        world.outbox.always(None, Delivered::Failed(kind));
         let challenge = world.begin("alice").await;
         assert_eq!(failure(&challenge.delivery), kind);
         assert_eq!(world.charged_sends(&world.alice), 1);
-        world.outbox.fail_with(None);
+        world.outbox.always(None, Delivered::Now);
         world.wait_for_the_spacing();
         let again = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
         assert!(matches!(again, LoginStep::CodeRequired(_)));
         assert_eq!(world.charged_sends(&world.alice), 2);
-        let _done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+        let _done = authenticated(world.submit(&challenge.token, &world.last_code()).await);
     }
 }
 
@@ -270,7 +270,7 @@ async fn a_login_goes_on_after_a_dropped_resend() {
         world.wait_for_the_spacing();
         let again = world.request().resend(&token, ResendTo::Same).await.unwrap();
         assert!(matches!(again, LoginStep::CodeRequired(_)));
-        let _done = authenticated(world.submit(&token, &world.outbox.last_code()).await);
+        let _done = authenticated(world.submit(&token, &world.last_code()).await);
         if dropped.is_some() {
             break;
         }
@@ -285,8 +285,7 @@ async fn a_dropped_guess_is_charged_or_was_not_made() {
     for polls in 0.. {
         let stage = stage().await;
         stage.point.wait_at_each_call();
-        let (token, typed) =
-            (stage.token.as_str().into(), crate::support::steps::other_than(&stage.code).into());
+        let (token, typed) = (stage.token.as_str().into(), other_code(&stage.code).into());
         let request = stage.broken.request(&stage.world.acme, &RequestContext::new());
         let guess = request.submit_code(&token, &typed, TrustDevice::No);
         let answer = poll_then_drop(polls, guess);
@@ -333,8 +332,7 @@ async fn a_change_of_method_happens_or_does_not() {
         let challenge = world.begin("alice").await;
         world.wait_for_the_spacing();
         let _ = world.request().resend(&challenge.token, ResendTo::Email).await.unwrap();
-        let grant =
-            authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+        let grant = authenticated(world.submit(&challenge.token, &world.last_code()).await).grant;
         let point = FaultPoint::default();
         let flow = faulty_flow(&world, &point, StandardPolicy, |b| b);
         point.arm(call, When::After);

@@ -40,7 +40,7 @@ async fn populate(world: &World) {
         change(&mut user);
         world.users.insert(&LoginName::new(name).unwrap(), user);
     };
-    let outdated = || Some(PasswordHash::new(format!("outdated:{PASSWORD}")));
+    let outdated = || Some(PlainPasswords::outdated(PASSWORD));
     change("disabled", &|user| user.status = UserStatus::Disabled);
     change("locked", &|_| {});
     change("no-hash", &|user| user.password_hash = None);
@@ -365,7 +365,7 @@ async fn guesses_at_a_new_password_count_from_zero_and_lock_again() {
 #[tokio::test]
 async fn a_rehash_of_the_same_password_leaves_its_lock() {
     let world = World::new().await;
-    let outdated = || Some(PasswordHash::new(format!("outdated:{PASSWORD}")));
+    let outdated = || Some(PlainPasswords::outdated(PASSWORD));
     world.change(&world.alice, |user| user.password_hash = outdated());
     let _ = world.sign_in("alice").await;
     assert_eq!(world.events.kinds()[1], EventKind::PasswordRehashed { saved: true });
@@ -441,7 +441,7 @@ async fn all_channels_share_the_password_lock() {
     assert_eq!(cause, CredentialsCause::PasswordLocked);
     world.clock.advance(MINUTE);
     let step = world.request().begin_with_preverified_password(&vouched).await.unwrap();
-    let _ = authenticated(world.submit(&challenge(step).token, &world.outbox.last_code()).await);
+    let _ = authenticated(world.submit(&challenge(step).token, &world.last_code()).await);
 }
 
 /// I-17: the vouched entry point refuses strangers and disabled users in the same words.

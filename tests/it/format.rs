@@ -57,7 +57,7 @@ async fn full() -> (World, Grant, Value) {
     for channel in [Channel::Web, Channel::Mobile, Channel::Web] {
         let step = world.begin_as(&world.acme, "alice", PASSWORD, channel, None).await.unwrap();
         let pending = challenge(step).token;
-        (token, code) = (pending.expose().to_owned(), world.outbox.last_code());
+        (token, code) = (pending.expose().to_owned(), world.last_code());
         let _ = world.submit(&pending, &world.wrong_code()).await;
         let _ = world.submit_backup(&pending, WRONG_BACKUP).await;
         let _ = world.submit_backup(&pending, WRONG_BACKUP).await;
@@ -65,7 +65,7 @@ async fn full() -> (World, Grant, Value) {
     }
     let number = PhoneNumber::new("+819087654321").unwrap();
     let setup = world.request().account(&grant).use_sms(&number).await.unwrap();
-    let setup_code = world.outbox.last_code();
+    let setup_code = world.last_code();
     let wrong = world.wrong_code().into();
     assert!(world.request().account(&grant).confirm_method(&setup.token, &wrong).await.is_err());
     let _ = world.try_begin("alice", "wrong").await;
@@ -211,7 +211,7 @@ async fn the_golden_times_of_resets_and_notices_still_count() {
     let account_grant = world.root_grant().await;
     let administration = world.request().administration(&account_grant).await.unwrap();
     assert_eq!(administration.reset(&world.alice).await.unwrap(), ResetOutcome::Refilled);
-    assert_eq!(world.outbox.notices(), [], "the golden reset was told a few minutes ago");
+    assert_eq!(world.told(), [], "the golden reset was told a few minutes ago");
     let kept = administration.reset(&world.alice).await.unwrap();
     assert!(matches!(kept, ResetOutcome::BudgetsKept { refills_from: Some(_) }), "{kept:?}");
     assert_eq!(world.record(&world.alice)["notices"][0]["held_back"], 2);

@@ -10,7 +10,6 @@
 
 use std::time::Duration;
 
-use crate::support::steps::refusal;
 use crate::support::*;
 use async_trait::async_trait;
 use countersign::error::PluginError;
@@ -385,7 +384,7 @@ async fn another_user_than_the_one_asked_for_is_a_fault() {
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
     let token = world.begin("alice").await.token;
-    let (code, before) = (world.outbox.last_code(), world.row(&world.alice).unwrap());
+    let (code, before) = (world.last_code(), world.row(&world.alice).unwrap());
     let confused = Confused { users: world.users.clone(), answer: world.root.clone() };
     world.rewire(confused, world.factors.clone(), world.outbox.clone(), |builder| builder);
     let submitted =
@@ -405,7 +404,7 @@ async fn an_event_names_no_user_who_is_not_there() {
     let token = world.begin("alice").await.token;
     world.users.remove(&world.acme, &world.alice);
     world.events.clear();
-    assert_eq!(reason(&world.submit(&token, &world.outbox.last_code()).await), Reason::LoginOver);
+    assert_eq!(reason(&world.submit(&token, &world.last_code()).await), Reason::LoginOver);
     assert_eq!(world.only_event().user, None);
     let session = world.sign_in("bob").await.grant;
     world.users.remove(&world.acme, &world.bob);

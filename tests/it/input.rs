@@ -219,7 +219,7 @@ async fn a_password_may_hold_anything_and_all_of_it_counts() {
 async fn a_later_step_with_bad_input_is_refused_unread() {
     let world = World::with(|builder| builder.trusted_devices(30 * DAY, 3)).await;
     let challenge = world.begin("alice").await;
-    let code = Code::new(world.outbox.last_code());
+    let code = Code::new(world.last_code());
     let before = world.row(&world.alice);
     world.events.clear();
     world.calls.clear();
@@ -351,7 +351,7 @@ async fn an_operators_reason_is_bounded_visible_text() {
 async fn what_is_switched_off_is_refused_unread() {
     let world = World::with(|builder| builder.backup_codes(false)).await;
     let challenge = world.begin("alice").await;
-    let code = Code::new(world.outbox.last_code());
+    let code = Code::new(world.last_code());
     let before = world.row(&world.alice);
     world.calls.clear();
     let backup = BackupCode::new("0123-4567-89AB-CDEF-GHJK-MNPQ");

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::support::steps::other_than;
 use crate::support::*;
 use countersign::contact::PhoneNumber;
 use countersign::sender::SendErrorKind;
@@ -34,11 +33,11 @@ async fn shapes() -> Shapes {
     let step = world.try_begin("alice", PASSWORD).await;
     shapes.add("a code was sent", &step);
     let challenge = challenge(step);
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     shapes.secrets.extend([challenge.token.expose().to_owned(), code.clone()]);
     let step = world.request().challenge(&challenge.token).await.unwrap();
     shapes.add("the same page, read again", &step);
-    let step = world.submit(&challenge.token, &other_than(&code)).await;
+    let step = world.submit(&challenge.token, &other_code(&code)).await;
     shapes.add("a wrong code", &step);
     let code = Code::new(&code);
     let trust = TrustDevice::Named("Office laptop");
@@ -54,7 +53,7 @@ async fn shapes() -> Shapes {
     let number = PhoneNumber::new("+819012345634").unwrap();
     let setup = account.use_sms(&number).await.unwrap();
     shapes.secrets.push(setup.token.expose().to_owned());
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     shapes.secrets.push(code.clone());
     let prove = MethodChange::Prove(setup);
     shapes.add("a number to prove", &prove);
@@ -66,7 +65,7 @@ async fn shapes() -> Shapes {
     shapes.add("the account page", &account.status().await.unwrap());
 
     world.wait_for_the_spacing();
-    world.outbox.fail_with(Some(SendErrorKind::Transient));
+    world.outbox.always(None, Delivered::Failed(SendErrorKind::Transient));
     let step = world.try_begin("alice", PASSWORD).await;
     shapes.add("a code that could not be sent", &step);
     let LoginStep::CodeRequired(challenge) = step else { panic!() };

@@ -152,12 +152,7 @@ impl World {
     ) {
         let tenants = vec![self.acme.clone(), self.other.clone()];
         let users = Loose { users: self.users.clone(), tenants, collation, echoes };
-        let factors = Counting { inner: self.factors.clone(), calls: self.calls.clone() };
-        self.rewire(
-            Counting { inner: users, calls: self.calls.clone() },
-            factors,
-            self.outbox.clone(),
-            configure,
-        );
+        let factors = Counting::new(self.factors.clone(), &self.calls);
+        self.rewire(Counting::new(users, &self.calls), factors, self.outbox.clone(), configure);
     }
 }

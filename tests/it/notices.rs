@@ -62,17 +62,17 @@ async fn the_first_of_a_kind_in_an_hour_goes_and_the_next_says_how_many_did_not(
     }
     world.clock.advance(HOUR.checked_sub(Duration::from_millis(1)).unwrap());
     let _code = account(&world, &grant).new_backup_code().await.unwrap();
-    assert_eq!(world.outbox.held_back(), [0]);
+    assert_eq!(world.held_back(), [0]);
     assert_eq!(held_back(&world), [NoticeTopic::BackupCodeMade; 3]);
     let saved = json!([{ "about": "backup_code_made", "sent": sent, "held_back": 3 }]);
     assert_eq!(world.record(&world.alice)["notices"], saved);
     world.clock.advance(Duration::from_millis(1));
     let _code = account(&world, &grant).new_backup_code().await.unwrap();
-    assert_eq!(world.outbox.held_back(), [0, 3]);
+    assert_eq!(world.held_back(), [0, 3]);
     world.clock.advance(HOUR);
     let _code = account(&world, &grant).new_backup_code().await.unwrap();
-    assert_eq!(world.outbox.held_back(), [0, 3, 0]);
-    assert!(world.outbox.notices().iter().all(|(_, kind)| *kind == NoticeKind::BackupCodeMade));
+    assert_eq!(world.held_back(), [0, 3, 0]);
+    assert!(world.told().iter().all(|(_, kind)| *kind == NoticeKind::BackupCodeMade));
 }
 
 /// I-15: each kind has a budget of its own.
@@ -87,8 +87,7 @@ async fn one_kind_does_not_hold_another_back() {
     world.wait_for_the_spacing();
     let _challenge = world.lock_codes("alice").await;
     world.reset_by_operator(&world.alice).await;
-    let told: Vec<NoticeTopic> =
-        world.outbox.notices().iter().map(|(_, kind)| kind.topic()).collect();
+    let told: Vec<NoticeTopic> = world.told().iter().map(|(_, kind)| kind.topic()).collect();
     assert_eq!(
         told,
         [
@@ -110,7 +109,7 @@ async fn a_suspension_right_after_a_lock_is_told() {
         let _challenge = world.lock_codes("alice").await;
         world.clock.advance(2 * MINUTE);
     }
-    let told = world.outbox.notices();
+    let told = world.told();
     assert!(
         matches!(
             told[..],
@@ -123,7 +122,7 @@ async fn a_suspension_right_after_a_lock_is_told() {
 async fn prove(world: &World, grant: &SavedGrant, number: &str) {
     let setup = account(world, grant).use_sms(&PhoneNumber::new(number).unwrap()).await.unwrap();
     let _method = account(world, grant)
-        .confirm_method(&setup.token, &world.outbox.last_code().into())
+        .confirm_method(&setup.token, &world.last_code().into())
         .await
         .unwrap();
     world.wait_for_the_spacing();
@@ -141,7 +140,7 @@ async fn a_change_of_method_is_never_held_back() {
         panic!("at once")
     };
     let to: Vec<bool> =
-        world.outbox.notices().iter().map(|(to, _)| matches!(to, Destination::Sms(_))).collect();
+        world.told().iter().map(|(to, _)| matches!(to, Destination::Sms(_))).collect();
     assert_eq!(to, [false, false, true, false, true], "the address, and each earlier number");
     assert_eq!(held_back(&world), []);
     // What is so already is no change.
@@ -150,17 +149,17 @@ async fn a_change_of_method_is_never_held_back() {
             panic!("at once")
         };
     }
-    assert_eq!(world.outbox.notices().len(), 5);
+    assert_eq!(world.told().len(), 5);
     assert_eq!(held_back(&world), [NoticeTopic::MethodChanged; 3]);
     prove(&world, &grant, "+15551234567").await;
-    assert_eq!(world.outbox.held_back()[5..], [3]);
+    assert_eq!(world.held_back()[5..], [3]);
     // In any day there are no more of them than codes.
     let mut changes = 0;
     for round in 0..100 {
         let number = PhoneNumber::new(&format!("+8190123456{:02}", round % 100)).unwrap();
         match account(&world, &grant).use_sms(&number).await {
             Ok(setup) => {
-                let code = world.outbox.last_code().into();
+                let code = world.last_code().into();
                 let _method =
                     account(&world, &grant).confirm_method(&setup.token, &code).await.unwrap();
                 changes += 1;
@@ -182,18 +181,18 @@ async fn no_trusted_device_is_held_back() {
     }
     let of_devices =
         |(_, kind): &(Destination, NoticeKind)| matches!(kind, NoticeKind::DeviceTrusted { .. });
-    assert_eq!(world.outbox.notices().iter().filter(|told| of_devices(told)).count(), 3);
+    assert_eq!(world.told().iter().filter(|told| of_devices(told)).count(), 3);
 }
 
 /// I-15, I-24: it is charged before it is sent, and a failure gives nothing back.
 #[tokio::test]
 async fn a_notice_that_failed_stays_charged() {
     let (world, grant) = world().await;
-    world.outbox.fail_with(Some(SendErrorKind::Transient));
+    world.outbox.always(None, Delivered::Failed(SendErrorKind::Transient));
     let _code = account(&world, &grant).new_backup_code().await.unwrap();
-    world.outbox.fail_with(None);
+    world.outbox.always(None, Delivered::Now);
     let _code = account(&world, &grant).new_backup_code().await.unwrap();
-    assert_eq!(world.outbox.notices(), []);
+    assert_eq!(world.told(), []);
     assert_eq!(held_back(&world), [NoticeTopic::BackupCodeMade]);
     assert!(world.events.kinds().iter().any(|kind| matches!(kind, EventKind::NoticeFailed { .. })));
 }
@@ -222,7 +221,7 @@ async fn a_clock_that_was_ahead_holds_no_notice_back() {
     assert_eq!(held_back(&world), [NoticeTopic::BackupCodeMade]);
     world.clock.advance(HOUR);
     let _code = account(&world, &grant).new_backup_code().await.unwrap();
-    assert_eq!(world.outbox.held_back(), [0, 1]);
+    assert_eq!(world.held_back(), [0, 1]);
 }
 
 /// I-15: the number is bounded, and forgotten after a month, by the clock or by a sweep alike.
@@ -236,7 +235,7 @@ async fn what_was_held_back_is_told_for_a_month() {
         // What else keeps the record is used up.
         let mut record = world.record(&world.alice);
         record.as_object_mut().unwrap().remove("backup");
-        world.overwrite_with(&world.alice, &record).await;
+        world.overwrite(&world.alice, &record).await;
         world.clock.advance(DAY * later);
         if sweeps {
             let swept = world.flow.sweep(&world.acme, None, 100).await.unwrap();
@@ -244,7 +243,7 @@ async fn what_was_held_back_is_told_for_a_month() {
         }
         let grant = world.sign_in("alice").await.grant;
         let _code = account(&world, &grant).new_backup_code().await.unwrap();
-        assert_eq!(world.outbox.held_back(), [0, told], "{later} days later, swept: {sweeps}");
+        assert_eq!(world.held_back(), [0, told], "{later} days later, swept: {sweeps}");
         assert!(world.factors.load(&world.acme, &world.alice).await.unwrap().record.is_some());
     }
 }

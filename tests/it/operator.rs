@@ -8,7 +8,6 @@
 )]
 
 use crate::support::operations::{OPERATIONS, operate, stage};
-use crate::support::steps::refusal;
 use crate::support::*;
 use countersign::event::{Actor, EventKind, ResetOutcome};
 use countersign::sender::NoticeKind;
@@ -74,7 +73,7 @@ async fn it_resets_an_administrator_in_one_tenant_only() {
     world.outbox.clear();
     let _ = operator.reset(&world.acme, &world.root).await.unwrap();
     assert_eq!(world.saved_of(&world.root), ["notices", "resets"]);
-    assert!(matches!(world.outbox.notices()[..], [(_, NoticeKind::Reset)]));
+    assert!(matches!(world.told()[..], [(_, NoticeKind::Reset)]));
     assert!(world.request().administration(&world.root_grant().await).await.is_ok());
     // The login under way of the same user id in the other tenant goes on.
     let step = world
@@ -96,9 +95,9 @@ async fn it_forgets_a_user() {
     assert!(operator.forget(&world.acme, &world.alice).await.unwrap());
     assert!(world.factors.record(&world.acme, &world.alice).is_none());
     assert!(!operator.forget(&world.acme, &world.alice).await.unwrap());
-    assert_eq!(world.outbox.notices().len(), 0);
+    assert_eq!(world.told().len(), 0);
     let _ = operator.reset(&world.acme, &world.alice).await.unwrap();
-    assert_eq!(world.outbox.notices().len(), 0, "there is nobody to tell");
+    assert_eq!(world.told().len(), 0, "there is nobody to tell");
     assert_eq!(world.factors.records(&world.acme), 0, "nor to remember a reset of");
 }
 
@@ -174,7 +173,7 @@ async fn what_a_first_step_saves_of_somebody_just_forgotten_lets_nobody_in() {
     });
     let challenge = challenge(world.try_begin("alice", PASSWORD).await);
     assert!(world.factors.record(&world.acme, &world.alice).is_some());
-    let step = world.submit(&challenge.token, &world.outbox.last_code()).await;
+    let step = world.submit(&challenge.token, &world.last_code()).await;
     assert!(matches!(step, LoginStep::Denied(_)), "{step:?}");
     let again = world.try_begin("alice", PASSWORD).await;
     assert_eq!(reason(&again), Reason::InvalidCredentials);

@@ -145,5 +145,5 @@ async fn trying_while_passwords_are_locked_gets_in_nobodys_way() {
     assert_eq!(calls, world.calls.all());
     assert_eq!(calls, ["find_by_login", "verify", "find_by_id", "load", "commit"]);
     assert_eq!(world.factors.record(&world.acme, &world.alice), before, "version and all");
-    let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    let _ = authenticated(world.submit(&challenge.token, &world.last_code()).await);
 }

@@ -35,8 +35,7 @@ fn login(password: &Password) -> Login<'_> {
 
 /// What was sent of each kind since the last time, and where that says it came from.
 fn notices(world: &World) -> Vec<(NoticeKind, RequestContext)> {
-    let kinds = world.outbox.notices().into_iter().map(|(_, kind)| kind);
-    let notices = kinds.zip(world.outbox.origins()).collect();
+    let notices = world.outbox.notices().into_iter().map(|sent| (sent.kind, sent.from)).collect();
     world.outbox.clear();
     notices
 }
@@ -112,7 +111,7 @@ async fn notices_say_where_the_request_came_from_that_did_it() {
     let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
     let request = world.flow.request(&world.acme, &context());
     let pending = challenge(request.begin(&login(&PASSWORD.into())).await.unwrap());
-    let code = world.outbox.last_code().as_str().into();
+    let code = world.last_code().as_str().into();
     let trust = TrustDevice::Named("laptop");
     let done = authenticated(request.submit_code(&pending.token, &code, trust).await.unwrap());
     let account = request.account(&done.grant);
@@ -127,7 +126,7 @@ async fn notices_say_where_the_request_came_from_that_did_it() {
     world.wait_for_the_spacing();
     let pending = challenge(request.begin(&login(&PASSWORD.into())).await.unwrap());
     let wrong = world.wrong_code().as_str().into();
-    while world.outbox.notices().is_empty() {
+    while world.told().is_empty() {
         let step = request.submit_code(&pending.token, &wrong, TrustDevice::No).await.unwrap();
         assert_eq!(reason(&step), Reason::WrongCode);
     }
@@ -201,7 +200,7 @@ async fn no_context_fails_a_step() {
         let request = world.flow.request(&world.acme, &context);
         world.wait_for_the_spacing();
         let pending = challenge(request.begin(&login(&PASSWORD.into())).await.unwrap());
-        let code = world.outbox.last_code().as_str().into();
+        let code = world.last_code().as_str().into();
         let step = request.submit_code(&pending.token, &code, TrustDevice::No).await.unwrap();
         let _ = authenticated(step);
         let event = world.events.all().pop().unwrap();

@@ -63,7 +63,7 @@ async fn another_code_waits_for_the_spacing() {
     let sent = challenge_of(resend(&world, &early.token, ResendTo::Same).await);
     assert!(matches!(sent.delivery, DeliveryStatus::Sent(_)));
     assert_eq!(world.outbox.attempts(), 3);
-    let _ = authenticated(world.submit(&early.token, &world.outbox.last_code()).await);
+    let _ = authenticated(world.submit(&early.token, &world.last_code()).await);
 }
 
 /// I-15: two first steps within a second get a code each, and each page's code works, whichever is
@@ -76,7 +76,7 @@ async fn two_logins_at_once_have_a_code_each_and_both_work() {
         for _ in 0..2 {
             let page = world.begin("alice").await;
             assert!(matches!(page.delivery, DeliveryStatus::Sent(_)));
-            pages.push((page.token, world.outbox.last_code()));
+            pages.push((page.token, world.last_code()));
             world.clock.advance(Duration::from_secs(1));
         }
         assert_eq!(world.outbox.attempts(), 2);
@@ -107,8 +107,8 @@ async fn a_login_gets_five_codes_and_not_a_minute_more() {
         assert_eq!(again.attempts_left, 3);
         assert_eq!(again.token.expose(), challenge.token.expose());
         assert_eq!(
-            again.delivery.sent().unwrap().reference.as_str(),
-            world.outbox.last().reference
+            again.delivery.sent().unwrap().reference,
+            world.outbox.last_code().unwrap().reference
         );
         assert_eq!(again.resend_at.is_none(), nth == 5, "the page knows that there is no sixth");
     }
@@ -122,7 +122,7 @@ async fn a_login_gets_five_codes_and_not_a_minute_more() {
         Reason::LoginSendLimit
     );
     assert_eq!((world.outbox.attempts(), world.charged_sends(&world.alice)), (5, 5));
-    let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    let _ = authenticated(world.submit(&challenge.token, &world.last_code()).await);
 }
 
 /// The login ends at its deadline, however fresh its code is.
@@ -134,7 +134,7 @@ async fn a_fresh_code_does_not_outlive_the_login() {
         world.clock.advance(9 * MINUTE);
         let _ = challenge_of(resend(&world, &challenge.token, ResendTo::Same).await);
         world.clock.advance(wait);
-        let step = world.submit(&challenge.token, &world.outbox.last_code()).await;
+        let step = world.submit(&challenge.token, &world.last_code()).await;
         assert_eq!(
             step.denied().map(countersign::Denied::reason),
             over.then_some(Reason::LoginOver)
@@ -178,7 +178,7 @@ async fn the_caps_of_hour_and_day_survive_new_logins() {
     assert_eq!(world.outbox.attempts(), 20);
     world.clock.advance(MILLISECOND);
     assert!(matches!(world.begin("alice").await.delivery, DeliveryStatus::Sent(_)));
-    assert_eq!(world.outbox.last().to, email(&world));
+    assert_eq!(world.outbox.last_code().unwrap().to, email(&world));
     assert!(
         matches!(world.begin("bob").await.delivery, DeliveryStatus::Sent(_)),
         "a budget is one user's"
@@ -247,7 +247,7 @@ async fn nothing_is_sent_without_a_right_password() {
     world.wait_for_the_spacing();
     assert_eq!(reason(&resend(&world, &cancelled.token, ResendTo::Same).await), Reason::LoginOver);
     let done = world.begin("bob").await;
-    let _ = authenticated(world.submit(&done.token, &world.outbox.last_code()).await);
+    let _ = authenticated(world.submit(&done.token, &world.last_code()).await);
     world.wait_for_the_spacing();
     assert_eq!(reason(&resend(&world, &done.token, ResendTo::Same).await), Reason::LoginOver);
     assert_eq!(world.outbox.attempts(), 2);
@@ -259,26 +259,26 @@ async fn a_code_can_go_to_the_email_address_for_this_login() {
     let world = World::new().await;
     world.choose_sms("alice", NUMBER).await;
     let challenge = world.begin("alice").await;
-    let by_sms = world.outbox.last();
+    let by_sms = world.outbox.last_code().unwrap();
     assert_eq!(by_sms.to, Destination::Sms(PhoneNumber::new(NUMBER).unwrap()));
     assert_eq!(challenge.alternatives.email.as_ref().unwrap().as_str(), "a***@example.com");
     assert_eq!(challenge.alternatives.sms, None, "it went there already");
     world.wait_for_the_spacing();
     let again = challenge_of(resend(&world, &challenge.token, ResendTo::Email).await);
-    assert_eq!(world.outbox.last().to, email(&world));
+    assert_eq!(world.outbox.last_code().unwrap().to, email(&world));
     assert_eq!(again.delivery.sent().unwrap().method, Method::Email);
     assert_eq!(again.alternatives.sms.as_ref().unwrap().as_str(), "+1 *** **67");
     assert_eq!(reason(&world.submit(&challenge.token, &by_sms.code).await), Reason::WrongCode);
     // "The same" is now the address.
     world.wait_for_the_spacing();
     let _ = challenge_of(resend(&world, &challenge.token, ResendTo::Same).await);
-    assert_eq!(world.outbox.last().to, email(&world));
-    let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    assert_eq!(world.outbox.last_code().unwrap().to, email(&world));
+    let done = authenticated(world.submit(&challenge.token, &world.last_code()).await);
     assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
     assert_eq!(world.request().account(&done.grant).status().await.unwrap().method, Method::Sms);
     world.wait_for_the_spacing();
     let _ = world.begin("alice").await;
-    assert_eq!(world.outbox.last().to, by_sms.to, "the next login goes by SMS again");
+    assert_eq!(world.outbox.last_code().unwrap().to, by_sms.to, "the next login goes by SMS again");
 }
 
 /// I-32: no code goes to a number that is not proved.

@@ -98,7 +98,7 @@ async fn two_resets_a_month_refill_the_budgets_and_further_ones_keep_them() {
     }
     let challenge = world.begin("alice").await;
     assert_eq!(challenge.attempts_left, 5);
-    let _done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    let _done = authenticated(world.submit(&challenge.token, &world.last_code()).await);
 }
 
 /// I-26: everything that a person has goes with a reset that keeps the budgets too.
@@ -113,7 +113,7 @@ async fn a_reset_that_keeps_the_budgets_clears_all_the_rest() {
     let done = world.sign_in_and_trust("alice", "laptop").await;
     world.wait_for_the_spacing();
     let pending = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let _ = world.submit(&pending.token, &world.wrong_code()).await;
     kept(reset(&world).await);
     assert_eq!(world.saved_of(&world.alice), BUDGETS);
@@ -122,7 +122,7 @@ async fn a_reset_that_keeps_the_budgets_clears_all_the_rest() {
     assert!(matches!(stale, RevalidateError::Stale(Staleness::Reset)), "{stale:?}");
     world.wait_for_the_spacing();
     let again = challenge(world.begin_with_device("alice", &done.device_token.unwrap()).await);
-    assert!(matches!(world.outbox.last().to, Destination::Email(_)));
+    assert!(matches!(world.outbox.last_code().unwrap().to, Destination::Email(_)));
     assert_eq!(reason(&world.submit_backup(&again.token, &backup).await), Reason::NoBackupCode);
 }
 
@@ -139,7 +139,7 @@ async fn a_reset_that_keeps_the_budgets_ends_a_suspension() {
         assert_eq!(codes, LockState::Open);
         world.wait_for_the_spacing();
         let challenge = world.begin("alice").await;
-        let _done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+        let _done = authenticated(world.submit(&challenge.token, &world.last_code()).await);
         world.wait_for_the_spacing();
     }
 }
@@ -237,7 +237,7 @@ async fn a_damaged_record_is_reset_and_uses_the_refills_up() {
         assert_eq!(reset(&world).await, ResetOutcome::RefilledBeyond, "{document}");
         assert_eq!(world.saved_of(&world.alice), NOTHING);
         assert_ne!(world.row(&world.alice).unwrap().version, before);
-        assert!(matches!(world.outbox.notices()[..], [(_, NoticeKind::Reset)]), "{document}");
+        assert!(matches!(world.told()[..], [(_, NoticeKind::Reset)]), "{document}");
         world.wait_for_the_spacing();
         let _challenge = world.lock_codes("alice").await;
         assert_eq!(kept(reset(&world).await), Some(at + 30 * DAY));
@@ -269,7 +269,7 @@ async fn a_reset_of_nobody_saves_nothing() {
         let outcome = operator.reset(&world.acme, &user_id("nobody")).await.unwrap();
         assert_eq!(outcome, ResetOutcome::Refilled);
     }
-    assert_eq!((world.factors.records(&world.acme), world.outbox.notices().len()), (0, 0));
+    assert_eq!((world.factors.records(&world.acme), world.told().len()), (0, 0));
     let _challenge = world.begin("alice").await;
     world.users.remove(&world.acme, &world.alice);
     assert_eq!(operator.reset(&world.acme, &world.alice).await.unwrap(), ResetOutcome::Refilled);
@@ -482,7 +482,7 @@ async fn a_thousand_resets_send_one_notice_an_hour() {
     for _ in 0..1_000 {
         let _ = administrator_resets(&world, &grant).await;
     }
-    assert_eq!(world.outbox.notices().len(), 1);
+    assert_eq!(world.told().len(), 1);
     let held = EventKind::NoticeHeldBack { about: NoticeTopic::Reset };
     let events = world.events.kinds();
     assert_eq!(events.iter().filter(|kind| **kind == held).count(), 999);
@@ -492,7 +492,7 @@ async fn a_thousand_resets_send_one_notice_an_hour() {
     );
     world.clock.advance(60 * MINUTE);
     let _ = reset(&world).await;
-    assert_eq!(world.outbox.held_back(), [0, 999]);
+    assert_eq!(world.held_back(), [0, 999]);
     assert_eq!(
         world.record(&world.alice)["notices"],
         json!([{ "about": "reset", "sent": milliseconds(&world) }])
@@ -512,7 +512,7 @@ async fn a_reset_of_somebody_without_a_record_is_noted() {
         assert_eq!(reset(&world).await, ResetOutcome::Refilled);
     }
     kept(reset(&world).await);
-    assert_eq!(world.outbox.notices().len(), 1);
+    assert_eq!(world.told().len(), 1);
     assert!(matches!(world.try_begin("alice", PASSWORD).await, LoginStep::CodeRequired(_)));
 }
 
@@ -526,6 +526,6 @@ async fn a_reset_is_told_at_the_address_that_was_used_before() {
     });
     let _ = reset(&world).await;
     let at = |address| (Destination::Email(EmailAddress::new(address).unwrap()), NoticeKind::Reset);
-    assert_eq!(world.outbox.notices(), [at("mallory@example.net"), at("alice@example.com")]);
+    assert_eq!(world.told(), [at("mallory@example.net"), at("alice@example.com")]);
     assert_eq!(world.saved_of(&world.alice), NOTHING);
 }

@@ -247,7 +247,7 @@ async fn a_session_outlives_a_rehash() {
         if scope != Scope::DoNotUse {
             world.set_scope(scope).await;
         }
-        let outdated = PasswordHash::new(format!("outdated:{PASSWORD}"));
+        let outdated = PlainPasswords::outdated(PASSWORD);
         world.change(&world.alice, |user| user.password_hash = Some(outdated));
         let api =
             world.begin_as(&world.acme, "bob", PASSWORD, Channel::ExemptApi, None).await.unwrap();
@@ -370,7 +370,7 @@ async fn a_programs_session_does_not_hold_on_the_web() {
             };
         }
         let refused = world.request().account(&grant).status().await;
-        assert_eq!(crate::support::steps::refusal(refused), countersign::Reason::SessionStale);
+        assert_eq!(refusal(refused), countersign::Reason::SessionStale);
     }
     // A login with a code holds on every channel.
     let grant = world.sign_in("alice").await.grant;
@@ -390,7 +390,7 @@ async fn a_session_ends_with_its_lifetime() {
     let ended = world.request().revalidate(&grant, Channel::Web).await;
     assert!(matches!(ended, Err(RevalidateError::Stale(Staleness::Expired))), "{ended:?}");
     let refused = world.request().account(&grant).status().await;
-    assert_eq!(crate::support::steps::refusal(refused), countersign::Reason::SessionStale);
+    assert_eq!(refusal(refused), countersign::Reason::SessionStale);
 }
 
 /// I-08: nodes whose clocks are apart by no more than the tolerance agree about a session.

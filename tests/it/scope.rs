@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use crate::support::interject::Interject;
-use crate::support::steps::{flow_over, refusal};
+use crate::support::steps::flow_over;
 use crate::support::*;
 use countersign::contact::Destination;
 use countersign::error::Document;
@@ -52,7 +52,7 @@ async fn everything(world: &World) -> StoredRow {
     let session = world.sign_in_and_trust("alice", "laptop").await;
     world.wait_for_the_spacing();
     let under_way = world.begin("alice").await.token;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let _ = world.submit(&under_way, &world.wrong_code()).await;
     StoredRow {
         backup,
@@ -72,7 +72,7 @@ async fn starts_empty(world: &World, saved: &StoredRow) {
     );
     world.clock.advance(MINUTE);
     let challenge = challenge(world.begin_with_device("alice", &saved.device).await);
-    assert!(matches!(world.outbox.last().to, Destination::Email(_)));
+    assert!(matches!(world.outbox.last_code().unwrap().to, Destination::Email(_)));
     assert!(challenge.alternatives.sms.is_none() && !challenge.alternatives.backup_code);
     assert_eq!(challenge.attempts_left, 5);
     assert_eq!(
@@ -209,7 +209,7 @@ async fn changing_between_the_two_scopes_in_use_keeps_what_is_saved() {
     world.set_scope(Scope::EntireTenant).await;
     assert_eq!(generation(&world).await, 0);
     let _ = world.begin("alice").await;
-    assert!(matches!(world.outbox.last().to, Destination::Sms(_)));
+    assert!(matches!(world.outbox.last_code().unwrap().to, Destination::Sms(_)));
 }
 
 /// I-25: a login under way whose second factor is no longer required goes on with its code.
@@ -217,7 +217,7 @@ async fn changing_between_the_two_scopes_in_use_keeps_what_is_saved() {
 async fn a_login_under_way_goes_on_under_a_milder_scope() {
     let world = World::new().await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     world.set_scope(Scope::SystemAdministratorsOnly).await;
     let done = authenticated(world.submit(&challenge.token, &code).await);
     assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
@@ -296,7 +296,7 @@ async fn switching_off_leaves_other_tenants_as_they_are() {
     let world = World::new().await;
     world.other_uses_it_too().await;
     let elsewhere = challenge(world.begin_in_other("alice", None).await);
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let before = (
         world.factors.record(&world.other, &world.alice),
         world.factors.settings(&world.other).await.unwrap(),
@@ -322,7 +322,7 @@ async fn switching_off_leaves_other_tenants_as_they_are() {
 async fn no_step_that_races_with_switching_off_writes_under_the_new_generation() {
     let mut world = World::new().await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let before = world.factors.record(&world.acme, &world.alice);
     let root = world.root_grant().await;
     let store = Interject::over(&world);

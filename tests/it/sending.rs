@@ -10,7 +10,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::steps::other_than;
 use crate::support::wiring::Answering;
 use crate::support::*;
 use async_trait::async_trait;
@@ -47,7 +46,7 @@ async fn where_configured_a_failed_sms_falls_back_to_email() {
         let world = World::with(|builder| builder.fall_back_to_email(true)).await;
         world.choose_sms("alice", NUMBER).await;
         let (attempts, sends) = (world.outbox.attempts(), world.charged_sends(&world.alice));
-        world.outbox.fail_sms_with(Some(kind));
+        world.outbox.always(Some(Method::Sms), Delivered::Failed(kind));
         world.events.clear();
         let challenge = world.begin("alice").await;
         assert!(matches!(challenge.delivery, DeliveryStatus::Sent(_)));
@@ -67,7 +66,7 @@ async fn where_configured_a_failed_sms_falls_back_to_email() {
             EventKind::CodeResent { login, method: Method::Email },
         ];
         assert_eq!(world.events.kinds(), told);
-        let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+        let done = authenticated(world.submit(&challenge.token, &world.last_code()).await);
         assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Email });
         assert_eq!(
             world.request().account(&done.grant).status().await.unwrap().method,
@@ -82,7 +81,7 @@ async fn a_send_of_which_nobody_knows_does_not_fall_back() {
     let world = World::with(|builder| builder.fall_back_to_email(true)).await;
     world.choose_sms("alice", NUMBER).await;
     let attempts = world.outbox.attempts();
-    world.outbox.fail_sms_with(Some(SendErrorKind::Unknown));
+    world.outbox.always(Some(Method::Sms), Delivered::Failed(SendErrorKind::Unknown));
     let challenge = world.begin("alice").await;
     assert!(
         matches!(&challenge.delivery, DeliveryStatus::PerhapsSent(code) if code.method == Method::Sms)
@@ -98,7 +97,7 @@ async fn a_failed_send_is_told_and_leaves_the_login_open() {
         let world = World::new().await;
         world.choose_sms("alice", NUMBER).await;
         let attempts = world.outbox.attempts();
-        world.outbox.fail_sms_with(Some(kind));
+        world.outbox.always(Some(Method::Sms), Delivered::Failed(kind));
         world.events.clear();
         let challenge = world.begin("alice").await;
         assert_eq!(failure(&challenge.delivery), kind);
@@ -109,7 +108,7 @@ async fn a_failed_send_is_told_and_leaves_the_login_open() {
         world.wait_for_the_spacing();
         let step = world.request().resend(&challenge.token, ResendTo::Email).await.unwrap();
         assert!(matches!(crate::support::challenge(step).delivery, DeliveryStatus::Sent(_)));
-        let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+        let _ = authenticated(world.submit(&challenge.token, &world.last_code()).await);
     }
 }
 
@@ -125,14 +124,14 @@ async fn what_a_page_says_of_a_code_is_there_only_if_one_was_sent() {
     };
     for kind in kinds_that_surely_failed() {
         let world = World::new().await;
-        world.outbox.fail_with(Some(kind));
+        world.outbox.always(None, Delivered::Failed(kind));
         let challenge = world.begin("alice").await;
         assert_eq!(challenge.delivery.sent(), None, "{kind:?}");
         assert_eq!(failure(&challenge.delivery), kind);
         assert_eq!(shown(&challenge), ("failed".into(), "destination error method state".into()));
     }
     let world = World::new().await;
-    world.outbox.fail_with(Some(SendErrorKind::Unknown));
+    world.outbox.always(None, Delivered::Failed(SendErrorKind::Unknown));
     let challenge = world.begin("alice").await;
     assert_eq!(challenge.delivery.sent(), None);
     assert_eq!(
@@ -143,13 +142,13 @@ async fn what_a_page_says_of_a_code_is_there_only_if_one_was_sent() {
     let early = world.begin("alice").await;
     assert_eq!(early.delivery.sent(), None);
     assert_eq!(shown(&early), ("not_made".into(), "denied state".into()));
-    world.outbox.fail_with(None);
+    world.outbox.always(None, Delivered::Now);
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
     let code = challenge.delivery.sent().unwrap();
     assert_eq!(
-        (code.destination.as_str(), code.reference.as_str()),
-        ("a***@example.com", &*world.outbox.last().reference)
+        (code.destination.as_str(), code.reference),
+        ("a***@example.com", world.outbox.last_code().unwrap().reference)
     );
     assert_eq!(
         shown(&challenge),
@@ -163,7 +162,7 @@ async fn the_fallback_stays_within_the_budget_and_is_tried_once() {
     let capped = World::with(|builder| builder.fall_back_to_email(true).sends_per_login(1)).await;
     capped.choose_sms("alice", NUMBER).await;
     let attempts = capped.outbox.attempts();
-    capped.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
+    capped.outbox.always(Some(Method::Sms), Delivered::Failed(SendErrorKind::Permanent));
     let challenge = capped.begin("alice").await;
     assert_eq!(failure(&challenge.delivery), SendErrorKind::Permanent);
     assert!(matches!(challenge.delivery, DeliveryStatus::Failed { method: Method::Sms, .. }));
@@ -172,7 +171,7 @@ async fn the_fallback_stays_within_the_budget_and_is_tried_once() {
     let failing = World::with(|builder| builder.fall_back_to_email(true)).await;
     failing.choose_sms("alice", NUMBER).await;
     let (attempts, sends) = (failing.outbox.attempts(), failing.charged_sends(&failing.alice));
-    failing.outbox.fail_with(Some(SendErrorKind::Transient));
+    failing.outbox.always(None, Delivered::Failed(SendErrorKind::Transient));
     let challenge = failing.begin("alice").await;
     assert_eq!(failure(&challenge.delivery), SendErrorKind::Transient);
     assert_eq!(failing.outbox.attempts() - attempts, 2);
@@ -182,7 +181,7 @@ async fn the_fallback_stays_within_the_budget_and_is_tried_once() {
     unreachable.choose_sms("alice", NUMBER).await;
     unreachable.change(&unreachable.alice, |user| user.email = None);
     let attempts = unreachable.outbox.attempts();
-    unreachable.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
+    unreachable.outbox.always(Some(Method::Sms), Delivered::Failed(SendErrorKind::Permanent));
     let challenge = unreachable.begin("alice").await;
     assert_eq!(failure(&challenge.delivery), SendErrorKind::Permanent);
     assert_eq!(unreachable.outbox.attempts() - attempts, 1);
@@ -201,7 +200,7 @@ async fn the_fallback_stays_within_the_hour() {
         // Two sends: to log in, and to prove the number.
         world.choose_sms("alice", NUMBER).await;
         let attempts = world.outbox.attempts();
-        world.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
+        world.outbox.always(Some(Method::Sms), Delivered::Failed(SendErrorKind::Permanent));
         world.clock.set(first + 60 * MINUTE - before_the_end);
         let challenge = world.begin("alice").await;
         assert_eq!(challenge.delivery.sent().is_some(), sends == 2);
@@ -217,7 +216,7 @@ async fn resends_that_fall_back_stay_within_the_login() {
     let world = World::with(|builder| builder.fall_back_to_email(true)).await;
     world.choose_sms("alice", NUMBER).await;
     let (attempts, sends) = (world.outbox.attempts(), world.charged_sends(&world.alice));
-    world.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
+    world.outbox.always(Some(Method::Sms), Delivered::Failed(SendErrorKind::Permanent));
     let challenge = world.begin("alice").await;
     for _ in 0..10 {
         world.wait_for_the_spacing();
@@ -238,28 +237,25 @@ async fn after_a_fallback_only_the_code_in_the_email_counts() {
         Method::Sms => Err(SendError::new(SendErrorKind::Transient)),
         Method::Email => Ok(SendStatus::Sent),
     });
-    let handed = sender.clone();
+    let handed = sender.handed.clone();
     world.rewire(world.users.clone(), world.factors.clone(), sender, |builder| {
         builder.fall_back_to_email(true)
     });
     let challenge = world.begin("alice").await;
-    let [by_sms, by_email] = &handed.handed()[..] else { panic!("{:?}", handed.handed()) };
-    assert_eq!(challenge.delivery.sent().unwrap().reference.as_str(), by_email.reference);
+    let [by_sms, by_email] = &handed.codes()[..] else { panic!("{:?}", handed.codes()) };
+    assert_eq!(challenge.delivery.sent().unwrap().reference, by_email.reference);
     assert_eq!(reason(&world.submit(&challenge.token, &by_sms.code).await), Reason::WrongCode);
     let _ = authenticated(world.submit(&challenge.token, &by_email.code).await);
 }
 
 #[tokio::test]
 async fn a_queued_message_is_told_as_queued() {
-    let mut world = World::new().await;
-    let sender = Answering::with(|_| Ok(SendStatus::Queued));
-    let handed = sender.clone();
-    world.rewire(world.users.clone(), world.factors.clone(), sender, |builder| builder);
-    world.events.clear();
+    let world = World::new().await;
+    world.outbox.always(None, Delivered::Queued);
     let challenge = world.begin("alice").await;
     assert!(matches!(challenge.delivery, DeliveryStatus::Queued(_)));
     assert!(matches!(world.only_event().kind, EventKind::CodeRequired { .. }));
-    let _ = authenticated(world.submit(&challenge.token, &handed.handed()[0].code).await);
+    let _ = authenticated(world.submit(&challenge.token, &world.last_code()).await);
 }
 
 /// I-33: a message says what it is for, whom it is for and how long it counts, and has nothing in
@@ -297,7 +293,7 @@ async fn a_fifth_login_waits_until_one_of_four_is_idle() {
     let world = World::new().await;
     let mut windows = Vec::new();
     for _ in 0..4 {
-        windows.push((world.begin("alice").await.token, world.outbox.last_code()));
+        windows.push((world.begin("alice").await.token, world.last_code()));
         world.wait_for_the_spacing();
     }
     let first_code_ends = world.now() + MINUTE;
@@ -321,7 +317,7 @@ async fn a_fifth_login_waits_until_one_of_four_is_idle() {
     let fifth = world.begin("alice").await;
     assert_eq!(world.record(&world.alice)["pending"].as_array().unwrap().len(), 4);
     assert_eq!(reason(&world.submit(&windows[0].0, &windows[0].1).await), Reason::LoginOver);
-    let _ = authenticated(world.submit(&fifth.token, &world.outbox.last_code()).await);
+    let _ = authenticated(world.submit(&fifth.token, &world.last_code()).await);
     for (token, code) in &windows[1..] {
         let _ = authenticated(world.submit(token, code).await);
     }
@@ -333,7 +329,7 @@ async fn a_login_that_is_given_up_frees_its_place_and_its_code() {
     let _ = world.begin("alice").await;
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     world.wait_for_the_spacing();
     assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::TooManyLogins);
     world.events.clear();
@@ -394,11 +390,11 @@ async fn a_look_alike_name_gets_no_code_of_its_own() {
             world.begin_as(&world.acme, name, PASSWORD, Channel::Mobile, None).await.unwrap();
         let challenge = crate::support::challenge(step);
         assert_eq!(
-            world.outbox.last().to,
+            world.outbox.last_code().unwrap().to,
             Destination::Email(person(&world.acme, "alice").email.unwrap())
         );
-        assert_eq!(world.outbox.last().user, world.alice);
-        let done = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+        assert_eq!(world.outbox.last_code().unwrap().user, world.alice);
+        let done = authenticated(world.submit(&challenge.token, &world.last_code()).await);
         assert_eq!(done.grant.user(), &world.alice);
         world.wait_for_the_spacing();
     }
@@ -450,7 +446,7 @@ async fn a_message_has_its_times_by_the_users_clock() {
         let page = world.begin("alice").await;
         let begun = world.now();
         for _ in 0..5 {
-            let wrong = other_than(&times.1.lock().unwrap());
+            let wrong = other_code(&times.1.lock().unwrap());
             let _ = world.submit(&page.token, &wrong).await;
         }
         let times = times.0.lock().unwrap().clone();

@@ -31,6 +31,7 @@ async fn stage(
 ) -> (World, Hands) {
     let mut world = World::off_with(devices);
     world.acme = tenant(collation.tenants().0);
+    world.tenant = world.acme.clone();
     for name in ["root", "alice", "bob"] {
         world.users.insert(&LoginName::new(name).unwrap(), person(&world.acme, name));
     }

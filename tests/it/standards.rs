@@ -92,7 +92,7 @@ async fn after_a_hundred_wrong_codes_ten_years_do_not_help() {
             // A login that holds the right code when the last of the hundred is entered.
             world.clock.advance(2 * DAY);
             let pending = world.begin("alice").await;
-            let right = world.outbox.last_code();
+            let right = world.last_code();
             world.wait_for_the_spacing();
             let other = world.begin("alice").await;
             for _ in 0..5 {
@@ -116,7 +116,7 @@ async fn a_change_of_number_is_told_at_the_earlier_places() {
     world.choose_sms("alice", "+819012345634").await;
     world.outbox.clear();
     world.choose_sms("alice", "+819087654321").await;
-    let told: Vec<(Destination, NoticeKind)> = world.outbox.notices();
+    let told: Vec<(Destination, NoticeKind)> = world.told();
     let earlier = Destination::Sms(PhoneNumber::new("+819012345634").unwrap());
     let registered = person(&world.acme, "alice").email.map(Destination::Email).unwrap();
     let change = NoticeKind::MethodChanged { to: Method::Sms };

@@ -116,7 +116,7 @@ impl<const FAULT: u8> System<FAULT> {
 
     /// What was sent last. The administrator's own codes come in between, and are used up at once.
     fn last_code(&self) -> String {
-        self.world.outbox.last_code()
+        self.world.last_code()
     }
 
     async fn act(&mut self, act: &Act, state: &Reference) -> Answer {

@@ -103,8 +103,7 @@ async fn a_record_stays_as_long_as_a_session_can_be_bound_to_it() {
 async fn a_record_that_knows_other_hashes_of_the_password_stays() {
     let world = World::off();
     world.change(&world.alice, |user| {
-        user.password_hash =
-            Some(countersign::user::PasswordHash::new(format!("outdated:{PASSWORD}")));
+        user.password_hash = Some(PlainPasswords::outdated(PASSWORD));
     });
     let _ = world.sign_in("alice").await;
     world.clock.advance(2 * SESSION);
@@ -156,7 +155,7 @@ async fn what_is_worth_something_stays() {
     // Success ends the row, and the rolling budget remembers for 30 days.
     let challenge = world.begin("alice").await;
     let _ = world.submit(&challenge.token, &world.wrong_code()).await;
-    let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    let _ = authenticated(world.submit(&challenge.token, &world.last_code()).await);
     world.restarted(|b| b.session_lifetime(DAY));
     let swept =
         async |world: &World| world.flow.sweep(&world.acme, None, 10).await.unwrap().removed;
@@ -170,7 +169,7 @@ async fn what_is_worth_something_stays() {
     let challenge = world.begin("alice").await;
     world.clock.advance(MINUTE);
     assert_eq!(swept(&world).await, 0, "a login under way");
-    let _ = authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await);
+    let _ = authenticated(world.submit(&challenge.token, &world.last_code()).await);
     world.clock.advance(DAY - MINUTE - Duration::from_secs(1));
     assert_eq!(swept(&world).await, 0, "a send within a day");
     world.clock.advance(Duration::from_secs(1));
@@ -514,7 +513,7 @@ async fn sweeping_every_hour_gives_a_guesser_nothing() {
                         matches!(&step, LoginStep::Denied(denied) if denied.reason() == Reason::WrongCode),
                     );
                     // She comes in as well, which ends the row of failures.
-                    let _step = world.submit(&challenge.token, &world.outbox.last_code()).await;
+                    let _step = world.submit(&challenge.token, &world.last_code()).await;
                 }
                 if sweeps {
                     let progress = world.flow.sweep(&world.acme, None, 5_000).await.unwrap();

@@ -45,7 +45,7 @@ fn saved_devices(world: &World) -> usize {
 async fn the_feature_is_off_until_it_is_switched_on() {
     let world = World::new().await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let typed = code.as_str().into();
     let asked =
         world.request().submit_code(&challenge.token, &typed, TrustDevice::Named("laptop")).await;
@@ -62,9 +62,7 @@ async fn a_trusted_device_skips_the_code_and_nothing_else() {
     let registered = world.sign_in_and_trust("alice", "Office laptop").await;
     assert_eq!(registered.grant.amr(), ["pwd", "otp", "mfa"]);
     let token = registered.device_token.unwrap();
-    let [(_, NoticeKind::DeviceTrusted { label, .. })] = &world.outbox.notices()[..] else {
-        panic!()
-    };
+    let [(_, NoticeKind::DeviceTrusted { label, .. })] = &world.told()[..] else { panic!() };
     assert_eq!(label.as_str(), "Office laptop");
     // I-21: saved as a tag.
     let saved = world.factors.record(&world.acme, &world.alice).unwrap();
@@ -204,8 +202,7 @@ async fn switching_the_feature_off_ends_the_trust_of_every_device() {
     let LoginStep::CodeRequired(challenge) = world.begin_with_device("alice", &token).await else {
         panic!()
     };
-    let grant =
-        authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    let grant = authenticated(world.submit(&challenge.token, &world.last_code()).await).grant;
     assert!(world.request().account(&grant).status().await.unwrap().devices.is_empty());
 }
 
@@ -283,8 +280,7 @@ async fn a_change_of_method_ends_it_in_both_directions() {
     let sent =
         world.request().resend(&challenge.token, countersign::ResendTo::Email).await.unwrap();
     assert!(matches!(sent, LoginStep::CodeRequired(_)));
-    let grant =
-        authenticated(world.submit(&challenge.token, &world.outbox.last_code()).await).grant;
+    let grant = authenticated(world.submit(&challenge.token, &world.last_code()).await).grant;
     let _done = world.request().account(&grant).use_email().await.unwrap();
     assert!(!is_skipped(&world, &token).await);
 }
@@ -337,10 +333,7 @@ async fn its_owner_revokes_one_or_all() {
         ["first", "second"]
     );
     account.revoke_device(listed[0].id).await.unwrap();
-    assert_eq!(
-        crate::support::steps::refusal(account.revoke_device(listed[0].id).await),
-        Reason::NotFound
-    );
+    assert_eq!(refusal(account.revoke_device(listed[0].id).await), Reason::NotFound);
     assert_eq!(
         world.request().revalidate(&session, Channel::Web).await.unwrap_err().staleness(),
         Some(Staleness::DeviceRevoked)
@@ -415,7 +408,7 @@ async fn no_name_of_a_device_fails_a_right_code() {
         let done = world.sign_in_and_trust("alice", typed).await;
         assert!(done.device_token.is_some());
         assert_eq!(world.record(&world.alice)["devices"][0]["label"], saved);
-        let notices = world.outbox.notices();
+        let notices = world.told();
         let [notice] = &notices[..] else { panic!("{notices:?}") };
         let NoticeKind::DeviceTrusted { label, .. } = &notice.1 else { panic!("{notice:?}") };
         assert_eq!((label.as_str(), label.is_unnamed()), (saved, saved == "unnamed"));
@@ -432,7 +425,7 @@ async fn a_wrong_code_registers_nothing() {
         world.request().submit_code(&challenge.token, &wrong, TrustDevice::Named("laptop")).await;
     assert_eq!(reason(&step.unwrap()), Reason::WrongCode);
     assert_eq!(saved_devices(&world), 0);
-    assert_eq!(world.outbox.notices().len(), 0);
+    assert_eq!(world.told().len(), 0);
 }
 
 /// I-16, I-13: strangers who know only the name lock passwords of that name, and the owner's
@@ -520,7 +513,7 @@ async fn a_changed_address_ends_devices_and_logins_and_notifies_the_earlier_plac
     let by_code = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
     let under_way = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     world.outbox.clear();
     world.change(&world.alice, |user| user.email = address("mallory@example.net"));
     // A session that came in by the device ends with it. One that gave a code does not.
@@ -531,8 +524,8 @@ async fn a_changed_address_ends_devices_and_logins_and_notifies_the_earlier_plac
     assert!(operator.status(&world.acme, &world.alice).await.unwrap().unwrap().devices.is_empty());
     world.wait_for_the_spacing();
     assert!(matches!(world.begin_with_device("alice", &token).await, LoginStep::CodeRequired(_)));
-    let [(Destination::Email(to), NoticeKind::AddressChanged)] = &world.outbox.notices()[..] else {
-        panic!("{:?}", world.outbox.notices())
+    let [(Destination::Email(to), NoticeKind::AddressChanged)] = &world.told()[..] else {
+        panic!("{:?}", world.told())
     };
     assert_eq!(to.expose(), "Alice@Example.COM");
     assert_eq!(world.record(&world.alice)["address"], "mallory@example.net");
@@ -541,7 +534,7 @@ async fn a_changed_address_ends_devices_and_logins_and_notifies_the_earlier_plac
     world.outbox.clear();
     world.wait_for_the_spacing();
     let _ = world.begin("alice").await;
-    assert!(world.outbox.notices().is_empty());
+    assert!(world.told().is_empty());
     world.change(&world.alice, |user| user.email = address("alice@example.com"));
     assert!(!is_skipped(&world, &token).await);
 }
@@ -560,7 +553,7 @@ async fn a_user_without_an_epoch_gets_no_trusted_device() {
         let challenge = crate::support::challenge(
             world.request().begin_with_preverified_password(&login).await.unwrap(),
         );
-        let code = world.outbox.last_code().into();
+        let code = world.last_code().into();
         let named = TrustDevice::Named("laptop");
         let done = world.request().submit_code(&challenge.token, &code, named).await.unwrap();
         assert_eq!(authenticated(done).device_token.is_some(), trusted, "{stamp:?}");
@@ -577,7 +570,7 @@ async fn the_same_browser_replaces_its_own_entry_and_a_drop_is_said() {
     let first = device(&world, "laptop").await;
     let again = async |name: &str, token: &DeviceToken| {
         let challenge = world.begin("alice").await;
-        let code = world.outbox.last_code().into();
+        let code = world.last_code().into();
         let trust = TrustDevice::Again { name, token };
         let done = world.request().submit_code(&challenge.token, &code, trust).await.unwrap();
         world.wait_for_the_spacing();
@@ -598,10 +591,8 @@ async fn the_same_browser_replaces_its_own_entry_and_a_drop_is_said() {
     assert!(is_skipped(&world, &second).await);
     let _fifth = device(&world, "television").await;
     assert_eq!(saved_devices(&world), 3);
-    let [(_, NoticeKind::DeviceTrusted { dropped: Some(dropped), .. })] =
-        &world.outbox.notices()[..]
-    else {
-        panic!("{:?}", world.outbox.notices())
+    let [(_, NoticeKind::DeviceTrusted { dropped: Some(dropped), .. })] = &world.told()[..] else {
+        panic!("{:?}", world.told())
     };
     assert_eq!(dropped.as_str(), "phone", "the one that was not used for longest");
     assert!(is_skipped(&world, &second).await);

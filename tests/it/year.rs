@@ -269,7 +269,7 @@ impl Year {
         let grant = match step {
             LoginStep::Authenticated(done) => done.grant,
             LoginStep::CodeRequired(challenge) => {
-                let code = self.world.outbox.last_code();
+                let code = self.world.last_code();
                 // Their own token and code, in the tenant that is not theirs.
                 let step = self.world.submit(&challenge.token, &code).await;
                 self.note(NEIGHBOUR, &step);
@@ -397,7 +397,7 @@ async fn a_year_of_attacks_stays_within_what_is_promised() {
             }
         }
         let erin = Destination::Email(EmailAddress::new("erin@example.com").unwrap());
-        let notices = year.world.outbox.notices();
+        let notices = year.world.told();
         let of_resets =
             notices.iter().filter(|(to, kind)| *to == erin && *kind == NoticeKind::Reset).count();
         assert!(of_resets <= 1, "I-15: {of_resets} notices of up to twenty resets");

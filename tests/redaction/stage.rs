@@ -53,7 +53,7 @@ pub(super) async fn stage_after(mut seen: Seen) -> Stage {
     }
     let first = challenge(begin(&world.flow, &world, CANARY, None).await.unwrap());
     let trust = TrustDevice::Named("laptop");
-    let code = world.outbox.last_code().into();
+    let code = world.last_code().into();
     let done = authenticated(
         world
             .flow
@@ -68,14 +68,14 @@ pub(super) async fn stage_after(mut seen: Seen) -> Stage {
     world.wait_for_the_spacing();
     let account = world.flow.request(&world.acme, &context()).account(&done.grant);
     let sms = account.use_sms(&PhoneNumber::new(NUMBER).unwrap()).await.unwrap();
-    let _sms = account.confirm_method(&sms.token, &world.outbox.last_code().into()).await.unwrap();
+    let _sms = account.confirm_method(&sms.token, &world.last_code().into()).await.unwrap();
     seen.secret(sms.token.expose());
     let backup = account.new_backup_code().await.unwrap();
     shown.debug(&backup);
     // Until another notice of a backup code goes.
     world.clock.advance(60 * MINUTE);
     let second = challenge(begin(&world.flow, &world, CANARY, None).await.unwrap());
-    let code = world.outbox.last_code().into();
+    let code = world.last_code().into();
     let done = authenticated(
         world
             .flow
@@ -89,11 +89,11 @@ pub(super) async fn stage_after(mut seen: Seen) -> Stage {
     let account = world.flow.request(&world.acme, &context()).account(&done.grant);
     world.wait_for_the_spacing();
     let setup = account.use_sms(&PhoneNumber::new(OTHER_NUMBER).unwrap()).await.unwrap();
-    let setup_code = world.outbox.last_code();
+    let setup_code = world.last_code();
     shown.value(&setup);
     world.wait_for_the_spacing();
     let pending = challenge(begin(&world.flow, &world, CANARY, None).await.unwrap());
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     shown.value(&pending);
     for secret in [
         second.token.expose(),
@@ -111,7 +111,7 @@ pub(super) async fn stage_after(mut seen: Seen) -> Stage {
     }
     // What the way here printed is the same each time, and looked at once.
     if seen.leaks.extent() == 0 {
-        shown.debug(&(world.events.all(), world.outbox.notices()));
+        shown.debug(&(world.events.all(), world.told()));
         for secret in &seen.secrets {
             shown.secret(secret);
         }
@@ -284,7 +284,7 @@ impl Stage {
                 self.note_step(&request.begin(&of(TYPED, &CANARY.into())).await)
             }
             "begin with an outdated hash" => {
-                let outdated = Some(PasswordHash::new(format!("outdated:{CANARY}")));
+                let outdated = Some(PlainPasswords::outdated(CANARY));
                 self.world.change(&alice, |user| user.password_hash = outdated);
                 self.note_step(&begin(flow, &self.world, CANARY, None).await)
             }
@@ -490,7 +490,7 @@ impl Stage {
             self.seen.leaks.value(&event);
             self.seen.leaks.printed(event.to_string());
         }
-        self.seen.leaks.debug(&self.world.outbox.notices());
+        self.seen.leaks.debug(&self.world.told());
         self.seen
     }
 

@@ -93,12 +93,12 @@ impl Hands {
         let root = world.root_grant().await;
         world.wait_for_the_spacing();
         let challenge = world.begin("alice").await;
-        let code = world.outbox.last_code();
+        let code = world.last_code();
         world.wait_for_the_spacing();
         let account = world.flow.request(&world.acme, &context()).account(&grant);
         let device_id = account.status().await.unwrap().devices[0].id;
         let setup = account.use_sms(&PhoneNumber::new("+819012345634").unwrap()).await.unwrap();
-        let setup_code = world.outbox.last_code();
+        let setup_code = world.last_code();
         world.wait_for_the_spacing();
         Self {
             token: challenge.token.expose().to_owned(),
@@ -193,7 +193,7 @@ impl Hands {
         for (what, to) in [("resend", ResendTo::Same), ("resend to email", ResendTo::Email)] {
             answers.push((what, step(flow.request(tenant, &context()).resend(&token, to).await)));
         }
-        let wrong = Code::new(steps::other_than(&self.code));
+        let wrong = Code::new(other_code(&self.code));
         answers.push((
             "a wrong code",
             step(
@@ -330,7 +330,7 @@ pub async fn state(
     let settings = world.factors.settings(tenant).await.unwrap();
     let rows =
         [&world.root, &world.alice, &world.bob].map(|user| world.factors.record(tenant, user));
-    let sent = (world.outbox.attempts(), world.outbox.notices().len());
+    let sent = (world.outbox.attempts(), world.told().len());
     (settings, world.factors.records(tenant), rows.to_vec(), sent.0, sent.1)
 }
 

@@ -1,5 +1,5 @@
-//! What the tests share: a world with two tenants, a clock that is moved by hand, seeded
-//! randomness, and plug-ins that count.
+//! What the core's tests share beside the public test kit: a world with two tenants, what is saved
+//! of it, all operations, and plug-ins that break or interfere.
 #![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::missing_panics_doc, clippy::missing_errors_doc)]
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,31 +36,42 @@ use countersign::{
     PendingToken, Reason, RequestContext, RequestFlow, ResendTo, SavedGrant, Scope, TenantId,
     TrustDevice, UserId,
 };
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+pub use countersign_testkit::{
+    Calls, Counting, Delivered, Events, Outbox, Person, PlainPasswords, SeededEntropy, SentNotice,
+    authenticated, challenge, denied, other_code, reason, refusal,
+};
 
-pub use counting::{Calls, Counting};
-pub use outbox::{Outbox, SentCode};
-
-pub const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = Person::PASSWORD;
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Two tenants with the same user ids: `root` (built-in system administrator), `alice` and `bob`,
-/// all with [`PASSWORD`].
+/// The test kit's world on a store in memory, with a second tenant that has the same user ids:
+/// `root` (built-in system administrator), `alice` and `bob`, all with [`PASSWORD`].
+///
+/// Its steps are the kit's, for tests in which no plug-in fails: they answer what the kit's answer,
+/// without the `Result`.
 pub struct World {
-    pub flow: LoginFlow,
+    kit: countersign_testkit::World,
     pub factors: MemoryFactors,
-    pub users: MemoryUsers,
-    pub outbox: Outbox,
-    pub clock: ManualClock,
-    pub events: Events,
-    pub calls: Calls,
     pub acme: TenantId,
     pub other: TenantId,
     pub root: UserId,
     pub alice: UserId,
     pub bob: UserId,
+}
+
+impl Deref for World {
+    type Target = countersign_testkit::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.kit
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.kit
+    }
 }
 
 /// What no record may hold (I-45).
@@ -75,11 +87,6 @@ pub fn context() -> RequestContext {
 }
 
 impl World {
-    /// A request for `acme`, with an empty context.
-    pub fn request(&self) -> RequestFlow {
-        self.request_for(&self.acme)
-    }
-
     pub fn request_for(&self, tenant: &TenantId) -> RequestFlow {
         self.flow.request(tenant, &RequestContext::new())
     }
@@ -103,29 +110,17 @@ impl World {
     }
 
     pub fn off_with(configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder) -> Self {
-        let (acme, other) = (tenant("acme"), tenant("other"));
-        let users = MemoryUsers::new();
-        for tenant in [&acme, &other] {
-            for name in ["root", "alice", "bob"] {
-                users.insert(&LoginName::new(name).unwrap(), person(tenant, name));
-            }
-        }
         let factors = MemoryFactors::new();
-        let (outbox, events, calls) = (Outbox::default(), Events::default(), Calls::default());
-        let clock =
-            ManualClock::new(time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
-        let builder = LoginFlow::builder(
-            Counting { inner: users.clone(), calls: calls.clone() },
-            Counting { inner: factors.clone(), calls: calls.clone() },
-            outbox.clone(),
-        )
-        .clock(clock.clone())
-        .entropy(SeededEntropy::new(7))
-        .password_verifier(Counting { inner: PlainPasswords, calls: calls.clone() })
-        .events(events.clone());
-        let flow = configure(builder).build().unwrap();
-        let (root, alice, bob) = (user_id("root"), user_id("alice"), user_id("bob"));
-        Self { flow, factors, users, outbox, clock, events, calls, acme, other, root, alice, bob }
+        let kit = countersign_testkit::World::with(factors.clone(), "acme", |builder| {
+            configure(builder.entropy(SeededEntropy::new(7)))
+        })
+        .unwrap();
+        let (acme, other) = (tenant("acme"), tenant("other"));
+        let [root, alice, bob] = ["root", "alice", "bob"].map(|name| {
+            kit.users.insert(&LoginName::new(name).unwrap(), person(&other, name));
+            user_id(name)
+        });
+        Self { kit, factors, acme, other, root, alice, bob }
     }
 
     fn forget_the_preparation(&self) {
@@ -141,8 +136,7 @@ impl World {
     }
 
     pub async fn set_scope(&self, scope: Scope) {
-        let grant = self.root_grant().await;
-        self.request().administration(&grant).await.unwrap().set_scope(scope).await.unwrap();
+        self.kit.set_scope(scope).await.unwrap();
     }
 
     pub async fn try_begin(&self, name: &str, password: &str) -> LoginStep {
@@ -164,10 +158,7 @@ impl World {
 
     /// The first step with the right password, where a code is then required.
     pub async fn begin(&self, name: &str) -> Box<Challenge> {
-        match self.try_begin(name, PASSWORD).await {
-            LoginStep::CodeRequired(challenge) => challenge,
-            step => panic!("a code is required, not {step:?}"),
-        }
+        challenge(self.kit.begin(name).await.unwrap())
     }
 
     pub async fn begin_with_device(&self, name: &str, device: &DeviceToken) -> LoginStep {
@@ -175,64 +166,37 @@ impl World {
     }
 
     pub async fn submit(&self, token: &PendingToken, code: &str) -> LoginStep {
-        self.request().submit_code(token, &code.into(), TrustDevice::No).await.unwrap()
+        self.kit.submit(token, code).await.unwrap()
     }
 
     pub async fn submit_backup(&self, token: &PendingToken, code: &str) -> LoginStep {
-        self.request().submit_backup_code(token, &code.into()).await.unwrap()
+        self.kit.submit_backup(token, code).await.unwrap()
     }
 
-    /// A whole login: with the code that was sent, if one is required.
     pub async fn sign_in(&self, name: &str) -> Authenticated {
-        match self.try_begin(name, PASSWORD).await {
-            LoginStep::Authenticated(authenticated) => authenticated,
-            LoginStep::CodeRequired(challenge) => {
-                authenticated(self.submit(&challenge.token, &self.outbox.last_code()).await)
-            }
-            LoginStep::Denied(denied) => panic!("{name} is let in, not refused: {denied}"),
-        }
+        self.kit.sign_in(name).await.unwrap()
     }
 
-    /// A whole login with a code that makes this device a trusted one.
-    pub async fn sign_in_and_trust(&self, name: &str, label: &str) -> Authenticated {
-        let challenge = self.begin(name).await;
-        let code = Code::new(self.outbox.last_code());
-        authenticated(
-            self.request()
-                .submit_code(&challenge.token, &code, TrustDevice::Named(label))
-                .await
-                .unwrap(),
-        )
+    pub async fn sign_in_and_trust(&self, name: &str, device: &str) -> Authenticated {
+        self.kit.sign_in_and_trust(name, device).await.unwrap()
     }
 
-    /// Lets time pass until another code may be sent.
-    pub fn wait_for_the_spacing(&self) {
-        self.clock.advance(Duration::from_secs(30));
-    }
-
-    /// Signs in and gives the user a proved number.
     pub async fn choose_sms(&self, name: &str, number: &str) {
-        let grant = self.sign_in(name).await.grant;
-        self.wait_for_the_spacing();
-        let setup = self
-            .request()
-            .account(&grant)
-            .use_sms(&PhoneNumber::new(number).unwrap())
-            .await
-            .unwrap();
-        let code = Code::new(self.outbox.last_code());
-        assert_eq!(
-            self.request().account(&grant).confirm_method(&setup.token, &code).await.unwrap(),
-            Method::Sms
-        );
-        self.wait_for_the_spacing();
+        self.kit.choose_sms(name, number).await.unwrap();
     }
 
-    /// Signs in and makes a backup code.
     pub async fn make_backup_code(&self, name: &str) -> String {
-        let grant = self.sign_in(name).await.grant;
-        self.wait_for_the_spacing();
-        self.request().account(&grant).new_backup_code().await.unwrap().expose().to_owned()
+        self.kit.make_backup_code(name).await.unwrap()
+    }
+
+    /// The notices that arrived, and where.
+    pub fn told(&self) -> Vec<(Destination, NoticeKind)> {
+        self.outbox.notices().into_iter().map(|sent| (sent.to, sent.kind)).collect()
+    }
+
+    /// How many notices each of them says that were held back before it.
+    pub fn held_back(&self) -> Vec<u32> {
+        self.outbox.notices().iter().map(|sent| sent.held_back).collect()
     }
 
     /// The saved record of a user of `acme`, as JSON.
@@ -243,13 +207,7 @@ impl World {
 
     /// How many wrong codes in a row are saved for a user of `acme`.
     pub fn saved_wrong_codes(&self, user: &UserId) -> u64 {
-        self.record(user)["code_failures"]["streak"].as_u64().unwrap_or(0)
-    }
-
-    /// A code that is certainly not the one that was sent last.
-    pub fn wrong_code(&self) -> String {
-        let right: u32 = self.outbox.last_code().parse().unwrap();
-        format!("{:06}", (right + 1) % 1_000_000)
+        self.streak(user, "code_failures")
     }
 }
 
@@ -261,20 +219,11 @@ pub fn user_id(id: &str) -> UserId {
     UserId::new(id).unwrap()
 }
 
+/// A user as the world has them: `root` is the administrator.
 pub fn person(tenant: &TenantId, name: &str) -> User {
-    let mut user = User::new(tenant.clone(), user_id(name));
-    user.email = Some(EmailAddress::new(&format!("{name}@example.com")).unwrap());
-    user.password_hash = Some(PasswordHash::new(PASSWORD));
-    user.system_administrator = name == "root";
-    user
-}
-
-#[track_caller]
-pub fn authenticated(step: LoginStep) -> Authenticated {
-    match step {
-        LoginStep::Authenticated(authenticated) => authenticated,
-        step => panic!("the login is complete, not {step:?}"),
-    }
+    let person = Person::named(name);
+    let person = if name == "root" { person.administrator() } else { person };
+    person.build(tenant).unwrap()
 }
 
 /// How the delivery failed. A code that was perhaps sent failed with [`SendErrorKind::Unknown`].
@@ -287,106 +236,11 @@ pub fn failure(delivery: &DeliveryStatus) -> SendErrorKind {
     }
 }
 
-#[track_caller]
-pub fn challenge(step: LoginStep) -> Box<Challenge> {
-    match step {
-        LoginStep::CodeRequired(challenge) => challenge,
-        step => panic!("a code is required, not {step:?}"),
-    }
-}
-
-#[track_caller]
-pub fn denied(step: &LoginStep) -> Denied {
-    match step {
-        LoginStep::Denied(denied) => *denied,
-        step => panic!("the step is refused, not {step:?}"),
-    }
-}
-
-#[track_caller]
-pub fn reason(step: &LoginStep) -> Reason {
-    denied(step).reason()
-}
-
-/// Compares the password with the saved "hash" as it is: for tests that are not about hashing.
-#[derive(Clone, Copy)]
-pub struct PlainPasswords;
-
-#[async_trait]
-impl PasswordVerifier for PlainPasswords {
-    fn admit(&self) -> Result<Admission, Busy> {
-        Ok(Admission::unbounded())
-    }
-
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
-        let saved = attempt
-            .user
-            .and_then(|user| user.password_hash.as_ref())
-            .map(|hash| hash.expose().to_owned());
-        Ok(match saved {
-            Some(saved) if saved == attempt.password.expose() => PasswordCheck::Match,
-            Some(saved) if saved.strip_prefix("outdated:") == Some(attempt.password.expose()) => {
-                PasswordCheck::MatchNeedsRehash
-            }
-            _ => PasswordCheck::Mismatch,
-        })
-    }
-
-    async fn hash_password(
-        &self,
-        password: &Password,
-    ) -> Result<Option<PasswordHash>, PluginError> {
-        Ok(Some(PasswordHash::new(password.expose())))
-    }
-}
-
-/// Randomness from a seed.
-pub struct SeededEntropy(Mutex<StdRng>);
-
-impl SeededEntropy {
-    pub fn new(seed: u64) -> Self {
-        Self(Mutex::new(StdRng::seed_from_u64(seed)))
-    }
-}
-
-impl Entropy for SeededEntropy {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), PluginError> {
-        self.0.lock().unwrap().fill_bytes(bytes);
-        Ok(())
-    }
-}
-
-/// Keeps every event.
-#[derive(Clone, Default)]
-pub struct Events(Arc<Mutex<Vec<Event>>>);
-
-impl Events {
-    pub fn all(&self) -> Vec<Event> {
-        self.0.lock().unwrap().clone()
-    }
-
-    pub fn kinds(&self) -> Vec<EventKind> {
-        self.all().into_iter().map(|event| event.kind).collect()
-    }
-
-    pub fn clear(&self) {
-        self.0.lock().unwrap().clear();
-    }
-}
-
-impl EventSink for Events {
-    fn emit(&self, event: &Event) {
-        self.0.lock().unwrap().push(event.clone());
-    }
-}
-
-pub mod counting;
 pub mod entries;
 pub mod faults;
 pub mod interject;
 pub mod leaks;
 pub mod operations;
-pub mod outbox;
 pub mod steps;
 pub mod wiring;
 pub mod wrapped;

@@ -34,7 +34,7 @@ pub async fn stage() -> Stage {
     let root = world.root_grant().await;
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let _ = world.submit(&challenge.token, &world.wrong_code()).await;
     let _ = world.submit_backup(&challenge.token, WRONG_BACKUP).await;
     let _ = world.try_begin("alice", "wrong").await;
@@ -45,7 +45,7 @@ pub async fn stage() -> Stage {
         .use_sms(&PhoneNumber::new("+819012345634").unwrap())
         .await
         .unwrap();
-    let setup_code = world.outbox.last_code();
+    let setup_code = world.last_code();
     world.wait_for_the_spacing();
     let point = FaultPoint::default();
     let broken = faulty_flow(&world, &point, StandardPolicy, |b| {
@@ -182,7 +182,7 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
         }
         4 => step(&request.submit_code(&token, &stage.code.as_str().into(), TrustDevice::No).await),
         5 => {
-            let typed = super::steps::other_than(&stage.code).into();
+            let typed = other_code(&stage.code).into();
             step(&request.submit_code(&token, &typed, TrustDevice::No).await)
         }
         6 => step(&request.submit_code(&token, &stage.code.as_str().into(), trust).await),
@@ -222,7 +222,7 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
         33 => step(&request.begin(&login("nobody", &right)).await),
         34 => step(&request.begin(&login("bob", &right)).await),
         35 => {
-            world.outbox.fail_sms_with(Some(SendErrorKind::Permanent));
+            world.outbox.always(Some(Method::Sms), Delivered::Failed(SendErrorKind::Permanent));
             step(&request.begin(&login("bob", &right)).await)
         }
         36 => switch_off(flow, stage).await,
@@ -244,7 +244,7 @@ pub async fn operate(stage: &Stage, number: usize) -> Came {
         42 => step(&request.challenge(&token).await),
         _ => {
             world.change(&world.bob, |user| {
-                user.password_hash = Some(PasswordHash::new(format!("outdated:{PASSWORD}")));
+                user.password_hash = Some(PlainPasswords::outdated(PASSWORD));
             });
             step(&request.begin(&login("bob", &right)).await)
         }

@@ -9,39 +9,18 @@ pub fn flow_over(
     factors: impl FactorStore + 'static,
     configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder,
 ) -> LoginFlow {
-    let builder = LoginFlow::builder(
-        Counting { inner: world.users.clone(), calls: world.calls.clone() },
-        factors,
-        world.outbox.clone(),
-    )
-    .clock(world.clock.clone())
-    .entropy(SeededEntropy::new(11))
-    .password_verifier(Counting { inner: PlainPasswords, calls: world.calls.clone() })
-    .events(world.events.clone());
-    configure(builder).build().unwrap()
+    world.kit.flow_over(factors, |b| configure(b.entropy(SeededEntropy::new(11)))).unwrap()
 }
 
 impl World {
     /// The same world after the application was started again with another configuration.
     pub fn restarted(&mut self, configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder) {
-        self.flow = flow_over(
-            self,
-            Counting { inner: self.factors.clone(), calls: self.calls.clone() },
-            configure,
-        );
+        self.flow = flow_over(self, Counting::new(self.factors.clone(), &self.calls), configure);
     }
 
     /// The tenant `other` uses the second factor too.
     pub async fn other_uses_it_too(&self) {
-        let step = self.begin_as(&self.other, "root", PASSWORD, Channel::Web, None).await.unwrap();
-        let grant = authenticated(step).grant;
-        self.request_for(&self.other)
-            .administration(&grant)
-            .await
-            .unwrap()
-            .set_scope(Scope::EntireTenant)
-            .await
-            .unwrap();
+        self.set_other_scope(Scope::EntireTenant).await;
     }
 
     /// The first step in the tenant `other`.
@@ -70,21 +49,6 @@ impl World {
         self.users.change(&self.acme, user, change).unwrap();
     }
 
-    /// Writes a document over a user's record, as somebody with access to the database would.
-    pub async fn overwrite(&self, user: &UserId, document: &str) {
-        let snapshot = self.factors.load(&self.acme, user).await.unwrap();
-        let mut saved = snapshot.record.clone().expect("a record is saved");
-        document.clone_into(&mut saved.document);
-        let expected = ExpectedVersions {
-            settings: snapshot.settings.map(|settings| settings.version),
-            record: snapshot.record.map(|record| record.version),
-        };
-        assert_eq!(
-            self.factors.commit(&self.acme, user, &expected, &saved).await.unwrap(),
-            CommitOutcome::Written
-        );
-    }
-
     /// How many wrong entries in a row are saved in one budget: `code_failures` or
     /// `setup_failures`.
     pub fn streak(&self, user: &UserId, budget: &str) -> u64 {
@@ -107,19 +71,4 @@ impl World {
     pub fn charged_sends(&self, user: &UserId) -> usize {
         self.record(user)["sends"].as_array().map_or(0, Vec::len)
     }
-}
-
-/// Why an account or administration operation was refused.
-#[track_caller]
-pub fn refusal<T: std::fmt::Debug>(result: Result<T, OperationError>) -> Reason {
-    match result {
-        Err(OperationError::Denied(denied)) => denied.reason(),
-        other => panic!("the operation is refused, not {other:?}"),
-    }
-}
-
-/// Another six digits than these.
-pub fn other_than(code: &str) -> String {
-    let right: u32 = code.parse().unwrap();
-    format!("{:06}", (right + 1) % 1_000_000)
 }

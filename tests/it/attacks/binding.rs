@@ -16,7 +16,6 @@ use countersign::{
 
 use crate::attacks::broken::{self, Constant, Mixed, Nowhere, Store};
 use crate::loose::Collation;
-use crate::support::steps::refusal;
 use crate::support::wrapped::Wrapped;
 use crate::support::*;
 
@@ -32,7 +31,7 @@ async fn redeem_elsewhere(
     tenant_of: impl Fn(&TenantId) -> TenantId,
 ) -> Vec<Option<Reason>> {
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let (token, other) = (&challenge.token, &tenant_of(&world.other));
     crate::attacks::each_step(world, other, token, &code).await
 }
@@ -43,7 +42,7 @@ async fn tenant_confusion() {
     let mut world = World::new().await;
     world.other_uses_it_too().await;
     let theirs = world.begin_in(&world.other, "alice").await;
-    let their_code = world.outbox.last_code();
+    let their_code = world.last_code();
     world.calls.clear();
     let before = saved(&world, &world.other);
     assert_eq!(redeem_elsewhere(&world, TenantId::clone).await, [Some(Reason::LoginOver); 3]);
@@ -69,7 +68,7 @@ async fn tenant_confusion() {
 /// The code of one window in another window of the same person, which is another browser.
 async fn submit_in_another_window(world: &World) -> LoginStep {
     let _ = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     world.wait_for_the_spacing();
     let mallory = world.begin("alice").await;
     world.submit(&mallory.token, &code).await
@@ -81,7 +80,7 @@ async fn submit_in_another_window(world: &World) -> LoginStep {
 async fn challenge_of_another_browser() {
     let world = World::new().await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let row = world.row(&world.alice);
     let named = |secret: &[u8]| Base64UrlUnpadded::encode_string(&[secret, b"alice"].concat());
     let id = challenge.login.to_string();
@@ -125,7 +124,7 @@ async fn second_step_skipped() {
     // As a proof of a number, as a code, as a backup code.
     let account = world.request().account(&done.grant);
     let as_setup =
-        account.confirm_method(&SetupToken::new(pending), &world.outbox.last_code().into()).await;
+        account.confirm_method(&SetupToken::new(pending), &world.last_code().into()).await;
     assert!(as_setup.is_err());
     for step in [
         world.submit(&challenge.token, pending).await,
@@ -164,7 +163,7 @@ async fn device_of_another_user_or_tenant() {
     // Nor does the saved device help where it is copied to.
     let mut bob = world.record(&world.bob);
     bob["devices"] = world.record(&world.alice)["devices"].clone();
-    world.overwrite_with(&world.bob, &bob).await;
+    world.overwrite(&world.bob, &bob).await;
     world.wait_for_the_spacing();
     assert!(matches!(world.begin_with_device("bob", &device).await, LoginStep::CodeRequired(_)));
     // Where it belongs it is good, with the password of that day.
@@ -214,7 +213,7 @@ async fn administrate(world: &World, page: &Administration, user: &UserId) -> (u
 /// The administrator of the other tenant, signed in there.
 async fn stranger(world: &World) -> SavedGrant {
     let pending = world.begin_in(&world.other, "root").await;
-    let code = world.outbox.last_code().into();
+    let code = world.last_code().into();
     let step = world
         .request_for(&world.other)
         .submit_code(&pending.token, &code, TrustDevice::No)
@@ -343,14 +342,14 @@ async fn recipient_from_the_request() {
     });
     let _ = world.begin("alice").await;
     assert!(
-        matches!(world.outbox.last().to, Destination::Email(to) if to.expose() == "new@example.com")
+        matches!(world.outbox.last_code().unwrap().to, Destination::Email(to) if to.expose() == "new@example.com")
     );
     // Control: a users table that takes the address from the request.
     world.rewire(folding(&world, true), Wrapped(Store::over(&world)), world.outbox.clone(), |b| b);
     world.wait_for_the_spacing();
     let _ = world.begin("alice@evil.example").await;
     assert!(
-        matches!(world.outbox.last().to, Destination::Email(to) if to.expose() == "alice@evil.example")
+        matches!(world.outbox.last_code().unwrap().to, Destination::Email(to) if to.expose() == "alice@evil.example")
     );
 }
 
@@ -359,7 +358,7 @@ async fn recipient_from_the_request() {
 async fn response_tampering() {
     let mut world = World::new().await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let secret = &Base64UrlUnpadded::decode_vec(&challenge.token.expose()[5..]).unwrap()[..32];
     for user in ["bob", "root", "alice2"] {
         let altered = Base64UrlUnpadded::encode_string(&[secret, user.as_bytes()].concat());

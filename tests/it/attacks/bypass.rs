@@ -17,7 +17,6 @@ use countersign::{
 
 use crate::attacks::broken::{self, FailOpen, Nowhere, Store};
 use crate::support::faults::{FaultPoint, Faulty, When, faulty_flow};
-use crate::support::steps::refusal;
 use crate::support::*;
 
 const NUMBER: &str = "+819012345634";
@@ -200,7 +199,7 @@ async fn non_interactive_bypass() {
 async fn next_code_goes_to(world: &World) -> Destination {
     world.wait_for_the_spacing();
     let _ = world.begin("alice").await;
-    world.outbox.last().to
+    world.outbox.last_code().unwrap().to
 }
 
 /// Attack 26. I-32: with the password alone nobody chooses where codes go, and what is not proved
@@ -225,10 +224,10 @@ async fn enrolment_hijack() {
     world.wait_for_the_spacing();
     let account = world.request().account(&grant);
     let setup = account.use_sms(&mallorys).await.unwrap();
-    let proof = world.outbox.last_code();
-    assert_eq!(world.outbox.last().purpose, Purpose::MethodSetup);
+    let proof = world.last_code();
+    assert_eq!(world.outbox.last_code().unwrap().purpose, Purpose::MethodSetup);
     assert_eq!(next_code_goes_to(&world).await, registered);
-    assert!(account.confirm_method(&setup.token, &world.outbox.last_code().into()).await.is_err());
+    assert!(account.confirm_method(&setup.token, &world.last_code().into()).await.is_err());
     // Proved, it does.
     assert_eq!(account.confirm_method(&setup.token, &proof.into()).await.unwrap(), Method::Sms);
     assert_eq!(next_code_goes_to(&world).await, Destination::Sms(mallorys.clone()));
@@ -332,7 +331,7 @@ async fn off_and_on(store: impl FnOnce(&World) -> Store) -> (bool, bool) {
     let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
     world.wait_for_the_spacing();
     let pending = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     world.clock.advance(MINUTE);
     let store = store(&world);
     broken::over(&mut world, &store);

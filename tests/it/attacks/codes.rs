@@ -9,7 +9,6 @@ use std::collections::HashSet;
 use base64ct::{Base64UrlUnpadded, Encoding};
 
 use crate::attacks::broken::{self, Store, keep, max_concurrent};
-use crate::support::steps::refusal;
 use crate::support::*;
 
 const NUMBER: &str = "+819012345634";
@@ -21,7 +20,7 @@ async fn one_code_at_once(store: impl FnOnce(&World) -> Store) -> usize {
     let challenge = world.begin("alice").await;
     let store = store(&world);
     broken::over(&mut world, &store);
-    let (flow, acme, code) = (world.flow.clone(), world.acme.clone(), world.outbox.last_code());
+    let (flow, acme, code) = (world.flow.clone(), world.acme.clone(), world.last_code());
     let token = challenge.token.expose().to_owned();
     let answers = max_concurrent(|| {
         let (flow, acme, code, token) = (flow.clone(), acme.clone(), code.clone(), token.clone());
@@ -107,7 +106,7 @@ async fn race_backup_code() {
 /// A login, and its code once more.
 async fn complete_and_replay(world: &World) -> LoginStep {
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let _ = authenticated(world.submit(&challenge.token, &code).await);
     world.submit(&challenge.token, &code).await
 }
@@ -123,11 +122,11 @@ async fn replay() {
     let grant = world.sign_in("alice").await.grant;
     world.wait_for_the_spacing();
     let challenge = world.begin("alice").await;
-    let login_code = world.outbox.last_code();
+    let login_code = world.last_code();
     world.wait_for_the_spacing();
     let account = world.request().account(&grant);
     let setup = account.use_sms(&SMS()).await.unwrap();
-    let setup_code = world.outbox.last_code();
+    let setup_code = world.last_code();
     assert_ne!(login_code, setup_code);
     assert_eq!(reason(&world.submit(&challenge.token, &setup_code).await), Reason::WrongCode);
     let crossed = account.confirm_method(&setup.token, &login_code.as_str().into()).await;
@@ -159,12 +158,12 @@ async fn replay() {
 #[tokio::test]
 async fn old_code_after_resend() {
     let mut world = World::new().await;
-    let (window, first) = (world.begin("alice").await, world.outbox.last_code());
+    let (window, first) = (world.begin("alice").await, world.last_code());
     world.wait_for_the_spacing();
-    let (challenge, old) = (world.begin("alice").await, world.outbox.last_code());
+    let (challenge, old) = (world.begin("alice").await, world.last_code());
     world.wait_for_the_spacing();
     let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
-    let new = world.outbox.last_code();
+    let new = world.last_code();
     assert_eq!(reason(&world.submit(&challenge.token, &old).await), Reason::WrongCode);
     assert_eq!(world.saved_wrong_codes(&world.alice), 1, "and it is charged");
     let _ = authenticated(world.submit(&challenge.token, &new).await);
@@ -178,7 +177,7 @@ async fn old_code_after_resend() {
     });
     broken::over(&mut world, &kept);
     world.wait_for_the_spacing();
-    let (challenge, old) = (world.begin("alice").await, world.outbox.last_code());
+    let (challenge, old) = (world.begin("alice").await, world.last_code());
     world.wait_for_the_spacing();
     let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
     let _ = authenticated(world.submit(&challenge.token, &old).await);
@@ -204,7 +203,7 @@ async fn digits_of_codes(entropy: impl Entropy + 'static) -> (f64, usize) {
     let (mut seen, mut zeros) = ([[0_u32; 10]; 6], 0);
     for _ in 0..DRAWS {
         let _ = world.begin("alice").await;
-        let code = world.outbox.last_code();
+        let code = world.last_code();
         world.outbox.clear();
         zeros += usize::from(code.starts_with('0'));
         for (place, digit) in code.bytes().enumerate() {
@@ -281,7 +280,7 @@ async fn odd_codes(clean: impl Fn(&str) -> String) -> Vec<bool> {
     for odd in 0..8 {
         let world = World::new().await;
         let challenge = world.begin("alice").await;
-        let code = world.outbox.last_code();
+        let code = world.last_code();
         let typed = match odd {
             0 => String::new(),
             1 => " ".to_owned(),
@@ -318,7 +317,7 @@ async fn blank_or_odd_codes() {
     // What people do type is read.
     let world = World::new().await;
     let _ = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     for typed in [
         code.clone(),
         shifted(&code, 0xFF10),
@@ -346,7 +345,7 @@ async fn blank_or_odd_codes() {
 async fn effect_of(right_digits: usize) -> (Vec<&'static str>, String) {
     let world = World::new().await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let typed: String = code
         .chars()
         .enumerate()

@@ -99,13 +99,13 @@ async fn secret_in_what_is_printed() {
     let pending = challenge(step);
     leaks.value(&pending);
     leaks.secret(pending.token.expose());
-    leaks.secret(world.outbox.last_code());
+    leaks.secret(world.last_code());
     world.wait_for_the_spacing();
     let resent = world.request().resend(&pending.token, ResendTo::Same).await.unwrap();
     leaks.debug(&resent);
     let LoginStep::CodeRequired(_) = &resent else { panic!() };
-    leaks.secret(world.outbox.last_code());
-    let code = world.outbox.last_code().into();
+    leaks.secret(world.last_code());
+    let code = world.last_code().into();
     let trust = TrustDevice::Named("laptop");
     let done =
         authenticated(world.request().submit_code(&pending.token, &code, trust).await.unwrap());
@@ -142,7 +142,7 @@ async fn log_injection() {
         let _ = world.try_begin(name, PASSWORD).await;
     }
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code().into();
+    let code = world.last_code().into();
     let label = "laptop\" user=\"root\" {";
     let step = world
         .request()

@@ -20,7 +20,6 @@ use countersign_delivery::{Budgeted, SendLimits};
 use crate::attacks::broken::{
     self, Store, TASKS, forget_wrong_codes, keep, logins_and_sends, max_concurrent,
 };
-use crate::support::steps::other_than;
 use crate::support::wrapped::Wrapped;
 use crate::support::*;
 
@@ -35,7 +34,7 @@ async fn guess_for_months(world: &World) -> (usize, u64) {
             continue;
         };
         for _ in 0..6 {
-            let wrong = other_than(
+            let wrong = other_code(
                 &world.outbox.codes().last().map_or("000000".into(), |sent| sent.code.clone()),
             );
             learned += usize::from(
@@ -371,7 +370,7 @@ async fn owner_gets_in_after_a_flood(world: &World) -> bool {
     match world.try_begin("alice", PASSWORD).await {
         LoginStep::CodeRequired(challenge) => {
             matches!(
-                world.submit(&challenge.token, &world.outbox.last_code()).await,
+                world.submit(&challenge.token, &world.last_code()).await,
                 LoginStep::Authenticated(_)
             )
         }
@@ -518,7 +517,7 @@ async fn change_a_thousand_times(world: &World) -> (usize, usize) {
         let _method = account.use_email().await.unwrap();
     }
     let held = |kind: &&EventKind| matches!(kind, EventKind::NoticeHeldBack { .. });
-    (world.outbox.notices().len(), world.events.kinds().iter().filter(held).count())
+    (world.told().len(), world.events.kinds().iter().filter(held).count())
 }
 
 /// Attack 69. I-15: notices are no flood. The first of each kind goes, and nobody hides a change of
@@ -532,13 +531,8 @@ async fn notices_as_a_flood() {
     world.wait_for_the_spacing();
     let account = world.request().account(&grant);
     let setup = account.use_sms(&PhoneNumber::new("+15551234567").unwrap()).await.unwrap();
-    let _method =
-        account.confirm_method(&setup.token, &world.outbox.last_code().into()).await.unwrap();
-    assert_eq!(
-        world.outbox.held_back(),
-        [0, 0, 999],
-        "she is told at once, and of what was held back"
-    );
+    let _method = account.confirm_method(&setup.token, &world.last_code().into()).await.unwrap();
+    assert_eq!(world.held_back(), [0, 0, 999], "she is told at once, and of what was held back");
     // Control: a store that forgets what was sent.
     let mut forgetful = World::new().await;
     let store = Store::over(&forgetful)

@@ -141,7 +141,7 @@ async fn panic_on_stored_data() {
 async fn code_is_taken(place: &str, time: i64) -> bool {
     let world = World::new().await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let _ = world.submit(&challenge.token, &world.wrong_code()).await;
     let mut record = world.record(&world.alice);
     match place {
@@ -151,7 +151,7 @@ async fn code_is_taken(place: &str, time: i64) -> bool {
         "failure" => record["code_failures"]["recent"] = [time].into(),
         _ => {}
     }
-    world.overwrite_with(&world.alice, &record).await;
+    world.overwrite(&world.alice, &record).await;
     let begun = world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await.unwrap();
     assert!(!matches!(begun, LoginStep::Authenticated(_)));
     let _ = world.request().resend(&challenge.token, ResendTo::Same).await.unwrap();
@@ -185,7 +185,7 @@ async fn expiry_overflow() {
 async fn revived(store: impl FnOnce(&World) -> Store) -> bool {
     let mut world = World::new().await;
     let challenge = world.begin("alice").await;
-    let code = world.outbox.last_code();
+    let code = world.last_code();
     let issued = world.now();
     let store = store(&world);
     broken::over(&mut world, &store);
@@ -258,7 +258,9 @@ fn sent_to(address: EmailAddress) -> String {
         let world = World::new().await;
         world.change(&world.alice, |user| user.email = Some(address));
         let _ = world.begin("alice").await;
-        let Destination::Email(to) = world.outbox.last().to else { panic!("by email") };
+        let Destination::Email(to) = world.outbox.last_code().unwrap().to else {
+            panic!("by email")
+        };
         to.expose().to_owned()
     })
 }
