@@ -1,20 +1,12 @@
-//! Wrappers that count the calls of a plug-in.
+//! Counting the calls of a plug-in.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
-use countersign::budget::{Account, Charged, SendBudget};
 use countersign::error::PluginError;
-use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
-use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
-use countersign::store::{
-    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
-};
-use countersign::user::{PasswordHash, User, UserStore};
-use countersign::{LoginName, Password, TenantId, UserId};
-use time::OffsetDateTime;
+
+use crate::intercepted::{InjectedError, Intercepted, Interceptor};
 
 type Hook = Box<dyn FnOnce() + Send>;
 
@@ -29,7 +21,7 @@ struct State {
 }
 
 impl Calls {
-    /// None yet.
+    /// A log without any calls.
     pub fn new() -> Self {
         Self::default()
     }
@@ -104,168 +96,26 @@ impl fmt::Debug for Calls {
     }
 }
 
-/// A plug-in whose calls are counted.
-#[derive(Clone, Debug)]
-pub struct Counting<T> {
-    inner: T,
-    calls: Calls,
-}
-
-impl<T> Counting<T> {
-    /// Wraps a plug-in; several may count into the same [`Calls`].
-    pub fn new(inner: T, calls: &Calls) -> Self {
-        Self { inner, calls: calls.clone() }
-    }
-}
-
-#[async_trait]
-impl<T: FactorStore> FactorStore for Counting<T> {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
-        self.calls.note("load");
-        self.inner.load(tenant, user).await
-    }
-
-    async fn commit(
+impl Interceptor for Calls {
+    async fn around<T: Send, E: InjectedError>(
         &self,
-        tenant: &TenantId,
-        user: &UserId,
-        expected: &ExpectedVersions,
-        next: &StoredRow,
-    ) -> Result<CommitOutcome, PluginError> {
-        self.calls.note("commit");
-        self.inner.commit(tenant, user, expected, next).await
+        method: &'static str,
+        _: Option<T>,
+        call: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        self.note(method);
+        call.await
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
-        self.calls.note("settings");
-        self.inner.settings(tenant).await
-    }
-
-    async fn change_settings(
+    fn around_sync<T>(
         &self,
-        tenant: &TenantId,
-        expected: Option<Version>,
-        next: &StoredRow,
-    ) -> Result<CommitOutcome, PluginError> {
-        self.calls.note("change_settings");
-        self.inner.change_settings(tenant, expected, next).await
-    }
-
-    async fn purge(
-        &self,
-        tenant: &TenantId,
-        below: Generation,
-        at_most: u32,
-    ) -> Result<u64, PluginError> {
-        self.calls.note("purge");
-        self.inner.purge(tenant, below, at_most).await
-    }
-
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
-        self.calls.note("count");
-        self.inner.count(tenant, below).await
-    }
-
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
-        self.calls.note("remove");
-        self.inner.remove(tenant, user).await
-    }
-
-    async fn remove_if(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        version: Version,
-    ) -> Result<bool, PluginError> {
-        self.calls.note("remove_if");
-        self.inner.remove_if(tenant, user, version).await
-    }
-
-    async fn users(
-        &self,
-        tenant: &TenantId,
-        generation: Generation,
-        after: Option<&UserId>,
-        at_most: u32,
-    ) -> Result<Vec<UserId>, PluginError> {
-        self.calls.note("users");
-        self.inner.users(tenant, generation, after, at_most).await
+        method: &'static str,
+        call: impl FnOnce() -> Result<T, PluginError>,
+    ) -> Result<T, PluginError> {
+        self.note(method);
+        call()
     }
 }
 
-#[async_trait]
-impl<T: UserStore> UserStore for Counting<T> {
-    async fn find_by_login(
-        &self,
-        tenant: &TenantId,
-        name: &LoginName,
-    ) -> Result<Option<User>, PluginError> {
-        self.calls.note("find_by_login");
-        self.inner.find_by_login(tenant, name).await
-    }
-
-    async fn find_by_id(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-    ) -> Result<Option<User>, PluginError> {
-        self.calls.note("find_by_id");
-        self.inner.find_by_id(tenant, user).await
-    }
-
-    async fn replace_password_hash(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        current: &PasswordHash,
-        next: &PasswordHash,
-    ) -> Result<bool, PluginError> {
-        self.calls.note("replace_password_hash");
-        self.inner.replace_password_hash(tenant, user, current, next).await
-    }
-}
-
-#[async_trait]
-impl<T: PasswordVerifier> PasswordVerifier for Counting<T> {
-    fn admit(&self) -> Result<Admission, Busy> {
-        self.inner.admit()
-    }
-
-    async fn verify(&self, attempt: &PasswordAttempt<'_>) -> Result<PasswordCheck, PluginError> {
-        self.calls.note("verify");
-        self.inner.verify(attempt).await
-    }
-
-    async fn hash_password(
-        &self,
-        password: &Password,
-    ) -> Result<Option<PasswordHash>, PluginError> {
-        self.calls.note("hash_password");
-        self.inner.hash_password(password).await
-    }
-}
-
-#[async_trait]
-impl<T: CodeSender> CodeSender for Counting<T> {
-    async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
-        self.calls.note("send_code");
-        self.inner.send_code(message).await
-    }
-
-    async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
-        self.calls.note("notify");
-        self.inner.notify(notice).await
-    }
-}
-
-#[async_trait]
-impl<T: SendBudget> SendBudget for Counting<T> {
-    async fn charge(
-        &self,
-        accounts: &[Account],
-        now: OffsetDateTime,
-    ) -> Result<Charged, PluginError> {
-        self.calls.note("charge");
-        self.inner.charge(accounts, now).await
-    }
-}
+/// A plug-in whose calls are counted; several may count into the same [`Calls`].
+pub type Counting<T> = Intercepted<T, Calls>;

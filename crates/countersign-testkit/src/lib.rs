@@ -6,8 +6,8 @@
 //!   of their contracts. [`manual`] says how to write a store that does.
 //! - [`Outbox`]: a sender that keeps what it was given, and loses, delays or refuses it when told
 //!   to.
-//! - [`Counting`] and [`Failing`]: wrappers that count the calls of a plug-in and make them fail,
-//!   before or after their work was done.
+//! - [`Counting`] and [`Failing`]: a plug-in whose calls are counted, or fail before or after their
+//!   work was done. With an [`Interceptor`] of your own, anything happens around a call.
 //! - [`Person`], [`TenantSetup`] and [`World`]: builders for users and tenants, and a flow to log
 //!   in to, on any store. The clock is [`ManualClock`]; the randomness [`SeededEntropy`].
 //! - [`authenticated`], [`challenge`], [`denied`], [`reason`] and [`refusal`]: what a test expects
@@ -22,6 +22,7 @@ pub mod conformance;
 mod entropy;
 mod expect;
 mod failing;
+mod intercepted;
 pub mod manual;
 mod outbox;
 mod people;
@@ -33,6 +34,7 @@ pub use countersign::clock::ManualClock;
 pub use entropy::SeededEntropy;
 pub use expect::{authenticated, challenge, denied, reason, refusal};
 pub use failing::{Failing, InjectedFault, Mishaps};
+pub use intercepted::{InjectedError, Intercepted, Interceptor};
 pub use outbox::{Delivered, Outbox, SentCode, SentNotice};
 pub use people::{Person, PlainPasswords, TenantSetup};
 pub use skip::skip;

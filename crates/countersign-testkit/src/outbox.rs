@@ -91,7 +91,7 @@ pub struct SentNotice {
 }
 
 impl Outbox {
-    /// An empty one, to which everything is delivered immediately.
+    /// An empty outbox, to which everything is delivered immediately.
     pub fn new() -> Self {
         Self::default()
     }

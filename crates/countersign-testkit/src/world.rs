@@ -11,7 +11,7 @@ use countersign::memory::MemoryUsers;
 use countersign::store::FactorStore;
 use countersign::{
     Authenticated, Challenge, Channel, Code, Error, Login, LoginFlow, LoginFlowBuilder, LoginStep,
-    PendingToken, RequestContext, RequestFlow, Scope, TenantId, TrustDevice,
+    PendingToken, Reason, RequestContext, RequestFlow, Scope, TenantId, TrustDevice,
 };
 use time::OffsetDateTime;
 
@@ -59,7 +59,7 @@ pub struct World {
 }
 
 impl World {
-    /// With the default configuration.
+    /// A world on this store, with the default configuration.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl World {
         Self::with(factors, "acme", |builder| builder)
     }
 
-    /// With a tenant of this name and a configuration of its own.
+    /// A world with a tenant of this name and a configuration of its own.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl World {
         )
     }
 
-    /// With a tenant and people of its own. More tenants [`join`](TenantSetup::join) its
+    /// A world with a tenant and people of its own. More tenants [`join`](TenantSetup::join) its
     /// [`users`](Self::users).
     ///
     /// # Errors
@@ -203,7 +203,7 @@ impl World {
             LoginStep::CodeRequired(challenge) => {
                 self.finish(name, &challenge, TrustDevice::Named(device)).await
             }
-            step => Err(PluginError::new(format!("no code was required of {name}: {step:?}"))),
+            step => Err(no_code_required(name, &step)),
         }
     }
 
@@ -245,6 +245,28 @@ impl World {
         let account = self.request().account(&self.sign_in(name).await?.grant);
         self.wait_for_the_spacing();
         Ok(account.new_backup_code().await?.expose().to_owned())
+    }
+
+    /// Enters wrong codes until the user's codes are locked, and answers with the login. It stays
+    /// pending, and its right code is refused during the lockout.
+    ///
+    /// # Errors
+    ///
+    /// A [`PluginError`] if a step failed or no code was required.
+    pub async fn lock_codes(&self, name: &str) -> Result<Box<Challenge>, PluginError> {
+        let challenge = match self.begin(name).await? {
+            LoginStep::CodeRequired(challenge) => challenge,
+            step => return Err(no_code_required(name, &step)),
+        };
+        let wrong = self.code(name, |sent| sent.login == challenge.login)?;
+        let wrong = other_code(wrong.expose());
+        for _ in 0..challenge.attempts_left {
+            match self.submit(&challenge.token, &wrong).await? {
+                LoginStep::Denied(denied) if denied.reason() == Reason::WrongCode => {}
+                step => return Err(PluginError::new(format!("a wrong code came to {step:?}"))),
+            }
+        }
+        Ok(challenge)
     }
 
     /// The code that was sent last, to anyone.
@@ -304,6 +326,10 @@ fn builder(
         .events(events.clone())
 }
 
+fn no_code_required(name: &str, step: &LoginStep) -> PluginError {
+    PluginError::new(format!("no code was required of {name}: {step:?}"))
+}
+
 fn let_in(name: &str, step: LoginStep) -> Result<Authenticated, PluginError> {
     match step {
         LoginStep::Authenticated(authenticated) => Ok(authenticated),
@@ -328,7 +354,7 @@ pub fn other_code(code: &str) -> String {
 pub struct Events(Arc<Mutex<Vec<Event>>>);
 
 impl Events {
-    /// None yet.
+    /// A sink that has received nothing yet.
     pub fn new() -> Self {
         Self::default()
     }

@@ -73,6 +73,19 @@ async fn a_wrong_code_is_as_long_as_the_right_one_and_never_the_same() {
     }
 }
 
+#[tokio::test]
+async fn codes_are_locked_by_as_many_wrong_ones_as_it_takes() {
+    let world = world().await;
+    let page = world.lock_codes("alice").await.unwrap();
+    let late = world.submit(&page.token, &world.last_code()).await.unwrap();
+    assert_eq!(reason(&late), Reason::CodesLocked);
+    let again = world.lock_codes("alice").await.unwrap_err().to_string();
+    assert!(again.contains("alice"), "{again}");
+    world.set_scope(Scope::DoNotUse).await.unwrap();
+    let exempt = world.lock_codes("alice").await.unwrap_err().to_string();
+    assert!(exempt.contains("no code was required of alice: Authenticated"), "{exempt}");
+}
+
 /// A second node shares everything but its configuration. Its store is counted where it is wrapped.
 #[tokio::test]
 async fn another_flow_shares_the_users_the_clock_and_what_was_sent() {

@@ -14,17 +14,19 @@ use countersign::error::PluginError;
 use countersign::memory::MemoryBudget;
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::password::{PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::policy::StandardPolicy;
 use countersign::sender::SendErrorKind;
 use countersign::store::{
     CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
 };
 use countersign::user::{PasswordHash, UserStore};
 use countersign::{
-    DeliveryStatus, LoginName, LoginStep, Method, Password, RequestContext, Scope, TenantId, UserId,
+    Channel, DeliveryStatus, Login, LoginName, LoginStep, Method, Password, RequestContext, Scope,
+    TenantId, UserId,
 };
 use countersign_testkit::{
-    Calls, Counting, Delivered, Failing, InjectedFault, Mishaps, Outbox, Person, PlainPasswords,
-    SeededEntropy, TenantSetup, World,
+    Calls, Counting, Delivered, Failing, InjectedFault, ManualClock, Mishaps, Outbox, Person,
+    PlainPasswords, SeededEntropy, TenantSetup, World, challenge,
 };
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
@@ -214,6 +216,55 @@ async fn every_call_can_fail() {
         (ids().0, LoginName::new("alice").unwrap(), Password::new("secret"));
     let attempt = PasswordAttempt::new(&acme, &name, None, &password);
     assert_eq!(passwords.verify(&attempt).await.unwrap(), PasswordCheck::Mismatch);
+}
+
+/// What does not wait can fail too, and so can a sender. What gets through is counted.
+#[tokio::test]
+async fn clocks_generators_policies_and_senders_fail_as_well() {
+    let (calls, mishaps, outbox) = (Calls::new(), Mishaps::new(), Outbox::new());
+    let users = MemoryUsers::new();
+    let acme = TenantSetup::named("acme").person(Person::named("alice")).join(&users).unwrap();
+    let sender = Failing::new(Counting::new(outbox.clone(), &calls), &mishaps);
+    let flow = countersign::LoginFlow::builder(users, MemoryFactors::new(), sender)
+        .password_verifier(PlainPasswords)
+        .clock(Failing::new(
+            Counting::new(ManualClock::new(OffsetDateTime::UNIX_EPOCH), &calls),
+            &mishaps,
+        ))
+        .entropy(Failing::new(Counting::new(SeededEntropy::new(1), &calls), &mishaps))
+        .policy(Failing::new(Counting::new(StandardPolicy, &calls), &mishaps))
+        .build()
+        .unwrap();
+    flow.operator("set-up").unwrap().set_scope(&acme, Scope::EntireTenant).await.unwrap();
+    let password = Person::PASSWORD.into();
+    let begin = async |method, fault| {
+        mishaps.next_of(method, fault);
+        calls.clear();
+        let login =
+            Login { name: "alice", password: &password, channel: Channel::Web, device: None };
+        let step = flow.request(&acme, &RequestContext::new()).begin(&login).await;
+        (step, calls.of(method))
+    };
+    for method in ["now", "fill", "decide"] {
+        for (fault, done) in [(InjectedFault::Before, 0), (InjectedFault::After, 1)] {
+            let (step, made) = begin(method, fault).await;
+            assert!(step.is_err() && made == done, "{method} {fault:?}");
+        }
+        let (step, made) = begin(method, InjectedFault::Conflict).await;
+        assert!(matches!(step, Ok(LoginStep::Denied(_) | LoginStep::CodeRequired(_))) && made > 0);
+    }
+    outbox.clear();
+    for (fault, arrived) in [(InjectedFault::Before, 0), (InjectedFault::After, 1)] {
+        let user = UserId::new("alice").unwrap();
+        let _ = flow.operator("again").unwrap().reset_and_refill(&acme, &user).await.unwrap();
+        let (step, made) = begin("send_code", fault).await;
+        let delivery = challenge(step.unwrap()).delivery;
+        let surely_not =
+            matches!(delivery, DeliveryStatus::Failed { error: SendErrorKind::Transient, .. });
+        assert_eq!(surely_not, arrived == 0, "{delivery:?}");
+        assert!(surely_not || matches!(delivery, DeliveryStatus::PerhapsSent(_)), "{delivery:?}");
+        assert_eq!((made, outbox.codes().len()), (arrived, arrived));
+    }
 }
 
 /// What a login says of its delivery, what arrived, and how long it took.
