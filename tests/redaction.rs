@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use countersign::Pepper;
 use countersign::contact::{EmailAddress, PhoneNumber};
+use countersign::error::PluginError;
 use countersign::event::Event;
 use countersign::password::PasswordAttempt;
 use countersign::policy::StandardPolicy;
@@ -33,6 +34,7 @@ use countersign::{
     MethodChange, OperationError, Password, PendingToken, PreverifiedLogin, RequestContext,
     ResendTo, SavedGrant, Scope, SetupToken, TrustDevice,
 };
+use countersign_testkit::InjectedError as _;
 use futures_lite::FutureExt;
 use serde_json::Value;
 use stage::{Came, OPERATIONS, Seen, begin, stage, stage_after};
@@ -269,8 +271,9 @@ async fn a_plug_ins_words_stay_in_the_source() {
     point.arm(1, When::Before);
     let error = begin(&flow, &stage.world, CANARY, None).await.unwrap_err();
     assert_eq!(error.to_string(), "user store failed");
-    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "broken before");
-    stage.seen.secret("broken before");
+    let words = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(words, PluginError::before().to_string());
+    stage.seen.secret(&words);
     for event in stage.world.events.all() {
         stage.seen.leaks.value(&event);
     }

@@ -194,9 +194,7 @@ async fn nobody_resets_or_unlocks_their_own_account() {
 async fn a_user_who_is_not_of_the_tenant_is_not_found() {
     let world = World::new().await;
     let grant = world.root_grant().await;
-    world
-        .users
-        .insert(&countersign::LoginName::new("carol").unwrap(), person(&world.other, "carol"));
+    Person::named("carol").join(&world.users, &world.other).unwrap();
     let administration = world.request().administration(&grant).await.unwrap();
     for nobody in ["carol", "nobody"] {
         let nobody = user_id(nobody);
@@ -284,10 +282,10 @@ async fn a_step_that_races_with_a_reset_resurrects_nothing() {
         let code = world.last_code();
         let root = world.root_grant().await;
         let alice = world.alice.clone();
-        store.once("before commit", move || reset_as(plain, root, alice));
+        store.interceptor.once("before commit", move || reset_as(plain, root, alice));
         if begun_before {
             assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::LoginOver);
-            assert!(store.is_done());
+            assert!(store.interceptor.is_done());
             assert_eq!(world.saved_of(&world.alice), ["notices", "resets"]);
         } else {
             // A first step decides again: it begins a new login in the new record.
@@ -323,7 +321,7 @@ async fn an_account_change_that_races_with_a_reset_is_refused() {
     let store = Interject::over(&world);
     let (plain, alice) = (world.flow.clone(), world.alice.clone());
     world.flow = flow_over(&world, store.clone(), |b| b);
-    store.once("before commit", move || reset_as(plain, root, alice));
+    store.interceptor.once("before commit", move || reset_as(plain, root, alice));
     assert_eq!(
         refusal(world.request().account(&grant).new_backup_code().await),
         Reason::SessionStale

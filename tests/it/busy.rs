@@ -188,8 +188,8 @@ async fn a_place_is_held_until_the_last_hash_and_no_longer() {
     let _ = world.try_begin("alice", "wrong").await;
     assert_eq!(places.free(), 1);
     let point = FaultPoint::default();
-    let users = Faulty { inner: world.users.clone(), point: point.clone() };
-    let verifier = Faulty { inner: places.clone(), point: point.clone() };
+    let users = Faulty::new(world.users.clone(), &point);
+    let verifier = Faulty::new(places.clone(), &point);
     let flow = countersign::LoginFlow::builder(users, world.factors.clone(), world.outbox.clone())
         .clock(world.clock.clone())
         .password_verifier(verifier)

@@ -49,7 +49,7 @@ async fn populate(world: &World) {
         (user.password_hash, user.status) = (outdated(), UserStatus::Disabled);
     });
     change("old-locked", &|user| user.password_hash = outdated());
-    world.users.insert(&LoginName::new("stranger").unwrap(), person(&world.other, "stranger"));
+    Person::named("stranger").join(&world.users, &world.other).unwrap();
     for name in ["locked", "old-locked", "locked-nobody"] {
         for _ in 0..10 {
             assert_eq!(reason(&world.try_begin(name, WRONG).await), Reason::InvalidCredentials);

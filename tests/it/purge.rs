@@ -18,14 +18,14 @@ use countersign::policy::StandardPolicy;
 use countersign::store::{
     CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
 };
-use countersign::{LoginFlow, LoginName, RequestContext, Scope, TenantId};
+use countersign::{LoginFlow, RequestContext, Scope, TenantId};
 
 /// A tenant that was just switched off, with so many records of the time before.
 async fn switched_off(records: usize) -> World {
     let world = World::new().await;
     for number in 1..records {
         let name = format!("user{number}");
-        world.users.insert(&LoginName::new(&name).unwrap(), person(&world.acme, &name));
+        Person::named(&name).join(&world.users, &world.acme).unwrap();
         let _ = world.begin(&name).await;
     }
     world.set_scope(Scope::DoNotUse).await;
@@ -104,7 +104,7 @@ async fn it_is_finished_only_when_none_was_left() {
     let world = switched_off(2).await;
     let store = Interject::over(&world);
     let (factors, tenant) = (world.factors.clone(), world.acme.clone());
-    store.once("before count", move || late_row(factors, tenant));
+    store.interceptor.once("before count", move || late_row(factors, tenant));
     let flow = flow_over(&world, store.clone(), |b| b);
     let progress = flow.purge(&world.acme, 10).await.unwrap().unwrap();
     assert_eq!(numbers(&progress), (2, Some(1), false));
@@ -182,7 +182,7 @@ async fn two_purges_at_once_count_what_both_have_deleted() {
         let store = Interject::over(&world);
         let (plain, tenant) = (world.flow.clone(), world.acme.clone());
         let flow = flow_over(&world, store.clone(), |b| b);
-        store.once(point, move || async move {
+        store.interceptor.once(point, move || async move {
             let _progress = plain.purge(&tenant, 2).await.unwrap();
         });
         let mut calls = 0;
@@ -195,7 +195,7 @@ async fn two_purges_at_once_count_what_both_have_deleted() {
             }
             assert!(calls < 10, "{point}");
         }
-        assert!(store.is_done());
+        assert!(store.interceptor.is_done());
         assert_eq!(
             (world.factors.records(&world.acme), finished_events(&world)),
             (0, 1),
@@ -211,7 +211,7 @@ async fn the_end_is_noted_once_when_two_purges_see_it() {
         let store = Interject::over(&world);
         let (plain, tenant) = (world.flow.clone(), world.acme.clone());
         let flow = flow_over(&world, store.clone(), |b| b);
-        store.once(point, move || async move {
+        store.interceptor.once(point, move || async move {
             let _progress = plain.purge(&tenant, 100).await.unwrap();
         });
         let progress = flow.purge(&world.acme, 100).await.unwrap().unwrap();
@@ -228,7 +228,7 @@ async fn a_purge_does_not_undo_a_change_of_scope() {
     let store = Interject::over(&world);
     let plain = world.flow.clone();
     let flow = flow_over(&world, store.clone(), |b| b);
-    store.once("after purge", move || on_again(plain, root));
+    store.interceptor.once("after purge", move || on_again(plain, root));
     let progress = flow.purge(&world.acme, 2).await.unwrap().unwrap();
     assert_eq!(numbers(&progress), (2, None, false));
     let _ = world.begin("alice").await;
@@ -253,7 +253,7 @@ async fn a_change_of_scope_does_not_undo_the_progress_of_a_purge() {
     let store = Interject::over(&world);
     let (plain, tenant) = (world.flow.clone(), world.acme.clone());
     let flow = flow_over(&world, store.clone(), |b| b);
-    store.once("before change_settings", move || async move {
+    store.interceptor.once("before change_settings", move || async move {
         let _progress = plain.purge(&tenant, 100).await.unwrap();
     });
     flow.request(&world.acme, &RequestContext::new())

@@ -322,7 +322,7 @@ async fn a_guess_beside_a_reset_that_keeps_the_budgets_counts() {
     let (store, plain, acme) = (Interject::over(&world), world.flow.clone(), world.acme.clone());
     let (token, wrong) = (challenge.token.expose().to_owned(), world.wrong_code());
     world.flow = flow_over(&world, store.clone(), |b| b);
-    store.once("before commit", move || async move {
+    store.interceptor.once("before commit", move || async move {
         let step = plain
             .request(&acme, &RequestContext::new())
             .submit_code(&token.into(), &wrong.into(), countersign::TrustDevice::No)
@@ -330,7 +330,7 @@ async fn a_guess_beside_a_reset_that_keeps_the_budgets_counts() {
         assert_eq!(reason(&step.unwrap()), Reason::WrongCode);
     });
     kept(reset(&world).await);
-    assert!(store.is_done());
+    assert!(store.interceptor.is_done());
     assert_eq!(
         (world.saved_of(&world.alice), window(&world)),
         (BUDGETS.map(str::to_owned).to_vec(), 1)

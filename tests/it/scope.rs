@@ -233,9 +233,9 @@ async fn a_stricter_scope_reaches_a_first_step_that_is_just_being_saved() {
     let store = Interject::over(&world);
     let plain = world.flow.clone();
     world.flow = flow_over(&world, store.clone(), |b| b);
-    store.once("before commit", move || change_scope(plain, root, Scope::EntireTenant));
+    store.interceptor.once("before commit", move || change_scope(plain, root, Scope::EntireTenant));
     let step = world.try_begin("alice", PASSWORD).await;
-    assert!(store.is_done() && matches!(step, LoginStep::CodeRequired(_)));
+    assert!(store.interceptor.is_done() && matches!(step, LoginStep::CodeRequired(_)));
 }
 
 /// I-27: at once, for all users of this tenant and no other; before anything was deleted
@@ -328,9 +328,9 @@ async fn no_step_that_races_with_switching_off_writes_under_the_new_generation()
     let store = Interject::over(&world);
     let plain = world.flow.clone();
     world.flow = flow_over(&world, store.clone(), |b| b);
-    store.once("before commit", move || change_scope(plain, root, Scope::DoNotUse));
+    store.interceptor.once("before commit", move || change_scope(plain, root, Scope::DoNotUse));
     assert_eq!(reason(&world.submit(&challenge.token, &code).await), Reason::LoginOver);
-    assert!(store.is_done());
+    assert!(store.interceptor.is_done());
     assert_eq!(
         world.factors.record(&world.acme, &world.alice),
         before,
@@ -346,12 +346,12 @@ async fn a_first_step_that_races_with_switching_off_leaves_no_row_behind() {
     let store = Interject::over(&world);
     let (plain, acme) = (world.flow.clone(), world.acme.clone());
     world.flow = flow_over(&world, store.clone(), |b| b);
-    store.once("before commit", move || async move {
+    store.interceptor.once("before commit", move || async move {
         change_scope(plain.clone(), root, Scope::DoNotUse).await;
         plain.purge(&acme, 100).await.unwrap();
     });
     assert!(matches!(world.try_begin("alice", PASSWORD).await, LoginStep::Authenticated(_)));
-    assert!(store.is_done());
+    assert!(store.interceptor.is_done());
     assert_eq!(world.factors.records(&world.acme), 0);
 }
 
@@ -364,7 +364,9 @@ async fn two_changes_at_once_both_happen_one_after_the_other() {
     let (plain, by) = (world.flow.clone(), root.clone());
     world.flow = flow_over(&world, store.clone(), |b| b);
     world.events.clear();
-    store.once("before change_settings", move || change_scope(plain, by, Scope::DoNotUse));
+    store
+        .interceptor
+        .once("before change_settings", move || change_scope(plain, by, Scope::DoNotUse));
     let before = world
         .request()
         .administration(&root)

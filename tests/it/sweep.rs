@@ -21,8 +21,7 @@ use countersign::store::{
     CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
 };
 use countersign::{
-    Channel, LoginFlow, LoginName, LoginStep, Reason, RequestContext, SavedGrant, Scope, TenantId,
-    UserId,
+    Channel, LoginFlow, LoginStep, Reason, RequestContext, SavedGrant, Scope, TenantId, UserId,
 };
 use tokio::sync::Barrier;
 
@@ -35,7 +34,7 @@ async fn left_alone(people: usize) -> World {
     let world = World::with(|builder| builder.trusted_devices(90 * DAY, 3)).await;
     for number in 0..people {
         let name = format!("user{number:02}");
-        world.users.insert(&LoginName::new(&name).unwrap(), person(&world.acme, &name));
+        Person::named(&name).join(&world.users, &world.acme).unwrap();
         let _ = world.sign_in(&name).await;
     }
     world.clock.advance(SESSION);
@@ -232,7 +231,7 @@ async fn records_of_an_earlier_generation_are_left_to_the_purge() {
     let world = left_alone(1).await;
     let store = Interject::over(&world);
     let (factors, acme) = (world.factors.clone(), world.acme.clone());
-    store.once("before load", move || async move {
+    store.interceptor.once("before load", move || async move {
         let before = factors.settings(&acme).await.unwrap().unwrap();
         let next = StoredRow {
             version: Version::from_bytes([9; 16]),
@@ -390,7 +389,7 @@ async fn charged_in_between(point: &'static str, careless: bool) -> Option<u64> 
     let store = Interject::over(&world);
     let flow = world.flow.clone();
     let acme = world.acme.clone();
-    store.once(point, move || async move {
+    store.interceptor.once(point, move || async move {
         let (password, channel) = ("wrong".into(), countersign::Channel::Web);
         let login =
             countersign::Login { name: "user00", password: &password, channel, device: None };
@@ -401,7 +400,7 @@ async fn charged_in_between(point: &'static str, careless: bool) -> Option<u64> 
     });
     let flow = flow_over(&world, Wrapped(Overlapping::over(store.clone(), careless)), |b| b);
     let _progress = flow.sweep(&world.acme, None, 9).await.unwrap();
-    assert!(store.is_done());
+    assert!(store.interceptor.is_done());
     world.row(&user_id("user00"))?;
     world.record(&user_id("user00"))["password"]["failures"]["streak"].as_u64()
 }

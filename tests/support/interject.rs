@@ -5,19 +5,17 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::*;
+use countersign_testkit::{InjectedError, Intercepted, Interceptor};
 
 type Hook = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// Runs a hook once, before or after the next call of one name.
-#[derive(Clone)]
-pub struct Interject {
-    inner: MemoryFactors,
-    hook: Arc<Mutex<Option<(&'static str, Hook)>>>,
-}
+#[derive(Clone, Default)]
+pub struct Interject(Arc<Mutex<Option<(&'static str, Hook)>>>);
 
 impl Interject {
-    pub fn over(world: &World) -> Self {
-        Self { inner: world.factors.clone(), hook: Arc::default() }
+    pub fn over(world: &World) -> Intercepted<MemoryFactors, Self> {
+        Intercepted::new(world.factors.clone(), &Self::default())
     }
 
     /// `point` is `before commit`, `after purge` and so on.
@@ -26,109 +24,41 @@ impl Interject {
         point: &'static str,
         hook: impl FnOnce() -> F + Send + 'static,
     ) {
-        *self.hook.lock().unwrap() = Some((point, Box::new(move || Box::pin(hook()))));
+        *self.0.lock().unwrap() = Some((point, Box::new(move || Box::pin(hook()))));
     }
 
     /// Whether the hook has run.
     pub fn is_done(&self) -> bool {
-        self.hook.lock().unwrap().is_none()
+        self.0.lock().unwrap().is_none()
     }
 
-    async fn at(&self, point: &str) {
-        let hook = {
-            let mut armed = self.hook.lock().unwrap();
-            match &*armed {
-                Some((at, _)) if *at == point => armed.take(),
-                _ => None,
-            }
-        };
+    async fn at(&self, when: &str, method: &str) {
+        let hook =
+            self.0.lock().unwrap().take_if(|(point, _)| *point == format!("{when} {method}"));
         if let Some((_, hook)) = hook {
             hook().await;
         }
     }
 }
 
-#[async_trait]
-impl FactorStore for Interject {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
-        self.at("before load").await;
-        let snapshot = self.inner.load(tenant, user).await;
-        self.at("after load").await;
-        snapshot
-    }
-
-    async fn commit(
+impl Interceptor for Interject {
+    async fn around<T: Send, E: InjectedError>(
         &self,
-        tenant: &TenantId,
-        user: &UserId,
-        expected: &ExpectedVersions,
-        next: &StoredRow,
-    ) -> Result<CommitOutcome, PluginError> {
-        self.at("before commit").await;
-        let committed = self.inner.commit(tenant, user, expected, next).await;
-        self.at("after commit").await;
-        committed
+        method: &'static str,
+        _: Option<T>,
+        call: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        self.at("before", method).await;
+        let answer = call.await;
+        self.at("after", method).await;
+        answer
     }
 
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
-        self.inner.settings(tenant).await
-    }
-
-    async fn change_settings(
+    fn around_sync<T>(
         &self,
-        tenant: &TenantId,
-        expected: Option<Version>,
-        next: &StoredRow,
-    ) -> Result<CommitOutcome, PluginError> {
-        self.at("before change_settings").await;
-        let changed = self.inner.change_settings(tenant, expected, next).await;
-        self.at("after change_settings").await;
-        changed
-    }
-
-    async fn purge(
-        &self,
-        tenant: &TenantId,
-        below: Generation,
-        at_most: u32,
-    ) -> Result<u64, PluginError> {
-        self.at("before purge").await;
-        let purged = self.inner.purge(tenant, below, at_most).await;
-        self.at("after purge").await;
-        purged
-    }
-
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
-        self.at("before count").await;
-        self.inner.count(tenant, below).await
-    }
-
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
-        self.at("before remove").await;
-        let removed = self.inner.remove(tenant, user).await;
-        self.at("after remove").await;
-        removed
-    }
-
-    async fn remove_if(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        version: Version,
-    ) -> Result<bool, PluginError> {
-        self.at("before remove_if").await;
-        let removed = self.inner.remove_if(tenant, user, version).await;
-        self.at("after remove_if").await;
-        removed
-    }
-
-    async fn users(
-        &self,
-        tenant: &TenantId,
-        generation: Generation,
-        after: Option<&UserId>,
-        at_most: u32,
-    ) -> Result<Vec<UserId>, PluginError> {
-        self.inner.users(tenant, generation, after, at_most).await
+        _: &'static str,
+        call: impl FnOnce() -> Result<T, PluginError>,
+    ) -> Result<T, PluginError> {
+        call()
     }
 }

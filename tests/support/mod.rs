@@ -1,6 +1,6 @@
 //! What the core's tests share beside the public test kit: a world with two tenants, what is saved
 //! of it, all operations, and plug-ins that break or interfere.
-#![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,33 +11,30 @@
 #![allow(clippy::missing_panics_doc, clippy::missing_errors_doc)]
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign::clock::ManualClock;
-use countersign::contact::{Destination, EmailAddress, PhoneNumber};
-use countersign::entropy::Entropy;
+use countersign::contact::{Destination, PhoneNumber};
 use countersign::error::PluginError;
-use countersign::event::{Event, EventKind, EventSink};
-use countersign::memory::{MemoryFactors, MemoryUsers};
-use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
+use countersign::event::Event;
+use countersign::memory::MemoryFactors;
 use countersign::sender::{
-    CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
+    CodeMessage, CodeSender, Notice, NoticeKind, SendError, SendErrorKind, SendStatus,
 };
 use countersign::store::{
     CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
 };
-use countersign::user::{PasswordHash, User, UserStore};
+use countersign::user::{User, UserStore};
 use countersign::{
-    Authenticated, Challenge, Channel, Code, DeliveryStatus, Denied, DeviceToken, Error, Login,
-    LoginFlow, LoginFlowBuilder, LoginName, LoginStep, Method, MethodChange, Password,
-    PendingToken, Reason, RequestContext, RequestFlow, ResendTo, SavedGrant, Scope, TenantId,
-    TrustDevice, UserId,
+    Authenticated, Challenge, Channel, Code, DeliveryStatus, DeviceToken, Error, Login, LoginFlow,
+    LoginFlowBuilder, LoginName, LoginStep, Method, PendingToken, Reason, RequestContext,
+    RequestFlow, ResendTo, SavedGrant, Scope, TenantId, TrustDevice, UserId,
 };
+#[allow(unused_imports)]
 pub use countersign_testkit::{
-    Calls, Counting, Delivered, Events, Outbox, Person, PlainPasswords, SeededEntropy, SentNotice,
+    Calls, Counting, Delivered, Events, Outbox, Person, PlainPasswords, SeededEntropy,
     authenticated, challenge, denied, other_code, reason, refusal,
 };
 

@@ -232,7 +232,7 @@ async fn administrator_of_another_tenant() {
     let mut world = World::new().await;
     world.other_uses_it_too().await;
     let dave = user_id("dave");
-    world.users.insert(&LoginName::new("dave").unwrap(), person(&world.acme, "dave"));
+    Person::named("dave").join(&world.users, &world.acme).unwrap();
     for name in ["alice", "dave"] {
         let _done = world.sign_in(name).await;
     }

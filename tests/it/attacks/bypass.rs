@@ -30,7 +30,7 @@ async fn break_everything(fails_open: bool) -> (usize, usize) {
     let point = FaultPoint::default();
     let flow = faulty_flow(&world, &point, StandardPolicy, |b| {
         let b = b.trusted_devices(30 * DAY, 3);
-        let policy = Faulty { inner: StandardPolicy, point: point.clone() };
+        let policy = Faulty::new(StandardPolicy, &point);
         if fails_open { b.policy(FailOpen(policy)) } else { b }
     });
     let (mut let_in, mut faults) = (0, 0);

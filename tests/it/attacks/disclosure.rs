@@ -4,9 +4,7 @@ use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, PasswordVerifier};
 use countersign::user::{PasswordHash, UserStatus};
-use countersign::{
-    Channel, LoginName, LoginStep, Password, PreverifiedLogin, ResendTo, TrustDevice, UserId,
-};
+use countersign::{Channel, LoginStep, Password, PreverifiedLogin, ResendTo, TrustDevice, UserId};
 
 use crate::support::leaks::Leaks;
 use crate::support::*;
@@ -48,9 +46,7 @@ async fn refused_first_steps(world: &World) -> Vec<(String, Vec<&'static str>)> 
         (&world.acme, "root", PASSWORD),
         (&world.other, "only-in-acme", PASSWORD),
     ];
-    world
-        .users
-        .insert(&LoginName::new("only-in-acme").unwrap(), person(&world.acme, "only-in-acme"));
+    Person::named("only-in-acme").join(&world.users, &world.acme).unwrap();
     for (tenant, name, password) in attempts {
         world.calls.clear();
         let answer = world.begin_as(tenant, name, password, Channel::Web, None).await;

@@ -9,9 +9,7 @@ use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::event::{Event, EventKind, ResetOutcome, SecretKind};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, SendStatus};
 use countersign::store::FactorStore;
-use countersign::{
-    LoginName, LoginStep, Method, Reason, RequestContext, ResendTo, SavedGrant, TrustDevice,
-};
+use countersign::{LoginStep, Method, Reason, RequestContext, ResendTo, SavedGrant, TrustDevice};
 
 use countersign::budget::Limit;
 use countersign::memory::MemoryBudget;
@@ -395,7 +393,7 @@ async fn lockout_by_strangers() {
 async fn spray(world: &World) -> Vec<Event> {
     for number in 0..30 {
         let name = format!("user-{number}");
-        world.users.insert(&LoginName::new(&name).unwrap(), person(&world.acme, &name));
+        Person::named(&name).join(&world.users, &world.acme).unwrap();
         let challenge = world.begin(&name).await;
         let _ = world.submit(&challenge.token, &world.wrong_code()).await;
     }
