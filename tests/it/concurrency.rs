@@ -13,19 +13,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::support::steps::flow_over;
-use crate::support::wrapped::{Wrapped, Wraps};
 use crate::support::*;
-use async_trait::async_trait;
 use countersign::contact::PhoneNumber;
-use countersign::error::PluginError;
-use countersign::memory::MemoryFactors;
-use countersign::store::{
-    CommitOutcome, ExpectedVersions, FactorStore, Snapshot, StoredRow, Version,
-};
 use countersign::{
     Channel, Code, Error, Login, LoginFlow, LoginStep, OperationError, Reason, RequestContext,
-    ResendTo, TenantId, TrustDevice, UserId,
+    ResendTo, TenantId, TrustDevice,
 };
+use countersign_testkit::{InjectedError, Intercepted, Interceptor};
 use tokio::sync::Barrier;
 
 const TASKS: usize = 64;
@@ -43,43 +37,20 @@ fn seeds() -> Range<u64> {
 
 /// Lets the other tasks run between a load and what follows, so that their steps overlap.
 #[derive(Clone)]
-struct Overlapping(MemoryFactors);
+struct Overlapping;
 
-#[async_trait]
-impl Wraps for Overlapping {
-    type Inner = MemoryFactors;
-
-    fn inner(&self) -> &MemoryFactors {
-        &self.0
-    }
-
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
-        let snapshot = self.0.load(tenant, user).await;
-        tokio::task::yield_now().await;
-        snapshot
-    }
-
-    async fn commit(
+impl Interceptor for Overlapping {
+    async fn around<T: Send, E: InjectedError>(
         &self,
-        tenant: &TenantId,
-        user: &UserId,
-        expected: &ExpectedVersions,
-        next: &StoredRow,
-    ) -> Result<CommitOutcome, PluginError> {
-        let committed = self.0.commit(tenant, user, expected, next).await;
-        tokio::task::yield_now().await;
-        committed
-    }
-
-    async fn remove_if(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        version: Version,
-    ) -> Result<bool, PluginError> {
-        let removed = self.0.remove_if(tenant, user, version).await;
-        tokio::task::yield_now().await;
-        removed
+        method: &'static str,
+        _: Option<T>,
+        call: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        let answer = call.await;
+        if matches!(method, "load" | "commit" | "remove_if") {
+            tokio::task::yield_now().await;
+        }
+        answer
     }
 }
 
@@ -87,7 +58,7 @@ impl Wraps for Overlapping {
 /// message.
 async fn overlapping(seed: u64) -> World {
     let mut world = World::new().await;
-    world.flow = flow_over(&world, Wrapped(Overlapping(world.factors.clone())), |b| {
+    world.flow = flow_over(&world, Intercepted::new(world.factors.clone(), &Overlapping), |b| {
         b.entropy(SeededEntropy::new(seed))
     });
     world

@@ -22,6 +22,7 @@ use countersign::{
     Channel, Login, LoginFlow, LoginName, LoginStep, Password, Reason, RequestContext,
     RevalidateError, SecondFactor, TenantId, TrustDevice, UserId,
 };
+use countersign_testkit::{Failing, InjectedFault, Mishaps};
 use futures_lite::future::block_on;
 
 /// "Hashes" as `v<parameters>:<password>`, whose current parameters a test raises.
@@ -233,38 +234,6 @@ async fn a_rehash_that_fails_does_not_fail_the_login() {
     assert_eq!(saved_hash(&world).await, PASSWORD);
 }
 
-/// Finds users, and breaks when it should save a hash.
-struct NeverSaves(countersign::memory::MemoryUsers);
-
-#[async_trait]
-impl UserStore for NeverSaves {
-    async fn find_by_login(
-        &self,
-        tenant: &TenantId,
-        name: &LoginName,
-    ) -> Result<Option<User>, PluginError> {
-        self.0.find_by_login(tenant, name).await
-    }
-
-    async fn find_by_id(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-    ) -> Result<Option<User>, PluginError> {
-        self.0.find_by_id(tenant, user).await
-    }
-
-    async fn replace_password_hash(
-        &self,
-        _: &TenantId,
-        _: &UserId,
-        _: &PasswordHash,
-        _: &PasswordHash,
-    ) -> Result<bool, PluginError> {
-        Err(PluginError::new("the table is read-only"))
-    }
-}
-
 /// I-30: an interruption between noting the better hash and saving it ends no device and no login,
 /// however often it happens.
 #[tokio::test]
@@ -274,8 +243,9 @@ async fn a_better_hash_that_is_never_saved_ends_nothing() {
     let world = World::with(|builder| builder.trusted_devices(30 * DAY, 3)).await;
     let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
     world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new(PASSWORD)));
+    let mishaps = Mishaps::new();
     let flow = countersign::LoginFlow::builder(
-        NeverSaves(world.users.clone()),
+        Failing::new(world.users.clone(), &mishaps),
         world.factors.clone(),
         world.outbox.clone(),
     )
@@ -286,6 +256,7 @@ async fn a_better_hash_that_is_never_saved_ends_nothing() {
     .unwrap();
     for _ in 0..20 {
         world.clock.advance(MINUTE);
+        mishaps.next_of("replace_password_hash", InjectedFault::Before);
         let login = countersign::Login {
             name: "alice",
             password: &PASSWORD.into(),

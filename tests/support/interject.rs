@@ -53,12 +53,4 @@ impl Interceptor for Interject {
         self.at("after", method).await;
         answer
     }
-
-    fn around_sync<T>(
-        &self,
-        _: &'static str,
-        call: impl FnOnce() -> Result<T, PluginError>,
-    ) -> Result<T, PluginError> {
-        call()
-    }
 }

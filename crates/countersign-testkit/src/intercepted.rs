@@ -18,7 +18,35 @@ use time::OffsetDateTime;
 /// What happens around each call of an [`Intercepted`] plug-in.
 ///
 /// [`Calls`](crate::Calls) counts and [`Mishaps`](crate::Mishaps) fails. One of your own makes a
-/// call wait for another, or does something between a read and the write that rests on it.
+/// call wait for another, or does something between a read and the write that rests on it:
+///
+/// ```
+/// use countersign::memory::MemoryFactors;
+/// use countersign_testkit::{InjectedError, Intercepted, Interceptor, World};
+///
+/// /// Other requests run between each read and the write that rests on it.
+/// #[derive(Clone)]
+/// struct Overlapping;
+///
+/// impl Interceptor for Overlapping {
+///     async fn around<T: Send, E: InjectedError>(
+///         &self,
+///         method: &'static str,
+///         _: Option<T>,
+///         call: impl Future<Output = Result<T, E>> + Send,
+///     ) -> Result<T, E> {
+///         let answer = call.await;
+///         if method == "load" {
+///             tokio::task::yield_now().await;
+///         }
+///         answer
+///     }
+/// }
+///
+/// let world = World::on(Intercepted::new(MemoryFactors::new(), &Overlapping))?;
+/// # futures_lite::future::block_on(world.sign_in("alice"))?;
+/// # Ok::<(), countersign::error::PluginError>(())
+/// ```
 pub trait Interceptor: Send + Sync {
     /// Makes a call, or does not, and answers for it. `method` is the name of the trait's method.
     ///
@@ -31,7 +59,8 @@ pub trait Interceptor: Send + Sync {
         call: impl Future<Output = Result<T, E>> + Send,
     ) -> impl Future<Output = Result<T, E>> + Send;
 
-    /// The same for the calls of clocks, generators and policies, which do not wait.
+    /// The same for the calls of clocks, generators and policies, which do not wait. Without a body
+    /// of your own it makes the call.
     ///
     /// # Errors
     ///
@@ -40,7 +69,10 @@ pub trait Interceptor: Send + Sync {
         &self,
         method: &'static str,
         call: impl FnOnce() -> Result<T, PluginError>,
-    ) -> Result<T, PluginError>;
+    ) -> Result<T, PluginError> {
+        let _ = method;
+        call()
+    }
 }
 
 /// An error by which an [`Interceptor`] makes a call fail: that of a plug-in or of a sender.

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use countersign::budget::{Account, Charged, Limit, SendBudget};
+use countersign::clock::Clock as _;
 use countersign::entropy::Entropy;
 use countersign::error::PluginError;
 use countersign::memory::MemoryBudget;
@@ -25,8 +26,9 @@ use countersign::{
     TenantId, UserId,
 };
 use countersign_testkit::{
-    Calls, Counting, Delivered, Failing, InjectedFault, ManualClock, Mishaps, Outbox, Person,
-    PlainPasswords, SeededEntropy, TenantSetup, World, challenge,
+    Calls, Counting, Delivered, Failing, InjectedError, InjectedFault, Intercepted, Interceptor,
+    ManualClock, Mishaps, Outbox, Person, PlainPasswords, SeededEntropy, TenantSetup, World,
+    challenge,
 };
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
@@ -265,6 +267,30 @@ async fn clocks_generators_policies_and_senders_fail_as_well() {
         assert!(surely_not || matches!(delivery, DeliveryStatus::PerhapsSent(_)), "{delivery:?}");
         assert_eq!((made, outbox.codes().len()), (arrived, arrived));
     }
+}
+
+/// An interceptor that is about other calls says nothing of those that do not wait.
+#[test]
+fn a_call_that_does_not_wait_is_made_by_default() {
+    #[derive(Clone)]
+    struct Lost;
+
+    impl Interceptor for Lost {
+        async fn around<T: Send, E: InjectedError>(
+            &self,
+            _: &'static str,
+            _: Option<T>,
+            _: impl Future<Output = Result<T, E>> + Send,
+        ) -> Result<T, E> {
+            Err(E::after())
+        }
+    }
+
+    let clock = Intercepted::new(ManualClock::new(OffsetDateTime::UNIX_EPOCH), &Lost);
+    assert_eq!(clock.now().unwrap(), OffsetDateTime::UNIX_EPOCH);
+    let users = Intercepted::new(MemoryUsers::new(), &Lost);
+    let (acme, alice) = ids();
+    assert!(futures_lite::future::block_on(users.find_by_id(&acme, &alice)).is_err());
 }
 
 /// What a login says of its delivery, what arrived, and how long it took.

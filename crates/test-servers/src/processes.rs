@@ -8,16 +8,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use countersign::error::PluginError;
-use countersign::store::{
-    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
-};
-use countersign::{Error, LoginStep, PendingToken, Reason, Scope, TenantId, UserId};
+use countersign::store::FactorStore;
+use countersign::{Error, LoginStep, PendingToken, Reason, Scope};
+use countersign_testkit::{InjectedError, Intercepted, Interceptor, World};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
-
-use countersign_testkit::World;
 
 /// The environment variable that tells a test that it is one of several processes.
 pub const CHILD: &str = "COUNTERSIGN_TEST_CHILD";
@@ -140,13 +136,10 @@ pub async fn guess(store: Arc<dyn FactorStore>) -> Result<(), PluginError> {
         return Err(PluginError::new("not told what to guess"));
     };
     let right: u32 = code.parse()?;
-    let gathering = Gathering {
-        inner: store,
-        met: Arc::new(Barrier::new(GUESSES.saturating_add(1))),
-        loads: Arc::default(),
-    };
-    let met = Arc::clone(&gathering.met);
-    let world = Arc::new(World::with(gathering, TENANT, |builder| builder)?);
+    let met = Arc::new(Barrier::new(GUESSES.saturating_add(1)));
+    let gathering = Gathering { met: Arc::clone(&met), loads: Arc::default() };
+    let store = Intercepted::new(store, &gathering);
+    let world = Arc::new(World::with(store, TENANT, |builder| builder)?);
     let mut guesses = JoinSet::new();
     for number in 0..GUESSES {
         let (world, token) = (Arc::clone(&world), PendingToken::new(token));
@@ -176,80 +169,25 @@ pub async fn guess(store: Arc<dyn FactorStore>) -> Result<(), PluginError> {
     Ok(())
 }
 
-/// A store whose first loads wait for each other, and then for a sign to go on.
+/// The first loads of a store wait for each other, and then for a sign to go on.
+#[derive(Clone)]
 struct Gathering {
-    inner: Arc<dyn FactorStore>,
     met: Arc<Barrier>,
     loads: Arc<AtomicUsize>,
 }
 
-#[async_trait]
-impl FactorStore for Gathering {
-    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
-        let snapshot = self.inner.load(tenant, user).await;
-        if self.loads.fetch_add(1, Ordering::SeqCst) < GUESSES {
+impl Interceptor for Gathering {
+    async fn around<T: Send, E: InjectedError>(
+        &self,
+        method: &'static str,
+        _: Option<T>,
+        call: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        let answer = call.await;
+        if method == "load" && self.loads.fetch_add(1, Ordering::SeqCst) < GUESSES {
             self.met.wait().await;
             self.met.wait().await;
         }
-        snapshot
-    }
-
-    async fn commit(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        expected: &ExpectedVersions,
-        next: &StoredRow,
-    ) -> Result<CommitOutcome, PluginError> {
-        self.inner.commit(tenant, user, expected, next).await
-    }
-
-    async fn settings(&self, tenant: &TenantId) -> Result<Option<StoredRow>, PluginError> {
-        self.inner.settings(tenant).await
-    }
-
-    async fn change_settings(
-        &self,
-        tenant: &TenantId,
-        expected: Option<Version>,
-        next: &StoredRow,
-    ) -> Result<CommitOutcome, PluginError> {
-        self.inner.change_settings(tenant, expected, next).await
-    }
-
-    async fn purge(
-        &self,
-        tenant: &TenantId,
-        below: Generation,
-        at_most: u32,
-    ) -> Result<u64, PluginError> {
-        self.inner.purge(tenant, below, at_most).await
-    }
-
-    async fn count(&self, tenant: &TenantId, below: Generation) -> Result<u64, PluginError> {
-        self.inner.count(tenant, below).await
-    }
-
-    async fn remove(&self, tenant: &TenantId, user: &UserId) -> Result<bool, PluginError> {
-        self.inner.remove(tenant, user).await
-    }
-
-    async fn remove_if(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        version: Version,
-    ) -> Result<bool, PluginError> {
-        self.inner.remove_if(tenant, user, version).await
-    }
-
-    async fn users(
-        &self,
-        tenant: &TenantId,
-        generation: Generation,
-        after: Option<&UserId>,
-        at_most: u32,
-    ) -> Result<Vec<UserId>, PluginError> {
-        self.inner.users(tenant, generation, after, at_most).await
+        answer
     }
 }
