@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use countersign::store::{FactorStore, Generation};
 use countersign::{
-    Channel, Code, Login, LoginStep, RequestContext, RequestFlow, ResendTo, Scope, TrustDevice,
+    Channel, Login, LoginStep, RequestContext, RequestFlow, ResendTo, Scope, TrustDevice,
 };
 use countersign_examples::store_at;
-use countersign_testkit::{Person, World};
+use countersign_testkit::{Person, World, authenticated, challenge};
 use test_servers::servers;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -55,21 +55,14 @@ async fn keeps_no_context(address: &str) {
     let request = world.flow.request(&world.tenant, &context());
 
     assert!(begin(&request, "wrong").await.denied().is_some());
-    let LoginStep::CodeRequired(pending) = begin(&request, Person::PASSWORD).await else {
-        panic!("no code was asked for")
-    };
+    let pending = challenge(begin(&request, Person::PASSWORD).await);
     world.clock.advance(Duration::from_secs(60));
     let _ = request.resend(&pending.token, ResendTo::Same).await.unwrap();
-    let code = world.outbox.codes().pop().unwrap().code;
-    let wrong = if code.starts_with('0') { "100000" } else { "000000" };
+    let (wrong, right) = (world.wrong_code().into(), world.last_code().into());
     let trust = TrustDevice::Named("laptop");
-    let step = request.submit_code(&pending.token, &Code::new(wrong), trust).await.unwrap();
+    let step = request.submit_code(&pending.token, &wrong, trust).await.unwrap();
     assert!(step.denied().is_some());
-    let LoginStep::Authenticated(done) =
-        request.submit_code(&pending.token, &Code::new(&*code), trust).await.unwrap()
-    else {
-        panic!("the right code was refused")
-    };
+    let done = authenticated(request.submit_code(&pending.token, &right, trust).await.unwrap());
     let _ = request.account(&done.grant).new_backup_code().await.unwrap();
     assert!(request.administration(&done.grant).await.is_err());
     world.clock.advance(Duration::from_secs(60));

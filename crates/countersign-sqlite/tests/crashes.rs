@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use countersign::{Challenge, LoginStep, PendingToken, Reason, Scope};
 use countersign_sqlite::SqliteFactors;
-use countersign_testkit::{Person, World};
+use countersign_testkit::{Person, World, authenticated, challenge, denied, other_code, reason};
 use test_servers::processes::CHILD;
 
 /// Many; or a few, where the test is one of many runs (`scripts/stress`).
@@ -55,27 +55,19 @@ async fn storm(path: &str, crash: &str) {
 /// Begins a login, and tries two wrong codes. Answers the login and its right code.
 async fn try_wrong_codes(world: &World, name: &str) -> (Box<Challenge>, String) {
     let user = Person::named(name).join(&world.users, &world.tenant).unwrap();
-    let LoginStep::CodeRequired(challenge) = world.begin(name).await.unwrap() else {
-        panic!("a code is required")
-    };
+    let challenge = challenge(world.begin(name).await.unwrap());
     let code = world.outbox.last_code_of(&world.tenant, &user).unwrap().code;
-    let (token, wrong) = (challenge.token.expose(), (code.parse::<u32>().unwrap() + 1) % 1_000_000);
+    let (token, wrong) = (challenge.token.expose(), other_code(&code));
     for _ in 0..2 {
-        let LoginStep::Denied(denied) =
-            world.submit(&challenge.token, &format!("{wrong:06}")).await.unwrap()
-        else {
-            panic!("a wrong code is refused")
-        };
-        println!("WRONG {name} {} {token} {code}", denied.attempts_left().unwrap());
+        let refused = denied(&world.submit(&challenge.token, &wrong).await.unwrap());
+        println!("WRONG {name} {} {token} {code}", refused.attempts_left().unwrap());
     }
     (challenge, code)
 }
 
 async fn log_in(world: &World, name: &str) {
     let (challenge, code) = try_wrong_codes(world, name).await;
-    let LoginStep::Authenticated(_) = world.submit(&challenge.token, &code).await.unwrap() else {
-        panic!("the right code is accepted")
-    };
+    let _done = authenticated(world.submit(&challenge.token, &code).await.unwrap());
     println!("ACCEPTED {name} 0 {} {code}", challenge.token.expose());
 }
 
@@ -159,19 +151,16 @@ async fn nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed()
             match kind {
                 "ACCEPTED" => {
                     Person::named(name).join(&world.users, &world.tenant).unwrap();
-                    let LoginStep::Denied(denied) = world.submit(&token, code).await.unwrap()
-                    else {
-                        panic!("a code that was accepted before the crash works again")
-                    };
-                    assert_eq!(denied.reason(), Reason::LoginOver);
+                    // A code that was accepted before the crash does not work again.
+                    let again = world.submit(&token, code).await.unwrap();
+                    assert_eq!(reason(&again), Reason::LoginOver);
                     used.push([name, step[3], code].map(str::to_owned));
                     accepted += 1;
                 }
                 "WRONG" if !later => {
                     Person::named(name).join(&world.users, &world.tenant).unwrap();
-                    let next = (code.parse::<u32>().unwrap() + 7) % 1_000_000;
                     let left: u32 = left.parse().unwrap();
-                    match world.submit(&token, &format!("{next:06}")).await.unwrap() {
+                    match world.submit(&token, &other_code(code)).await.unwrap() {
                         // Perhaps the right code was accepted, and the answer did not get out.
                         LoginStep::Denied(denied) if denied.reason() == Reason::LoginOver => {}
                         LoginStep::Denied(denied) => {
@@ -193,11 +182,8 @@ async fn nothing_that_was_acknowledged_is_forgotten_when_the_process_is_killed()
     let world = world(&path).await;
     for [name, token, code] in &used {
         Person::named(name).join(&world.users, &world.tenant).unwrap();
-        let step = world.submit(&PendingToken::new(token.as_str()), code).await.unwrap();
-        assert!(
-            matches!(&step, LoginStep::Denied(denied) if denied.reason() == Reason::LoginOver),
-            "{name}: {step:?}"
-        );
+        let again = world.submit(&PendingToken::new(token.as_str()), code).await.unwrap();
+        assert_eq!(reason(&again), Reason::LoginOver, "{name}");
     }
     assert!(records > used.len() as u64, "{records} records of {} people", used.len());
     println!("{} crashes, {accepted} accepted codes and {wrong} counters looked at", crashes());
