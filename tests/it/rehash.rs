@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::support::interject::Interject;
 use crate::support::*;
 use async_trait::async_trait;
 use countersign::error::PluginError;
@@ -22,6 +23,7 @@ use countersign::{
     Channel, Login, LoginFlow, LoginName, LoginStep, Password, Reason, RequestContext,
     RevalidateError, SecondFactor, TenantId, TrustDevice, UserId,
 };
+use countersign_testkit::Intercepted;
 use countersign_testkit::{Failing, InjectedFault, Mishaps};
 use futures_lite::future::block_on;
 
@@ -239,7 +241,7 @@ async fn a_rehash_that_fails_does_not_fail_the_login() {
 #[tokio::test]
 async fn a_better_hash_that_is_never_saved_ends_nothing() {
     let verifier = Versioned::default();
-    verifier.current.store(1, Ordering::SeqCst);
+    let raised = Arc::clone(&verifier.current);
     let world = World::with(|builder| builder.trusted_devices(30 * DAY, 3)).await;
     let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
     world.change(&world.alice, |user| user.password_hash = Some(PasswordHash::new(PASSWORD)));
@@ -256,6 +258,7 @@ async fn a_better_hash_that_is_never_saved_ends_nothing() {
     .unwrap();
     for _ in 0..20 {
         world.clock.advance(MINUTE);
+        raised.fetch_add(1, Ordering::SeqCst);
         mishaps.next_of("replace_password_hash", InjectedFault::Before);
         let login = countersign::Login {
             name: "alice",
@@ -281,6 +284,34 @@ async fn a_better_hash_that_is_never_saved_ends_nothing() {
         "bounded (I-40)"
     );
     assert_eq!(saved_hash(&world).await, PASSWORD);
+}
+
+/// I-17: a refused first step saves no better hash, also one that is known from an earlier login.
+#[tokio::test]
+async fn a_user_who_is_disabled_during_the_hash_gets_no_better_one() {
+    let verifier = Versioned::default();
+    verifier.current.store(1, Ordering::SeqCst);
+    let mut world = World::new().await;
+    let (mishaps, during) = (Mishaps::new(), Interject::default());
+    let (users, hashing) =
+        (Failing::new(world.users.clone(), &mishaps), Intercepted::new(verifier, &during));
+    world.rewire(users, world.factors.clone(), world.outbox.clone(), |builder| {
+        builder.password_verifier(hashing)
+    });
+    mishaps.next_of("replace_password_hash", InjectedFault::Before);
+    let _ = world.sign_in("alice").await;
+    assert_eq!(world.record(&world.alice)["password"]["rehashed"].as_array().unwrap().len(), 1);
+    let (users, acme, alice) = (world.users.clone(), world.acme.clone(), world.alice.clone());
+    during.once("before hash_password", move || async move {
+        users.change(&acme, &alice, |user| user.status = UserStatus::Disabled).unwrap();
+    });
+    world.events.clear();
+    world.wait_for_the_spacing();
+    assert_eq!(reason(&world.try_begin("alice", PASSWORD).await), Reason::InvalidCredentials);
+    assert!(during.is_done());
+    assert_eq!(saved_hash(&world).await, PASSWORD);
+    let told = world.events.kinds();
+    assert!(matches!(told[..], [EventKind::CredentialsRefused { .. }]), "{told:?}");
 }
 
 /// A users table that is read after the record: what another node does in between is done there.

@@ -303,3 +303,22 @@ async fn a_code_goes_to_a_proved_number_only() {
     assert_eq!(reason(&resend(&world, &challenge.token, ResendTo::Email).await), Reason::LoginOver);
     assert_eq!(world.outbox.attempts(), sent);
 }
+
+/// A page offers no code that would be refused: a login without guesses gets none, also once its
+/// user is unlocked.
+#[tokio::test]
+async fn a_login_without_guesses_is_offered_no_other_code() {
+    let world = World::new().await;
+    let root = world.root_grant().await;
+    let token = world.lock_codes("alice").await.token;
+    world.request().administration(&root).await.unwrap().unlock(&world.alice).await.unwrap();
+    let page = challenge(world.request().challenge(&token).await.unwrap());
+    assert_eq!((page.attempts_left, page.resend_at), (0, None));
+    assert_eq!((page.alternatives.email, page.alternatives.sms), (None, None));
+    let step = world.request().resend(&token, ResendTo::Same).await.unwrap();
+    assert_eq!(reason(&step), Reason::LoginSendLimit);
+    // The next login has as many guesses as any other.
+    world.wait_for_the_spacing();
+    let page = world.begin("alice").await;
+    assert!(page.attempts_left > 0 && page.resend_at.is_some());
+}

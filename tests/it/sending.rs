@@ -10,6 +10,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::interject::Interject;
 use crate::support::wiring::Answering;
 use crate::support::*;
 use async_trait::async_trait;
@@ -22,9 +23,10 @@ use countersign::sender::{
 };
 use countersign::user::{PasswordHash, User, UserStore};
 use countersign::{
-    Challenge, Channel, DeliveryStatus, LoginName, Method, Reason, ResendTo, SecondFactor,
-    TenantId, UserId,
+    Challenge, Channel, DeliveryStatus, LoginName, Method, PendingToken, Reason, ResendTo,
+    SecondFactor, TenantId, UserId,
 };
+use countersign_testkit::Intercepted;
 use time::{OffsetDateTime, UtcOffset};
 
 const NUMBER: &str = "+15551234567";
@@ -73,6 +75,33 @@ async fn where_configured_a_failed_sms_falls_back_to_email() {
             Method::Sms
         );
     }
+}
+
+/// I-06: an SMS that fails late takes nothing from a code that was sent since.
+#[tokio::test]
+async fn an_sms_that_fails_after_another_code_was_sent_does_not_fall_back() {
+    let mut world = World::with(|builder| builder.fall_back_to_email(true)).await;
+    world.choose_sms("alice", NUMBER).await;
+    let (other, late) = (world.request(), Interject::default());
+    let sender = Intercepted::new(world.outbox.clone(), &late);
+    let (users, factors) = (world.users.clone(), world.factors.clone());
+    world.rewire(users, factors, sender, |builder| builder.fall_back_to_email(true));
+    let begun = world.begin("alice").await;
+    world.wait_for_the_spacing();
+    let token = PendingToken::new(begun.token.expose());
+    let (clock, outbox) = (world.clock.clone(), world.outbox.clone());
+    late.once("before send_code", move || async move {
+        clock.advance(MINUTE);
+        let _ = challenge(other.resend(&token, ResendTo::Same).await.unwrap());
+        outbox.always(Some(Method::Sms), Delivered::Failed(SendErrorKind::Permanent));
+    });
+    let attempts = world.outbox.attempts();
+    let step = world.request().resend(&begun.token, ResendTo::Same).await.unwrap();
+    assert!(late.is_done());
+    assert_eq!(failure(&challenge(step).delivery), SendErrorKind::Permanent);
+    assert_eq!(world.outbox.attempts() - attempts, 2, "none by email");
+    let done = authenticated(world.submit(&begun.token, &world.last_code()).await);
+    assert_eq!(done.grant.second_factor(), &SecondFactor::Code { method: Method::Sms });
 }
 
 /// A message that was perhaps sent is not sent twice.
