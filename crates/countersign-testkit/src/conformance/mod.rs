@@ -377,6 +377,42 @@ macro_rules! factor_store_conformance {
 
 /// Makes a test of each check of a [`UserStore`](countersign::user::UserStore), from a future of
 /// `Result<Option<impl UserBackend>, PluginError>`.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use async_trait::async_trait;
+/// use countersign::error::PluginError;
+/// use countersign::memory::MemoryUsers;
+/// use countersign::user::{User, UserStore};
+/// use countersign::{LoginName, UserId};
+/// use countersign_testkit::conformance::UserBackend;
+///
+/// /// In place of `MemoryUsers` your own table, and what it needs to be written to.
+/// struct Table(MemoryUsers);
+///
+/// #[async_trait]
+/// impl UserBackend for Table {
+///     async fn open(&self) -> Result<Arc<dyn UserStore>, PluginError> {
+///         Ok(Arc::new(self.0.clone()))
+///     }
+///
+///     async fn insert(&self, name: &LoginName, user: &User) -> Result<UserId, PluginError> {
+///         self.0.insert(name, user.clone());
+///         Ok(user.id.clone())
+///     }
+///
+///     async fn update(&self, user: &User) -> Result<(), PluginError> {
+///         Ok(self.0.change(&user.tenant, &user.id, |saved| *saved = user.clone())?)
+///     }
+///
+///     async fn clean_up(&self) -> Result<(), PluginError> {
+///         Ok(())
+///     }
+/// }
+///
+/// countersign_testkit::user_store_conformance!(async { Ok(Some(Table(MemoryUsers::new()))) });
+/// ```
 #[macro_export]
 macro_rules! user_store_conformance {
     ($backend:expr) => {
