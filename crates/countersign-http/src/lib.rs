@@ -1,0 +1,21 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod body;
+mod cookies;
+mod endpoints;
+mod exchange;
+mod hosts;
+pub mod memory;
+mod origin;
+mod texts;
+mod tokens;
+mod web;
+mod wire;
+
+pub use body::MAX_BODY;
+pub use hosts::{ClientAddress, OneTenant, Sessions, Tenants, TenantsByHost};
+pub use texts::{Language, text};
+pub use tokens::{DEVICE_TOKEN, LOGIN_TOKEN, SETUP_TOKEN};
+pub use web::{Web, WebBuilder};

@@ -1,0 +1,198 @@
+//! What a person reads about a refusal, in English and Japanese.
+
+use countersign::{Denied, Reason};
+use http::{HeaderMap, header};
+use time::OffsetDateTime;
+
+/// A language of the texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Language {
+    /// English, and what a client gets that asks for none of these.
+    #[default]
+    English,
+    /// Japanese.
+    Japanese,
+}
+
+impl Language {
+    /// The one that `Accept-Language` prefers.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let asked = headers
+            .get(header::ACCEPT_LANGUAGE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let mut best = (Self::English, 0.0);
+        for choice in asked.split(',').take(16) {
+            let mut parts = choice.split(';').map(str::trim);
+            let tag = parts.next().unwrap_or_default();
+            let language = match tag.split('-').next().unwrap_or_default() {
+                tag if tag.eq_ignore_ascii_case("en") => Self::English,
+                tag if tag.eq_ignore_ascii_case("ja") => Self::Japanese,
+                _ => continue,
+            };
+            let weight = parts
+                .find_map(|part| part.strip_prefix("q="))
+                .map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
+            if weight > best.1 {
+                best = (language, weight);
+            }
+        }
+        best.0
+    }
+
+    /// The tag, for `lang` and `Content-Language`.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Japanese => "ja",
+        }
+    }
+}
+
+/// What to tell the person: what happened, and what they can do.
+pub fn text(denied: &Denied, language: Language, now: OffsetDateTime) -> String {
+    let sentence = match language {
+        Language::English => english(denied.reason()),
+        Language::Japanese => japanese(denied.reason()),
+    };
+    let left = denied.attempts_left().filter(|left| *left > 0 && denied.retry_at().is_none());
+    let wait = denied.retry_at().map(|at| wait(at, language, now));
+    let rest = match (language, left) {
+        (Language::English, Some(1)) => Some("One attempt is left.".to_owned()),
+        (Language::English, Some(left)) => Some(format!("{left} attempts are left.")),
+        (Language::Japanese, Some(left)) => Some(format!("あと{left}回入力できます。")),
+        (_, None) => wait,
+    };
+    match (rest, language) {
+        (None, _) => sentence.to_owned(),
+        (Some(rest), Language::English) => format!("{sentence} {rest}"),
+        (Some(rest), Language::Japanese) => format!("{sentence}{rest}"),
+    }
+}
+
+/// Whole seconds from now on, at least one: trying again then is not too early.
+pub(crate) fn seconds_until(at: OffsetDateTime, now: OffsetDateTime) -> u64 {
+    const SECOND: i128 = 1_000_000_000;
+    let left = at.unix_timestamp_nanos().saturating_sub(now.unix_timestamp_nanos());
+    u64::try_from(left.saturating_add(SECOND - 1).div_euclid(SECOND)).unwrap_or(0).max(1)
+}
+
+fn wait(at: OffsetDateTime, language: Language, now: OffsetDateTime) -> String {
+    let seconds = seconds_until(at, now);
+    let (number, english, japanese) = match seconds {
+        ..120 => (seconds, "second", "秒"),
+        120..7_200 => (seconds.div_ceil(60), "minute", "分"),
+        7_200..172_800 => (seconds.div_ceil(3_600), "hour", "時間"),
+        _ => (seconds.div_ceil(86_400), "day", "日"),
+    };
+    match language {
+        Language::English if number == 1 => format!("Try again in 1 {english}."),
+        Language::English => format!("Try again in {number} {english}s."),
+        Language::Japanese => format!("{number}{japanese}後にもう一度お試しください。"),
+    }
+}
+
+const fn english(reason: Reason) -> &'static str {
+    match reason {
+        Reason::InvalidCredentials => "You could not be signed in with this name and password.",
+        Reason::Busy => "Many people are signing in right now.",
+        Reason::WrongPassword => "This is not your current password.",
+        Reason::PasswordsLocked => "Too many wrong passwords were entered.",
+        Reason::LoginOver => "This sign-in is over. Please start again.",
+        Reason::WrongCode => "This code is wrong.",
+        Reason::NoLiveCode => "There is no code that works right now. Ask for a new one.",
+        Reason::CodesLocked => {
+            "Too many wrong codes were entered. If you have a backup code, you can use it to sign in."
+        }
+        Reason::WrongBackupCode => "This backup code is wrong.",
+        Reason::LoginBackupCodeLimit => {
+            "Too many wrong backup codes were entered. Use a code, or start again."
+        }
+        Reason::NoBackupCode | Reason::BackupCodesOff => {
+            "There is no backup code. Please use a code."
+        }
+        Reason::Suspended => {
+            "Codes are suspended after many wrong ones. Ask an administrator, or use your backup code to sign in if you have one."
+        }
+        Reason::SendLimit => "No other code can be sent yet.",
+        Reason::LoginSendLimit => "No other code can be sent for this sign-in. Please start again.",
+        Reason::TooManyLogins => "You have too many unfinished sign-ins.",
+        Reason::NoDestination => {
+            "No address is registered to send a code to. Please ask an administrator."
+        }
+        Reason::NoPhoneNumber => "No phone number is set up. Have the code sent by email.",
+        Reason::NotInteractive => "A code is needed, and cannot be entered here.",
+        Reason::TrustedDevicesOff => "Trusted devices are not available.",
+        Reason::NotInUse => "Two-factor authentication is not in use for this account.",
+        Reason::SessionStale => "Please sign in again.",
+        Reason::ReauthenticationRequired => {
+            "Your last sign-in with a code is too long ago for this change. Please sign in again."
+        }
+        Reason::SetupOver => "This code no longer works. Please start the change again.",
+        Reason::NotFound => "This was not found.",
+        Reason::OwnAccount => {
+            "You cannot do this to your own account. Please ask another administrator."
+        }
+        Reason::ResetRequired => {
+            "Unlocking does not help here. Reset this user's two-factor authentication."
+        }
+        Reason::InvalidInput(_) => "Please check what you entered.",
+        _ => "This did not work.",
+    }
+}
+
+const fn japanese(reason: Reason) -> &'static str {
+    match reason {
+        Reason::InvalidCredentials => "このログイン名とパスワードではログインできませんでした。",
+        Reason::Busy => "ただいまログインが集中しています。",
+        Reason::WrongPassword => "現在のパスワードと一致しません。",
+        Reason::PasswordsLocked => "パスワードの入力を複数回間違えたため、ロックされています。",
+        Reason::LoginOver => "このログインは無効になりました。最初からやり直してください。",
+        Reason::WrongCode => "確認コードが正しくありません。",
+        Reason::NoLiveCode => {
+            "現在使用できる確認コードがありません。新しい確認コードを送信してください。"
+        }
+        Reason::CodesLocked => {
+            "確認コードの入力を複数回間違えたため、ロックされています。バックアップコードをお持ちの場合は、ログインに使用できます。"
+        }
+        Reason::WrongBackupCode => "バックアップコードが正しくありません。",
+        Reason::LoginBackupCodeLimit => {
+            "バックアップコードの入力を複数回間違えました。確認コードを使用するか、最初からやり直してください。"
+        }
+        Reason::NoBackupCode | Reason::BackupCodesOff => {
+            "バックアップコードはありません。確認コードを使用してください。"
+        }
+        Reason::Suspended => {
+            "確認コードの入力を何度も間違えたため、停止されています。管理者にお問い合わせください。バックアップコードをお持ちの場合は、ログインに使用できます。"
+        }
+        Reason::SendLimit => "まだ新しい確認コードを送信できません。",
+        Reason::LoginSendLimit => {
+            "このログインではこれ以上確認コードを送信できません。最初からやり直してください。"
+        }
+        Reason::TooManyLogins => "完了していないログインが多すぎます。",
+        Reason::NoDestination => {
+            "確認コードの送信先が登録されていません。管理者にお問い合わせください。"
+        }
+        Reason::NoPhoneNumber => {
+            "電話番号が設定されていません。メールで確認コードを受け取ってください。"
+        }
+        Reason::NotInteractive => "確認コードが必要ですが、ここでは入力できません。",
+        Reason::TrustedDevicesOff => "信頼できる端末の機能は利用できません。",
+        Reason::NotInUse => "このアカウントでは2段階認証を使用していません。",
+        Reason::SessionStale => "もう一度ログインしてください。",
+        Reason::ReauthenticationRequired => {
+            "確認コードによる前回のログインから時間が経過しています。この変更を行うには、もう一度ログインしてください。"
+        }
+        Reason::SetupOver => "この確認コードは使用できません。変更を最初からやり直してください。",
+        Reason::NotFound => "見つかりませんでした。",
+        Reason::OwnAccount => {
+            "ご自身のアカウントには実行できません。別の管理者に依頼してください。"
+        }
+        Reason::ResetRequired => {
+            "ロックの解除では解決しません。このユーザーの2段階認証をリセットしてください。"
+        }
+        Reason::InvalidInput(_) => "入力内容を確認してください。",
+        _ => "実行できませんでした。",
+    }
+}

@@ -1,0 +1,287 @@
+//! Where a client keeps its tokens: a browser in cookies that no script can read, a mobile
+//! application wherever it likes, and sends them in headers.
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use cookie::{Cookie, SameSite};
+use countersign::ids::LoginId;
+use countersign::{Challenge, DeviceToken, PendingToken, SetupToken, TenantId};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
+use sha2::{Digest, Sha256};
+use time::{Duration, OffsetDateTime};
+
+use crate::cookies::{cookie, cookies};
+use crate::texts::seconds_until;
+
+/// Who sits at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clients {
+    Browsers,
+    MobileApps,
+}
+
+/// The header in which a mobile application sends the token of a login under way.
+pub const LOGIN_TOKEN: &str = "countersign-login-token";
+/// The header in which a mobile application sends its trusted-device token.
+pub const DEVICE_TOKEN: &str = "countersign-device-token";
+/// The header in which a mobile application sends the token of a change of method.
+pub const SETUP_TOKEN: &str = "countersign-setup-token";
+
+/// As long as browsers keep a cookie. When the trust in a device ends, the flow decides.
+const DEVICE_LIFETIME: Duration = Duration::days(400);
+/// As long as a code that proves a method can live.
+const SETUP_LIFETIME: Duration = Duration::minutes(10);
+/// So many logins under way keep their cookie in one browser; the oldest go first. All of them are
+/// sent with each request, and servers refuse long headers.
+const MAX_LOGINS: usize = 8;
+/// So many people's devices.
+const MAX_DEVICES: usize = 16;
+/// At most so many cookies are looked at to be evicted.
+const MAX_EVICTED: usize = 64;
+
+/// The person that a device token is for, as a name for its cookie: people who share a browser stay
+/// trusted each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PersonTag(String);
+
+impl PersonTag {
+    /// From the name as it was typed; without regard to case, as most users tables compare it. A
+    /// wrong guess costs a code.
+    pub(crate) fn new(tenant: &TenantId, name: &str) -> Self {
+        let mut hash = Sha256::new();
+        for part in ["countersign-http/1/person", tenant.as_str(), &name.trim().to_lowercase()] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        let digest = hash.finalize();
+        Self(Base64UrlUnpadded::encode_string(digest.get(..12).unwrap_or_default()))
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let form = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (text.len() == 16 && text.bytes().all(form)).then(|| Self(text.to_owned()))
+    }
+}
+
+/// The tokens that came with a request.
+pub(crate) struct Presented<'a> {
+    request: &'a Parts,
+    clients: Clients,
+    prefix: &'static str,
+}
+
+/// A login under way, as its client presents it.
+pub(crate) struct PresentedLogin {
+    pub(crate) token: PendingToken,
+    /// Whose device a trusted one becomes. `None` for mobile applications.
+    pub(crate) person: Option<PersonTag>,
+}
+
+impl<'a> Presented<'a> {
+    pub(crate) const fn new(request: &'a Parts, clients: Clients, on_loopback: bool) -> Self {
+        Self { request, clients, prefix: prefix(on_loopback) }
+    }
+
+    pub(crate) fn login(&self, login: LoginId) -> Option<PresentedLogin> {
+        match self.clients {
+            Clients::MobileApps => {
+                Some(PresentedLogin { token: self.header(LOGIN_TOKEN)?.into(), person: None })
+            }
+            Clients::Browsers => {
+                let value = self.cookie(&login_cookie(self.prefix, login))?;
+                let (token, person) = value.rsplit_once('~')?;
+                Some(PresentedLogin { token: token.into(), person: PersonTag::read(person) })
+            }
+        }
+    }
+
+    pub(crate) fn device(&self, person: Option<&PersonTag>) -> Option<DeviceToken> {
+        match self.clients {
+            Clients::MobileApps => self.header(DEVICE_TOKEN).map(DeviceToken::from),
+            Clients::Browsers => {
+                self.cookie(&device_cookie(self.prefix, person?)).map(DeviceToken::from)
+            }
+        }
+    }
+
+    pub(crate) fn setup(&self) -> Option<SetupToken> {
+        match self.clients {
+            Clients::MobileApps => self.header(SETUP_TOKEN).map(SetupToken::from),
+            Clients::Browsers => {
+                self.cookie(&format!("{}setup", self.prefix)).map(SetupToken::from)
+            }
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<&'a str> {
+        self.request.headers.get(name)?.to_str().ok()
+    }
+
+    fn cookie(&self, name: &str) -> Option<&'a str> {
+        cookie(&self.request.headers, name)
+    }
+
+    /// Of the cookies that begin with this: the rest of their names, oldest first.
+    fn rests<T: 'a>(&self, start: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        cookies(&self.request.headers)
+            .filter_map(|(name, _)| std::str::from_utf8(name).ok()?.strip_prefix(start))
+            .filter_map(read)
+            .take(MAX_EVICTED)
+            .collect()
+    }
+}
+
+/// What a response hands to the client, and what it makes it forget.
+pub(crate) struct Handed {
+    clients: Clients,
+    on_loopback: bool,
+    pub(crate) headers: HeaderMap,
+    /// For mobile applications.
+    pub(crate) login_token: Option<String>,
+    pub(crate) device_token: Option<String>,
+    pub(crate) setup_token: Option<String>,
+}
+
+impl Handed {
+    pub(crate) fn new(clients: Clients, on_loopback: bool) -> Self {
+        Self {
+            clients,
+            on_loopback,
+            headers: HeaderMap::new(),
+            login_token: None,
+            device_token: None,
+            setup_token: None,
+        }
+    }
+
+    /// The token of a login under way, until the login ends.
+    pub(crate) fn login(
+        &mut self,
+        challenge: &Challenge,
+        person: Option<&PersonTag>,
+        now: OffsetDateTime,
+    ) {
+        match (self.clients, person) {
+            (Clients::MobileApps, _) => {
+                self.login_token = Some(challenge.token.expose().to_owned());
+            }
+            (Clients::Browsers, Some(PersonTag(person))) => {
+                let name = login_cookie(self.prefix(), challenge.login);
+                let value = format!("{}~{person}", challenge.token.expose());
+                // From a link in another site's page the page of the login shows, too.
+                self.set(
+                    name,
+                    value,
+                    Duration::seconds(
+                        i64::try_from(seconds_until(challenge.login_expires_at, now))
+                            .unwrap_or(i64::MAX),
+                    ),
+                    SameSite::Lax,
+                );
+            }
+            (Clients::Browsers, None) => {}
+        }
+    }
+
+    /// Makes room for the cookie of another login.
+    pub(crate) fn evict_logins(&mut self, presented: &Presented<'_>) {
+        let start = format!("{}login-", self.prefix());
+        let logins = presented.rests(&start, |rest| rest.parse::<LoginId>().ok());
+        for login in logins.iter().take(logins.len().saturating_add(1).saturating_sub(MAX_LOGINS)) {
+            self.forget_login(*login);
+        }
+    }
+
+    /// Makes room for the cookie of another person's device.
+    fn evict_devices(&mut self, presented: &Presented<'_>, keep: &PersonTag) {
+        let start = format!("{}device-", self.prefix());
+        let mut people = presented.rests(&start, PersonTag::read);
+        people.retain(|person| person != keep);
+        for person in people.iter().take(people.len().saturating_add(1).saturating_sub(MAX_DEVICES))
+        {
+            self.forget_device(Some(person));
+        }
+    }
+
+    pub(crate) fn forget_login(&mut self, login: LoginId) {
+        if self.clients == Clients::Browsers {
+            self.forget(login_cookie(self.prefix(), login), SameSite::Lax);
+        }
+    }
+
+    pub(crate) fn device(
+        &mut self,
+        token: &DeviceToken,
+        person: Option<&PersonTag>,
+        presented: &Presented<'_>,
+    ) {
+        match (self.clients, person) {
+            (Clients::MobileApps, _) => self.device_token = Some(token.expose().to_owned()),
+            (Clients::Browsers, Some(person)) => {
+                self.evict_devices(presented, person);
+                let name = device_cookie(self.prefix(), person);
+                self.set(name, token.expose().to_owned(), DEVICE_LIFETIME, SameSite::Strict);
+            }
+            (Clients::Browsers, None) => {}
+        }
+    }
+
+    /// A device token that was presented and did not help is dead.
+    pub(crate) fn forget_device(&mut self, person: Option<&PersonTag>) {
+        if let (Clients::Browsers, Some(person)) = (self.clients, person) {
+            self.forget(device_cookie(self.prefix(), person), SameSite::Strict);
+        }
+    }
+
+    pub(crate) fn setup(&mut self, token: &SetupToken) {
+        match self.clients {
+            Clients::MobileApps => self.setup_token = Some(token.expose().to_owned()),
+            Clients::Browsers => {
+                let name = format!("{}setup", self.prefix());
+                self.set(name, token.expose().to_owned(), SETUP_LIFETIME, SameSite::Strict);
+            }
+        }
+    }
+
+    pub(crate) fn forget_setup(&mut self) {
+        if self.clients == Clients::Browsers {
+            self.forget(format!("{}setup", self.prefix()), SameSite::Strict);
+        }
+    }
+
+    const fn prefix(&self) -> &'static str {
+        prefix(self.on_loopback)
+    }
+
+    fn forget(&mut self, name: String, same_site: SameSite) {
+        self.set(name, String::new(), Duration::ZERO, same_site);
+    }
+
+    fn set(&mut self, name: String, value: String, max_age: Duration, same_site: SameSite) {
+        let cookie = Cookie::build((name, value))
+            .path("/")
+            .secure(!self.on_loopback)
+            .http_only(true)
+            .same_site(same_site)
+            .max_age(max_age.max(Duration::ZERO));
+        if let Ok(mut value) = HeaderValue::try_from(cookie.to_string()) {
+            // So that no `Debug` of a response prints it.
+            value.set_sensitive(true);
+            self.headers.append(header::SET_COOKIE, value);
+        }
+    }
+}
+
+/// With `__Host-`, browsers take a cookie only over https, from this very host, for all its paths.
+/// Not every browser takes such a cookie from plain http on this machine.
+const fn prefix(on_loopback: bool) -> &'static str {
+    if on_loopback { "countersign-" } else { "__Host-countersign-" }
+}
+
+fn login_cookie(prefix: &str, login: LoginId) -> String {
+    format!("{prefix}login-{login}")
+}
+
+fn device_cookie(prefix: &str, PersonTag(person): &PersonTag) -> String {
+    format!("{prefix}device-{person}")
+}

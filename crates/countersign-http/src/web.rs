@@ -1,0 +1,208 @@
+//! What an application holds: its settings, and what it asks for each request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use countersign::clock::{Clock, SystemClock};
+use countersign::{Administration, Grant, LoginFlow};
+use http::request::Parts;
+use http::{Method, Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+
+use crate::answer::{Failure, Refusal};
+use crate::body::is_json;
+use crate::exchange::Inner;
+use crate::hosts::{Sessions, Tenants};
+use crate::origin::Origins;
+use crate::tokens::Clients;
+
+/// The endpoints of one application, for one kind of client. Cheap to clone.
+///
+/// [`handle`](Self::handle) answers a request. See the [crate](crate) for the list of endpoints.
+#[derive(Clone)]
+pub struct Web {
+    inner: Arc<Inner>,
+}
+
+/// The settings of a [`Web`].
+#[must_use = "call `build`"]
+pub struct WebBuilder {
+    inner: Inner,
+}
+
+impl Web {
+    /// Endpoints for browsers: tokens are in cookies that no script can read.
+    pub fn browsers(
+        flow: &LoginFlow,
+        tenants: impl Tenants + 'static,
+        sessions: impl Sessions + 'static,
+    ) -> WebBuilder {
+        WebBuilder::new(Clients::Browsers, flow, Box::new(tenants), Box::new(sessions))
+    }
+
+    /// Endpoints for mobile applications: tokens are in the bodies of responses and in headers of
+    /// requests. Not for browsers, where scripts could read them.
+    pub fn mobile_apps(
+        flow: &LoginFlow,
+        tenants: impl Tenants + 'static,
+        sessions: impl Sessions + 'static,
+    ) -> WebBuilder {
+        WebBuilder::new(Clients::MobileApps, flow, Box::new(tenants), Box::new(sessions))
+    }
+
+    /// Answers one request.
+    ///
+    /// A request that changes something must come from a page of this site, or declare a body of
+    /// JSON and say nothing of where it comes from, as mobile applications do (`I-52`). At most 32
+    /// KiB of a body are read; how long that may take is for the server to bound.
+    ///
+    /// # Cancel safety
+    ///
+    /// What a step has committed stays committed. Run this in a task that outlives the connection:
+    /// otherwise a client that hangs up can keep the person from being notified.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body,
+        B::Error: Into<Failure>,
+    {
+        let (parts, body) = request.into_parts();
+        let answering = match self.inner.answering(&parts) {
+            Ok(answering) => answering,
+            Err(response) => return response,
+        };
+        let answered = self.inner.route(&parts, body, answering).await;
+        self.inner.finish(answered, answering)
+    }
+
+    /// Who is signed in, for the application's own pages and endpoints.
+    ///
+    /// It holds the session against the user as they are now. A request other than `GET` must come
+    /// from a page of this site, as for [`handle`](Self::handle). Call it for each request.
+    ///
+    /// # Errors
+    ///
+    /// The response to send: 401 if nobody is signed in or the session does not hold any more, which
+    /// also ends it.
+    ///
+    /// # Cancel safety
+    ///
+    /// A session that does not hold may have ended.
+    pub async fn signed_in(&self, request: &Parts) -> Result<Grant, Response<Full<Bytes>>> {
+        let answering = self.inner.answering(request)?;
+        let checked = if matches!(request.method, Method::GET | Method::HEAD) {
+            // From a link in another site's page, too.
+            self.inner.origins.check_host(request)
+        } else {
+            self.inner.origins.check(request, is_json(request))
+        };
+        if let Err(foreign) = checked {
+            return Err(self.inner.finish(Err(foreign.into()), answering));
+        }
+        let exchange = match self.inner.visit(request, Bytes::new(), answering).await {
+            Ok(exchange) => exchange,
+            Err(refusal) => return Err(self.inner.finish(Err(refusal), answering)),
+        };
+        let answered = match exchange.revalidated().await {
+            Ok(Some(grant)) => return Ok(grant),
+            Ok(None) => exchange.stale().await,
+            Err(refusal) => Err(refusal),
+        };
+        Err(self.inner.finish(answered, answering))
+    }
+
+    /// The administrator who is signed in, for the application's own pages: their rights in their
+    /// tenant.
+    ///
+    /// # Errors
+    ///
+    /// The response to send: 401 as from [`signed_in`](Self::signed_in), 404 to everybody who is no
+    /// administrator.
+    ///
+    /// # Cancel safety
+    ///
+    /// A session that does not hold may have ended.
+    pub async fn administrator(
+        &self,
+        request: &Parts,
+    ) -> Result<Administration, Response<Full<Bytes>>> {
+        let grant = self.signed_in(request).await?;
+        let answering = self.inner.answering(request)?;
+        let answered = match self.inner.visit(request, Bytes::new(), answering).await {
+            Ok(exchange) => exchange.flow.administration(&grant).await.map_err(Refusal::from),
+            Err(refusal) => Err(refusal),
+        };
+        answered.map_err(|refusal| self.inner.finish(Err(refusal), answering))
+    }
+}
+
+impl fmt::Debug for Web {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Web").field("clients", &self.inner.clients).finish_non_exhaustive()
+    }
+}
+
+impl WebBuilder {
+    fn new(
+        clients: Clients,
+        flow: &LoginFlow,
+        tenants: Box<dyn Tenants>,
+        sessions: Box<dyn Sessions>,
+    ) -> Self {
+        Self {
+            inner: Inner {
+                flow: flow.clone(),
+                tenants,
+                sessions,
+                clients,
+                origins: Origins { clients, on_loopback: false },
+                base: String::new(),
+                clock: Box::new(SystemClock),
+                on_failure: Box::new(|_| {}),
+            },
+        }
+    }
+
+    /// The path that all endpoints are under, such as `/auth`. By default they are at the root.
+    pub fn base_path(mut self, base: &str) -> Self {
+        let base = base.trim_matches('/');
+        self.inner.base = if base.is_empty() { String::new() } else { format!("/{base}") };
+        self
+    }
+
+    /// Plain http for development: cookies without `Secure` and `__Host-`, and every request for
+    /// another host than `localhost`, `127.0.0.1` or `[::1]` is refused.
+    pub fn development_on_loopback(mut self) -> Self {
+        self.inner.origins.on_loopback = true;
+        self
+    }
+
+    /// The clock of cookies and of `Retry-After`: the one that the flow has. By default the
+    /// system's.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.inner.clock = Box::new(clock);
+        self
+    }
+
+    /// What to do with the cause of an answer `500`: log it. The client learns nothing of it. By
+    /// default it is dropped.
+    pub fn on_failure(
+        mut self,
+        report: impl Fn(&(dyn std::error::Error + 'static)) + Send + Sync + 'static,
+    ) -> Self {
+        self.inner.on_failure = Box::new(report);
+        self
+    }
+
+    /// The endpoints.
+    pub fn build(self) -> Web {
+        Web { inner: Arc::new(self.inner) }
+    }
+}
+
+impl fmt::Debug for WebBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebBuilder").field("clients", &self.inner.clients).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,17 @@
+//! The endpoints, driven as a browser and as a mobile application would.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+mod account;
+mod browser;
+mod foreign;
+mod login;
+mod mobile;
+mod refusals;
