@@ -36,7 +36,7 @@ pub(super) struct SettingsDecision<T> {
 pub(super) struct SettingsChange {
     pub(super) settings: Settings,
     pub(super) generation: Generation,
-    /// What is told of it, once it is written.
+    /// The event, once it is written.
     pub(super) event: Option<EventKind>,
 }
 

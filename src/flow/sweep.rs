@@ -105,7 +105,7 @@ impl LoginFlow {
                 }
             }
         }
-        // What was deleted before something failed is told too.
+        // What was deleted before something failed has its event too.
         if progress.removed > 0 {
             inner.emit(call, None, at, EventKind::RecordsSwept { removed: progress.removed });
         }

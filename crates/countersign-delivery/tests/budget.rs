@@ -25,10 +25,11 @@ use countersign::{
 };
 use countersign_delivery::{BadPrefix, Budgeted, LimitKind, SendLimits, SendRefusal};
 use countersign_testkit::{
-    Delivered, Events, Outbox, Person, PlainPasswords, SeededEntropy, TenantSetup,
+    Delivered, Events, Outbox, Person, PlainPasswords, SeededEntropy, TenantSetup, authenticated,
+    challenge,
 };
 use proptest::prelude::*;
-use support::{authenticated, challenge, code, notice};
+use support::{code, notice};
 use time::OffsetDateTime;
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -19,8 +19,10 @@ use countersign::{
 };
 use countersign_delivery::{Budgeted, SendLimits, SendRefusal};
 use countersign_delivery::{Deadline, DeliveryLog, DeliveryState, Failover, RouteTable};
-use countersign_testkit::{Person, PlainPasswords, SeededEntropy, TenantSetup};
-use support::{Does, Provider, authenticated, challenge};
+use countersign_testkit::{
+    Person, PlainPasswords, SeededEntropy, TenantSetup, authenticated, challenge,
+};
+use support::{Does, Provider};
 
 const BUDGET: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! What the tests share: providers that are told how to behave, messages, and steps of a login.
+//! What the tests share: providers with a given behaviour, and messages.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
 
@@ -11,7 +11,7 @@ use countersign::contact::{Destination, EmailAddress, PhoneNumber};
 use countersign::sender::{
     CodeMessage, CodeSender, Notice, NoticeKind, Purpose, SendError, SendErrorKind, SendStatus,
 };
-use countersign::{Authenticated, Challenge, Code, LoginStep, RequestContext, TenantId, UserId};
+use countersign::{Code, RequestContext, TenantId, UserId};
 use time::OffsetDateTime;
 
 #[derive(Clone, Copy)]
@@ -136,20 +136,4 @@ pub async fn outcome(
     message: &CodeMessage,
 ) -> Result<SendStatus, SendErrorKind> {
     sender.send_code(message).await.map_err(|error| error.kind())
-}
-
-#[track_caller]
-pub fn authenticated(step: LoginStep) -> Authenticated {
-    match step {
-        LoginStep::Authenticated(authenticated) => authenticated,
-        step => panic!("the login is complete, not {step:?}"),
-    }
-}
-
-#[track_caller]
-pub fn challenge(step: LoginStep) -> Box<Challenge> {
-    match step {
-        LoginStep::CodeRequired(challenge) => challenge,
-        step => panic!("a code is required, not {step:?}"),
-    }
 }
