@@ -31,12 +31,12 @@ pub const SETUP_TOKEN: &str = "countersign-setup-token";
 const DEVICE_LIFETIME: Duration = Duration::days(400);
 /// As long as a code that proves a method can live.
 const SETUP_LIFETIME: Duration = Duration::minutes(10);
-/// So many logins under way keep their cookie in one browser; the oldest go first. All of them are
-/// sent with each request, and servers refuse long headers.
+/// How many logins under way have a cookie in one browser; the oldest is evicted first. All of them
+/// are sent with each request, and servers refuse long headers.
 const MAX_LOGINS: usize = 8;
-/// So many people's devices.
+/// How many people's devices have a cookie in one browser.
 const MAX_DEVICES: usize = 16;
-/// At most so many cookies are looked at to be evicted.
+/// How many cookies are looked at, to be evicted.
 const MAX_EVICTED: usize = 64;
 
 /// The person that a device token is for, as a name for its cookie: people who share a browser stay
@@ -90,7 +90,9 @@ impl<'a> Presented<'a> {
             Clients::Browsers => {
                 let value = self.cookie(&login_cookie(self.prefix, login))?;
                 let (token, person) = value.rsplit_once('~')?;
-                Some(PresentedLogin { token: token.into(), person: PersonTag::read(person) })
+                // Without it, a device could be trusted whose token has no cookie to go to.
+                let person = Some(PersonTag::read(person)?);
+                Some(PresentedLogin { token: token.into(), person })
             }
         }
     }
@@ -168,16 +170,10 @@ impl Handed {
             (Clients::Browsers, Some(PersonTag(person))) => {
                 let name = login_cookie(self.prefix(), challenge.login);
                 let value = format!("{}~{person}", challenge.token.expose());
+                let left = seconds_until(challenge.login_expires_at, now);
+                let max_age = Duration::seconds(i64::try_from(left).unwrap_or(i64::MAX));
                 // From a link in another site's page the page of the login shows, too.
-                self.set(
-                    name,
-                    value,
-                    Duration::seconds(
-                        i64::try_from(seconds_until(challenge.login_expires_at, now))
-                            .unwrap_or(i64::MAX),
-                    ),
-                    SameSite::Lax,
-                );
+                self.set(name, value, max_age, SameSite::Lax);
             }
             (Clients::Browsers, None) => {}
         }

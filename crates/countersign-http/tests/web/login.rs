@@ -272,3 +272,25 @@ async fn a_response_prints_no_token() {
     let printed = format!("{:?}", response.headers());
     assert!(printed.contains("set-cookie") && !printed.contains("csp1."), "{printed}");
 }
+
+/// I-29: a login whose cookie was tampered with trusts no device, and completes nothing.
+#[tokio::test]
+async fn a_login_without_its_person_is_over() {
+    let site = Site::new().await;
+    let mut browser = site.browser();
+    let login = browser.begin("alice").await;
+    let (name, value) = browser.cookies.pop_first().unwrap();
+    let token = value.split('~').next().unwrap().to_owned();
+    for tampered in [token.clone(), format!("{token}~"), format!("{token}~short"), "~".to_owned()] {
+        browser.cookies.insert(name.clone(), tampered.clone());
+        let body = json!({"code": site.world.last_code(), "trust_device": "laptop"});
+        let answer = browser.post(&format!("/login/{login}/code"), body).await;
+        assert_eq!(answer.reason(), "login_over", "{tampered}");
+        assert_eq!(site.sessions.count(), 0);
+    }
+    browser.cookies.insert(name, value);
+    let body = json!({"code": site.world.last_code(), "trust_device": "laptop"});
+    let done = browser.post(&format!("/login/{login}/code"), body).await;
+    assert_eq!(done.json["device_token"], true);
+    assert_eq!(browser.named("device").len(), 1);
+}
