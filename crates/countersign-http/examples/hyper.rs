@@ -1,5 +1,5 @@
-//! A whole site on hyper, without a framework: the endpoints of this crate under `/auth`, and a page
-//! of the application's own.
+//! A whole site on hyper, without a framework: the endpoints of this crate under `/auth`, and a
+//! page of the application's own.
 //!
 //! ```text
 //! cargo run -p countersign-http --example hyper

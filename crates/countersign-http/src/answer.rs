@@ -9,7 +9,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::origin::Foreign;
-use crate::texts::{Language, seconds_until, text};
+use crate::texts::{Language, refusal_text, seconds_until};
+use crate::wire::{Failed, Secrets};
 
 /// Why a request is not answered as it asked.
 pub(crate) enum Refusal {
@@ -100,7 +101,7 @@ pub(crate) struct Answering {
 impl Answering {
     /// What is shown of a refusal beside its fields.
     pub(crate) fn message(&self, denied: &Denied) -> String {
-        text(denied, self.language, self.now)
+        refusal_text(denied, self.language, self.now)
     }
 
     pub(crate) fn denied_headers(&self, denied: &Denied) -> HeaderMap {
@@ -151,9 +152,14 @@ impl Answering {
                     _ => "malformed_request",
                 },
             ),
-            Refusal::Failed(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "failed"),
+            Refusal::Failed(_) => failed(Secrets::default(), HeaderMap::new()),
         }
     }
+}
+
+/// Something broke. What is handed out once goes out all the same.
+pub(crate) fn failed(secrets: Secrets, headers: HeaderMap) -> Response<Full<Bytes>> {
+    json(StatusCode::INTERNAL_SERVER_ERROR, &Failed { reason: "failed", secrets }, headers)
 }
 
 pub(crate) fn json(

@@ -18,7 +18,7 @@ use http_body_util::Full;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::answer::{Answering, Failure, Refusal, harden, json, nothing, status};
+use crate::answer::{Answering, Failure, Refusal, failed, harden, json, nothing, status};
 use crate::body::{is_json, parse, read};
 use crate::endpoints::{Endpoint, endpoint};
 use crate::hosts::{Sessions, Tenants};
@@ -26,8 +26,8 @@ use crate::origin::Origins;
 use crate::texts::Language;
 use crate::tokens::{Clients, Handed, PersonTag, Presented, PresentedLogin};
 use crate::wire::{
-    Answer, BeginBody, CodeBody, Empty, Failed, MethodBody, OnlyCode, ResendBody, ScopeBody,
-    Secrets, SignedIn, Typed,
+    Answer, BeginBody, CodeBody, Empty, MethodBody, OnlyCode, ResendBody, ScopeBody, Secrets,
+    SignedIn, Typed,
 };
 
 /// What an application has set up.
@@ -87,8 +87,7 @@ impl Inner {
             Ok(now) => Ok(Answering { language: Language::of(&parts.headers), now }),
             Err(error) => {
                 (self.on_failure)(error.cause());
-                let mut response =
-                    json(StatusCode::INTERNAL_SERVER_ERROR, &Empty {}, HeaderMap::new());
+                let mut response = failed(Secrets::default(), HeaderMap::new());
                 harden(&mut response);
                 Err(response)
             }
@@ -116,12 +115,12 @@ impl Inner {
 
 /// One request on its way through.
 pub(crate) struct Exchange<'a> {
-    pub(crate) inner: &'a Inner,
-    pub(crate) parts: &'a Parts,
-    pub(crate) body: Bytes,
+    inner: &'a Inner,
+    parts: &'a Parts,
+    body: Bytes,
     pub(crate) flow: RequestFlow,
-    pub(crate) answering: Answering,
-    pub(crate) handed: Handed,
+    answering: Answering,
+    handed: Handed,
 }
 
 pub(crate) type Answered = Result<Response<Full<Bytes>>, Refusal>;
@@ -219,7 +218,7 @@ impl Exchange<'_> {
         login: Option<LoginId>,
         person: Option<PersonTag>,
     ) -> Answered {
-        let (mut backup_code, mut message, mut failed) = (None, None, None);
+        let (mut backup_code, mut message, mut broken) = (None, None, None);
         let mut status_of_step = StatusCode::OK;
         match &step {
             LoginStep::Authenticated(done) => {
@@ -238,7 +237,7 @@ impl Exchange<'_> {
                 match self.inner.sessions.start(self.parts, &done.grant).await {
                     Ok(headers) => append(&mut self.handed.headers, &headers),
                     // What is shown and kept once must not be lost with the session.
-                    Err(error) => failed = Some(error),
+                    Err(error) => broken = Some(error),
                 }
             }
             LoginStep::CodeRequired(challenge) => {
@@ -255,10 +254,9 @@ impl Exchange<'_> {
         }
         let Handed { headers, login_token, device_token, .. } = self.handed;
         let secrets = Secrets { login_token, device_token, setup_token: None, backup_code };
-        if let Some(error) = failed {
+        if let Some(error) = broken {
             (self.inner.on_failure)(error.cause());
-            let body = Failed { reason: "failed", secrets };
-            return Ok(json(StatusCode::INTERNAL_SERVER_ERROR, &body, headers));
+            return Ok(failed(secrets, headers));
         }
         Ok(json(status_of_step, &Answer { of_the_flow: &step, message, secrets }, headers))
     }
@@ -434,13 +432,13 @@ impl Exchange<'_> {
 }
 
 /// Adds headers to others of the same name: `extend` would replace cookies.
-pub(crate) fn append(headers: &mut HeaderMap, more: &HeaderMap) {
+fn append(headers: &mut HeaderMap, more: &HeaderMap) {
     for (name, value) in more {
         headers.append(name, value.clone());
     }
 }
 
-pub(crate) const fn trust_device_as<'a>(
+const fn trust_device_as<'a>(
     name: Option<&'a str>,
     token: Option<&'a DeviceToken>,
 ) -> TrustDevice<'a> {

@@ -19,9 +19,11 @@ use http::{HeaderMap, header};
 ///   would be signed in.*
 /// - Nothing of another user's session is carried into the new one.
 /// - The grant is kept on the server or sealed: anyone who can change it can forge it. What
-///   [`get`](Self::get) answers is a claim; ask [`Web::signed_in`](crate::Web::signed_in) in pages of
-///   your own.
+///   [`get`](Self::get) returns is a claim. In pages of your own, ask
+///   [`Web::signed_in`](crate::Web::signed_in).
 /// - Ending a session that there is not is no error.
+/// - An error signs nobody in. The response is 500, and
+///   [`on_failure`](crate::WebBuilder::on_failure) gets the cause.
 /// - The cookie is `HttpOnly`, `Secure`, and `SameSite=Lax` or stricter, and its name begins with
 ///   `__Host-`.
 /// - Cancellation: a dropped future has made its change or left everything as it was.
@@ -46,7 +48,9 @@ pub trait Sessions: Send + Sync {
 ///
 /// - The tenant comes from the application's own routing, such as the host name, held against the
 ///   application's own list. *A client chooses every header and every field of a form.*
-/// - The answer is the tenant's id as the application has stored it.
+/// - The answer is the tenant's id as the application has stored it (`I-04`).
+/// - An error signs nobody in. The response is 500, and
+///   [`on_failure`](crate::WebBuilder::on_failure) gets the cause.
 #[async_trait]
 pub trait Tenants: Send + Sync {
     /// The tenant. `None`: there is none; the answer is 404.

@@ -1,4 +1,3 @@
-#![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
 mod answer;
@@ -16,6 +15,6 @@ mod wire;
 
 pub use body::MAX_BODY;
 pub use hosts::{ClientAddress, OneTenant, Sessions, Tenants, TenantsByHost};
-pub use texts::{Language, text};
+pub use texts::{Language, refusal_text};
 pub use tokens::{DEVICE_TOKEN, LOGIN_TOKEN, SETUP_TOKEN};
 pub use web::{Web, WebBuilder};

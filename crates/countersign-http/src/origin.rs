@@ -1,7 +1,7 @@
 //! Whether a request that changes something comes from a page of this very site (`I-52`).
 //!
-//! No tokens in forms or second cookies: browsers say where a request comes from, in headers that no
-//! page can set.
+//! No tokens in forms or second cookies: browsers say where a request comes from, in headers that
+//! no page can set.
 
 use http::request::Parts;
 use http::{HeaderMap, Method, header};

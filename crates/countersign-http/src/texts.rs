@@ -4,7 +4,7 @@ use countersign::{Denied, Reason};
 use http::{HeaderMap, header};
 use time::OffsetDateTime;
 
-/// A language of the texts.
+/// A language of [`refusal_text`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Language {
@@ -50,8 +50,9 @@ impl Language {
     }
 }
 
-/// What to tell the person: what happened, and what they can do.
-pub fn text(denied: &Denied, language: Language, now: OffsetDateTime) -> String {
+/// The text of a refusal for the user: what happened, and what they can do. `now` is what times are
+/// counted from, such as in "Try again in 15 minutes."
+pub fn refusal_text(denied: &Denied, language: Language, now: OffsetDateTime) -> String {
     let sentence = match language {
         Language::English => english(denied.reason()),
         Language::Japanese => japanese(denied.reason()),
@@ -103,7 +104,8 @@ const fn english(reason: Reason) -> &'static str {
         Reason::WrongCode => "This code is wrong.",
         Reason::NoLiveCode => "There is no code that works right now. Ask for a new one.",
         Reason::CodesLocked => {
-            "Too many wrong codes were entered. If you have a backup code, you can use it to sign in."
+            "Too many wrong codes were entered. \
+             If you have a backup code, you can use it to sign in."
         }
         Reason::WrongBackupCode => "This backup code is wrong.",
         Reason::LoginBackupCodeLimit => {
@@ -113,7 +115,8 @@ const fn english(reason: Reason) -> &'static str {
             "There is no backup code. Please use a code."
         }
         Reason::Suspended => {
-            "Codes are suspended after many wrong ones. Ask an administrator, or use your backup code to sign in if you have one."
+            "Codes are suspended after many wrong ones. Ask an administrator. \
+             If you have a backup code, you can use it to sign in."
         }
         Reason::SendLimit => "No other code can be sent yet.",
         Reason::LoginSendLimit => "No other code can be sent for this sign-in. Please start again.",

@@ -20,7 +20,8 @@ use crate::tokens::Clients;
 
 /// The endpoints of one application, for one kind of client. Cheap to clone.
 ///
-/// [`handle`](Self::handle) answers a request. See the [crate](crate) for the list of endpoints.
+/// It keeps `I-52`: nothing of another site, nothing secret that could be kept, and a new session
+/// identifier for each login (`I-36`). [`handle`](Self::handle) answers a request. See the [crate](crate) for the list of endpoints.
 #[derive(Clone)]
 pub struct Web {
     inner: Arc<Inner>,
@@ -83,8 +84,8 @@ impl Web {
     ///
     /// # Errors
     ///
-    /// The response to send: 401 if nobody is signed in or the session does not hold any more, which
-    /// also ends it.
+    /// The response to send: 401 if nobody is signed in, or if the session does not hold any more,
+    /// which also ends it.
     ///
     /// # Cancel safety
     ///
@@ -164,7 +165,7 @@ impl WebBuilder {
         }
     }
 
-    /// The path that all endpoints are under, such as `/auth`. By default they are at the root.
+    /// Sets the path that all endpoints are under, such as `/auth`. By default they are at the root.
     pub fn base_path(mut self, base: &str) -> Self {
         let base = base.trim_matches('/');
         self.inner.base = if base.is_empty() { String::new() } else { format!("/{base}") };
@@ -178,15 +179,15 @@ impl WebBuilder {
         self
     }
 
-    /// The clock of cookies and of `Retry-After`: the one that the flow has. By default the
-    /// system's.
+    /// Sets the clock of cookies and of `Retry-After`. Use the one that the flow has. By default it is
+    /// the system's.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.inner.clock = Box::new(clock);
         self
     }
 
-    /// What to do with the cause of an answer `500`: log it. The client learns nothing of it. By
-    /// default it is dropped.
+    /// Sets what receives the cause of each `500`, such as a logger. The client learns nothing of it.
+    /// By default it is dropped.
     pub fn on_failure(
         mut self,
         report: impl Fn(&(dyn std::error::Error + 'static)) + Send + Sync + 'static,
@@ -195,7 +196,7 @@ impl WebBuilder {
         self
     }
 
-    /// The endpoints.
+    /// Builds the endpoints.
     pub fn build(self) -> Web {
         Web { inner: Arc::new(self.inner) }
     }

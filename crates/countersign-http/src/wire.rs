@@ -1,4 +1,4 @@
-//! What bodies hold.
+//! The bodies of requests and responses.
 
 use countersign::policy::Scope;
 use countersign::{ResendTo, SavedGrant, SecondFactor, UserId};
@@ -88,7 +88,7 @@ pub(crate) struct Answer<T> {
     pub(crate) secrets: Secrets,
 }
 
-/// A login is complete, and its session could not be started.
+/// Something broke: perhaps the session of a login that was complete.
 #[derive(Serialize)]
 pub(crate) struct Failed {
     pub(crate) reason: &'static str,
