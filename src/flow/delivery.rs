@@ -1,4 +1,5 @@
-//! Codes on their way out: sending them, emailing one whose SMS failed, and what a page shows of it.
+//! Codes on their way out: sending them, emailing one whose SMS failed, and what a page shows of
+//! them.
 
 use crate::clock::Timestamp;
 use crate::contact::{Destination, Method};

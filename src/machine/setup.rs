@@ -8,7 +8,6 @@ use crate::grant::{SavedGrant, SecondFactor};
 use crate::ids::LoginId;
 use crate::machine::access::refuse_account;
 use crate::machine::check::code::{CodeFor, OutgoingCode};
-use crate::machine::login::pending::codes_open;
 use crate::machine::login::submit::wrong;
 use crate::machine::record::{Number, Setup, SetupNumber};
 use crate::machine::seal::Label;
@@ -84,7 +83,7 @@ impl Draft<'_> {
     /// Codes that prove a method have a budget of their own: success with one must not clear the
     /// failures of another (`I-10`).
     fn setup_open(&self) -> Result<(), Denied> {
-        codes_open(self.record.setup_failures.gate(self.now, &self.limits().codes))
+        self.record.setup_failures.gate(self.now, &self.limits().codes).codes_open()
     }
 
     pub(crate) fn confirm_setup(

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
 use crate::limits::FailureRule;
+use crate::reason::{Denied, Reason};
 
 /// What happened to one kind of secret of one user.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -46,6 +47,15 @@ impl Gate {
         match self {
             Self::LockedUntil(until) => Some(until.to_time()),
             Self::Open | Self::Suspended => None,
+        }
+    }
+
+    /// Whether codes are compared behind it, as a refusal if not.
+    pub(crate) fn codes_open(self) -> Result<(), Denied> {
+        match self {
+            Self::Open => Ok(()),
+            Self::LockedUntil(until) => Err(Denied::until(Reason::CodesLocked, until.to_time())),
+            Self::Suspended => Err(Denied::new(Reason::Suspended)),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::machine::login::grant::Authenticated;
 use crate::machine::record::Pending;
 use crate::machine::seal::Label;
 use crate::machine::token::TokenSecret;
-use crate::machine::{Decision, Draft, Gate};
+use crate::machine::{Decision, Draft};
 use crate::password::PasswordVerified;
 use crate::reason::{Denied, Reason};
 use crate::sender::Reference;
@@ -193,21 +193,12 @@ impl Draft<'_> {
 
     /// Whether codes are compared at all at the moment, as a refusal if not.
     pub(in crate::machine) fn codes_open(&self) -> Result<(), Denied> {
-        codes_open(self.record.code_failures.gate(self.now, &self.limits().codes))
+        self.record.code_failures.gate(self.now, &self.limits().codes).codes_open()
     }
 
     /// What every token's tag covers: a token of another tenant or user has another tag (`I-03`).
     pub(in crate::machine) fn token_parts<'t>(&'t self, token: &'t TokenSecret) -> [&'t [u8]; 3] {
         [self.call.tenant.as_str().as_bytes(), self.user_id.as_str().as_bytes(), token.as_slice()]
-    }
-}
-
-/// Whether codes are compared in front of this gate.
-pub(in crate::machine) fn codes_open(gate: Gate) -> Result<(), Denied> {
-    match gate {
-        Gate::Open => Ok(()),
-        Gate::LockedUntil(until) => Err(Denied::until(Reason::CodesLocked, until.to_time())),
-        Gate::Suspended => Err(Denied::new(Reason::Suspended)),
     }
 }
 
