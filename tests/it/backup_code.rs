@@ -190,8 +190,8 @@ async fn wrong_backup_codes_end_in_their_own_login_and_lock_nothing_else() {
     let _done = authenticated(world.submit(&challenge.token, &sent).await);
 }
 
-/// I-14: a pending login that was evicted takes no backup code any more, and costs its user nothing:
-/// the right one is good for the next login.
+/// I-14: a pending login that was evicted takes no backup code any more, and costs its user
+/// nothing: the right one is good for the next login.
 #[tokio::test]
 async fn an_evicted_login_takes_no_backup_code_and_charges_nothing() {
     let world = World::with(|b| b.pending_logins(2)).await;

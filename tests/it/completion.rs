@@ -8,13 +8,16 @@
     clippy::arithmetic_side_effects
 )]
 
+use crate::support::interject::Interject;
+use crate::support::steps::flow_over;
 use crate::support::*;
 use countersign::contact::PhoneNumber;
+use countersign::event::EventKind;
 use countersign::grant::Staleness;
 use countersign::user::{PasswordHash, UserStatus};
 use countersign::{
-    Channel, Code, DeviceToken, LoginStep, Method, PendingToken, Reason, RequestContext, ResendTo,
-    Scope, SecondFactor, SetupToken, TrustDevice,
+    Channel, Code, DeliveryStatus, DeviceToken, LoginStep, Method, PendingToken, Reason,
+    RequestContext, ResendTo, Scope, SecondFactor, SetupToken, TrustDevice,
 };
 use futures_lite::future::block_on;
 
@@ -344,4 +347,75 @@ async fn a_grant_says_how_it_came_about_and_leaves_a_dead_token() {
     let by_sms = world.sign_in("alice").await;
     assert_eq!(by_sms.grant.amr(), ["pwd", "otp", "sms", "mfa"]);
     assert_eq!(by_sms.grant.second_factor(), &SecondFactor::Code { method: Method::Sms });
+}
+
+/// I-02, I-05: whatever else is decided on a login while its code completes it, the login stays
+/// over: nothing of the other step is saved, and nobody is let in twice.
+#[tokio::test]
+async fn no_step_revives_a_login_that_is_completed_meanwhile() {
+    for step in ["wrong code", "wrong backup code", "resend", "cancel", "right code"] {
+        let world = World::new().await;
+        let _backup = world.make_backup_code("alice").await;
+        let challenge = world.begin("alice").await;
+        let code = world.last_code();
+        world.wait_for_the_spacing();
+        let (token, right) = (PendingToken::new(challenge.token.expose()), Code::new(&*code));
+        let other = world.request();
+        let store = Interject::over(&world);
+        let slow = flow_over(&world, store.clone(), |builder| builder)
+            .request(&world.acme, &RequestContext::new());
+        store.interceptor.once("before commit", move || async move {
+            let _ =
+                authenticated(other.submit_code(&token, &right, TrustDevice::No).await.unwrap());
+        });
+        let sent = world.outbox.attempts();
+        let token = &challenge.token;
+        let answer = match step {
+            "wrong code" => {
+                slow.submit_code(token, &world.wrong_code().as_str().into(), TrustDevice::No).await
+            }
+            "wrong backup code" => {
+                let wrong = "0000-0000-0000-0000-0000-0000".into();
+                slow.submit_backup_code(token, &wrong).await
+            }
+            "resend" => slow.resend(token, ResendTo::Same).await,
+            "right code" => slow.submit_code(token, &code.as_str().into(), TrustDevice::No).await,
+            _ => {
+                slow.cancel(token).await.unwrap();
+                slow.resend(token, ResendTo::Same).await
+            }
+        };
+        assert_eq!(reason(&answer.unwrap()), Reason::LoginOver, "{step}");
+        assert!(store.interceptor.is_done(), "{step}");
+        assert_eq!(world.outbox.attempts(), sent, "{step}");
+        let record = world.record(&world.alice);
+        assert_eq!(record["pending"], serde_json::Value::Null, "{step}");
+        assert_eq!(world.saved_wrong_codes(&world.alice), 0, "{step}");
+        let completed = world.events.kinds().into_iter();
+        let completed =
+            completed.filter(|kind| matches!(kind, EventKind::LoginCompleted { login, .. } if *login == challenge.login));
+        assert_eq!(completed.count(), 1, "{step}");
+    }
+}
+
+/// I-10, I-13: a later step that is refused without a comparison writes nothing at all.
+#[tokio::test]
+async fn a_later_step_that_compares_nothing_leaves_the_row_as_it_is() {
+    let world = World::new().await;
+    let locked = world.lock_codes("alice").await.token;
+    let row = || world.factors.record(&world.acme, &world.alice).unwrap();
+    let before = row();
+    world.calls.clear();
+    for _ in 0..3 {
+        let refused = world.submit(&locked, &world.wrong_code()).await;
+        assert_eq!(reason(&refused), Reason::CodesLocked);
+        let refused = world.request().resend(&locked, ResendTo::Same).await.unwrap();
+        assert_eq!(reason(&refused), Reason::CodesLocked);
+        let refused = world.submit_backup(&locked, "0000-0000-0000-0000-0000-0000").await;
+        assert_eq!(reason(&refused), Reason::NoBackupCode);
+        let page = challenge(world.request().challenge(&locked).await.unwrap());
+        assert!(matches!(page.delivery, DeliveryStatus::NotMade { .. }));
+    }
+    assert_eq!(world.calls.all().iter().filter(|call| **call == "commit").count(), 0);
+    assert_eq!(row(), before);
 }
