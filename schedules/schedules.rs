@@ -12,7 +12,7 @@
     clippy::arithmetic_side_effects
 )]
 
-// The core and what is built on it have the scheduler's locks, and the name that they have elsewhere.
+// The core and what is built on it have the scheduler's locks, under their ordinary names.
 extern crate countersign_scheduled as countersign;
 
 #[path = "../tests/support/mod.rs"]

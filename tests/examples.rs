@@ -45,7 +45,7 @@ fn quickstart_plays_both_sides_of_everything() {
         "wrong_code. Tries left: 0.",
         "the right one, is refused too: codes_locked.",
         "The lock has ended, and alice is in.",
-        "Another code at once is refused: send_limit.",
+        "Another code right away is refused: send_limit.",
         "from the first message, is refused: wrong_code.",
         "The code from the second message lets her in.",
         "A code went to +81 *** **34.",

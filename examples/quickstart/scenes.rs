@@ -100,8 +100,8 @@ async fn another_code(app: &App) -> Shown {
     let first = app.messages.last_code();
     let step = app.request().resend(&challenge.token, ResendTo::Same).await?;
     app.terminal.say(&format!(
-        "Another code at once is refused: {}.",
-        step.denied().ok_or("two codes at once should be refused")?
+        "Another code right away is refused: {}.",
+        step.denied().ok_or("a second code right away should be refused")?
     ));
     app.wait(30);
     let LoginStep::CodeRequired(again) =

@@ -59,8 +59,8 @@ use countersign::user::Language;
 /// Renders messages. Cheap to clone.
 ///
 /// The language is the user's ([`User::language`](countersign::user::User::language)), found as
-/// RFC 4647 looks languages up: `ja-JP` is served by `ja`. A user without a language, or with one that
-/// nobody has words for, gets the default language.
+/// RFC 4647 looks languages up: `ja-JP` is served by `ja`. A user without a language, or with one
+/// that nobody has words for, gets the default language.
 #[derive(Clone)]
 pub struct Messages {
     application: Arc<str>,
