@@ -185,6 +185,17 @@ impl Administration {
         Ok(self.inner().purge_progress(self.tenant(), &current).await?)
     }
 
+    /// How many users something is saved for: what [`Scope::DoNotUse`] would delete, for a page to
+    /// say before it asks for a confirmation. What an earlier switching off deletes is not counted.
+    ///
+    /// # Errors
+    ///
+    /// See [`Administration`].
+    pub async fn saved_users(&self) -> Result<u64, OperationError> {
+        let current = self.entitled().await?.current;
+        Ok(self.inner().saved_users(self.tenant(), current.generation).await?)
+    }
+
     /// Whether the acting user may weaken the protection of this user of the tenant.
     async fn entitled_over(&self, user: &UserId) -> Result<(), OperationError> {
         let Entitled { at, may_weaken, .. } = self.entitled().await?;

@@ -134,6 +134,18 @@ impl Inner {
         Ok(Some(progress(clearing, Some(remaining))))
     }
 
+    /// How many users have a record of this generation, which is the one that is in force.
+    pub(super) async fn saved_users(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+    ) -> Result<u64, Error> {
+        // A tenant in the last generation cannot switch off any more.
+        let Some(next) = generation.next() else { return Ok(0) };
+        let earlier = self.remaining(tenant, generation).await?;
+        Ok(self.remaining(tenant, next).await?.saturating_sub(earlier))
+    }
+
     async fn remaining(&self, tenant: &TenantId, below: Generation) -> Result<u64, Error> {
         self.factors.count(tenant, below).await.map_err(Error::factor_store)
     }

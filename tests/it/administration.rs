@@ -82,6 +82,7 @@ async fn the_right_is_asked_for_again_at_each_call() {
     assert_eq!(refusal(administration.unlock(&world.alice).await), Reason::NotFound);
     assert_eq!(refusal(administration.status(&world.alice).await), Reason::NotFound);
     assert_eq!(refusal(administration.purge_progress().await), Reason::NotFound);
+    assert_eq!(refusal(administration.saved_users().await), Reason::NotFound);
     assert_eq!(world.factors.record(&world.acme, &world.alice), before);
     is_shut_out(&world, &grant).await;
 }

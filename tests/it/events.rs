@@ -245,6 +245,7 @@ async fn each_administrative_operation_is_exactly_one_event() {
     administration.status(&world.alice).await.unwrap();
     administration.scope().await.unwrap();
     administration.purge_progress().await.unwrap();
+    administration.saved_users().await.unwrap();
     assert!(world.request().revalidate(&grant, Channel::Web).await.is_ok());
     assert_eq!(take(&world), Vec::<String>::new());
     administration.unlock(&world.alice).await.unwrap();

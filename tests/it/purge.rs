@@ -93,6 +93,29 @@ async fn it_goes_in_batches_and_says_how_far_it_is() {
     assert_eq!(serde_json::from_str::<PurgeProgress>(&json).unwrap(), shown);
 }
 
+/// What a page says that switching off would delete is what it then deletes.
+#[tokio::test]
+async fn saved_users_are_those_that_switching_off_deletes() {
+    let world = switched_off(3).await;
+    let root = world.root_grant().await;
+    let administration = world.request().administration(&root).await.unwrap();
+    let saved = async || administration.saved_users().await.unwrap();
+    // Those of the time before are on their way out, and not counted again.
+    assert_eq!((saved().await, world.factors.records(&world.acme)), (0, 3));
+    world.set_scope(Scope::EntireTenant).await;
+    let root = world.root_grant().await;
+    let administration = world.request().administration(&root).await.unwrap();
+    let saved = async || administration.saved_users().await.unwrap();
+    let of_root = saved().await;
+    let _ = world.begin("alice").await;
+    assert_eq!(saved().await, of_root + 1);
+    world.set_scope(Scope::DoNotUse).await;
+    let progress = world.flow.operator("page").unwrap().purge_progress(&world.acme).await;
+    // Two of the three of before have not logged in again, and go with them.
+    let remaining = progress.unwrap().unwrap().remaining.unwrap();
+    assert_eq!(remaining, of_root + 1 + 2);
+}
+
 /// A batch that is exactly full does not say that nothing is left.
 #[tokio::test]
 async fn it_is_finished_only_when_none_was_left() {

@@ -445,6 +445,7 @@ impl Stage {
                 self.note_refusal(&page.scope().await),
                 self.note_refusal(&page.status(&alice).await),
                 self.note_refusal(&page.purge_progress().await),
+                self.note_refusal(&page.saved_users().await),
             ]),
             "administrator unlocks" => self.note_refusal(&page.unlock(&alice).await),
             "administrator resets" => self.note_refusal(&page.reset(&alice).await),

@@ -195,6 +195,7 @@ async fn administrate(world: &World, page: &Administration, user: &UserId) -> (u
         page.status(user).await.map(drop),
         page.unlock(user).await,
         page.purge_progress().await.map(drop),
+        page.saved_users().await.map(drop),
         page.reset(user).await.map(drop),
         page.set_scope(Scope::SystemAdministratorsOnly).await.map(drop),
     ] {
@@ -249,16 +250,16 @@ async fn administrator_of_another_tenant() {
     // own tenant.
     let (flow, other) = (world.flow.clone(), world.other.clone());
     let page = flow.request(&other, &RequestContext::new()).administration(&grant).await.unwrap();
-    assert_eq!(administrate(&world, &page, &dave).await, (3, 3, false));
-    assert_eq!(administrate(&world, &page, &world.alice).await, (6, 0, false));
+    assert_eq!(administrate(&world, &page, &dave).await, (4, 3, false));
+    assert_eq!(administrate(&world, &page, &world.alice).await, (7, 0, false));
     // A page that was opened while its administrator was one.
     let (acme, own) = (world.acme.clone(), world.root_grant().await);
     let page = flow.request(&acme, &RequestContext::new()).administration(&own).await.unwrap();
     world.change(&world.root, |user| user.system_administrator = false);
-    assert_eq!(administrate(&world, &page, &world.alice).await, (0, 6, false));
+    assert_eq!(administrate(&world, &page, &world.alice).await, (0, 7, false));
     // Control: while they are one, the same page does all of it.
     world.change(&world.root, |user| user.system_administrator = true);
-    assert_eq!(administrate(&world, &page, &world.alice).await, (6, 0, true));
+    assert_eq!(administrate(&world, &page, &world.alice).await, (7, 0, true));
     // Control: users and records that are kept without their tenant.
     let mixed = Wrapped(Store::over(&world).without_tenants());
     world.rewire(Mixed(world.users.clone()), mixed, world.outbox.clone(), |b| b);
