@@ -81,6 +81,12 @@ impl LoginFlow {
     ) -> LoginFlowBuilder {
         LoginFlowBuilder::new(Arc::new(users), Arc::new(factors), Arc::new(sender))
     }
+
+    /// Whether users can have a device trusted, so that a page offers it
+    /// ([`trusted_devices`](LoginFlowBuilder::trusted_devices)).
+    pub fn offers_trusted_devices(&self) -> bool {
+        self.inner.rules.limits.devices.is_some()
+    }
 }
 
 impl fmt::Debug for LoginFlow {

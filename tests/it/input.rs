@@ -358,6 +358,7 @@ async fn what_is_switched_off_is_refused_unread() {
     let step = world.request().submit_backup_code(&challenge.token, &backup).await.unwrap();
     assert_eq!(reason(&step), Reason::BackupCodesOff);
     let trust = TrustDevice::Named("laptop");
+    assert!(!world.flow.offers_trusted_devices());
     let step = world.request().submit_code(&challenge.token, &code, trust).await.unwrap();
     assert_eq!(reason(&step), Reason::TrustedDevicesOff);
     assert!(world.calls.all().is_empty());

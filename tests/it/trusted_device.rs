@@ -59,6 +59,7 @@ async fn the_feature_is_off_until_it_is_switched_on() {
 #[tokio::test]
 async fn a_trusted_device_skips_the_code_and_nothing_else() {
     let world = world().await;
+    assert!(world.flow.offers_trusted_devices());
     let registered = world.sign_in_and_trust("alice", "Office laptop").await;
     assert_eq!(registered.grant.amr(), ["pwd", "otp", "mfa"]);
     let token = registered.device_token.unwrap();
