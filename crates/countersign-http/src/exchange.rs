@@ -24,7 +24,7 @@ use crate::endpoints::{Endpoint, endpoint};
 use crate::hosts::{Sessions, Tenants};
 use crate::origin::Origins;
 use crate::texts::Language;
-use crate::tokens::{Clients, Handed, PersonTag, Presented, PresentedLogin};
+use crate::tokens::{Clients, Handed, Person, Presented, PresentedLogin};
 use crate::wire::{
     Answer, BeginBody, CodeBody, Empty, MethodBody, OnlyCode, ResendBody, ScopeBody, Secrets,
     SignedIn, Typed,
@@ -38,6 +38,10 @@ pub(crate) struct Inner {
     pub(crate) clients: Clients,
     pub(crate) origins: Origins,
     pub(crate) base: String,
+    /// Whether there are pages, which start a login again with its name.
+    pub(crate) keeps_names: bool,
+    #[cfg(feature = "pages")]
+    pub(crate) pages: Option<(crate::pages::Pages, crate::pages::Assets)>,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) on_failure: Box<Report>,
 }
@@ -77,7 +81,7 @@ impl Inner {
             body,
             flow: self.flow.request(&tenant, &self.tenants.context(parts)),
             answering,
-            handed: Handed::new(self.clients, self.origins.on_loopback),
+            handed: Handed::new(self.clients, self.origins.on_loopback, self.keeps_names),
         })
     }
 
@@ -115,12 +119,21 @@ impl Inner {
 
 /// One request on its way through.
 pub(crate) struct Exchange<'a> {
-    inner: &'a Inner,
-    parts: &'a Parts,
-    body: Bytes,
+    pub(crate) inner: &'a Inner,
+    pub(crate) parts: &'a Parts,
+    pub(crate) body: Bytes,
     pub(crate) flow: RequestFlow,
-    answering: Answering,
-    handed: Handed,
+    pub(crate) answering: Answering,
+    pub(crate) handed: Handed,
+}
+
+/// What [`Exchange::settle`] leaves to the response.
+#[derive(Default)]
+pub(crate) struct Settled {
+    /// A new backup code, shown once.
+    pub(crate) backup_code: Option<String>,
+    /// The login is complete, and its session could not be started.
+    pub(crate) without_session: bool,
 }
 
 pub(crate) type Answered = Result<Response<Full<Bytes>>, Refusal>;
@@ -155,12 +168,7 @@ impl Exchange<'_> {
                 Ok(nothing(self.handed.headers))
             }
             Endpoint::Logout => {
-                let saved = self.inner.sessions.get(self.parts).await?;
-                if saved.is_none_or(|saved| saved.tenant() == self.flow.tenant()) {
-                    let headers = self.inner.sessions.end(self.parts).await?;
-                    append(&mut self.handed.headers, &headers);
-                }
-                self.handed.forget_setup();
+                self.end_session().await?;
                 Ok(nothing(self.handed.headers))
             }
             Endpoint::Session => self.session().await,
@@ -179,10 +187,19 @@ impl Exchange<'_> {
     }
 
     async fn begin(mut self) -> Answered {
-        let BeginBody { name, password: Typed(password), reauthenticate } = self.parse()?;
+        let begin: BeginBody = self.parse()?;
+        let (step, person) = self.first_step(begin).await?;
+        self.step(step, None, person).await
+    }
+
+    pub(crate) async fn first_step(
+        &mut self,
+        begin: BeginBody,
+    ) -> Result<(LoginStep, Option<Person>), Refusal> {
+        let BeginBody { name, password: Typed(password), reauthenticate } = begin;
         let password = Password::new(password);
         let person = (self.inner.clients == Clients::Browsers)
-            .then(|| PersonTag::new(self.flow.tenant(), &name));
+            .then(|| Person::new(self.flow.tenant(), &name));
         let device = self.presented().device(person.as_ref()).filter(|_| !reauthenticate);
         let login = Login {
             name: &name,
@@ -199,28 +216,37 @@ impl Exchange<'_> {
                 self.handed.forget_device(person.as_ref());
             }
         }
-        self.step(step, None, person).await
+        Ok((step, person))
     }
 
     async fn submit_code(self, login: LoginId) -> Answered {
         let CodeBody { code: Typed(code), trust_device } = self.parse()?;
         let presented = self.login(login);
-        let earlier = self.presented().device(presented.person.as_ref());
-        let trust = trust_device_as(trust_device.as_deref(), earlier.as_ref());
-        let step = self.flow.submit_code(&presented.token, &Code::new(code), trust).await?;
+        let step = self.second_step(&presented, code, trust_device.as_deref()).await?;
         self.step(step, Some(login), presented.person).await
     }
 
-    /// What a step of a login has led to. `login`: the one that was under way before it.
-    async fn step(
-        mut self,
-        step: LoginStep,
+    pub(crate) async fn second_step(
+        &self,
+        presented: &PresentedLogin,
+        code: String,
+        trust_device: Option<&str>,
+    ) -> Result<LoginStep, Refusal> {
+        let earlier = self.presented().device(presented.person.as_ref());
+        let trust = trust_device_as(trust_device, earlier.as_ref());
+        Ok(self.flow.submit_code(&presented.token, &Code::new(code), trust).await?)
+    }
+
+    /// Hands out what a step of a login has led to, and makes the client forget what is dead.
+    /// `login`: the one that was pending before it. Answers the headers and tokens of the response.
+    pub(crate) async fn settle(
+        &mut self,
+        step: &LoginStep,
         login: Option<LoginId>,
-        person: Option<PersonTag>,
-    ) -> Answered {
-        let (mut backup_code, mut message, mut broken) = (None, None, None);
-        let mut status_of_step = StatusCode::OK;
-        match &step {
+        person: Option<&Person>,
+    ) -> Settled {
+        let mut settled = Settled::default();
+        match step {
             LoginStep::Authenticated(done) => {
                 if let Some(login) = login {
                     self.handed.forget_login(login);
@@ -231,34 +257,60 @@ impl Exchange<'_> {
                         self.inner.clients,
                         self.inner.origins.on_loopback,
                     );
-                    self.handed.device(token, person.as_ref(), &presented);
+                    self.handed.device(token, person, &presented);
                 }
-                backup_code = done.backup_code.as_ref().map(|code| code.expose().to_owned());
+                settled.backup_code =
+                    done.backup_code.as_ref().map(|code| code.expose().to_owned());
                 match self.inner.sessions.start(self.parts, &done.grant).await {
                     Ok(headers) => append(&mut self.handed.headers, &headers),
                     // What is shown and kept once must not be lost with the session.
-                    Err(error) => broken = Some(error),
+                    Err(error) => {
+                        (self.inner.on_failure)(error.cause());
+                        settled.without_session = true;
+                    }
                 }
             }
             LoginStep::CodeRequired(challenge) => {
-                self.handed.login(challenge, person.as_ref(), self.answering.now);
+                self.handed.login(challenge, person, self.answering.now);
             }
             LoginStep::Denied(denied) => {
                 if let (Some(login), true) = (login, denied.ends_login()) {
                     self.handed.forget_login(login);
                 }
-                status_of_step = status(denied.reason());
-                message = Some(self.answering.message(denied));
                 append(&mut self.handed.headers, &self.answering.denied_headers(denied));
             }
         }
+        settled
+    }
+
+    /// What a step of a login has led to, as JSON.
+    async fn step(
+        mut self,
+        step: LoginStep,
+        login: Option<LoginId>,
+        person: Option<Person>,
+    ) -> Answered {
+        let Settled { backup_code, without_session } =
+            self.settle(&step, login, person.as_ref()).await;
         let Handed { headers, login_token, device_token, .. } = self.handed;
         let secrets = Secrets { login_token, device_token, setup_token: None, backup_code };
-        if let Some(error) = broken {
-            (self.inner.on_failure)(error.cause());
+        if without_session {
             return Ok(failed(secrets, headers));
         }
-        Ok(json(status_of_step, &Answer { of_the_flow: &step, message, secrets }, headers))
+        let denied = step.denied();
+        let message = denied.map(|denied| self.answering.message(denied));
+        let status = denied.map_or(StatusCode::OK, |denied| status(denied.reason()));
+        Ok(json(status, &Answer { of_the_flow: &step, message, secrets }, headers))
+    }
+
+    pub(crate) async fn end_session(&mut self) -> Result<(), Refusal> {
+        let saved = self.inner.sessions.get(self.parts).await?;
+        if saved.is_none_or(|saved| saved.tenant() == self.flow.tenant()) {
+            let headers = self.inner.sessions.end(self.parts).await?;
+            append(&mut self.handed.headers, &headers);
+        }
+        self.handed.forget_setup();
+        Ok(())
     }
 
     /// Who is signed in, if the session still holds.
@@ -283,12 +335,16 @@ impl Exchange<'_> {
 
     /// The session does not hold any more: it ends here.
     pub(crate) async fn stale(self) -> Answered {
+        self.end_stale().await;
+        Err(Refusal::SignedOut)
+    }
+
+    pub(crate) async fn end_stale(&self) {
         // What would make the browser forget it is dropped: this may be the late answer of one tab
         // after a login in another one, whose session the browser would forget instead.
         if let Err(error) = self.inner.sessions.end(self.parts).await {
             (self.inner.on_failure)(error.cause());
         }
-        Err(Refusal::SignedOut)
     }
 
     /// The page of a signed-in user.
@@ -400,20 +456,20 @@ impl Exchange<'_> {
     }
 
     /// The grant in the session of this request, for this tenant: a claim, which the flow checks.
-    async fn signed_in(&self) -> Result<SavedGrant, Refusal> {
+    pub(crate) async fn signed_in(&self) -> Result<SavedGrant, Refusal> {
         let saved = self.inner.sessions.get(self.parts).await?;
         // Another tenant's session is left to that tenant.
         saved.filter(|saved| saved.tenant() == self.flow.tenant()).ok_or(Refusal::SignedOut)
     }
 
     /// The login of this request. Without its token it is one that is over.
-    fn login(&self, login: LoginId) -> PresentedLogin {
+    pub(crate) fn login(&self, login: LoginId) -> PresentedLogin {
         self.presented()
             .login(login)
             .unwrap_or_else(|| PresentedLogin { token: PendingToken::new(""), person: None })
     }
 
-    const fn presented(&self) -> Presented<'_> {
+    pub(crate) const fn presented(&self) -> Presented<'_> {
         Presented::new(self.parts, self.inner.clients, self.inner.origins.on_loopback)
     }
 
@@ -432,7 +488,7 @@ impl Exchange<'_> {
 }
 
 /// Adds headers to others of the same name: `extend` would replace cookies.
-fn append(headers: &mut HeaderMap, more: &HeaderMap) {
+pub(crate) fn append(headers: &mut HeaderMap, more: &HeaderMap) {
     for (name, value) in more {
         headers.append(name, value.clone());
     }

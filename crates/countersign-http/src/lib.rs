@@ -8,6 +8,8 @@ mod exchange;
 mod hosts;
 pub mod memory;
 mod origin;
+#[cfg(feature = "pages")]
+pub mod pages;
 mod texts;
 mod tokens;
 mod web;

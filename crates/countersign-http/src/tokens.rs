@@ -7,6 +7,7 @@ use countersign::ids::LoginId;
 use countersign::{Challenge, DeviceToken, PendingToken, SetupToken, TenantId};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 
@@ -38,6 +39,29 @@ const MAX_LOGINS: usize = 8;
 const MAX_DEVICES: usize = 16;
 /// How many cookies are looked at, to be evicted.
 const MAX_EVICTED: usize = 64;
+
+/// For how long after its login a cookie stays, so that the page of a login that is over can say so
+/// and keep the name.
+const NAME_KEPT: Duration = Duration::minutes(10);
+/// The longest name that is kept, as bytes of its cookie.
+const MAX_NAME: usize = 256;
+/// What a cookie takes, and what parts its value.
+pub(crate) const PLAIN: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'@');
+
+/// Who logs in, as they said.
+#[derive(Clone)]
+pub(crate) struct Person {
+    pub(crate) tag: PersonTag,
+    /// The name as it was typed, for pages that start again.
+    pub(crate) name: String,
+}
+
+impl Person {
+    pub(crate) fn new(tenant: &TenantId, name: &str) -> Self {
+        Self { tag: PersonTag::new(tenant, name), name: name.to_owned() }
+    }
+}
 
 /// The person that a device token is for, as a name for its cookie: people who share a browser stay
 /// trusted each.
@@ -74,7 +98,7 @@ pub(crate) struct Presented<'a> {
 pub(crate) struct PresentedLogin {
     pub(crate) token: PendingToken,
     /// Whose device a trusted one becomes. `None` for mobile applications.
-    pub(crate) person: Option<PersonTag>,
+    pub(crate) person: Option<Person>,
 }
 
 impl<'a> Presented<'a> {
@@ -89,19 +113,22 @@ impl<'a> Presented<'a> {
             }
             Clients::Browsers => {
                 let value = self.cookie(&login_cookie(self.prefix, login))?;
-                let (token, person) = value.rsplit_once('~')?;
+                let mut parts = value.split('~');
+                let token = parts.next()?;
                 // Without it, a device could be trusted whose token has no cookie to go to.
-                let person = Some(PersonTag::read(person)?);
-                Some(PresentedLogin { token: token.into(), person })
+                let tag = PersonTag::read(parts.next()?)?;
+                let name = percent_decode_str(parts.next().unwrap_or_default());
+                let name = name.decode_utf8().unwrap_or_default().into_owned();
+                Some(PresentedLogin { token: token.into(), person: Some(Person { tag, name }) })
             }
         }
     }
 
-    pub(crate) fn device(&self, person: Option<&PersonTag>) -> Option<DeviceToken> {
+    pub(crate) fn device(&self, person: Option<&Person>) -> Option<DeviceToken> {
         match self.clients {
             Clients::MobileApps => self.header(DEVICE_TOKEN).map(DeviceToken::from),
             Clients::Browsers => {
-                self.cookie(&device_cookie(self.prefix, person?)).map(DeviceToken::from)
+                self.cookie(&device_cookie(self.prefix, &person?.tag)).map(DeviceToken::from)
             }
         }
     }
@@ -137,6 +164,8 @@ impl<'a> Presented<'a> {
 pub(crate) struct Handed {
     clients: Clients,
     on_loopback: bool,
+    /// Whether there are pages, which start a login again with its name.
+    keeps_names: bool,
     pub(crate) headers: HeaderMap,
     /// For mobile applications.
     pub(crate) login_token: Option<String>,
@@ -145,10 +174,11 @@ pub(crate) struct Handed {
 }
 
 impl Handed {
-    pub(crate) fn new(clients: Clients, on_loopback: bool) -> Self {
+    pub(crate) fn new(clients: Clients, on_loopback: bool, keeps_names: bool) -> Self {
         Self {
             clients,
             on_loopback,
+            keeps_names,
             headers: HeaderMap::new(),
             login_token: None,
             device_token: None,
@@ -160,18 +190,25 @@ impl Handed {
     pub(crate) fn login(
         &mut self,
         challenge: &Challenge,
-        person: Option<&PersonTag>,
+        person: Option<&Person>,
         now: OffsetDateTime,
     ) {
         match (self.clients, person) {
             (Clients::MobileApps, _) => {
                 self.login_token = Some(challenge.token.expose().to_owned());
             }
-            (Clients::Browsers, Some(PersonTag(person))) => {
-                let name = login_cookie(self.prefix(), challenge.login);
-                let value = format!("{}~{person}", challenge.token.expose());
+            (Clients::Browsers, Some(Person { tag: PersonTag(tag), name })) => {
+                let mut value = format!("{}~{tag}", challenge.token.expose());
                 let left = seconds_until(challenge.login_expires_at, now);
-                let max_age = Duration::seconds(i64::try_from(left).unwrap_or(i64::MAX));
+                let mut max_age = Duration::seconds(i64::try_from(left).unwrap_or(i64::MAX));
+                if self.keeps_names {
+                    let name = utf8_percent_encode(name, PLAIN).to_string();
+                    if name.len() <= MAX_NAME {
+                        value = format!("{value}~{name}");
+                    }
+                    max_age = max_age.saturating_add(NAME_KEPT);
+                }
+                let name = login_cookie(self.prefix(), challenge.login);
                 // From a link in another site's page the page of the login shows, too.
                 self.set(name, value, max_age, SameSite::Lax);
             }
@@ -195,7 +232,7 @@ impl Handed {
         people.retain(|person| person != keep);
         for person in people.iter().take(people.len().saturating_add(1).saturating_sub(MAX_DEVICES))
         {
-            self.forget_device(Some(person));
+            self.forget_tag(person);
         }
     }
 
@@ -208,14 +245,14 @@ impl Handed {
     pub(crate) fn device(
         &mut self,
         token: &DeviceToken,
-        person: Option<&PersonTag>,
+        person: Option<&Person>,
         presented: &Presented<'_>,
     ) {
         match (self.clients, person) {
             (Clients::MobileApps, _) => self.device_token = Some(token.expose().to_owned()),
-            (Clients::Browsers, Some(person)) => {
-                self.evict_devices(presented, person);
-                let name = device_cookie(self.prefix(), person);
+            (Clients::Browsers, Some(Person { tag, .. })) => {
+                self.evict_devices(presented, tag);
+                let name = device_cookie(self.prefix(), tag);
                 self.set(name, token.expose().to_owned(), DEVICE_LIFETIME, SameSite::Strict);
             }
             (Clients::Browsers, None) => {}
@@ -223,10 +260,14 @@ impl Handed {
     }
 
     /// A device token that was presented and did not help is dead.
-    pub(crate) fn forget_device(&mut self, person: Option<&PersonTag>) {
-        if let (Clients::Browsers, Some(person)) = (self.clients, person) {
-            self.forget(device_cookie(self.prefix(), person), SameSite::Strict);
+    pub(crate) fn forget_device(&mut self, person: Option<&Person>) {
+        if let (Clients::Browsers, Some(Person { tag, .. })) = (self.clients, person) {
+            self.forget_tag(tag);
         }
+    }
+
+    fn forget_tag(&mut self, tag: &PersonTag) {
+        self.forget(device_cookie(self.prefix(), tag), SameSite::Strict);
     }
 
     pub(crate) fn setup(&mut self, token: &SetupToken) {

@@ -31,6 +31,8 @@ pub struct Web {
 #[must_use = "call `build`"]
 pub struct WebBuilder {
     inner: Inner,
+    #[cfg(feature = "pages")]
+    pages: Option<crate::pages::Pages>,
 }
 
 impl Web {
@@ -72,6 +74,11 @@ impl Web {
         let answering = match self.inner.answering(&parts) {
             Ok(answering) => answering,
             Err(response) => return response,
+        };
+        #[cfg(feature = "pages")]
+        let body = match self.inner.page(&parts, body, answering).await {
+            Ok(response) => return response,
+            Err(body) => body,
         };
         let answered = self.inner.route(&parts, body, answering).await;
         self.inner.finish(answered, answering)
@@ -159,9 +166,14 @@ impl WebBuilder {
                 clients,
                 origins: Origins { clients, on_loopback: false },
                 base: String::new(),
+                keeps_names: false,
+                #[cfg(feature = "pages")]
+                pages: None,
                 clock: Box::new(SystemClock),
                 on_failure: Box::new(|_| {}),
             },
+            #[cfg(feature = "pages")]
+            pages: None,
         }
     }
 
@@ -196,9 +208,24 @@ impl WebBuilder {
         self
     }
 
+    /// Adds pages for browsers, under the same base path. Mobile applications get none.
+    #[cfg(feature = "pages")]
+    pub fn pages(mut self, pages: crate::pages::Pages) -> Self {
+        self.pages = Some(pages);
+        self
+    }
+
     /// Builds the endpoints.
     pub fn build(self) -> Web {
-        Web { inner: Arc::new(self.inner) }
+        #[cfg_attr(not(feature = "pages"), expect(unused_mut, reason = "for pages only"))]
+        let mut inner = self.inner;
+        #[cfg(feature = "pages")]
+        if let (Some(pages), Clients::Browsers) = (self.pages, inner.clients) {
+            let assets = crate::pages::Assets::new(&inner.base, pages.rules());
+            inner.keeps_names = true;
+            inner.pages = Some((pages, assets));
+        }
+        Web { inner: Arc::new(inner) }
     }
 }
 

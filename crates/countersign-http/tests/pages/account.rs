@@ -1,0 +1,119 @@
+//! The page of a signed-in user.
+
+use countersign::UserId;
+use countersign::user::UserStatus;
+use http::StatusCode;
+
+use crate::browser::PASSWORD;
+use crate::visitor::{Visitor, alert, between, place, site};
+
+#[tokio::test]
+async fn a_number_is_proved_on_the_way() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("alice").await;
+    site.world.wait_for_the_spacing();
+    let page = visitor.get("/me").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(between(&page.text, "id=\"current-method\">", "<"), "Email");
+    let bad = visitor.post("/me/method", &[("method", "sms"), ("phone", "12")]).await;
+    assert_eq!(
+        (bad.status, &*alert(&bad)),
+        (StatusCode::UNPROCESSABLE_ENTITY, "Please check what you entered.")
+    );
+    let field = between(&bad.text, "<input id=\"phone\"", ">");
+    assert!(field.contains("aria-invalid=\"true\" aria-describedby=\"alert\""), "{field}");
+    let fields = [("phone", "+819012345678"), ("method", "sms")];
+    let prove = visitor.send(&page, "/me/method", &fields).await;
+    assert_eq!(prove.status, StatusCode::OK, "{}", prove.text);
+    assert!(prove.text.contains("+81 *** **78"), "{}", prove.text);
+    let reference = site.world.outbox.last_code().unwrap().reference;
+    assert!(prove.text.contains(reference.as_str()), "{}", prove.text);
+    let wrong = site.world.wrong_code();
+    let wrong = visitor.send(&prove, "/me/method/confirm", &[("code", &wrong)]).await;
+    assert_eq!(wrong.status, StatusCode::FORBIDDEN);
+    assert!(wrong.text.contains(reference.as_str()), "the page after it says less: {}", wrong.text);
+    let right = site.world.last_code();
+    let done = visitor.send(&wrong, "/me/method/confirm", &[("code", &right)]).await;
+    assert_eq!(place(&done), "/me");
+    assert!(visitor.browser.named("setup").is_empty());
+    let page = visitor.follow(&done).await;
+    assert_eq!(between(&page.text, "id=\"current-method\">", "<"), "SMS");
+    // The same code again: the change is over, and the page says so.
+    let over = visitor.send(&wrong, "/me/method/confirm", &[("code", &right)]).await;
+    assert_eq!(over.status, StatusCode::GONE, "{}", over.text);
+    assert_eq!(alert(&over), "This code no longer works. Please start the change again.");
+}
+
+#[tokio::test]
+async fn devices_are_removed_one_by_one_and_together() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    for _ in 0..3 {
+        site.world.wait_for_the_spacing();
+        let mut other = Visitor::of(&site);
+        let (path, page) = other.begin("alice").await;
+        let code = site.world.last_code();
+        other.send(&page, &path, &[("code", &code), ("trust", "yes")]).await;
+        visitor.browser.cookies.extend(other.browser.cookies);
+    }
+    let page = visitor.get("/me").await;
+    assert_eq!(page.text.matches("<li>").count(), 3, "{}", page.text);
+    let first = between(&page.text, "action=\"/me/devices/", "/remove\"");
+    let removed = visitor.post(&format!("/me/devices/{first}/remove"), &[]).await;
+    assert_eq!(place(&removed), "/me");
+    let page = visitor.get("/me").await;
+    let left = page.text.matches("<li>").count();
+    assert_eq!(left, 2, "{}", page.text);
+    let removed = visitor.send(&page, "/me/devices/remove", &[]).await;
+    assert!(["/me", "/sign-in?return_to=%2Fme"].contains(&&*place(&removed)));
+    let alice = UserId::new("alice").unwrap();
+    let operator = site.world.flow.operator("test").unwrap();
+    let status = operator.status(&site.world.tenant, &alice).await.unwrap().unwrap();
+    assert!(status.devices.is_empty());
+}
+
+#[tokio::test]
+async fn whoever_is_not_asked_for_codes_has_nothing_to_set_up() {
+    let site = site().await;
+    let scope = countersign::Scope::SystemAdministratorsOnly;
+    site.world.set_scope(scope).await.unwrap();
+    let mut visitor = Visitor::of(&site);
+    let done = visitor.post("/sign-in", &[("name", "alice"), ("password", PASSWORD)]).await;
+    assert_eq!(place(&done), "/");
+    let page = visitor.get("/me").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(alert(&page), "Two-factor authentication is not in use for this account.");
+    assert!(!page.text.contains("/me/method"), "{}", page.text);
+}
+
+/// A session that does not hold leads to the login, and from there back.
+#[tokio::test]
+async fn without_a_session_that_holds_every_page_leads_to_the_login() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    let pages = [
+        ("GET", "/me", "%2Fme"),
+        ("POST", "/me/method", "%2Fme"),
+        ("POST", "/me/backup-code", "%2Fme"),
+        ("GET", "/settings", "%2Fsettings"),
+        ("POST", "/settings/edit", "%2Fsettings%2Fedit"),
+        ("GET", "/users/bob", "%2Fusers%2Fbob"),
+        ("POST", "/users/bob/reset", "%2Fusers%2Fbob"),
+    ];
+    for round in 0..2 {
+        for (method, path, back) in pages {
+            let body = (method == "POST").then(String::new);
+            let answer = visitor.request(method, path, body).await;
+            assert_eq!(place(&answer), format!("/sign-in?return_to={back}"), "{path}, {round}");
+        }
+        if round == 1 {
+            break;
+        }
+        visitor.sign_in("alice").await;
+        let alice = UserId::new("alice").unwrap();
+        let disable = |user: &mut countersign::user::User| user.status = UserStatus::Disabled;
+        site.world.users.change(&site.world.tenant, &alice, disable).unwrap();
+    }
+    assert_eq!(site.sessions.count(), 0);
+}

@@ -1,0 +1,20 @@
+//! The pages, driven as a browser without scripts would.
+#![cfg(feature = "pages")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+mod account;
+mod administration;
+#[path = "../web/browser.rs"]
+mod browser;
+mod login;
+mod safety;
+mod visitor;

@@ -1,0 +1,292 @@
+//! I-52 on pages: no other site's form, no other site's address, nothing kept, nothing framed, and
+//! nothing that people typed comes alive.
+
+use countersign::TenantId;
+use countersign::memory::MemoryFactors;
+use countersign_http::memory::MemorySessions;
+use countersign_http::pages::{Pages, Screens, SignInPage};
+use countersign_http::{TenantsByHost, Web};
+use countersign_testkit::World;
+use http::StatusCode;
+
+use crate::browser::{PASSWORD, Site};
+use crate::visitor::{Visitor, alert, place, site, site_with};
+
+/// Every form, and the fields that make it do something.
+const FORMS: [(&str, &[(&str, &str)]); 5] = [
+    ("/sign-in", &[("name", "alice"), ("password", PASSWORD)]),
+    ("/sign-out", &[]),
+    ("/settings/edit", &[("scope", "do_not_use"), ("confirmed", "yes")]),
+    ("/me/backup-code", &[]),
+    ("/users/bob/reset", &[]),
+];
+
+/// Login and logout too: a foreign form signs nobody in as somebody else, and nobody out.
+#[tokio::test]
+async fn forms_of_other_sites_do_nothing() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("root").await;
+    let session = visitor.browser.session().unwrap().to_owned();
+    site.world.calls.clear();
+    for headers in [
+        vec![],
+        vec![("sec-fetch-site", "cross-site")],
+        vec![("sec-fetch-site", "same-site")],
+        vec![("origin", "https://evil.example")],
+        vec![("origin", "null")],
+        vec![("origin", "http://acme.example.com")],
+        vec![("sec-fetch-site", "cross-site"), ("origin", "https://acme.example.com")],
+    ] {
+        visitor.browser.headers.clone_from(&headers);
+        for (path, fields) in FORMS {
+            let answer = visitor.post(path, fields).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} with {headers:?}");
+            assert_eq!(
+                alert(&answer),
+                "This request came from another site, and was not carried out."
+            );
+            assert!(answer.cookies().is_empty(), "{path} with {headers:?}");
+        }
+    }
+    assert!(site.world.calls.all().is_empty(), "{:?}", site.world.calls.all());
+    assert_eq!(site.sessions.count(), 1);
+    // Control: the same forms from this site's own pages do something.
+    visitor.browser.headers = vec![("origin", "https://acme.example.com")];
+    assert_eq!(visitor.browser.session(), Some(&*session));
+    for (path, fields) in FORMS.into_iter().rev() {
+        let answer = visitor.post(path, fields).await;
+        assert!(answer.status.as_u16() < 400, "{path}: {} {}", answer.status, answer.text);
+    }
+}
+
+/// A link in another site's page shows the page. JSON goes to the endpoints, not to forms.
+#[tokio::test]
+async fn links_lead_in_and_other_bodies_do_not() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.browser.headers = vec![("sec-fetch-site", "cross-site")];
+    assert_eq!(visitor.get("/sign-in").await.status, StatusCode::OK);
+    visitor.browser.headers =
+        vec![("sec-fetch-site", "same-origin"), ("content-type", "application/json")];
+    let json = visitor.request("POST", "/sign-in", None).await;
+    assert_eq!(json.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let put = visitor.request("PUT", "/sign-in", None).await;
+    assert_eq!(put.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(put.headers["allow"], "GET, HEAD, POST");
+    visitor.browser.headers = vec![("sec-fetch-site", "same-origin")];
+    let twice = "name=alice&name=bob&password=x".to_owned();
+    let answer = visitor.request("POST", "/sign-in", Some(twice)).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let long = format!("name=alice&password={}", "x".repeat(40_000));
+    let answer = visitor.request("POST", "/sign-in", Some(long)).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn no_login_leads_to_another_site() {
+    let site = site().await;
+    for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nb: c"] {
+        let mut visitor = Visitor::of(&site);
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("return_to", elsewhere)
+            .finish();
+        let page = visitor.get(&format!("/sign-in?{query}")).await;
+        assert!(!page.text.contains("evil"), "{}", page.text);
+        site.world.wait_for_the_spacing();
+        let fields = [("name", "alice"), ("password", PASSWORD), ("return_to", elsewhere)];
+        let sent = visitor.post("/sign-in", &fields).await;
+        assert!(!place(&sent).contains("evil"), "{}", place(&sent));
+        let path = place(&sent).split('?').next().unwrap().to_owned();
+        let page = visitor.get(&format!("{path}?{query}")).await;
+        assert!(!page.text.contains("evil"), "{}", page.text);
+        let code = site.world.last_code();
+        let done = visitor.post(&path, &[("code", &code), ("return_to", elsewhere)]).await;
+        assert_eq!(place(&done), "/");
+        // Who is signed in already is not led there either.
+        assert_eq!(place(&visitor.get(&format!("/sign-in?{query}")).await), "/");
+        visitor.post("/sign-out", &[]).await;
+    }
+}
+
+/// Nothing of a page is kept, nothing frames it, and it runs no code of its own.
+#[tokio::test]
+async fn every_page_says_what_browsers_must_not_do() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    let mut seen = vec![visitor.get("/sign-in").await, visitor.get("/me").await];
+    let (_, code) = visitor.begin("alice").await;
+    seen.push(code);
+    visitor.sign_in("root").await;
+    for path in ["/me", "/settings", "/settings/edit", "/users", "/users/bob", "/users/%20/x"] {
+        seen.push(visitor.get(path).await);
+    }
+    for page in seen {
+        assert_eq!(page.headers["cache-control"], "no-store");
+        assert_eq!(page.headers["x-frame-options"], "DENY");
+        assert_eq!(page.headers["x-content-type-options"], "nosniff");
+        let policy = page.headers["content-security-policy"].to_str().unwrap();
+        for rule in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"] {
+            assert!(policy.contains(rule), "{policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+        for inline in ["<script>", "<style", " style=", " onclick=", "javascript:"] {
+            assert!(!page.text.contains(inline), "{inline} in {}", page.text);
+        }
+        assert!(!page.text.contains("csp1.") && !page.text.contains("csd1."), "{}", page.text);
+    }
+}
+
+#[tokio::test]
+async fn style_and_script_are_files_of_the_same_site() {
+    let rules = ":root { --cs-accent: #7a0000; }";
+    let site =
+        site_with(|web| web.base_path("/auth").pages(Pages::new("Acme").stylesheet(rules))).await;
+    let mut visitor = Visitor::of(&site);
+    let page = visitor.get("/auth/sign-in").await;
+    let mut files = page.text.split('"').filter(|part| part.starts_with("/auth/assets/"));
+    let style = visitor.get(files.next().unwrap()).await;
+    assert_eq!(style.headers["content-type"], "text/css; charset=utf-8");
+    assert!(style.text.ends_with(rules));
+    assert_eq!(style.headers["cache-control"], "public, max-age=31536000, immutable");
+    let script = visitor.get(files.next().unwrap()).await;
+    assert_eq!(script.headers["content-type"], "text/javascript; charset=utf-8");
+    let other = visitor.get("/auth/assets/AAAAAAAAAAAA/pages.css").await;
+    assert_eq!(other.status, StatusCode::NOT_FOUND);
+}
+
+/// Names, labels and ids with markup, quotes, newlines and marks that turn the direction of text.
+const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'\u{202e}& {{7*7}}";
+
+#[tokio::test]
+async fn what_people_typed_stays_text() {
+    let site = site_with(|web| web.pages(Pages::new(HOSTILE))).await;
+    let mut visitor = Visitor::of(&site);
+    let mut seen = Vec::new();
+    for language in ["en", "ja"] {
+        visitor.language = language;
+        seen.push(visitor.post("/sign-in", &[("name", HOSTILE), ("password", "x")]).await);
+    }
+    let agent = "Firefox/1 Windows <script>alert(1)</script>";
+    visitor.browser.headers.push(("user-agent", agent));
+    site.world.wait_for_the_spacing();
+    let (path, code) = visitor.begin("root").await;
+    seen.push(code);
+    let hostile = [("code", HOSTILE), ("return_to", HOSTILE)];
+    seen.push(visitor.post(&path, &hostile).await);
+    let right = site.world.last_code();
+    visitor.post(&path, &[("code", &right), ("trust", "yes")]).await;
+    let devices = site.world.flow.operator("test").unwrap();
+    let root = countersign::UserId::new("root").unwrap();
+    assert_eq!(devices.status(&site.world.tenant, &root).await.unwrap().unwrap().devices.len(), 1);
+    seen.push(visitor.get("/me").await);
+    let fields = [("code", "1"), ("destination", HOSTILE), ("reference", HOSTILE)];
+    seen.push(visitor.post("/me/method/confirm", &fields).await);
+    seen.push(visitor.post("/me/method", &[("method", "sms"), ("phone", HOSTILE)]).await);
+    for path in [
+        "/users/%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E",
+        "/users/%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E/reset",
+    ] {
+        seen.push(visitor.get(path).await);
+    }
+    for page in seen {
+        assert!(!page.text.is_empty());
+        for alive in ["<script>alert", "<img", "onerror=alert(2)>'", "49}"] {
+            assert!(!page.text.contains(alive), "{alive} in {}", page.text);
+        }
+        assert_eq!(page.text.matches("<script").count(), 1, "{}", page.text);
+        // What turns the direction of text does so inside its own element, or in a field.
+        for part in page.text.split('\u{202e}').skip(1) {
+            let closes = part.find("</bdi>").is_some() || part.contains('"');
+            assert!(closes || part.contains("</title>"), "{}", page.text);
+        }
+    }
+}
+
+/// A device's label is what the person calls it, whatever they call it.
+#[tokio::test]
+async fn labels_of_devices_stay_text() {
+    let site = site().await;
+    site.world.wait_for_the_spacing();
+    let _ = site.world.sign_in_and_trust("alice", HOSTILE).await.unwrap();
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("alice").await;
+    let page = visitor.get("/me").await;
+    assert!(page.text.contains("<bdi>&#34;&#62;&#60;script&#62;"), "{}", page.text);
+    assert_eq!(page.text.matches("<script").count(), 1, "{}", page.text);
+}
+
+#[tokio::test]
+async fn pages_are_japanese_for_those_who_ask() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.language = "ja-JP,ja;q=0.9,en;q=0.5";
+    let page = visitor.get("/sign-in").await;
+    assert!(page.text.contains("<html lang=\"ja\">") && page.text.contains("<h1>ログイン</h1>"));
+    let (_, page) = visitor.begin("alice").await;
+    assert!(page.text.contains("確認コードをメール("), "{}", page.text);
+    assert!(!page.text.contains("Sign in"), "{}", page.text);
+}
+
+/// A form for one tenant is no form for another, and a session is not either (I-03, I-04).
+#[tokio::test]
+async fn another_tenant_knows_neither_login_nor_session() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    let (path, _) = visitor.begin("alice").await;
+    visitor.browser.host = "other.example.com";
+    let over = visitor.post(&path, &[("code", &site.world.last_code())]).await;
+    assert_eq!((over.status, visitor.browser.session()), (StatusCode::GONE, None));
+    visitor.browser.host = "acme.example.com";
+    visitor.sign_in("alice").await;
+    visitor.browser.host = "other.example.com";
+    assert_eq!(place(&visitor.get("/me").await), "/sign-in?return_to=%2Fme");
+    assert_eq!(site.sessions.count(), 1);
+    visitor.browser.host = "nobody.example.com";
+    for path in ["/sign-in", "/me"] {
+        assert_eq!(visitor.get(path).await.status, StatusCode::NOT_FOUND);
+    }
+}
+
+/// One page is the application's own; the others stay.
+#[tokio::test]
+async fn a_page_can_be_replaced() {
+    struct Own;
+    impl Screens for Own {
+        fn sign_in(
+            &self,
+            page: &SignInPage<'_>,
+        ) -> Result<String, countersign::error::PluginError> {
+            Ok(format!("own page, back to {}", page.return_to))
+        }
+    }
+    let site = site_with(|web| web.pages(Pages::new("Acme").screens(Own))).await;
+    let mut visitor = Visitor::of(&site);
+    let page = visitor.get("/sign-in?return_to=/x").await;
+    assert_eq!(page.text, "own page, back to /x");
+    assert!(visitor.begin("alice").await.1.text.contains("one-time-code"));
+}
+
+/// Applications without a browser get no pages.
+#[tokio::test]
+async fn mobile_applications_have_no_pages() {
+    let world = World::on(MemoryFactors::new()).unwrap();
+    let tenants = TenantsByHost::new().with("acme.example.com", TenantId::new("acme").unwrap());
+    let web = Web::mobile_apps(&world.flow, tenants, MemorySessions::new())
+        .pages(Pages::new("Acme"))
+        .build();
+    let request = http::Request::get("https://acme.example.com/sign-in").body(String::new());
+    assert_eq!(web.handle(request.unwrap()).await.status(), StatusCode::NOT_FOUND);
+}
+
+/// In development, nobody but this machine sees a page.
+#[tokio::test]
+async fn the_mode_for_development_is_for_this_machine() {
+    let site =
+        Site::with(|flow| flow, |web| web.pages(Pages::new("Acme")).development_on_loopback())
+            .await;
+    let mut visitor = Visitor::of(&site);
+    assert_eq!(visitor.get("/sign-in").await.status, StatusCode::MISDIRECTED_REQUEST);
+    visitor.browser.host = "localhost:8080";
+    assert_ne!(visitor.get("/sign-in").await.status, StatusCode::MISDIRECTED_REQUEST);
+}
