@@ -9,7 +9,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::origin::Foreign;
-use crate::texts::{Language, refusal_text, seconds_until};
+use crate::texts::{Language, refusal_text, seconds_until, sentence};
 use crate::wire::{Failed, Secrets};
 
 /// Why a request is not answered as it asked.
@@ -17,6 +17,8 @@ pub(crate) enum Refusal {
     Denied(Denied),
     /// Nobody is signed in.
     SignedOut,
+    /// No code was verified in the login of this session, or too long ago.
+    NotRecent,
     Foreign(Foreign),
     /// Nothing is there, or not for this method, or the body is not readable.
     Status(StatusCode),
@@ -120,6 +122,13 @@ impl Answering {
             denied: &'a Denied,
             message: String,
         }
+        // As a refusal of the flow looks.
+        #[derive(Serialize)]
+        struct NotRecent {
+            reason: Reason,
+            ends_login: bool,
+            message: &'static str,
+        }
         #[derive(Serialize)]
         struct Plain {
             reason: &'static str,
@@ -131,6 +140,12 @@ impl Answering {
                 json(status(denied.reason()), &body, self.denied_headers(denied))
             }
             Refusal::SignedOut => plain(StatusCode::UNAUTHORIZED, "signed_out"),
+            Refusal::NotRecent => {
+                let reason = Reason::ReauthenticationRequired;
+                let message = sentence(reason, self.language);
+                let body = NotRecent { reason, ends_login: false, message };
+                json(status(reason), &body, HeaderMap::new())
+            }
             Refusal::Foreign(Foreign::Host) => {
                 plain(StatusCode::MISDIRECTED_REQUEST, "foreign_host")
             }

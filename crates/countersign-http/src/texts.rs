@@ -53,7 +53,7 @@ impl Language {
 /// The text of a refusal for the user: what happened, and what they can do. `now` is what times are
 /// counted from, such as in "Try again in 15 minutes."
 pub fn refusal_text(denied: &Denied, language: Language, now: OffsetDateTime) -> String {
-    let sentence = reason_text(denied.reason(), language);
+    let sentence = sentence(denied.reason(), language);
     let left = denied.attempts_left().filter(|left| *left > 0 && denied.retry_at().is_none());
     let wait = denied.retry_at().map(|at| wait(at, language, now));
     let rest = match (language, left) {
@@ -69,8 +69,8 @@ pub fn refusal_text(denied: &Denied, language: Language, now: OffsetDateTime) ->
     }
 }
 
-/// What happened, without what is left or how long it lasts.
-pub(crate) const fn reason_text(reason: Reason, language: Language) -> &'static str {
+/// What happened, without a time or a number of attempts.
+pub(crate) const fn sentence(reason: Reason, language: Language) -> &'static str {
     match language {
         Language::English => english(reason),
         Language::Japanese => japanese(reason),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use countersign::clock::{Clock, SystemClock};
@@ -120,6 +121,36 @@ impl Web {
         Err(self.inner.finish(answered, answering))
     }
 
+    /// Who is signed in by a recent login with a code or a backup code, for the application's own
+    /// sensitive pages.
+    ///
+    /// `window` is how long a login counts as recent. Give the flow's
+    /// [`recent_login`](countersign::LoginFlowBuilder::recent_login), 10 minutes by default. The
+    /// time is that of [`WebBuilder::clock`]. A trusted device replaces no code here (`I-32`).
+    ///
+    /// # Errors
+    ///
+    /// The response to send: 401 as from [`signed_in`](Self::signed_in), and 403 with the reason
+    /// `reauthentication_required` if the login is too long ago or had no code.
+    ///
+    /// # Cancel safety
+    ///
+    /// A session that does not hold may have ended.
+    pub async fn recently_signed_in(
+        &self,
+        request: &Parts,
+        window: Duration,
+    ) -> Result<Grant, Response<Full<Bytes>>> {
+        let grant = self.signed_in(request).await?;
+        let answering = self.inner.answering(request)?;
+        // As the flow counts.
+        let window = time::Duration::try_from(window).unwrap_or(time::Duration::MAX);
+        if grant.has_second_factor() && answering.now < grant.at().saturating_add(window) {
+            return Ok(grant);
+        }
+        Err(self.inner.finish(Err(Refusal::NotRecent), answering))
+    }
+
     /// The administrator who is signed in, for the application's own pages: their rights in their
     /// tenant.
     ///
@@ -142,6 +173,11 @@ impl Web {
             Err(refusal) => Err(refusal),
         };
         answered.map_err(|refusal| self.inner.finish(Err(refusal), answering))
+    }
+
+    /// The path that all endpoints are under, such as `/auth`. Empty: they are at the root.
+    pub fn base_path(&self) -> &str {
+        &self.inner.base
     }
 }
 

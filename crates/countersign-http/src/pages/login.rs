@@ -12,7 +12,7 @@ use super::screens::{Alert, BackupCodePage, CodePage, MessagePage, SignInPage};
 use super::words::{self, Words};
 use crate::answer::{Refusal, status};
 use crate::exchange::{Answered, Exchange, Settled};
-use crate::texts::reason_text;
+use crate::texts::sentence;
 use crate::tokens::PresentedLogin;
 use crate::wire::{BeginBody, Typed};
 
@@ -72,7 +72,7 @@ impl Exchange<'_> {
                         DeliveryStatus::NotMade { denied } => Some(self.answering.message(denied)),
                         _ => None,
                     },
-                    |reason| Some(reason_text(*reason, language).to_owned()),
+                    |reason| Some(sentence(*reason, language).to_owned()),
                 )
             }
             _ => None,

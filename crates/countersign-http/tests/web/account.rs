@@ -200,6 +200,46 @@ async fn own_pages_know_who_is_signed_in() {
     assert_eq!(site.sessions.count(), 1);
 }
 
+/// I-32: an application's own sensitive pages ask for a recent login with a code.
+#[tokio::test]
+async fn own_sensitive_pages_need_a_recent_code() {
+    let site = Site::new().await;
+    let mut alice = site.browser();
+    let login = alice.begin("alice").await;
+    let trusting = json!({"code": site.world.last_code(), "trust_device": "laptop"});
+    alice.post(&format!("/login/{login}/code"), trusting).await;
+    let window = std::time::Duration::from_secs(600);
+    let parts = |browser: &crate::browser::Browser<'_>, language: &str| {
+        let session = browser.session().unwrap_or("none");
+        let request = http::Request::get("/own")
+            .header("host", crate::browser::HOST)
+            .header("accept-language", language)
+            .header("cookie", format!("__Host-session={session}"));
+        request.body(()).unwrap().into_parts().0
+    };
+    let stranger = site.web.recently_signed_in(&parts(&site.browser(), "en"), window).await;
+    assert_eq!(stranger.unwrap_err().status(), StatusCode::UNAUTHORIZED);
+    let second = std::time::Duration::from_secs(1);
+    site.world.clock.advance(window - second);
+    let recent = site.web.recently_signed_in(&parts(&alice, "en"), window).await;
+    assert_eq!(recent.unwrap().user().as_str(), "alice");
+    site.world.clock.advance(second);
+    for (language, text) in [("en", "Your last sign-in with a code is"), ("ja", "\u{5909}\u{66f4}")] {
+        let refused = site.web.recently_signed_in(&parts(&alice, language), window).await;
+        let refused = crate::browser::Answer::of(refused.unwrap_err()).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+        assert_eq!(refused.reason(), "reauthentication_required");
+        assert_eq!(refused.json["ends_login"], false);
+        assert!(refused.json["message"].as_str().unwrap().contains(text), "{}", refused.text);
+        assert_eq!(refused.headers["cache-control"], "no-store");
+    }
+    // A trusted device is no code, however recent its login is.
+    assert_eq!(alice.password("alice").await.step(), "authenticated");
+    let device = site.web.recently_signed_in(&parts(&alice, "en"), window).await;
+    assert_eq!(device.unwrap_err().status(), StatusCode::FORBIDDEN);
+    assert_eq!(site.web.base_path(), "");
+}
+
 /// I-31: what is shown once is shown also where the session could not be started.
 #[tokio::test]
 async fn a_session_that_does_not_start_loses_no_backup_code() {
