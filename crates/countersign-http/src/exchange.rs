@@ -109,6 +109,22 @@ impl Inner {
         response
     }
 
+    /// The response to a request for the application's own, which is refused.
+    pub(crate) fn turn_away(
+        &self,
+        parts: &Parts,
+        refusal: Refusal,
+        answering: Answering,
+    ) -> Response<Full<Bytes>> {
+        #[cfg(feature = "pages")]
+        if let Some(response) = self.page_instead(parts, &refusal, answering) {
+            return response;
+        }
+        #[cfg(not(feature = "pages"))]
+        let _ = parts;
+        self.finish(Err(refusal), answering)
+    }
+
     pub(crate) const fn channel(&self) -> Channel {
         match self.clients {
             Clients::Browsers => Channel::Web,
@@ -331,6 +347,15 @@ impl Exchange<'_> {
             Err(_) if saved.channel() != self.inner.channel() => Err(Refusal::SignedOut),
             Err(_) => Ok(None),
         }
+    }
+
+    /// The grant of the session, if it holds. If it does not hold any more, it ends.
+    pub(crate) async fn whose_session(&self) -> Result<Grant, Refusal> {
+        if let Some(grant) = self.revalidated().await? {
+            return Ok(grant);
+        }
+        self.end_stale().await;
+        Err(Refusal::SignedOut)
     }
 
     /// The session does not hold any more: it ends here.

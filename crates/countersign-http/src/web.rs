@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use countersign::clock::{Clock, SystemClock};
-use countersign::{Administration, Grant, LoginFlow};
+use countersign::{Administration, Grant, LoginFlow, SecondFactor};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body;
@@ -93,7 +93,8 @@ impl Web {
     /// # Errors
     ///
     /// The response to send: 401 if nobody is signed in, or if the session does not hold any more,
-    /// which also ends it.
+    /// which also ends it. With [pages](WebBuilder::pages), a browser that asks for a page is sent
+    /// to the login instead, and from there back.
     ///
     /// # Cancel safety
     ///
@@ -107,18 +108,13 @@ impl Web {
             self.inner.origins.check(request, is_json(request))
         };
         if let Err(foreign) = checked {
-            return Err(self.inner.finish(Err(foreign.into()), answering));
+            return Err(self.inner.turn_away(request, foreign.into(), answering));
         }
-        let exchange = match self.inner.visit(request, Bytes::new(), answering).await {
-            Ok(exchange) => exchange,
-            Err(refusal) => return Err(self.inner.finish(Err(refusal), answering)),
-        };
-        let answered = match exchange.revalidated().await {
-            Ok(Some(grant)) => return Ok(grant),
-            Ok(None) => exchange.stale().await,
+        let found = match self.inner.visit(request, Bytes::new(), answering).await {
+            Ok(exchange) => exchange.whose_session().await,
             Err(refusal) => Err(refusal),
         };
-        Err(self.inner.finish(answered, answering))
+        found.map_err(|refusal| self.inner.turn_away(request, refusal, answering))
     }
 
     /// Who is signed in by a recent login with a code or a backup code, for the application's own
@@ -131,7 +127,8 @@ impl Web {
     /// # Errors
     ///
     /// The response to send: 401 as from [`signed_in`](Self::signed_in), and 403 with the reason
-    /// `reauthentication_required` if the login is too long ago or had no code.
+    /// `reauthentication_required` if the login is too long ago or had no code. Of a user whom the
+    /// policy exempts no code is asked; their login must be recent all the same.
     ///
     /// # Cancel safety
     ///
@@ -145,10 +142,13 @@ impl Web {
         let answering = self.inner.answering(request)?;
         // As the flow counts.
         let window = time::Duration::try_from(window).unwrap_or(time::Duration::MAX);
-        if grant.has_second_factor() && answering.now < grant.at().saturating_add(window) {
+        // Of a user whom the policy exempts there is no code to ask for.
+        let exempt = matches!(grant.second_factor(), SecondFactor::Exempt { .. });
+        let is_recent = answering.now < grant.at().saturating_add(window);
+        if is_recent && (exempt || grant.has_second_factor()) {
             return Ok(grant);
         }
-        Err(self.inner.finish(Err(Refusal::NotRecent), answering))
+        Err(self.inner.turn_away(request, Refusal::NotRecent, answering))
     }
 
     /// The administrator who is signed in, for the application's own pages: their rights in their
@@ -172,12 +172,21 @@ impl Web {
             Ok(exchange) => exchange.flow.administration(&grant).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),
         };
-        answered.map_err(|refusal| self.inner.finish(Err(refusal), answering))
+        answered.map_err(|refusal| self.inner.turn_away(request, refusal, answering))
     }
 
     /// The path that all endpoints are under, such as `/auth`. Empty: they are at the root.
     pub fn base_path(&self) -> &str {
         &self.inner.base
+    }
+}
+
+#[cfg(feature = "pages")]
+impl Web {
+    /// The address of the pages' style, for pages of your own that are to look alike. `None`: there
+    /// are no pages.
+    pub fn style_path(&self) -> Option<&str> {
+        self.inner.pages.as_ref().map(|(_, assets)| assets.style_path())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::wire::Typed;
 
 impl Exchange<'_> {
     pub(super) async fn account_page(mut self, page: Page) -> Answered {
-        let grant = self.whose_page().await?;
+        let grant = self.whose_session().await?;
         let account = self.flow.account(&grant);
         let done = match page {
             Page::SetMethod => {

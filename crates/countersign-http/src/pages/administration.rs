@@ -17,7 +17,7 @@ use crate::tokens::PLAIN;
 
 impl Exchange<'_> {
     pub(super) async fn administration_page(mut self, page: Page) -> Answered {
-        let grant = self.whose_page().await?;
+        let grant = self.whose_session().await?;
         let administration = self.flow.administration(&grant).await?;
         let mut frame = self.frame()?;
         frame.user = Some(grant.as_ref().user());

@@ -34,6 +34,10 @@ impl Assets {
         }
     }
 
+    pub(crate) fn style_path(&self) -> &str {
+        &self.style_path
+    }
+
     pub(super) fn style(&self) -> Response<Full<Bytes>> {
         file("text/css; charset=utf-8", self.style.clone())
     }

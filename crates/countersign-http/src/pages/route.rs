@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use countersign::error::PluginError;
 use countersign::ids::{DeviceId, LoginId};
-use countersign::{Grant, Reason, UserId};
+use countersign::{Reason, UserId};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
@@ -183,6 +183,23 @@ impl Inner {
         exchange.show(page).await
     }
 
+    /// What a browser gets that asked for a page of the application's own. `None`: it asked for
+    /// something else, or there are no pages.
+    pub(crate) fn page_instead(
+        &self,
+        parts: &Parts,
+        refusal: &Refusal,
+        answering: Answering,
+    ) -> Option<Response<Full<Bytes>>> {
+        let (pages, assets) = self.pages.as_ref()?;
+        if !matches!(parts.method, Method::GET | Method::HEAD) || !accepts_html(parts) {
+            return None;
+        }
+        let mut response = self.refused_page(pages, assets, parts, refusal, answering);
+        harden_page(&mut response);
+        Some(response)
+    }
+
     /// What is shown instead of a page.
     fn refused_page(
         &self,
@@ -200,6 +217,7 @@ impl Inner {
         let mut headers = HeaderMap::new();
         let (status, text) = match refusal {
             Refusal::SignedOut => return again(false),
+            Refusal::NotRecent => return again(true),
             Refusal::Denied(denied) => match denied.reason() {
                 Reason::SessionStale => return again(false),
                 Reason::ReauthenticationRequired => return again(true),
@@ -289,15 +307,6 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The grant of the session, which holds.
-    pub(super) async fn whose_page(&self) -> Result<Grant, Refusal> {
-        if let Some(grant) = self.revalidated().await? {
-            return Ok(grant);
-        }
-        self.end_stale().await;
-        Err(Refusal::SignedOut)
-    }
-
     pub(super) fn frame(&self) -> Result<Frame<'a>, Refusal> {
         let (pages, assets) = self.inner.pages.as_ref().ok_or(StatusCode::NOT_FOUND)?;
         Ok(self.inner.frame(pages, assets, self.answering))
@@ -325,6 +334,14 @@ impl<'a> Exchange<'a> {
     pub(super) fn query(&self) -> Query {
         Query::of(self.parts)
     }
+}
+
+fn accepts_html(parts: &Parts) -> bool {
+    let accepted = parts.headers.get_all(header::ACCEPT).iter();
+    let mut kinds = accepted.filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(','));
+    kinds.any(|kind| {
+        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/html")
+    })
 }
 
 fn html(status: StatusCode, page: String, headers: HeaderMap) -> Response<Full<Bytes>> {

@@ -117,3 +117,42 @@ async fn without_a_session_that_holds_every_page_leads_to_the_login() {
     }
     assert_eq!(site.sessions.count(), 0);
 }
+
+/// Pages of the application's own lead to the login, and from there back; requests for data do not.
+#[tokio::test]
+async fn pages_of_the_application_lead_to_the_login_and_back() {
+    use std::time::Duration;
+    let site = site().await;
+    let request = |accept: &str, cookies: &str| {
+        let request = http::Request::get("/vault?door=2")
+            .header("host", "acme.example.com")
+            .header("accept", accept)
+            .header("cookie", cookies);
+        request.body(()).unwrap().into_parts().0
+    };
+    let html = "text/html,application/xhtml+xml;q=0.9";
+    let window = Duration::from_secs(600);
+    let refused = site.web.signed_in(&request(html, "")).await.unwrap_err();
+    assert_eq!(refused.status(), StatusCode::SEE_OTHER);
+    assert_eq!(refused.headers()["location"], "/sign-in?return_to=%2Fvault%3Fdoor%3D2");
+    let refused = site.web.signed_in(&request("application/json", "")).await.unwrap_err();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("alice").await;
+    let cookies = format!("__Host-session={}", visitor.browser.session().unwrap());
+    let granted = site.web.recently_signed_in(&request(html, &cookies), window).await.unwrap();
+    assert_eq!(granted.user().as_str(), "alice");
+    let refused = site.web.administrator(&request(html, &cookies)).await.unwrap_err();
+    assert_eq!(refused.status(), StatusCode::NOT_FOUND);
+    assert_eq!(refused.headers()["content-type"], "text/html; charset=utf-8");
+    site.world.clock.advance(window);
+    let late = site.web.recently_signed_in(&request(html, &cookies), window).await.unwrap_err();
+    assert_eq!(late.headers()["location"], "/sign-in?return_to=%2Fvault%3Fdoor%3D2&again=1");
+    // Whoever is exempt is asked for no code, and for a recent login.
+    site.world.set_scope(countersign::Scope::SystemAdministratorsOnly).await.unwrap();
+    visitor.post("/sign-in", &[("name", "bob"), ("password", PASSWORD)]).await;
+    let cookies = format!("__Host-session={}", visitor.browser.session().unwrap());
+    assert!(site.web.recently_signed_in(&request(html, &cookies), window).await.is_ok());
+    site.world.clock.advance(window);
+    assert!(site.web.recently_signed_in(&request(html, &cookies), window).await.is_err());
+}
