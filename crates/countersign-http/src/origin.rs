@@ -43,8 +43,10 @@ impl Origins {
             (None, None) => return Err(Foreign::Form),
             // No script of a page gets the tokens that are in bodies there.
             _ if self.clients == Clients::MobileApps => false,
-            // `none`: the person themselves, such as by a reload.
-            (Some(site), _) => site == "same-origin" || site == "none",
+            (Some("same-origin"), _) => true,
+            // The person themselves, such as by a reload. Browsers do not all mean the same by it.
+            (Some("none"), origin) => origin.is_none_or(|origin| self.is_own(origin, request)),
+            (Some(_), _) => false,
             (None, Some(origin)) => self.is_own(origin, request),
         };
         if own { Ok(()) } else { Err(Foreign::Site) }

@@ -1,5 +1,6 @@
 //! What a person reads about a refusal, in English and Japanese.
 
+use countersign::input::Field;
 use countersign::{Denied, Reason};
 use http::{HeaderMap, header};
 use time::OffsetDateTime;
@@ -8,7 +9,7 @@ use time::OffsetDateTime;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Language {
-    /// English, and what a client gets that asks for none of these.
+    /// English. The default for clients that ask for neither language.
     #[default]
     English,
     /// Japanese.
@@ -62,10 +63,26 @@ pub fn refusal_text(denied: &Denied, language: Language, now: OffsetDateTime) ->
         (Language::Japanese, Some(left)) => Some(format!("あと{left}回入力できます。")),
         (_, None) => wait,
     };
-    match (rest, language) {
-        (None, _) => sentence.to_owned(),
-        (Some(rest), Language::English) => format!("{sentence} {rest}"),
-        (Some(rest), Language::Japanese) => format!("{sentence}{rest}"),
+    let space = if language == Language::English { " " } else { "" };
+    let mut text = sentence.to_owned();
+    // The backup code does not have to wait, so that it comes last.
+    for more in rest.as_deref().into_iter().chain(way_out(denied.reason(), language)) {
+        text.push_str(space);
+        text.push_str(more);
+    }
+    text
+}
+
+/// What works although codes do not.
+const fn way_out(reason: Reason, language: Language) -> Option<&'static str> {
+    match (reason, language) {
+        (Reason::CodesLocked | Reason::Suspended, Language::English) => {
+            Some("If you have a backup code, you can use it now.")
+        }
+        (Reason::CodesLocked | Reason::Suspended, Language::Japanese) => {
+            Some("バックアップコードがある場合は、すぐにログインできます。")
+        }
+        _ => None,
     }
 }
 
@@ -101,106 +118,122 @@ fn wait(at: OffsetDateTime, language: Language, now: OffsetDateTime) -> String {
 
 const fn english(reason: Reason) -> &'static str {
     match reason {
-        Reason::InvalidCredentials => "You could not be signed in with this name and password.",
-        Reason::Busy => "Many people are signing in right now.",
+        Reason::InvalidCredentials => {
+            "You could not be logged in. Check your login name and password. After several wrong passwords, wait a while before you try again."
+        }
+        Reason::Busy => "Many people are logging in right now.",
         Reason::WrongPassword => "This is not your current password.",
         Reason::PasswordsLocked => "Too many wrong passwords were entered.",
-        Reason::LoginOver => "This sign-in is over. Please start again.",
+        Reason::LoginOver => "This login has expired or has ended. Please log in again.",
         Reason::WrongCode => "This code is wrong.",
-        Reason::NoLiveCode => "There is no code that works right now. Ask for a new one.",
-        Reason::CodesLocked => {
-            "Too many wrong codes were entered. \
-             If you have a backup code, you can use it to sign in."
-        }
+        Reason::NoLiveCode => "There is no valid code at the moment. Get a new one.",
+        Reason::CodesLocked => "Too many wrong codes were entered.",
         Reason::WrongBackupCode => "This backup code is wrong.",
         Reason::LoginBackupCodeLimit => {
-            "Too many wrong backup codes were entered. Use a code, or start again."
+            "Too many wrong backup codes were entered. Enter a code instead, or start again."
         }
-        Reason::NoBackupCode | Reason::BackupCodesOff => {
-            "There is no backup code. Please use a code."
-        }
+        Reason::NoBackupCode => "You have no backup code. Please enter a code.",
+        Reason::BackupCodesOff => "Backup codes are not available.",
         Reason::Suspended => {
-            "Codes are suspended after many wrong ones. Ask an administrator. \
-             If you have a backup code, you can use it to sign in."
+            "Codes are blocked because too many wrong ones were entered. Ask an administrator to reset your two-factor authentication."
         }
-        Reason::SendLimit => "No other code can be sent yet.",
-        Reason::LoginSendLimit => "No other code can be sent for this sign-in. Please start again.",
-        Reason::TooManyLogins => "You have too many unfinished sign-ins.",
+        Reason::SendLimit => "A new code cannot be sent yet.",
+        Reason::LoginSendLimit => "No more codes can be sent for this login. Please start again.",
+        Reason::TooManyLogins => "You have reached the limit of unfinished logins.",
         Reason::NoDestination => {
-            "No address is registered to send a code to. Please ask an administrator."
+            "No email address or phone number is registered for codes. Please ask an administrator."
         }
-        Reason::NoPhoneNumber => "No phone number is set up. Have the code sent by email.",
-        Reason::NotInteractive => "A code is needed, and cannot be entered here.",
+        Reason::NoPhoneNumber => "No phone number is set up. Get the code by email.",
+        Reason::NotInteractive => "A code is required, but cannot be entered here.",
         Reason::TrustedDevicesOff => "Trusted devices are not available.",
         Reason::NotInUse => "Two-factor authentication is not in use for this account.",
-        Reason::SessionStale => "Please sign in again.",
+        Reason::SessionStale => "Your session has ended. Please log in again.",
         Reason::ReauthenticationRequired => {
-            "Your last sign-in with a code is too long ago for this change. Please sign in again."
+            "Your last login with a code was too long ago for this change. Please log in again with a code."
         }
         Reason::SetupOver => "This code no longer works. Please start the change again.",
-        Reason::NotFound => "This was not found.",
+        Reason::NotFound => {
+            "This was not found. It may have been deleted, or you may not have access."
+        }
         Reason::OwnAccount => {
             "You cannot do this to your own account. Please ask another administrator."
         }
         Reason::ResetRequired => {
             "Unlocking does not help here. Reset this user's two-factor authentication."
         }
-        Reason::InvalidInput(_) => "Please check what you entered.",
+        Reason::InvalidInput(invalid) => match invalid.field() {
+            Field::PhoneNumber => "This is not a valid phone number. Include the country code.",
+            Field::Code => "Enter the digits of the code that you received.",
+            Field::BackupCode => "This is not a valid backup code.",
+            _ => "Please check what you entered.",
+        },
         _ => "This did not work.",
     }
 }
 
 const fn japanese(reason: Reason) -> &'static str {
     match reason {
-        Reason::InvalidCredentials => "このログイン名とパスワードではログインできませんでした。",
+        Reason::InvalidCredentials => {
+            "ログインできませんでした。ログイン名とパスワードを確認してください。パスワードを何度も間違えた場合は、しばらくしてからお試しください。"
+        }
         Reason::Busy => "ただいまログインが集中しています。",
         Reason::WrongPassword => "現在のパスワードと一致しません。",
-        Reason::PasswordsLocked => "パスワードの入力を複数回間違えたため、ロックされています。",
-        Reason::LoginOver => "このログインは無効になりました。最初からやり直してください。",
+        Reason::PasswordsLocked => {
+            "パスワードの入力を複数回間違えたため、一時的にロックされています。"
+        }
+        Reason::LoginOver => {
+            "このログイン操作は、有効期限が切れたか、終了しています。もう一度ログインしてください。"
+        }
         Reason::WrongCode => "確認コードが正しくありません。",
-        Reason::NoLiveCode => {
-            "現在使用できる確認コードがありません。新しい確認コードを送信してください。"
-        }
-        Reason::CodesLocked => {
-            "確認コードの入力を複数回間違えたため、ロックされています。バックアップコードをお持ちの場合は、ログインに使用できます。"
-        }
+        Reason::NoLiveCode => "有効な確認コードがありません。再送信してください。",
+        Reason::CodesLocked => "確認コードの入力を複数回間違えたため、ロックされています。",
         Reason::WrongBackupCode => "バックアップコードが正しくありません。",
         Reason::LoginBackupCodeLimit => {
             "バックアップコードの入力を複数回間違えました。確認コードを使用するか、最初からやり直してください。"
         }
-        Reason::NoBackupCode | Reason::BackupCodesOff => {
-            "バックアップコードはありません。確認コードを使用してください。"
+        Reason::NoBackupCode => {
+            "使用できるバックアップコードがありません。確認コードを入力してください。"
         }
+        Reason::BackupCodesOff => "バックアップコードは利用できません。",
         Reason::Suspended => {
-            "確認コードの入力を何度も間違えたため、停止されています。管理者にお問い合わせください。バックアップコードをお持ちの場合は、ログインに使用できます。"
+            "確認コードの入力を何度も間違えたため、確認コードを使用できません。管理者に2段階認証のリセットを依頼してください。"
         }
-        Reason::SendLimit => "まだ新しい確認コードを送信できません。",
+        Reason::SendLimit => "新しい確認コードはまだ送信できません。",
         Reason::LoginSendLimit => {
             "このログインではこれ以上確認コードを送信できません。最初からやり直してください。"
         }
-        Reason::TooManyLogins => "完了していないログインが多すぎます。",
+        Reason::TooManyLogins => "完了していないログインの数が上限に達しています。",
         Reason::NoDestination => {
             "確認コードの送信先が登録されていません。管理者にお問い合わせください。"
         }
         Reason::NoPhoneNumber => {
             "電話番号が設定されていません。メールで確認コードを受け取ってください。"
         }
-        Reason::NotInteractive => "確認コードが必要ですが、ここでは入力できません。",
+        Reason::NotInteractive => "確認コードの入力が必要ですが、この方法ではログインできません。",
         Reason::TrustedDevicesOff => "信頼できる端末の機能は利用できません。",
         Reason::NotInUse => "このアカウントでは2段階認証を使用していません。",
-        Reason::SessionStale => "もう一度ログインしてください。",
+        Reason::SessionStale => "セッションが終了しました。もう一度ログインしてください。",
         Reason::ReauthenticationRequired => {
-            "確認コードによる前回のログインから時間が経過しています。この変更を行うには、もう一度ログインしてください。"
+            "確認コードによる前回のログインから時間が経過しています。この変更を行うには、確認コードを使用してもう一度ログインしてください。"
         }
-        Reason::SetupOver => "この確認コードは使用できません。変更を最初からやり直してください。",
-        Reason::NotFound => "見つかりませんでした。",
+        Reason::SetupOver => {
+            "この確認コードは使用できなくなりました。変更を最初からやり直してください。"
+        }
+        Reason::NotFound => {
+            "見つかりませんでした。削除されたか、アクセス権がない可能性があります。"
+        }
         Reason::OwnAccount => {
             "ご自身のアカウントには実行できません。別の管理者に依頼してください。"
         }
         Reason::ResetRequired => {
             "ロックの解除では解決しません。このユーザーの2段階認証をリセットしてください。"
         }
-        Reason::InvalidInput(_) => "入力内容を確認してください。",
+        Reason::InvalidInput(invalid) => match invalid.field() {
+            Field::PhoneNumber => "電話番号が正しくありません。国番号から入力してください。",
+            Field::Code => "届いた確認コードの数字を入力してください。",
+            Field::BackupCode => "バックアップコードの形式が正しくありません。",
+            _ => "入力内容を確認してください。",
+        },
         _ => "実行できませんでした。",
     }
 }

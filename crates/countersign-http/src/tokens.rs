@@ -44,7 +44,7 @@ const MAX_EVICTED: usize = 64;
 /// and keep the name.
 const NAME_KEPT: Duration = Duration::minutes(10);
 /// The longest name that is kept, as bytes of its cookie.
-const MAX_NAME: usize = 256;
+const MAX_NAME: usize = 96;
 /// What a cookie takes, and what parts its value.
 pub(crate) const PLAIN: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'@');

@@ -2,70 +2,80 @@
 
 use countersign::contact::PhoneNumber;
 use countersign::{
-    Account, Code, DeliveryStatus, Denied, Grant, MethodChange, OperationError, Reason, SetupToken,
+    Account, Code, DeliveryStatus, Grant, MethodChange, OperationError, Reason, SetupToken,
 };
 use http::StatusCode;
 
-use super::form::{ConfirmForm, MethodChoice, MethodForm, form};
+use super::form::{ConfirmForm, MethodChoice, MethodForm, with_query};
 use super::route::Page;
 use super::screens::{AccountPage, Alert, BackupCodePage, ConfirmMethodPage};
+use super::visit::{Visit, is_about_the_field};
 use super::words;
-use crate::answer::{Refusal, status};
-use crate::exchange::{Answered, Exchange};
+use crate::answer::status;
+use crate::exchange::Answered;
 use crate::wire::Typed;
 
-impl Exchange<'_> {
-    pub(super) async fn account_page(mut self, page: Page) -> Answered {
-        let grant = self.whose_session().await?;
-        let account = self.flow.account(&grant);
-        let done = match page {
+impl Visit<'_> {
+    pub(super) async fn account(mut self, page: Page) -> Answered {
+        let grant = self.exchange.whose_session().await?;
+        let account = self.exchange.flow.account(&grant);
+        let is_form = !matches!(page, Page::Account | Page::AskForCode);
+        if is_form && !self.is_form_of(grant.user())? {
+            return Ok(self.of_somebody_else());
+        }
+        let (done, field, place) = match page {
             Page::SetMethod => {
-                let form: MethodForm = form(self.parts, &self.body)?;
-                let change = match form.method {
-                    MethodChoice::Email => account.use_email().await,
+                let form: MethodForm = self.form()?;
+                let (change, field) = match form.method {
+                    MethodChoice::Email => (account.use_email().await, ""),
                     MethodChoice::Sms => match PhoneNumber::new(&form.phone) {
-                        Ok(number) => account.use_sms(&number).await.map(MethodChange::Prove),
-                        Err(invalid) => Err(invalid.into()),
+                        Ok(number) => {
+                            (account.use_sms(&number).await.map(MethodChange::Prove), "phone")
+                        }
+                        Err(invalid) => (Err(invalid.into()), "phone"),
                     },
                 };
-                match change {
+                let place = match &change {
                     Ok(MethodChange::Prove(setup)) => {
-                        self.handed.setup(&setup.token);
-                        return self.prove_page(&grant, &setup.delivery);
+                        self.exchange.handed.setup(&setup.token);
+                        ask_for_code(&setup.delivery)
                     }
-                    Ok(MethodChange::Done(_)) => Ok(()),
-                    Err(error) => Err((error, Some("phone"))),
-                }
+                    _ => "/me?done=saved".to_owned(),
+                };
+                (change.map(drop), field, place)
             }
-            Page::ConfirmMethod => return self.confirm_method_page(&grant, &account).await,
+            Page::AskForCode => return self.ask_for_code(&grant, StatusCode::OK, None),
+            Page::ConfirmMethod => return self.confirm_method(&grant, &account).await,
             Page::RemoveDevices => {
-                account.revoke_devices().await.map(drop).map_err(|error| (error, None))
+                (account.revoke_devices().await.map(drop), "", "/me?done=removed".to_owned())
             }
             Page::RemoveDevice(device) => {
-                account.revoke_device(device).await.map_err(|error| (error, None))
+                (account.revoke_device(device).await, "", "/me?done=removed".to_owned())
             }
             Page::NewBackupCode => match account.new_backup_code().await {
                 Ok(code) => {
-                    let mut frame = self.frame()?;
-                    frame.user = Some(grant.as_ref().user());
-                    let next = format!("{}/me", frame.base);
+                    let next = self.path("/me");
+                    let frame = self.frame_of(grant.user());
                     let page = BackupCodePage { frame, code: code.expose(), next: &next };
-                    return self.html(StatusCode::OK, self.screens()?.backup_code(&page));
+                    let own = self.pages.screens.backup_code(&page);
+                    let page = self.exchange.inner.or_built_in(own, || page.html());
+                    return self.html(StatusCode::OK, page);
                 }
-                Err(error) => Err((error, None)),
+                Err(error) => (Err(error), "", String::new()),
             },
             _ => return self.overview(&grant, &account, StatusCode::OK, None).await,
         };
         match done {
             Ok(()) => {
-                let place = format!("{}/me", self.inner.base);
+                let place = self.path(&place);
                 Ok(self.redirect(&place))
             }
-            Err((OperationError::Denied(denied), field)) if stays_on_its_page(&denied) => {
-                let alert = Alert::refusal(self.answering.message(&denied), field);
+            Err(OperationError::Denied(denied)) if !leads_to_the_login(denied.reason()) => {
+                let field = is_about_the_field(denied.reason()).then_some(field);
+                let alert = Alert::refusal(self.text(&denied), field);
                 self.overview(&grant, &account, status(denied.reason()), Some(alert)).await
             }
-            Err((error, _)) => Err(error.into()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -76,72 +86,82 @@ impl Exchange<'_> {
         status: StatusCode,
         alert: Option<Alert>,
     ) -> Answered {
-        let mut frame = self.frame()?;
-        frame.user = Some(grant.as_ref().user());
-        frame.alert = alert;
+        let mut frame = self.frame_of(grant.user());
+        frame.alert = alert.or(frame.alert);
         let shown = match account.status().await {
             Ok(found) => Some(found),
             Err(OperationError::Denied(denied)) if denied.reason() == Reason::NotInUse => {
-                let text = self.answering.message(&denied);
-                frame.alert = frame.alert.or(Some(Alert::refusal(text, None)));
+                let text = self.text(&denied);
+                frame.alert = frame.alert.or_else(|| Some(Alert::notice(&text)));
                 None
             }
             Err(error) => return Err(error.into()),
         };
-        let page = AccountPage { frame, status: shown.as_ref() };
-        self.html(status, self.screens()?.account(&page))
+        let page = AccountPage {
+            frame,
+            status: shown.as_ref(),
+            is_change_pending: self.exchange.presented().setup().is_some(),
+            offers_trusted_devices: self.exchange.inner.flow.offers_trusted_devices(),
+        };
+        self.html(status, self.pages.screens.account(&page))
     }
 
-    /// The page for the code that was sent to the new place.
-    fn prove_page(&mut self, grant: &Grant, delivery: &DeliveryStatus) -> Answered {
-        let mut frame = self.frame()?;
-        frame.user = Some(grant.as_ref().user());
-        let text = match delivery {
-            DeliveryStatus::Failed { .. } => {
-                Some(words::could_not_be_sent(self.answering.language).to_owned())
-            }
-            DeliveryStatus::NotMade { denied } => Some(self.answering.message(denied)),
+    /// Shows the page that asks for the code sent to the new destination.
+    fn ask_for_code(
+        &mut self,
+        grant: &Grant,
+        status: StatusCode,
+        alert: Option<Alert>,
+    ) -> Answered {
+        let query = self.query();
+        let mut frame = self.frame_of(grant.user());
+        frame.alert = alert.or_else(|| match query.get("delivery") {
+            "failed" => Some(Alert::refusal(self.w().setup_not_sent.to_owned(), None)),
             _ => None,
-        };
-        frame.alert = text.map(|text| Alert::refusal(text, None));
-        let (destination, reference) = match words::issued(delivery) {
-            Some(code) => (code.destination.as_str(), code.reference.as_str()),
-            None => ("", ""),
-        };
+        });
+        let (destination, reference) = (query.get("destination"), query.get("reference"));
         let page = ConfirmMethodPage { frame, destination, reference };
-        self.html(StatusCode::OK, self.screens()?.confirm_method(&page))
+        self.html(status, self.pages.screens.confirm_method(&page))
     }
 
-    async fn confirm_method_page(&mut self, grant: &Grant, account: &Account) -> Answered {
-        let ConfirmForm { code: Typed(code), destination, reference } =
-            form(self.parts, &self.body)?;
-        // Without a token it is as over as with one that is over.
-        let token = self.presented().setup().unwrap_or_else(|| SetupToken::new(""));
+    async fn confirm_method(&mut self, grant: &Grant, account: &Account) -> Answered {
+        let ConfirmForm { code: Typed(code), destination, reference } = self.form()?;
+        // A missing token is refused like an expired one.
+        let token = self.exchange.presented().setup().unwrap_or_else(|| SetupToken::new(""));
         match account.confirm_method(&token, &Code::new(code)).await {
             Ok(_) => {
-                self.handed.forget_setup();
-                let place = format!("{}/me", self.inner.base);
+                self.exchange.handed.forget_setup();
+                let place = self.path("/me?done=saved");
                 Ok(self.redirect(&place))
             }
             Err(OperationError::Denied(denied)) if denied.reason() == Reason::SetupOver => {
-                self.handed.forget_setup();
-                let alert = Alert::refusal(self.answering.message(&denied), None);
+                self.exchange.handed.forget_setup();
+                let alert = Alert::refusal(self.text(&denied), None);
                 self.overview(grant, account, status(denied.reason()), Some(alert)).await
             }
-            Err(OperationError::Denied(denied)) if stays_on_its_page(&denied) => {
-                let mut frame = self.frame()?;
-                frame.user = Some(grant.as_ref().user());
-                frame.alert = Some(Alert::refusal(self.answering.message(&denied), Some("code")));
-                let page =
-                    ConfirmMethodPage { frame, destination: &destination, reference: &reference };
-                self.html(status(denied.reason()), self.screens()?.confirm_method(&page))
+            Err(OperationError::Denied(denied)) if !leads_to_the_login(denied.reason()) => {
+                let field = is_about_the_field(denied.reason()).then_some("code");
+                let mut frame = self.frame_of(grant.user());
+                frame.alert = Some(Alert::refusal(self.text(&denied), field));
+                let (destination, reference) = (&*destination, &*reference);
+                let page = ConfirmMethodPage { frame, destination, reference };
+                self.html(status(denied.reason()), self.pages.screens.confirm_method(&page))
             }
-            Err(error) => Err(Refusal::from(error)),
+            Err(error) => Err(error.into()),
         }
     }
 }
 
-/// Whether a refusal is shown on the page that it is about. The others lead to the login.
-fn stays_on_its_page(denied: &Denied) -> bool {
-    !matches!(denied.reason(), Reason::SessionStale | Reason::ReauthenticationRequired)
+/// The page that asks for the code, with what it says of it.
+fn ask_for_code(delivery: &DeliveryStatus) -> String {
+    let (destination, reference) = words::issued(delivery)
+        .map_or(("", ""), |code| (code.destination.as_str(), code.reference.as_str()));
+    let failed = if reference.is_empty() { "failed" } else { "" };
+    let query = [("destination", destination), ("reference", reference), ("delivery", failed)];
+    with_query("/me/method/confirm", &query)
+}
+
+/// Whether a refusal leads to the login. The others are shown on the page with the form.
+pub(super) const fn leads_to_the_login(reason: Reason) -> bool {
+    matches!(reason, Reason::SessionStale | Reason::ReauthenticationRequired)
 }

@@ -2,79 +2,117 @@
 
 use countersign::event::ResetOutcome;
 use countersign::policy::Scope;
-use countersign::{Administration, UserId};
+use countersign::{Administration, Grant, OperationError, UserId};
 use http::StatusCode;
-use percent_encoding::utf8_percent_encode;
 
-use super::form::{ScopeForm, form};
+use super::account::leads_to_the_login;
+use super::form::{ScopeForm, UserForm, with_query};
 use super::route::Page;
 use super::screens::{
     Alert, ConfirmOffPage, ConfirmResetPage, EditSettingsPage, FindUserPage, Frame, SettingsPage,
     UserPage,
 };
-use crate::exchange::{Answered, Exchange};
-use crate::tokens::PLAIN;
+use super::visit::Visit;
+use crate::answer::{Refusal, status};
+use crate::exchange::Answered;
 
-impl Exchange<'_> {
-    pub(super) async fn administration_page(mut self, page: Page) -> Answered {
-        let grant = self.whose_session().await?;
-        let administration = self.flow.administration(&grant).await?;
-        let mut frame = self.frame()?;
-        frame.user = Some(grant.as_ref().user());
-        frame.is_administrator = true;
-        let base = frame.base;
+impl Visit<'_> {
+    pub(super) async fn administration(mut self, page: Page) -> Answered {
+        let grant = self.exchange.whose_session().await?;
+        let administration = self.exchange.flow.administration(&grant).await?;
+        let is_form = matches!(page, Page::SaveSettings | Page::Reset | Page::Unlock);
+        if is_form && !self.is_form_of(grant.user())? {
+            return Ok(self.of_somebody_else());
+        }
         match page {
             Page::EditSettings => {
-                let page = EditSettingsPage { frame, scope: administration.scope().await? };
-                self.html(StatusCode::OK, self.screens()?.edit_settings(&page))
+                let scope = administration.scope().await?;
+                let page = EditSettingsPage { frame: self.frame_for(&grant), scope };
+                self.html(StatusCode::OK, self.pages.screens.edit_settings(&page))
             }
-            Page::SaveSettings => {
-                let ScopeForm { scope, confirmed } = form(self.parts, &self.body)?;
-                let is_off = administration.scope().await? == Scope::DoNotUse;
-                if scope == Scope::DoNotUse && confirmed != "yes" && !is_off {
-                    let saved_users = administration.saved_users().await?;
-                    let page = ConfirmOffPage { frame, saved_users };
-                    return self.html(StatusCode::OK, self.screens()?.confirm_off(&page));
-                }
-                administration.set_scope(scope).await?;
-                Ok(self.redirect(&format!("{base}/settings")))
+            Page::SaveSettings => self.save_settings(&grant, &administration).await,
+            Page::User => self.show_user(&grant, &administration).await,
+            Page::ConfirmReset => {
+                let user = UserId::new(self.query().get("id"))
+                    .map_err(|_| Refusal::from(StatusCode::NOT_FOUND))?;
+                let page = ConfirmResetPage { frame: self.frame_for(&grant), user: &user };
+                self.html(StatusCode::OK, self.pages.screens.confirm_reset(&page))
             }
-            Page::FindUser => {
-                let id = self.query().id;
-                if let Ok(user) = UserId::new(id.trim()) {
-                    return Ok(self.redirect(&format!("{base}/users/{}", address(&user))));
-                }
-                let page = FindUserPage { frame };
-                self.html(StatusCode::OK, self.screens()?.find_user(&page))
-            }
-            Page::User(user) => self.user_page(frame, &administration, &user).await,
-            Page::ConfirmReset(user) => {
-                let page = ConfirmResetPage { frame, user: &user, path: &address(&user) };
-                self.html(StatusCode::OK, self.screens()?.confirm_reset(&page))
-            }
-            Page::Reset(user) => {
-                let outcome = administration.reset(&user).await?;
-                let w = self.w();
-                let text = match outcome {
-                    ResetOutcome::BudgetsKept { .. } => {
-                        format!("{} {}", w.reset_done, w.reset_budgets_kept)
-                    }
-                    _ => w.reset_done.to_owned(),
+            Page::Reset | Page::Unlock => {
+                let UserForm { id } = self.form()?;
+                let user = UserId::new(&id).map_err(|_| Refusal::from(StatusCode::NOT_FOUND))?;
+                let done = match page {
+                    Page::Reset => administration.reset(&user).await.map(|outcome| match outcome {
+                        ResetOutcome::BudgetsKept { .. } => "reset_kept",
+                        _ => "reset",
+                    }),
+                    _ => administration.unlock(&user).await.map(|()| "unlocked"),
                 };
-                frame.alert = Some(Alert::success(&text));
-                self.user_page(frame, &administration, &user).await
-            }
-            Page::Unlock(user) => {
-                administration.unlock(&user).await?;
-                frame.alert = Some(Alert::success(self.w().unlock_done));
-                self.user_page(frame, &administration, &user).await
+                match done {
+                    Ok(done) => {
+                        let query = [("id", user.as_str()), ("done", done)];
+                        let place = self.path(&with_query("/users", &query));
+                        Ok(self.redirect(&place))
+                    }
+                    Err(OperationError::Denied(denied)) if !leads_to_the_login(denied.reason()) => {
+                        let mut frame = self.frame_for(&grant);
+                        frame.alert = Some(Alert::refusal(self.text(&denied), None));
+                        let status = status(denied.reason());
+                        self.user_page(frame, &administration, &user, status).await
+                    }
+                    Err(error) => Err(error.into()),
+                }
             }
             _ => {
                 let scope = administration.scope().await?;
                 let purge = administration.purge_progress().await?;
-                let page = SettingsPage { frame, scope, purge: purge.as_ref() };
-                self.html(StatusCode::OK, self.screens()?.settings(&page))
+                let page =
+                    SettingsPage { frame: self.frame_for(&grant), scope, purge: purge.as_ref() };
+                self.html(StatusCode::OK, self.pages.screens.settings(&page))
             }
+        }
+    }
+
+    /// The setting is not changed if somebody else has changed it since the page was shown, and not
+    /// switched off before the page has said what that deletes.
+    async fn save_settings(&mut self, grant: &Grant, administration: &Administration) -> Answered {
+        let ScopeForm { scope, before, confirmed } = self.form()?;
+        let now = administration.scope().await?;
+        let place = if now != before {
+            "/settings/edit?done=changed"
+        } else if now == scope {
+            "/settings"
+        } else if scope == Scope::DoNotUse && confirmed != "yes" {
+            let saved_users = administration.saved_users().await?;
+            let frame = self.frame_for(grant);
+            let page = ConfirmOffPage { frame, scope: now, saved_users };
+            return self.html(StatusCode::OK, self.pages.screens.confirm_off(&page));
+        } else {
+            administration.set_scope(scope).await?;
+            "/settings?done=saved"
+        };
+        let place = self.path(place);
+        Ok(self.redirect(&place))
+    }
+
+    async fn show_user(&mut self, grant: &Grant, administration: &Administration) -> Answered {
+        let mut frame = self.frame_for(grant);
+        let query = self.query();
+        match query.get("id").trim() {
+            "" => {
+                let page = FindUserPage { frame, id: "" };
+                self.html(StatusCode::OK, self.pages.screens.find_user(&page))
+            }
+            id => match UserId::new(id) {
+                Ok(user) => self.user_page(frame, administration, &user, StatusCode::OK).await,
+                Err(invalid) => {
+                    let text = self.text(&invalid.into());
+                    frame.alert = Some(Alert::refusal(text, Some("id")));
+                    let page = FindUserPage { frame, id };
+                    let status = StatusCode::UNPROCESSABLE_ENTITY;
+                    self.html(status, self.pages.screens.find_user(&page))
+                }
+            },
         }
     }
 
@@ -83,14 +121,19 @@ impl Exchange<'_> {
         frame: Frame<'_>,
         administration: &Administration,
         user: &UserId,
+        status: StatusCode,
     ) -> Answered {
-        let status = administration.status(user).await?;
-        let page = UserPage { frame, user, path: &address(user), status: &status };
-        self.html(StatusCode::OK, self.screens()?.user(&page))
+        let found = administration.status(user).await?;
+        let page = UserPage { frame, user, status: &found };
+        self.html(status, self.pages.screens.user(&page))
     }
-}
 
-/// An id as a part of an address.
-fn address(user: &UserId) -> String {
-    utf8_percent_encode(user.as_str(), PLAIN).to_string()
+    fn frame_for<'g>(&self, grant: &'g Grant) -> Frame<'g>
+    where
+        Self: 'g,
+    {
+        let mut frame = self.frame_of(grant.user());
+        frame.is_administrator = true;
+        frame
+    }
 }

@@ -9,14 +9,14 @@ use sha2::{Digest, Sha256};
 const STYLE: &str = include_str!("pages.css");
 const SCRIPT: &str = include_str!("pages.js");
 
-/// The files, and an address for each that changes with its content.
+/// The stylesheet and the script, with addresses that change with their content.
 pub(crate) struct Assets {
     style: Bytes,
-    pub(super) style_version: String,
-    pub(super) script_version: String,
+    style_version: String,
+    script_version: String,
     /// Under the base path of the pages.
-    pub(super) style_path: String,
-    pub(super) script_path: String,
+    style_path: String,
+    script_path: String,
 }
 
 impl Assets {
@@ -38,12 +38,22 @@ impl Assets {
         &self.style_path
     }
 
-    pub(super) fn style(&self) -> Response<Full<Bytes>> {
-        file("text/css; charset=utf-8", self.style.clone())
+    pub(super) fn script_path(&self) -> &str {
+        &self.script_path
     }
 
-    pub(super) fn script() -> Response<Full<Bytes>> {
-        file("text/javascript; charset=utf-8", Bytes::from_static(SCRIPT.as_bytes()))
+    /// `None`: there is no such file, or not in this version.
+    pub(super) fn file(&self, version: &str, name: &str) -> Option<Response<Full<Bytes>>> {
+        match name {
+            "pages.css" if version == self.style_version => {
+                Some(file("text/css; charset=utf-8", self.style.clone()))
+            }
+            "pages.js" if version == self.script_version => {
+                let script = Bytes::from_static(SCRIPT.as_bytes());
+                Some(file("text/javascript; charset=utf-8", script))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -52,7 +62,8 @@ fn version(content: &[u8]) -> String {
     Base64UrlUnpadded::encode_string(digest.get(..9).unwrap_or_default())
 }
 
-/// The same for everybody, so that it may be kept: a year, since its address changes with it.
+/// Responds with a file that browsers may cache for a year, because its address changes with its
+/// content.
 fn file(media: &'static str, content: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(content));
     let headers = response.headers_mut();

@@ -1,5 +1,7 @@
 //! What forms send, and where they may lead.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use countersign::ResendTo;
 use countersign::policy::Scope;
@@ -10,17 +12,37 @@ use serde::de::DeserializeOwned;
 
 use crate::wire::Typed;
 
-/// The longest address that a form leads to, in bytes.
+/// The longest path that a form leads to, in bytes.
 const MAX_PATH: usize = 1_024;
+
+/// What the pages of a login pass on from one to the next.
+#[derive(Clone, Default, Deserialize)]
+pub(super) struct Onward {
+    /// Where to go afterwards. Empty: home.
+    #[serde(default, deserialize_with = "local_or_empty")]
+    pub(super) return_to: String,
+    /// `1`: a code is asked for on a trusted device, too.
+    #[serde(default)]
+    pub(super) again: String,
+}
+
+impl Onward {
+    pub(super) fn asks_again(&self) -> bool {
+        self.again == "1"
+    }
+}
+
+fn local_or_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    Ok(local_path(&text).unwrap_or_default().to_owned())
+}
 
 #[derive(Deserialize)]
 pub(super) struct SignInForm {
     pub(super) name: String,
     pub(super) password: Typed,
-    #[serde(default)]
-    pub(super) return_to: String,
-    #[serde(default)]
-    pub(super) again: String,
+    #[serde(flatten)]
+    pub(super) onward: Onward,
 }
 
 #[derive(Deserialize)]
@@ -28,15 +50,15 @@ pub(super) struct CodeForm {
     pub(super) code: Typed,
     #[serde(default)]
     pub(super) trust: String,
-    #[serde(default)]
-    pub(super) return_to: String,
+    #[serde(flatten)]
+    pub(super) onward: Onward,
 }
 
 #[derive(Deserialize)]
 pub(super) struct ResendForm {
     pub(super) to: ResendTo,
-    #[serde(default)]
-    pub(super) return_to: String,
+    #[serde(flatten)]
+    pub(super) onward: Onward,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +75,7 @@ pub(super) struct MethodForm {
     pub(super) phone: String,
 }
 
-/// A code, and what the page before said of it.
+/// A code, and the destination and reference that the page showed.
 #[derive(Deserialize)]
 pub(super) struct ConfirmForm {
     pub(super) code: Typed,
@@ -66,28 +88,55 @@ pub(super) struct ConfirmForm {
 #[derive(Deserialize)]
 pub(super) struct ScopeForm {
     pub(super) scope: Scope,
+    /// The scope that the page showed.
+    pub(super) before: Scope,
     #[serde(default)]
     pub(super) confirmed: String,
 }
 
-/// What is in the query of a page's address. All of it is for display, or checked where it is used.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Query {
-    pub(super) return_to: String,
-    pub(super) again: String,
-    pub(super) delivery: String,
+/// The user that an administrator's form is about.
+#[derive(Deserialize)]
+pub(super) struct UserForm {
     pub(super) id: String,
 }
 
-impl Query {
-    pub(super) fn of(request: &Parts) -> Self {
+/// Who a form was made for.
+#[derive(Deserialize)]
+pub(super) struct Whose {
+    #[serde(rename = "as")]
+    pub(super) user: String,
+}
+
+/// The query of a page's address. Of a name that is there twice, the first value counts.
+pub(super) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Query<'a> {
+    pub(super) fn of(request: &'a Parts) -> Self {
         let query = request.uri.query().unwrap_or_default();
-        serde_urlencoded::from_str(query).unwrap_or_default()
+        Self(form_urlencoded::parse(query.as_bytes()).take(16).collect())
+    }
+
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
+    }
+
+    pub(super) fn onward(&self) -> Onward {
+        let return_to = local_path(self.get("return_to")).unwrap_or_default().to_owned();
+        Onward { return_to, again: self.get("again").to_owned() }
     }
 }
 
-/// Reads a form. What the parser says of a damaged one is dropped: it may repeat a password.
+/// A path with a query. Empty values are left out.
+pub(super) fn with_query(path: &str, values: &[(&str, &str)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(values.iter().filter(|(_, value)| !value.is_empty()));
+    match &*query.finish() {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
+}
+
+/// Parses a form. The parser's error is dropped, because it may repeat a password.
 pub(super) fn form<T: DeserializeOwned>(request: &Parts, body: &Bytes) -> Result<T, StatusCode> {
     let mut types = request.headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(only), None) = (types.next(), types.next()) else {
@@ -100,7 +149,8 @@ pub(super) fn form<T: DeserializeOwned>(request: &Parts, body: &Bytes) -> Result
     serde_urlencoded::from_bytes(body).map_err(|_| StatusCode::BAD_REQUEST)
 }
 
-/// A path of this site. Everything that a browser could take for another one is none.
+/// The text, if it is a path of this site. Returns `None` for anything that a browser could take
+/// for an address on another one.
 pub(crate) fn local_path(text: &str) -> Option<&str> {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
     let rest = text.strip_prefix('/')?;

@@ -6,12 +6,14 @@ use countersign::{BackupCode, Challenge, DeliveryStatus, Denied, LoginStep, Reas
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
-use super::form::{CodeForm, ResendForm, SignInForm, form, local_path};
+use super::Pages;
+use super::form::{CodeForm, Onward, ResendForm, SignInForm, with_query};
 use super::route::sign_in_at;
-use super::screens::{Alert, BackupCodePage, CodePage, MessagePage, SignInPage};
-use super::words::{self, Words};
+use super::screens::{Alert, BackupCodePage, CodePage, LastSend, MessagePage, SignInPage};
+use super::visit::{Visit, is_about_the_field};
+use super::words;
 use crate::answer::{Refusal, status};
-use crate::exchange::{Answered, Exchange, Settled};
+use crate::exchange::{Answered, Settled};
 use crate::texts::sentence;
 use crate::tokens::PresentedLogin;
 use crate::wire::{BeginBody, Typed};
@@ -20,193 +22,202 @@ use crate::wire::{BeginBody, Typed};
 struct Shown<'s> {
     status: StatusCode,
     alert: Option<Alert>,
-    was_sent: bool,
-    return_to: &'s str,
+    last_send: LastSend,
+    trusts: bool,
+    onward: &'s Onward,
 }
 
-impl Exchange<'_> {
+impl Visit<'_> {
     pub(super) async fn show_sign_in(mut self) -> Answered {
-        let query = self.query();
-        let again = query.again == "1";
-        let return_to = local_path(&query.return_to).unwrap_or_default();
-        if !again && self.is_signed_in().await? {
-            return Ok(self.redirect_home(return_to));
+        let onward = self.query().onward();
+        if !onward.asks_again() && self.whose_session().await?.is_some() {
+            return Ok(self.redirect_home(&onward));
         }
-        let alert = again.then(|| Alert::refusal(self.w().sign_in_again.to_owned(), None));
-        self.sign_in_page(StatusCode::OK, alert, "", return_to, again)
+        let alert = match (onward.asks_again(), &*onward.return_to) {
+            (true, _) => Some(Alert::notice(self.w().sign_in_again)),
+            (false, "") => self.done(),
+            (false, _) => Some(Alert::notice(self.w().sign_in_to_continue)),
+        };
+        self.sign_in_page(StatusCode::OK, alert, "", &onward)
     }
 
-    pub(super) async fn begin_at_page(mut self) -> Answered {
-        let SignInForm { name, password, return_to, again } = form(self.parts, &self.body)?;
-        let return_to = local_path(&return_to).unwrap_or_default();
-        let reauthenticate = again == "1";
+    pub(super) async fn begin(mut self) -> Answered {
+        let SignInForm { name, password, onward } = self.form()?;
+        let reauthenticate = onward.asks_again();
         let begin = BeginBody { name: name.clone(), password, reauthenticate };
-        let (step, person) = self.first_step(begin).await?;
-        let settled = self.settle(&step, None, person.as_ref()).await;
+        let (step, person) = self.exchange.first_step(begin).await?;
+        let settled = self.exchange.settle(&step, None, person.as_ref()).await;
         match step {
-            LoginStep::Authenticated(_) => self.signed_in_at_page(settled, return_to),
-            LoginStep::CodeRequired(challenge) => Ok(self.redirect_to_code(&challenge, return_to)),
+            LoginStep::Authenticated(_) => self.completed(settled, &onward),
+            LoginStep::CodeRequired(challenge) => Ok(self.redirect_to_code(&challenge, &onward)),
             LoginStep::Denied(denied) => {
-                let alert = Alert::refusal(self.answering.message(&denied), Some("password"));
-                let status = status(denied.reason());
-                self.sign_in_page(status, Some(alert), &name, return_to, reauthenticate)
+                let field = is_about_the_field(denied.reason()).then_some("password");
+                let alert = Alert::refusal(self.text(&denied), field);
+                self.sign_in_page(status(denied.reason()), Some(alert), &name, &onward)
             }
         }
     }
 
     pub(super) async fn show_code(mut self, login: LoginId) -> Answered {
         let query = self.query();
-        let return_to = local_path(&query.return_to).unwrap_or_default();
-        let presented = self.login(login);
-        let step = self.flow.challenge(&presented.token).await?;
-        let LoginStep::CodeRequired(challenge) = step else {
-            return self.login_is_over(step.denied(), login, &presented, return_to).await;
-        };
-        let language = self.answering.language;
-        let alert = match &*query.delivery {
-            "failed" => Some(words::could_not_be_sent(language).to_owned()),
-            // What the step before said is shown while it is still so.
-            code if words::issued(&challenge.delivery).is_none() => {
-                NOT_MADE.iter().find(|reason| reason.code() == code).map_or_else(
-                    || match &challenge.delivery {
-                        DeliveryStatus::NotMade { denied } => Some(self.answering.message(denied)),
-                        _ => None,
-                    },
-                    |reason| Some(sentence(*reason, language).to_owned()),
-                )
+        let onward = query.onward();
+        let presented = self.exchange.login(login);
+        let challenge = match self.exchange.flow.challenge(&presented.token).await? {
+            LoginStep::CodeRequired(challenge) => challenge,
+            LoginStep::Denied(denied) => {
+                return self.login_is_over(&denied, login, &presented, &onward).await;
             }
-            _ => None,
+            LoginStep::Authenticated(_) => return Err(StatusCode::NOT_FOUND.into()),
         };
-        let shown = Shown {
-            status: StatusCode::OK,
-            alert: alert.map(|text| Alert::refusal(text, None)),
-            was_sent: query.delivery == "sent",
-            return_to,
+        let language = self.exchange.answering.language;
+        let (last_send, text) = match &challenge.delivery {
+            DeliveryStatus::NotMade { denied } => {
+                // The step before may know better why there is no code.
+                let said = NOT_MADE.iter().find(|reason| reason.code() == query.get("delivery"));
+                let text = match (said, denied.reason()) {
+                    (Some(reason), Reason::NoLiveCode) => sentence(*reason, language).to_owned(),
+                    _ => self.text(denied),
+                };
+                (LastSend::Unknown, Some(text))
+            }
+            delivery => match query.get("delivery") {
+                // Said of its own code only.
+                "sent" if query.get("reference") == reference(delivery) => (LastSend::Sent, None),
+                "failed" => (LastSend::Failed, Some(words::could_not_be_sent(language).to_owned())),
+                _ => (LastSend::Unknown, None),
+            },
         };
+        let alert = text.map(|text| Alert::refusal(text, None));
+        let shown =
+            Shown { status: StatusCode::OK, alert, last_send, trusts: false, onward: &onward };
         self.code_page(&challenge, shown)
     }
 
-    pub(super) async fn submit_code_at_page(self, login: LoginId) -> Answered {
-        let CodeForm { code: Typed(code), trust, return_to } = form(self.parts, &self.body)?;
-        let return_to = local_path(&return_to).unwrap_or_default();
-        let presented = self.login(login);
-        let label = (trust == "yes").then(|| self.device_name());
-        let step = self.second_step(&presented, code, label.as_deref()).await?;
-        self.after_second_step(step, login, &presented, return_to, "code").await
+    pub(super) async fn submit_code(self, login: LoginId) -> Answered {
+        let CodeForm { code: Typed(code), trust, onward } = self.form()?;
+        let presented = self.exchange.login(login);
+        let trusts = trust == "yes";
+        let label = trusts.then(|| self.device_name());
+        let step = self.exchange.second_step(&presented, code, label.as_deref()).await?;
+        self.after_step(step, login, &presented, &onward, ("code", trusts)).await
     }
 
-    pub(super) async fn submit_backup_code_at_page(self, login: LoginId) -> Answered {
-        let CodeForm { code: Typed(code), return_to, .. } = form(self.parts, &self.body)?;
-        let return_to = local_path(&return_to).unwrap_or_default();
-        let presented = self.login(login);
+    pub(super) async fn submit_backup_code(self, login: LoginId) -> Answered {
+        let CodeForm { code: Typed(code), onward, .. } = self.form()?;
+        let presented = self.exchange.login(login);
         let code = BackupCode::new(code);
-        let step = self.flow.submit_backup_code(&presented.token, &code).await?;
-        self.after_second_step(step, login, &presented, return_to, "backup_code").await
+        let step = self.exchange.flow.submit_backup_code(&presented.token, &code).await?;
+        self.after_step(step, login, &presented, &onward, ("backup_code", false)).await
     }
 
-    pub(super) async fn resend_at_page(mut self, login: LoginId) -> Answered {
-        let ResendForm { to, return_to } = form(self.parts, &self.body)?;
-        let return_to = local_path(&return_to).unwrap_or_default();
-        let presented = self.login(login);
-        let step = self.flow.resend(&presented.token, to).await?;
-        if let LoginStep::CodeRequired(challenge) = &step {
-            let _ = self.settle(&step, Some(login), presented.person.as_ref()).await;
-            return Ok(self.redirect_to_code(challenge, return_to));
-        }
-        self.after_second_step(step, login, &presented, return_to, "").await
+    pub(super) async fn resend(self, login: LoginId) -> Answered {
+        let ResendForm { to, onward } = self.form()?;
+        let presented = self.exchange.login(login);
+        let step = self.exchange.flow.resend(&presented.token, to).await?;
+        self.after_step(step, login, &presented, &onward, ("", false)).await
     }
 
-    pub(super) async fn cancel_at_page(mut self, login: LoginId) -> Answered {
-        let presented = self.login(login);
-        self.flow.cancel(&presented.token).await?;
-        self.handed.forget_login(login);
-        Ok(self.redirect(&sign_in_at(&self.inner.base, "", false)))
+    pub(super) async fn cancel(mut self, login: LoginId) -> Answered {
+        let presented = self.exchange.login(login);
+        self.exchange.flow.cancel(&presented.token).await?;
+        self.exchange.handed.forget_login(login);
+        let place = self.path("/sign-in");
+        Ok(self.redirect(&place))
     }
 
     pub(super) async fn sign_out(mut self) -> Answered {
-        self.end_session().await?;
-        Ok(self.redirect(&sign_in_at(&self.inner.base, "", false)))
+        self.exchange.end_session().await?;
+        let place = self.path("/sign-in?done=signed_out");
+        Ok(self.redirect(&place))
     }
 
-    /// `field`: what was wrong, if something was.
-    async fn after_second_step(
+    /// `form`: the field that was sent, and whether the device is to be trusted.
+    async fn after_step(
         mut self,
         step: LoginStep,
         login: LoginId,
         presented: &PresentedLogin,
-        return_to: &str,
-        field: &'static str,
+        onward: &Onward,
+        form: (&'static str, bool),
     ) -> Answered {
-        let settled = self.settle(&step, Some(login), presented.person.as_ref()).await;
-        match step {
-            LoginStep::Authenticated(_) => self.signed_in_at_page(settled, return_to),
-            LoginStep::CodeRequired(challenge) => Ok(self.redirect_to_code(&challenge, return_to)),
-            LoginStep::Denied(denied) if denied.ends_login() => {
-                self.login_is_over(Some(&denied), login, presented, return_to).await
+        let settled = self.exchange.settle(&step, Some(login), presented.person.as_ref()).await;
+        let denied = match step {
+            LoginStep::Authenticated(_) => return self.completed(settled, onward),
+            LoginStep::CodeRequired(challenge) => {
+                return Ok(self.redirect_to_code(&challenge, onward));
             }
-            LoginStep::Denied(denied) => {
-                // The login goes on, on its page.
-                let step = self.flow.challenge(&presented.token).await?;
-                let LoginStep::CodeRequired(challenge) = step else {
-                    return self.login_is_over(step.denied(), login, presented, return_to).await;
-                };
-                let text = self.answering.message(&denied);
-                let shown = Shown {
-                    status: status(denied.reason()),
-                    alert: Some(Alert::refusal(text, Some(field))),
-                    was_sent: false,
-                    return_to,
-                };
-                self.code_page(&challenge, shown)
-            }
+            LoginStep::Denied(denied) => denied,
+        };
+        if denied.ends_login() {
+            return self.login_is_over(&denied, login, presented, onward).await;
         }
+        // The login goes on, on its page.
+        let challenge = match self.exchange.flow.challenge(&presented.token).await? {
+            LoginStep::CodeRequired(challenge) => challenge,
+            LoginStep::Denied(over) => {
+                return self.login_is_over(&over, login, presented, onward).await;
+            }
+            LoginStep::Authenticated(_) => return Err(StatusCode::NOT_FOUND.into()),
+        };
+        let (field, trusts) = form;
+        let field = is_about_the_field(denied.reason()).then_some(field);
+        let shown = Shown {
+            status: status(denied.reason()),
+            alert: Some(Alert::refusal(self.text(&denied), field)),
+            last_send: LastSend::Unknown,
+            trusts,
+            onward,
+        };
+        self.code_page(&challenge, shown)
     }
 
-    fn signed_in_at_page(mut self, settled: Settled, return_to: &str) -> Answered {
+    fn completed(mut self, settled: Settled, onward: &Onward) -> Answered {
         let Settled { backup_code, without_session } = settled;
-        let mut frame = self.frame()?;
-        let sign_in = sign_in_at(&self.inner.base, return_to, false);
+        if backup_code.is_none() && !without_session {
+            return Ok(self.redirect_home(onward));
+        }
+        let mut frame = self.frame();
+        let sign_in = sign_in_at(frame.base, &onward.return_to, false);
         let mut status = StatusCode::OK;
+        let mut next = home(self.pages, onward);
         if without_session {
             status = StatusCode::INTERNAL_SERVER_ERROR;
-            let text = self.w().signed_in_without_session.to_owned();
+            next = &sign_in;
+            let w = self.w();
+            let mut text = w.signed_in_without_session.to_owned();
+            if backup_code.is_some() {
+                text.push_str(if text.is_ascii() { " " } else { "" });
+                text.push_str(w.first_write_down);
+            }
             frame.alert = Some(Alert::refusal(text, None));
         }
-        let next = match (without_session, return_to) {
-            (true, _) => &*sign_in,
-            (false, "") => frame.home,
-            (false, return_to) => return_to,
+        let page = match &backup_code {
+            Some(code) => {
+                let page = BackupCodePage { frame, code, next };
+                let own = self.pages.screens.backup_code(&page);
+                self.exchange.inner.or_built_in(own, || page.html())
+            }
+            None => self.pages.screens.message(&MessagePage { frame, next }),
         };
-        if let Some(code) = &backup_code {
-            let page = BackupCodePage { frame: frame.clone(), code, next };
-            return self.html(status, self.screens()?.backup_code(&page));
-        }
-        if without_session {
-            let page = MessagePage { frame: frame.clone(), next };
-            return self.html(status, self.screens()?.message(&page));
-        }
-        Ok(self.redirect(next))
+        self.html(status, page)
     }
 
     /// The login is over: completed in another tab, expired, or ended.
     async fn login_is_over(
         mut self,
-        denied: Option<&Denied>,
+        denied: &Denied,
         login: LoginId,
         presented: &PresentedLogin,
-        return_to: &str,
+        onward: &Onward,
     ) -> Answered {
-        self.handed.forget_login(login);
-        // The same code sent twice: the first request has signed them in.
-        if self.is_signed_in().await? {
-            return Ok(self.redirect_home(return_to));
+        self.exchange.handed.forget_login(login);
+        // The same code sent twice: the first request has started this very session.
+        if self.whose_session().await? == Some(login) {
+            return Ok(self.redirect_home(onward));
         }
-        let (status, text) = match denied {
-            Some(denied) => (status(denied.reason()), self.answering.message(denied)),
-            None => (StatusCode::GONE, String::new()),
-        };
+        let alert = Alert::refusal(self.text(denied), None);
         let name = presented.person.as_ref().map_or("", |person| &*person.name);
-        self.sign_in_page(status, Some(Alert::refusal(text, None)), name, return_to, false)
+        self.sign_in_page(status(denied.reason()), Some(alert), name, onward)
     }
 
     fn sign_in_page(
@@ -214,71 +225,78 @@ impl Exchange<'_> {
         status: StatusCode,
         alert: Option<Alert>,
         name: &str,
-        return_to: &str,
-        again: bool,
+        onward: &Onward,
     ) -> Answered {
-        let mut frame = self.frame()?;
+        let mut frame = self.frame();
         frame.alert = alert;
+        let (return_to, again) = (&*onward.return_to, onward.asks_again());
         let page = SignInPage { frame, name, return_to, again };
-        self.html(status, self.screens()?.sign_in(&page))
+        self.html(status, self.pages.screens.sign_in(&page))
     }
 
     fn code_page(&mut self, challenge: &Challenge, shown: Shown<'_>) -> Answered {
-        let mut frame = self.frame()?;
+        let mut frame = self.frame();
         frame.alert = shown.alert;
         let page = CodePage {
             frame,
-            login: challenge.login,
             challenge,
-            now: self.answering.now,
-            was_sent: shown.was_sent,
-            offers_trusted_devices: self.inner.flow.offers_trusted_devices(),
-            return_to: shown.return_to,
+            now: self.exchange.answering.now,
+            last_send: shown.last_send,
+            trust: self.exchange.inner.flow.offers_trusted_devices().then_some(shown.trusts),
+            return_to: &shown.onward.return_to,
+            again: shown.onward.asks_again(),
         };
-        self.html(shown.status, self.screens()?.code(&page))
+        self.html(shown.status, self.pages.screens.code(&page))
     }
 
     /// To the page of the login, which can be loaded again without sending anything.
     fn redirect_to_code(
         &mut self,
         challenge: &Challenge,
-        return_to: &str,
+        onward: &Onward,
     ) -> Response<Full<Bytes>> {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("delivery", delivered(&challenge.delivery));
-        if !return_to.is_empty() {
-            query.append_pair("return_to", return_to);
-        }
-        let (base, login) = (&self.inner.base, challenge.login);
-        self.redirect(&format!("{base}/sign-in/{login}?{}", query.finish()))
+        let delivered = match &challenge.delivery {
+            DeliveryStatus::Sent(_) | DeliveryStatus::Queued(_) => "sent",
+            DeliveryStatus::Failed { .. } => "failed",
+            DeliveryStatus::NotMade { denied } => denied.reason().code(),
+            _ => "",
+        };
+        let query = [
+            ("delivery", delivered),
+            ("reference", reference(&challenge.delivery)),
+            ("return_to", &*onward.return_to),
+            ("again", &*onward.again),
+        ];
+        let place = self.path(&with_query(&format!("/sign-in/{}", challenge.login), &query));
+        self.redirect(&place)
     }
 
-    fn redirect_home(&mut self, return_to: &str) -> Response<Full<Bytes>> {
-        let home = self.inner.pages.as_ref().map_or("/", |(pages, _)| &*pages.home);
-        self.redirect(if return_to.is_empty() { home } else { return_to })
+    fn redirect_home(&mut self, onward: &Onward) -> Response<Full<Bytes>> {
+        self.redirect(home(self.pages, onward))
     }
 
-    async fn is_signed_in(&self) -> Result<bool, Refusal> {
-        match self.revalidated().await {
-            Ok(grant) => Ok(grant.is_some()),
-            Err(Refusal::SignedOut) => Ok(false),
+    /// The login that started the session of this request. `None`: there is none that holds.
+    async fn whose_session(&self) -> Result<Option<LoginId>, Refusal> {
+        match self.exchange.revalidated().await {
+            Ok(grant) => Ok(grant.map(|grant| grant.login())),
+            Err(Refusal::SignedOut) => Ok(None),
             Err(refusal) => Err(refusal),
         }
     }
 
     /// A name for this device, such as `Firefox, Windows`.
     fn device_name(&self) -> String {
-        let client = self.flow.context().client();
+        let client = self.exchange.flow.context().client();
         let names: Vec<&str> = [client.browser, client.system].into_iter().flatten().collect();
         names.join(", ")
     }
-
-    pub(super) const fn w(&self) -> &'static Words {
-        Words::of(self.answering.language)
-    }
 }
 
-/// Why a first step can make no code.
+fn home<'o>(pages: &'o Pages, onward: &'o Onward) -> &'o str {
+    if onward.return_to.is_empty() { &pages.home } else { &onward.return_to }
+}
+
+/// Reasons why a first step sends no code.
 const NOT_MADE: [Reason; 5] = [
     Reason::SendLimit,
     Reason::LoginSendLimit,
@@ -287,12 +305,6 @@ const NOT_MADE: [Reason; 5] = [
     Reason::Suspended,
 ];
 
-/// What the page of a login needs to know of the step before.
-const fn delivered(delivery: &DeliveryStatus) -> &'static str {
-    match delivery {
-        DeliveryStatus::Sent(_) | DeliveryStatus::Queued(_) => "sent",
-        DeliveryStatus::Failed { .. } => "failed",
-        DeliveryStatus::NotMade { denied } => denied.reason().code(),
-        _ => "perhaps",
-    }
+fn reference(delivery: &DeliveryStatus) -> &str {
+    words::issued(delivery).map_or("", |code| code.reference.as_str())
 }

@@ -1,23 +1,24 @@
-//! Pages for browsers: signing in, one's own account, the tenant's setting and its users.
+//! Pages for browsers: logging in, one's own account, the tenant's setting and its users.
 //!
-//! They are complete without scripts, in English and Japanese by `Accept-Language`, and carry no
-//! style or script of their own: both are files of the same site. Give them to
+//! They are complete without scripts, in English and Japanese by `Accept-Language`. Style and script
+//! are separate files of the same site. Give them to
 //! [`WebBuilder::pages`](crate::WebBuilder::pages). They are under the same base path as the
 //! endpoints:
 //!
 //! | page | path |
 //! |---|---|
-//! | sign in | `/sign-in`, with `return_to` and `again` |
+//! | name and password | `/sign-in`, with `return_to` and `again` |
 //! | enter the code | `/sign-in/{login}` |
 //! | my information | `/me` |
 //! | the tenant's setting | `/settings`, `/settings/edit` |
-//! | user management | `/users`, `/users/{id}` |
+//! | user management | `/users?id={user}` |
 //!
-//! Send somebody who is not signed in to `/sign-in?return_to=/where/they/were`. Of `return_to` only
-//! a path of the same site is followed. With `again=1` a code is asked for on a trusted device, too:
-//! for what needs a recent login.
+//! [`Web::signed_in`](crate::Web::signed_in) and its relatives redirect browsers to the login, and
+//! from there back. To do it yourself, redirect to `/sign-in?return_to=/where/they/were`. Only a path
+//! of the same site is accepted. `again=1` asks for a code even on a trusted device, for actions
+//! that need a recent login.
 //!
-//! To change how they look, set the variables that `pages.css` lists, with
+//! To change how the pages look, set the variables at the top of `pages.css`, with
 //! [`Pages::stylesheet`]. To replace one, implement its method of [`Screens`].
 
 mod account;
@@ -27,18 +28,20 @@ mod form;
 mod login;
 mod route;
 mod screens;
+mod visit;
 mod words;
 
 use std::fmt;
 
 use countersign::error::PluginError;
+use http::HeaderValue;
 
 pub(crate) use assets::Assets;
 pub(crate) use form::local_path;
 pub use screens::{
-    AccountPage, Alert, BackupCodePage, CodePage, ConfirmMethodPage, ConfirmOffPage,
-    ConfirmResetPage, EditSettingsPage, FindUserPage, Frame, MessagePage, SettingsPage, SignInPage,
-    UserPage,
+    AccountPage, Alert, AlertKind, BackupCodePage, CodePage, ConfirmMethodPage, ConfirmOffPage,
+    ConfirmResetPage, EditSettingsPage, FindUserPage, Frame, LastSend, MessagePage, SettingsPage,
+    SignInPage, UserPage,
 };
 
 /// The pages of one application, for [`WebBuilder::pages`](crate::WebBuilder::pages).
@@ -47,21 +50,27 @@ pub struct Pages {
     home: String,
     stylesheet: String,
     screens: Box<dyn Screens>,
+    /// What browsers let a page do.
+    policy: HeaderValue,
 }
 
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+    font-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+
 impl Pages {
-    /// Pages under this name of the application, which is in their titles.
+    /// Creates the pages. The application's name is shown in titles and in the header.
     pub fn new(application: &str) -> Self {
         Self {
             application: application.to_owned(),
             home: "/".to_owned(),
             stylesheet: String::new(),
             screens: Box::new(BuiltIn),
+            policy: HeaderValue::from_static(POLICY),
         }
     }
 
-    /// Sets the path to go to after a login that began at no other page. By default `/`. What is no
-    /// path of the same site is ignored.
+    /// Sets the path to go to after a login that began at no other page. By default `/`. Ignored
+    /// unless it is a path of the same site.
     #[must_use]
     pub fn home(mut self, path: &str) -> Self {
         if let Some(path) = local_path(path) {
@@ -81,7 +90,23 @@ impl Pages {
         &self.stylesheet
     }
 
-    /// Replaces the pages that this implements.
+    /// Lets a login end at another site, such as `https://client.example`.
+    ///
+    /// Without it, browsers stop a login whose `return_to` is a page that redirects to another
+    /// site: the content security policy of the pages holds for redirects after a form, too.
+    /// Ignored unless it is an origin.
+    #[must_use]
+    pub fn may_lead_to(mut self, origin: &str) -> Self {
+        let is_origin = origin.starts_with("https://")
+            && origin.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-/".contains(&byte));
+        let policy = self.policy.to_str().map(|policy| format!("{policy} {origin}"));
+        if let (true, Ok(Ok(policy))) = (is_origin, policy.map(HeaderValue::try_from)) {
+            self.policy = policy;
+        }
+        self
+    }
+
+    /// Replaces the pages whose methods `screens` implements.
     #[must_use]
     pub fn screens(mut self, screens: impl Screens + 'static) -> Self {
         self.screens = Box::new(screens);
@@ -102,22 +127,22 @@ struct BuiltIn;
 
 impl Screens for BuiltIn {}
 
-/// How each page looks: a method for each, which by default is the page of this crate.
+/// Renders the pages. Each method renders the built-in page by default.
 ///
 /// # Contract
 ///
-/// - Each form keeps the fields and the address of the form that it replaces; `templates/` of this
-///   crate has them.
-/// - What comes from people is escaped. *Names, labels and addresses can hold markup.*
-/// - No style or script is inside a page: the content security policy of every page allows files of
-///   the same site only.
+/// - Each form keeps the fields and the address of the form that it replaces, also the hidden ones.
+///   They are in `templates/` of this crate.
+/// - Escape everything that people entered. *Names, labels and addresses can contain markup.*
+/// - No style or script is inside a page: the content security policy allows styles, scripts,
+///   images and fonts of the same site only.
 /// - An error is a 500. [`on_failure`](crate::WebBuilder::on_failure) gets the cause.
 pub trait Screens: Send + Sync {
     /// Name and password.
     ///
     /// # Errors
     ///
-    /// The page could not be made.
+    /// If the template cannot be rendered.
     fn sign_in(&self, page: &SignInPage<'_>) -> Result<String, PluginError> {
         page.html()
     }
@@ -126,7 +151,7 @@ pub trait Screens: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The page could not be made.
+    /// If the template cannot be rendered.
     fn code(&self, page: &CodePage<'_>) -> Result<String, PluginError> {
         page.html()
     }
@@ -135,7 +160,7 @@ pub trait Screens: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The page could not be made.
+    /// If the template cannot be rendered.
     fn backup_code(&self, page: &BackupCodePage<'_>) -> Result<String, PluginError> {
         page.html()
     }
@@ -144,7 +169,7 @@ pub trait Screens: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The page could not be made.
+    /// If the template cannot be rendered.
     fn account(&self, page: &AccountPage<'_>) -> Result<String, PluginError> {
         page.html()
     }
@@ -153,7 +178,7 @@ pub trait Screens: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The page could not be made.
+    /// If the template cannot be rendered.
     fn confirm_method(&self, page: &ConfirmMethodPage<'_>) -> Result<String, PluginError> {
         page.html()
     }
@@ -162,7 +187,7 @@ pub trait Screens: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The page could not be made.
+    /// If the template cannot be rendered.
     fn settings(&self, page: &SettingsPage<'_>) -> Result<String, PluginError> {
         page.html()
     }
@@ -171,7 +196,7 @@ pub trait Screens: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The page could not be made.
+    /// If the template cannot be rendered.
     fn edit_settings(&self, page: &EditSettingsPage<'_>) -> Result<String, PluginError> {
         page.html()
     }
@@ -180,7 +205,7 @@ pub trait Screens: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The page could not be made.
+    /// If the template cannot be rendered.
     fn confirm_off(&self, page: &ConfirmOffPage<'_>) -> Result<String, PluginError> {
         page.html()
     }
@@ -189,7 +214,7 @@ pub trait Screens: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The page could not be made.
+    /// If the template cannot be rendered.
     fn find_user(&self, page: &FindUserPage<'_>) -> Result<String, PluginError> {
         page.html()
     }
@@ -198,7 +223,7 @@ pub trait Screens: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The page could not be made.
+    /// If the template cannot be rendered.
     fn user(&self, page: &UserPage<'_>) -> Result<String, PluginError> {
         page.html()
     }
@@ -207,7 +232,7 @@ pub trait Screens: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The page could not be made.
+    /// If the template cannot be rendered.
     fn confirm_reset(&self, page: &ConfirmResetPage<'_>) -> Result<String, PluginError> {
         page.html()
     }
@@ -216,7 +241,7 @@ pub trait Screens: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The page could not be made.
+    /// If the template cannot be rendered.
     fn message(&self, page: &MessagePage<'_>) -> Result<String, PluginError> {
         page.html()
     }

@@ -11,28 +11,40 @@
     }
   }
 
-  // A form is sent once. Its button is disabled after the browser has read it.
+  // A form is sent once.
   for (const form of document.querySelectorAll("form")) {
     form.addEventListener("submit", (event) => {
       if (form.dataset.sent) {
         event.preventDefault();
         return;
       }
-      form.dataset.sent = "1";
-      setTimeout(() => {
-        for (const button of form.querySelectorAll("button")) button.disabled = true;
-      });
+      const sent = (is) => {
+        form.dataset.sent = is ? "1" : "";
+        for (const button of form.querySelectorAll("button")) {
+          button.setAttribute("aria-disabled", String(is));
+        }
+      };
+      sent(true);
+      // Whoever stops the browser, or whom it stops, can try again.
+      setTimeout(() => sent(false), 10000);
     });
   }
   addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
-    // A page out of the browser's own memory may be of a login that is over.
-    location.reload();
+    // A page out of the browser's own memory may be of a login that is over. Not `reload`, which
+    // could send a form again.
+    location.replace(location.href);
   });
 
   // Counts down from what the server said, whatever the clock of this machine says.
-  const start = performance.now();
-  const left = (seconds) => Math.max(0, Math.ceil(seconds - (performance.now() - start) / 1000));
+  // Of two clocks the one that has gone further: one may stop while the machine sleeps.
+  const [start, date] = [performance.now(), Date.now()];
+  const left = (seconds) => {
+    const gone = Math.max(performance.now() - start, Date.now() - date) / 1000;
+    return Math.max(0, Math.ceil(seconds - gone));
+  };
+  const clock = (text, seconds) => text.replace(/\d+(:|分)\d\d/, (_, mark) =>
+    `${Math.floor(seconds / 60)}${mark}${String(seconds % 60).padStart(2, "0")}`);
   const every = (show) => {
     if (show()) return;
     const timer = setInterval(() => show() && clearInterval(timer), 500);
@@ -41,17 +53,13 @@
   for (const line of document.querySelectorAll("[data-seconds]")) {
     const seconds = Number(line.dataset.seconds);
     const text = line.textContent;
-    let said = Infinity;
+    let said = null;
     every(() => {
       const now = left(seconds);
-      const minutes = Math.floor(now / 60);
-      const rest = String(now % 60).padStart(2, "0");
-      line.textContent = now === 0
-        ? line.dataset.over
-        : text.replace(/\d+(:|分)\d\d/, (_, mark) => `${minutes}${mark}${rest}`);
+      line.textContent = now === 0 ? line.dataset.over : clock(text, now);
       // Read aloud only now and then.
       const step = [0, 30, 60, 120].find((mark) => now <= mark) ?? Infinity;
-      if (spoken && step < said && said !== Infinity) spoken.textContent = line.textContent;
+      if (spoken && said !== null && step < said) spoken.textContent = line.textContent;
       said = step;
       return now === 0;
     });
@@ -62,8 +70,9 @@
     const buttons = document.querySelectorAll("#resend button");
     every(() => {
       const now = left(seconds);
-      line.textContent = now === 0 ? "" : text.replace(/\d+/, String(now));
+      line.textContent = now === 0 ? "" : clock(text, now);
       for (const button of buttons) button.disabled = now > 0;
+      if (now === 0 && spoken) spoken.textContent = line.dataset.over;
       return now === 0;
     });
   }

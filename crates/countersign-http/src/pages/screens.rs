@@ -2,18 +2,17 @@
 
 use askama::Template;
 use countersign::error::PluginError;
-use countersign::ids::LoginId;
 use countersign::operator::PurgeProgress;
 use countersign::policy::Scope;
 use countersign::status::LockState;
-use countersign::{Challenge, FactorStatus, IssuedCode, UserId};
+use countersign::{Challenge, FactorStatus, IssuedCode, Method, UserId};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::words::{self, Words};
 use crate::texts::{Language, seconds_until};
 
-/// What every page has: its language, its links, and the sentence on top.
+/// What every page has: its language, its links, and the message at the top.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Frame<'a> {
@@ -33,29 +32,50 @@ pub struct Frame<'a> {
     pub user: Option<&'a UserId>,
     /// Whether the page is one of an administrator's.
     pub is_administrator: bool,
-    /// What the page says first, if anything.
+    /// The message at the top of the page, if there is one.
     pub alert: Option<Alert>,
 }
 
-/// The sentence on top of a page.
+/// The message at the top of a page.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Alert {
-    /// The sentence.
+    /// The message.
     pub text: String,
     /// The name of the form's field that it is about.
     pub field: Option<&'static str>,
-    /// Whether it says that something was done. Otherwise it says why something was not.
-    pub is_success: bool,
+    /// What kind of message it is.
+    pub kind: AlertKind,
+}
+
+/// What kind of message is at the top of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AlertKind {
+    /// Something was done.
+    Success,
+    /// Something is to be done first.
+    Notice,
+    /// Something was refused, or went wrong.
+    Refusal,
 }
 
 impl Alert {
     pub(super) const fn refusal(text: String, field: Option<&'static str>) -> Self {
-        Self { text, field, is_success: false }
+        Self { text, field, kind: AlertKind::Refusal }
     }
 
-    pub(super) fn success(text: &str) -> Self {
-        Self { text: text.to_owned(), field: None, is_success: true }
+    pub(super) fn notice(text: &str) -> Self {
+        Self { text: text.to_owned(), field: None, kind: AlertKind::Notice }
+    }
+
+    /// The class of its element.
+    const fn class(&self) -> &'static str {
+        match self.kind {
+            AlertKind::Success => "done",
+            AlertKind::Notice => "notice",
+            AlertKind::Refusal => "wrong",
+        }
     }
 }
 
@@ -83,7 +103,7 @@ impl Frame<'_> {
         format!("<time datetime=\"{exact}\">{date} {hour:02}:{minute:02} UTC</time>")
     }
 
-    /// Whether secrets of one kind are accepted. Safe as markup.
+    /// A lock state as text. Safe as markup.
     fn lock(&self, state: &LockState) -> String {
         match state {
             LockState::Open => self.w().open.to_owned(),
@@ -102,7 +122,7 @@ macro_rules! html {
             ///
             /// # Errors
             ///
-            /// The page could not be made.
+            /// If the template cannot be rendered.
             pub fn html(&self) -> Result<String, PluginError> {
                 self.render().map_err(PluginError::new)
             }
@@ -137,27 +157,40 @@ pub struct SignInPage<'a> {
 pub struct CodePage<'a> {
     /// What every page has.
     pub frame: Frame<'a>,
-    /// The pending login.
-    pub login: LoginId,
-    /// What is asked for.
+    /// The pending login, and what is asked for.
     pub challenge: &'a Challenge,
     /// The time that the page is made at.
     pub now: OffsetDateTime,
-    /// Whether the step before is known to have sent the code.
-    pub was_sent: bool,
-    /// Whether the device can be trusted.
-    pub offers_trusted_devices: bool,
+    /// What is known of the code from the step before.
+    pub last_send: LastSend,
+    /// Whether the person has asked to trust the device. `None`: it cannot be trusted.
+    pub trust: Option<bool>,
     /// Where to go afterwards: a path of this site, or nothing.
     pub return_to: &'a str,
+    /// Whether a code is asked for on a trusted device, too.
+    pub again: bool,
+}
+
+/// What is known of the code that a page asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LastSend {
+    /// It was sent.
+    Sent,
+    /// The sender refused it.
+    Failed,
+    /// It may have been sent.
+    Unknown,
 }
 
 impl CodePage<'_> {
+    /// The code to enter.
     fn issued(&self) -> Option<&IssuedCode> {
-        words::issued(&self.challenge.delivery)
+        words::issued(&self.challenge.delivery).filter(|_| self.last_send != LastSend::Failed)
     }
 
     fn sentence(&self, code: &IssuedCode) -> [&'static str; 2] {
-        words::sent_to(code.method, self.was_sent, self.frame.language)
+        words::sent_to(code.method, self.last_send == LastSend::Sent, self.frame.language)
     }
 
     fn newest(&self) -> [&'static str; 2] {
@@ -203,28 +236,42 @@ pub struct AccountPage<'a> {
     pub frame: Frame<'a>,
     /// The user's second factor. `None`: it is not in use for them.
     pub status: Option<&'a FactorStatus>,
+    /// Whether a change of method waits for its code.
+    pub is_change_pending: bool,
+    /// Whether devices can be trusted.
+    pub offers_trusted_devices: bool,
 }
 
-/// The page for the code that proves where codes are to go from now on.
+impl AccountPage<'_> {
+    fn codes_go_by_sms(&self) -> bool {
+        self.status.is_some_and(|status| status.method == Method::Sms)
+    }
+}
+
+/// The page that asks for the code sent to a new destination.
 #[derive(Clone, Debug, Template)]
 #[template(path = "confirm_method.html")]
 #[non_exhaustive]
 pub struct ConfirmMethodPage<'a> {
     /// What every page has.
     pub frame: Frame<'a>,
-    /// Where the code went, masked.
+    /// Where the code went, masked. Empty: none was sent.
     pub destination: &'a str,
     /// The four letters that are in the message, too.
     pub reference: &'a str,
 }
 
 impl ConfirmMethodPage<'_> {
+    fn sentence(&self) -> [&'static str; 2] {
+        words::confirm_sent(self.frame.language)
+    }
+
     fn newest(&self) -> [&'static str; 2] {
         words::only_the_newest(self.frame.language)
     }
 }
 
-/// The page of the tenant's setting.
+/// The page that shows who needs the second factor.
 #[derive(Clone, Debug, Template)]
 #[template(path = "settings.html")]
 #[non_exhaustive]
@@ -233,7 +280,7 @@ pub struct SettingsPage<'a> {
     pub frame: Frame<'a>,
     /// Who needs the second factor.
     pub scope: Scope,
-    /// How far the deletion is that the last switching off began.
+    /// Progress of the deletion that the last switching off started.
     pub purge: Option<&'a PurgeProgress>,
 }
 
@@ -255,20 +302,28 @@ pub struct EditSettingsPage<'a> {
 }
 
 impl EditSettingsPage<'_> {
+    fn before(&self) -> &'static str {
+        value(self.scope)
+    }
+
     /// Value, name and meaning of each choice, and whether it is in force.
     fn choices(&self) -> [(&'static str, &'static str, &'static str, bool); 3] {
         let w = self.frame.w();
         [
-            (Scope::DoNotUse, "do_not_use", w.off, w.off_means),
-            (Scope::EntireTenant, "entire_tenant", w.entire_tenant, w.entire_tenant_means),
-            (
-                Scope::SystemAdministratorsOnly,
-                "system_administrators_only",
-                w.administrators_only,
-                w.administrators_only_means,
-            ),
+            (Scope::DoNotUse, w.off_means),
+            (Scope::EntireTenant, w.entire_tenant_means),
+            (Scope::SystemAdministratorsOnly, w.administrators_only_means),
         ]
-        .map(|(scope, value, name, means)| (value, name, means, scope == self.scope))
+        .map(|(scope, means)| (value(scope), w.scope(scope), means, scope == self.scope))
+    }
+}
+
+/// A scope as a form sends it.
+const fn value(scope: Scope) -> &'static str {
+    match scope {
+        Scope::DoNotUse => "do_not_use",
+        Scope::EntireTenant => "entire_tenant",
+        Scope::SystemAdministratorsOnly => "system_administrators_only",
     }
 }
 
@@ -279,11 +334,17 @@ impl EditSettingsPage<'_> {
 pub struct ConfirmOffPage<'a> {
     /// What every page has.
     pub frame: Frame<'a>,
+    /// Who needs the second factor now.
+    pub scope: Scope,
     /// For how many users something is saved.
     pub saved_users: u64,
 }
 
 impl ConfirmOffPage<'_> {
+    fn before(&self) -> &'static str {
+        value(self.scope)
+    }
+
     fn deletes_for(&self) -> String {
         words::deletes_for(self.saved_users, self.frame.language)
     }
@@ -296,6 +357,8 @@ impl ConfirmOffPage<'_> {
 pub struct FindUserPage<'a> {
     /// What every page has.
     pub frame: Frame<'a>,
+    /// What was asked for, if that is no id.
+    pub id: &'a str,
 }
 
 /// The page of one user, for an administrator.
@@ -307,8 +370,6 @@ pub struct UserPage<'a> {
     pub frame: Frame<'a>,
     /// The user.
     pub user: &'a UserId,
-    /// The user's id as a part of an address.
-    pub path: &'a str,
     /// The user's second factor.
     pub status: &'a FactorStatus,
 }
@@ -322,11 +383,9 @@ pub struct ConfirmResetPage<'a> {
     pub frame: Frame<'a>,
     /// The user.
     pub user: &'a UserId,
-    /// The user's id as a part of an address.
-    pub path: &'a str,
 }
 
-/// A page of one sentence, which is the frame's alert.
+/// A page that shows only the frame's alert.
 #[derive(Clone, Debug, Template)]
 #[template(path = "message.html")]
 #[non_exhaustive]

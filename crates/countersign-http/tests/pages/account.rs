@@ -16,26 +16,36 @@ async fn a_number_is_proved_on_the_way() {
     let page = visitor.get("/me").await;
     assert_eq!(page.status, StatusCode::OK);
     assert_eq!(between(&page.text, "id=\"current-method\">", "<"), "Email");
-    let bad = visitor.post("/me/method", &[("method", "sms"), ("phone", "12")]).await;
+    let bad = visitor.post_as("alice", "/me/method", &[("method", "sms"), ("phone", "12")]).await;
     assert_eq!(
         (bad.status, &*alert(&bad)),
-        (StatusCode::UNPROCESSABLE_ENTITY, "Please check what you entered.")
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "This is not a valid phone number. Include the country code."
+        )
     );
     let field = between(&bad.text, "<input id=\"phone\"", ">");
     assert!(field.contains("aria-invalid=\"true\" aria-describedby=\"alert\""), "{field}");
     let fields = [("phone", "+819012345678"), ("method", "sms")];
-    let prove = visitor.send(&page, "/me/method", &fields).await;
+    let sent = visitor.send(&page, "/me/method", &fields).await;
+    let prove = visitor.follow(&sent).await;
     assert_eq!(prove.status, StatusCode::OK, "{}", prove.text);
     assert!(prove.text.contains("+81 *** **78"), "{}", prove.text);
     let reference = site.world.outbox.last_code().unwrap().reference;
     assert!(prove.text.contains(reference.as_str()), "{}", prove.text);
+    // The browser has dropped the page while the person read the message: it can be loaded again.
+    let attempts = site.world.outbox.attempts();
+    let back = visitor.get("/me").await;
+    assert!(back.text.contains("href=\"/me/method/confirm\""), "{}", back.text);
+    assert_eq!(visitor.follow(&sent).await.text, prove.text);
+    assert_eq!(site.world.outbox.attempts(), attempts);
     let wrong = site.world.wrong_code();
     let wrong = visitor.send(&prove, "/me/method/confirm", &[("code", &wrong)]).await;
     assert_eq!(wrong.status, StatusCode::FORBIDDEN);
     assert!(wrong.text.contains(reference.as_str()), "the page after it says less: {}", wrong.text);
     let right = site.world.last_code();
     let done = visitor.send(&wrong, "/me/method/confirm", &[("code", &right)]).await;
-    assert_eq!(place(&done), "/me");
+    assert_eq!(place(&done), "/me?done=saved");
     assert!(visitor.browser.named("setup").is_empty());
     let page = visitor.follow(&done).await;
     assert_eq!(between(&page.text, "id=\"current-method\">", "<"), "SMS");
@@ -60,13 +70,14 @@ async fn devices_are_removed_one_by_one_and_together() {
     let page = visitor.get("/me").await;
     assert_eq!(page.text.matches("<li>").count(), 3, "{}", page.text);
     let first = between(&page.text, "action=\"/me/devices/", "/remove\"");
-    let removed = visitor.post(&format!("/me/devices/{first}/remove"), &[]).await;
-    assert_eq!(place(&removed), "/me");
-    let page = visitor.get("/me").await;
+    let removed = visitor.post_as("alice", &format!("/me/devices/{first}/remove"), &[]).await;
+    assert_eq!(place(&removed), "/me?done=removed");
+    let page = visitor.follow(&removed).await;
+    assert_eq!(alert(&page), "The device was removed.");
     let left = page.text.matches("<li>").count();
     assert_eq!(left, 2, "{}", page.text);
     let removed = visitor.send(&page, "/me/devices/remove", &[]).await;
-    assert!(["/me", "/sign-in?return_to=%2Fme"].contains(&&*place(&removed)));
+    assert_eq!(place(&removed), "/me?done=removed");
     let alice = UserId::new("alice").unwrap();
     let operator = site.world.flow.operator("test").unwrap();
     let status = operator.status(&site.world.tenant, &alice).await.unwrap().unwrap();
@@ -98,8 +109,8 @@ async fn without_a_session_that_holds_every_page_leads_to_the_login() {
         ("POST", "/me/backup-code", "%2Fme"),
         ("GET", "/settings", "%2Fsettings"),
         ("POST", "/settings/edit", "%2Fsettings%2Fedit"),
-        ("GET", "/users/bob", "%2Fusers%2Fbob"),
-        ("POST", "/users/bob/reset", "%2Fusers%2Fbob"),
+        ("GET", "/users?id=bob", "%2Fusers%3Fid%3Dbob"),
+        ("POST", "/users/reset", "%2Fusers%2Freset"),
     ];
     for round in 0..2 {
         for (method, path, back) in pages {
@@ -155,4 +166,28 @@ async fn pages_of_the_application_lead_to_the_login_and_back() {
     assert!(site.web.recently_signed_in(&request(html, &cookies), window).await.is_ok());
     site.world.clock.advance(window);
     assert!(site.web.recently_signed_in(&request(html, &cookies), window).await.is_err());
+}
+
+/// A page of one person does nothing for another one who has logged in in the same browser.
+#[tokio::test]
+async fn a_form_is_of_the_person_whose_page_it_was_on() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("alice").await;
+    let page = visitor.get("/me").await;
+    visitor.sign_in("bob").await;
+    site.world.calls.clear();
+    let fields = [("method", "sms"), ("phone", "+819012345678")];
+    let refused = visitor.send(&page, "/me/method", &fields).await;
+    assert_eq!(place(&refused), "/me?done=other");
+    assert_eq!(site.world.calls.of("commit"), 0);
+    let page = visitor.follow(&refused).await;
+    assert_eq!(
+        alert(&page),
+        "Somebody else has logged in in this browser meanwhile. Please check whose page this is."
+    );
+    // Control: Bob's own page does it.
+    site.world.wait_for_the_spacing();
+    let sent = visitor.send(&page, "/me/method", &fields).await;
+    assert!(place(&sent).starts_with("/me/method/confirm?"), "{}", place(&sent));
 }

@@ -10,6 +10,10 @@ fn setting(text: &str) -> &str {
     between(text, "id=\"current-setting\">", "<")
 }
 
+/// The whole of the form that switches off.
+const OFF: [(&str, &str); 3] =
+    [("scope", "do_not_use"), ("before", "entire_tenant"), ("confirmed", "yes")];
+
 /// I-34: an administrator's page is nobody else's.
 #[tokio::test]
 async fn other_users_find_no_such_page() {
@@ -17,17 +21,21 @@ async fn other_users_find_no_such_page() {
     let mut visitor = Visitor::of(&site);
     visitor.sign_in("alice").await;
     let before = site.world.flow.operator("test").unwrap().scope(&site.world.tenant).await.unwrap();
-    for path in ["/settings", "/settings/edit", "/users", "/users/bob", "/users/bob/reset"] {
+    for path in ["/settings", "/settings/edit", "/users", "/users?id=bob", "/users/reset?id=bob"] {
         let hidden = visitor.get(path).await;
         assert_eq!(
             (hidden.status, &*alert(&hidden)),
-            (StatusCode::NOT_FOUND, "This was not found."),
+            (
+                StatusCode::NOT_FOUND,
+                "This was not found. It may have been deleted, or you may not have access."
+            ),
             "{path}"
         );
     }
-    let fields = [("scope", "do_not_use"), ("confirmed", "yes")];
-    assert_eq!(visitor.post("/settings/edit", &fields).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(visitor.post("/users/bob/reset", &[]).await.status, StatusCode::NOT_FOUND);
+    for (path, fields) in [("/settings/edit", &OFF[..]), ("/users/reset", &[("id", "bob")])] {
+        let hidden = visitor.post_as("alice", path, fields).await;
+        assert_eq!(hidden.status, StatusCode::NOT_FOUND, "{path}");
+    }
     let after = site.world.flow.operator("test").unwrap().scope(&site.world.tenant).await.unwrap();
     assert_eq!(before, after);
 }
@@ -50,11 +58,11 @@ async fn switching_off_asks_first() {
     );
     let ask = visitor.send(&edit, "/settings/edit", &[("scope", "do_not_use")]).await;
     assert_eq!(ask.status, StatusCode::OK);
-    assert!(ask.text.contains("Something is saved for 1 user."), "{}", ask.text);
+    assert!(ask.text.contains("The data of 1 user will be deleted."), "{}", ask.text);
     let operator = site.world.flow.operator("test").unwrap();
     assert_eq!(operator.scope(&site.world.tenant).await.unwrap(), Scope::EntireTenant);
     let off = visitor.send(&ask, "/settings/edit", &[("confirmed", "yes")]).await;
-    assert_eq!(place(&off), "/settings");
+    assert_eq!(place(&off), "/settings?done=saved");
     let page = visitor.follow(&off).await;
     assert_eq!(setting(&page.text), "Do not use");
     assert_eq!(between(&page.text, "id=\"remaining\">", "<"), "1", "{}", page.text);
@@ -63,8 +71,9 @@ async fn switching_off_asks_first() {
     assert_eq!(between(&page.text, "id=\"deleted\">", "<"), "1");
     assert!(page.text.contains("<dt>Finished on</dt><dd><time datetime="), "{}", page.text);
     // Switching on asks nothing.
-    let on = visitor.post("/settings/edit", &[("scope", "entire_tenant")]).await;
-    assert_eq!(place(&on), "/settings");
+    let fields = [("scope", "entire_tenant"), ("before", "do_not_use")];
+    let on = visitor.post_as("root", "/settings/edit", &fields).await;
+    assert_eq!(place(&on), "/settings?done=saved");
 }
 
 #[tokio::test]
@@ -73,14 +82,15 @@ async fn what_weakens_somebody_needs_a_recent_login_and_returns_to_its_page() {
     let mut visitor = Visitor::of(&site);
     visitor.sign_in("root").await;
     site.world.clock.advance(std::time::Duration::from_secs(601));
-    let fields = [("scope", "do_not_use"), ("confirmed", "yes")];
     for (path, fields, back) in [
-        ("/settings/edit", &fields[..], "%2Fsettings%2Fedit"),
-        ("/users/bob/reset", &[], "%2Fusers%2Fbob"),
-        ("/users/bob/unlock", &[], "%2Fusers%2Fbob"),
+        ("/settings/edit", &OFF[..], "%2Fsettings%2Fedit"),
+        ("/users/reset", &[("id", "bob")], "%2Fusers%2Freset"),
+        ("/users/unlock", &[("id", "bob")], "%2Fusers"),
     ] {
-        let refused = visitor.post(path, fields).await;
-        assert_eq!(place(&refused), format!("/sign-in?return_to={back}&again=1"), "{path}");
+        let refused = visitor.post_as("root", path, fields).await;
+        let expected = format!("/sign-in?return_to={back}%3Fdone%3Drepeat");
+        assert!(place(&refused).starts_with(&expected), "{path}: {}", place(&refused));
+        assert!(place(&refused).ends_with("&again=1"), "{path}");
     }
     let operator = site.world.flow.operator("test").unwrap();
     assert_eq!(operator.scope(&site.world.tenant).await.unwrap(), Scope::EntireTenant);
@@ -94,17 +104,19 @@ async fn a_locked_user_is_found_unlocked_and_reset() {
     visitor.sign_in("root").await;
     let page = visitor.get("/users").await;
     assert_eq!(page.status, StatusCode::OK);
-    let found = visitor.get("/users?id=bob").await;
-    let page = visitor.follow(&found).await;
-    assert!(between(&page.text, "id=\"codes\">", "</dd>").starts_with("locked until <time"));
-    let unlocked = visitor.send(&page, "/users/bob/unlock", &[]).await;
+    let page = visitor.get("/users?id=bob").await;
+    assert!(between(&page.text, "id=\"codes\">", "</dd>").starts_with("Locked until <time"));
+    let unlocked = visitor.send(&page, "/users/unlock", &[]).await;
+    let unlocked = visitor.follow(&unlocked).await;
     assert_eq!(alert(&unlocked), "The user was unlocked.");
-    assert_eq!(between(&unlocked.text, "id=\"codes\">", "</dd>"), "open");
-    let ask = visitor.get("/users/bob/reset").await;
-    assert!(ask.text.contains("A reset clears this user"), "{}", ask.text);
+    assert_eq!(between(&unlocked.text, "id=\"codes\">", "</dd>"), "Not locked");
+    let ask = visitor.get("/users/reset?id=bob").await;
+    assert!(ask.text.contains("This deletes the user"), "{}", ask.text);
     let bob = UserId::new("bob").unwrap();
     site.world.choose_sms("bob", "+819012345678").await.unwrap();
-    let done = visitor.send(&ask, "/users/bob/reset", &[]).await;
+    let done = visitor.send(&ask, "/users/reset", &[]).await;
+    // A reload of what follows resets nobody again.
+    let done = visitor.follow(&done).await;
     assert_eq!(
         (done.status, &*alert(&done)),
         (StatusCode::OK, "The user&#39;s two-factor authentication was reset.")
@@ -113,7 +125,59 @@ async fn a_locked_user_is_found_unlocked_and_reset() {
     let status = operator.status(&site.world.tenant, &bob).await.unwrap().unwrap();
     assert!(status.phone.is_none());
     // Nobody resets themselves, and nobody resets a user that there is not.
-    assert_eq!(visitor.post("/users/root/reset", &[]).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(visitor.post("/users/nobody/reset", &[]).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(visitor.get("/users/nobody").await.status, StatusCode::NOT_FOUND);
+    for (id, status) in [("root", StatusCode::FORBIDDEN), ("nobody", StatusCode::NOT_FOUND)] {
+        let refused = visitor.post_as("root", "/users/reset", &[("id", id)]).await;
+        assert_eq!(refused.status, status, "{id}");
+    }
+    assert_eq!(visitor.get("/users?id=nobody").await.status, StatusCode::NOT_FOUND);
+    let long = "x".repeat(500);
+    let refused = visitor.get(&format!("/users?id={long}")).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains(&long), "{}", refused.text);
+}
+
+/// Ids are in no path, where browsers would take some of them for something else.
+#[tokio::test]
+async fn a_user_whose_id_is_dots_is_reset_like_any_other() {
+    let site = site().await;
+    for id in ["..", ".", "a/b?c#d", "%2e"] {
+        let name = format!("n{id}");
+        let person = countersign_testkit::Person::named(name).id(id).email("x@example.com");
+        person.join(&site.world.users, &site.world.tenant).unwrap();
+        let mut visitor = Visitor::of(&site);
+        visitor.sign_in("root").await;
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("id", id).finish();
+        let page = visitor.get(&format!("/users?{query}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{id}: {}", page.text);
+        let ask = visitor.get(&format!("/users/reset?{query}")).await;
+        site.world.events.clear();
+        let done = visitor.send(&ask, "/users/reset", &[]).await;
+        assert!(place(&done).contains("&done=reset"), "{id}: {}", place(&done));
+        let reset = site.world.events.all().into_iter().find_map(|event| event.user);
+        assert_eq!(reset.unwrap().as_str(), id);
+        visitor.post("/sign-out", &[]).await;
+        site.world.clock.advance(crate::browser::DAY);
+    }
+}
+
+/// A page that is older than the setting changes nothing.
+#[tokio::test]
+async fn a_setting_that_was_changed_meanwhile_is_shown_again() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("root").await;
+    let edit = visitor.get("/settings/edit").await;
+    let only = Scope::SystemAdministratorsOnly;
+    site.world.set_scope(only).await.unwrap();
+    let fields = [("scope", "do_not_use"), ("confirmed", "yes"), ("before", "entire_tenant")];
+    for answer in [
+        visitor.send(&edit, "/settings/edit", &[("scope", "entire_tenant")]).await,
+        visitor.post_as("root", "/settings/edit", &fields).await,
+    ] {
+        assert_eq!(place(&answer), "/settings/edit?done=changed");
+    }
+    let operator = site.world.flow.operator("test").unwrap();
+    assert_eq!(operator.scope(&site.world.tenant).await.unwrap(), only);
+    let page = visitor.get("/settings/edit?done=changed").await;
+    assert!(alert(&page).starts_with("Somebody else has changed the setting meanwhile."));
 }

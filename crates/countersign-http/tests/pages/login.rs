@@ -15,7 +15,7 @@ async fn a_login_by_code_ends_at_the_page_where_it_began() {
     let site = site().await;
     let mut visitor = Visitor::of(&site);
     let page = visitor.get("/sign-in?return_to=/orders%3Fpage%3D2").await;
-    assert_eq!((page.status, &*alert(&page)), (StatusCode::OK, ""));
+    assert_eq!((page.status, &*alert(&page)), (StatusCode::OK, "Please log in to continue."));
     let fields = [("name", "alice"), ("password", PASSWORD)];
     let sent = visitor.send(&page, "/sign-in", &fields).await;
     let code = visitor.follow(&sent).await;
@@ -36,10 +36,11 @@ async fn a_login_by_code_ends_at_the_page_where_it_began() {
     assert_eq!((done.status, &*place(&done)), (StatusCode::SEE_OTHER, "/orders?page=2"));
     assert!(visitor.browser.session().is_some());
     assert!(visitor.browser.named("login").is_empty());
-    // Who is signed in already is not asked again.
+    // A person who is signed in already is not asked again.
     assert_eq!(place(&visitor.get("/sign-in").await), "/");
     let out = visitor.post("/sign-out", &[]).await;
-    assert_eq!((&*place(&out), visitor.browser.session()), ("/sign-in", None));
+    assert_eq!((&*place(&out), visitor.browser.session()), ("/sign-in?done=signed_out", None));
+    assert_eq!(alert(&visitor.follow(&out).await), "You have logged out.");
     assert_eq!(site.sessions.count(), 0);
 }
 
@@ -51,7 +52,7 @@ async fn a_reload_sends_nothing() {
     let (path, first) = visitor.begin("alice").await;
     let attempts = site.world.outbox.attempts();
     site.world.calls.clear();
-    for path in [path.clone(), format!("{path}?delivery=sent")] {
+    for path in [path.clone(), format!("{path}?delivery=sent&reference=AAAA")] {
         let again = visitor.get(&path).await;
         let reference = |page: &str| between(page, "class=\"reference\">", "<").to_owned();
         assert_eq!(reference(&again.text), reference(&first.text));
@@ -74,7 +75,7 @@ async fn the_right_code_twice_ends_at_home_only_with_the_new_session() {
     // The second request left before the first was answered.
     let over = double.post(&path, &[("code", &code)]).await;
     assert_eq!(over.status, StatusCode::GONE);
-    assert_eq!(alert(&over), "This sign-in is over. Please start again.");
+    assert_eq!(alert(&over), "This login has expired or has ended. Please log in again.");
     assert!(over.text.contains("name=\"name\" value=\"alice\""), "{}", over.text);
     assert_eq!((double.browser.session(), site.sessions.count()), (None, 1));
     // The browser has the new session.
@@ -100,11 +101,15 @@ async fn a_login_that_expired_says_so_and_keeps_the_name() {
     site.world.clock.advance(Duration::from_secs(181));
     let expired = visitor.get(&path).await;
     assert_eq!(expired.status, StatusCode::OK);
-    assert!(expired.text.contains("There is no code that works right now."), "{}", expired.text);
+    assert!(
+        expired.text.contains("There is no valid code at the moment. Get a new one."),
+        "{}",
+        expired.text
+    );
     site.world.clock.advance(Duration::from_secs(420));
     let over = visitor.get(&path).await;
     assert_eq!(over.status, StatusCode::GONE);
-    assert_eq!(alert(&over), "This sign-in is over. Please start again.");
+    assert_eq!(alert(&over), "This login has expired or has ended. Please log in again.");
     assert!(over.text.contains("o&#39;brien &#60;b&#62;&#38;&#34;x"), "{}", over.text);
     assert!(visitor.browser.cookies.is_empty(), "{:?}", visitor.browser.cookies);
 }
@@ -127,7 +132,11 @@ async fn wrong_passwords_stay_at_the_login() {
     let mut visitor = Visitor::of(&site);
     let wrong = visitor.post("/sign-in", &[("name", "alice"), ("password", "hunter2")]).await;
     assert_eq!(wrong.status, StatusCode::FORBIDDEN);
-    assert_eq!(alert(&wrong), "You could not be signed in with this name and password.");
+    assert_eq!(
+        alert(&wrong),
+        "You could not be logged in. Check your login name and password. After several wrong \
+         passwords, wait a while before you try again."
+    );
     assert!(wrong.text.contains("name=\"name\" value=\"alice\""));
     assert!(!wrong.text.contains("hunter2"), "{}", wrong.text);
 }
@@ -144,7 +153,7 @@ async fn other_ways_to_get_a_code() {
     let early = visitor.send(&page, &resend, &[("to", "same")]).await;
     assert_eq!(early.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(early.headers.contains_key("retry-after"));
-    assert!(alert(&early).starts_with("No other code can be sent yet. Try again in "));
+    assert!(alert(&early).starts_with("A new code cannot be sent yet. Try again in "));
     site.world.wait_for_the_spacing();
     let again = visitor.send(&page, &resend, &[("to", "email")]).await;
     let page = visitor.follow(&again).await;
@@ -164,11 +173,9 @@ async fn a_code_that_was_not_sent_is_not_said_to_be() {
     site.world.outbox.always(Some(Method::Email), Delivered::Failed(SendErrorKind::Permanent));
     let mut visitor = Visitor::of(&site);
     let (_, page) = visitor.begin("alice").await;
-    assert_eq!(
-        alert(&page),
-        "The code could not be sent. Ask for another one, or use another way."
-    );
-    assert!(!page.text.contains("A code was sent"), "{}", page.text);
+    assert_eq!(alert(&page), "The code could not be sent. Get a new one.");
+    assert!(page.text.contains("No code has been sent."), "{}", page.text);
+    assert!(!page.text.contains("class=\"reference\""), "{}", page.text);
 }
 
 /// The backup code is shown once, with the way on.
@@ -220,15 +227,89 @@ async fn trusted_devices_skip_the_code_until_it_is_asked_for_again() {
     assert!(page.text.contains("<strong><bdi>Firefox, Windows</bdi></strong>"), "{}", page.text);
     // A trusted device is no recent login.
     site.world.wait_for_the_spacing();
-    let refused = visitor.post("/me/backup-code", &[]).await;
-    assert_eq!(place(&refused), "/sign-in?return_to=%2Fme&again=1");
+    let refused = visitor.post_as("bob", "/me/backup-code", &[]).await;
+    assert_eq!(place(&refused), "/sign-in?return_to=%2Fme%3Fdone%3Drepeat&again=1");
     let again = visitor.follow(&refused).await;
-    assert_eq!(alert(&again), "Please sign in again with a code to continue.");
+    assert_eq!(
+        alert(&again),
+        "Please log in again with a code, then repeat what you wanted to do."
+    );
     let fields = [("name", "bob"), ("password", PASSWORD)];
     let asked = visitor.send(&again, "/sign-in", &fields).await;
     let page = visitor.follow(&asked).await;
     let action = place(&asked).split('?').next().unwrap().to_owned();
     let done = visitor.send(&page, &action, &[("code", &site.world.last_code())]).await;
-    assert_eq!(place(&done), "/me");
-    assert_eq!(visitor.post("/me/backup-code", &[]).await.status, StatusCode::OK);
+    assert_eq!(place(&done), "/me?done=repeat");
+    let page = visitor.follow(&done).await;
+    assert_eq!(alert(&page), "Please repeat your change now.");
+    let made = visitor.send(&page, "/me/backup-code", &[]).await;
+    assert_eq!(made.status, StatusCode::OK, "{}", made.text);
+}
+
+/// Another session in the same browser is no success of a login that expired.
+#[tokio::test]
+async fn an_expired_login_does_not_pass_for_another_one() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("alice").await;
+    site.world.wait_for_the_spacing();
+    // Bob, in another tab, is too late.
+    let (path, page) = visitor.begin("bob").await;
+    let code = site.world.last_code();
+    site.world.clock.advance(Duration::from_secs(601));
+    let over = visitor.send(&page, &path, &[("code", &code)]).await;
+    assert_eq!((over.status, &*place(&over)), (StatusCode::GONE, ""));
+    assert!(over.text.contains("value=\"bob\""), "{}", over.text);
+    // Alice, who was asked to log in again, is too late, and is asked again.
+    let page = visitor.get("/sign-in?again=1&return_to=/me").await;
+    let fields = [("name", "alice"), ("password", PASSWORD)];
+    let sent = visitor.send(&page, "/sign-in", &fields).await;
+    let page = visitor.follow(&sent).await;
+    let path = place(&sent).split('?').next().unwrap().to_owned();
+    let code = site.world.last_code();
+    site.world.clock.advance(Duration::from_secs(601));
+    let over = visitor.send(&page, &path, &[("code", &code)]).await;
+    assert_eq!((over.status, &*place(&over)), (StatusCode::GONE, ""));
+    for hidden in ["name=\"again\" value=\"1\"", "name=\"return_to\" value=\"/me\""] {
+        assert!(over.text.contains(hidden), "{}", over.text);
+    }
+    // Alice's session is as it was.
+    assert_eq!(visitor.get("/me").await.status, StatusCode::OK);
+}
+
+/// The address of a form's answer, loaded again, leads to the page with the form.
+#[tokio::test]
+async fn no_address_is_a_dead_end() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    let (path, _) = visitor.begin("alice").await;
+    for rest in ["backup-code", "resend", "cancel"] {
+        assert_eq!(place(&visitor.get(&format!("{path}/{rest}")).await), path);
+    }
+    for (answer, page) in [
+        ("/sign-out", "/sign-in"),
+        ("/me/method", "/me"),
+        ("/me/backup-code", "/me"),
+        ("/me/devices/remove", "/me"),
+        ("/users/unlock", "/users"),
+    ] {
+        assert_eq!(place(&visitor.get(answer).await), page, "{answer}");
+    }
+    let head = visitor.request("HEAD", "/sign-in", None).await;
+    assert_eq!((head.status, site.sessions.count()), (StatusCode::OK, 0));
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_code_is_said_of_that_code_only() {
+    let site = site().await;
+    site.world.outbox.always(None, Delivered::Now);
+    let mut visitor = Visitor::of(&site);
+    let (path, page) = visitor.begin("alice").await;
+    assert!(page.text.contains("A code was sent by email to "), "{}", page.text);
+    let old = site.world.outbox.last_code().unwrap().reference;
+    let old = format!("{path}?delivery=sent&reference={}", old.as_str());
+    site.world.wait_for_the_spacing();
+    visitor.post(&format!("{path}/resend"), &[("to", "same")]).await;
+    let page = visitor.get(&old).await;
+    assert!(page.text.contains("Enter the code from the email to "), "{}", page.text);
 }

@@ -2,9 +2,10 @@
 //! nothing that people typed comes alive.
 
 use countersign::TenantId;
+use countersign::error::PluginError;
 use countersign::memory::MemoryFactors;
 use countersign_http::memory::MemorySessions;
-use countersign_http::pages::{Pages, Screens, SignInPage};
+use countersign_http::pages::{BackupCodePage, CodePage, Pages, Screens, SignInPage};
 use countersign_http::{TenantsByHost, Web};
 use countersign_testkit::World;
 use http::StatusCode;
@@ -12,13 +13,29 @@ use http::StatusCode;
 use crate::browser::{PASSWORD, Site};
 use crate::visitor::{Visitor, alert, place, site, site_with};
 
-/// Every form, and the fields that make it do something.
-const FORMS: [(&str, &[(&str, &str)]); 5] = [
+/// Every form of a signed-in administrator, and the fields that make it do something.
+const FORMS: [(&str, &[(&str, &str)]); 10] = [
     ("/sign-in", &[("name", "alice"), ("password", PASSWORD)]),
     ("/sign-out", &[]),
-    ("/settings/edit", &[("scope", "do_not_use"), ("confirmed", "yes")]),
+    (
+        "/settings/edit",
+        &[("scope", "do_not_use"), ("before", "entire_tenant"), ("confirmed", "yes")],
+    ),
+    ("/me/method/confirm", &[("code", "123456")]),
+    ("/me/method", &[("method", "sms"), ("phone", "+819012345678")]),
+    ("/me/devices/AAAAAAAAAAAAAAAAAAAAAA/remove", &[]),
+    ("/me/devices/remove", &[]),
     ("/me/backup-code", &[]),
-    ("/users/bob/reset", &[]),
+    ("/users/unlock", &[("id", "bob")]),
+    ("/users/reset", &[("id", "bob")]),
+];
+
+/// Every form of a pending login.
+const LOGIN_FORMS: [(&str, &[(&str, &str)]); 4] = [
+    ("", &[("code", "123456")]),
+    ("/backup-code", &[("code", "0000-0000-0000-0000-0000-0000")]),
+    ("/resend", &[("to", "same")]),
+    ("/cancel", &[]),
 ];
 
 /// Login and logout too: a foreign form signs nobody in as somebody else, and nobody out.
@@ -28,7 +45,9 @@ async fn forms_of_other_sites_do_nothing() {
     let mut visitor = Visitor::of(&site);
     visitor.sign_in("root").await;
     let session = visitor.browser.session().unwrap().to_owned();
+    let (login, _) = visitor.begin("bob").await;
     site.world.calls.clear();
+    let of_the_login = LOGIN_FORMS.map(|(path, fields)| (format!("{login}{path}"), fields));
     for headers in [
         vec![],
         vec![("sec-fetch-site", "cross-site")],
@@ -37,14 +56,17 @@ async fn forms_of_other_sites_do_nothing() {
         vec![("origin", "null")],
         vec![("origin", "http://acme.example.com")],
         vec![("sec-fetch-site", "cross-site"), ("origin", "https://acme.example.com")],
+        vec![("sec-fetch-site", "none"), ("origin", "https://evil.example")],
+        vec![("sec-fetch-site", "none"), ("origin", "null")],
     ] {
         visitor.browser.headers.clone_from(&headers);
-        for (path, fields) in FORMS {
-            let answer = visitor.post(path, fields).await;
+        let forms = FORMS.map(|(path, fields)| (path.to_owned(), fields));
+        for (path, fields) in forms.iter().chain(&of_the_login) {
+            let answer = visitor.post_as("root", path, fields).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} with {headers:?}");
             assert_eq!(
                 alert(&answer),
-                "This request came from another site, and was not carried out."
+                "This request came from another site, so it was not carried out."
             );
             assert!(answer.cookies().is_empty(), "{path} with {headers:?}");
         }
@@ -54,10 +76,18 @@ async fn forms_of_other_sites_do_nothing() {
     // Control: the same forms from this site's own pages do something.
     visitor.browser.headers = vec![("origin", "https://acme.example.com")];
     assert_eq!(visitor.browser.session(), Some(&*session));
-    for (path, fields) in FORMS.into_iter().rev() {
-        let answer = visitor.post(path, fields).await;
-        assert!(answer.status.as_u16() < 400, "{path}: {} {}", answer.status, answer.text);
+    for (path, fields) in &of_the_login {
+        let before = site.world.calls.all().len();
+        visitor.post(path, fields).await;
+        assert!(site.world.calls.all().len() > before, "{path}");
     }
+    for (path, fields) in FORMS.into_iter().rev() {
+        let before = site.world.calls.all().len();
+        let answer = visitor.post_as("root", path, fields).await;
+        assert_ne!(answer.status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(path == "/sign-out" || site.world.calls.all().len() > before, "{path}");
+    }
+    assert_ne!(visitor.browser.session(), Some(&*session));
 }
 
 /// A link in another site's page shows the page. JSON goes to the endpoints, not to forms.
@@ -118,12 +148,13 @@ async fn every_page_says_what_browsers_must_not_do() {
     let (_, code) = visitor.begin("alice").await;
     seen.push(code);
     visitor.sign_in("root").await;
-    for path in ["/me", "/settings", "/settings/edit", "/users", "/users/bob", "/users/%20/x"] {
+    for path in ["/me", "/settings", "/settings/edit", "/users", "/users?id=bob", "/users/%20/x"] {
         seen.push(visitor.get(path).await);
     }
     for page in seen {
         assert_eq!(page.headers["cache-control"], "no-store");
         assert_eq!(page.headers["x-frame-options"], "DENY");
+        assert_eq!(page.headers["cross-origin-opener-policy"], "same-origin");
         assert_eq!(page.headers["x-content-type-options"], "nosniff");
         let policy = page.headers["content-security-policy"].to_str().unwrap();
         for rule in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"] {
@@ -181,13 +212,18 @@ async fn what_people_typed_stays_text() {
     assert_eq!(devices.status(&site.world.tenant, &root).await.unwrap().unwrap().devices.len(), 1);
     seen.push(visitor.get("/me").await);
     let fields = [("code", "1"), ("destination", HOSTILE), ("reference", HOSTILE)];
-    seen.push(visitor.post("/me/method/confirm", &fields).await);
-    seen.push(visitor.post("/me/method", &[("method", "sms"), ("phone", HOSTILE)]).await);
-    for path in [
-        "/users/%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E",
-        "/users/%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E/reset",
-    ] {
-        seen.push(visitor.get(path).await);
+    seen.push(visitor.post_as("root", "/me/method/confirm", &fields).await);
+    let query = |name: &str| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair(name, HOSTILE).finish()
+    };
+    seen.push(visitor.get(&format!("/me/method/confirm?{}", query("destination"))).await);
+    seen.push(visitor.get(&format!("/me/method/confirm?{}", query("reference"))).await);
+    let phone = [("method", "sms"), ("phone", HOSTILE)];
+    seen.push(visitor.post_as("root", "/me/method", &phone).await);
+    for path in ["/users", "/users/reset"] {
+        seen.push(visitor.get(&format!("{path}?{}", query("id"))).await);
+        seen.push(visitor.get(&format!("{path}?id=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")).await);
     }
     for page in seen {
         assert!(!page.text.is_empty());
@@ -195,10 +231,13 @@ async fn what_people_typed_stays_text() {
             assert!(!page.text.contains(alive), "{alive} in {}", page.text);
         }
         assert_eq!(page.text.matches("<script").count(), 1, "{}", page.text);
-        // What turns the direction of text does so inside its own element, or in a field.
-        for part in page.text.split('\u{202e}').skip(1) {
-            let closes = part.find("</bdi>").is_some() || part.contains('"');
-            assert!(closes || part.contains("</title>"), "{}", page.text);
+        // What turns the direction of text ends with its own element, or is in a field.
+        for (at, _) in page.text.match_indices('\u{202e}') {
+            let before = &page.text[..at];
+            let (opens, closes) = (before.rfind("<bdi"), before.rfind("</bdi>"));
+            let in_field = before.rfind('"') > before.rfind('>');
+            let in_title = before.rfind("<title>") > before.rfind("</title>");
+            assert!(opens > closes || in_field || in_title, "{}", page.text);
         }
     }
 }
@@ -224,8 +263,8 @@ async fn pages_are_japanese_for_those_who_ask() {
     let page = visitor.get("/sign-in").await;
     assert!(page.text.contains("<html lang=\"ja\">") && page.text.contains("<h1>ログイン</h1>"));
     let (_, page) = visitor.begin("alice").await;
-    assert!(page.text.contains("確認コードをメール("), "{}", page.text);
-    assert!(!page.text.contains("Sign in"), "{}", page.text);
+    assert!(page.text.contains("に確認コードをメールで送信しました。"), "{}", page.text);
+    assert!(!page.text.contains("Log in"), "{}", page.text);
 }
 
 /// A form for one tenant is no form for another, and a session is not either (I-03, I-04).
@@ -253,10 +292,7 @@ async fn another_tenant_knows_neither_login_nor_session() {
 async fn a_page_can_be_replaced() {
     struct Own;
     impl Screens for Own {
-        fn sign_in(
-            &self,
-            page: &SignInPage<'_>,
-        ) -> Result<String, countersign::error::PluginError> {
+        fn sign_in(&self, page: &SignInPage<'_>) -> Result<String, PluginError> {
             Ok(format!("own page, back to {}", page.return_to))
         }
     }
@@ -265,6 +301,52 @@ async fn a_page_can_be_replaced() {
     let page = visitor.get("/sign-in?return_to=/x").await;
     assert_eq!(page.text, "own page, back to /x");
     assert!(visitor.begin("alice").await.1.text.contains("one-time-code"));
+}
+
+/// What is handed out once goes out, even if the application's own page for it fails.
+#[tokio::test]
+async fn a_page_that_fails_loses_nothing() {
+    struct Broken;
+    impl Screens for Broken {
+        fn backup_code(&self, _: &BackupCodePage<'_>) -> Result<String, PluginError> {
+            Err(PluginError::new("own page is broken"))
+        }
+        fn code(&self, _: &CodePage<'_>) -> Result<String, PluginError> {
+            Err(PluginError::new("own page is broken"))
+        }
+    }
+    let site = site_with(|web| web.pages(Pages::new("Acme").screens(Broken))).await;
+    let backup = site.world.make_backup_code("alice").await.unwrap();
+    site.world.wait_for_the_spacing();
+    let mut visitor = Visitor::of(&site);
+    let sent = visitor.post("/sign-in", &[("name", "alice"), ("password", PASSWORD)]).await;
+    let failed = visitor.follow(&sent).await;
+    assert_eq!(failed.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(alert(&failed), "Something went wrong. Please try again later.");
+    let path = place(&sent).split('?').next().unwrap().to_owned();
+    let done = visitor.post(&format!("{path}/backup-code"), &[("code", &backup)]).await;
+    assert_eq!(done.status, StatusCode::OK);
+    assert!(done.text.contains("<p class=\"secret\"><code>"), "{}", done.text);
+    assert!(visitor.browser.session().is_some());
+    assert_eq!(site.failures.lock().unwrap().len(), 2);
+}
+
+/// A login may end at another site only if the application says at which.
+#[tokio::test]
+async fn another_site_is_let_in_by_name() {
+    for (origin, allowed) in [
+        ("https://client.example", true),
+        ("http://client.example", false),
+        ("https://x; script-src *", false),
+        ("https://x\r\ny: z", false),
+    ] {
+        let site = site_with(|web| web.pages(Pages::new("Acme").may_lead_to(origin))).await;
+        let page = Visitor::of(&site).get("/sign-in").await;
+        let policy = page.headers["content-security-policy"].to_str().unwrap();
+        let expected = format!("form-action 'self' {origin}");
+        assert_eq!(policy.ends_with(&expected), allowed, "{policy}");
+        assert!(allowed || policy.ends_with("form-action 'self'"), "{policy}");
+    }
 }
 
 /// Applications without a browser get no pages.

@@ -64,6 +64,12 @@ impl<'a> Visitor<'a> {
         self.request("POST", path, Some(form)).await
     }
 
+    /// Sends a form of this user's page.
+    pub async fn post_as(&mut self, user: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let fields: Vec<_> = fields.iter().copied().chain([("as", user)]).collect();
+        self.post(path, &fields).await
+    }
+
     /// Sends a form of a page as it stands, with these fields filled in.
     pub async fn send(&mut self, page: &Answer, action: &str, fields: &[(&str, &str)]) -> Answer {
         let form = form_of(page, action);

@@ -223,7 +223,7 @@ async fn own_sensitive_pages_need_a_recent_code() {
     let recent = site.web.recently_signed_in(&parts(&alice, "en"), window).await;
     assert_eq!(recent.unwrap().user().as_str(), "alice");
     site.world.clock.advance(std::time::Duration::from_secs(1));
-    for (language, text) in [("en", "Your last sign-in with a code is"), ("ja", "\u{5909}\u{66f4}")]
+    for (language, text) in [("en", "Your last login with a code was"), ("ja", "\u{5909}\u{66f4}")]
     {
         let refused = site.web.recently_signed_in(&parts(&alice, language), window).await;
         let refused = crate::browser::Answer::of(refused.unwrap_err()).await;

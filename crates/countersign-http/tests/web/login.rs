@@ -119,7 +119,7 @@ async fn another_code_goes_out_when_it_may() {
     let early = browser.post(&format!("/login/{login}/resend"), json!({})).await;
     assert_eq!((early.status, early.reason()), (StatusCode::TOO_MANY_REQUESTS, "send_limit"));
     assert_eq!(early.headers["retry-after"], "30");
-    assert_eq!(early.json["message"], "No other code can be sent yet. Try again in 30 seconds.");
+    assert_eq!(early.json["message"], "A new code cannot be sent yet. Try again in 30 seconds.");
     site.world.wait_for_the_spacing();
     let again = browser.post(&format!("/login/{login}/resend"), json!({"to": "email"})).await;
     assert_eq!((again.status, &again.json["delivery"]["state"]), (StatusCode::OK, &json!("sent")));
