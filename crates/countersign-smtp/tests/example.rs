@@ -21,7 +21,7 @@ fn cargo() -> Command {
 fn email_sender_logs_in_through_its_own_server() {
     for (language, subject) in [
         ("en", "Subject: Example: your login code"),
-        ("ja", "<p>Example へのログインに使う認証コードです。</p>"),
+        ("ja", "<p>Example へのログインに使う確認コードです。</p>"),
     ] {
         let mut cargo = cargo();
         cargo

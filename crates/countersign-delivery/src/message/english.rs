@@ -72,9 +72,9 @@ impl English {
                 TELL,
             ),
             NoticeKind::Reset => (
-                format!("{application}: your two-step login was reset"),
+                format!("{application}: your two-factor login was reset"),
                 format!(
-                    "An administrator reset your two-step login for {application}. Codes go to your registered email address again; \
+                    "An administrator reset your two-factor login for {application}. Codes go to your registered email address again; \
                      your trusted devices and your backup code no longer work."
                 ),
                 "If you do not know why, contact your administrator immediately.",
@@ -128,7 +128,7 @@ impl English {
                     ),
                     None => format!(
                         "Too many wrong codes were entered at {application} after your correct password. No more are accepted until an \
-                         administrator resets your two-step login."
+                         administrator resets your two-factor login."
                     ),
                 },
                 PASSWORD,
@@ -174,7 +174,7 @@ impl English {
                 "Not you? Tell your administrator now.",
             ),
             NoticeKind::Reset => (
-                "an administrator reset your two-step login".to_owned(),
+                "an administrator reset your two-factor login".to_owned(),
                 "Unexpected? Contact your administrator now.",
             ),
             NoticeKind::BackupCodeUsed => {
@@ -240,7 +240,7 @@ const fn in_short(kind: &NoticeKind) -> &'static str {
         NoticeKind::MethodChanged { to: Method::Sms } => {
             "codes now come by SMS. Not you? Tell your admin."
         }
-        NoticeKind::Reset => "two-step login was reset. Unexpected? Tell your admin.",
+        NoticeKind::Reset => "two-factor login was reset. Unexpected? Tell your admin.",
         NoticeKind::BackupCodeUsed => "backup code was used. Not you? Change your password.",
         NoticeKind::BackupCodeMade => "new backup code was made. Not you? Tell your admin.",
         NoticeKind::AddressChanged => "email address was changed. Not you? Tell your admin.",

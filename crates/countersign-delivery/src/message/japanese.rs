@@ -17,14 +17,14 @@ impl Wording for Japanese {
         let life = life(facts);
         let (subject, what, warning) = match facts.purpose {
             Purpose::Login => (
-                format!("【{application}】ログイン用の認証コード（{reference}）"),
-                format!("{application} へのログインに使う認証コードです。"),
+                format!("【{application}】ログイン用の確認コード（{reference}）"),
+                format!("{application} へのログインに使う確認コードです。"),
                 "ログインの操作をした覚えがない場合は、第三者にパスワードを知られているおそれがあります。すぐにパスワードを変更し、管理者に連絡してください。",
             ),
             Purpose::MethodSetup => (
-                format!("【{application}】認証コードの送信先の確認（{reference}）"),
+                format!("【{application}】確認コードの送信先の確認（{reference}）"),
                 format!(
-                    "このメールアドレスを {application} の認証コードの送信先にするための、確認用のコードです。"
+                    "このメールアドレスを {application} の確認コードの送信先にするための、確認用のコードです。"
                 ),
                 "お心当たりがない場合は、コードをどこにも入力せず、管理者に連絡してください。",
             ),
@@ -32,7 +32,7 @@ impl Wording for Japanese {
         let words = EmailWords::new(subject)
             .paragraph(what)
             .code()
-            .paragraph(format!("確認文字: {reference}（同じ文字が表示されている画面にだけ、コードを入力してください。）"))
+            .paragraph(format!("照合文字: {reference}（同じ文字が表示されている画面にだけ、コードを入力してください。）"))
             .paragraph(format!(
                 "コードは{life}有効です。コードは誰にも教えないでください。{application} の担当者がコードをお尋ねすることはありません。"
             ))
@@ -45,7 +45,7 @@ impl Wording for Japanese {
         let life = life(facts);
         if facts.short {
             let what = match facts.purpose {
-                Purpose::Login => "認証コード",
+                Purpose::Login => "確認コード",
                 Purpose::MethodSetup => "番号確認コード",
             };
             return Some(format!("{application}{what} {CODE} ({reference}/{life})"));
@@ -53,7 +53,7 @@ impl Wording for Japanese {
         Some(match facts.purpose {
             Purpose::Login => {
                 format!(
-                    "{application}認証コード {CODE} ({reference}/{life}) 覚えがなければパスワード変更を"
+                    "{application}確認コード {CODE} ({reference}/{life}) 覚えがなければパスワード変更を"
                 )
             }
             Purpose::MethodSetup => {
@@ -68,15 +68,15 @@ impl Wording for Japanese {
         let application = facts.application;
         let (subject, what, warning) = match facts.kind {
             NoticeKind::MethodChanged { to } => (
-                format!("【{application}】認証コードの送信方法が変更されました"),
-                format!("{application} の認証コードは、今後{}で送信されます。", by(*to)),
+                format!("【{application}】確認コードの送信方法が変更されました"),
+                format!("{application} の確認コードは、今後{}で送信されます。", by(*to)),
                 TELL,
             ),
             NoticeKind::Reset => (
                 format!("【{application}】2段階認証がリセットされました"),
                 format!(
-                    "管理者が {application} の2段階認証をリセットしました。認証コードは今後、登録されているメールアドレスに送信されます。\
-                     信頼済みの端末の登録は解除され、バックアップコードは使えなくなりました。"
+                    "管理者が {application} の2段階認証をリセットしました。確認コードは今後、登録されているメールアドレスに送信されます。\
+                     信頼できる端末の登録は解除され、バックアップコードは使えなくなりました。"
                 ),
                 "理由がわからない場合は、すぐに管理者に連絡してください。",
             ),
@@ -88,47 +88,47 @@ impl Wording for Japanese {
                 PASSWORD,
             ),
             NoticeKind::BackupCodeMade => (
-                format!("【{application}】バックアップコードが作成されました"),
+                format!("【{application}】バックアップコードが発行されました"),
                 format!(
-                    "{application} の新しいバックアップコードが作成されました。以前のバックアップコードは使えません。"
+                    "{application} の新しいバックアップコードが発行されました。以前のバックアップコードは使えません。"
                 ),
                 TELL,
             ),
             NoticeKind::AddressChanged => (
                 format!("【{application}】メールアドレスが変更されました"),
                 format!(
-                    "{application} に登録されているメールアドレスが変更されました。今後、このアドレスに認証コードは届きません。\
-                     信頼済みの端末でも、次回のログインでは認証コードが必要です。"
+                    "{application} に登録されているメールアドレスが変更されました。今後、このアドレスに確認コードは届きません。\
+                     信頼できる端末でも、次回のログインでは確認コードが必要です。"
                 ),
                 TELL,
             ),
             NoticeKind::DeviceTrusted { dropped, .. } => (
-                format!("【{application}】信頼済みの端末が追加されました"),
+                format!("【{application}】信頼できる端末が追加されました"),
                 match facts.device {
                     Some(name) => {
                         format!(
-                            "今後、端末「{name}」からは認証コードなしで {application} にログインできます。"
+                            "今後、端末「{name}」からは確認コードなしで {application} にログインできます。"
                         )
                     }
                     None => format!(
-                        "今後、新しく追加された端末からは認証コードなしで {application} にログインできます。"
+                        "今後、新しく追加された端末からは確認コードなしで {application} にログインできます。"
                     ),
                 } + if dropped.is_some() {
                     "登録できる台数を超えたため、最も長い間使われていなかった端末の登録が解除されました。"
                 } else {
                     ""
                 },
-                "お心当たりがない場合は、すぐにパスワードを変更し、信頼済みの端末の一覧からその端末を削除してください。",
+                "お心当たりがない場合は、すぐにパスワードを変更し、信頼できる端末の一覧からその端末を削除してください。",
             ),
             NoticeKind::Locked { until } => (
-                format!("【{application}】認証コードの誤入力が続きました"),
+                format!("【{application}】確認コードの誤入力が続きました"),
                 match until {
                     Some(until) => format!(
-                        "{application} で正しいパスワードが入力されたあと、認証コードの誤入力が続きました。{}まで、認証コードを受け付けません。",
+                        "{application} で正しいパスワードが入力されたあと、確認コードの誤入力が続きました。{}まで、確認コードを受け付けません。",
                         date(*until)
                     ),
                     None => format!(
-                        "{application} で正しいパスワードが入力されたあと、認証コードの誤入力が続きました。管理者が2段階認証をリセットするまで、認証コードを受け付けません。"
+                        "{application} で正しいパスワードが入力されたあと、確認コードの誤入力が続きました。管理者が2段階認証をリセットするまで、確認コードを受け付けません。"
                     ),
                 },
                 PASSWORD,
@@ -154,7 +154,7 @@ impl Wording for Japanese {
         let application = facts.application;
         let (what, advice) = match facts.kind {
             NoticeKind::MethodChanged { to } => {
-                (format!("認証コードは今後{}で届きます", by(*to)), CONTACT)
+                (format!("確認コードは今後{}で届きます", by(*to)), CONTACT)
             }
             NoticeKind::Reset => {
                 ("管理者が2段階認証をリセットしました".to_owned(), "不明な点は管理者に連絡を")
@@ -162,10 +162,10 @@ impl Wording for Japanese {
             NoticeKind::BackupCodeUsed => {
                 ("バックアップコードでログインがありました".to_owned(), CHANGE_PASSWORD)
             }
-            NoticeKind::BackupCodeMade => ("バックアップコードが作られました".to_owned(), CONTACT),
+            NoticeKind::BackupCodeMade => ("バックアップコードが発行されました".to_owned(), CONTACT),
             NoticeKind::AddressChanged => ("メールアドレスが変更されました".to_owned(), CONTACT),
             NoticeKind::DeviceTrusted { .. } => {
-                ("信頼済みの端末が追加されました".to_owned(), CHANGE_PASSWORD)
+                ("信頼できる端末が追加されました".to_owned(), CHANGE_PASSWORD)
             }
             NoticeKind::Locked { until: Some(_) } if facts.short => {
                 ("コードの誤入力が続いたためロック中".to_owned(), CHANGE_PASSWORD)

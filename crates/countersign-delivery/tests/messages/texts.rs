@@ -81,7 +81,7 @@ fn debug_shows_no_code() {
 fn the_language_is_the_users_and_falls_back() {
     let subject = |messages: &Messages, tag: Option<&str>| {
         let japanese =
-            messages.code_email(&code("000000", Purpose::Login, tag)).subject().contains("認証");
+            messages.code_email(&code("000000", Purpose::Login, tag)).subject().contains("確認");
         if japanese { "ja" } else { "en" }
     };
     let messages = messages();
