@@ -7,6 +7,8 @@ mod endpoints;
 mod exchange;
 mod hosts;
 pub mod memory;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod origin;
 #[cfg(feature = "pages")]
 pub mod pages;
@@ -17,6 +19,8 @@ mod wire;
 
 pub use body::MAX_BODY;
 pub use hosts::{ClientAddress, OneTenant, Sessions, Tenants, TenantsByHost};
+#[cfg(feature = "openapi")]
+pub use openapi::openapi;
 pub use texts::{Language, refusal_text};
 pub use tokens::{DEVICE_TOKEN, LOGIN_TOKEN, SETUP_TOKEN};
 pub use web::{Web, WebBuilder};

@@ -10,48 +10,80 @@ use time::OffsetDateTime;
 #[serde(transparent)]
 pub(crate) struct Typed(pub(crate) String);
 
+/// The first step of a login.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BeginBody {
+    /// The login name, as typed: 1 to 256 bytes.
+    #[cfg_attr(feature = "openapi", schema(examples("alice")))]
     pub(crate) name: String,
+    /// The password, as typed: 1 to 4,096 bytes.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = String, format = Password, examples("correct horse battery staple"))
+    )]
     pub(crate) password: Typed,
     /// Ask for a code also on a trusted device, because a recent one is needed.
     #[serde(default)]
     pub(crate) reauthenticate: bool,
 }
 
+/// The code that was sent.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CodeBody {
+    /// The code, as typed.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, examples("492817")))]
     pub(crate) code: Typed,
     /// The name under which this device is to be trusted, if it is.
     #[serde(default)]
     pub(crate) trust_device: Option<String>,
 }
 
+/// A backup code, or the code that proves a method.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OnlyCode {
+    /// The code, as typed.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub(crate) code: Typed,
 }
 
+/// Where another code goes.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResendBody {
+    /// Where another code goes. Without it, where the last one went.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::schemas::ResendTo))]
     pub(crate) to: ResendTo,
 }
 
+/// Where codes go from now on.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum MethodBody {
+    /// To the registered email address.
     Email {},
-    Sms { phone: String },
+    /// By SMS, to this number.
+    Sms {
+        /// The number in E.164 form.
+        #[cfg_attr(feature = "openapi", schema(examples("+819012345678")))]
+        phone: String,
+    },
 }
 
+/// Who needs the second factor.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScopeBody {
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::schemas::Scope))]
     pub(crate) scope: Scope,
 }
 

@@ -152,8 +152,7 @@ async fn a_failure_keeps_the_session_and_its_cause() {
     let request = http::Request::get("/session")
         .header("host", crate::browser::HOST)
         .header("cookie", format!("__Host-session={}", browser.session().unwrap()));
-    let answer =
-        crate::browser::Answer::of(web.handle(request.body(String::new()).unwrap()).await).await;
+    let answer = crate::described::ask(&web, request.body(String::new()).unwrap()).await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(answer.json, json!({"reason": "failed"}));
     assert!(answer.cookies().is_empty());
@@ -264,7 +263,7 @@ async fn a_session_that_does_not_start_loses_no_backup_code() {
         .header("content-type", "application/json")
         .header("cookie", cookies.join("; "));
     let request = request.body(json!({"code": code}).to_string()).unwrap();
-    let answer = crate::browser::Answer::of(broken.handle(request).await).await;
+    let answer = crate::described::ask(&broken, request).await;
     assert_eq!((answer.status, answer.reason()), (StatusCode::INTERNAL_SERVER_ERROR, "failed"));
     let next = answer.json["secrets"]["backup_code"].as_str().unwrap().to_owned();
     assert!(answer.cookies()[0].contains("-login-") && answer.cookies()[0].contains("Max-Age=0"));

@@ -14,6 +14,8 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
+use crate::described::ask;
+
 pub const PASSWORD: &str = "correct horse battery staple";
 pub const HOST: &str = "acme.example.com";
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -131,7 +133,7 @@ impl Browser<'_> {
             request = request.header("content-type", "application/json");
             body.to_string()
         };
-        let answer = Answer::of(self.site.web.handle(request.body(body).unwrap()).await).await;
+        let answer = ask(&self.site.web, request.body(body).unwrap()).await;
         for cookie in answer.cookies() {
             let (pair, attributes) = cookie.split_once("; ").unwrap();
             let (name, value) = pair.split_once('=').unwrap();

@@ -4,6 +4,7 @@ use http::{Request, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::browser::{Answer, HOST, PASSWORD, Site};
+use crate::described::ask;
 
 /// Every endpoint that changes something.
 const CHANGES: [(&str, &str); 15] = [
@@ -29,7 +30,7 @@ async fn send(site: &Site, method: &str, path: &str, headers: &[(&str, &str)]) -
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    Answer::of(site.web.handle(request.body(String::new()).unwrap()).await).await
+    ask(&site.web, request.body(String::new()).unwrap()).await
 }
 
 /// I-52: each changing request of another site is refused before anything is looked at, for login
@@ -158,8 +159,8 @@ async fn a_host_that_nobody_knows_has_no_tenant() {
         (inside(HOST, "ACME.example.com"), StatusCode::OK),
     ] {
         site.world.wait_for_the_spacing();
-        let answer = site.web.handle(request.body(body.clone()).unwrap()).await;
-        assert_eq!(answer.status(), expected);
+        let answer = ask(&site.web, request.body(body.clone()).unwrap()).await;
+        assert_eq!(answer.status, expected);
     }
 }
 
@@ -208,7 +209,7 @@ async fn the_mode_for_development_is_for_this_machine_only() {
     let request = Request::get("/session").header("host", "localhost");
     let client = countersign_http::ClientAddress("203.0.113.7".parse().unwrap());
     let request = request.extension(client).body(String::new()).unwrap();
-    assert_eq!(site.web.handle(request).await.status(), StatusCode::MISDIRECTED_REQUEST);
+    assert_eq!(ask(&site.web, request).await.status, StatusCode::MISDIRECTED_REQUEST);
 
     let factors = countersign::memory::MemoryFactors::new();
     let world = countersign_testkit::World::on(factors).unwrap();
@@ -232,7 +233,7 @@ async fn the_mode_for_development_is_for_this_machine_only() {
             .header("content-type", "application/json");
         let name = if host.contains('[') { "bob" } else { "alice" };
         let body = json!({"name": name, "password": PASSWORD}).to_string();
-        let answer = Answer::of(web.handle(request.body(body).unwrap()).await).await;
+        let answer = ask(&web, request.body(body).unwrap()).await;
         assert_eq!(answer.status, StatusCode::OK, "{host}: {}", answer.text);
         let cookies = answer.cookies();
         assert!(cookies[0].starts_with("countersign-login-"), "{cookies:?}");
@@ -250,7 +251,7 @@ async fn bodies_are_bounded_and_declared() {
             .header("host", HOST)
             .header("sec-fetch-site", "same-origin")
             .header(header::CONTENT_TYPE, kind);
-        Answer::of(site.web.handle(request.body(body).unwrap()).await).await
+        ask(&site.web, request.body(body).unwrap()).await
     };
     let good = json!({"name": "alice", "password": PASSWORD}).to_string();
     let spaces = |length: usize| format!("{}{good}", " ".repeat(length - good.len()));

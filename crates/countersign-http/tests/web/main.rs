@@ -11,6 +11,7 @@
 
 mod account;
 mod browser;
+mod described;
 mod foreign;
 mod login;
 mod mobile;

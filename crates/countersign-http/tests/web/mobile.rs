@@ -10,6 +10,7 @@ use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
 use crate::browser::{Answer, HOST, PASSWORD, Site, tenants};
+use crate::described::ask;
 
 /// The channels that the policy was asked about.
 #[derive(Clone, Default)]
@@ -54,7 +55,7 @@ impl App {
             request = request.header("cookie", session);
         }
         let request = request.body(body.to_string()).unwrap();
-        let answer = Answer::of(self.web.handle(request).await).await;
+        let answer = ask(&self.web, request).await;
         for cookie in answer.cookies() {
             assert!(cookie.starts_with("__Host-session="), "no token is in a cookie: {cookie}");
             self.session = Some(cookie.split(';').next().unwrap().to_owned());
@@ -139,7 +140,7 @@ async fn no_page_of_a_browser_gets_in_here() {
                 .header("content-type", "application/json")
                 .header(header.0, header.1);
             let body = json!({"name": "alice", "password": PASSWORD}).to_string();
-            let answer = Answer::of(app.web.handle(request.body(body).unwrap()).await).await;
+            let answer = ask(&app.web, request.body(body).unwrap()).await;
             assert_eq!(answer.reason(), "foreign_origin", "{method} {path} {header:?}");
         }
     }
