@@ -1,6 +1,6 @@
 //! Every response is held against `openapi.json`: its status, its headers and its body.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use countersign_http::Web;
@@ -145,7 +145,7 @@ fn is_compact(text: &str) -> bool {
 }
 
 /// The operation that a request is for, with its path as it is described.
-fn operation(method: &str, path: &str) -> Option<(&'static str, &'static Value)> {
+pub fn operation(method: &str, path: &str) -> Option<(&'static str, &'static Value)> {
     let is = |template: &str| {
         let (mut given, mut known) = (path.split('/'), template.split('/'));
         loop {
@@ -197,6 +197,44 @@ fn valid(about: &str, schema: &Value, text: &str) -> Result<(), String> {
         .map(|error| format!("{about}: {error} at {}", error.instance_path()))
         .collect();
     if errors.is_empty() { Ok(()) } else { Err(errors.join("\n")) }
+}
+
+/// Which endpoint answers with which status and reason, without what all of them have in common.
+pub fn outcomes() -> BTreeSet<(String, u16, String)> {
+    let mut outcomes = BTreeSet::new();
+    let paths = DESCRIPTION["paths"].as_object().unwrap();
+    for operation in paths.values().flat_map(|item| item.as_object().unwrap().values()) {
+        let id = operation["operationId"].as_str().unwrap();
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let status: u16 = status.parse().unwrap();
+            if response.get("$ref").is_some() || status == 500 {
+                continue;
+            }
+            let mut reasons = Vec::new();
+            listed(response, &mut reasons);
+            if status < 300 {
+                reasons = vec![String::new()];
+            }
+            let of_all = ["foreign_origin", "no_such_page"];
+            reasons.retain(|reason| !of_all.contains(&reason.as_str()));
+            outcomes.extend(reasons.into_iter().map(|reason| (id.to_owned(), status, reason)));
+        }
+    }
+    outcomes
+}
+
+/// The reasons that a response lists.
+fn listed(value: &Value, reasons: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            let codes = fields.get("reason").and_then(|reason| reason["enum"].as_array());
+            let codes = codes.into_iter().flatten().filter_map(Value::as_str);
+            reasons.extend(codes.map(str::to_owned));
+            fields.values().for_each(|value| listed(value, reasons));
+        }
+        Value::Array(many) => many.iter().for_each(|value| listed(value, reasons)),
+        _ => {}
+    }
 }
 
 /// Paths as they are described, and as a request has them.

@@ -13,6 +13,8 @@ mod account;
 mod browser;
 mod described;
 mod foreign;
+mod golden;
 mod login;
 mod mobile;
 mod refusals;
+mod transcript;
