@@ -4,6 +4,7 @@ mod operations;
 pub(crate) mod schemas;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::collections::BTreeMap;
 
