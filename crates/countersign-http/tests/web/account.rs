@@ -284,7 +284,8 @@ async fn a_session_that_does_not_start_loses_no_backup_code() {
     assert_eq!(used.step(), "authenticated");
 }
 
-struct NoSessions;
+/// Sessions that can't be started or ended.
+pub struct NoSessions;
 
 #[async_trait::async_trait]
 impl countersign_http::Sessions for NoSessions {

@@ -18,6 +18,7 @@ use countersign_http::Web;
 use countersign_testkit::{Delivered, PlainPasswords, SeededEntropy};
 use serde_json::{Value, json};
 
+use crate::account::NoSessions;
 use crate::browser::{PASSWORD, Site, tenants};
 use crate::transcript::{Client, Transcript, seeded};
 
@@ -86,13 +87,50 @@ async fn login(client: &mut Client<'_>) {
     client.send("a wrong backup code", post, &backup, wrong.clone()).await;
     let used = client.send("the backup code", post, &backup, json!({"code": made})).await;
     assert_eq!(used.step(), "authenticated", "{}", used.text);
-    let begun = client.send("no code is made", post, "/login", again).await;
+    let begun = client.send("one more code", post, "/login", again).await;
     let backup = format!("/login/{}/backup-code", begun.json["login"].as_str().unwrap());
     for _ in 0..4 {
         client.send("a wrong backup code", post, &backup, wrong.clone()).await;
     }
     client.send("the last wrong backup code", post, &backup, wrong.clone()).await;
     client.send("too many wrong backup codes", post, &backup, wrong).await;
+}
+
+/// What a page hears of a code's way.
+async fn deliveries(client: &mut Client<'_>) {
+    let throttled = |wait: Option<Duration>| SendErrorKind::Throttled { retry_after: wait };
+    let body = json!({"name": "alice", "password": PASSWORD});
+    for (about, delivered) in [
+        ("a code that is queued", Delivered::Queued),
+        ("a code that perhaps went out", Delivered::ArrivedButUnknown),
+        ("a code that can't go there", Delivered::Failed(SendErrorKind::Permanent)),
+        ("a code that has to wait", Delivered::Failed(throttled(None))),
+        (
+            "a code that has to wait, and how long",
+            Delivered::Failed(throttled(Some(Duration::from_millis(1_500)))),
+        ),
+    ] {
+        client.site.world.clock.advance(Duration::from_secs(600));
+        client.site.world.outbox.always(None, delivered);
+        client.send(about, "POST", "/login", body.clone()).await;
+    }
+    client.send("a code directly after it", "POST", "/login", body.clone()).await;
+    client.send("no code is made", "POST", "/login", body).await;
+}
+
+/// A login that is complete, and whose session can't be started.
+async fn broken(client: &mut Client<'_>) {
+    client.sign_in("a login", "alice").await;
+    let made = client.send("a backup code", "POST", "/account/backup-code", json!({})).await;
+    let code = made.json["secrets"]["backup_code"].as_str().unwrap().to_owned();
+    client.site.world.wait_for_the_spacing();
+    let login = client.begin("another login", "alice").await;
+    client.web = Web::browsers(&client.site.world.flow, tenants(), NoSessions)
+        .clock(client.site.world.clock.clone())
+        .build();
+    let path = format!("{login}/backup-code");
+    let failed = client.send("no session", "POST", &path, json!({"code": code})).await;
+    assert_eq!(failed.reason(), "failed");
 }
 
 /// The page of a signed-in user.
@@ -393,6 +431,8 @@ async fn transcript() -> Transcript {
     let mut transcript = Transcript::default();
     everywhere(&mut transcript.browser(seeded(|flow| flow).await)).await;
     login(&mut transcript.browser(seeded(|flow| flow).await)).await;
+    deliveries(&mut transcript.browser(seeded(|flow| flow).await)).await;
+    broken(&mut transcript.browser(seeded(|flow| flow).await)).await;
     account(&mut transcript.browser(seeded(|flow| flow).await)).await;
     administration(&mut transcript.browser(seeded(|flow| flow).await)).await;
     locks(&mut transcript.browser(seeded(|flow| flow.suspend_after(10)).await)).await;

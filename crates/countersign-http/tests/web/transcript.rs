@@ -253,7 +253,10 @@ impl Client<'_> {
             .iter()
             .map(|name| ((*name).to_owned(), json!(answer.headers[*name].to_str().unwrap())))
             .collect();
-        self.transcript.add("the headers of every response", &[("headers", always.into())]);
+        self.transcript.add(
+            "the headers of every response, the type only with a body",
+            &[("headers", always.into())],
+        );
     }
 }
 
