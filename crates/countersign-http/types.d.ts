@@ -494,8 +494,8 @@ export interface components {
             phone?: components["schemas"]["Masked"];
         };
         /**
-         * @description Something broke. If a login was complete and its session could not be started, what is handed out
-         *     once is here all the same.
+         * @description Something broke. If a login was complete and its session could not be started, what is handed
+         *     out once is here all the same.
          */
         Failed: {
             /** @enum {string} */

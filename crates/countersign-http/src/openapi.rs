@@ -57,7 +57,8 @@ pub fn openapi(base_path: &str) -> String {
                 "ForeignHost":
                     plain("In development: a host other than this machine.", "foreign_host"),
                 "JsonExpected": plain(
-                    "The body is not declared as JSON, or nothing says where the request comes from.",
+                    "The body is not declared as JSON, or nothing says where the request comes \
+                        from.",
                     "json_expected",
                 ),
                 "MalformedRequest": plain(
@@ -70,7 +71,8 @@ pub fn openapi(base_path: &str) -> String {
                     "type": "apiKey",
                     "in": "cookie",
                     "name": "__Host-session",
-                    "description": "The session, under the name that the application gives its cookie.",
+                    "description": "The session, under the name that the application gives its \
+                        cookie.",
                 },
             },
         },
@@ -84,10 +86,10 @@ const ABOUT: &str = "Two-factor login: name and password, then a code by email o
     **Mobile applications** find their tokens in `secrets` and send them back in the headers \
     `countersign-login-token`, `countersign-device-token` and `countersign-setup-token`. Their \
     endpoints refuse every request that a page of a browser sends.\n\n\
-    A `POST` without `Sec-Fetch-Site` and `Origin` must declare its body as `application/json`, also \
-    where it needs no body.\n\n\
-    Every response has `Cache-Control: no-store`. Responses can have more fields in later versions; \
-    requests with unknown fields are refused.";
+    A `POST` without `Sec-Fetch-Site` and `Origin` must declare its body as `application/json`, \
+    also where it needs no body.\n\n\
+    Every response has `Cache-Control: no-store`. Responses can have more fields in later \
+    versions; requests with unknown fields are refused.";
 
 /// What a status can come with.
 #[derive(Default)]
@@ -238,7 +240,9 @@ fn parameters_of(operation: &Operation) -> Vec<Value> {
 fn parameters() -> Value {
     let in_path = |name: &str, about: &str, schema: &str| {
         let schema = reference("schemas", schema);
-        json!({"name": name, "in": "path", "required": true, "description": about, "schema": schema})
+        json!({
+            "name": name, "in": "path", "required": true, "description": about, "schema": schema,
+        })
     };
     let token = |name: &str, about: &str| {
         let about = format!("For mobile applications only: {about}");
@@ -249,7 +253,10 @@ fn parameters() -> Value {
         "Device": in_path("device", "A device, from `devices` of the account.", "Id"),
         "User": in_path("user", "A user of the tenant, percent-encoded.", "UserId"),
         "LoginToken": token(crate::LOGIN_TOKEN, "the token of the pending login."),
-        "DeviceToken": token(crate::DEVICE_TOKEN, "the token of the trusted device, if it has one."),
+        "DeviceToken": token(
+            crate::DEVICE_TOKEN,
+            "the token of the trusted device, if it has one.",
+        ),
         "SetupToken": token(crate::SETUP_TOKEN, "the token of the change of method."),
         "AcceptLanguage": {
             "name": "Accept-Language",
@@ -269,7 +276,8 @@ fn headers() -> Value {
             "schema": seconds,
         },
         "RetryAfterLock": {
-            "description": "After the last wrong code: in how many seconds codes are accepted again.",
+            "description": "After the last wrong code: in how many seconds codes are accepted \
+                again.",
             "schema": seconds,
         },
         "Scheme": {
@@ -278,8 +286,8 @@ fn headers() -> Value {
             "schema": {"type": "string", "enum": ["countersign"]},
         },
         "Cookies": {
-            "description": "The session. For browsers also the tokens of a pending login, a trusted \
-                device or a change of method: set, or cleared with `Max-Age=0`.",
+            "description": "The session. For browsers also the tokens of a pending login, a \
+                trusted device or a change of method: set, or cleared with `Max-Age=0`.",
             "schema": {"type": "string"},
         },
     })

@@ -1,7 +1,7 @@
 //! The bodies, as types that only say what JSON looks like.
 //!
-//! The core serializes most of what the endpoints answer, and knows nothing of OpenAPI. Nothing makes
-//! these types: the tests hold every response against them.
+//! The core serializes most of what the endpoints answer, and knows nothing of OpenAPI. Nothing
+//! makes these types: the tests hold every response against them.
 #![expect(dead_code, reason = "they say what others serialize")]
 
 use serde::Serialize;
@@ -305,8 +305,8 @@ pub(crate) struct PlainRefusal {
     reason: PlainReason,
 }
 
-/// Something broke. If a login was complete and its session could not be started, what is handed out
-/// once is here all the same.
+/// Something broke. If a login was complete and its session could not be started, what is handed
+/// out once is here all the same.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Failed {
     #[schema(inline)]
