@@ -1,0 +1,153 @@
+//! Who is signed in, as arguments of handlers.
+
+use std::time::Duration;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use countersign::{Administration, Grant};
+use countersign_http::Web;
+
+/// Extractor for the grant of the signed-in user.
+///
+/// It checks the session against the user as they are now, on each request
+/// ([`Web::signed_in`]). A request other than `GET` must come from a page of this site.
+///
+/// The application's state holds the [`Web`] (`Web: FromRef<S>`). With two of them, give the routes
+/// of each a state of their own: [`with_state`](axum::Router::with_state).
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use countersign_axum::SignedIn;
+/// use countersign_http::Web;
+///
+/// async fn hello(SignedIn(grant): SignedIn) -> String {
+///     format!("Hello, {}.", grant.user())
+/// }
+///
+/// let app: Router<Web> = Router::new().route("/hello", get(hello));
+/// ```
+///
+/// # Rejection
+///
+/// 401 if nobody is signed in or the session does not hold any more, which also ends it. With a
+/// [`SignInPage`], a browser that asks for a page is redirected there instead.
+#[derive(Debug)]
+pub struct SignedIn(
+    /// The grant, as checked for this request.
+    pub Grant,
+);
+
+/// Extractor for the grant of a user who signed in with a code or a backup code not long ago.
+///
+/// For pages that change something sensitive (`I-32`). A trusted device does not count, however
+/// recent its login is. `SECONDS` is how long a login counts as recent: by default 600, as
+/// [`recent_login`](countersign::LoginFlowBuilder::recent_login). Give what the flow has.
+///
+/// ```
+/// use countersign_axum::RecentSecondFactor;
+///
+/// async fn close_account(RecentSecondFactor(grant): RecentSecondFactor) {}
+/// async fn pay(RecentSecondFactor(grant): RecentSecondFactor<120>) {}
+/// ```
+///
+/// # Rejection
+///
+/// As of [`SignedIn`], and 403 with the reason `reauthentication_required`: let the user log in
+/// again with `reauthenticate`, and then repeat the request.
+#[derive(Debug)]
+pub struct RecentSecondFactor<const SECONDS: u64 = 600>(
+    /// The grant, as checked for this request.
+    pub Grant,
+);
+
+/// Extractor for the rights of the signed-in administrator in their tenant.
+///
+/// # Rejection
+///
+/// As of [`SignedIn`], and 404 for everybody who is no administrator.
+#[derive(Debug)]
+pub struct Administrator(
+    /// The rights. Each call checks them again.
+    pub Administration,
+);
+
+/// The page to which browsers are redirected when nobody is signed in.
+///
+/// Put it into the extensions of requests. It acts on `GET` requests that accept `text/html`;
+/// others get the 401.
+///
+/// ```
+/// use axum::{Extension, Router};
+/// use countersign_axum::SignInPage;
+///
+/// let app: Router = Router::new().layer(Extension(SignInPage("/sign-in")));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct SignInPage(
+    /// Its path on this site.
+    pub &'static str,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for SignedIn
+where
+    Web: FromRef<S>,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let found = Web::from_ref(state).signed_in(parts).await;
+        found.map(Self).map_err(|refused| turn_away(parts, refused))
+    }
+}
+
+impl<S: Send + Sync, const SECONDS: u64> FromRequestParts<S> for RecentSecondFactor<SECONDS>
+where
+    Web: FromRef<S>,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let window = Duration::from_secs(SECONDS);
+        let found = Web::from_ref(state).recently_signed_in(parts, window).await;
+        found.map(Self).map_err(|refused| turn_away(parts, refused))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Administrator
+where
+    Web: FromRef<S>,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let found = Web::from_ref(state).administrator(parts).await;
+        found.map(Self).map_err(|refused| turn_away(parts, refused))
+    }
+}
+
+fn turn_away(request: &Parts, refused: impl IntoResponse) -> Response {
+    let refused = refused.into_response();
+    match request.extensions.get() {
+        Some(SignInPage(path))
+            if refused.status() == StatusCode::UNAUTHORIZED && asks_for_a_page(request) =>
+        {
+            let mut response = Redirect::to(path).into_response();
+            let no_store = HeaderValue::from_static("no-store");
+            response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+            response
+        }
+        _ => refused,
+    }
+}
+
+fn asks_for_a_page(request: &Parts) -> bool {
+    let accepted = request.headers.get_all(header::ACCEPT).iter();
+    let mut kinds = accepted.filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(','));
+    matches!(request.method, Method::GET | Method::HEAD)
+        && kinds.any(|kind| {
+            let media = kind.split(';').next().unwrap_or_default().trim();
+            media.eq_ignore_ascii_case("text/html")
+        })
+}

@@ -1,0 +1,62 @@
+//! Sessions of the crate tower-sessions.
+
+use async_trait::async_trait;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use countersign::SavedGrant;
+use countersign::error::PluginError;
+use countersign_http::Sessions;
+use tower_sessions::Session;
+
+/// What the grant is kept under.
+const KEY: &str = "countersign";
+
+/// [`Sessions`] in the [`Session`] that tower-sessions' `SessionManagerLayer` gives each request.
+///
+/// A login starts a session under a new identifier (`I-36`), in which nothing of the session before
+/// is kept. It is saved before the response is made, so that a store that fails loses no backup
+/// code. If the client hangs up, nobody has been told its identifier.
+///
+/// Put the layer around [`router`](crate::router). The cookie is the layer's: keep it `HttpOnly`
+/// and `Secure`, give it a name that begins with `__Host-`, and no domain.
+///
+/// ```
+/// use tower_sessions::{MemoryStore, SessionManagerLayer};
+///
+/// let sessions = SessionManagerLayer::new(MemoryStore::default()).with_name("__Host-session");
+/// ```
+///
+/// A request that changes the data of a session while another one ends it can bring it back:
+/// tower-sessions saves without a condition. Change the grant's session in few requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TowerSessions;
+
+impl TowerSessions {
+    fn of(request: &Parts) -> Result<&Session, PluginError> {
+        request.extensions.get().ok_or_else(|| PluginError::new("no `SessionManagerLayer`"))
+    }
+}
+
+#[async_trait]
+impl Sessions for TowerSessions {
+    async fn get(&self, request: &Parts) -> Result<Option<SavedGrant>, PluginError> {
+        Ok(Self::of(request)?.get(KEY).await?)
+    }
+
+    async fn start(&self, request: &Parts, grant: &SavedGrant) -> Result<HeaderMap, PluginError> {
+        let session = Self::of(request)?;
+        session.clear().await;
+        // `flush` would do for the data, and would keep the identifier: the record that it leaves
+        // has the one that came with the request, and is created again under it.
+        session.cycle_id().await?;
+        session.insert(KEY, grant).await?;
+        // The layer saves it too, but answers an empty 500 if that fails.
+        session.save().await?;
+        Ok(HeaderMap::new())
+    }
+
+    async fn end(&self, request: &Parts) -> Result<HeaderMap, PluginError> {
+        Self::of(request)?.flush().await?;
+        Ok(HeaderMap::new())
+    }
+}
