@@ -162,7 +162,9 @@ impl Wording for Japanese {
             NoticeKind::BackupCodeUsed => {
                 ("バックアップコードでログインがありました".to_owned(), CHANGE_PASSWORD)
             }
-            NoticeKind::BackupCodeMade => ("バックアップコードが発行されました".to_owned(), CONTACT),
+            NoticeKind::BackupCodeMade => {
+                ("バックアップコードが発行されました".to_owned(), CONTACT)
+            }
             NoticeKind::AddressChanged => ("メールアドレスが変更されました".to_owned(), CONTACT),
             NoticeKind::DeviceTrusted { .. } => {
                 ("信頼できる端末が追加されました".to_owned(), CHANGE_PASSWORD)

@@ -16,6 +16,8 @@ mod account;
 mod administration;
 #[path = "../web/browser.rs"]
 mod browser;
+#[path = "../web/described.rs"]
+mod described;
 mod login;
 mod safety;
 mod visitor;

@@ -1,0 +1,88 @@
+//! Two tenants with people, so that there is something to see.
+
+use std::error::Error;
+
+use countersign::contact::EmailAddress;
+use countersign::user::{Language, User};
+use countersign::{LoginFlow, RequestContext, Scope, TenantId, UserId};
+use countersign_http::TenantsByHost;
+
+use crate::users::Users;
+
+/// Everybody's password, which is only right in a demo.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// A tenant: its id, the name of this machine that leads to it, who needs a code, and its people.
+struct Seed {
+    tenant: &'static str,
+    host: &'static str,
+    scope: Scope,
+    people: &'static [(&'static str, bool, Option<&'static str>)],
+}
+
+const SEEDS: [Seed; 2] = [
+    Seed {
+        tenant: "acme",
+        host: "localhost",
+        scope: Scope::EntireTenant,
+        people: &[("alice", false, None), ("bob", false, None), ("root", true, None)],
+    },
+    Seed {
+        tenant: "globex",
+        host: "127.0.0.1",
+        scope: Scope::SystemAdministratorsOnly,
+        people: &[("hanako", false, Some("ja")), ("taro", true, Some("ja"))],
+    },
+];
+
+/// The names of people of a tenant, with whether each is an administrator.
+pub(crate) fn people(tenant: &TenantId) -> impl Iterator<Item = (&'static str, bool)> {
+    let seed = SEEDS.into_iter().find(|seed| seed.tenant == tenant.as_str());
+    let people = seed.map_or(&[][..], |seed| seed.people);
+    people.iter().map(|&(name, administrator, _)| (name, administrator))
+}
+
+pub(crate) fn tenants() -> Result<Vec<TenantId>, Box<dyn Error>> {
+    Ok(SEEDS.iter().map(|seed| TenantId::new(seed.tenant)).collect::<Result<_, _>>()?)
+}
+
+/// Browsers keep the cookies of the two names apart.
+pub(crate) fn tenants_by_host() -> Result<TenantsByHost, Box<dyn Error>> {
+    let mut hosts = TenantsByHost::new();
+    for seed in &SEEDS {
+        hosts = hosts.with(seed.host, TenantId::new(seed.tenant)?);
+    }
+    Ok(hosts)
+}
+
+/// Adds the people that are not there yet, and sets up new tenants.
+pub(crate) async fn fill(flow: &LoginFlow, users: &Users) -> Result<(), Box<dyn Error>> {
+    for seed in &SEEDS {
+        let tenant = TenantId::new(seed.tenant)?;
+        let request = flow.request(&tenant, &RequestContext::new());
+        for &(name, administrator, language) in seed.people {
+            let mut user = User::new(tenant.clone(), UserId::new(name)?);
+            user.email = Some(EmailAddress::new(&format!("{name}@{}.example", seed.tenant))?);
+            user.system_administrator = administrator;
+            user.language = language.map(Language::new).transpose()?;
+            user.password_hash = Some(request.hash_password(&PASSWORD.into()).await?);
+            users.add(name, &user)?;
+        }
+        let operator = flow.operator("demo")?;
+        if operator.purge_progress(&tenant).await?.is_none()
+            && operator.scope(&tenant).await? == Scope::DoNotUse
+        {
+            operator.set_scope(&tenant, seed.scope).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Says where to go.
+pub(crate) fn greet(port: u16) {
+    println!("{} is ready. Open one of these:", crate::NAME);
+    for seed in &SEEDS {
+        println!("  http://{}:{port}/   tenant {}", seed.host, seed.tenant);
+    }
+    println!("The page says who can sign in, and where their codes arrive. Ctrl-C ends it.");
+}
