@@ -26,8 +26,9 @@ const KEY: &str = "countersign";
 /// let sessions = SessionManagerLayer::new(MemoryStore::default()).with_name("__Host-session");
 /// ```
 ///
-/// A request that changes the data of a session while another one ends it can bring it back:
-/// tower-sessions saves without a condition. Change the grant's session in few requests.
+/// A request that saves a session while another one ends it can bring it back, because tower-sessions
+/// saves without a condition. With `with_always_save`, every request saves: leave that off, and keep
+/// data that changes often elsewhere.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TowerSessions;
 
