@@ -4,17 +4,16 @@
 //! cargo run -p countersign-axum --features tower-sessions --example axum
 //! ```
 //!
-//! Codes are printed instead of sent. The example `hyper` of countersign-http shows how to log in with
-//! curl.
+//! Open the address that it prints, and log in as `alice` with the password below. Codes are printed
+//! instead of sent.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
-use async_trait::async_trait;
+use axum::Router;
 use axum::middleware::map_request;
 use axum::routing::{get, post};
-use axum::{Router, serve};
 use countersign::contact::EmailAddress;
 use countersign::error::PluginError;
 use countersign::memory::MemoryFactors;
@@ -26,10 +25,10 @@ use countersign_axum::{
     Administrator, Detach, Maintenance, RecentSecondFactor, SignedIn, TowerSessions,
     client_address, router,
 };
+use countersign_http::pages::Pages;
 use countersign_http::{OneTenant, Web};
 use countersign_tokio::BlockingPool;
 use tokio::net::TcpListener;
-use tokio::signal::ctrl_c;
 use tower_sessions::{MemoryStore, SessionManagerLayer};
 
 /// Your users table: one tenant, and the login name is the id.
@@ -42,7 +41,7 @@ impl Users {
     }
 }
 
-#[async_trait]
+#[async_trait::async_trait]
 impl UserStore for Users {
     async fn find_by_login(
         &self,
@@ -77,7 +76,7 @@ impl UserStore for Users {
 
 struct Printed;
 
-#[async_trait]
+#[async_trait::async_trait]
 impl CodeSender for Printed {
     async fn send_code(&self, message: &CodeMessage) -> Result<SendStatus, SendError> {
         println!("Code for {}: {}", message.user, message.code.expose());
@@ -121,6 +120,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let web = Web::browsers(&flow, OneTenant(acme.clone()), TowerSessions)
         .base_path("/auth")
         .development_on_loopback()
+        .pages(Pages::new("Example"))
         .on_failure(|error| eprintln!("{error}"))
         .build();
     let detach = Detach::new().on_failure(|error| eprintln!("{error}"));
@@ -139,11 +139,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}/", listener.local_addr()?);
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    serve(listener, app).with_graceful_shutdown(stopped()).await?;
+    axum::serve(listener, app).with_graceful_shutdown(stopped()).await?;
     detach.idle().await;
     Ok(maintaining.await?)
 }
 
 async fn stopped() {
-    let _ = ctrl_c().await;
+    let _ = tokio::signal::ctrl_c().await;
 }
