@@ -498,6 +498,8 @@ export interface components {
          *     out once is here all the same.
          */
         Failed: {
+            /** @description What to show to the user, in English or Japanese by `Accept-Language`. */
+            message: string;
             /** @enum {string} */
             reason: "failed";
             secrets?: components["schemas"]["SecretsOfLogin"];
@@ -598,6 +600,8 @@ export interface components {
         PlainReason: "signed_out" | "foreign_origin" | "foreign_host" | "json_expected" | "body_too_large" | "malformed_request" | "no_such_page" | "method_not_allowed";
         /** @description A refusal that says nothing but its reason. */
         PlainRefusal: {
+            /** @description What to show to the user, in English or Japanese by `Accept-Language`. */
+            message: string;
             reason: components["schemas"]["PlainReason"];
         };
         /** @description How far the deletion is that the last switching off began. */
@@ -1347,6 +1351,7 @@ export interface operations {
             403: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfterLock"];
+                    "Set-Cookie": components["headers"]["Cookies"];
                     [name: string]: unknown;
                 };
                 content: {

@@ -9,8 +9,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::origin::Foreign;
-use crate::texts::{Language, refusal_text, seconds_until, sentence};
-use crate::wire::{Failed, Secrets};
+use crate::texts::{Language, Plain, refusal_text, seconds_until, sentence};
+use crate::wire::{Failed, PlainBody, Secrets};
 
 /// Why a request is not answered as it asked.
 pub(crate) enum Refusal {
@@ -129,17 +129,15 @@ impl Answering {
             ends_login: bool,
             message: &'static str,
         }
-        #[derive(Serialize)]
-        struct Plain {
-            reason: &'static str,
-        }
-        let plain = |status: StatusCode, reason| json(status, &Plain { reason }, HeaderMap::new());
+        let plain = |status: StatusCode, plain: Plain| {
+            json(status, &PlainBody::of(plain, self.language), HeaderMap::new())
+        };
         match refusal {
             Refusal::Denied(denied) => {
                 let body = Refused { denied, message: self.message(denied) };
                 json(status(denied.reason()), &body, self.denied_headers(denied))
             }
-            Refusal::SignedOut => plain(StatusCode::UNAUTHORIZED, "signed_out"),
+            Refusal::SignedOut => plain(StatusCode::UNAUTHORIZED, Plain::SignedOut),
             Refusal::NotRecent => {
                 let reason = Reason::ReauthenticationRequired;
                 let message = sentence(reason, self.language);
@@ -147,34 +145,39 @@ impl Answering {
                 json(status(reason), &body, HeaderMap::new())
             }
             Refusal::Foreign(Foreign::Host) => {
-                plain(StatusCode::MISDIRECTED_REQUEST, "foreign_host")
+                plain(StatusCode::MISDIRECTED_REQUEST, Plain::ForeignHost)
             }
             Refusal::Foreign(Foreign::Form) => {
-                plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "json_expected")
+                plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, Plain::JsonExpected)
             }
-            Refusal::Foreign(Foreign::Site) => plain(StatusCode::FORBIDDEN, "foreign_origin"),
+            Refusal::Foreign(Foreign::Site) => plain(StatusCode::FORBIDDEN, Plain::ForeignOrigin),
             Refusal::Method(allowed) => {
-                let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed");
+                let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, Plain::Method);
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
                 response
             }
             Refusal::Status(status) => plain(
                 *status,
                 match *status {
-                    StatusCode::NOT_FOUND => "no_such_page",
-                    StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE => "json_expected",
-                    _ => "malformed_request",
+                    StatusCode::NOT_FOUND => Plain::NoSuchPage,
+                    StatusCode::PAYLOAD_TOO_LARGE => Plain::BodyTooLarge,
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE => Plain::JsonExpected,
+                    _ => Plain::Malformed,
                 },
             ),
-            Refusal::Failed(_) => failed(Secrets::default(), HeaderMap::new()),
+            Refusal::Failed(_) => failed(Secrets::default(), HeaderMap::new(), self.language),
         }
     }
 }
 
 /// Something broke. What is handed out once goes out all the same.
-pub(crate) fn failed(secrets: Secrets, headers: HeaderMap) -> Response<Full<Bytes>> {
-    json(StatusCode::INTERNAL_SERVER_ERROR, &Failed { reason: "failed", secrets }, headers)
+pub(crate) fn failed(
+    secrets: Secrets,
+    headers: HeaderMap,
+    language: Language,
+) -> Response<Full<Bytes>> {
+    let body = Failed { plain: PlainBody::of(Plain::Failed, language), secrets };
+    json(StatusCode::INTERNAL_SERVER_ERROR, &body, headers)
 }
 
 pub(crate) fn json(

@@ -7,7 +7,7 @@ use countersign::ids::LoginId;
 use countersign::operator::PurgeProgress;
 use countersign::policy::{Channel, Scope};
 use countersign::{
-    BackupCode, Code, Denied, DeviceToken, Grant, Login, LoginFlow, LoginStep, MethodChange,
+    BackupCode, Code, DeviceToken, Grant, Login, LoginFlow, LoginStep, MethodChange,
     OperationError, Password, PendingToken, Reason, RequestFlow, RevalidateError, SavedGrant,
     SetupToken, TrustDevice,
 };
@@ -91,7 +91,8 @@ impl Inner {
             Ok(now) => Ok(Answering { language: Language::of(&parts.headers), now }),
             Err(error) => {
                 (self.on_failure)(error.cause());
-                let mut response = failed(Secrets::default(), HeaderMap::new());
+                let language = Language::of(&parts.headers);
+                let mut response = failed(Secrets::default(), HeaderMap::new(), language);
                 harden(&mut response);
                 Err(response)
             }
@@ -238,7 +239,9 @@ impl Exchange<'_> {
     async fn submit_code(self, login: LoginId) -> Answered {
         let CodeBody { code: Typed(code), trust_device } = self.parse()?;
         let presented = self.login(login);
-        let step = self.second_step(&presented, code, trust_device.as_deref()).await?;
+        // An empty field of a form names no device.
+        let trust_device = trust_device.as_deref().filter(|name| !name.trim().is_empty());
+        let step = self.second_step(&presented, code, trust_device).await?;
         self.step(step, Some(login), presented.person).await
     }
 
@@ -311,7 +314,7 @@ impl Exchange<'_> {
         let Handed { headers, login_token, device_token, .. } = self.handed;
         let secrets = Secrets { login_token, device_token, setup_token: None, backup_code };
         if without_session {
-            return Ok(failed(secrets, headers));
+            return Ok(failed(secrets, headers, self.answering.language));
         }
         let denied = step.denied();
         let message = denied.map(|denied| self.answering.message(denied));
@@ -389,10 +392,12 @@ impl Exchange<'_> {
                 let OnlyCode { code: Typed(code) } = self.parse()?;
                 // Without a token it is as over as with one that is over.
                 let token = self.presented().setup().unwrap_or_else(|| SetupToken::new(""));
-                account.confirm_method(&token, &Code::new(code)).await.map(|method| {
+                let confirmed = account.confirm_method(&token, &Code::new(code)).await;
+                if ends_setup(&confirmed) {
                     self.handed.forget_setup();
-                    self.answer_with(&MethodChange::Done(method), Secrets::default())
-                })
+                }
+                confirmed
+                    .map(|method| self.answer_with(&MethodChange::Done(method), Secrets::default()))
             }
             Endpoint::RevokeDevices => account.revoke_devices().await.map(|revoked| {
                 #[derive(Serialize)]
@@ -410,10 +415,6 @@ impl Exchange<'_> {
             }),
             _ => account.status().await.map(|status| self.answer_with(&status, Secrets::default())),
         };
-        let over = |denied: &Denied| denied.reason() == Reason::SetupOver;
-        if made.as_ref().is_err_and(|error| error.denied().is_some_and(over)) {
-            self.handed.forget_setup();
-        }
         self.unless_stale(made).await
     }
 
@@ -516,6 +517,17 @@ impl Exchange<'_> {
 pub(crate) fn append(headers: &mut HeaderMap, more: &HeaderMap) {
     for (name, value) in more {
         headers.append(name, value.clone());
+    }
+}
+
+/// Whether a change of method is made, or over: its token is dead.
+pub(crate) fn ends_setup<T>(confirmed: &Result<T, OperationError>) -> bool {
+    match confirmed {
+        Ok(_) => true,
+        Err(OperationError::Denied(denied)) => {
+            denied.reason() == Reason::SetupOver || denied.attempts_left() == Some(0)
+        }
+        Err(OperationError::Failed(_)) => false,
     }
 }
 

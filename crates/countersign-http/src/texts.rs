@@ -19,12 +19,10 @@ pub enum Language {
 impl Language {
     /// The one that `Accept-Language` prefers.
     pub fn of(headers: &HeaderMap) -> Self {
-        let asked = headers
-            .get(header::ACCEPT_LANGUAGE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
+        let asked = headers.get_all(header::ACCEPT_LANGUAGE).iter();
+        let choices = asked.filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(','));
         let mut best = (Self::English, 0.0);
-        for choice in asked.split(',').take(16) {
+        for choice in choices.take(16) {
             let mut parts = choice.split(';').map(str::trim);
             let tag = parts.next().unwrap_or_default();
             let language = match tag.split('-').next().unwrap_or_default() {
@@ -33,7 +31,7 @@ impl Language {
                 _ => continue,
             };
             let weight = parts
-                .find_map(|part| part.strip_prefix("q="))
+                .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
                 .map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
             if weight > best.1 {
                 best = (language, weight);
@@ -91,6 +89,75 @@ pub(crate) const fn sentence(reason: Reason, language: Language) -> &'static str
     match language {
         Language::English => english(reason),
         Language::Japanese => japanese(reason),
+    }
+}
+
+/// Why a request is refused before anything is looked at, or what broke.
+#[derive(Clone, Copy)]
+pub(crate) enum Plain {
+    SignedOut,
+    ForeignOrigin,
+    ForeignHost,
+    JsonExpected,
+    BodyTooLarge,
+    Malformed,
+    NoSuchPage,
+    Method,
+    Failed,
+}
+
+impl Plain {
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::SignedOut => "signed_out",
+            Self::ForeignOrigin => "foreign_origin",
+            Self::ForeignHost => "foreign_host",
+            Self::JsonExpected => "json_expected",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Malformed => "malformed_request",
+            Self::NoSuchPage => "no_such_page",
+            Self::Method => "method_not_allowed",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub(crate) const fn text(self, language: Language) -> &'static str {
+        match (language, self) {
+            (Language::English, Self::SignedOut) => "Please log in.",
+            (Language::English, Self::ForeignOrigin) => {
+                "This request came from another site, so it was not carried out."
+            }
+            (Language::English, Self::ForeignHost) => {
+                "In development, this site answers this machine only."
+            }
+            (Language::English, Self::BodyTooLarge) => "What you entered is too long.",
+            (Language::English, Self::JsonExpected | Self::Malformed) => {
+                "What was sent could not be processed. Please go back and try again."
+            }
+            (Language::English, Self::NoSuchPage) => "Page not found.",
+            (Language::English, Self::Method) => {
+                "This page cannot be opened directly. Please go back."
+            }
+            (Language::English, Self::Failed) => "Something went wrong. Please try again later.",
+            (Language::Japanese, Self::SignedOut) => "ログインしてください。",
+            (Language::Japanese, Self::ForeignOrigin) => {
+                "ほかのサイトから送信された操作のため、実行しませんでした。"
+            }
+            (Language::Japanese, Self::ForeignHost) => {
+                "開発モードでは、このコンピューターからのみ表示できます。"
+            }
+            (Language::Japanese, Self::BodyTooLarge) => "入力内容が長すぎます。",
+            (Language::Japanese, Self::JsonExpected | Self::Malformed) => {
+                "送信された内容を処理できませんでした。前の画面に戻って、もう一度お試しください。"
+            }
+            (Language::Japanese, Self::NoSuchPage) => "ページが見つかりません。",
+            (Language::Japanese, Self::Method) => {
+                "このページは直接開けません。前の画面に戻ってください。"
+            }
+            (Language::Japanese, Self::Failed) => {
+                "エラーが発生しました。しばらくしてからもう一度お試しください。"
+            }
+        }
     }
 }
 

@@ -143,7 +143,11 @@ impl<'a> Presented<'a> {
     }
 
     fn header(&self, name: &str) -> Option<&'a str> {
-        self.request.headers.get(name)?.to_str().ok()
+        let mut values = self.request.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (Some(only), None) => only.to_str().ok(),
+            _ => None,
+        }
     }
 
     fn cookie(&self, name: &str) -> Option<&'a str> {

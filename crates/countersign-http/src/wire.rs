@@ -5,6 +5,8 @@ use countersign::{ResendTo, SavedGrant, SecondFactor, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::texts::{Language, Plain};
+
 /// A text that no one prints.
 #[derive(Deserialize)]
 #[serde(transparent)]
@@ -120,10 +122,24 @@ pub(crate) struct Answer<T> {
     pub(crate) secrets: Secrets,
 }
 
+/// A refusal that says nothing but its reason.
+#[derive(Serialize)]
+pub(crate) struct PlainBody {
+    reason: &'static str,
+    message: &'static str,
+}
+
+impl PlainBody {
+    pub(crate) const fn of(plain: Plain, language: Language) -> Self {
+        Self { reason: plain.code(), message: plain.text(language) }
+    }
+}
+
 /// Something broke: perhaps the session of a login that was complete.
 #[derive(Serialize)]
 pub(crate) struct Failed {
-    pub(crate) reason: &'static str,
+    #[serde(flatten)]
+    pub(crate) plain: PlainBody,
     #[serde(skip_serializing_if = "Secrets::is_empty")]
     pub(crate) secrets: Secrets,
 }

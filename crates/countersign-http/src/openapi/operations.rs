@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use countersign::Reason;
 use countersign::input::Field;
 
+use crate::texts::Plain;
+
 /// One endpoint.
 pub(crate) struct Operation {
     pub(crate) id: &'static str,
@@ -73,14 +75,14 @@ const NONE: Operation = Operation {
 
 /// Why a request is refused before anything is looked at.
 pub(crate) const PLAIN: [&str; 8] = [
-    "signed_out",
-    "foreign_origin",
-    "foreign_host",
-    "json_expected",
-    "body_too_large",
-    "malformed_request",
-    "no_such_page",
-    "method_not_allowed",
+    Plain::SignedOut.code(),
+    Plain::ForeignOrigin.code(),
+    Plain::ForeignHost.code(),
+    Plain::JsonExpected.code(),
+    Plain::BodyTooLarge.code(),
+    Plain::Malformed.code(),
+    Plain::NoSuchPage.code(),
+    Plain::Method.code(),
 ];
 
 /// Why no code is made in a step that goes on.
@@ -261,7 +263,7 @@ pub(crate) const OPERATIONS: [Operation; 19] = [
             Reason::Suspended,
         ],
         fields: &[Field::Code],
-        cookies: &[200, 410],
+        cookies: &[200, 403, 410],
         tokens: &["SetupToken"],
         ..NONE
     },

@@ -303,6 +303,8 @@ only!(DeniedOnly, Denied);
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PlainRefusal {
     reason: PlainReason,
+    /// What to show to the user, in English or Japanese by `Accept-Language`.
+    message: String,
 }
 
 /// Something broke. If a login was complete and its session could not be started, what is handed
@@ -311,6 +313,8 @@ pub(crate) struct PlainRefusal {
 pub(crate) struct Failed {
     #[schema(inline)]
     reason: FailedOnly,
+    /// What to show to the user, in English or Japanese by `Accept-Language`.
+    message: String,
     #[schema(nullable = false)]
     secrets: Option<SecretsOfLogin>,
 }

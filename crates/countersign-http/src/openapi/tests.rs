@@ -6,7 +6,7 @@ use countersign::Denied;
 use countersign::contact::PhoneNumber;
 use http::Method;
 
-use super::operations::{OPERATIONS, PLAIN, reasons};
+use super::operations::{OPERATIONS, reasons};
 use crate::answer::status;
 use crate::endpoints::{Endpoint, endpoint};
 
@@ -91,13 +91,4 @@ fn every_reason_is_described() {
 fn input_that_is_not_well_formed_is_422() {
     let denied = Denied::from(PhoneNumber::new("").unwrap_err());
     assert_eq!(status(denied.reason()).as_u16(), 422);
-}
-
-/// The reasons that no step gives are those in `answer.rs`.
-#[test]
-fn every_plain_reason_is_described() {
-    let source = include_str!("../answer.rs");
-    for reason in PLAIN {
-        assert!(source.contains(&format!("\"{reason}\"")), "{reason}");
-    }
 }

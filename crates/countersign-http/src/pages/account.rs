@@ -12,7 +12,7 @@ use super::screens::{AccountPage, Alert, BackupCodePage, ConfirmMethodPage};
 use super::visit::{Visit, is_about_the_field};
 use super::words;
 use crate::answer::status;
-use crate::exchange::Answered;
+use crate::exchange::{Answered, ends_setup};
 use crate::wire::Typed;
 
 impl Visit<'_> {
@@ -128,14 +128,17 @@ impl Visit<'_> {
         let ConfirmForm { code: Typed(code), destination, reference } = self.form()?;
         // A missing token is refused like an expired one.
         let token = self.exchange.presented().setup().unwrap_or_else(|| SetupToken::new(""));
-        match account.confirm_method(&token, &Code::new(code)).await {
+        let confirmed = account.confirm_method(&token, &Code::new(code)).await;
+        let is_over = ends_setup(&confirmed);
+        if is_over {
+            self.exchange.handed.forget_setup();
+        }
+        match confirmed {
             Ok(_) => {
-                self.exchange.handed.forget_setup();
                 let place = self.path("/me?done=saved");
                 Ok(self.redirect(&place))
             }
-            Err(OperationError::Denied(denied)) if denied.reason() == Reason::SetupOver => {
-                self.exchange.handed.forget_setup();
+            Err(OperationError::Denied(denied)) if is_over => {
                 let alert = Alert::refusal(self.text(&denied), None);
                 self.overview(grant, account, status(denied.reason()), Some(alert)).await
             }

@@ -16,6 +16,7 @@ use super::words::Words;
 use crate::answer::{Answering, Refusal, harden, status};
 use crate::exchange::{Answered, Exchange, Inner, append};
 use crate::origin::Foreign;
+use crate::texts::Plain;
 
 /// One request for a page.
 pub(super) struct Visit<'a> {
@@ -155,7 +156,7 @@ impl Inner {
         refusal: &Refusal,
         answering: Answering,
     ) -> Response<Full<Bytes>> {
-        let w = Words::of(answering.language);
+        let plain = |plain: Plain| plain.text(answering.language).to_owned();
         let sign_in = |again: bool| {
             // After the login nothing is done yet, and the page says so.
             let query = if again { &[("done", "repeat")][..] } else { &[] };
@@ -174,23 +175,24 @@ impl Inner {
                 }
             },
             Refusal::Foreign(Foreign::Host) => {
-                (StatusCode::MISDIRECTED_REQUEST, w.foreign_host.to_owned())
+                (StatusCode::MISDIRECTED_REQUEST, plain(Plain::ForeignHost))
             }
-            Refusal::Foreign(_) => (StatusCode::FORBIDDEN, w.foreign.to_owned()),
+            Refusal::Foreign(_) => (StatusCode::FORBIDDEN, plain(Plain::ForeignOrigin)),
             Refusal::Method(allowed) => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
-                (StatusCode::METHOD_NOT_ALLOWED, w.not_directly.to_owned())
+                (StatusCode::METHOD_NOT_ALLOWED, plain(Plain::Method))
             }
-            Refusal::Status(StatusCode::NOT_FOUND) => {
-                (StatusCode::NOT_FOUND, w.no_such_page.to_owned())
-            }
-            Refusal::Status(StatusCode::PAYLOAD_TOO_LARGE) => {
-                (StatusCode::PAYLOAD_TOO_LARGE, w.too_large.to_owned())
-            }
-            Refusal::Status(status) => (*status, w.malformed.to_owned()),
+            Refusal::Status(status) => (
+                *status,
+                plain(match *status {
+                    StatusCode::NOT_FOUND => Plain::NoSuchPage,
+                    StatusCode::PAYLOAD_TOO_LARGE => Plain::BodyTooLarge,
+                    _ => Plain::Malformed,
+                }),
+            ),
             Refusal::Failed(error) => {
                 (self.on_failure)(&**error);
-                (StatusCode::INTERNAL_SERVER_ERROR, w.failed.to_owned())
+                (StatusCode::INTERNAL_SERVER_ERROR, plain(Plain::Failed))
             }
         };
         let Some((pages, assets)) = &self.pages else { return html(status, text) };

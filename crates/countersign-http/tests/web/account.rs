@@ -154,7 +154,8 @@ async fn a_failure_keeps_the_session_and_its_cause() {
         .header("cookie", format!("__Host-session={}", browser.session().unwrap()));
     let answer = crate::described::ask(&web, request.body(String::new()).unwrap()).await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(answer.json, json!({"reason": "failed"}));
+    let text = "Something went wrong. Please try again later.";
+    assert_eq!(answer.json, json!({"reason": "failed", "message": text}));
     assert!(answer.cookies().is_empty());
     assert_eq!(site.failures.lock().unwrap().len(), 1);
     assert_eq!(browser.get("/session").await.status, StatusCode::OK);
@@ -310,4 +311,37 @@ impl countersign_http::Sessions for NoSessions {
     ) -> Result<http::HeaderMap, countersign::error::PluginError> {
         Err(countersign::error::PluginError::new("the session store is down"))
     }
+}
+
+/// The last wrong code ends the change, and the browser forgets its token.
+#[tokio::test]
+async fn a_change_that_is_over_leaves_no_cookie() {
+    let site = Site::new().await;
+    let mut browser = site.browser();
+    site.sign_in(&mut browser, "alice").await;
+    site.world.wait_for_the_spacing();
+    let number = json!({"method": "sms", "phone": "+819012345678"});
+    browser.post("/account/method", number).await;
+    let wrong = json!({"code": site.world.wrong_code()});
+    for left in (0..5).rev() {
+        assert_eq!(browser.named("setup").len(), 1, "{left}");
+        let answer = browser.post("/account/method/confirm", wrong.clone()).await;
+        assert_eq!((answer.reason(), &answer.json["attempts_left"]), ("wrong_code", &json!(left)));
+    }
+    assert!(browser.named("setup").is_empty(), "{:?}", browser.cookies);
+    let over = browser.post("/account/method/confirm", wrong).await;
+    assert_eq!((over.status, over.reason()), (StatusCode::GONE, "setup_over"));
+}
+
+/// An empty field of a form names no device to trust.
+#[tokio::test]
+async fn no_device_is_trusted_without_a_name() {
+    let site = Site::new().await;
+    let mut browser = site.browser();
+    let login = browser.begin("alice").await;
+    let blank = json!({"code": site.world.last_code(), "trust_device": " "});
+    let done = browser.post(&format!("/login/{login}/code"), blank).await;
+    assert_eq!((done.status, done.step()), (StatusCode::OK, "authenticated"));
+    assert!(browser.named("device").is_empty(), "{:?}", browser.cookies);
+    assert_eq!(browser.get("/account").await.json["devices"], json!([]));
 }

@@ -81,7 +81,8 @@ impl Exchanged {
         // The tests have no other base path.
         let path = self.path.strip_prefix("/auth/").map(|rest| format!("/{rest}"));
         let path = path.as_deref().unwrap_or(&self.path);
-        let Some((template, operation)) = operation(&self.method, path) else {
+        let method = if self.method == "HEAD" { "GET" } else { &self.method };
+        let Some((template, operation)) = operation(method, path) else {
             let schema = reference("PlainRefusal");
             return valid("plain", &schema, &self.response);
         };
@@ -257,14 +258,16 @@ async fn what_is_described_is_there() {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
             let answer = site.browser().send(method, &path, &json!({})).await;
             let about = format!("{method} {path}: {}", answer.text);
-            if item.contains_key(&method.to_ascii_lowercase()) {
-                seen += 1;
+            let described = item.contains_key(&method.to_ascii_lowercase());
+            if described || method == "HEAD" && item.contains_key("get") {
+                seen += usize::from(described);
                 assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{about}");
                 assert_ne!(answer.reason(), "no_such_page", "{about}");
             } else {
                 assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{about}");
                 let allowed = answer.headers["allow"].to_str().unwrap().to_ascii_lowercase();
-                assert!(item.contains_key(&allowed), "{about}");
+                let allowed = allowed.split(',').next().unwrap();
+                assert!(item.contains_key(allowed), "{about}");
             }
         }
     }
@@ -323,7 +326,7 @@ async fn what_differs_from_the_description_is_found() {
             broken(&|it| {
                 it.status = StatusCode::BAD_REQUEST;
                 it.headers.clear();
-                it.response = r#"{"reason":"malformed_request"}"#.to_owned();
+                it.response = r#"{"reason":"malformed_request","message":""}"#.to_owned();
             }),
             "is malformed",
         ),

@@ -274,7 +274,9 @@ async fn bodies_are_bounded_and_declared() {
     ] {
         let answer = send(body.clone(), "application/json").await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
-        assert_eq!(answer.json, json!({"reason": "malformed_request"}), "{body}");
+        let text = "What was sent could not be processed. Please go back and try again.";
+        let expected = json!({"reason": "malformed_request", "message": text});
+        assert_eq!(answer.json, expected, "{body}");
     }
     assert_eq!(site.world.calls.all(), Vec::<&str>::new(), "nothing was looked at");
     for kind in ["application/json", "application/json; charset=utf-8", "Application/JSON"] {

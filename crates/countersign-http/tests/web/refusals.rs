@@ -86,10 +86,10 @@ async fn what_is_not_there_is_404_and_another_method_405() {
     }
     for (method, path, allowed) in [
         ("GET", "/login", "POST"),
-        ("PUT", "/login/AAAAAAAAAAAAAAAAAAAAAA", "GET"),
+        ("PUT", "/login/AAAAAAAAAAAAAAAAAAAAAA", "GET, HEAD"),
         ("GET", "/logout", "POST"),
         ("GET", "/account/devices", "DELETE"),
-        ("HEAD", "/session", "GET"),
+        ("HEAD", "/logout", "POST"),
         ("POST", "/administration/scope", "PUT"),
         ("GET", "/administration/users/alice/reset", "POST"),
     ] {
