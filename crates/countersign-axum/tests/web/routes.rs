@@ -14,7 +14,8 @@ use crate::site::{Browser, PASSWORD, Site, builder};
 async fn a_person_logs_in_through_the_router() {
     let site = Site::new().await;
     let mut browser = Browser::at(&site.app());
-    site.sign_in(&mut browser, "alice").await;
+    let answer = site.sign_in(&mut browser, "alice").await;
+    assert_eq!(answer.cookie("__Host-session"), Some(&*browser.cookies["__Host-session"]));
     let who = browser.get("/auth/session").await;
     assert_eq!((who.status, &who.json["user"]), (StatusCode::OK, &json!("alice")));
     assert_eq!(site.sessions.count(), 1);

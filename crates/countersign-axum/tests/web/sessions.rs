@@ -12,14 +12,14 @@ use countersign::SavedGrant;
 use countersign::error::PluginError;
 use countersign::event::EventKind;
 use countersign_axum::{SignedIn, TowerSessions, router};
-use countersign_http::Sessions;
+use countersign_http::{Sessions, Web};
 use serde_json::json;
 use tower::ServiceExt;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer, SessionStore};
 
-use crate::site::{Browser, Site};
+use crate::site::{Browser, Site, builder};
 
 const COOKIE: &str = "__Host-session";
 
@@ -60,8 +60,12 @@ impl Store {
     }
 }
 
+fn web(site: &Site, sessions: impl Sessions + 'static) -> Web {
+    builder(&site.world, sessions, &site.reports).base_path("/auth").build()
+}
+
 fn app(site: &Site, sessions: impl Sessions + 'static) -> (Router, Store) {
-    let (store, web) = (Store::default(), site.web_on(sessions));
+    let (store, web) = (Store::default(), web(site, sessions));
     let own = Router::new()
         .route("/cart", post(async |cart: Session| cart.insert("cart", "planted").await.unwrap()))
         .route("/hello", get(async |SignedIn(grant): SignedIn| grant.user().to_string()))
@@ -222,7 +226,7 @@ async fn a_store_that_fails_loses_no_backup_code() {
 #[tokio::test]
 async fn a_missing_layer_is_reported() {
     let site = Site::new().await;
-    let app = router(&site.web_on(TowerSessions), &site.detach);
+    let app = router(&web(&site, TowerSessions), &site.detach);
     let answer = Browser::at(&app).get("/auth/session").await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(*site.reports.lock().unwrap(), ["no `SessionManagerLayer`"]);

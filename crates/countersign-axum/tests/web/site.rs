@@ -45,7 +45,6 @@ impl Site {
         let store = Intercepted::new(factors.clone(), &hold);
         let configure = |builder: LoginFlowBuilder| configure(builder.trusted_devices(30 * DAY, 3));
         let world = World::with(store, "acme", configure).unwrap();
-        world.flow.operator("test").unwrap();
         let operator = world.flow.operator("test").unwrap();
         operator.set_scope(&world.tenant, Scope::EntireTenant).await.unwrap();
         world.events.clear();
@@ -56,11 +55,6 @@ impl Site {
             Detach::new().on_failure(move |error| reported.lock().unwrap().push(error.to_string()));
         let web = builder(&world, sessions.clone(), &reports).base_path("/auth").build();
         Self { world, factors, hold, sessions, web, detach, reports }
-    }
-
-    /// Endpoints with other sessions.
-    pub fn web_on(&self, sessions: impl Sessions + 'static) -> Web {
-        builder(&self.world, sessions, &self.reports).base_path("/auth").build()
     }
 
     pub fn app(&self) -> Router {
