@@ -56,7 +56,8 @@ pub(crate) struct FailureRule {
 /// The numbers of the budget of sends (`I-15`).
 #[derive(Clone, Debug)]
 pub(crate) struct SendRule {
-    /// Between two codes of one login. Within it, a user gets at most two over all logins.
+    /// Between two codes of one login. In any such time a user gets at most two codes, over all
+    /// logins.
     pub(crate) spacing: Duration,
     pub(crate) per_login: u32,
     pub(crate) per_hour: u32,

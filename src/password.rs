@@ -1,4 +1,4 @@
-//! The first factor: checking a password.
+//! The first factor: the contract for checking a password. The default: `password/argon2id.rs`.
 
 mod admission;
 mod argon2id;

@@ -1,4 +1,6 @@
-//! The administrator's page: one tenant's setting and its users.
+//! Who may change a tenant's setting, reset and unlock its users: the administrator's page. The
+//! operator's handle, which asks for no right: `operator.rs`. Which login is recent enough:
+//! `machine/access.rs`.
 
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -28,7 +30,7 @@ use crate::user::User;
 /// [`reset`](Self::reset), [`unlock`](Self::unlock), and a [`set_scope`](Self::set_scope) that asks
 /// fewer people for a second factor need a login within the window of
 /// [`recent_login`](crate::LoginFlowBuilder::recent_login) (10 minutes by default), in which a code
-/// or a backup code was verified. A trusted device is not enough. Everything else answers
+/// or a backup code was verified. A trusted device is not enough. With any other login they answer
 /// [`Reason::ReauthenticationRequired`], so that a stolen or forgotten session can't take anybody's
 /// protection away.
 ///
@@ -51,7 +53,7 @@ pub struct Administration {
 }
 
 /// How often a reset is decided before it removes the record. Far more often than any other step,
-/// so that it does not lose against an attacker's: each of theirs costs a password hash.
+/// so that an attacker's steps cannot outrun it: each of them costs a password hash.
 const RESET_ATTEMPTS: usize = 256;
 
 /// What the acting user was found entitled to, and the settings of that moment.
@@ -105,8 +107,8 @@ impl Administration {
     /// once; [`LoginFlow::purge`](crate::LoginFlow::purge) then deletes it (`I-27`). Switching on
     /// again starts everybody from nothing. A scope that is in force already is left alone.
     ///
-    /// An acting user who needs the second factor from now on and has not given one in this login
-    /// has a stale session afterwards: send them to the login.
+    /// If the new scope asks the acting user for a second factor, and their login had none, their
+    /// session is stale afterwards: send them to the login.
     ///
     /// # Errors
     ///

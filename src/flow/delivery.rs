@@ -1,5 +1,5 @@
-//! Codes on their way out: sending them, emailing one whose SMS failed, and what a page shows of
-//! them.
+//! Codes on their way out: sending them, emailing another one after a failed SMS, and what a page
+//! shows of them.
 
 use crate::clock::Timestamp;
 use crate::contact::{Destination, Method};
@@ -39,8 +39,8 @@ impl Inner {
         at: Timestamp,
     ) -> LoginStep {
         let mut delivery = self.deliver_login_code(subject, &user, &open, at).await;
-        // The one automatic step: SMS surely failed, so the code goes to email. It costs what a
-        // resend costs.
+        // The one automatic step: the SMS surely failed, so another code goes by email. It costs
+        // what a resend costs.
         if self.rules.limits.fall_back_to_email
             && user.email.is_some()
             && matches!(delivery, DeliveryStatus::Failed { method: Method::Sms, .. })

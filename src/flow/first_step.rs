@@ -62,6 +62,8 @@ impl RequestFlow {
         }
         let user = inner.load_user_by_login(self.tenant(), &name).await?;
         let typed = PasswordAttempt::new(self.tenant(), &name, user.as_ref(), login.password);
+        // For nobody, too: the hash is a decoy of `Argon2id::verify`, the record a phantom one, and
+        // the commit a `Write::Decoy`.
         let (password, outdated) = password::check(&*inner.verifier, &typed).await?;
         let rehash = outdated.then_some((login.password, place));
         let id = user.as_ref().map(|user| user.id.clone());
@@ -112,10 +114,10 @@ impl RequestFlow {
 }
 
 impl Inner {
-    /// The password was looked at, which took its time. User and record are read now, so that the
-    /// step decides on the present (`I-25`), and load and commit stand close together.
+    /// Hashing the password took time. User and record are read only now, so that the step decides
+    /// on the present (`I-25`), and load and commit stand close together.
     ///
-    /// `name` stands for a person whom nobody knows. `rehash` is the password, if its saved hash is
+    /// `name` is needed for a user that there is not. `rehash` is the password, if its saved hash is
     /// out of date, and the place in the queue for another hash.
     async fn first_step(
         &self,
@@ -177,8 +179,8 @@ impl Inner {
         UserId::phantom(bucket)
     }
 
-    /// Whether the password that was just right gets a better hash. Not if it lets nobody in: the
-    /// time it takes would tell that it was right.
+    /// Whether the password that was just right gets a better hash. Not if the login is refused all
+    /// the same: the time that a hash takes would tell that the password was right.
     fn may_rehash(
         &self,
         subject: Subject<'_>,

@@ -1,4 +1,5 @@
-//! One tenant's settings: how they are read, and the loop of every change.
+//! One tenant's settings: how they are read, and the loop of every change. Who may change them:
+//! `administration.rs`, and without a right `operator.rs`.
 
 use std::pin::Pin;
 

@@ -1,10 +1,11 @@
-//! What time ends: codes, pending logins, number changes and trusted devices (`I-07`, `I-08`).
+//! What time ends: codes, pending logins, number changes and trusted devices (`I-07`, `I-08`). How
+//! long each lives: `flow/builder.rs`. When a code is live: `LiveCode` in `record.rs`.
 
 use crate::machine::Draft;
 
 impl Draft<'_> {
-    /// Brings the record to the present: what has expired goes, and a clock that went back ends
-    /// what it could revive (`I-08`).
+    /// Brings the record to the present: what has expired goes. A clock that went back also
+    /// ends what it would otherwise revive (`I-08`).
     pub(super) fn observe(&mut self) {
         let limits = self.limits();
         let went_back = self.now.plus(limits.clock_tolerance) < self.record.seen;

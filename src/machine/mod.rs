@@ -10,7 +10,6 @@ mod budget;
 mod check;
 mod draft;
 mod editable;
-mod entry;
 mod expiry;
 mod login;
 #[cfg(test)]
@@ -24,6 +23,7 @@ mod seal;
 mod settings;
 mod setup;
 mod token;
+mod typed;
 
 use crate::event::EventKind;
 use crate::sender::NoticeTopic;
@@ -34,7 +34,6 @@ pub(crate) use check::code::OutgoingCode;
 pub(crate) use check::device::TrustRequest;
 use draft::epoch_of;
 pub(crate) use draft::{Damage, Draft, Opening, Rules};
-pub(crate) use entry::{backup_code as read_backup_code, code as read_code};
 pub(crate) use login::begin::Attempt;
 pub use login::grant::{Authenticated, Grant};
 pub(crate) use login::pending::{EarlierCode, Next, OpenLogin};
@@ -47,6 +46,7 @@ pub(crate) use seal::Seal;
 pub(crate) use settings::{Clearing, Settings};
 pub(crate) use setup::{Confirmed, SetupTarget, StartedSetup};
 pub(crate) use token::{TokenKind, TokenSecret, read as read_token, write as write_token};
+pub(crate) use typed::{backup_code as read_backup_code, code as read_code};
 
 /// What a step decided. The driver commits it, and only then acts on it.
 pub(crate) struct Decision<T> {

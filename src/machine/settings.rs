@@ -1,4 +1,5 @@
-//! Everything that is saved about one tenant.
+//! Everything that is saved about one tenant. Who may change it: `flow/administration.rs`, and
+//! without a right `flow/operator.rs`.
 
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +46,8 @@ impl Settings {
     }
 
     /// The settings and the generation after a change of scope. Switching off begins a new
-    /// generation, so that nothing that was saved counts any more, and a deletion of it (`I-27`).
+    /// generation, so that nothing that was saved counts any more, and starts its deletion
+    /// (`I-27`).
     pub(crate) fn with_scope(
         self,
         scope: Scope,

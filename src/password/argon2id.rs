@@ -42,7 +42,7 @@ type Salt = [u8; SALT_BYTES];
 /// Bytes of output in a new hash.
 const OUTPUT_BYTES: usize = 32;
 
-/// What is compared with when there is no saved hash that can be used. It protects nothing.
+/// Stands in for the saved hash of a user without a usable one. It protects nothing.
 const DECOY_OUTPUT: [u8; OUTPUT_BYTES] = [0; OUTPUT_BYTES];
 
 /// The default [`PasswordVerifier`]: argon2id version 19 over PHC strings.
@@ -251,7 +251,7 @@ impl Argon2id {
     }
 
     /// The salt of a name that has no saved hash. Which memory a hash reads depends on password and
-    /// salt: names that nobody has must not share it, as no two users do (`I-17`).
+    /// salt: unknown names must not share it, since no two users share theirs (`I-17`).
     fn decoy_salt(&self, attempt: &PasswordAttempt<'_>) -> Result<Salt, NoRandomness> {
         let key = self.decoy_key.as_ref().ok_or(NoRandomness)?;
         let name = attempt.name.map(LoginName::as_str).unwrap_or_default();

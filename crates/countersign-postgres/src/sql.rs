@@ -24,7 +24,7 @@
 //!
 //! - The number of the call, which each statement is given as `$1`. An answer that does not carry
 //!   it was made for another statement: by a pooler or a network that sends something twice, or
-//!   mixes up whom it is for. So it binds a conflict too, which has nothing else to say.
+//!   mixes up whom it is for. An answer that says "conflict" carries it as well.
 //! - Whether the server is in recovery. A standby may lag behind, and a pooler may lead to one in
 //!   the middle of a connection, or for everything that only reads.
 //!

@@ -4,9 +4,9 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::machine::Draft;
-use crate::machine::entry::{BACKUP_SYMBOLS, CROCKFORD, grouped};
 use crate::machine::record::Backup;
 use crate::machine::seal::{Label, Tag};
+use crate::machine::typed::{BACKUP_SYMBOLS, CROCKFORD, grouped};
 use crate::secret::BackupCode;
 
 /// The backup code was compared, was right, and is gone from the record.

@@ -117,8 +117,9 @@ impl Draft<'_> {
     }
 
     /// `None`: no device is trusted. The feature is off, the password or the registered address is
-    /// another, or the user has nothing that a change of password could be seen by (`I-30`). The
-    /// next first step also deletes them: `adopt_password` and `adopt_address`.
+    /// another, or the user has neither password hash nor security stamp (`I-30`). What is then
+    /// no longer trusted is deleted when a password is next verified: `adopt_password` in
+    /// `machine/password.rs`, `adopt_address`.
     fn device_limits(&self) -> Option<DeviceLimits> {
         self.limits()
             .devices

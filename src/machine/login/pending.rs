@@ -47,8 +47,8 @@ impl Draft<'_> {
     /// A copy of the login of this token, if it may go on. A step that changes it saves it with
     /// [`keep`](Self::keep); a step that is refused after this leaves it as it is.
     ///
-    /// The user is looked at as they are now (`I-25`): a user who is gone or disabled, or has
-    /// another password or address than at the first step, begins anew, and the login ends here.
+    /// The user is looked at as they are now (`I-25`): if the user is gone or disabled, or has
+    /// another password or address than at the first step, the login ends here.
     pub(in crate::machine) fn resume<'u>(
         &mut self,
         token: &TokenSecret,

@@ -42,8 +42,8 @@ impl Draft<'_> {
         Ok(outgoing)
     }
 
-    /// Makes another code for a login: the newest is the only one (`I-06`), the deadline and the
-    /// guesses stay (`I-10`).
+    /// Makes another code for a login: the newest is the only one (`I-06`). The deadline stays, and
+    /// so do the guesses, which are counted beside the code, in `submit.rs` (`I-10`).
     pub(crate) fn resend(
         &mut self,
         token: &TokenSecret,

@@ -1,4 +1,5 @@
--- A commit that expects settings and a record. It takes the tenant's turn with others, and locks
+-- One of four commits, of which store.rs chooses: this one expects settings and a record. sql.rs
+-- says why it holds. It takes the tenant's turn with others (an advisory lock), and locks
 -- the settings until it has committed. $1: the number of this call. $2: how long a lock is waited
 -- for, in milliseconds. $3: tenant. $4: user. $5, $6, $7: the row to write. $8 and $9: the
 -- versions that are expected, of the settings and of the record.
