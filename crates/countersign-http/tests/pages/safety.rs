@@ -7,7 +7,7 @@ use countersign::memory::MemoryFactors;
 use countersign_http::memory::MemorySessions;
 use countersign_http::pages::{BackupCodePage, CodePage, Pages, Screens, SignInPage};
 use countersign_http::{TenantsByHost, Web};
-use countersign_testkit::World;
+use countersign_testkit::{Person, World};
 use http::StatusCode;
 
 use crate::browser::{PASSWORD, Site};
@@ -38,7 +38,7 @@ const LOGIN_FORMS: [(&str, &[(&str, &str)]); 4] = [
     ("/cancel", &[]),
 ];
 
-/// Login and logout too: a foreign form signs nobody in as somebody else, and nobody out.
+/// I-52, login and logout too: a foreign form signs nobody in as somebody else, and nobody out.
 #[tokio::test]
 async fn forms_of_other_sites_do_nothing() {
     let site = site().await;
@@ -113,6 +113,7 @@ async fn links_lead_in_and_other_bodies_do_not() {
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
+/// I-52: a login ends at this site.
 #[tokio::test]
 async fn no_login_leads_to_another_site() {
     let site = site().await;
@@ -139,7 +140,35 @@ async fn no_login_leads_to_another_site() {
     }
 }
 
-/// Nothing of a page is kept, nothing frames it, and it runs no code of its own.
+/// I-52: nothing that a person types ends up as a header of its own, or as a second cookie.
+#[tokio::test]
+async fn nothing_that_is_typed_becomes_a_header() {
+    let site = site().await;
+    let nasty = "alice\r\nset-cookie: own=1; x=2, y=3~z";
+    let mut visitor = Visitor::of(&site);
+    for name in [nasty, "alice"] {
+        let fields = [("name", name), ("password", PASSWORD), ("return_to", "/a\r\nx: y")];
+        let answer = visitor.post("/sign-in", &fields).await;
+        assert!(!answer.headers.contains_key("x"), "{:?}", answer.headers);
+        assert!(!visitor.browser.cookies.contains_key("own"), "{:?}", visitor.browser.cookies);
+        assert!(!place(&answer).contains(['\r', '\n', ' ']), "{}", place(&answer));
+    }
+    // Names that people do have keep their cookie in one piece.
+    let person = Person::named("o'b;r=i~e,n 日本").id("obrien").email("o@example.com");
+    person.join(&site.world.users, &site.world.tenant).unwrap();
+    let before = visitor.browser.cookies.len();
+    site.world.wait_for_the_spacing();
+    let (path, _) = visitor.begin("o'b;r=i~e,n 日本").await;
+    assert_eq!(visitor.browser.cookies.len(), before + 1);
+    let code = site.world.last_code();
+    assert_eq!(place(&visitor.post(&path, &[("code", &code)]).await), "/");
+    for query in ["id=%0d%0ax%3A+y", "id=a%00b", "return_to=%0d%0ax%3A+y"] {
+        let answer = visitor.get(&format!("/users?{query}")).await;
+        assert!(!answer.headers.contains_key("x"), "{:?}", answer.headers);
+    }
+}
+
+/// I-52: nothing of a page is kept, nothing frames it, and it runs no code of its own.
 #[tokio::test]
 async fn every_page_says_what_browsers_must_not_do() {
     let site = site().await;
