@@ -62,8 +62,8 @@ impl RequestFlow {
         }
         let user = inner.load_user_by_login(self.tenant(), &name).await?;
         let typed = PasswordAttempt::new(self.tenant(), &name, user.as_ref(), login.password);
-        // For nobody, too: the hash is a decoy of `Argon2id::verify`, the record a phantom one, and
-        // the commit a `Write::Decoy`.
+        // For nobody, too: the hash is a decoy (`dummy` in password/argon2id.rs), and the record a
+        // phantom one, which is charged as any other (`refuse_credentials` in machine/login/begin.rs).
         let (password, outdated) = password::check(&*inner.verifier, &typed).await?;
         let rehash = outdated.then_some((login.password, place));
         let id = user.as_ref().map(|user| user.id.clone());

@@ -83,6 +83,20 @@ impl Draft<'_> {
         }
     }
 
+    /// Ends what would let the user in without a new password and a new code: logins under way,
+    /// trusted devices, and a method that is being proved. For a user who is disabled or gone, and
+    /// for another password or registered address (`I-30`).
+    pub(in crate::machine) fn end_all(&mut self) {
+        self.record.edit_if(|record| {
+            let any =
+                !(record.pending.is_empty() && record.devices.is_empty() && record.setup.is_none());
+            record.pending.clear();
+            record.devices.clear();
+            record.setup = None;
+            any
+        });
+    }
+
     /// Notes another hash of the password that was just right, before it is saved with the user.
     pub(in crate::machine) fn note_rehash(&mut self, user: &User, rehashed: Option<&PasswordHash>) {
         let Some(hash) = rehashed else { return };

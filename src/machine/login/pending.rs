@@ -76,20 +76,6 @@ impl Draft<'_> {
         Ok(Resumed { pending, password, user: active })
     }
 
-    /// Ends what would let the user in without a new password and a new code: logins under way,
-    /// trusted devices, and a method that is being proved. For a user who is disabled or gone, and
-    /// for another password or registered address (`I-30`).
-    pub(in crate::machine) fn end_all(&mut self) {
-        self.record.edit_if(|record| {
-            let any =
-                !(record.pending.is_empty() && record.devices.is_empty() && record.setup.is_none());
-            record.pending.clear();
-            record.devices.clear();
-            record.setup = None;
-            any
-        });
-    }
-
     /// Saves what a step has made of a login that goes on. One that was ended stays ended.
     pub(in crate::machine) fn keep(&mut self, pending: Pending) {
         let mut all = self.record.edit().pending.iter_mut();

@@ -162,10 +162,10 @@ impl Scenario {
         if decided.begins() {
             self.charge_password(world, decided);
             if inactive {
-                end_all(world, *subject);
+                note_all_over(world, *subject);
             }
         } else if inactive && decided.found && decided.continues() {
-            end_all(world, *subject);
+            note_all_over(world, *subject);
         }
         let life = world.life(*subject);
         match effect {
@@ -253,7 +253,7 @@ impl Scenario {
                 });
             }
             Effect::MethodChanged => {
-                end_all(world, *subject);
+                note_all_over(world, *subject);
                 let ledger = world.ledger(*subject);
                 ledger.setups.succeed();
                 ledger.sms = true;
@@ -425,7 +425,7 @@ fn host(world: &mut World, subject: Subject, change: impl FnOnce(&mut Host)) {
 
 /// The method changed, or the user was seen disabled: logins in flight, devices and proofs of this
 /// user end.
-fn end_all(world: &mut World, subject: Subject) {
+fn note_all_over(world: &mut World, subject: Subject) {
     let logins =
         world.slots.iter().flatten().filter(|slot| slot.subject == subject).map(|slot| slot.login);
     world.over.extend(logins);
