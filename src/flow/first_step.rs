@@ -63,7 +63,8 @@ impl RequestFlow {
         let user = inner.load_user_by_login(self.tenant(), &name).await?;
         let typed = PasswordAttempt::new(self.tenant(), &name, user.as_ref(), login.password);
         // For nobody, too: the hash is a decoy (`dummy` in password/argon2id.rs), and the record a
-        // phantom one, which is charged as any other (`refuse_credentials` in machine/login/begin.rs).
+        // phantom one, which is charged as any other (`refuse_credentials` in
+        // machine/login/begin.rs).
         let (password, outdated) = password::check(&*inner.verifier, &typed).await?;
         let rehash = outdated.then_some((login.password, place));
         let id = user.as_ref().map(|user| user.id.clone());
@@ -117,8 +118,8 @@ impl Inner {
     /// Hashing the password took time. User and record are read only now, so that the step decides
     /// on the present (`I-25`), and load and commit stand close together.
     ///
-    /// `name` is needed for a user that there is not. `rehash` is the password, if its saved hash is
-    /// out of date, and the place in the queue for another hash.
+    /// `name` is needed for a user that there is not. `rehash` is the password, if its saved hash
+    /// is out of date, and the place in the queue for another hash.
     async fn first_step(
         &self,
         call: Call<'_>,
