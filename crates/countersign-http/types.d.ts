@@ -335,6 +335,11 @@ export interface components {
         Administration: {
             /** @description Left out: the tenant never switched off. */
             purge?: components["schemas"]["PurgeProgress"];
+            /**
+             * Format: int64
+             * @description For how many users something is saved: what `do_not_use` would delete.
+             */
+            saved_users: number;
             scope: components["schemas"]["Scope"];
         };
         /** @description Alternatives to the code that was sent. */

@@ -431,6 +431,7 @@ impl Exchange<'_> {
         #[derive(Serialize)]
         struct Settings {
             scope: Scope,
+            saved_users: u64,
             #[serde(skip_serializing_if = "Option::is_none")]
             purge: Option<PurgeProgress>,
         }
@@ -462,7 +463,9 @@ impl Exchange<'_> {
             _ => {
                 let scope = administration.scope().await?;
                 let purge = administration.purge_progress().await?;
-                self.answer_with(&Settings { scope, purge }, Secrets::default())
+                let saved_users = administration.saved_users().await?;
+                let settings = Settings { scope, saved_users, purge };
+                self.answer_with(&settings, Secrets::default())
             }
         })
     }

@@ -456,6 +456,8 @@ pub(crate) struct DevicesRevoked {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Administration {
     scope: Scope,
+    /// For how many users something is saved: what `do_not_use` would delete.
+    saved_users: u64,
     /// Left out: the tenant never switched off.
     #[schema(nullable = false)]
     purge: Option<PurgeProgress>,

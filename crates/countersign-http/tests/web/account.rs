@@ -113,7 +113,10 @@ async fn administrators_switch_reset_and_unlock() {
         );
     }
     site.sign_in(&mut root, "root").await;
-    assert_eq!(root.get("/administration").await.json, json!({"scope": "entire_tenant"}));
+    assert_eq!(
+        root.get("/administration").await.json,
+        json!({"scope": "entire_tenant", "saved_users": 2})
+    );
     let known = root.get("/administration/users/ali%63e").await;
     assert_eq!((known.status, &known.json["method"]), (StatusCode::OK, &json!("email")));
     let unknown = root.get("/administration/users/nobody").await;
@@ -130,6 +133,7 @@ async fn administrators_switch_reset_and_unlock() {
     let page = root.get("/administration").await;
     assert_eq!(page.json["scope"], "do_not_use");
     assert!(page.json["purge"]["started_at"].is_string(), "{}", page.text);
+    assert_eq!(page.json["saved_users"], 0);
     assert_eq!(site.browser().password("alice").await.step(), "authenticated");
 }
 
