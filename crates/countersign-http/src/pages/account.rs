@@ -6,7 +6,7 @@ use countersign::{
 };
 use http::StatusCode;
 
-use super::form::{ConfirmForm, MethodChoice, MethodForm, with_query};
+use super::form::{ConfirmForm, MethodChoice, MethodForm, with_query, without_separators};
 use super::route::Page;
 use super::screens::{AccountPage, Alert, BackupCodePage, ConfirmMethodPage};
 use super::visit::{Visit, is_about_the_field};
@@ -28,7 +28,7 @@ impl Visit<'_> {
                 let form: MethodForm = self.form()?;
                 let (change, field) = match form.method {
                     MethodChoice::Email => (account.use_email().await, ""),
-                    MethodChoice::Sms => match PhoneNumber::new(&form.phone) {
+                    MethodChoice::Sms => match PhoneNumber::new(&without_separators(&form.phone)) {
                         Ok(number) => {
                             (account.use_sms(&number).await.map(MethodChange::Prove), "phone")
                         }

@@ -75,6 +75,26 @@ pub(super) struct MethodForm {
     pub(super) phone: String,
 }
 
+/// A phone number as people type it, without what they put between its digits. Brackets stay, and
+/// are refused: of `+44 (0)20` the zero must not be dialled.
+pub(super) fn without_separators(number: &str) -> String {
+    let is_separator = |c: &char| {
+        c.is_whitespace()
+            || matches!(
+                c,
+                '-' | '.' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}' | '\u{ff0e}'
+            )
+    };
+    let plain = |c: char| match c {
+        '\u{ff0b}' => '+',
+        '\u{ff10}'..='\u{ff19}' => {
+            u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).unwrap_or(c)
+        }
+        _ => c,
+    };
+    number.chars().filter(|c| !is_separator(c)).map(plain).collect()
+}
+
 /// A code, and the destination and reference that the page showed.
 #[derive(Deserialize)]
 pub(super) struct ConfirmForm {
@@ -159,7 +179,21 @@ pub(crate) fn local_path(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::local_path;
+    use super::{local_path, without_separators};
+
+    #[test]
+    fn a_phone_number_may_be_typed_with_separators() {
+        for typed in [
+            "+819012345678",
+            "+81 90 1234 5678",
+            " +81-90-1234-5678 ",
+            "+81.90.1234.5678",
+            "\u{ff0b}\u{ff18}\u{ff11}\u{3000}90\u{2212}1234\u{2010}5678",
+        ] {
+            assert_eq!(without_separators(typed), "+819012345678", "{typed}");
+        }
+        assert_eq!(without_separators("+44 (0)20 7946 0000"), "+44(0)2079460000");
+    }
 
     #[test]
     fn only_a_path_of_the_same_site_is_followed() {
