@@ -43,15 +43,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let data = options.data()?;
     let (inbox, log) = (Inbox::new(NAME)?, Log::default());
     let users = Users::open(&data.path().join("users.sqlite"))?;
-    let flow = LoginFlow::builder(
+    let builder = LoginFlow::builder(
         users.clone(),
         options.store(data.path()).await?,
         options.sender(&inbox)?,
     )
     .password_verifier(BlockingPool::default())
     .events(log.clone())
-    .trusted_devices(Duration::from_secs(30 * 24 * 60 * 60), 5)
-    .build()?;
+    .trusted_devices(Duration::from_secs(30 * 24 * 60 * 60), 5);
+    let flow = options.times(builder).build()?;
     seed::fill(&flow, &users).await?;
 
     let report = |error: &(dyn Error + 'static)| eprintln!("{error}");

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign::Method;
 use countersign::store::FactorStore;
+use countersign::{LoginFlowBuilder, Method};
 use countersign_delivery::{Deadline, RouteTable};
 use countersign_sqlite::SqliteFactors;
 use tempfile::TempDir;
@@ -14,10 +14,12 @@ use tempfile::TempDir;
 use crate::inbox::Inbox;
 
 const HELP: &str = "\
-cargo run -p countersign-demo -- [--port 8080] [--data FOLDER]
+cargo run -p countersign-demo -- [--port 8080] [--data FOLDER] [--expire 600] [--spacing 30]
 
   --port NUMBER        listens there on this machine only; 0 takes any free port
   --data FOLDER        keeps users and settings there; without it they end with the program
+  --expire SECONDS     lets codes and logins end that soon, after 30 seconds at the earliest
+  --spacing SECONDS    sends the next code of a login that soon, after 10 seconds at the earliest
 
 with --features postgres    --postgres ADDRESS, such as postgres://me@127.0.0.1/demo
 with --features redis       --redis ADDRESS, such as redis://127.0.0.1/
@@ -30,6 +32,8 @@ with --features twilio      --twilio NUMBER, the sender's; TWILIO_ACCOUNT_SID an
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) port: u16,
+    expire: Option<u64>,
+    spacing: Option<u64>,
     data: Option<PathBuf>,
     postgres: Option<String>,
     redis: Option<String>,
@@ -62,6 +66,8 @@ impl Options {
             let value = arguments.next().ok_or(HELP);
             match &*name {
                 "--port" => options.port = value?.parse()?,
+                "--expire" => options.expire = Some(value?.parse()?),
+                "--spacing" => options.spacing = Some(value?.parse()?),
                 "--data" => options.data = Some(value?.into()),
                 "--postgres" if cfg!(feature = "postgres") => options.postgres = Some(value?),
                 "--redis" if cfg!(feature = "redis") => options.redis = Some(value?),
@@ -72,6 +78,17 @@ impl Options {
             }
         }
         Ok(options)
+    }
+
+    /// The waiting times that were chosen.
+    pub(crate) fn times(&self, mut flow: LoginFlowBuilder) -> LoginFlowBuilder {
+        if let Some(seconds) = self.expire.map(Duration::from_secs) {
+            flow = flow.code_ttl(seconds).login_ttl(seconds);
+        }
+        if let Some(seconds) = self.spacing.map(Duration::from_secs) {
+            flow = flow.send_spacing(seconds);
+        }
+        flow
     }
 
     pub(crate) fn data(&self) -> Result<Data, Box<dyn Error>> {
