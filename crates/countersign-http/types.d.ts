@@ -602,7 +602,7 @@ export interface components {
          * @description Why a request was refused before anything was looked at.
          * @enum {string}
          */
-        PlainReason: "signed_out" | "foreign_origin" | "foreign_host" | "json_expected" | "body_too_large" | "malformed_request" | "no_such_page" | "method_not_allowed";
+        PlainReason: "signed_out" | "foreign_origin" | "foreign_host" | "json_expected" | "body_too_large" | "body_too_slow" | "malformed_request" | "no_such_page" | "method_not_allowed";
         /** @description A refusal that says nothing but its reason. */
         PlainRefusal: {
             /** @description What to show to the user, in English or Japanese by `Accept-Language`. */
@@ -774,6 +774,18 @@ export interface components {
                 };
             };
         };
+        /** @description The server limits how long a body may take, as countersign-axum does. */
+        BodyTooSlow: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["PlainRefusal"] & {
+                    /** @enum {string} */
+                    reason: "body_too_slow";
+                };
+            };
+        };
         /** @description In development: a host other than this machine. */
         ForeignHost: {
             headers: {
@@ -901,6 +913,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Conflict: `not_in_use`. */
             409: {
                 headers: {
@@ -988,6 +1001,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Conflict: `not_in_use`, `backup_codes_off`. */
             409: {
                 headers: {
@@ -1076,6 +1090,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Conflict: `not_in_use`. */
             409: {
                 headers: {
@@ -1167,6 +1182,7 @@ export interface operations {
                     });
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Conflict: `not_in_use`. */
             409: {
                 headers: {
@@ -1259,6 +1275,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Conflict: `not_in_use`, `no_destination`, `suspended`. */
             409: {
                 headers: {
@@ -1381,6 +1398,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Conflict: `not_in_use`, `suspended`. */
             409: {
                 headers: {
@@ -1507,6 +1525,7 @@ export interface operations {
                     });
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             421: components["responses"]["ForeignHost"];
             /** @description Something broke. If a login was complete, `secrets` has what is handed out once. */
@@ -1589,6 +1608,7 @@ export interface operations {
                     });
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Conflict: `no_destination`. */
             409: {
                 headers: {
@@ -1680,6 +1700,7 @@ export interface operations {
                     });
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             421: components["responses"]["ForeignHost"];
             /** @description Something broke. If a login was complete, `secrets` has what is handed out once. */
@@ -1761,6 +1782,7 @@ export interface operations {
                     });
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["JsonExpected"];
             421: components["responses"]["ForeignHost"];
@@ -1841,6 +1863,7 @@ export interface operations {
                     });
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Conflict: `reset_required`. */
             409: {
                 headers: {
@@ -1923,6 +1946,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Conflict: `suspended`, `no_destination`. */
             409: {
                 headers: {
@@ -2039,6 +2063,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Gone: `login_over`. */
             410: {
                 headers: {
@@ -2124,6 +2149,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Conflict: `login_backup_code_limit`, `no_backup_code`, `backup_codes_off`. */
             409: {
                 headers: {
@@ -2224,6 +2250,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["JsonExpected"];
             421: components["responses"]["ForeignHost"];
@@ -2300,6 +2327,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Conflict: `no_live_code`, `suspended`, `trusted_devices_off`. */
             409: {
                 headers: {
@@ -2421,6 +2449,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             /** @description Conflict: `suspended`, `login_send_limit`, `no_phone_number`, `no_destination`. */
             409: {
                 headers: {
@@ -2515,6 +2544,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["JsonExpected"];
             421: components["responses"]["ForeignHost"];
@@ -2585,6 +2615,7 @@ export interface operations {
                     };
                 };
             };
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             421: components["responses"]["ForeignHost"];
             /** @description Something broke. If a login was complete, `secrets` has what is handed out once. */

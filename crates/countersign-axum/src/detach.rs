@@ -11,16 +11,15 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use countersign_http::MAX_BODY;
+use countersign_http::{MAX_BODY, refusal};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tower_layer::Layer;
 use tower_service::Service;
-
-use crate::answer::refuse;
 
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -94,17 +93,17 @@ impl Detach {
         let _ = self.under_way.subscribe().wait_for(|tasks| *tasks == 0).await;
     }
 
-    async fn read(&self, body: Body) -> Result<Bytes, Response> {
-        let too_large = || refuse(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large");
+    async fn read(&self, body: Body) -> Result<Bytes, StatusCode> {
+        let too_large = StatusCode::PAYLOAD_TOO_LARGE;
         if usize::try_from(body.size_hint().lower()).is_ok_and(|length| length <= MAX_BODY) {
             match timeout(self.body_timeout, Limited::new(body, MAX_BODY).collect()).await {
                 Ok(Ok(read)) => Ok(read.to_bytes()),
-                Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-                Ok(Err(_)) => Err(refuse(StatusCode::BAD_REQUEST, "malformed_request")),
-                Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "body_too_slow")),
+                Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large),
+                Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+                Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
             }
         } else {
-            Err(too_large())
+            Err(too_large)
         }
     }
 
@@ -176,8 +175,9 @@ where
             let (parts, body) = request.into_parts();
             let body = match detach.read(body).await {
                 Ok(body) => body,
-                Err(refused) => return Ok(refused),
+                Err(status) => return Ok(refused(&parts, status)),
             };
+            let head = parts.clone();
             let request = Request::from_parts(parts, Body::from(body));
             let answered = detach.run(async move {
                 poll_fn(|context| inner.poll_ready(context)).await?;
@@ -185,10 +185,14 @@ where
             });
             match answered.await {
                 Some(answered) => answered.map(IntoResponse::into_response),
-                None => Ok(refuse(StatusCode::INTERNAL_SERVER_ERROR, "failed")),
+                None => Ok(refused(&head, StatusCode::INTERNAL_SERVER_ERROR)),
             }
         })
     }
+}
+
+fn refused(request: &Parts, status: StatusCode) -> Response {
+    refusal(request, status).map(Body::new)
 }
 
 /// One task that is under way.

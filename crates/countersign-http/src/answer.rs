@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use countersign::error::{Error, PluginError};
 use countersign::{Denied, OperationError, Reason};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
@@ -156,18 +157,31 @@ impl Answering {
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
                 response
             }
-            Refusal::Status(status) => plain(
-                *status,
-                match *status {
-                    StatusCode::NOT_FOUND => Plain::NoSuchPage,
-                    StatusCode::PAYLOAD_TOO_LARGE => Plain::BodyTooLarge,
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE => Plain::JsonExpected,
-                    _ => Plain::Malformed,
-                },
-            ),
+            Refusal::Status(status) => plain(*status, plain_of(*status)),
             Refusal::Failed(_) => failed(Secrets::default(), HeaderMap::new(), self.language),
         }
     }
+}
+
+/// What a status says that comes with nothing else.
+pub(crate) const fn plain_of(status: StatusCode) -> Plain {
+    match status {
+        StatusCode::NOT_FOUND => Plain::NoSuchPage,
+        StatusCode::REQUEST_TIMEOUT => Plain::BodyTooSlow,
+        StatusCode::PAYLOAD_TOO_LARGE => Plain::BodyTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Plain::JsonExpected,
+        StatusCode::INTERNAL_SERVER_ERROR => Plain::Failed,
+        _ => Plain::Malformed,
+    }
+}
+
+/// The refusal of a request that a server does not pass on, as the endpoints write one: for a body
+/// that is too large (413), too slow (408) or broken off (400), or a task that panicked (500).
+pub fn refusal(request: &Parts, status: StatusCode) -> Response<Full<Bytes>> {
+    let body = PlainBody::of(plain_of(status), Language::of(&request.headers));
+    let mut response = json(status, &body, HeaderMap::new());
+    harden(&mut response);
+    response
 }
 
 /// Something broke. What is handed out once goes out all the same.

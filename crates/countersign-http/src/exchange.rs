@@ -270,13 +270,14 @@ impl Exchange<'_> {
                 if let Some(login) = login {
                     self.handed.forget_login(login);
                 }
+                let presented =
+                    Presented::new(self.parts, self.inner.clients, self.inner.origins.on_loopback);
                 if let Some(token) = &done.device_token {
-                    let presented = Presented::new(
-                        self.parts,
-                        self.inner.clients,
-                        self.inner.origins.on_loopback,
-                    );
                     self.handed.device(token, person, &presented);
+                }
+                // A change of method that began in the session before is over with it.
+                if presented.setup().is_some() {
+                    self.handed.forget_setup();
                 }
                 settled.backup_code =
                     done.backup_code.as_ref().map(|code| code.expose().to_owned());
@@ -420,7 +421,7 @@ impl Exchange<'_> {
 
     fn method_change(&mut self, change: &MethodChange) -> Response<Full<Bytes>> {
         if let MethodChange::Prove(setup) = change {
-            self.handed.setup(&setup.token);
+            self.handed.setup(setup, self.answering.now);
         }
         let setup_token = self.handed.setup_token.take();
         self.answer_with(change, Secrets { setup_token, ..Secrets::default() })

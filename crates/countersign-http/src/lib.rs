@@ -17,6 +17,7 @@ mod tokens;
 mod web;
 mod wire;
 
+pub use answer::refusal;
 pub use body::MAX_BODY;
 pub use hosts::{ClientAddress, OneTenant, Sessions, Tenants, TenantsByHost};
 #[cfg(feature = "openapi")]

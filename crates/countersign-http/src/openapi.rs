@@ -54,6 +54,10 @@ pub fn openapi(base_path: &str) -> String {
             "headers": headers(),
             "responses": {
                 "BodyTooLarge": plain("The body is longer than 32 KiB.", "body_too_large"),
+                "BodyTooSlow": plain(
+                    "The server limits how long a body may take, as countersign-axum does.",
+                    "body_too_slow",
+                ),
                 "ForeignHost":
                     plain("In development: a host other than this machine.", "foreign_host"),
                 "JsonExpected": plain(
@@ -121,7 +125,12 @@ fn describe(operation: &Operation) -> Value {
     }
     let (status, done) = success(operation);
     responses.insert(status.to_string(), done);
-    for (status, name) in [(400, "MalformedRequest"), (413, "BodyTooLarge"), (421, "ForeignHost")] {
+    for (status, name) in [
+        (400, "MalformedRequest"),
+        (408, "BodyTooSlow"),
+        (413, "BodyTooLarge"),
+        (421, "ForeignHost"),
+    ] {
         responses.insert(status.to_string(), reference("responses", name));
     }
     if operation.method == "post" || operation.request.is_some() {

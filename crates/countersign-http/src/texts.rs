@@ -100,6 +100,7 @@ pub(crate) enum Plain {
     ForeignHost,
     JsonExpected,
     BodyTooLarge,
+    BodyTooSlow,
     Malformed,
     NoSuchPage,
     Method,
@@ -114,6 +115,7 @@ impl Plain {
             Self::ForeignHost => "foreign_host",
             Self::JsonExpected => "json_expected",
             Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooSlow => "body_too_slow",
             Self::Malformed => "malformed_request",
             Self::NoSuchPage => "no_such_page",
             Self::Method => "method_not_allowed",
@@ -131,6 +133,7 @@ impl Plain {
                 "In development, this site answers this machine only."
             }
             (Language::English, Self::BodyTooLarge) => "What you entered is too long.",
+            (Language::English, Self::BodyTooSlow) => "Sending took too long. Please try again.",
             (Language::English, Self::JsonExpected | Self::Malformed) => {
                 "What was sent could not be processed. Please go back and try again."
             }
@@ -147,6 +150,9 @@ impl Plain {
                 "開発モードでは、このコンピューターからのみ表示できます。"
             }
             (Language::Japanese, Self::BodyTooLarge) => "入力内容が長すぎます。",
+            (Language::Japanese, Self::BodyTooSlow) => {
+                "送信に時間がかかりすぎました。もう一度お試しください。"
+            }
             (Language::Japanese, Self::JsonExpected | Self::Malformed) => {
                 "送信された内容を処理できませんでした。前の画面に戻って、もう一度お試しください。"
             }
@@ -302,5 +308,62 @@ const fn japanese(reason: Reason) -> &'static str {
             _ => "入力内容を確認してください。",
         },
         _ => "実行できませんでした。",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign::Reason;
+
+    use super::{Language, sentence};
+
+    /// Every reason that the core has today says something of its own, in both languages.
+    #[test]
+    fn every_reason_has_its_sentence() {
+        let invalid = countersign::contact::PhoneNumber::new("").unwrap_err();
+        let all = [
+            Reason::InvalidCredentials,
+            Reason::Busy,
+            Reason::WrongPassword,
+            Reason::PasswordsLocked,
+            Reason::LoginOver,
+            Reason::WrongCode,
+            Reason::NoLiveCode,
+            Reason::CodesLocked,
+            Reason::WrongBackupCode,
+            Reason::LoginBackupCodeLimit,
+            Reason::NoBackupCode,
+            Reason::Suspended,
+            Reason::SendLimit,
+            Reason::LoginSendLimit,
+            Reason::TooManyLogins,
+            Reason::NoDestination,
+            Reason::NoPhoneNumber,
+            Reason::NotInteractive,
+            Reason::TrustedDevicesOff,
+            Reason::BackupCodesOff,
+            Reason::NotInUse,
+            Reason::SessionStale,
+            Reason::ReauthenticationRequired,
+            Reason::SetupOver,
+            Reason::NotFound,
+            Reason::OwnAccount,
+            Reason::ResetRequired,
+            Reason::InvalidInput(invalid),
+        ];
+        // The manual lists as many.
+        let manual = include_str!("../../../src/manual/login.md");
+        for reason in all.iter().filter(|reason| !matches!(reason, Reason::InvalidInput(_))) {
+            assert!(manual.contains(&format!("`{}`", reason.code())), "{}", reason.code());
+        }
+        for language in [Language::English, Language::Japanese] {
+            let mut texts: Vec<_> = all.iter().map(|reason| sentence(*reason, language)).collect();
+            texts.sort_unstable();
+            let number = texts.len();
+            texts.dedup();
+            assert_eq!(texts.len(), number, "{language:?}");
+            let fallback = ["This did not work.", "実行できませんでした。"];
+            assert!(!texts.iter().any(|text| fallback.contains(text)), "{language:?}");
+        }
     }
 }

@@ -4,7 +4,10 @@
 use base64ct::{Base64UrlUnpadded, Encoding};
 use cookie::{Cookie, SameSite};
 use countersign::ids::LoginId;
-use countersign::{Challenge, DeviceToken, PendingToken, SetupToken, TenantId};
+use countersign::{
+    Challenge, DeliveryStatus, DeviceToken, IssuedCode, PendingToken, SetupChallenge, SetupToken,
+    TenantId,
+};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -30,7 +33,7 @@ pub const SETUP_TOKEN: &str = "countersign-setup-token";
 
 /// As long as browsers keep a cookie. When the trust in a device ends, the flow decides.
 const DEVICE_LIFETIME: Duration = Duration::days(400);
-/// As long as a code that proves a method can live.
+/// As long as a code that proves a method can live, where it is not known.
 const SETUP_LIFETIME: Duration = Duration::minutes(10);
 /// How many logins under way have a cookie in one browser; the oldest is evicted first. All of them
 /// are sent with each request, and servers refuse long headers.
@@ -274,12 +277,18 @@ impl Handed {
         self.forget(device_cookie(self.prefix(), tag), SameSite::Strict);
     }
 
-    pub(crate) fn setup(&mut self, token: &SetupToken) {
+    /// The token of a change of method, for as long as its code lives.
+    pub(crate) fn setup(&mut self, setup: &SetupChallenge, now: OffsetDateTime) {
+        let SetupChallenge { token, delivery, .. } = setup;
         match self.clients {
             Clients::MobileApps => self.setup_token = Some(token.expose().to_owned()),
             Clients::Browsers => {
+                let lifetime = issued(delivery).map_or(SETUP_LIFETIME, |code| {
+                    let left = seconds_until(code.expires_at, now);
+                    Duration::seconds(i64::try_from(left).unwrap_or(i64::MAX))
+                });
                 let name = format!("{}setup", self.prefix());
-                self.set(name, token.expose().to_owned(), SETUP_LIFETIME, SameSite::Strict);
+                self.set(name, token.expose().to_owned(), lifetime, SameSite::Strict);
             }
         }
     }
@@ -310,6 +319,17 @@ impl Handed {
             value.set_sensitive(true);
             self.headers.append(header::SET_COOKIE, value);
         }
+    }
+}
+
+/// The code that was issued, if there is one.
+pub(crate) const fn issued(delivery: &DeliveryStatus) -> Option<&IssuedCode> {
+    match delivery {
+        DeliveryStatus::Sent(code)
+        | DeliveryStatus::Queued(code)
+        | DeliveryStatus::PerhapsSent(code)
+        | DeliveryStatus::MadeEarlier(code) => Some(code),
+        _ => None,
     }
 }
 

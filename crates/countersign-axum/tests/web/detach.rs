@@ -257,7 +257,8 @@ async fn a_panic_is_answered_and_reported() {
 
     let answer = Answer::of(app.clone().oneshot(request()).await.unwrap()).await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(answer.json, json!({"reason": "failed"}));
+    let text = "Something went wrong. Please try again later.";
+    assert_eq!(answer.json, json!({"reason": "failed", "message": text}));
     let reports = site.reports.lock().unwrap();
     assert_eq!(reports.len(), 2);
     assert!(reports.iter().all(|report| report.contains("no tenant today")), "{reports:?}");

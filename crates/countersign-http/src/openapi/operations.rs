@@ -74,12 +74,13 @@ const NONE: Operation = Operation {
 };
 
 /// Why a request is refused before anything is looked at.
-pub(crate) const PLAIN: [&str; 8] = [
+pub(crate) const PLAIN: [&str; 9] = [
     Plain::SignedOut.code(),
     Plain::ForeignOrigin.code(),
     Plain::ForeignHost.code(),
     Plain::JsonExpected.code(),
     Plain::BodyTooLarge.code(),
+    Plain::BodyTooSlow.code(),
     Plain::Malformed.code(),
     Plain::NoSuchPage.code(),
     Plain::Method.code(),

@@ -9,10 +9,10 @@ use http::StatusCode;
 use super::form::{ConfirmForm, MethodChoice, MethodForm, with_query, without_separators};
 use super::route::Page;
 use super::screens::{AccountPage, Alert, BackupCodePage, ConfirmMethodPage};
-use super::visit::{Visit, is_about_the_field};
-use super::words;
+use super::visit::Visit;
 use crate::answer::status;
 use crate::exchange::{Answered, ends_setup};
+use crate::tokens::issued;
 use crate::wire::Typed;
 
 impl Visit<'_> {
@@ -37,7 +37,8 @@ impl Visit<'_> {
                 };
                 let place = match &change {
                     Ok(MethodChange::Prove(setup)) => {
-                        self.exchange.handed.setup(&setup.token);
+                        let now = self.exchange.answering.now;
+                        self.exchange.handed.setup(setup, now);
                         ask_for_code(&setup.delivery)
                     }
                     _ => "/me?done=saved".to_owned(),
@@ -71,8 +72,7 @@ impl Visit<'_> {
                 Ok(self.redirect(&place))
             }
             Err(OperationError::Denied(denied)) if !leads_to_the_login(denied.reason()) => {
-                let field = is_about_the_field(denied.reason()).then_some(field);
-                let alert = Alert::refusal(self.text(&denied), field);
+                let alert = self.refusal(&denied, field);
                 self.overview(&grant, &account, status(denied.reason()), Some(alert)).await
             }
             Err(error) => Err(error.into()),
@@ -139,13 +139,13 @@ impl Visit<'_> {
                 Ok(self.redirect(&place))
             }
             Err(OperationError::Denied(denied)) if is_over => {
-                let alert = Alert::refusal(self.text(&denied), None);
+                let alert = self.refusal(&denied, "");
                 self.overview(grant, account, status(denied.reason()), Some(alert)).await
             }
             Err(OperationError::Denied(denied)) if !leads_to_the_login(denied.reason()) => {
-                let field = is_about_the_field(denied.reason()).then_some("code");
+                let alert = self.refusal(&denied, "code");
                 let mut frame = self.frame_of(grant.user());
-                frame.alert = Some(Alert::refusal(self.text(&denied), field));
+                frame.alert = Some(alert);
                 let (destination, reference) = (&*destination, &*reference);
                 let page = ConfirmMethodPage { frame, destination, reference };
                 self.html(status(denied.reason()), self.pages.screens.confirm_method(&page))
@@ -157,7 +157,7 @@ impl Visit<'_> {
 
 /// The page that asks for the code, with what it says of it.
 fn ask_for_code(delivery: &DeliveryStatus) -> String {
-    let (destination, reference) = words::issued(delivery)
+    let (destination, reference) = issued(delivery)
         .map_or(("", ""), |code| (code.destination.as_str(), code.reference.as_str()));
     let failed = if reference.is_empty() { "failed" } else { "" };
     let query = [("destination", destination), ("reference", reference), ("delivery", failed)];

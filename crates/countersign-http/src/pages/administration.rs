@@ -55,8 +55,9 @@ impl Visit<'_> {
                         Ok(self.redirect(&place))
                     }
                     Err(OperationError::Denied(denied)) if !leads_to_the_login(denied.reason()) => {
+                        let alert = self.refusal(&denied, "");
                         let mut frame = self.frame_for(&grant);
-                        frame.alert = Some(Alert::refusal(self.text(&denied), None));
+                        frame.alert = Some(alert);
                         let status = status(denied.reason());
                         self.user_page(frame, &administration, &user, status).await
                     }

@@ -15,7 +15,7 @@ use super::words;
 use crate::answer::{Refusal, status};
 use crate::exchange::{Answered, Settled};
 use crate::texts::sentence;
-use crate::tokens::PresentedLogin;
+use crate::tokens::{PresentedLogin, issued};
 use crate::wire::{BeginBody, Typed};
 
 /// The page of a login, as it is shown after a step.
@@ -306,5 +306,5 @@ const NOT_MADE: [Reason; 5] = [
 ];
 
 fn reference(delivery: &DeliveryStatus) -> &str {
-    words::issued(delivery).map_or("", |code| code.reference.as_str())
+    issued(delivery).map_or("", |code| code.reference.as_str())
 }

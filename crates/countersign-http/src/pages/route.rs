@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use countersign::ids::{DeviceId, LoginId};
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::Full;
 
@@ -12,6 +12,7 @@ use super::visit::{Visit, harden_page, redirect};
 use crate::answer::{Answering, Failure, Refusal};
 use crate::body::read;
 use crate::exchange::{Answered, Inner};
+use crate::hosts::host_of;
 
 /// What a request asks for.
 pub(super) enum Page {
@@ -94,13 +95,26 @@ pub(super) fn parent(base: &str, path: &str) -> String {
 
 /// Where to return to after the login that a request requires. `""`: home.
 pub(super) fn return_to(parts: &Parts, base: &str, query: &[(&str, &str)]) -> String {
-    let place = if parts.method == Method::POST {
-        // What was sent is not sent again: the page with its form is shown.
-        with_query(&parent(base, parts.uri.path()), query)
-    } else {
-        parts.uri.path_and_query().map_or("", |found| found.as_str()).to_owned()
+    // What was sent is not sent again: the page with its form is shown.
+    let place = match (parts.method == Method::POST, is_own(base, parts.uri.path())) {
+        (true, true) => with_query(&parent(base, parts.uri.path()), query),
+        (true, false) => referring_path(parts).unwrap_or_default(),
+        (false, _) => parts.uri.path_and_query().map_or("", |found| found.as_str()).to_owned(),
     };
     local_path(&place).unwrap_or_default().to_owned()
+}
+
+/// Whether a path belongs to the pages.
+fn is_own(base: &str, path: &str) -> bool {
+    let rest = path.strip_prefix(base).and_then(|rest| rest.strip_prefix('/'));
+    rest.is_some_and(|rest| OWN.contains(&rest.split('/').next().unwrap_or_default()))
+}
+
+/// The page of this site that a form was on, as far as the browser says so.
+fn referring_path(parts: &Parts) -> Option<String> {
+    let referer: Uri = parts.headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
+    let is_own = referer.authority()?.as_str().eq_ignore_ascii_case(host_of(parts)?);
+    Some(referer.path_and_query().filter(|_| is_own)?.as_str().to_owned())
 }
 
 /// The address of the login page.
@@ -125,7 +139,7 @@ impl Inner {
         let path = parts.uri.path().strip_prefix(&*self.base);
         let Some(path) = path.and_then(|path| path.strip_prefix('/')) else { return Err(body) };
         let segments: Vec<&str> = path.split('/').collect();
-        if !segments.first().is_some_and(|first| OWN.contains(first)) {
+        if !is_own(&self.base, parts.uri.path()) {
             return Err(body);
         }
         if let ["assets", version, name] = segments.as_slice()
@@ -179,8 +193,8 @@ impl Inner {
         refusal: &Refusal,
         answering: Answering,
     ) -> Option<Response<Full<Bytes>>> {
-        let is_read = matches!(parts.method, Method::GET | Method::HEAD);
-        if self.pages.is_none() || !is_read || !accepts_html(parts) {
+        let is_page = matches!(parts.method, Method::GET | Method::HEAD | Method::POST);
+        if self.pages.is_none() || !is_page || !accepts_html(parts) {
             return None;
         }
         let mut response = self.refused_page(parts, refusal, answering);
@@ -190,7 +204,7 @@ impl Inner {
 }
 
 fn accepts_html(parts: &Parts) -> bool {
-    let accepted = parts.headers.get_all(http::header::ACCEPT).iter();
+    let accepted = parts.headers.get_all(header::ACCEPT).iter();
     let mut kinds = accepted.filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(','));
     kinds.any(|kind| {
         kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/html")

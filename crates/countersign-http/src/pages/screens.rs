@@ -11,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::words::{self, Words};
 use crate::texts::{Language, seconds_until};
+use crate::tokens::issued;
 
 /// What every page has: its language, its links, and the message at the top.
 #[derive(Clone, Debug)]
@@ -186,7 +187,7 @@ pub enum LastSend {
 impl CodePage<'_> {
     /// The code to enter.
     fn issued(&self) -> Option<&IssuedCode> {
-        words::issued(&self.challenge.delivery).filter(|_| self.last_send != LastSend::Failed)
+        issued(&self.challenge.delivery).filter(|_| self.last_send != LastSend::Failed)
     }
 
     fn sentence(&self, code: &IssuedCode) -> [&'static str; 2] {

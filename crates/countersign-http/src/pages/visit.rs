@@ -13,7 +13,7 @@ use super::form::{Query, Whose, form};
 use super::route::{parent, return_to, sign_in_at};
 use super::screens::{Alert, AlertKind, Frame, MessagePage};
 use super::words::Words;
-use crate::answer::{Answering, Refusal, harden, status};
+use crate::answer::{Answering, Refusal, harden, plain_of, status};
 use crate::exchange::{Answered, Exchange, Inner, append};
 use crate::origin::Foreign;
 use crate::texts::Plain;
@@ -120,6 +120,14 @@ impl<'a> Visit<'a> {
         Words::of(self.exchange.answering.language)
     }
 
+    /// What a page says of a refusal that is shown on it.
+    pub(super) fn refusal(&mut self, denied: &Denied, field: &'static str) -> Alert {
+        let later = self.exchange.answering.denied_headers(denied);
+        append(&mut self.exchange.handed.headers, &later);
+        let field = is_about_the_field(denied.reason()).then_some(field);
+        Alert::refusal(self.exchange.answering.message(denied), field)
+    }
+
     pub(super) fn text(&self, denied: &Denied) -> String {
         self.exchange.answering.message(denied)
     }
@@ -182,14 +190,7 @@ impl Inner {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
                 (StatusCode::METHOD_NOT_ALLOWED, plain(Plain::Method))
             }
-            Refusal::Status(status) => (
-                *status,
-                plain(match *status {
-                    StatusCode::NOT_FOUND => Plain::NoSuchPage,
-                    StatusCode::PAYLOAD_TOO_LARGE => Plain::BodyTooLarge,
-                    _ => Plain::Malformed,
-                }),
-            ),
+            Refusal::Status(status) => (*status, plain(plain_of(*status))),
             Refusal::Failed(error) => {
                 (self.on_failure)(&**error);
                 (StatusCode::INTERNAL_SERVER_ERROR, plain(Plain::Failed))

@@ -1,6 +1,6 @@
 //! What the pages say, in English and Japanese.
 
-use countersign::{DeliveryStatus, IssuedCode, Method, Scope};
+use countersign::{Method, Scope};
 
 use crate::texts::Language;
 
@@ -446,16 +446,5 @@ pub(super) const fn could_not_be_sent(language: Language) -> &'static str {
     match language {
         Language::English => "The code could not be sent. Get a new one.",
         Language::Japanese => "確認コードを送信できませんでした。再送信してください。",
-    }
-}
-
-/// The code that was issued, if there is one.
-pub(super) const fn issued(delivery: &DeliveryStatus) -> Option<&IssuedCode> {
-    match delivery {
-        DeliveryStatus::Sent(code)
-        | DeliveryStatus::Queued(code)
-        | DeliveryStatus::PerhapsSent(code)
-        | DeliveryStatus::MadeEarlier(code) => Some(code),
-        _ => None,
     }
 }

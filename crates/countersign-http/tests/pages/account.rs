@@ -192,3 +192,66 @@ async fn a_form_is_of_the_person_whose_page_it_was_on() {
     let sent = visitor.send(&page, "/me/method", &fields).await;
     assert!(place(&sent).starts_with("/me/method/confirm?"), "{}", place(&sent));
 }
+
+/// What comes with a time says it in a header, too.
+#[tokio::test]
+async fn later_comes_with_a_time_on_every_page() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("alice").await;
+    site.world.wait_for_the_spacing();
+    let fields = [("method", "sms"), ("phone", "+81 90-1234-5678")];
+    for _ in 0..2 {
+        let sent = visitor.post_as("alice", "/me/method", &fields).await;
+        assert!(place(&sent).starts_with("/me/method/confirm?"), "{}", place(&sent));
+    }
+    let early = visitor.post_as("alice", "/me/method", &fields).await;
+    assert_eq!(early.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(early.headers["retry-after"], "30");
+    // The number is not what is wrong.
+    assert!(!early.text.contains("aria-invalid"), "{}", early.text);
+}
+
+/// A form of the application's own leads to the login, and back to the page that it was on.
+#[tokio::test]
+async fn a_form_of_the_application_leads_to_the_login_and_back_to_its_page() {
+    use std::time::Duration;
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("alice").await;
+    site.world.clock.advance(Duration::from_secs(601));
+    let cookie = format!("__Host-session={}", visitor.browser.session().unwrap());
+    for (referer, back) in [
+        ("https://acme.example.com/account?tab=2", "return_to=%2Faccount%3Ftab%3D2&again=1"),
+        ("https://evil.example/account", "again=1"),
+        ("https://acme.example.com.evil.example/", "again=1"),
+        ("nonsense", "again=1"),
+    ] {
+        let request = http::Request::post("/account/close")
+            .header("host", "acme.example.com")
+            .header("accept", "text/html")
+            .header("sec-fetch-site", "same-origin")
+            .header("referer", referer)
+            .header("cookie", &cookie);
+        let parts = request.body(()).unwrap().into_parts().0;
+        let refused = site.web.recently_signed_in(&parts, Duration::from_secs(600)).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::SEE_OTHER);
+        assert_eq!(refused.headers()["location"], format!("/sign-in?{back}"), "{referer}");
+    }
+}
+
+/// The next person at this browser is not offered the change that somebody else has begun.
+#[tokio::test]
+async fn a_change_ends_with_its_session() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("alice").await;
+    site.world.wait_for_the_spacing();
+    let fields = [("method", "sms"), ("phone", "+819012345678")];
+    visitor.post_as("alice", "/me/method", &fields).await;
+    assert_eq!(visitor.browser.named("setup").len(), 1);
+    visitor.sign_in("bob").await;
+    assert!(visitor.browser.named("setup").is_empty(), "{:?}", visitor.browser.cookies);
+    assert!(!visitor.get("/me").await.text.contains("/me/method/confirm"));
+}

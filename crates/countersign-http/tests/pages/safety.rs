@@ -216,7 +216,8 @@ async fn style_and_script_are_files_of_the_same_site() {
 }
 
 /// Names, labels and ids with markup, quotes, newlines and marks that turn the direction of text.
-const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'\u{202e}& {{7*7}}";
+const HOSTILE: &str =
+    "\"><script>alert(1)</script>\r\n<img src=x onerror=alert(2)>'\u{202e}& {{7*7}}";
 
 #[tokio::test]
 async fn what_people_typed_stays_text() {
@@ -268,6 +269,32 @@ async fn what_people_typed_stays_text() {
             let in_title = before.rfind("<title>") > before.rfind("</title>");
             assert!(opens > closes || in_field || in_title, "{}", page.text);
         }
+    }
+}
+
+/// Ids and addresses of the users table, on every page of theirs and of their administrator.
+#[tokio::test]
+async fn ids_and_addresses_stay_text() {
+    let site = site().await;
+    let id = "\"><script>alert(1)</script>'&";
+    let person = Person::named("mallory").id(id).administrator();
+    person.email("o'b&x@example.com").join(&site.world.users, &site.world.tenant).unwrap();
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("mallory").await;
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("id", id).finish();
+    let fields = [("scope", "do_not_use"), ("before", "entire_tenant")];
+    let mut seen = vec![visitor.post_as(id, "/settings/edit", &fields).await];
+    assert!(seen[0].text.contains("saved-users"), "{}", seen[0].text);
+    for path in ["/me", "/settings", "/settings/edit", "/users", "/me/method/confirm"] {
+        seen.push(visitor.get(path).await);
+    }
+    seen.push(visitor.get(&format!("/users?{query}")).await);
+    seen.push(visitor.get(&format!("/users/reset?{query}")).await);
+    seen.push(visitor.post_as(id, "/me/backup-code", &[]).await);
+    for page in seen {
+        assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+        assert_eq!(page.text.matches("<script").count(), 1, "{}", page.text);
+        assert!(page.text.contains("<bdi>&#34;&#62;&#60;script&#62;"), "{}", page.text);
     }
 }
 
