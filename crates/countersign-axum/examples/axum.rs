@@ -29,7 +29,7 @@ use countersign_http::pages::Pages;
 use countersign_http::{OneTenant, Web};
 use countersign_tokio::BlockingPool;
 use tokio::net::TcpListener;
-use tower_sessions::{MemoryStore, SessionManagerLayer};
+use tower_sessions::{MemoryStore, SessionManagerLayer, cookie::SameSite};
 
 /// Your users table: one tenant, and the login name is the id.
 struct Users(Mutex<HashMap<String, User>>);
@@ -125,7 +125,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build();
     let detach = Detach::new().on_failure(|error| eprintln!("{error}"));
     // On a real host: a name that begins with `__Host-`, and `Secure`, which is the default.
-    let sessions = SessionManagerLayer::new(MemoryStore::default()).with_secure(false);
+    let sessions = SessionManagerLayer::new(MemoryStore::default())
+        .with_secure(false)
+        .with_same_site(SameSite::Lax);
     let app = Router::new()
         .route("/", get(home))
         .route("/account/close", post(close_account))

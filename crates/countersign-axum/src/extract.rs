@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::{FromRef, FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -39,10 +39,12 @@ pub struct SignedIn(
     pub Grant,
 );
 
-/// Extractor for the grant of a user who signed in with a code or a backup code not long ago.
+/// Extractor for the grant of a user whose login is recent: with a code or a backup code, or with
+/// the password alone where the policy asks this user for no code.
 ///
-/// For pages that change something sensitive (`I-32`). A trusted device does not count, however
-/// recent its login is. `SECONDS` is how long a login counts as recent: by default 600, as
+/// For pages that change something sensitive (`I-32`). Where a code is a must, check
+/// [`has_second_factor`](countersign::SavedGrant::has_second_factor), too. A trusted device does not
+/// count, however recent its login is. `SECONDS` is how long a login counts as recent: by default 600, as
 /// [`recent_login`](countersign::LoginFlowBuilder::recent_login). Give what the flow has.
 ///
 /// ```
@@ -55,7 +57,8 @@ pub struct SignedIn(
 /// # Rejection
 ///
 /// As of [`SignedIn`], and 403 with the reason `reauthentication_required`: let the user log in
-/// again with `reauthenticate`, and then repeat the request.
+/// again with `reauthenticate`, and then repeat the request. With pages, a browser is led to the
+/// login, and from there back.
 #[derive(Debug)]
 pub struct RecentSecondFactor<const SECONDS: u64 = 600>(
     /// The grant, as checked for this request.
@@ -97,8 +100,9 @@ where
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let found = Web::from_ref(state).signed_in(parts).await;
-        found.map(Self).map_err(|refused| turn_away(parts, refused))
+        let parts = as_asked(parts);
+        let found = Web::from_ref(state).signed_in(&parts).await;
+        found.map(Self).map_err(|refused| turn_away(&parts, refused))
     }
 }
 
@@ -110,8 +114,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let window = Duration::from_secs(SECONDS);
-        let found = Web::from_ref(state).recently_signed_in(parts, window).await;
-        found.map(Self).map_err(|refused| turn_away(parts, refused))
+        let parts = as_asked(parts);
+        let found = Web::from_ref(state).recently_signed_in(&parts, window).await;
+        found.map(Self).map_err(|refused| turn_away(&parts, refused))
     }
 }
 
@@ -122,9 +127,19 @@ where
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let found = Web::from_ref(state).administrator(parts).await;
-        found.map(Self).map_err(|refused| turn_away(parts, refused))
+        let parts = as_asked(parts);
+        let found = Web::from_ref(state).administrator(&parts).await;
+        found.map(Self).map_err(|refused| turn_away(&parts, refused))
     }
+}
+
+/// The request as the client sent it: a nested router cuts its own path off.
+fn as_asked(parts: &Parts) -> Parts {
+    let mut asked = parts.clone();
+    if let Some(OriginalUri(uri)) = parts.extensions.get() {
+        asked.uri = uri.clone();
+    }
+    asked
 }
 
 fn turn_away(request: &Parts, refused: impl IntoResponse) -> Response {

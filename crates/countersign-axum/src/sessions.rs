@@ -23,8 +23,15 @@ const KEY: &str = "countersign";
 /// ```
 /// use tower_sessions::{MemoryStore, SessionManagerLayer};
 ///
-/// let sessions = SessionManagerLayer::new(MemoryStore::default()).with_name("__Host-session");
+/// use tower_sessions::cookie::SameSite;
+///
+/// let sessions = SessionManagerLayer::new(MemoryStore::default())
+///     .with_name("__Host-session")
+///     .with_same_site(SameSite::Lax); // so that a link in a mail finds the person signed in
 /// ```
+///
+/// A request that finds its session gone makes the browser forget the cookie. If that is the late
+/// answer of one tab after a login in another one, the person has to log in once more.
 ///
 /// A request that saves a session while another one ends it can bring it back, because tower-sessions
 /// saves without a condition. With `with_always_save`, every request saves: leave that off, and keep
@@ -41,7 +48,9 @@ impl TowerSessions {
 #[async_trait]
 impl Sessions for TowerSessions {
     async fn get(&self, request: &Parts) -> Result<Option<SavedGrant>, PluginError> {
-        Ok(Self::of(request)?.get(KEY).await?)
+        let saved = Self::of(request)?.get_value(KEY).await?;
+        // A grant that this version cannot read signs nobody in, and can be replaced by a login.
+        Ok(saved.and_then(|saved| serde_json::from_value(saved).ok()))
     }
 
     async fn start(&self, request: &Parts, grant: &SavedGrant) -> Result<HeaderMap, PluginError> {

@@ -324,7 +324,8 @@ impl Exchange<'_> {
     }
 
     pub(crate) async fn end_session(&mut self) -> Result<(), Refusal> {
-        let saved = self.inner.sessions.get(self.parts).await?;
+        // One that cannot be read is ended, too.
+        let saved = self.inner.sessions.get(self.parts).await.ok().flatten();
         if saved.is_none_or(|saved| saved.tenant() == self.flow.tenant()) {
             let headers = self.inner.sessions.end(self.parts).await?;
             append(&mut self.handed.headers, &headers);
@@ -420,8 +421,9 @@ impl Exchange<'_> {
     }
 
     fn method_change(&mut self, change: &MethodChange) -> Response<Full<Bytes>> {
-        if let MethodChange::Prove(setup) = change {
-            self.handed.setup(setup, self.answering.now);
+        match change {
+            MethodChange::Prove(setup) => self.handed.setup(setup, self.answering.now),
+            MethodChange::Done(_) => self.handed.forget_setup(),
         }
         let setup_token = self.handed.setup_token.take();
         self.answer_with(change, Secrets { setup_token, ..Secrets::default() })

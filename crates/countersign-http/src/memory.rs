@@ -14,12 +14,13 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::cookies::cookie;
 use crate::hosts::{Sessions, host_of, is_loopback};
 
-const LIFETIME: time::Duration = time::Duration::days(400);
+const LIFETIME: time::Duration = time::Duration::days(30);
 
 /// Sessions in memory, each under a random identifier of 256 bits in a cookie. Cheap to clone;
 /// clones share their sessions. A restart ends them all.
 ///
-/// A session is kept for 400 days at most. The flow ends it before
+/// A session is kept for 30 days at most, whether or not it is used, and there is no limit on
+/// their number. The flow ends it before
 /// ([`session_lifetime`](countersign::LoginFlowBuilder::session_lifetime)), when it is used.
 #[derive(Clone, Default)]
 pub struct MemorySessions {

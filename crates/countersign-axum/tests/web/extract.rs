@@ -145,3 +145,26 @@ async fn a_browser_is_led_to_the_sign_in_page() {
         assert_eq!(script.get("/hello").await.status, StatusCode::UNAUTHORIZED, "{accept}");
     }
 }
+
+/// A handler in a nested router leads to the login, and from there back to the address that the
+/// client asked for.
+#[tokio::test]
+async fn a_nested_handler_leads_back_to_the_whole_path() {
+    use countersign_http::pages::Pages;
+    let site = Site::new().await;
+    let web = countersign_http::Web::browsers(
+        &site.world.flow,
+        countersign_http::OneTenant(site.world.tenant.clone()),
+        site.sessions.clone(),
+    )
+    .base_path("/auth")
+    .pages(Pages::new("Acme"))
+    .build();
+    let shop = Router::new().route("/cart", get(hello)).with_state(State { web });
+    let mut stranger = Browser::at(&Router::new().nest("/shop", shop));
+    stranger.headers = vec![("accept", "text/html")];
+    let answer = stranger.get("/shop/cart?item=1").await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let expected = "/auth/sign-in?return_to=%2Fshop%2Fcart%3Fitem%3D1";
+    assert_eq!(answer.headers["location"], expected);
+}

@@ -231,3 +231,26 @@ async fn a_missing_layer_is_reported() {
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(*site.reports.lock().unwrap(), ["no `SessionManagerLayer`"]);
 }
+
+/// A grant that this version cannot read signs nobody in, and a login replaces it.
+#[tokio::test]
+async fn an_unreadable_grant_is_no_session() {
+    let site = Site::new().await;
+    let (store, web) = (Store::default(), web(&site, TowerSessions));
+    let own = Router::new()
+        .route(
+            "/later",
+            post(async |session: Session| {
+                session.insert("countersign", json!({"format": 99})).await.unwrap();
+            }),
+        )
+        .route("/hello", get(async |SignedIn(grant): SignedIn| grant.user().to_string()))
+        .with_state(web.clone());
+    let layer = SessionManagerLayer::new(store.clone()).with_name(COOKIE);
+    let app = own.merge(router(&web, &site.detach)).layer(layer);
+    let mut browser = Browser::at(&app);
+    browser.post("/later", json!({})).await;
+    assert_eq!(browser.get("/hello").await.status, StatusCode::UNAUTHORIZED);
+    site.sign_in(&mut browser, "alice").await;
+    assert_eq!(browser.get("/hello").await.text, "alice");
+}

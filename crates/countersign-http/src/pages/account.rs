@@ -27,12 +27,12 @@ impl Visit<'_> {
             Page::SetMethod => {
                 let form: MethodForm = self.form()?;
                 let (change, field) = match form.method {
-                    MethodChoice::Email => (account.use_email().await, ""),
+                    MethodChoice::Email => (account.use_email().await, None),
                     MethodChoice::Sms => match PhoneNumber::new(&without_separators(&form.phone)) {
                         Ok(number) => {
-                            (account.use_sms(&number).await.map(MethodChange::Prove), "phone")
+                            (account.use_sms(&number).await.map(MethodChange::Prove), Some("phone"))
                         }
-                        Err(invalid) => (Err(invalid.into()), "phone"),
+                        Err(invalid) => (Err(invalid.into()), Some("phone")),
                     },
                 };
                 let place = match &change {
@@ -41,17 +41,21 @@ impl Visit<'_> {
                         self.exchange.handed.setup(setup, now);
                         ask_for_code(&setup.delivery)
                     }
-                    _ => "/me?done=saved".to_owned(),
+                    Ok(MethodChange::Done(_)) => {
+                        self.exchange.handed.forget_setup();
+                        "/me?done=saved".to_owned()
+                    }
+                    Err(_) => String::new(),
                 };
                 (change.map(drop), field, place)
             }
             Page::AskForCode => return self.ask_for_code(&grant, StatusCode::OK, None),
             Page::ConfirmMethod => return self.confirm_method(&grant, &account).await,
             Page::RemoveDevices => {
-                (account.revoke_devices().await.map(drop), "", "/me?done=removed".to_owned())
+                (account.revoke_devices().await.map(drop), None, "/me?done=removed".to_owned())
             }
             Page::RemoveDevice(device) => {
-                (account.revoke_device(device).await, "", "/me?done=removed".to_owned())
+                (account.revoke_device(device).await, None, "/me?done=removed".to_owned())
             }
             Page::NewBackupCode => match account.new_backup_code().await {
                 Ok(code) => {
@@ -62,7 +66,7 @@ impl Visit<'_> {
                     let page = self.exchange.inner.or_built_in(own, || page.html());
                     return self.html(StatusCode::OK, page);
                 }
-                Err(error) => (Err(error), "", String::new()),
+                Err(error) => (Err(error), None, String::new()),
             },
             _ => return self.overview(&grant, &account, StatusCode::OK, None).await,
         };
@@ -139,11 +143,11 @@ impl Visit<'_> {
                 Ok(self.redirect(&place))
             }
             Err(OperationError::Denied(denied)) if is_over => {
-                let alert = self.refusal(&denied, "");
+                let alert = self.refusal(&denied, None);
                 self.overview(grant, account, status(denied.reason()), Some(alert)).await
             }
             Err(OperationError::Denied(denied)) if !leads_to_the_login(denied.reason()) => {
-                let alert = self.refusal(&denied, "code");
+                let alert = self.refusal(&denied, Some("code"));
                 let mut frame = self.frame_of(grant.user());
                 frame.alert = Some(alert);
                 let (destination, reference) = (&*destination, &*reference);

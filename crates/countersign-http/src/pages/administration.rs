@@ -2,7 +2,7 @@
 
 use countersign::event::ResetOutcome;
 use countersign::policy::Scope;
-use countersign::{Administration, Grant, OperationError, UserId};
+use countersign::{Administration, Grant, OperationError, Reason, UserId};
 use http::StatusCode;
 
 use super::account::leads_to_the_login;
@@ -55,7 +55,7 @@ impl Visit<'_> {
                         Ok(self.redirect(&place))
                     }
                     Err(OperationError::Denied(denied)) if !leads_to_the_login(denied.reason()) => {
-                        let alert = self.refusal(&denied, "");
+                        let alert = self.refusal(&denied, None);
                         let mut frame = self.frame_for(&grant);
                         frame.alert = Some(alert);
                         let status = status(denied.reason());
@@ -89,8 +89,18 @@ impl Visit<'_> {
             let page = ConfirmOffPage { frame, scope: now, saved_users };
             return self.html(StatusCode::OK, self.pages.screens.confirm_off(&page));
         } else {
-            administration.set_scope(scope).await?;
-            "/settings?done=saved"
+            match administration.set_scope(scope).await {
+                Ok(_) => "/settings?done=saved",
+                Err(OperationError::Denied(denied)) if !leads_to_the_login(denied.reason()) => {
+                    let alert = self.refusal(&denied, None);
+                    let mut frame = self.frame_for(grant);
+                    frame.alert = Some(alert);
+                    let page = EditSettingsPage { frame, scope: now };
+                    let page = self.pages.screens.edit_settings(&page);
+                    return self.html(status(denied.reason()), page);
+                }
+                Err(error) => return Err(error.into()),
+            }
         };
         let place = self.path(place);
         Ok(self.redirect(&place))
@@ -99,13 +109,24 @@ impl Visit<'_> {
     async fn show_user(&mut self, grant: &Grant, administration: &Administration) -> Answered {
         let mut frame = self.frame_for(grant);
         let query = self.query();
-        match query.get("id").trim() {
+        match query.get("id") {
             "" => {
                 let page = FindUserPage { frame, id: "" };
                 self.html(StatusCode::OK, self.pages.screens.find_user(&page))
             }
             id => match UserId::new(id) {
-                Ok(user) => self.user_page(frame, administration, &user, StatusCode::OK).await,
+                Ok(user) => match administration.status(&user).await {
+                    Ok(found) => {
+                        let page = UserPage { frame, user: &user, status: &found };
+                        self.html(StatusCode::OK, self.pages.screens.user(&page))
+                    }
+                    Err(OperationError::Denied(denied)) if denied.reason() == Reason::NotFound => {
+                        frame.alert = Some(self.refusal(&denied, Some("id")));
+                        let page = FindUserPage { frame, id };
+                        self.html(StatusCode::NOT_FOUND, self.pages.screens.find_user(&page))
+                    }
+                    Err(error) => Err(error.into()),
+                },
                 Err(invalid) => {
                     let text = self.text(&invalid.into());
                     frame.alert = Some(Alert::refusal(text, Some("id")));

@@ -21,15 +21,19 @@ pub(super) struct Onward {
     /// Where to go afterwards. Empty: home.
     #[serde(default, deserialize_with = "local_or_empty")]
     pub(super) return_to: String,
-    /// `1`: a code is asked for on a trusted device, too.
-    #[serde(default)]
-    pub(super) again: String,
+    /// A code is asked for on a trusted device, too.
+    #[serde(default, deserialize_with = "is_one")]
+    pub(super) again: bool,
 }
 
 impl Onward {
-    pub(super) fn asks_again(&self) -> bool {
-        self.again == "1"
+    pub(super) const fn again(&self) -> &'static str {
+        if self.again { "1" } else { "" }
     }
+}
+
+fn is_one<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(String::deserialize(from)? == "1")
 }
 
 fn local_or_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
@@ -50,15 +54,11 @@ pub(super) struct CodeForm {
     pub(super) code: Typed,
     #[serde(default)]
     pub(super) trust: String,
-    #[serde(flatten)]
-    pub(super) onward: Onward,
 }
 
 #[derive(Deserialize)]
 pub(super) struct ResendForm {
     pub(super) to: ResendTo,
-    #[serde(flatten)]
-    pub(super) onward: Onward,
 }
 
 #[derive(Deserialize)]
@@ -142,7 +142,7 @@ impl<'a> Query<'a> {
 
     pub(super) fn onward(&self) -> Onward {
         let return_to = local_path(self.get("return_to")).unwrap_or_default().to_owned();
-        Onward { return_to, again: self.get("again").to_owned() }
+        Onward { return_to, again: self.get("again") == "1" }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use countersign::ids::LoginId;
+use countersign::input::Field;
 use countersign::{BackupCode, Challenge, DeliveryStatus, Denied, LoginStep, Reason};
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -30,10 +31,10 @@ struct Shown<'s> {
 impl Visit<'_> {
     pub(super) async fn show_sign_in(mut self) -> Answered {
         let onward = self.query().onward();
-        if !onward.asks_again() && self.whose_session().await?.is_some() {
+        if !onward.again && self.whose_session().await?.is_some() {
             return Ok(self.redirect_home(&onward));
         }
-        let alert = match (onward.asks_again(), &*onward.return_to) {
+        let alert = match (onward.again, &*onward.return_to) {
             (true, _) => Some(Alert::notice(self.w().sign_in_again)),
             (false, "") => self.done(),
             (false, _) => Some(Alert::notice(self.w().sign_in_to_continue)),
@@ -43,7 +44,7 @@ impl Visit<'_> {
 
     pub(super) async fn begin(mut self) -> Answered {
         let SignInForm { name, password, onward } = self.form()?;
-        let reauthenticate = onward.asks_again();
+        let reauthenticate = onward.again;
         let begin = BeginBody { name: name.clone(), password, reauthenticate };
         let (step, person) = self.exchange.first_step(begin).await?;
         let settled = self.exchange.settle(&step, None, person.as_ref()).await;
@@ -51,7 +52,12 @@ impl Visit<'_> {
             LoginStep::Authenticated(_) => self.completed(settled, &onward),
             LoginStep::CodeRequired(challenge) => Ok(self.redirect_to_code(&challenge, &onward)),
             LoginStep::Denied(denied) => {
-                let field = is_about_the_field(denied.reason()).then_some("password");
+                let is_name = matches!(
+                    denied.reason(),
+                    Reason::InvalidInput(invalid) if invalid.field() == Field::LoginName
+                );
+                let field = if is_name { "name" } else { "password" };
+                let field = is_about_the_field(denied.reason()).then_some(field);
                 let alert = Alert::refusal(self.text(&denied), field);
                 self.sign_in_page(status(denied.reason()), Some(alert), &name, &onward)
             }
@@ -94,34 +100,38 @@ impl Visit<'_> {
     }
 
     pub(super) async fn submit_code(self, login: LoginId) -> Answered {
-        let CodeForm { code: Typed(code), trust, onward } = self.form()?;
+        let CodeForm { code: Typed(code), trust } = self.form()?;
+        let onward = self.query().onward();
         let presented = self.exchange.login(login);
         let trusts = trust == "yes";
         let label = trusts.then(|| self.device_name());
         let step = self.exchange.second_step(&presented, code, label.as_deref()).await?;
-        self.after_step(step, login, &presented, &onward, ("code", trusts)).await
+        self.after_step(step, login, &presented, &onward, (Some("code"), trusts)).await
     }
 
     pub(super) async fn submit_backup_code(self, login: LoginId) -> Answered {
-        let CodeForm { code: Typed(code), onward, .. } = self.form()?;
+        let CodeForm { code: Typed(code), .. } = self.form()?;
+        let onward = self.query().onward();
         let presented = self.exchange.login(login);
         let code = BackupCode::new(code);
         let step = self.exchange.flow.submit_backup_code(&presented.token, &code).await?;
-        self.after_step(step, login, &presented, &onward, ("backup_code", false)).await
+        self.after_step(step, login, &presented, &onward, (Some("backup_code"), false)).await
     }
 
     pub(super) async fn resend(self, login: LoginId) -> Answered {
-        let ResendForm { to, onward } = self.form()?;
+        let ResendForm { to } = self.form()?;
+        let onward = self.query().onward();
         let presented = self.exchange.login(login);
         let step = self.exchange.flow.resend(&presented.token, to).await?;
-        self.after_step(step, login, &presented, &onward, ("", false)).await
+        self.after_step(step, login, &presented, &onward, (None, false)).await
     }
 
     pub(super) async fn cancel(mut self, login: LoginId) -> Answered {
         let presented = self.exchange.login(login);
         self.exchange.flow.cancel(&presented.token).await?;
         self.exchange.handed.forget_login(login);
-        let place = self.path("/sign-in");
+        let onward = self.query().onward();
+        let place = sign_in_at(&self.exchange.inner.base, &onward.return_to, onward.again);
         Ok(self.redirect(&place))
     }
 
@@ -138,7 +148,7 @@ impl Visit<'_> {
         login: LoginId,
         presented: &PresentedLogin,
         onward: &Onward,
-        form: (&'static str, bool),
+        form: (Option<&'static str>, bool),
     ) -> Answered {
         let settled = self.exchange.settle(&step, Some(login), presented.person.as_ref()).await;
         let denied = match step {
@@ -160,7 +170,7 @@ impl Visit<'_> {
             LoginStep::Authenticated(_) => return Err(StatusCode::NOT_FOUND.into()),
         };
         let (field, trusts) = form;
-        let field = is_about_the_field(denied.reason()).then_some(field);
+        let field = field.filter(|_| is_about_the_field(denied.reason()));
         let shown = Shown {
             status: status(denied.reason()),
             alert: Some(Alert::refusal(self.text(&denied), field)),
@@ -229,7 +239,7 @@ impl Visit<'_> {
     ) -> Answered {
         let mut frame = self.frame();
         frame.alert = alert;
-        let (return_to, again) = (&*onward.return_to, onward.asks_again());
+        let (return_to, again) = (&*onward.return_to, onward.again);
         let page = SignInPage { frame, name, return_to, again };
         self.html(status, self.pages.screens.sign_in(&page))
     }
@@ -244,7 +254,7 @@ impl Visit<'_> {
             last_send: shown.last_send,
             trust: self.exchange.inner.flow.offers_trusted_devices().then_some(shown.trusts),
             return_to: &shown.onward.return_to,
-            again: shown.onward.asks_again(),
+            again: shown.onward.again,
         };
         self.html(shown.status, self.pages.screens.code(&page))
     }
@@ -265,7 +275,7 @@ impl Visit<'_> {
             ("delivery", delivered),
             ("reference", reference(&challenge.delivery)),
             ("return_to", &*onward.return_to),
-            ("again", &*onward.again),
+            ("again", onward.again()),
         ];
         let place = self.path(&with_query(&format!("/sign-in/{}", challenge.login), &query));
         self.redirect(&place)

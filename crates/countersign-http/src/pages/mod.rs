@@ -97,8 +97,10 @@ impl Pages {
     /// Ignored unless it is an origin.
     #[must_use]
     pub fn may_lead_to(mut self, origin: &str) -> Self {
-        let is_origin = origin.starts_with("https://")
-            && origin.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-/".contains(&byte));
+        let host = origin.strip_prefix("https://").unwrap_or_default();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-".contains(&byte);
+        let is_origin = host.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && host.bytes().all(plain);
         let policy = self.policy.to_str().map(|policy| format!("{policy} {origin}"));
         if let (true, Ok(Ok(policy))) = (is_origin, policy.map(HeaderValue::try_from)) {
             self.policy = policy;

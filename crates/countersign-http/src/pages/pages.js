@@ -33,7 +33,7 @@
     if (!event.persisted) return;
     // A page out of the browser's own memory may be of a login that is over. Not `reload`, which
     // could send a form again.
-    location.replace(location.href);
+    location.replace(location.href.split("#")[0]);
   });
 
   // Counts down from what the server said, whatever the clock of this machine says.

@@ -7,7 +7,7 @@ use http::{Method, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::Full;
 
-use super::form::{local_path, with_query};
+use super::form::{Query, local_path, with_query};
 use super::visit::{Visit, harden_page, redirect};
 use crate::answer::{Answering, Failure, Refusal};
 use crate::body::read;
@@ -80,24 +80,27 @@ fn page(method: &Method, segments: &[&str]) -> Option<Result<Page, Refusal>> {
     })
 }
 
-/// The page with the form whose answer is at this path.
-pub(super) fn parent(base: &str, path: &str) -> String {
-    let own = path.strip_prefix(base).unwrap_or_default();
+/// The page with the form whose answer is at this address. `more`: what else is in its query.
+pub(super) fn parent(base: &str, parts: &Parts, more: &[(&str, &str)]) -> String {
+    let own = parts.uri.path().strip_prefix(base).unwrap_or_default();
     let mut segments = own.split('/').skip(1);
-    match (segments.next().unwrap_or_default(), segments.next()) {
+    let page = match (segments.next().unwrap_or_default(), segments.next()) {
         ("sign-in", Some(login)) => format!("{base}/sign-in/{login}"),
         ("settings", _) => format!("{base}/settings/edit"),
-        ("users", Some("reset")) => format!("{base}/users/reset"),
         (first @ ("me" | "users"), _) => format!("{base}/{first}"),
         _ => format!("{base}/sign-in"),
-    }
+    };
+    let query = Query::of(parts);
+    // Of the query what the pages themselves put there.
+    let kept = ["id", "return_to", "again"].map(|name| (name, query.get(name)));
+    with_query(&page, &[&kept, more].concat())
 }
 
 /// Where to return to after the login that a request requires. `""`: home.
 pub(super) fn return_to(parts: &Parts, base: &str, query: &[(&str, &str)]) -> String {
     // What was sent is not sent again: the page with its form is shown.
     let place = match (parts.method == Method::POST, is_own(base, parts.uri.path())) {
-        (true, true) => with_query(&parent(base, parts.uri.path()), query),
+        (true, true) => parent(base, parts, query),
         (true, false) => referring_path(parts).unwrap_or_default(),
         (false, _) => parts.uri.path_and_query().map_or("", |found| found.as_str()).to_owned(),
     };
@@ -171,7 +174,7 @@ impl Inner {
             self.origins.check_host(parts)?;
         }
         if let Page::Parent = page {
-            return Ok(redirect(&parent(&self.base, parts.uri.path())));
+            return Ok(redirect(&parent(&self.base, parts, &[])));
         }
         let (pages, assets) = self.pages.as_ref().ok_or(StatusCode::NOT_FOUND)?;
         let body = read(body).await?;

@@ -9,6 +9,7 @@ use countersign::{Challenge, FactorStatus, IssuedCode, Method, UserId};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::form::with_query;
 use super::words::{self, Words};
 use crate::texts::{Language, seconds_until};
 use crate::tokens::issued;
@@ -185,6 +186,12 @@ pub enum LastSend {
 }
 
 impl CodePage<'_> {
+    /// The query of the addresses of its forms: what goes on to the page after the login.
+    fn onward(&self) -> String {
+        let again = if self.again { "1" } else { "" };
+        with_query("", &[("return_to", self.return_to), ("again", again)])
+    }
+
     /// The code to enter.
     fn issued(&self) -> Option<&IssuedCode> {
         issued(&self.challenge.delivery).filter(|_| self.last_send != LastSend::Failed)

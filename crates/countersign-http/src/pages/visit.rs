@@ -104,8 +104,9 @@ impl<'a> Visit<'a> {
 
     /// Back to the page with the form, for another person.
     pub(super) fn of_somebody_else(&mut self) -> Response<Full<Bytes>> {
-        let page = parent(&self.exchange.inner.base, self.exchange.parts.uri.path());
-        self.redirect(&format!("{page}?done=other"))
+        let Exchange { inner, parts, .. } = &self.exchange;
+        let page = parent(&inner.base, parts, &[("done", "other")]);
+        self.redirect(&page)
     }
 
     pub(super) fn form<T: serde::de::DeserializeOwned>(&self) -> Result<T, StatusCode> {
@@ -121,10 +122,10 @@ impl<'a> Visit<'a> {
     }
 
     /// What a page says of a refusal that is shown on it.
-    pub(super) fn refusal(&mut self, denied: &Denied, field: &'static str) -> Alert {
+    pub(super) fn refusal(&mut self, denied: &Denied, field: Option<&'static str>) -> Alert {
         let later = self.exchange.answering.denied_headers(denied);
         append(&mut self.exchange.handed.headers, &later);
-        let field = is_about_the_field(denied.reason()).then_some(field);
+        let field = field.filter(|_| is_about_the_field(denied.reason()));
         Alert::refusal(self.exchange.answering.message(denied), field)
     }
 

@@ -10,6 +10,7 @@ pub(super) struct Words {
     pub(super) administrators_only: &'static str,
     pub(super) administrators_only_means: &'static str,
     pub(super) another_code: &'static str,
+    pub(super) ask_administrator: &'static str,
     pub(super) backup_code: &'static str,
     pub(super) backup_code_made: &'static str,
     pub(super) backup_code_none: &'static str,
@@ -141,6 +142,7 @@ static ENGLISH: Words = Words {
     administrators_only_means: "Only users with the built-in system administrator role are asked \
         for a code. Users with custom roles are not.",
     another_code: "No code, or has it expired?",
+    ask_administrator: "If no code arrives at all, ask an administrator for a reset.",
     backup_code: "Backup code",
     backup_code_made: "A backup code was made on",
     backup_code_none: "You have no backup code yet.",
@@ -257,6 +259,7 @@ static JAPANESE: Words = Words {
     administrators_only: "システム管理者のみ",
     administrators_only_means: "標準のシステム管理者ロールを持つユーザーにのみ、確認コードの入力を求めます。独自に作成したロールのユーザーは対象外です。",
     another_code: "確認コードが届かない場合、または有効期限が切れた場合",
+    ask_administrator: "確認コードがまったく届かない場合は、管理者に2段階認証のリセットを依頼してください。",
     backup_code: "バックアップコード",
     backup_code_made: "バックアップコードの発行日時:",
     backup_code_none: "バックアップコードはまだ発行されていません。",
@@ -424,6 +427,7 @@ pub(super) fn resend_in(seconds: u64, language: Language) -> String {
     let hours = seconds.div_ceil(3_600);
     match (language, minutes) {
         (Language::English, ..60) => format!("You can get a new code in {minutes}:{rest:02}."),
+        (Language::English, _) if hours == 1 => "You can get a new code in 1 hour.".to_owned(),
         (Language::English, _) => format!("You can get a new code in {hours} hours."),
         (Language::Japanese, ..60) => format!("{minutes}分{rest:02}秒後に再送信できます。"),
         (Language::Japanese, _) => format!("{hours}時間後に再送信できます。"),

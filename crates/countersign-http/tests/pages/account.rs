@@ -111,7 +111,7 @@ async fn without_a_session_that_holds_every_page_leads_to_the_login() {
         ("GET", "/settings", "%2Fsettings"),
         ("POST", "/settings/edit", "%2Fsettings%2Fedit"),
         ("GET", "/users?id=bob", "%2Fusers%3Fid%3Dbob"),
-        ("POST", "/users/reset", "%2Fusers%2Freset"),
+        ("POST", "/users/reset?id=bob", "%2Fusers%3Fid%3Dbob"),
     ];
     for round in 0..2 {
         for (method, path, back) in pages {

@@ -83,14 +83,20 @@ async fn what_weakens_somebody_needs_a_recent_login_and_returns_to_its_page() {
     visitor.sign_in("root").await;
     site.world.clock.advance(std::time::Duration::from_secs(601));
     for (path, fields, back) in [
-        ("/settings/edit", &OFF[..], "%2Fsettings%2Fedit"),
-        ("/users/reset", &[("id", "bob")], "%2Fusers%2Freset"),
-        ("/users/unlock", &[("id", "bob")], "%2Fusers"),
+        ("/settings/edit", &OFF[..], "/settings/edit?done=repeat"),
+        ("/users/reset?id=bob", &[("id", "bob")], "/users?id=bob&done=repeat"),
+        ("/users/unlock?id=bob", &[("id", "bob")], "/users?id=bob&done=repeat"),
     ] {
         let refused = visitor.post_as("root", path, fields).await;
-        let expected = format!("/sign-in?return_to={back}%3Fdone%3Drepeat");
-        assert!(place(&refused).starts_with(&expected), "{path}: {}", place(&refused));
-        assert!(place(&refused).ends_with("&again=1"), "{path}");
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("return_to", back)
+            .append_pair("again", "1")
+            .finish();
+        assert_eq!(place(&refused), format!("/sign-in?{query}"), "{path}");
+        // The page that the login returns to is there, and says what to do.
+        let page = visitor.get(back).await;
+        let expected = (StatusCode::OK, "Please repeat your change now.");
+        assert_eq!((page.status, &*alert(&page)), expected, "{path}");
     }
     let operator = site.world.flow.operator("test").unwrap();
     assert_eq!(operator.scope(&site.world.tenant).await.unwrap(), Scope::EntireTenant);
@@ -180,4 +186,38 @@ async fn a_setting_that_was_changed_meanwhile_is_shown_again() {
     assert_eq!(operator.scope(&site.world.tenant).await.unwrap(), only);
     let page = visitor.get("/settings/edit?done=changed").await;
     assert!(alert(&page).starts_with("Somebody else has changed the setting meanwhile."));
+}
+
+/// What cannot be set is said where it was chosen.
+#[tokio::test]
+async fn a_setting_that_is_refused_is_shown_with_the_reason() {
+    let site = site().await;
+    let scope = Scope::SystemAdministratorsOnly;
+    site.world.set_scope(Scope::DoNotUse).await.unwrap();
+    let root = UserId::new("root").unwrap();
+    site.world.users.change(&site.world.tenant, &root, |user| user.email = None).unwrap();
+    let mut visitor = Visitor::of(&site);
+    let fields = [("name", "root"), ("password", crate::browser::PASSWORD)];
+    visitor.post("/sign-in", &fields).await;
+    let edit = visitor.get("/settings/edit").await;
+    let chosen = [("scope", "system_administrators_only")];
+    let refused = visitor.send(&edit, "/settings/edit", &chosen).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{scope:?}");
+    assert!(alert(&refused).starts_with("No email address or phone number"), "{}", refused.text);
+    assert!(refused.text.contains("name=\"scope\""), "{}", refused.text);
+    let operator = site.world.flow.operator("test").unwrap();
+    assert_eq!(operator.scope(&site.world.tenant).await.unwrap(), Scope::DoNotUse);
+}
+
+/// An id is looked for as it was typed.
+#[tokio::test]
+async fn an_id_that_nobody_has_is_asked_for_again() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("root").await;
+    for (query, id) in [("nobody", "nobody"), ("+bob", " bob"), ("bob+", "bob ")] {
+        let page = visitor.get(&format!("/users?id={query}")).await;
+        assert_ne!(page.status, StatusCode::OK, "{id:?}");
+        assert!(page.text.contains(&format!("value=\"{id}\"")), "{}", page.text);
+    }
 }

@@ -313,3 +313,29 @@ async fn what_is_known_of_a_code_is_said_of_that_code_only() {
     let page = visitor.get(&old).await;
     assert!(page.text.contains("Enter the code from the email to "), "{}", page.text);
 }
+
+/// What a login is for stays with it, whatever the person does in between.
+#[tokio::test]
+async fn a_cancelled_or_reloaded_login_keeps_where_it_leads() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("alice").await;
+    site.world.wait_for_the_spacing();
+    let page = visitor.get("/sign-in?again=1&return_to=/vault").await;
+    let fields = [("name", "alice"), ("password", PASSWORD)];
+    let sent = visitor.send(&page, "/sign-in", &fields).await;
+    let code = visitor.follow(&sent).await;
+    let path = place(&sent).split('?').next().unwrap().to_owned();
+    let wrong = visitor.send(&code, &path, &[("code", &site.world.wrong_code())]).await;
+    let onward = "?return_to=%2Fvault&again=1";
+    let action = format!("action=\"{path}{}\"", onward.replace('&', "&#38;"));
+    assert!(wrong.text.contains(&action), "{action} in {}", wrong.text);
+    // The address of the refusal, loaded again.
+    let again = visitor.get(&format!("{path}{onward}")).await;
+    assert!(again.text.contains(&action), "{}", again.text);
+    let parent = visitor.get(&format!("{path}/resend{onward}")).await;
+    assert_eq!(place(&parent), format!("{path}{onward}"));
+    let cancelled = visitor.send(&again, &format!("{path}/cancel"), &[]).await;
+    assert_eq!(place(&cancelled), format!("/sign-in{onward}"));
+    assert!(visitor.follow(&cancelled).await.text.contains("name=\"password\""));
+}

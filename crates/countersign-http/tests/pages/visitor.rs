@@ -79,7 +79,7 @@ impl<'a> Visitor<'a> {
             sent.insert((*name).to_owned(), (*value).to_owned());
         }
         let pairs: Vec<(&str, &str)> = sent.iter().map(|(n, v)| (&**n, &**v)).collect();
-        self.post(action, &pairs).await
+        self.post(&form.action, &pairs).await
     }
 
     pub async fn follow(&mut self, answer: &Answer) -> Answer {
@@ -122,13 +122,20 @@ pub fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
 }
 
 struct Form {
+    action: String,
     hidden: BTreeMap<String, String>,
     names: Vec<String>,
 }
 
-fn form_of(page: &Answer, action: &str) -> Form {
-    let form = between(&page.text, &format!("action=\"{action}\""), "</form>");
-    assert!(!form.is_empty(), "no form for {action} in {}", page.text);
+/// The form for this path, whatever is in the query of its address.
+fn form_of(page: &Answer, path: &str) -> Form {
+    let forms =
+        page.text.split("<form ").skip(1).filter(|form| form.starts_with("method=\"post\""));
+    let (action, form) = forms
+        .map(|form| (unescaped(between(form, "action=\"", "\"")), form))
+        .find(|(action, _)| action.split('?').next() == path.split('?').next())
+        .unwrap_or_else(|| panic!("no form for {path} in {}", page.text));
+    let form = form.split("</form>").next().unwrap();
     let (mut hidden, mut names) = (BTreeMap::new(), Vec::new());
     for tag in form.split('<').filter(|tag| tag.starts_with("input") || tag.starts_with("button")) {
         let name = between(tag, " name=\"", "\"").to_owned();
@@ -137,7 +144,7 @@ fn form_of(page: &Answer, action: &str) -> Form {
         }
         names.push(name);
     }
-    Form { hidden, names }
+    Form { action, hidden, names }
 }
 
 fn unescaped(text: &str) -> String {
