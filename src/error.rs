@@ -172,6 +172,22 @@ impl fmt::Display for Document {
     }
 }
 
+/// The error and its causes for the operator's log, in one line. For the errors of all crates here:
+/// their `Display` says only what broke.
+///
+/// What [`Error::report`] says of bounds and secrets holds for any error.
+///
+/// ```
+/// # use countersign::error::report;
+/// let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "no connection");
+/// let error = countersign::Error::FactorStore { source: refused.into() };
+/// assert_eq!(report(&error), "factor store failed: no connection");
+/// ```
+pub fn report(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = Causes::behind(error);
+    if causes.is_empty() { error.to_string() } else { format!("{error}: {causes}") }
+}
+
 impl Error {
     /// What broke and why, in one line for the operator's log, outermost first:
     /// `factor store failed: no connection: connection refused`.
@@ -189,8 +205,7 @@ impl Error {
     /// assert_eq!(error.report(), "factor store failed: no connection to the database");
     /// ```
     pub fn report(&self) -> String {
-        let causes = Causes::behind(self);
-        if causes.is_empty() { self.to_string() } else { format!("{self}: {causes}") }
+        report(self)
     }
 
     pub(crate) fn factor_store(fault: PluginError) -> Self {

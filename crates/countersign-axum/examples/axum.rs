@@ -1,11 +1,7 @@
 //! A site on axum with its own users table and sessions of tower-sessions.
 //!
-//! ```text
-//! cargo run -p countersign-axum --features tower-sessions --example axum
-//! ```
-//!
-//! Open the address that it prints, and log in as `alice` with the password below. Codes are printed
-//! instead of sent.
+//! `cargo run -p countersign-axum --features tower-sessions --example axum` starts it. Open the
+//! address that it prints, and log in as `alice` with the password below. Codes are printed.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,7 +11,7 @@ use axum::Router;
 use axum::middleware::map_request;
 use axum::routing::{get, post};
 use countersign::contact::EmailAddress;
-use countersign::error::PluginError;
+use countersign::error::{PluginError, report};
 use countersign::memory::MemoryFactors;
 use countersign::password::{Argon2id, PasswordVerifier};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
@@ -97,7 +93,7 @@ async fn close_account(RecentSecondFactor(grant): RecentSecondFactor) -> String 
     format!("The account of {} would be closed.\n", grant.user())
 }
 
-async fn report(Administrator(administration): Administrator) -> String {
+async fn summary(Administrator(administration): Administrator) -> String {
     format!("A report for the administrators of {}.\n", administration.tenant())
 }
 
@@ -121,9 +117,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .base_path("/auth")
         .development_on_loopback()
         .pages(Pages::new("Example"))
-        .on_failure(|error| eprintln!("{error}"))
+        .on_failure(|error| eprintln!("{}", report(error)))
         .build();
-    let detach = Detach::new().on_failure(|error| eprintln!("{error}"));
+    let detach = Detach::new().on_failure(|error| eprintln!("{}", report(error)));
     // On a real host: a name that begins with `__Host-`, and `Secure`, which is the default.
     let sessions = SessionManagerLayer::new(MemoryStore::default())
         .with_secure(false)
@@ -131,12 +127,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new()
         .route("/", get(home))
         .route("/account/close", post(close_account))
-        .route("/report", get(report))
+        .route("/report", get(summary))
         .merge(router(&web, &detach))
         .layer(sessions)
         .layer(map_request(client_address))
         .with_state(web);
-    let maintenance = Maintenance::new(&flow, vec![acme]).on_error(|error| eprintln!("{error}"));
+    let maintenance =
+        Maintenance::new(&flow, vec![acme]).on_error(|error| eprintln!("{}", report(error)));
     let maintaining = tokio::spawn(async move { maintenance.run(stopped()).await });
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}/", listener.local_addr()?);

@@ -36,9 +36,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Clones share what is under way. Before the runtime stops, wait for [`idle`](Self::idle).
 ///
 /// ```
+/// use countersign::error::report;
 /// use countersign_axum::Detach;
 ///
-/// let detach = Detach::new().on_failure(|error| eprintln!("{error}"));
+/// let detach = Detach::new().on_failure(|error| eprintln!("{}", report(error)));
 /// ```
 #[derive(Clone)]
 #[must_use = "give it to `router`, or to a route's `layer`"]

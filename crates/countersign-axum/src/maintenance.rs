@@ -73,12 +73,13 @@ pub enum MaintenanceError {
 /// run on several nodes.
 ///
 /// ```
+/// use countersign::error::report;
 /// use countersign::{LoginFlow, TenantId};
 /// use countersign_axum::Maintenance;
 ///
 /// async fn maintain(flow: LoginFlow, tenants: Vec<TenantId>) {
 ///     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-///     let maintenance = Maintenance::new(&flow, tenants).on_error(|error| eprintln!("{error}"));
+///     let maintenance = Maintenance::new(&flow, tenants).on_error(|error| eprintln!("{}", report(error)));
 ///     let running = tokio::spawn(async move { maintenance.run(async { _ = stopped.await }).await });
 ///     // ... when the server has stopped:
 ///     drop(stop);

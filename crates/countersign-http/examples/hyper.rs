@@ -21,6 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use countersign::contact::EmailAddress;
+use countersign::error::report;
 use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign::user::User;
@@ -29,7 +30,7 @@ use countersign_http::memory::MemorySessions;
 use countersign_http::{MAX_BODY, OneTenant, Web};
 use countersign_tokio::BlockingPool;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -70,7 +71,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Web::browsers(&flow, OneTenant(acme), MemorySessions::new().development_on_loopback())
             .base_path("/auth")
             .development_on_loopback()
-            .on_failure(|error| eprintln!("{error}"))
+            .on_failure(|error| eprintln!("{}", report(error)))
             .build();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}/", listener.local_addr()?);
@@ -85,7 +86,11 @@ async fn serve(stream: TcpStream, web: Web) {
         let web = web.clone();
         // In a task of its own: a step goes on when the client hangs up.
         let task = tokio::spawn(async move { answer(request, &web).await });
-        async move { Ok::<_, Infallible>(task.await.unwrap_or_else(|_| Response::default())) }
+        async move {
+            let answered = task.await.inspect_err(|panic| eprintln!("{panic}"));
+            let failed = |_| refused(StatusCode::INTERNAL_SERVER_ERROR);
+            Ok::<_, Infallible>(answered.unwrap_or_else(failed))
+        }
     });
     let mut server = hyper::server::conn::http1::Builder::new();
     server.timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
@@ -104,7 +109,10 @@ async fn answer(request: Request<Incoming>, web: &Web) -> Response<Full<Bytes>> 
                 let body: Full<Bytes> = body.to_bytes().into();
                 web.handle(Request::from_parts(parts, body)).await
             }
-            Ok(Err(_)) => refused(StatusCode::PAYLOAD_TOO_LARGE),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                refused(StatusCode::PAYLOAD_TOO_LARGE)
+            }
+            Ok(Err(_)) => refused(StatusCode::BAD_REQUEST),
             Err(_) => refused(StatusCode::REQUEST_TIMEOUT),
         };
     }
