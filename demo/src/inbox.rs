@@ -4,12 +4,20 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use askama::Template;
 use async_trait::async_trait;
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use countersign::TenantId;
 use countersign::contact::Destination;
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign_delivery::message::Messages;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::site::{Site, page};
 
 /// How many messages are kept.
 const KEPT: usize = 1_000;
@@ -52,6 +60,13 @@ impl Inbox {
     pub(crate) fn of(&self, tenant: &TenantId) -> Vec<Arrived> {
         let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
         arrived.iter().rev().filter(|message| message.tenant == *tenant).cloned().collect()
+    }
+
+    /// The newest one of one user.
+    pub(crate) fn newest(&self, tenant: &TenantId, user: &str) -> Option<Arrived> {
+        let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_theirs = |message: &&Arrived| message.tenant == *tenant && message.user == user;
+        arrived.iter().rev().find(is_theirs).cloned()
     }
 
     fn put(&self, message: Arrived) {
@@ -120,4 +135,36 @@ impl CodeSender for Inbox {
         });
         Ok(SendStatus::Sent)
     }
+}
+
+#[derive(Template)]
+#[template(path = "inbox.html")]
+struct InboxPage<'a> {
+    style: &'a str,
+    messages: Vec<Arrived>,
+}
+
+pub(crate) async fn show(State(site): State<Site>, request: Parts) -> Result<Response, StatusCode> {
+    let messages = site.inbox.of(&site.tenant(&request).await?);
+    page(&InboxPage { style: site.style(), messages })
+}
+
+/// Whose messages.
+#[derive(Deserialize)]
+pub(crate) struct Whose {
+    user: Option<String>,
+}
+
+/// The same for programs: of everybody, or the newest one of one user.
+pub(crate) async fn as_json(
+    State(site): State<Site>,
+    Query(Whose { user }): Query<Whose>,
+    request: Parts,
+) -> Result<Response, StatusCode> {
+    let tenant = site.tenant(&request).await?;
+    let no_store = [(header::CACHE_CONTROL, "no-store")];
+    Ok(match user {
+        Some(user) => (no_store, Json(site.inbox.newest(&tenant, &user))).into_response(),
+        None => (no_store, Json(site.inbox.of(&tenant))).into_response(),
+    })
 }

@@ -5,81 +5,56 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use argh::FromArgs;
 use countersign::store::FactorStore;
 use countersign::{LoginFlowBuilder, Method};
 use countersign_delivery::{Deadline, RouteTable};
 use countersign_sqlite::SqliteFactors;
-use tempfile::TempDir;
 
 use crate::inbox::Inbox;
 
-const HELP: &str = "\
-cargo run -p countersign-demo -- [--port 8080] [--data FOLDER] [--expire 600] [--spacing 30]
-
-  --port NUMBER        listens there on this machine only; 0 takes any free port
-  --data FOLDER        keeps users and settings there; without it they end with the program
-  --expire SECONDS     lets codes and logins end that soon, after 30 seconds at the earliest
-  --spacing SECONDS    sends the next code of a login that soon, after 10 seconds at the earliest
-
-with --features postgres    --postgres ADDRESS, such as postgres://me@127.0.0.1/demo
-with --features redis       --redis ADDRESS, such as redis://127.0.0.1/
-with --features smtp        --smtp HOST --from ADDRESS, with TLS;
-                            SMTP_USER and SMTP_PASSWORD in the environment, if it asks for them
-with --features twilio      --twilio NUMBER, the sender's; TWILIO_ACCOUNT_SID and
-                            TWILIO_AUTH_TOKEN in the environment";
-
-/// What the command line chose.
-#[derive(Default)]
+/// A site to click through. Its pages say who can log in, and where codes arrive.
+#[derive(FromArgs)]
 pub(crate) struct Options {
+    /// port on this machine; 0 takes any free one (8080)
+    #[argh(option, default = "8080")]
     pub(crate) port: u16,
+    /// folder that keeps users and settings; without it they end with the program
+    #[argh(option)]
+    pub(crate) data: Option<PathBuf>,
+    /// number of people to add to acme: person-1, person-2 and so on
+    #[argh(option, default = "0")]
+    pub(crate) people: u32,
+    /// file that gets each event, as a line of JSON
+    #[argh(option)]
+    pub(crate) events: Option<PathBuf>,
+    /// seconds until codes and logins end, at least 30
+    #[argh(option)]
     expire: Option<u64>,
+    /// seconds between two codes of a login, at least 10
+    #[argh(option)]
     spacing: Option<u64>,
-    data: Option<PathBuf>,
+    /// address of a PostgreSQL server for countersign's state
+    #[cfg(feature = "postgres")]
+    #[argh(option)]
     postgres: Option<String>,
+    /// address of a Redis server for countersign's state
+    #[cfg(feature = "redis")]
+    #[argh(option)]
     redis: Option<String>,
+    /// mail server that takes mail without a password over TLS, and the sender's address, after a
+    /// comma
+    #[cfg(feature = "smtp")]
+    #[argh(option)]
     smtp: Option<String>,
-    from: Option<String>,
+    /// account at Twilio, and the sender's number, after a comma; its token is in the environment,
+    /// as `TWILIO_AUTH_TOKEN`
+    #[cfg(feature = "twilio")]
+    #[argh(option)]
     twilio: Option<String>,
 }
 
-/// Where users and settings are: a folder of the person's, or one that ends with the program.
-pub(crate) enum Data {
-    Kept(PathBuf),
-    Temporary(TempDir),
-}
-
-impl Data {
-    pub(crate) fn path(&self) -> &Path {
-        match self {
-            Self::Kept(path) => path,
-            Self::Temporary(folder) => folder.path(),
-        }
-    }
-}
-
 impl Options {
-    pub(crate) fn parse(
-        mut arguments: impl Iterator<Item = String>,
-    ) -> Result<Self, Box<dyn Error>> {
-        let mut options = Self { port: 8080, ..Self::default() };
-        while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or(HELP);
-            match &*name {
-                "--port" => options.port = value?.parse()?,
-                "--expire" => options.expire = Some(value?.parse()?),
-                "--spacing" => options.spacing = Some(value?.parse()?),
-                "--data" => options.data = Some(value?.into()),
-                "--postgres" if cfg!(feature = "postgres") => options.postgres = Some(value?),
-                "--redis" if cfg!(feature = "redis") => options.redis = Some(value?),
-                "--smtp" if cfg!(feature = "smtp") => options.smtp = Some(value?),
-                "--from" if cfg!(feature = "smtp") => options.from = Some(value?),
-                "--twilio" if cfg!(feature = "twilio") => options.twilio = Some(value?),
-                _ => return Err(HELP.into()),
-            }
-        }
-        Ok(options)
-    }
-
     /// The waiting times that were chosen.
     pub(crate) fn times(&self, mut flow: LoginFlowBuilder) -> LoginFlowBuilder {
         if let Some(seconds) = self.expire.map(Duration::from_secs) {
@@ -91,16 +66,6 @@ impl Options {
         flow
     }
 
-    pub(crate) fn data(&self) -> Result<Data, Box<dyn Error>> {
-        Ok(match &self.data {
-            Some(path) => {
-                std::fs::create_dir_all(path)?;
-                Data::Kept(path.clone())
-            }
-            None => Data::Temporary(tempfile::tempdir()?),
-        })
-    }
-
     /// Where countersign keeps its state: in SQLite, if it is told nothing else.
     pub(crate) async fn store(&self, data: &Path) -> Result<Arc<dyn FactorStore>, Box<dyn Error>> {
         #[cfg(feature = "postgres")]
@@ -109,7 +74,9 @@ impl Options {
         }
         #[cfg(feature = "redis")]
         if let Some(address) = &self.redis {
-            return Ok(Arc::new(countersign_redis::RedisFactors::connect(address).await?));
+            // Nobody's logins depend on a demo.
+            let redis = countersign_redis::RedisFactors::options().initialise_if_empty();
+            return Ok(Arc::new(redis.accept_data_loss_on_restart().connect(address).await?));
         }
         Ok(Arc::new(SqliteFactors::open(data.join("countersign.sqlite")).await?))
     }
@@ -125,25 +92,17 @@ impl Options {
             routes.set_default(method, Deadline::new(inbox.clone(), Duration::from_secs(1)));
         }
         #[cfg(feature = "smtp")]
-        if let (Some(host), Some(from)) = (&self.smtp, &self.from) {
-            use countersign_smtp::{SmtpPassword, SmtpSender};
-            let mut smtp = SmtpSender::relay(host);
-            if let (Ok(user), Ok(password)) =
-                (std::env::var("SMTP_USER"), std::env::var("SMTP_PASSWORD"))
-            {
-                smtp = smtp.credentials(user, SmtpPassword::new(password));
-            }
+        if let Some((host, from)) = self.smtp.as_deref().and_then(|smtp| smtp.split_once(',')) {
             let from = countersign::contact::EmailAddress::new(from)?;
-            let smtp = smtp.build(&from, inbox.messages())?;
+            let smtp = countersign_smtp::SmtpSender::relay(host).build(&from, inbox.messages())?;
             routes.set_default(Method::Email, Deadline::new(smtp, Duration::from_secs(20)));
         }
         #[cfg(feature = "twilio")]
-        if let Some(from) = &self.twilio {
+        if let Some((account, from)) = self.twilio.as_deref().and_then(|it| it.split_once(',')) {
             use countersign_sms::{Origin, ReqwestHttp, SmsSecret, SmsSender, Twilio};
+            let origin = Origin::number(&countersign::contact::PhoneNumber::new(from)?);
             let token = SmsSecret::new(std::env::var("TWILIO_AUTH_TOKEN")?);
-            let account = Twilio::new(&std::env::var("TWILIO_ACCOUNT_SID")?, token)?;
-            let twilio =
-                account.from(Origin::number(&countersign::contact::PhoneNumber::new(from)?));
+            let twilio = Twilio::new(account, token)?.from(origin);
             let sms = SmsSender::new(twilio, ReqwestHttp::new()?, inbox.messages());
             routes.set_default(Method::Sms, Deadline::new(sms, Duration::from_secs(20)));
         }

@@ -55,8 +55,13 @@ pub(crate) fn tenants_by_host() -> Result<TenantsByHost, Box<dyn Error>> {
     Ok(hosts)
 }
 
-/// Adds the people that are not there yet, and sets up new tenants.
-pub(crate) async fn fill(flow: &LoginFlow, users: &Users) -> Result<(), Box<dyn Error>> {
+/// Adds the people that are not there yet, and sets up new tenants. So many people without a name
+/// of their own are in the first tenant.
+pub(crate) async fn fill(
+    flow: &LoginFlow,
+    users: &Users,
+    people: u32,
+) -> Result<(), Box<dyn Error>> {
     for seed in &SEEDS {
         let tenant = TenantId::new(seed.tenant)?;
         let request = flow.request(&tenant, &RequestContext::new());
@@ -66,7 +71,7 @@ pub(crate) async fn fill(flow: &LoginFlow, users: &Users) -> Result<(), Box<dyn 
             user.system_administrator = administrator;
             user.language = language.map(Language::new).transpose()?;
             user.password_hash = Some(request.hash_password(&PASSWORD.into()).await?);
-            users.add(name, &user)?;
+            users.add([(name, user)])?;
         }
         let operator = flow.operator("demo")?;
         if operator.purge_progress(&tenant).await?.is_none()
@@ -75,6 +80,19 @@ pub(crate) async fn fill(flow: &LoginFlow, users: &Users) -> Result<(), Box<dyn 
             operator.set_scope(&tenant, seed.scope).await?;
         }
     }
+    let tenant = TenantId::new(SEEDS[0].tenant)?;
+    // One hash for all of them: with one each, a thousand would take ten seconds.
+    let request = flow.request(&tenant, &RequestContext::new());
+    let hash = request.hash_password(&PASSWORD.into()).await?;
+    let mut more = Vec::new();
+    for number in 1..=people {
+        let name = format!("person-{number}");
+        let mut user = User::new(tenant.clone(), UserId::new(&name)?);
+        user.email = Some(EmailAddress::new(&format!("{name}@acme.example"))?);
+        user.password_hash = Some(hash.clone());
+        more.push((name, user));
+    }
+    users.add(more)?;
     Ok(())
 }
 
@@ -84,5 +102,5 @@ pub(crate) fn greet(port: u16) {
     for seed in &SEEDS {
         println!("  http://{}:{port}/   tenant {}", seed.host, seed.tenant);
     }
-    println!("The page says who can sign in, and where their codes arrive. Ctrl-C ends it.");
+    println!("The page says who can log in, and where their codes arrive. Ctrl-C ends it.");
 }

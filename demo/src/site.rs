@@ -1,18 +1,18 @@
 //! The application's own pages.
 
 use askama::Template;
+use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use countersign::TenantId;
 use countersign::event::Event;
 use countersign_axum::RecentSecondFactor;
-use countersign_http::{Tenants, Web};
+use countersign_http::{Tenants, TenantsByHost, Web};
 
-use crate::inbox::{Arrived, Inbox};
+use crate::inbox::{self, Inbox};
 use crate::log::Log;
 use crate::seed;
 
@@ -22,6 +22,7 @@ pub(crate) struct Site {
     pub(crate) web: Web,
     pub(crate) inbox: Inbox,
     pub(crate) log: Log,
+    pub(crate) tenants: TenantsByHost,
 }
 
 impl FromRef<Site> for Web {
@@ -34,8 +35,8 @@ pub(crate) fn routes() -> Router<Site> {
     Router::new()
         .route("/", get(home))
         .route("/vault", get(vault))
-        .route("/inbox", get(inbox))
-        .route("/inbox.json", get(inbox_json))
+        .route("/inbox", get(inbox::show))
+        .route("/inbox.json", get(inbox::as_json))
         .route("/events", get(events))
 }
 
@@ -55,13 +56,7 @@ struct Home<'a> {
 struct Vault<'a> {
     style: &'a str,
     user: String,
-}
-
-#[derive(Template)]
-#[template(path = "inbox.html")]
-struct InboxPage<'a> {
-    style: &'a str,
-    messages: Vec<Arrived>,
+    with_code: bool,
 }
 
 #[derive(Template)]
@@ -72,52 +67,56 @@ struct Events<'a> {
 }
 
 async fn home(State(site): State<Site>, request: Parts) -> Result<Response, StatusCode> {
-    let tenant = tenant(&request).await?;
-    let user = site.web.signed_in(&request).await.ok().map(|grant| grant.user().to_string());
+    let tenant = site.tenant(&request).await?;
+    let user = match site.web.signed_in(&request).await {
+        Ok(grant) => Some(grant.user().to_string()),
+        Err(refused) if refused.status().is_server_error() => return Err(refused.status()),
+        Err(_) => None,
+    };
     let people: Vec<_> = seed::people(&tenant).collect();
     let is_administrator = user.as_ref().is_some_and(|user| {
         people.iter().any(|(name, administrator)| name == user && *administrator)
     });
-    let style = site.web.style_path().unwrap_or_default();
-    let password = seed::PASSWORD;
+    let (style, password) = (site.style(), seed::PASSWORD);
     page(&Home { style, tenant: &tenant, people, password, user, is_administrator })
 }
 
-/// A page that needs a recent login with a code. Without one it leads to the login, and back.
+/// A page that needs a recent login: with a code, where the tenant asks for one. Other browsers are
+/// led to the login, and back.
 async fn vault(
     State(site): State<Site>,
     RecentSecondFactor(grant): RecentSecondFactor,
 ) -> Result<Response, StatusCode> {
-    let style = site.web.style_path().unwrap_or_default();
-    page(&Vault { style, user: grant.user().to_string() })
-}
-
-async fn inbox(State(site): State<Site>, request: Parts) -> Result<Response, StatusCode> {
-    let messages = site.inbox.of(&tenant(&request).await?);
-    page(&InboxPage { style: site.web.style_path().unwrap_or_default(), messages })
-}
-
-/// The same for programs.
-async fn inbox_json(State(site): State<Site>, request: Parts) -> Result<Response, StatusCode> {
-    Ok(Json(site.inbox.of(&tenant(&request).await?)).into_response())
+    let (user, with_code) = (grant.user().to_string(), grant.has_second_factor());
+    page(&Vault { style: site.style(), user, with_code })
 }
 
 async fn events(State(site): State<Site>, request: Parts) -> Result<Response, StatusCode> {
-    let tenant = tenant(&request).await?;
+    let tenant = site.tenant(&request).await?;
     let mut events = site.log.newest();
     events.retain(|event| event.tenant == tenant);
-    page(&Events { style: site.web.style_path().unwrap_or_default(), events })
+    page(&Events { style: site.style(), events })
 }
 
-async fn tenant(request: &Parts) -> Result<TenantId, StatusCode> {
-    let hosts = seed::tenants_by_host().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    hosts.tenant(request).await.ok().flatten().ok_or(StatusCode::NOT_FOUND)
+impl Site {
+    /// No page is for a host that is in no list.
+    pub(crate) async fn tenant(&self, request: &Parts) -> Result<TenantId, StatusCode> {
+        self.tenants.tenant(request).await.ok().flatten().ok_or(StatusCode::NOT_FOUND)
+    }
+
+    pub(crate) fn style(&self) -> &str {
+        self.web.style_path().unwrap_or_default()
+    }
 }
 
-fn page(page: &impl Template) -> Result<Response, StatusCode> {
+/// A page that is for this person only: no cache keeps it, and no other page frames it.
+pub(crate) fn page(page: &impl Template) -> Result<Response, StatusCode> {
     let text = page.render().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let policy = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'";
-    let headers: [(HeaderName, &str); 2] =
-        [(header::CACHE_CONTROL, "no-store"), (header::CONTENT_SECURITY_POLICY, policy)];
+    let headers: [(HeaderName, &str); 3] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
     Ok((headers, Html(text)).into_response())
 }

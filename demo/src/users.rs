@@ -8,43 +8,49 @@ use countersign::contact::EmailAddress;
 use countersign::error::PluginError;
 use countersign::user::{Language, PasswordHash, User, UserStore};
 use countersign::{LoginName, TenantId, UserId};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, params};
 
 /// The table. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Users(Arc<Mutex<Connection>>);
 
-const COLUMNS: &str = "tenant, id, email, administrator, language, password";
-
 impl Users {
     pub(crate) fn open(path: &Path) -> Result<Self, rusqlite::Error> {
         let connection = Connection::open(path)?;
-        // Both compared byte for byte, as countersign compares them.
+        // Tenants and ids are compared byte for byte, as countersign compares them. Logins are kept
+        // in lower case.
         connection.execute_batch(
             "CREATE TABLE IF NOT EXISTS users (
-                tenant TEXT NOT NULL, id TEXT NOT NULL, login TEXT NOT NULL, email TEXT NOT NULL,
-                administrator INTEGER NOT NULL, language TEXT, password TEXT NOT NULL,
+                tenant TEXT NOT NULL, id TEXT NOT NULL, login TEXT NOT NULL, email TEXT,
+                administrator INTEGER NOT NULL, language TEXT, password TEXT,
                 PRIMARY KEY (tenant, id), UNIQUE (tenant, login)) STRICT",
         )?;
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
-    /// Adds a user, unless it is there.
-    pub(crate) fn add(&self, login: &str, user: &User) -> Result<(), rusqlite::Error> {
-        let sql = "INSERT OR IGNORE INTO users VALUES (?, ?, ?, ?, ?, ?, ?)";
-        self.table().execute(
-            sql,
-            params![
-                user.tenant.as_str(),
-                user.id.as_str(),
-                login.to_lowercase(),
-                user.email.as_ref().map(EmailAddress::expose),
-                user.system_administrator,
-                user.language.as_ref().map(Language::as_str),
-                user.password_hash.as_ref().map(PasswordHash::expose),
-            ],
-        )?;
-        Ok(())
+    /// Adds users under their login names, unless they are there.
+    pub(crate) fn add<N: AsRef<str>>(
+        &self,
+        people: impl IntoIterator<Item = (N, User)>,
+    ) -> Result<(), rusqlite::Error> {
+        let mut table = self.table();
+        let transaction = table.transaction()?;
+        for (login, user) in people {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![
+                    user.tenant.as_str(),
+                    user.id.as_str(),
+                    login.as_ref().to_lowercase(),
+                    user.email.as_ref().map(EmailAddress::expose),
+                    user.system_administrator,
+                    user.language.as_ref().map(Language::as_str),
+                    user.password_hash.as_ref().map(PasswordHash::expose),
+                ])?;
+        }
+        transaction.commit()
     }
 
     /// Queries are short, and the table is in this process: no thread of its own for them.
@@ -53,32 +59,21 @@ impl Users {
     }
 
     fn find(&self, column: &str, values: [&str; 2]) -> Result<Option<User>, PluginError> {
-        let sql = format!("SELECT {COLUMNS} FROM users WHERE tenant = ? AND {column} = ?");
-        let read = |row: &Row<'_>| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-        };
-        let row = self.table().query_row(&sql, values, read).optional()?;
-        row.map(user).transpose()
+        let sql = format!("SELECT * FROM users WHERE tenant = ? AND {column} = ?");
+        let table = self.table();
+        let mut query = table.prepare_cached(&sql)?;
+        let mut rows = query.query(values)?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let text = |column| row.get::<_, Option<String>>(column);
+        let [tenant, id] = ["tenant", "id"].map(|column| row.get::<_, String>(column));
+        let mut user = User::new(TenantId::new(&tenant?)?, UserId::new(&id?)?);
+        // An address that is none must not become an error: it would tell that the name exists.
+        user.email = text("email")?.and_then(|address| EmailAddress::new(&address).ok());
+        user.system_administrator = row.get("administrator")?;
+        user.language = text("language")?.and_then(|tag| Language::new(&tag).ok());
+        user.password_hash = text("password")?.map(PasswordHash::new);
+        Ok(Some(user))
     }
-}
-
-fn user(
-    (tenant, id, email, administrator, language, password): (
-        String,
-        String,
-        String,
-        bool,
-        Option<String>,
-        String,
-    ),
-) -> Result<User, PluginError> {
-    let mut user = User::new(TenantId::new(&tenant)?, UserId::new(&id)?);
-    // An address that is none must not become an error: it would tell that the name exists.
-    user.email = EmailAddress::new(&email).ok();
-    user.system_administrator = administrator;
-    user.language = language.and_then(|tag| Language::new(&tag).ok());
-    user.password_hash = Some(PasswordHash::new(password));
-    Ok(user)
 }
 
 #[async_trait]
