@@ -23,7 +23,7 @@ pub(crate) struct Done {
     pub(crate) whole: Duration,
     /// The step that checks the code.
     pub(crate) second_step: Duration,
-    /// How often the first step was refused because the site was busy.
+    /// How often its first step was refused before, because the site was busy.
     pub(crate) busy: usize,
     /// Whether the same code was accepted once more. It must not be.
     pub(crate) twice: bool,
