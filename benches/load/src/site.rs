@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -55,7 +56,7 @@ impl Site {
         is_hashed: bool,
     ) -> Result<Self, Box<dyn Error>> {
         let (own, postgres) = (tempfile::tempdir()?, postgres()?);
-        let mut command = Command::new("node");
+        let mut command = dies_with_its_parent("node".as_ref());
         command.arg("server.mjs").current_dir(folder).env("NODE_ENV", "production");
         command.args([postgres.url(), &people.to_string()]);
         if !is_hashed {
@@ -135,6 +136,13 @@ impl Drop for Site {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A program that ends when this one does, however that ends.
+fn dies_with_its_parent(program: &OsStr) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig=KILL", "--"]).arg(program);
+    command
 }
 
 fn postgres() -> Result<Server, Box<dyn Error>> {
