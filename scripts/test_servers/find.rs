@@ -11,10 +11,9 @@ pub(crate) fn program(
     fallback: &str,
     probe: &[&str],
 ) -> Option<PathBuf> {
-    let servers = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../test-servers");
     let candidates = [
         std::env::var_os(variable).map(PathBuf::from),
-        Some(servers.join(installed)),
+        Some(servers().join(installed)),
         Some(fallback.into()),
     ];
     let works = |program: &PathBuf| {
@@ -23,6 +22,11 @@ pub(crate) fn program(
         run.status().is_ok_and(|status| status.success())
     };
     candidates.into_iter().flatten().find(works)
+}
+
+/// Where the scripts in this directory install what they install.
+pub(crate) fn servers() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../test-servers")
 }
 
 /// Says that a test can't run. Where the servers are required, that is a failure.
