@@ -90,8 +90,6 @@ async fn an_administrator_unlocks_and_resets_a_user() {
         b.fill("#id", "nobody").await;
         b.press("main form button").await;
         assert!(b.alert().await.starts_with("This was not found."));
-
-        b.open("/auth/users").await;
         b.fill("#id", "alice").await;
         b.press("main form button").await;
         assert!(b.text("#codes").await.starts_with("Locked until"));

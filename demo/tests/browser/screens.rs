@@ -30,7 +30,7 @@ const HEADINGS: [(&str, [&str; 2]); 28] = [
     ("user-locked", ["User management", "ユーザー管理"]),
     ("user-reset", ["Reset two-factor authentication?", "2段階認証をリセットしますか？"]),
     ("user-unlocked", ["User management", "ユーザー管理"]),
-    ("user-unknown", ["This page cannot be shown", "ページを表示できません"]),
+    ("user-unknown", ["User management", "ユーザー管理"]),
     ("no-such-page", ["This page cannot be shown", "ページを表示できません"]),
 ];
 

@@ -2,7 +2,7 @@
 
 use countersign::event::ResetOutcome;
 use countersign::policy::Scope;
-use countersign::{Administration, Grant, OperationError, Reason, UserId};
+use countersign::{Administration, Denied, Grant, OperationError, Reason, UserId};
 use http::StatusCode;
 
 use super::account::leads_to_the_login;
@@ -107,7 +107,7 @@ impl Visit<'_> {
     }
 
     async fn show_user(&mut self, grant: &Grant, administration: &Administration) -> Answered {
-        let mut frame = self.frame_for(grant);
+        let frame = self.frame_for(grant);
         let query = self.query();
         match query.get("id") {
             "" => {
@@ -121,21 +121,20 @@ impl Visit<'_> {
                         self.html(StatusCode::OK, self.pages.screens.user(&page))
                     }
                     Err(OperationError::Denied(denied)) if denied.reason() == Reason::NotFound => {
-                        frame.alert = Some(self.refusal(&denied, Some("id")));
-                        let page = FindUserPage { frame, id };
-                        self.html(StatusCode::NOT_FOUND, self.pages.screens.find_user(&page))
+                        self.no_such_user(frame, id, &denied)
                     }
                     Err(error) => Err(error.into()),
                 },
-                Err(invalid) => {
-                    let text = self.text(&invalid.into());
-                    frame.alert = Some(Alert::refusal(text, Some("id")));
-                    let page = FindUserPage { frame, id };
-                    let status = StatusCode::UNPROCESSABLE_ENTITY;
-                    self.html(status, self.pages.screens.find_user(&page))
-                }
+                Err(invalid) => self.no_such_user(frame, id, &invalid.into()),
             },
         }
+    }
+
+    /// Asks for another id.
+    fn no_such_user(&mut self, mut frame: Frame<'_>, id: &str, denied: &Denied) -> Answered {
+        frame.alert = Some(Alert::refusal(self.text(denied), Some("id")));
+        let page = FindUserPage { frame, id };
+        self.html(status(denied.reason()), self.pages.screens.find_user(&page))
     }
 
     async fn user_page(

@@ -365,7 +365,7 @@ impl ConfirmOffPage<'_> {
 pub struct FindUserPage<'a> {
     /// What every page has.
     pub frame: Frame<'a>,
-    /// What was asked for, if that is no id.
+    /// What was asked for, if there is no such user.
     pub id: &'a str,
 }
 

@@ -135,7 +135,12 @@ async fn a_locked_user_is_found_unlocked_and_reset() {
         let refused = visitor.post_as("root", "/users/reset", &[("id", id)]).await;
         assert_eq!(refused.status, status, "{id}");
     }
-    assert_eq!(visitor.get("/users?id=nobody").await.status, StatusCode::NOT_FOUND);
+    let unknown = visitor.get("/users?id=nobody").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    // The next id is asked for, on the page that says so.
+    let field = between(&unknown.text, "<input id=\"id\"", ">");
+    assert!(field.contains("value=\"nobody\""), "{}", unknown.text);
+    assert!(field.contains("aria-invalid=\"true\""), "{}", unknown.text);
     let long = "x".repeat(500);
     let refused = visitor.get(&format!("/users?id={long}")).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
