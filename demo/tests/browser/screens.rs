@@ -94,7 +94,7 @@ pub async fn tour(b: &Browser, language: &str, mut look: impl AsyncFnMut(&Browse
         at(name).await;
     }
     b.open("/auth/users?id=alice").await;
-    b.press("form[action='/auth/users/unlock'] button").await;
+    b.press("form[action^='/auth/users/unlock'] button").await;
     at("user-unlocked").await;
 
     b.open("/auth/me").await;
