@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,6 +21,8 @@ pub(crate) struct Site {
     pub(crate) next: u32,
     pub(crate) people: u32,
     process: Child,
+    /// Reads from a pipe that ends when this program does, however it ends, and then ends the site.
+    guard: Child,
     events: PathBuf,
     /// End after the process.
     _kept: (TempDir, Server),
@@ -56,7 +57,7 @@ impl Site {
         is_hashed: bool,
     ) -> Result<Self, Box<dyn Error>> {
         let (own, postgres) = (tempfile::tempdir()?, postgres()?);
-        let mut command = dies_with_its_parent("node".as_ref());
+        let mut command = Command::new("node");
         command.arg("server.mjs").current_dir(folder).env("NODE_ENV", "production");
         command.args([postgres.url(), &people.to_string()]);
         if !is_hashed {
@@ -74,6 +75,9 @@ impl Site {
         postgres: Server,
     ) -> Result<Self, Box<dyn Error>> {
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut guard = Command::new("sh");
+        guard.args(["-c", r#"read _; kill -KILL "$1""#, "guard", &process.id().to_string()]);
+        let guard = guard.stdin(Stdio::piped()).spawn()?;
         let output = process.stdout.take().ok_or("no output")?;
         let mut lines = BufReader::new(output).lines();
         // The line with the address is the last that it writes before it is ready.
@@ -87,7 +91,17 @@ impl Site {
         // Further lines would fill the pipe up or end the process.
         std::thread::spawn(move || lines.for_each(drop));
         let events = folder.path().join("events");
-        Ok(Self { name, kind, port, next: 1, people, process, events, _kept: (folder, postgres) })
+        Ok(Self {
+            name,
+            kind,
+            port,
+            next: 1,
+            people,
+            process,
+            guard,
+            events,
+            _kept: (folder, postgres),
+        })
     }
 
     /// Processor time that its process has used. PostgreSQL's is not in it.
@@ -133,16 +147,10 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        drop(self.guard.stdin.take());
         let _ = self.process.wait();
+        let _ = self.guard.wait();
     }
-}
-
-/// A program that ends when this one does, however that ends.
-fn dies_with_its_parent(program: &OsStr) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig=KILL", "--"]).arg(program);
-    command
 }
 
 fn postgres() -> Result<Server, Box<dyn Error>> {
