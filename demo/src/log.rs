@@ -39,3 +39,25 @@ impl EventSink for Log {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_a_line_in_the_file_however_many_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events");
+        let log = Log::new(Some(File::create(&path).unwrap()));
+        let event = r#"{"at":"2027-01-16T08:03:00Z","tenant":"acme","event":"login_refused",
+            "reason":"suspended"}"#;
+        let event: Event = serde_json::from_str(event).unwrap();
+        for _ in 0..=KEPT {
+            log.emit(&event);
+        }
+        assert_eq!(log.newest().len(), KEPT);
+        let written = std::fs::read_to_string(&path).unwrap();
+        let read = written.lines().map(|line| serde_json::from_str::<Event>(line).unwrap());
+        assert_eq!(read.filter(|read| *read == event).count(), KEPT + 1);
+    }
+}

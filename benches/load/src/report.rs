@@ -210,3 +210,15 @@ fn milliseconds(time: Duration) -> f64 {
 fn mebibytes(kibibytes: u64) -> f64 {
     kibibytes as f64 / 1024.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_sorted_times() {
+        let mut times: Vec<_> = (1..=200).rev().map(Duration::from_millis).collect();
+        assert_eq!(percentiles(&mut times), json!({"p50": 101.0, "p99": 199.0}));
+        assert_eq!(percentiles(&mut []), json!({"p50": null, "p99": null}));
+    }
+}
