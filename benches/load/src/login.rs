@@ -17,14 +17,20 @@ pub(crate) enum Kind {
     BetterAuth,
 }
 
+/// How a client's wish to log in went.
+pub(crate) struct Attempt {
+    /// How often the first step was refused because the site was busy.
+    pub(crate) busy: usize,
+    /// `None`: the site asked to wait until after the end.
+    pub(crate) done: Option<Done>,
+}
+
 /// How one login went. Times are those that the client waited.
 pub(crate) struct Done {
     /// From the name to the session, without the time that a busy site asks to wait.
     pub(crate) whole: Duration,
     /// The step that checks the code.
     pub(crate) second_step: Duration,
-    /// How often its first step was refused before, because the site was busy.
-    pub(crate) busy: usize,
     /// Whether the same code was accepted once more. It must not be.
     pub(crate) twice: bool,
     /// The login as the site's events name it.
@@ -32,29 +38,25 @@ pub(crate) struct Done {
 }
 
 impl Kind {
-    /// Logs a person in who never did before. `None`: the site is busy, and asks to wait until
+    /// Logs a person in who never did before. It gives up where a busy site asks to wait until
     /// after this time.
     pub(crate) async fn log_in(
         self,
         client: &mut Client,
         number: u32,
         until: Instant,
-    ) -> Result<Option<Done>, Failed> {
+    ) -> Result<Attempt, Failed> {
         client.forget();
         match self {
             Self::Countersign => countersign(client, number, until).await,
-            Self::BetterAuth => better_auth(client, number).await.map(Some),
+            Self::BetterAuth => better_auth(client, number).await,
         }
     }
 }
 
 type Failed = Box<dyn Error>;
 
-async fn countersign(
-    client: &mut Client,
-    number: u32,
-    until: Instant,
-) -> Result<Option<Done>, Failed> {
+async fn countersign(client: &mut Client, number: u32, until: Instant) -> Result<Attempt, Failed> {
     let name = format!("person-{number}");
     let (mut busy, mut started) = (0, Instant::now());
     let begun = loop {
@@ -66,7 +68,7 @@ async fn countersign(
         busy += 1;
         let wait = Duration::from_secs(begun.retry_after.ok_or("no Retry-After")?);
         if Instant::now() + wait > until {
-            return Ok(None);
+            return Ok(Attempt { busy, done: None });
         }
         tokio::time::sleep(wait).await;
         started = Instant::now();
@@ -81,10 +83,10 @@ async fn countersign(
         return Err(format!("no session: {done}").into());
     }
     let twice = client.post(&path, &code).await?.status.is_success();
-    Ok(Some(Done { whole, second_step, busy, twice, id: Some(login) }))
+    Ok(Attempt { busy, done: Some(Done { whole, second_step, twice, id: Some(login) }) })
 }
 
-async fn better_auth(client: &mut Client, number: u32) -> Result<Done, Failed> {
+async fn better_auth(client: &mut Client, number: u32) -> Result<Attempt, Failed> {
     let name = format!("person-{number}");
     let email = format!("{name}@acme.example");
     let started = Instant::now();
@@ -100,7 +102,7 @@ async fn better_auth(client: &mut Client, number: u32) -> Result<Done, Failed> {
     let (second_step, whole) = (submitted.elapsed(), started.elapsed());
     text(&done, "token")?;
     let twice = client.post("/api/auth/two-factor/verify-otp", &code).await?.status.is_success();
-    Ok(Done { whole, second_step, busy: 0, twice, id: None })
+    Ok(Attempt { busy: 0, done: Some(Done { whole, second_step, twice, id: None }) })
 }
 
 /// The code that was sent to a person.

@@ -26,7 +26,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
 use crate::client::Client;
-use crate::login::Done;
+use crate::login::Attempt;
 use crate::report::{Report, Seen};
 use crate::site::{Site, used};
 
@@ -41,7 +41,7 @@ struct Settings {
     /// In seconds.
     turn: u32,
     rounds: u32,
-    clients: usize,
+    clients: u32,
 }
 
 impl Settings {
@@ -50,12 +50,14 @@ impl Settings {
         let (programs, better_auth) = (folder()?, folder()?);
         let mut number = |default: u32| arguments.next().map_or(Ok(default), |text| text.parse());
         let (seconds, rounds, clients) = (number(5)?, number(3)?, number(24)?);
-        Ok(Self { programs, better_auth, turn: seconds, rounds, clients: clients.try_into()? })
+        Ok(Self { programs, better_auth, turn: seconds, rounds, clients })
     }
 
-    /// How many people a site needs, of whom each logs in once.
+    /// How many people a site needs, of whom each logs in once, or at the end of a turn gives up.
     fn people(&self, is_hashed: bool) -> u32 {
-        MOST[usize::from(!is_hashed)] * (self.turn * self.rounds + WARM_UP)
+        let turns = self.rounds + 1;
+        let most = MOST[usize::from(!is_hashed)] * (self.turn * self.rounds + WARM_UP);
+        most + self.clients * turns
     }
 }
 
@@ -107,25 +109,30 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn turn(
     runtime: &Runtime,
     site: &mut Site,
-    clients: usize,
+    clients: u32,
     seconds: u32,
     seen: &mut Seen,
 ) -> Result<(), Box<dyn Error>> {
     let time = Duration::from_secs(seconds.into());
     let (kind, port, people) = (site.kind, site.port, site.people);
     let next = Rc::new(Cell::new(site.next));
-    let done = Rc::new(RefCell::new(Vec::<Done>::new()));
+    let attempts = Rc::new(RefCell::new(Vec::<Attempt>::new()));
     let (started, own, theirs) = (Instant::now(), used(std::process::id())?, site.used()?);
     LocalSet::new().block_on(runtime, async {
         let mut running = Vec::new();
         for _ in 0..clients {
-            let (next, done) = (Rc::clone(&next), Rc::clone(&done));
+            let (next, attempts) = (Rc::clone(&next), Rc::clone(&attempts));
             running.push(tokio::task::spawn_local(async move {
                 let mut client = Client::connect(port).await.map_err(|error| error.to_string())?;
                 while started.elapsed() < time && next.get() <= people {
                     let number = next.replace(next.get() + 1);
                     let login = kind.log_in(&mut client, number, started + time).await;
-                    done.borrow_mut().extend(login.map_err(|error| error.to_string())?);
+                    let login = login.map_err(|error| error.to_string())?;
+                    let gave_up = login.done.is_none();
+                    attempts.borrow_mut().push(login);
+                    if gave_up {
+                        break;
+                    }
                 }
                 Ok::<_, String>(())
             }));
@@ -140,7 +147,7 @@ fn turn(
     seen.used += site.used()?.saturating_sub(theirs);
     seen.ran_out |= next.get() > people;
     site.next = next.get();
-    done.take().into_iter().for_each(|login| seen.add(login));
+    attempts.take().into_iter().for_each(|attempt| seen.add(attempt));
     Ok(())
 }
 

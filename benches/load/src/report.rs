@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::Settings;
-use crate::login::Done;
+use crate::login::Attempt;
 
 /// The memory of one hash, in KiB.
 const HASH_KIB: u64 = 19 * 1024;
@@ -48,10 +48,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    pub(crate) fn add(&mut self, login: Done) {
+    pub(crate) fn add(&mut self, attempt: Attempt) {
+        self.busy += attempt.busy;
+        let Some(login) = attempt.done else { return };
         self.whole.push(login.whole);
         self.second_steps.push(login.second_step);
-        self.busy += login.busy;
         self.accepted_twice += usize::from(login.twice);
         self.ids.extend(login.id);
     }
@@ -152,7 +153,8 @@ impl Report {
                 format!("{:.1}, {:.1}", number(&site[name]["p50"]), number(&site[name]["p99"]))
             };
             println!(
-                "| {} | {} | {:.1} | {} | {} | {} | {:.2} | {:.2}, {:.2} | {:.0}, {:.0} | {} | {} |",
+                "| {} | {} | {:.1} | {} | {} | {} | {:.2} | {:.2}, {:.2} | {:.0}, {:.0} | {} \
+                    | {} |",
                 site["name"].as_str().unwrap_or_default(),
                 site["logins"],
                 of("logins_per_second"),
