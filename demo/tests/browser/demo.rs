@@ -48,6 +48,14 @@ impl Demo {
         self.launch();
     }
 
+    /// Gives the other tenant a user of the same id, name and password.
+    pub fn copy_to_globex(&self, user: &str) {
+        let table = rusqlite::Connection::open(self.data.path().join("users.sqlite")).unwrap();
+        let sql = "INSERT INTO users SELECT 'globex', id, login, email, administrator, language, \
+            password FROM users WHERE tenant = 'acme' AND id = ?";
+        assert_eq!(table.execute(sql, [user]).unwrap(), 1);
+    }
+
     fn launch(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-demo"));
         command.args(["--port", &self.port.to_string(), "--data"]).arg(self.data.path());

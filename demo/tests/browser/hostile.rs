@@ -14,6 +14,8 @@ const OVER: &str = "This login has expired or has ended. Please log in again.";
 #[tokio::test]
 async fn cookies_of_one_tenant_are_worth_nothing_at_another() {
     let test = speaking("en").run(async |mut b| {
+        // Nothing but the tenant tells the two apart.
+        b.demo.copy_to_globex("alice");
         b.sign_in("alice").await;
         b.open("/auth/sign-in?again=1").await;
         b.enter_password("alice").await;
