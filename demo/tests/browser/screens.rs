@@ -3,7 +3,7 @@
 use crate::browser::Browser;
 
 /// The pages of countersign, with their headings in English and Japanese.
-const HEADINGS: [(&str, [&str; 2]); 28] = [
+const HEADINGS: [(&str, [&str; 2]); 29] = [
     ("sign-in", ["Log in", "ログイン"]),
     ("sign-in-first", ["Log in", "ログイン"]),
     ("sign-in-again", ["Log in", "ログイン"]),
@@ -15,7 +15,8 @@ const HEADINGS: [(&str, [&str; 2]); 28] = [
     ("code-by-sms", ["Enter the code", "確認コードの入力"]),
     ("backup-code-wrong", ["Enter the code", "確認コードの入力"]),
     ("me", ["My information", "個人設定"]),
-    ("me-all", ["My information", "個人設定"]),
+    ("me-saved", ["My information", "個人設定"]),
+    ("me-full", ["My information", "個人設定"]),
     ("me-refused", ["My information", "個人設定"]),
     ("me-not-in-use", ["My information", "個人設定"]),
     ("confirm-method", ["Confirm where codes are sent", "確認コードの送信先の確認"]),
@@ -113,7 +114,7 @@ pub async fn tour(b: &Browser, language: &str, mut look: impl AsyncFnMut(&Browse
     at("confirm-method-wrong").await;
     b.open(&place).await;
     b.complete().await;
-    at("me-all").await;
+    at("me-saved").await;
     b.sign_out().await;
     at("signed-out").await;
 
@@ -125,7 +126,10 @@ pub async fn tour(b: &Browser, language: &str, mut look: impl AsyncFnMut(&Browse
     b.fill("#backup_code", "AAAA-AAAA-AAAA-AAAA-AAAA-AAAA").await;
     b.press("form:has(#backup_code) button").await;
     at("backup-code-wrong").await;
+    b.click("#trust").await;
     b.complete().await;
+    b.open("/auth/me").await;
+    at("me-full").await;
     b.open("/auth/settings/edit").await;
     b.click("#do_not_use").await;
     b.press("main form button").await;
