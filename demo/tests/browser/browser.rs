@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,19 @@ pub const fn speaking(language: &'static str) -> Setup {
     Setup { language, scripts: true, demo: Vec::new() }
 }
 
+/// The directory of a browser's files.
+struct Home(PathBuf);
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // What the browser leaves behind to report crashes may end a moment later.
+        let start = Instant::now();
+        while self.0.exists() && start.elapsed() < LONGEST {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
 impl Setup {
     pub fn without_scripts(mut self) -> Self {
         self.scripts = false;
@@ -62,9 +76,9 @@ impl Setup {
         let _turn = BROWSERS.acquire().await.unwrap();
         let demo = Demo::start(&self.demo);
         // A home of its own, so that it leaves nothing behind.
-        let home = tempfile::tempdir().unwrap();
+        let home = Home(tempfile::tempdir().unwrap().keep());
         let mut command = Command::new(driver);
-        command.arg("--port=0").env("HOME", home.path()).env_remove("XDG_CONFIG_HOME");
+        command.arg("--port=0").env("HOME", &home.0).env_remove("XDG_CONFIG_HOME");
         let (_driver, port) = Process::start(&mut command, |line| {
             line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok()
         });
@@ -79,7 +93,7 @@ impl Setup {
             // It ends when its driver does.
             "--remote-debugging-pipe",
             "--window-size=1280,900",
-            &format!("--user-data-dir={}", home.path().join("profile").display()),
+            &format!("--user-data-dir={}", home.0.join("profile").display()),
             &format!("--lang={}", self.language),
         ];
         let mut preferences = json!({"intl.accept_languages": self.language});

@@ -1,9 +1,11 @@
 //! Programs that end with the test, however it ends.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-/// A running program. Ends when it is dropped, and when this process ends.
+/// A running program, with what it started itself. Ends when it is dropped, and when this process
+/// ends.
 pub struct Process {
     child: Child,
     /// Reads from a pipe that ends when this process does, and then ends the program.
@@ -13,9 +15,11 @@ pub struct Process {
 impl Process {
     /// Starts a program, and returns what `find` finds in a line that it prints.
     pub fn start<T>(command: &mut Command, find: impl Fn(&str) -> Option<T>) -> (Self, T) {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().unwrap();
         let mut guard = Command::new("sh");
-        guard.args(["-c", r#"read _; kill -KILL "$1" 2>/dev/null"#, "guard"]);
+        let script = r#"trap '' INT HUP TERM; read _; kill -s KILL -- "-$1""#;
+        guard.args(["-c", script, "guard"]);
         guard.arg(child.id().to_string()).stdin(Stdio::piped()).stdout(Stdio::null());
         let guard = guard.spawn().unwrap();
         let printed = BufReader::new(child.stdout.take().unwrap());
@@ -33,6 +37,7 @@ impl Drop for Process {
         // In this order: until it is waited for, no other process has its number.
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
