@@ -178,7 +178,8 @@ fn wait(at: OffsetDateTime, language: Language, now: OffsetDateTime) -> String {
     let seconds = seconds_until(at, now);
     let (number, english, japanese) = match seconds {
         ..120 => (seconds, "second", "秒"),
-        120..7_200 => (seconds.div_ceil(60), "minute", "分"),
+        // A lock of 15 minutes is not one of 16 because its last second has begun.
+        120..7_200 => (seconds.saturating_sub(2).div_ceil(60), "minute", "分"),
         7_200..172_800 => (seconds.div_ceil(3_600), "hour", "時間"),
         _ => (seconds.div_ceil(86_400), "day", "日"),
     };
