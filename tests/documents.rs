@@ -390,7 +390,8 @@ fn numbers_of_invariants_are_links() {
     }
 }
 
-/// What one copies from has an end, too: without seed data, inbox, tests, comments and empty lines.
+/// What one copies from has an end, too: without seed data, inbox, templates, tests, comments
+/// and empty lines.
 #[test]
 fn the_demo_is_short() {
     let files = ["lib", "main", "options", "site", "users", "log"];
@@ -401,4 +402,6 @@ fn the_demo_is_short() {
     };
     let all: usize = files.into_iter().map(lines).sum();
     assert!(all <= 400, "{all}");
+    let example = read("crates/countersign-axum/examples/axum.rs").unwrap();
+    assert!(example.lines().count() < 150, "{}", example.lines().count());
 }

@@ -57,7 +57,8 @@ pub async fn run(passwords: impl PasswordVerifier + 'static) -> Result<(), Box<d
     let builder = LoginFlow::builder(users.clone(), store, sender)
         .password_verifier(passwords)
         .events(log.clone())
-        .trusted_devices(THIRTY_DAYS, 5);
+        .trusted_devices(THIRTY_DAYS, 5)
+        .require_known_tenants();
     let flow = options.times(builder).build()?;
     seed::fill(&flow, &users, options.people).await?;
 

@@ -92,14 +92,16 @@ impl Options {
             routes.set_default(method, Deadline::new(inbox.clone(), Duration::from_secs(1)));
         }
         #[cfg(feature = "smtp")]
-        if let Some((host, from)) = self.smtp.as_deref().and_then(|smtp| smtp.split_once(',')) {
+        if let Some(smtp) = &self.smtp {
+            let (host, from) = smtp.split_once(',').ok_or("--smtp HOST,ADDRESS")?;
             let from = countersign::contact::EmailAddress::new(from)?;
             let smtp = countersign_smtp::SmtpSender::relay(host).build(&from, inbox.messages())?;
             routes.set_default(Method::Email, Deadline::new(smtp, Duration::from_secs(20)));
         }
         #[cfg(feature = "twilio")]
-        if let Some((account, from)) = self.twilio.as_deref().and_then(|it| it.split_once(',')) {
+        if let Some(twilio) = &self.twilio {
             use countersign_sms::{Origin, ReqwestHttp, SmsSecret, SmsSender, Twilio};
+            let (account, from) = twilio.split_once(',').ok_or("--twilio ACCOUNT,NUMBER")?;
             let origin = Origin::number(&countersign::contact::PhoneNumber::new(from)?);
             let token = SmsSecret::new(std::env::var("TWILIO_AUTH_TOKEN")?);
             let twilio = Twilio::new(account, token)?.from(origin);

@@ -64,6 +64,11 @@ pub(crate) async fn fill(
 ) -> Result<(), Box<dyn Error>> {
     for seed in &SEEDS {
         let tenant = TenantId::new(seed.tenant)?;
+        let operator = flow.operator("demo")?;
+        // Only once: what an administrator chooses later stays.
+        if let Err(countersign::Error::UnknownTenant) = operator.scope(&tenant).await {
+            operator.set_scope(&tenant, seed.scope).await?;
+        }
         let request = flow.request(&tenant, &RequestContext::new());
         for &(name, administrator, language) in seed.people {
             let mut user = User::new(tenant.clone(), UserId::new(name)?);
@@ -72,12 +77,6 @@ pub(crate) async fn fill(
             user.language = language.map(Language::new).transpose()?;
             user.password_hash = Some(request.hash_password(&PASSWORD.into()).await?);
             users.add([(name, user)])?;
-        }
-        let operator = flow.operator("demo")?;
-        if operator.purge_progress(&tenant).await?.is_none()
-            && operator.scope(&tenant).await? == Scope::DoNotUse
-        {
-            operator.set_scope(&tenant, seed.scope).await?;
         }
     }
     let tenant = TenantId::new(SEEDS[0].tenant)?;

@@ -27,8 +27,9 @@ use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus
 use countersign::user::User;
 use countersign::{LoginFlow, LoginName, Scope, TenantId, UserId};
 use countersign_http::memory::MemorySessions;
-use countersign_http::{MAX_BODY, OneTenant, Web};
+use countersign_http::{MAX_BODY, OneTenant, Web, refusal};
 use countersign_tokio::BlockingPool;
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -82,13 +83,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn serve(stream: TcpStream, web: Web) {
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let web = web.clone();
+        let (parts, body) = request.into_parts();
+        let asked = parts.clone();
         // In a task of its own: a step goes on when the client hangs up.
-        let task = tokio::spawn(async move { answer(request, &web).await });
+        let task = tokio::spawn(async move { answer(parts, body, &web).await });
         async move {
             let answered = task.await.inspect_err(|panic| eprintln!("{panic}"));
-            let failed = |_| refused(StatusCode::INTERNAL_SERVER_ERROR);
+            let failed = |_| refusal(&asked, StatusCode::INTERNAL_SERVER_ERROR);
             Ok::<_, Infallible>(answered.unwrap_or_else(failed))
         }
     });
@@ -99,9 +102,8 @@ async fn serve(stream: TcpStream, web: Web) {
     }
 }
 
-async fn answer(request: Request<Incoming>, web: &Web) -> Response<Full<Bytes>> {
-    if request.uri().path().starts_with("/auth/") {
-        let (parts, body) = request.into_parts();
+async fn answer(parts: Parts, body: Incoming, web: &Web) -> Response<Full<Bytes>> {
+    if parts.uri.path().starts_with("/auth/") {
         // A slow body is given up. A step is not: what it has begun, it ends.
         let body = Limited::new(body, MAX_BODY).collect();
         return match tokio::time::timeout(Duration::from_secs(10), body).await {
@@ -110,21 +112,14 @@ async fn answer(request: Request<Incoming>, web: &Web) -> Response<Full<Bytes>> 
                 web.handle(Request::from_parts(parts, body)).await
             }
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                refused(StatusCode::PAYLOAD_TOO_LARGE)
+                refusal(&parts, StatusCode::PAYLOAD_TOO_LARGE)
             }
-            Ok(Err(_)) => refused(StatusCode::BAD_REQUEST),
-            Err(_) => refused(StatusCode::REQUEST_TIMEOUT),
+            Ok(Err(_)) => refusal(&parts, StatusCode::BAD_REQUEST),
+            Err(_) => refusal(&parts, StatusCode::REQUEST_TIMEOUT),
         };
     }
-    let (parts, _) = request.into_parts();
     match web.signed_in(&parts).await {
         Ok(grant) => Response::new(Full::from(format!("Hello, {}.\n", grant.user()))),
         Err(response) => response,
     }
-}
-
-fn refused(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::default();
-    *response.status_mut() = status;
-    response
 }

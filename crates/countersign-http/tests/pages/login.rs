@@ -32,6 +32,17 @@ async fn a_login_by_code_ends_at_the_page_where_it_began() {
     assert_eq!(alert(&wrong), "This code is wrong. 4 attempts are left.");
     assert!(wrong.text.contains("aria-invalid=\"true\" aria-describedby=\"alert\" autofocus"));
     assert_eq!(visitor.browser.session(), None);
+    // Without scripts a form can be sent twice, and each is charged.
+    let twice = visitor.send(&wrong, &action, &[("code", &site.world.wrong_code())]).await;
+    assert_eq!(alert(&twice), "This code is wrong. 3 attempts are left.");
+    for part in [
+        "inputmode=\"numeric\"",
+        "autocomplete=\"one-time-code\"",
+        "role=\"status\" id=\"spoken\"",
+        "Earlier codes no longer work.",
+    ] {
+        assert!(twice.text.contains(part), "{part} in {}", twice.text);
+    }
     let done = visitor.send(&wrong, &action, &[("code", &site.world.last_code())]).await;
     assert_eq!((done.status, &*place(&done)), (StatusCode::SEE_OTHER, "/orders?page=2"));
     assert!(visitor.browser.session().is_some());
