@@ -13,7 +13,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use countersign::TenantId;
 use countersign::contact::Destination;
-use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
+use countersign::sender::{
+    CodeMessage, CodeSender, Notice, Purpose, SendError, SendErrorKind, SendStatus,
+};
 use countersign_delivery::message::Messages;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +24,8 @@ use crate::site::{Site, page};
 /// How many messages are kept.
 const KEPT: usize = 1_000;
 
-/// The newest messages of everybody. Cheap to clone.
+/// The newest messages of everybody. Cheap to clone. To show what else there is, a number that ends
+/// in 0000 gets no code to log in, only the one that confirms the number.
 #[derive(Clone)]
 pub(crate) struct Inbox {
     messages: Messages,
@@ -90,6 +93,11 @@ impl CodeSender for Inbox {
                     email.subject().to_owned(),
                     email.expose_text().to_owned(),
                 )
+            }
+            Destination::Sms(number)
+                if number.expose().ends_with("0000") && message.purpose == Purpose::Login =>
+            {
+                return Err(SendError::new(SendErrorKind::Permanent));
             }
             Destination::Sms(number) => {
                 let sms = self.messages.code_sms(message);

@@ -13,12 +13,12 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::demo::{ACME, Demo, Message, PASSWORD, ask};
+use crate::demo::{ACME, Demo, GLOBEX, Message, PASSWORD, ask};
 use crate::find;
 use crate::process::Process;
 
 /// How long anything may take. The machine may be very busy.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// A browser needs a processor of its own.
 static BROWSERS: Semaphore = Semaphore::const_new(2);
@@ -33,6 +33,19 @@ pub struct Setup {
 /// A browser in some language, with scripts, and the demo.
 pub const fn speaking(language: &'static str) -> Setup {
     Setup { language, scripts: true, demo: Vec::new() }
+}
+
+/// Runs a test in both tenants and in both languages.
+pub async fn everywhere(options: &[&'static str], test: impl AsyncFn(&Browser)) {
+    for language in ["en", "ja"] {
+        let both = async |mut b: Browser| {
+            for host in [ACME, GLOBEX] {
+                b.host = host;
+                test(&b).await;
+            }
+        };
+        speaking(language).demo(options).run(both).await;
+    }
 }
 
 /// The directory of a browser's files.
@@ -107,7 +120,8 @@ impl Setup {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .unwrap();
-        let browser = Browser { client: client.clone(), driver: port, demo, host: ACME };
+        let language = self.language;
+        let browser = Browser { client: client.clone(), driver: port, demo, host: ACME, language };
         tokio::time::timeout(5 * LONGEST, test(browser)).await.expect("the test ends");
         client.close().await.unwrap();
     }
@@ -119,9 +133,69 @@ pub struct Browser {
     driver: u16,
     pub demo: Demo,
     pub host: &'static str,
+    language: &'static str,
 }
 
 impl Browser {
+    /// What is said in the language of the browser.
+    pub fn say<T>(&self, english: T, japanese: T) -> T {
+        if self.language == "ja" { japanese } else { english }
+    }
+
+    /// Somebody who needs a code, in the tenant whose turn it is.
+    pub fn person(&self) -> &'static str {
+        if self.host == GLOBEX { "taro" } else { "alice" }
+    }
+
+    pub fn administrator(&self) -> &'static str {
+        if self.host == GLOBEX { "taro" } else { "root" }
+    }
+
+    pub fn person_email(&self) -> &'static str {
+        if self.host == GLOBEX { "taro@globex.example" } else { "alice@acme.example" }
+    }
+
+    /// Somebody who is not an administrator.
+    pub fn other(&self) -> &'static str {
+        if self.host == GLOBEX { "hanako" } else { "alice" }
+    }
+
+    /// What the page says about where the code went.
+    pub fn says_sent_by_email(&self) -> &'static str {
+        match (self.language, self.host) {
+            ("ja", GLOBEX) => "t***@globex.example に確認コードをメールで送信しました。",
+            ("ja", _) => "a***@acme.example に確認コードをメールで送信しました。",
+            (_, GLOBEX) => "A code was sent by email to t***@globex.example.",
+            _ => "A code was sent by email to a***@acme.example.",
+        }
+    }
+
+    pub fn says_wrong_code(&self, left: u32) -> String {
+        self.say(
+            format!("This code is wrong. {left} attempts are left."),
+            format!("確認コードが正しくありません。あと{left}回入力できます。"),
+        )
+    }
+
+    pub fn says_over(&self) -> &'static str {
+        self.say(
+            "This login has expired or has ended. Please log in again.",
+            "このログイン操作は、有効期限が切れたか、終了しています。もう一度ログインしてください。",
+        )
+    }
+
+    pub fn says_log_in_again(&self) -> &'static str {
+        self.say(
+            "Please log in again with a code, then repeat what you wanted to do.",
+            "この操作を行うには、確認コードを使用してもう一度ログインしてください。\
+             ログイン後に、操作をやり直してください。",
+        )
+    }
+
+    pub fn says_no_backup_code(&self) -> &'static str {
+        self.say("You have no backup code yet.", "バックアップコードはまだ発行されていません。")
+    }
+
     pub fn address(&self, path: &str) -> String {
         format!("http://{}:{}{path}", self.host, self.demo.port)
     }
