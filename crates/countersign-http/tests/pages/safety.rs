@@ -1,9 +1,11 @@
 //! I-52 on pages: no other site's form, no other site's address, nothing kept, nothing framed, and
 //! nothing that people typed comes alive.
 
-use countersign::TenantId;
+use std::sync::Arc;
+
 use countersign::error::PluginError;
 use countersign::memory::MemoryFactors;
+use countersign::{Scope, TenantId};
 use countersign_http::memory::MemorySessions;
 use countersign_http::pages::{BackupCodePage, CodePage, Pages, Screens, SignInPage};
 use countersign_http::{TenantsByHost, Web};
@@ -295,6 +297,43 @@ async fn ids_and_addresses_stay_text() {
         assert_eq!(page.status, StatusCode::OK, "{}", page.text);
         assert_eq!(page.text.matches("<script").count(), 1, "{}", page.text);
         assert!(page.text.contains("<bdi>&#34;&#62;&#60;script&#62;"), "{}", page.text);
+    }
+}
+
+/// What a tenant is called is for the application: no page shows it.
+#[tokio::test]
+async fn ids_of_tenants_are_on_no_page() {
+    let id = "\"><script>alert(1)</script>'&";
+    let world = World::with(MemoryFactors::new(), id, |flow| flow).unwrap();
+    world.set_scope(Scope::EntireTenant).await.unwrap();
+    let sessions = MemorySessions::new();
+    let tenants = TenantsByHost::new().with("acme.example.com", world.tenant.clone());
+    let web = Web::browsers(&world.flow, tenants, sessions.clone())
+        .clock(world.clock.clone())
+        .pages(Pages::new("Acme"))
+        .build();
+    let site = Site { world, web, sessions, failures: Arc::default() };
+    let mut visitor = Visitor::of(&site);
+    let mut seen = vec![visitor.get("/sign-in").await, visitor.begin("alice").await.1];
+    visitor.sign_in("root").await;
+    for path in [
+        "/me",
+        "/me/method/confirm",
+        "/settings",
+        "/settings/edit",
+        "/users",
+        "/users?id=alice",
+        "/users/reset?id=alice",
+    ] {
+        seen.push(visitor.get(path).await);
+    }
+    let off = [("scope", "do_not_use"), ("before", "entire_tenant")];
+    seen.push(visitor.post_as("root", "/settings/edit", &off).await);
+    seen.push(visitor.post_as("root", "/me/backup-code", &[]).await);
+    for page in seen {
+        assert!(page.text.contains("<h1"), "{}", page.text);
+        assert!(!page.text.contains("alert(1)"), "{}", page.text);
+        assert_eq!(page.text.matches("<script").count(), 1, "{}", page.text);
     }
 }
 
