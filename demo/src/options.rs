@@ -28,7 +28,7 @@ pub(crate) struct Options {
     /// file that gets each event, as a line of JSON
     #[argh(option)]
     pub(crate) events: Option<PathBuf>,
-    /// seconds until a code ends, at least 30; a login ends after twice as many
+    /// seconds until a code ends, at least 30; a login ends after three times as many
     #[argh(option)]
     expire: Option<u64>,
     /// seconds between two codes of a login, at least 10
@@ -58,7 +58,7 @@ impl Options {
     /// The waiting times that were chosen.
     pub(crate) fn times(&self, mut flow: LoginFlowBuilder) -> LoginFlowBuilder {
         if let Some(seconds) = self.expire.map(Duration::from_secs) {
-            flow = flow.code_ttl(seconds).login_ttl(seconds.saturating_mul(2));
+            flow = flow.code_ttl(seconds).login_ttl(seconds.saturating_mul(3));
         }
         if let Some(seconds) = self.spacing.map(Duration::from_secs) {
             flow = flow.send_spacing(seconds);

@@ -20,8 +20,8 @@ use crate::process::Process;
 /// How long anything may take. The machine may be very busy.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// Most of a test is waiting, so one more than the processors of a small machine.
-static BROWSERS: Semaphore = Semaphore::const_new(3);
+/// Most of a test is waiting, so more than the processors of a small machine.
+static BROWSERS: Semaphore = Semaphore::const_new(4);
 
 /// What a test needs: the demo, and a browser that is set up in some way.
 pub struct Setup {
