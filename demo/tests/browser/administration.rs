@@ -1,4 +1,4 @@
-//! The administrator's pages: in both tenants, in English and Japanese.
+//! The administrator's pages.
 
 use crate::browser::{Browser, everywhere};
 use crate::demo::GLOBEX;
