@@ -32,9 +32,9 @@ use crate::error::PluginError;
 ///   was made, the answer is a fault and never [`Charged::Yes`]. *A message would be sent
 ///   uncounted.*
 ///
-/// `countersign-testkit` has a check for each of these, [`MemoryBudget`](crate::memory::MemoryBudget)
-/// passes them, and so do the
-/// budgets of `countersign-sqlite`, `countersign-postgres` and `countersign-redis`.
+/// `countersign-testkit` has a check for each of these,
+/// [`MemoryBudget`](crate::memory::MemoryBudget) passes them, and so do the budgets of
+/// `countersign-sqlite`, `countersign-postgres` and `countersign-redis`.
 #[async_trait]
 pub trait SendBudget: Send + Sync {
     /// Charges one message on each of these accounts, if all of them allow it.

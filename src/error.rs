@@ -199,7 +199,7 @@ impl Error {
     ///
     /// ```
     /// # use countersign::Error;
-    /// let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "no connection to the database");
+    /// let refused = std::io::Error::other("no connection to the database");
     /// let error = Error::FactorStore { source: refused.into() };
     /// assert_eq!(error.to_string(), "factor store failed");
     /// assert_eq!(error.report(), "factor store failed: no connection to the database");

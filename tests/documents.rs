@@ -249,6 +249,47 @@ fn lines_and_cells_are_short_enough_to_read() {
     assert_eq!(unreadable(&document).len(), 3, "{:?}", unreadable(&document));
 }
 
+/// Comments of a source that are wider than a page and more than one long name, code in them, or
+/// a line of a table.
+fn wide_comments(source: &str) -> Vec<String> {
+    let mut in_code = false;
+    let is_wide = |line: &&str| {
+        let comment = line.trim_start().starts_with("//");
+        let text = line.trim_start().trim_start_matches(['/', '!', ' ', '-']);
+        in_code = comment && in_code != text.starts_with("```");
+        let one_word = text.split_whitespace().count() == 1;
+        let exempt = in_code || one_word || text.starts_with('|');
+        comment && !exempt && line.chars().count() > COLUMNS
+    };
+    source.lines().filter(is_wide).map(str::to_owned).collect()
+}
+
+#[test]
+fn comments_are_short_enough_to_read() {
+    let mut folders = ["benches", "crates", "demo", "examples", "src", "tests"]
+        .map(std::path::PathBuf::from)
+        .to_vec();
+    let mut sources = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = std::fs::read_to_string(&path).unwrap();
+                assert_eq!(wide_comments(&source), Vec::<String>::new(), "{}", path.display());
+                sources += 1;
+            }
+        }
+    }
+    assert!(sources > 300, "{sources}");
+    // Control: two lines that are too wide, beside what may be.
+    let (words, word) = ("word ".repeat(21), "w".repeat(121));
+    let source =
+        format!("/// {words}\n    //! - {words}\n/// {word}\n/// ```\n/// {words}\n/// ```");
+    assert_eq!(wide_comments(&source).len(), 2, "{:?}", wide_comments(&source));
+}
+
 /// The anchor that GitHub and rustdoc give to a heading.
 fn anchor(heading: &str) -> String {
     let kept = |c: char| c.is_alphanumeric() || c == '-' || c == '_' || c == ' ';

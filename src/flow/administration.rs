@@ -140,8 +140,8 @@ impl Administration {
     /// the count of wrong codes in 30 days and of messages in a day stays, and nothing else: an
     /// administrator who knows a colleague's password must not get guesses without end out of
     /// resets. Show the administrator
-    /// [`ResetOutcome::BudgetsKept`]: a user who has used the budgets up can't log in with a code before they
-    /// have room again.
+    /// [`ResetOutcome::BudgetsKept`]: a user who has used the budgets up can't log in with a code
+    /// before they have room again.
     ///
     /// # Errors
     ///

@@ -392,8 +392,10 @@ async fn no_step_revives_a_login_that_is_completed_meanwhile() {
         assert_eq!(record["pending"], serde_json::Value::Null, "{step}");
         assert_eq!(world.saved_wrong_codes(&world.alice), 0, "{step}");
         let completed = world.events.kinds().into_iter();
-        let completed =
-            completed.filter(|kind| matches!(kind, EventKind::LoginCompleted { login, .. } if *login == challenge.login));
+        let completed = completed.filter(|kind| {
+            matches!(kind, EventKind::LoginCompleted { login, .. }
+                if *login == challenge.login)
+        });
         assert_eq!(completed.count(), 1, "{step}");
     }
 }

@@ -43,9 +43,10 @@ pub struct SignedIn(
 /// the password alone where the policy asks this user for no code.
 ///
 /// For pages that change something sensitive (`I-32`). Where a code is a must, check
-/// [`has_second_factor`](countersign::SavedGrant::has_second_factor), too. A trusted device does not
-/// count, however recent its login is. `SECONDS` is how long a login counts as recent: by default 600, as
-/// [`recent_login`](countersign::LoginFlowBuilder::recent_login). Give what the flow has.
+/// [`has_second_factor`](countersign::SavedGrant::has_second_factor), too. A trusted device does
+/// not count, however recent its login is. `SECONDS` is how long a login counts as recent: by
+/// default 600, as [`recent_login`](countersign::LoginFlowBuilder::recent_login). Give what the
+/// flow has.
 ///
 /// ```
 /// use countersign_axum::RecentSecondFactor;

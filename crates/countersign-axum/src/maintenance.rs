@@ -79,8 +79,10 @@ pub enum MaintenanceError {
 ///
 /// async fn maintain(flow: LoginFlow, tenants: Vec<TenantId>) {
 ///     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-///     let maintenance = Maintenance::new(&flow, tenants).on_error(|error| eprintln!("{}", report(error)));
-///     let running = tokio::spawn(async move { maintenance.run(async { _ = stopped.await }).await });
+///     let maintenance = Maintenance::new(&flow, tenants)
+///         .on_error(|error| eprintln!("{}", report(error)));
+///     let until_stopped = async { _ = stopped.await };
+///     let running = tokio::spawn(async move { maintenance.run(until_stopped).await });
 ///     // ... when the server has stopped:
 ///     drop(stop);
 ///     let _ = running.await;
@@ -107,7 +109,8 @@ impl Maintenance {
         }
     }
 
-    /// Sets the time from the end of a round to the next one. By default an hour; at least a second.
+    /// Sets the time from the end of a round to the next one. By default an hour; at least a
+    /// second.
     pub fn every(mut self, pause: Duration) -> Self {
         self.every = pause.max(Duration::from_secs(1));
         self

@@ -33,9 +33,9 @@ const KEY: &str = "countersign";
 /// A request that finds its session gone makes the browser forget the cookie. If that is the late
 /// answer of one tab after a login in another one, the person has to log in once more.
 ///
-/// A request that saves a session while another one ends it can bring it back, because tower-sessions
-/// saves without a condition. With `with_always_save`, every request saves: leave that off, and keep
-/// data that changes often elsewhere.
+/// A request that saves a session while another one ends it can bring it back, because
+/// tower-sessions saves without a condition. With `with_always_save`, every request saves: leave
+/// that off, and keep data that changes often elsewhere.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TowerSessions;
 

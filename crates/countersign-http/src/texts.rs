@@ -193,7 +193,8 @@ fn wait(at: OffsetDateTime, language: Language, now: OffsetDateTime) -> String {
 const fn english(reason: Reason) -> &'static str {
     match reason {
         Reason::InvalidCredentials => {
-            "You could not be logged in. Check your login name and password. After several wrong passwords, wait a while before you try again."
+            "You could not be logged in. Check your login name and password. After \
+             several wrong passwords, wait a while before you try again."
         }
         Reason::Busy => "Many people are logging in right now.",
         Reason::WrongPassword => "This is not your current password.",
@@ -209,7 +210,8 @@ const fn english(reason: Reason) -> &'static str {
         Reason::NoBackupCode => "You have no backup code. Please enter a code.",
         Reason::BackupCodesOff => "Backup codes are not available.",
         Reason::Suspended => {
-            "Codes are blocked because too many wrong ones were entered. Ask an administrator to reset your two-factor authentication."
+            "Codes are blocked because too many wrong ones were entered. Ask an \
+             administrator to reset your two-factor authentication."
         }
         Reason::SendLimit => "A new code cannot be sent yet.",
         Reason::LoginSendLimit => "No more codes can be sent for this login. Please start again.",
@@ -223,7 +225,8 @@ const fn english(reason: Reason) -> &'static str {
         Reason::NotInUse => "Two-factor authentication is not in use for this account.",
         Reason::SessionStale => "Your session has ended. Please log in again.",
         Reason::ReauthenticationRequired => {
-            "Your last login with a code was too long ago for this change. Please log in again with a code."
+            "Your last login with a code was too long ago for this change. Please log in again \
+             with a code."
         }
         Reason::SetupOver => "This code no longer works. Please start the change again.",
         Reason::NotFound => {

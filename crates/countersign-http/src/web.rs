@@ -22,7 +22,8 @@ use crate::tokens::Clients;
 /// The endpoints of one application, for one kind of client. Cheap to clone.
 ///
 /// It keeps `I-52`: nothing of another site, nothing secret that could be kept, and a new session
-/// identifier for each login (`I-36`). [`handle`](Self::handle) answers a request. See the [crate](crate) for the list of endpoints.
+/// identifier for each login (`I-36`). [`handle`](Self::handle) answers a request. See the
+/// [crate](crate) for the list of endpoints.
 #[derive(Clone)]
 pub struct Web {
     inner: Arc<Inner>,
@@ -222,7 +223,8 @@ impl WebBuilder {
         }
     }
 
-    /// Sets the path that all endpoints are under, such as `/auth`. By default they are at the root.
+    /// Sets the path that all endpoints are under, such as `/auth`. By default they are at the
+    /// root.
     pub fn base_path(mut self, base: &str) -> Self {
         let base = base.trim_matches('/');
         self.inner.base = if base.is_empty() { String::new() } else { format!("/{base}") };
@@ -236,15 +238,15 @@ impl WebBuilder {
         self
     }
 
-    /// Sets the clock of cookies and of `Retry-After`. Use the one that the flow has. By default it is
-    /// the system's.
+    /// Sets the clock of cookies and of `Retry-After`. Use the one that the flow has. By default it
+    /// is the system's.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.inner.clock = Box::new(clock);
         self
     }
 
-    /// Sets what receives the cause of each `500`, such as a logger. The client learns nothing of it.
-    /// By default it is dropped.
+    /// Sets what receives the cause of each `500`, such as a logger. The client learns nothing of
+    /// it. By default it is dropped.
     pub fn on_failure(
         mut self,
         report: impl Fn(&(dyn std::error::Error + 'static)) + Send + Sync + 'static,

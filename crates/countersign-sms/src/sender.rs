@@ -79,9 +79,9 @@ pub struct SmsSender {
 
 impl SmsSender {
     /// A sender that writes as this provider wants it, with one
-    /// [`Messages`](countersign_delivery::message::Messages) for all tenants or with each tenant's own
-    /// ([`TenantMessages`](countersign_delivery::message::TenantMessages)). The number or name that a
-    /// message comes from ([`Origin`]) is the provider's, and the same for all.
+    /// [`Messages`](countersign_delivery::message::Messages) for all tenants or with each tenant's
+    /// own ([`TenantMessages`](countersign_delivery::message::TenantMessages)). The number or name
+    /// that a message comes from ([`Origin`]) is the provider's, and the same for all.
     pub fn new(
         provider: impl Provider + 'static,
         http: impl Http + 'static,

@@ -199,9 +199,10 @@ impl SmtpBuilder {
         self
     }
 
-    /// Builds the sender, with one [`Messages`](countersign_delivery::message::Messages) for all tenants or
-    /// with each tenant's own ([`TenantMessages`](countersign_delivery::message::TenantMessages)). Nothing
-    /// is connected yet.
+    /// Builds the sender, with one [`Messages`](countersign_delivery::message::Messages) for all
+    /// tenants or with each tenant's own
+    /// ([`TenantMessages`](countersign_delivery::message::TenantMessages)). Nothing is connected
+    /// yet.
     ///
     /// # Errors
     ///

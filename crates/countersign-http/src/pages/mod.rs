@@ -1,7 +1,7 @@
 //! Pages for browsers: logging in, one's own account, the tenant's setting and its users.
 //!
-//! They are complete without scripts, in English and Japanese by `Accept-Language`. Style and script
-//! are separate files of the same site. Give them to
+//! They are complete without scripts, in English and Japanese by `Accept-Language`. Style and
+//! script are separate files of the same site. Give them to
 //! [`WebBuilder::pages`](crate::WebBuilder::pages). They are under the same base path as the
 //! endpoints:
 //!
@@ -15,9 +15,9 @@
 //! | log out | `/sign-out`, by a form |
 //!
 //! [`Web::signed_in`](crate::Web::signed_in) and its relatives redirect browsers to the login, and
-//! from there back. To do it yourself, redirect to `/sign-in?return_to=/where/they/were`. Only a path
-//! of the same site is accepted, percent-encoded, of at most 1,024 bytes. `again=1` asks for a code even on a trusted device, for actions
-//! that need a recent login.
+//! from there back. To do it yourself, redirect to `/sign-in?return_to=/where/they/were`. Only a
+//! path of the same site is accepted, percent-encoded, of at most 1,024 bytes. `again=1` asks for a
+//! code even on a trusted device, for actions that need a recent login.
 //!
 //! To change how the pages look, set the variables at the top of `pages.css`, with
 //! [`Pages::stylesheet`]. To replace one, implement its method of [`Screens`].
@@ -137,8 +137,8 @@ impl Screens for BuiltIn {}
 /// - Each form keeps the fields and the address of the form that it replaces, also the hidden ones.
 ///   They are in `templates/` of this crate.
 /// - Escape everything that people entered. *Names, labels and addresses can contain markup.*
-/// - It shows [`Frame::alert`], which says what happened. *Otherwise nobody learns why they are asked
-///   again.* `pages.js` uses the ids and `data-` attributes of the code page.
+/// - It shows [`Frame::alert`], which says what happened. *Otherwise nobody learns why they are
+///   asked again.* `pages.js` uses the ids and `data-` attributes of the code page.
 /// - No style or script is inside a page: the content security policy allows styles, scripts,
 ///   images and fonts of the same site only.
 /// - An error is a 500. [`on_failure`](crate::WebBuilder::on_failure) gets the cause.

@@ -157,8 +157,10 @@ static ENGLISH: Words = Words {
     code_title: "Enter the code",
     confirm: "Confirm",
     repeat: "Please repeat your change now.",
-    changed_meanwhile: "Somebody else has changed the setting meanwhile. Please check it and try again.",
-    other_person: "Somebody else has logged in in this browser meanwhile. Please check whose page this is.",
+    changed_meanwhile: "Somebody else has changed the setting meanwhile. Please check it and try \
+        again.",
+    other_person: "Somebody else has logged in in this browser meanwhile. Please check whose page \
+        this is.",
     continue_change: "Enter the code that confirms the change",
     confirm_title: "Confirm where codes are sent",
     continue_on: "Continue",
