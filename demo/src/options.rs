@@ -66,7 +66,7 @@ impl Options {
         flow
     }
 
-    /// Where countersign keeps its state: in SQLite, if it is told nothing else.
+    /// Where countersign keeps its state: in SQLite, unless an option names another store.
     pub(crate) async fn store(&self, data: &Path) -> Result<Arc<dyn FactorStore>, Box<dyn Error>> {
         #[cfg(feature = "postgres")]
         if let Some(address) = &self.postgres {

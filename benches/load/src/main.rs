@@ -53,7 +53,7 @@ impl Settings {
         Ok(Self { programs, better_auth, turn: seconds, rounds, clients })
     }
 
-    /// How many people a site needs, of whom each logs in once, or at the end of a turn gives up.
+    /// How many people a site needs: each logs in once, or gives up when the run ends.
     fn people(&self, is_hashed: bool) -> u32 {
         let turns = self.rounds + 1;
         let most = MOST[usize::from(!is_hashed)] * (self.turn * self.rounds + WARM_UP);

@@ -55,7 +55,7 @@ async fn a_form_is_marked_while_it_is_sent_and_is_sent_once() {
         b.find("main button[aria-disabled=true]").await;
         b.click("main button").await;
         assert_eq!(b.script("return window.sent").await, 1);
-        // Whoever was stopped by the network can try again, on the same page.
+        // After a network failure the user can try again on the same page.
         b.find("main button[aria-disabled=false]").await;
         b.click("main button").await;
         assert_eq!(b.script("return window.sent").await, 2);

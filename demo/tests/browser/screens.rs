@@ -1,4 +1,4 @@
-//! A walk past every screen, for whoever looks at them.
+//! Visits every screen, and calls a function at each.
 
 use crate::browser::Browser;
 

@@ -104,7 +104,7 @@ async fn a_client_that_hangs_up_keeps_nobody_from_being_notified() {
     assert_eq!(notices[0].user.as_str(), "alice");
     assert!(has_backup_code(&site).await);
 
-    // Control: without the layer the change is made and nobody is told.
+    // Control: without the layer the change is made and nobody is notified.
     let site = Site::new().await;
     hang_up_after_the_commit(&site, attached(&site.web)).await;
     assert_eq!(site.world.calls.of("commit"), 1);
@@ -163,7 +163,7 @@ async fn a_slow_body_begins_no_step() {
     assert_eq!(site.world.events.kinds(), []);
 }
 
-/// A body that declares its length, and of which nothing arrives.
+/// A body that declares its length and never arrives.
 struct Announced;
 
 impl HttpBody for Announced {

@@ -67,7 +67,7 @@ async fn a_flood_of_first_steps_is_refused_unread() {
     assert_eq!(events.recv().await, Some("hashing"));
     let second = tokio::spawn(login("bob"));
     assert_eq!(events.recv().await, Some("admitted"));
-    // On this one thread, it has gone on to its turn for a hash.
+    // On this one thread, it has reached the queue for a hash.
     tokio::task::yield_now().await;
     site.world.calls.clear();
     site.world.events.clear();

@@ -25,7 +25,7 @@ async fn records(factors: &MemoryFactors, tenant: &TenantId) -> u64 {
     factors.count(tenant, Generation::new(1_000)).await.unwrap()
 }
 
-/// A tenant of seven people with a record each, of which nothing is worth keeping.
+/// A tenant of seven people, each with a record that can be deleted.
 async fn seven(hold: &Hold) -> (World, MemoryFactors) {
     let factors = MemoryFactors::new();
     let mut people = TenantSetup::named("acme");

@@ -25,7 +25,7 @@
         }
       };
       sent(true);
-      // Whoever stops the browser, or whom it stops, can try again.
+      // If the page load is stopped or fails, the user can try again.
       setTimeout(() => sent(false), 10000);
     });
   }

@@ -86,7 +86,7 @@ async fn devices_are_removed_one_by_one_and_together() {
 }
 
 #[tokio::test]
-async fn whoever_is_not_asked_for_codes_has_nothing_to_set_up() {
+async fn exempt_users_have_nothing_to_set_up() {
     let site = site().await;
     let scope = countersign::Scope::SystemAdministratorsOnly;
     site.world.set_scope(scope).await.unwrap();
@@ -160,7 +160,7 @@ async fn pages_of_the_application_lead_to_the_login_and_back() {
     site.world.clock.advance(window);
     let late = site.web.recently_signed_in(&request(html, &cookies), window).await.unwrap_err();
     assert_eq!(late.headers()["location"], "/sign-in?return_to=%2Fvault%3Fdoor%3D2&again=1");
-    // Whoever is exempt is asked for no code, and for a recent login.
+    // Exempt users need no code, but a recent login.
     site.world.set_scope(countersign::Scope::SystemAdministratorsOnly).await.unwrap();
     visitor.post("/sign-in", &[("name", "bob"), ("password", PASSWORD)]).await;
     let cookies = format!("__Host-session={}", visitor.browser.session().unwrap());
