@@ -71,9 +71,10 @@ impl Causes {
         causes
     }
 
-    /// What is behind an error, without what the error itself says.
-    pub(crate) fn behind(error: &(dyn StdError + 'static)) -> Self {
+    /// What an error says itself, and what is behind it.
+    pub(crate) fn with(error: &(dyn StdError + 'static)) -> Self {
         let mut causes = Self::default();
+        causes.add(&read(error), &|_: &str| false);
         causes.add_chain(error, &|_: &str| false);
         causes
     }

@@ -172,10 +172,10 @@ impl fmt::Display for Document {
     }
 }
 
-/// The error and its causes for the operator's log, in one line. For the errors of all crates here:
-/// their `Display` says only what broke.
+/// Any error with its causes in one line, for the operator's log, bounded and without secrets.
 ///
-/// What [`Error::report`] says of bounds and secrets holds for any error.
+/// Each text is bounded and withheld as [`Error::report`] says, also the first one: a plug-in's own
+/// error or a panic can have anything in it (`I-22`).
 ///
 /// ```
 /// # use countersign::error::report;
@@ -184,8 +184,7 @@ impl fmt::Display for Document {
 /// assert_eq!(report(&error), "factor store failed: no connection");
 /// ```
 pub fn report(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = Causes::behind(error);
-    if causes.is_empty() { error.to_string() } else { format!("{error}: {causes}") }
+    Causes::with(error).to_string()
 }
 
 impl Error {

@@ -10,7 +10,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use countersign::Error;
-use countersign::error::Document;
+use countersign::error::{Document, report};
 
 /// One link of a chain.
 #[derive(Debug)]
@@ -87,4 +87,18 @@ fn a_report_repeats_no_secret() {
         assert!(report.starts_with("factor store failed: query failed: (withheld"), "{report}");
         assert!(report.ends_with(": and after it"), "{report}");
     }
+}
+
+/// I-22, I-37: nor the error that a plug-in returns itself, or a panic, as adapters hand it over.
+#[test]
+fn what_is_said_first_is_bounded_and_withheld_too() {
+    let secret = Link("postgres://app:hunter2@db.example\nfailed".to_owned(), None);
+    let outer = Link("no connection\nto the server".to_owned(), Some(Box::new(secret)));
+    assert!(report(&outer).starts_with("no connection to the server: (withheld"));
+    let secret = Link("postgres://app:hunter2@db.example\nfailed".to_owned(), Some(outer.into()));
+    let line = report(&secret);
+    assert!(line.starts_with("(withheld") && !line.contains("hunter2"), "{line}");
+    let long = Link("x y\n".repeat(1 << 18), None);
+    let line = report(&long);
+    assert!(line.chars().count() <= 200 && !line.contains('\n'), "{line}");
 }
