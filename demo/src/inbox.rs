@@ -1,4 +1,4 @@
-//! Where messages go that leave this machine in earnest: a page.
+//! The demo's sender: a page that shows the messages that would otherwise leave this machine.
 
 use std::collections::VecDeque;
 use std::error::Error;

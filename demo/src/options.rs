@@ -28,7 +28,7 @@ pub(crate) struct Options {
     /// file that gets each event, as a line of JSON
     #[argh(option)]
     pub(crate) events: Option<PathBuf>,
-    /// seconds until a code ends, at least 30; a login ends after three times as many
+    /// seconds until a code expires, at least 30; a login expires after three times as many
     #[argh(option)]
     expire: Option<u64>,
     /// seconds between two codes of a login, at least 10
@@ -66,7 +66,7 @@ impl Options {
         flow
     }
 
-    /// Where countersign keeps its state: in SQLite, unless an option names another store.
+    /// Where countersign keeps its state: SQLite by default.
     pub(crate) async fn store(&self, data: &Path) -> Result<Arc<dyn FactorStore>, Box<dyn Error>> {
         #[cfg(feature = "postgres")]
         if let Some(address) = &self.postgres {
@@ -81,7 +81,7 @@ impl Options {
         Ok(Arc::new(SqliteFactors::open(data.join("countersign.sqlite")).await?))
     }
 
-    /// Which way messages go: into the inbox, if there is no other.
+    /// The sender of each method: the inbox by default.
     #[cfg_attr(
         not(any(feature = "smtp", feature = "twilio")),
         expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "for features only")

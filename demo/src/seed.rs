@@ -55,8 +55,7 @@ pub(crate) fn tenants_by_host() -> Result<TenantsByHost, Box<dyn Error>> {
     Ok(hosts)
 }
 
-/// Adds the people that are not there yet, and sets up new tenants. So many people without a name
-/// of their own are in the first tenant.
+/// Adds missing people and sets up new tenants. `people` more go into the first tenant.
 pub(crate) async fn fill(
     flow: &LoginFlow,
     users: &Users,

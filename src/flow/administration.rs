@@ -187,8 +187,8 @@ impl Administration {
         Ok(self.inner().purge_progress(self.tenant(), &current).await?)
     }
 
-    /// How many users something is saved for: what [`Scope::DoNotUse`] would delete, for a page to
-    /// say before it asks for a confirmation. What an earlier switching off deletes is not counted.
+    /// The number of users whose saved settings [`Scope::DoNotUse`] would delete, to show before
+    /// asking for confirmation. Deletions that are already under way are not counted.
     ///
     /// # Errors
     ///

@@ -29,9 +29,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// notified. [`router`](crate::router) has this layer. Add it to routes of your own that change
 /// something through an `Account` or an `Administration`.
 ///
-/// The body is read before the task begins: at most [`MAX_BODY`] bytes (otherwise 413), in at most
-/// 10 seconds (otherwise 408). A task that panics answers 500. Put layers that write the response,
-/// such as tower-sessions' `SessionManagerLayer`, around this one.
+/// The body is read before the task begins (`I-40`): at most [`MAX_BODY`] bytes (otherwise 413), in
+/// at most 10 seconds (otherwise 408). A body that breaks off is 400, a task that panics 500. Put
+/// layers that write the response, such as tower-sessions' `SessionManagerLayer`, around this one.
 ///
 /// Clones share what is under way. Before the runtime stops, wait for [`idle`](Self::idle).
 ///

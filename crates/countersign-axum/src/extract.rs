@@ -31,22 +31,22 @@ use countersign_http::Web;
 ///
 /// # Rejection
 ///
-/// 401 if nobody is signed in or the session does not hold any more, which also ends it. With a
-/// [`SignInPage`], a browser that asks for a page is redirected there instead.
+/// 401 if nobody is signed in or the session no longer holds, which also ends it. With pages, or
+/// with a [`SignInPage`], a browser that asks for a page is redirected to the login instead. Other
+/// responses are those of [`Web::signed_in`], such as 403 for a request from another site (`I-52`).
 #[derive(Debug)]
 pub struct SignedIn(
     /// The grant, as checked for this request.
     pub Grant,
 );
 
-/// Extractor for the grant of a user whose login is recent: with a code or a backup code, or with
-/// the password alone where the policy asks this user for no code.
+/// Extractor for the grant of a user who logged in recently with a code or a backup code.
 ///
-/// For pages that change something sensitive (`I-32`). Where a code is a must, check
-/// [`has_second_factor`](countersign::SavedGrant::has_second_factor), too. A trusted device does
-/// not count, however recent its login is. `SECONDS` is how long a login counts as recent: by
-/// default 600, as [`recent_login`](countersign::LoginFlowBuilder::recent_login). Give what the
-/// flow has.
+/// For pages that change something sensitive (`I-32`). Where the policy exempts the user, a recent
+/// login with the password is enough; to insist on a code, check
+/// [`has_second_factor`](countersign::SavedGrant::has_second_factor), too. A trusted device never
+/// counts. `SECONDS` is how many seconds a login counts as recent: 600 by default. Use the flow's
+/// [`recent_login`](countersign::LoginFlowBuilder::recent_login).
 ///
 /// ```
 /// use countersign_axum::RecentSecondFactor;
@@ -70,7 +70,7 @@ pub struct RecentSecondFactor<const SECONDS: u64 = 600>(
 ///
 /// # Rejection
 ///
-/// As of [`SignedIn`], and 404 for everybody who is no administrator.
+/// As of [`SignedIn`], and 404 for signed-in users who are not administrators (`I-34`).
 #[derive(Debug)]
 pub struct Administrator(
     /// The rights. Each call checks them again.
@@ -79,8 +79,9 @@ pub struct Administrator(
 
 /// The page to which browsers are redirected when nobody is signed in.
 ///
-/// Put it into the extensions of requests. It acts on `GET` requests that accept `text/html`;
-/// others get the 401.
+/// Put it into the extensions of requests. It acts on `GET` and `HEAD` requests that accept
+/// `text/html`; others get the 401. It has no effect where the [`Web`] has pages, which redirects
+/// itself.
 ///
 /// ```
 /// use axum::{Extension, Router};

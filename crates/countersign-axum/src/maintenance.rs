@@ -18,7 +18,12 @@ const BATCH: u32 = 500;
 /// Which tenants maintenance is for: a fixed `Vec`, or your own table.
 #[async_trait]
 pub trait TenantList: Send + Sync {
-    /// All tenants, as of now. It is asked at the beginning of each round.
+    /// All tenants, as of now. Called at the start of each round.
+    ///
+    /// # Errors
+    ///
+    /// If the list cannot be read. The round then does nothing, and the error goes to
+    /// [`on_error`](Maintenance::on_error).
     async fn tenants(&self) -> Result<Vec<TenantId>, PluginError>;
 }
 
@@ -29,8 +34,7 @@ impl TenantList for Vec<TenantId> {
     }
 }
 
-/// What maintenance could not do. It goes on with the next tenant, and tries again in the next
-/// round.
+/// An error of [`Maintenance`]. It goes on with the next tenant, and tries again in the next round.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum MaintenanceError {
@@ -56,8 +60,8 @@ pub enum MaintenanceError {
         /// Why it failed.
         source: Error,
     },
-    /// A sweep found records that cannot be read: their users cannot log in. An alarm.
-    #[error("{records} records of tenant {tenant} can not be read")]
+    /// A sweep found records that cannot be read (`I-37`). Their users cannot log in: alert on it.
+    #[error("{records} records of tenant {tenant} cannot be read")]
     Unreadable {
         /// Whose records they are.
         tenant: TenantId,

@@ -13,12 +13,13 @@ const KEY: &str = "countersign";
 
 /// [`Sessions`] in the [`Session`] that tower-sessions' `SessionManagerLayer` gives each request.
 ///
-/// A login starts a session under a new identifier (`I-36`), in which nothing of the session before
-/// is kept. It is saved before the response is made, so that a store that fails loses no backup
-/// code. If the client hangs up, nobody has been told its identifier.
+/// A login starts an empty session under a new identifier (`I-36`), saved before the response is
+/// made, so that a failing store loses no backup code (`I-31`). If the client hangs up, nobody
+/// learns the identifier.
 ///
-/// Put the layer around [`router`](crate::router). The cookie is the layer's: keep it `HttpOnly`
-/// and `Secure`, give it a name that begins with `__Host-`, and no domain.
+/// Put the layer around [`router`](crate::router): without it every request that needs a session is
+/// a 500. The cookie is the layer's: keep it `HttpOnly` and `Secure`, give it a name that begins
+/// with `__Host-`, and no domain.
 ///
 /// ```
 /// use tower_sessions::{MemoryStore, SessionManagerLayer};

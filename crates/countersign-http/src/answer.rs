@@ -175,8 +175,10 @@ pub(crate) const fn plain_of(status: StatusCode) -> Plain {
     }
 }
 
-/// The refusal of a request that a server does not pass on, as the endpoints write one: for a body
-/// that is too large (413), too slow (408) or broken off (400), or a task that panicked (500).
+/// The response for a request that a server does not pass on, in the form of the endpoints.
+///
+/// For a body that is too large (413), too slow (408) or broken off (400), or a panic (500). Any
+/// other status that the endpoints do not use has the reason `malformed_request`.
 pub fn refusal(request: &Parts, status: StatusCode) -> Response<Full<Bytes>> {
     let body = PlainBody::of(plain_of(status), Language::of(&request.headers));
     let mut response = json(status, &body, HeaderMap::new());

@@ -29,12 +29,13 @@ pub struct MemorySessions {
 }
 
 impl MemorySessions {
-    /// No sessions yet.
+    /// Creates an empty collection of sessions.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// For plain http in development: a cookie without `Secure` and `__Host-`.
+    /// For plain http in development: a cookie without `Secure` and `__Host-`. Starting a session
+    /// for a host other than this machine then fails, which is a 500.
     #[must_use]
     pub fn development_on_loopback(mut self) -> Self {
         self.on_loopback = true;

@@ -17,7 +17,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// The one that `Accept-Language` prefers.
+    /// The language that `Accept-Language` prefers; English if it names neither.
     pub fn of(headers: &HeaderMap) -> Self {
         let asked = headers.get_all(header::ACCEPT_LANGUAGE).iter();
         let choices = asked.filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(','));

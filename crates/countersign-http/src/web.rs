@@ -21,9 +21,9 @@ use crate::tokens::Clients;
 
 /// The endpoints of one application, for one kind of client. Cheap to clone.
 ///
-/// It keeps `I-52`: nothing of another site, nothing secret that could be kept, and a new session
-/// identifier for each login (`I-36`). [`handle`](Self::handle) answers a request. See the
-/// [crate](crate) for the list of endpoints.
+/// It keeps `I-52`: it refuses requests from other sites and lets nothing secret be cached. Your
+/// [`Sessions`] must give each login a new session identifier (`I-36`).
+/// [`handle`](Self::handle) answers a request. See the [crate](crate) for the list of endpoints.
 #[derive(Clone)]
 pub struct Web {
     inner: Arc<Inner>,
@@ -59,9 +59,9 @@ impl Web {
 
     /// Answers one request.
     ///
-    /// A request that changes something must come from a page of this site, or declare a body of
-    /// JSON and say nothing of where it comes from, as mobile applications do (`I-52`). At most 32
-    /// KiB of a body are read; how long that may take is for the server to bound.
+    /// A request to an endpoint, or a form of a page, must come from this site (`I-52`). Without
+    /// `Sec-Fetch-Site` and `Origin`, as from mobile applications, a `POST` must declare JSON. At
+    /// most 32 KiB of a body are read; how long that may take is for the server to bound.
     ///
     /// # Cancel safety
     ///
@@ -86,16 +86,17 @@ impl Web {
         self.inner.finish(answered, answering)
     }
 
-    /// Who is signed in, for the application's own pages and endpoints.
+    /// The grant of the signed-in user, for the application's own pages and endpoints.
     ///
-    /// It holds the session against the user as they are now. A request other than `GET` must come
-    /// from a page of this site, as for [`handle`](Self::handle). Call it for each request.
+    /// It checks the session against the user as they are now (`I-25`). A request other than `GET`
+    /// or `HEAD` must come from a page of this site (`I-52`). Call it for each request.
     ///
     /// # Errors
     ///
     /// The response to send: 401 if nobody is signed in, or if the session does not hold any more,
     /// which also ends it. With [pages](WebBuilder::pages), a browser that asks for a page is sent
-    /// to the login instead, and from there back.
+    /// to the login instead, and from there back. 403 or 415 for a request from elsewhere, 404 for
+    /// a host without a tenant, 421 in development for another host, and 500 if something broke.
     ///
     /// # Cancel safety
     ///
@@ -128,8 +129,8 @@ impl Web {
     /// # Errors
     ///
     /// The response to send: 401 as from [`signed_in`](Self::signed_in), and 403 with the reason
-    /// `reauthentication_required` if the login is too long ago or had no code. Of a user whom the
-    /// policy exempts no code is asked; their login must be recent all the same.
+    /// `reauthentication_required` if the login is too long ago or had no code. A user whom the
+    /// policy exempts needs no code, but still a recent login.
     ///
     /// # Cancel safety
     ///
@@ -157,8 +158,8 @@ impl Web {
     ///
     /// # Errors
     ///
-    /// The response to send: 401 as from [`signed_in`](Self::signed_in), 404 to everybody who is no
-    /// administrator.
+    /// The response to send: as from [`signed_in`](Self::signed_in), and 404 for signed-in users
+    /// who are not administrators (`I-34`).
     ///
     /// # Cancel safety
     ///
@@ -238,8 +239,9 @@ impl WebBuilder {
         self
     }
 
-    /// Sets the clock of cookies and of `Retry-After`. Use the one that the flow has. By default it
-    /// is the system's.
+    /// Sets the clock for cookies, `Retry-After` and
+    /// [`recently_signed_in`](Web::recently_signed_in). Use the flow's clock. By default it is the
+    /// system's. If it fails, the response is 500.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.inner.clock = Box::new(clock);
         self

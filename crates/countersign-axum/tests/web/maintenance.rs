@@ -222,7 +222,7 @@ async fn unreadable_records_are_reported() {
     let (maintenance, reported) = reporting(&site.world.flow, vec![tenant.clone()]);
     let (stop, running) = run(maintenance);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(*reported.lock().unwrap(), ["1 records of tenant acme can not be read"]);
+    assert_eq!(*reported.lock().unwrap(), ["1 records of tenant acme cannot be read"]);
     drop(stop);
     running.await.unwrap();
 }

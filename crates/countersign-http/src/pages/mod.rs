@@ -70,8 +70,8 @@ impl Pages {
         }
     }
 
-    /// Sets the path to go to after a login that began at no other page. By default `/`. Ignored
-    /// unless it is a path of the same site.
+    /// Sets the path to open after a login that was not asked for by another page. By default `/`.
+    /// Ignored unless it is a path of this site of at most 1,024 bytes.
     #[must_use]
     pub fn home(mut self, path: &str) -> Self {
         if let Some(path) = local_path(path) {
@@ -91,11 +91,11 @@ impl Pages {
         &self.stylesheet
     }
 
-    /// Lets a login end at another site, such as `https://client.example`.
+    /// Lets a login end at a page that redirects to this other origin: `https://client.example`.
     ///
-    /// Without it, browsers stop a login whose `return_to` is a page that redirects to another
-    /// site: the content security policy of the pages holds for redirects after a form, too.
-    /// Ignored unless it is an origin.
+    /// Without it, the content security policy of the pages stops that redirect after a form. Call
+    /// it once for each origin. Anything but `https://` with a host and an optional port is
+    /// ignored.
     #[must_use]
     pub fn may_lead_to(mut self, origin: &str) -> Self {
         let host = origin.strip_prefix("https://").unwrap_or_default();
@@ -141,7 +141,8 @@ impl Screens for BuiltIn {}
 ///   asked again.* `pages.js` uses the ids and `data-` attributes of the code page.
 /// - No style or script is inside a page: the content security policy allows styles, scripts,
 ///   images and fonts of the same site only.
-/// - An error is a 500. [`on_failure`](crate::WebBuilder::on_failure) gets the cause.
+/// - An error is a 500, except that the new backup code and the message of a refusal are then shown
+///   on the built-in page. [`on_failure`](crate::WebBuilder::on_failure) gets the cause.
 pub trait Screens: Send + Sync {
     /// Name and password.
     ///
