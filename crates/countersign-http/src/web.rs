@@ -8,7 +8,7 @@ use bytes::Bytes;
 use countersign::clock::{Clock, SystemClock};
 use countersign::{Administration, Grant, LoginFlow, SecondFactor};
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, header};
 use http_body::Body;
 use http_body_util::Full;
 
@@ -89,7 +89,8 @@ impl Web {
     /// The grant of the signed-in user, for the application's own pages and endpoints.
     ///
     /// It checks the session against the user as they are now (`I-25`). A request other than `GET`
-    /// or `HEAD` must come from a page of this site (`I-52`). Call it for each request.
+    /// or `HEAD`, or one that opens a WebSocket, must come from a page of this site (`I-52`). Call
+    /// it for each request.
     ///
     /// # Errors
     ///
@@ -103,7 +104,10 @@ impl Web {
     /// A session that does not hold may have ended.
     pub async fn signed_in(&self, request: &Parts) -> Result<Grant, Response<Full<Bytes>>> {
         let answering = self.inner.answering(request)?;
-        let checked = if matches!(request.method, Method::GET | Method::HEAD) {
+        // A WebSocket begins with a GET, and can change something.
+        let reads = matches!(request.method, Method::GET | Method::HEAD)
+            && !request.headers.contains_key(header::UPGRADE);
+        let checked = if reads {
             // From a link in another site's page, too.
             self.inner.origins.check_host(request)
         } else {

@@ -187,6 +187,15 @@ async fn own_pages_know_who_is_signed_in() {
     assert_eq!(foreign.status(), StatusCode::FORBIDDEN);
     let looking = site.web.signed_in(&parts(&alice, "GET", "cross-site")).await;
     assert_eq!(looking.unwrap().user().as_str(), "alice");
+    // A page of any site can open a WebSocket, which begins with a GET (I-52).
+    for (from, comes_through) in
+        [("cross-site", false), ("same-site", false), ("same-origin", true)]
+    {
+        let mut socket = parts(&alice, "GET", from);
+        socket.headers.insert("upgrade", http::HeaderValue::from_static("websocket"));
+        let answered = site.web.signed_in(&socket).await;
+        assert_eq!(answered.is_ok(), comes_through, "{from}");
+    }
     let stranger = site.web.signed_in(&own(&site.browser())).await.unwrap_err();
     assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(stranger.headers()["cache-control"], "no-store");
