@@ -431,17 +431,6 @@ impl Exchange<'_> {
 
     /// The administrator's page.
     async fn administration(mut self, endpoint: Endpoint) -> Answered {
-        let Some(grant) = self.revalidated().await? else { return self.stale().await };
-        match self.administer(&grant, endpoint).await {
-            // Since it was revalidated.
-            Err(Refusal::Denied(denied)) if denied.reason() == Reason::SessionStale => {
-                self.stale().await
-            }
-            answered => answered,
-        }
-    }
-
-    async fn administer(&mut self, grant: &Grant, endpoint: Endpoint) -> Answered {
         #[derive(Serialize)]
         struct Settings {
             scope: Scope,
@@ -454,7 +443,8 @@ impl Exchange<'_> {
             scope: Scope,
             before: Scope,
         }
-        let administration = self.flow.administration(grant).await?;
+        let Some(grant) = self.revalidated().await? else { return self.stale().await };
+        let administration = self.flow.administration(&grant).await?;
         Ok(match endpoint {
             Endpoint::SetScope => {
                 let ScopeBody { scope } = self.parse()?;
