@@ -17,6 +17,7 @@ mod sweep;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -86,6 +87,12 @@ impl LoginFlow {
     /// ([`trusted_devices`](LoginFlowBuilder::trusted_devices)).
     pub fn offers_trusted_devices(&self) -> bool {
         self.inner.rules.limits.devices.is_some()
+    }
+
+    /// How long a login counts as recent for sensitive changes
+    /// ([`recent_login`](LoginFlowBuilder::recent_login), `I-32`).
+    pub fn recent_login(&self) -> Duration {
+        self.inner.rules.limits.recent_login
     }
 }
 

@@ -45,8 +45,8 @@ pub struct SignedIn(
 /// For pages that change something sensitive (`I-32`). Where the policy exempts the user, a recent
 /// login with the password is enough; to insist on a code, check
 /// [`has_second_factor`](countersign::SavedGrant::has_second_factor), too. A trusted device never
-/// counts. `SECONDS` is how many seconds a login counts as recent: 600 by default. Use the flow's
-/// [`recent_login`](countersign::LoginFlowBuilder::recent_login).
+/// counts. `SECONDS` is how many seconds a login counts as recent: 600 by default, and never more
+/// than the flow's [`recent_login`](countersign::LoginFlow::recent_login).
 ///
 /// ```
 /// use countersign_axum::RecentSecondFactor;

@@ -126,9 +126,9 @@ impl Web {
     /// Who is signed in by a recent login with a code or a backup code, for the application's own
     /// sensitive pages.
     ///
-    /// `window` is how long a login counts as recent. Give the flow's
-    /// [`recent_login`](countersign::LoginFlowBuilder::recent_login), 10 minutes by default. The
-    /// time is that of [`WebBuilder::clock`]. A trusted device replaces no code here (`I-32`).
+    /// `window` is how long a login counts as recent: at most the flow's
+    /// [`recent_login`](LoginFlow::recent_login), whatever is given here. The time is that of
+    /// [`WebBuilder::clock`]. A trusted device replaces no code here (`I-32`).
     ///
     /// # Errors
     ///
@@ -146,7 +146,8 @@ impl Web {
     ) -> Result<Grant, Response<Full<Bytes>>> {
         let grant = self.signed_in(request).await?;
         let answering = self.inner.answering(request)?;
-        // As the flow counts.
+        // As the flow counts, and never longer.
+        let window = window.min(self.inner.flow.recent_login());
         let window = time::Duration::try_from(window).unwrap_or(time::Duration::MAX);
         // Of a user whom the policy exempts there is no code to ask for.
         let exempt = matches!(grant.second_factor(), SecondFactor::Exempt { .. });

@@ -253,6 +253,25 @@ async fn own_sensitive_pages_need_a_recent_code() {
     assert_eq!(site.web.base_path(), "");
 }
 
+/// I-32: no page is laxer than the flow.
+#[tokio::test]
+async fn own_sensitive_pages_are_no_laxer_than_the_flow() {
+    let short = std::time::Duration::from_secs(120);
+    let site = Site::with(|flow| flow.recent_login(short), |web| web).await;
+    let mut alice = site.browser();
+    site.sign_in(&mut alice, "alice").await;
+    let request = http::Request::get("/own")
+        .header("host", crate::browser::HOST)
+        .header("cookie", format!("__Host-session={}", alice.session().unwrap()));
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    site.world.clock.advance(std::time::Duration::from_secs(119));
+    assert!(site.web.recently_signed_in(&parts, 5 * short).await.is_ok());
+    assert!(site.web.recently_signed_in(&parts, short / 2).await.is_err());
+    site.world.clock.advance(std::time::Duration::from_secs(1));
+    let refused = site.web.recently_signed_in(&parts, 5 * short).await.unwrap_err();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+}
+
 /// I-31: what is shown once is shown also where the session could not be started.
 #[tokio::test]
 async fn a_session_that_does_not_start_loses_no_backup_code() {
