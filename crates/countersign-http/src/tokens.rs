@@ -139,10 +139,22 @@ impl<'a> Presented<'a> {
     pub(crate) fn setup(&self) -> Option<SetupToken> {
         match self.clients {
             Clients::MobileApps => self.header(SETUP_TOKEN).map(SetupToken::from),
-            Clients::Browsers => {
-                self.cookie(&format!("{}setup", self.prefix)).map(SetupToken::from)
-            }
+            Clients::Browsers => self.setup_parts()?.next().map(SetupToken::from),
         }
+    }
+
+    /// Where the code of a change of method went, masked, and its reference. Empty: nowhere.
+    #[cfg(feature = "pages")]
+    pub(crate) fn setup_sent_to(&self) -> Option<(String, String)> {
+        let mut parts = self
+            .setup_parts()?
+            .skip(1)
+            .map(|part| percent_decode_str(part).decode_utf8().unwrap_or_default().into_owned());
+        Some((parts.next()?, parts.next()?))
+    }
+
+    fn setup_parts(&self) -> Option<std::str::Split<'a, char>> {
+        Some(self.cookie(&format!("{}setup", self.prefix))?.split('~'))
     }
 
     fn header(&self, name: &str) -> Option<&'a str> {
@@ -287,8 +299,17 @@ impl Handed {
                     let left = seconds_until(code.expires_at, now);
                     Duration::seconds(i64::try_from(left).unwrap_or(i64::MAX))
                 });
+                let mut value = token.expose().to_owned();
+                if self.keeps_names {
+                    // Not in an address, which another site could make up and logs keep.
+                    let sent = issued(delivery).map_or(["", ""], |code| {
+                        [code.destination.as_str(), code.reference.as_str()]
+                    });
+                    let [to, reference] = sent.map(|part| utf8_percent_encode(part, PLAIN));
+                    value = format!("{value}~{to}~{reference}");
+                }
                 let name = format!("{}setup", self.prefix());
-                self.set(name, token.expose().to_owned(), lifetime, SameSite::Strict);
+                self.set(name, value, lifetime, SameSite::Strict);
             }
         }
     }

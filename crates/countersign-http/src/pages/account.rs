@@ -39,7 +39,7 @@ impl Visit<'_> {
                     Ok(MethodChange::Prove(setup)) => {
                         let now = self.exchange.answering.now;
                         self.exchange.handed.setup(setup, now);
-                        ask_for_code(&setup.delivery)
+                        confirmation(&setup.delivery)
                     }
                     Ok(MethodChange::Done(_)) => {
                         self.exchange.handed.forget_setup();
@@ -123,13 +123,14 @@ impl Visit<'_> {
             "failed" => Some(Alert::refusal(self.w().setup_not_sent.to_owned(), None)),
             _ => None,
         });
-        let (destination, reference) = (query.get("destination"), query.get("reference"));
-        let page = ConfirmMethodPage { frame, destination, reference };
+        let (destination, reference) =
+            self.exchange.presented().setup_sent_to().unwrap_or_default();
+        let page = ConfirmMethodPage { frame, destination: &destination, reference: &reference };
         self.html(status, self.pages.screens.confirm_method(&page))
     }
 
     async fn confirm_method(&mut self, grant: &Grant, account: &Account) -> Answered {
-        let ConfirmForm { code: Typed(code), destination, reference } = self.form()?;
+        let ConfirmForm { code: Typed(code) } = self.form()?;
         // A missing token is refused like an expired one.
         let token = self.exchange.presented().setup().unwrap_or_else(|| SetupToken::new(""));
         let confirmed = account.confirm_method(&token, &Code::new(code)).await;
@@ -148,24 +149,17 @@ impl Visit<'_> {
             }
             Err(OperationError::Denied(denied)) if !leads_to_the_login(denied.reason()) => {
                 let alert = self.refusal(&denied, Some("code"));
-                let mut frame = self.frame_of(grant.user());
-                frame.alert = Some(alert);
-                let (destination, reference) = (&*destination, &*reference);
-                let page = ConfirmMethodPage { frame, destination, reference };
-                self.html(status(denied.reason()), self.pages.screens.confirm_method(&page))
+                self.ask_for_code(grant, status(denied.reason()), Some(alert))
             }
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// The page that asks for the code, with what it says of it.
-fn ask_for_code(delivery: &DeliveryStatus) -> String {
-    let (destination, reference) = issued(delivery)
-        .map_or(("", ""), |code| (code.destination.as_str(), code.reference.as_str()));
-    let failed = if reference.is_empty() { "failed" } else { "" };
-    let query = [("destination", destination), ("reference", reference), ("delivery", failed)];
-    with_query("/me/method/confirm", &query)
+/// The address of the page that asks for the code.
+fn confirmation(delivery: &DeliveryStatus) -> String {
+    let failed = if issued(delivery).is_none() { "failed" } else { "" };
+    with_query("/me/method/confirm", &[("delivery", failed)])
 }
 
 /// Whether a refusal leads to the login. The others are shown on the page with the form.

@@ -99,10 +99,6 @@ pub(super) fn without_separators(number: &str) -> String {
 #[derive(Deserialize)]
 pub(super) struct ConfirmForm {
     pub(super) code: Typed,
-    #[serde(default)]
-    pub(super) destination: String,
-    #[serde(default)]
-    pub(super) reference: String,
 }
 
 #[derive(Deserialize)]

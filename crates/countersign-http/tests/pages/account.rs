@@ -29,8 +29,12 @@ async fn a_number_is_proved_on_the_way() {
     // As the page itself shows it.
     let fields = [("phone", "+81 90 1234 5678"), ("method", "sms")];
     let sent = visitor.send(&page, "/me/method", &fields).await;
+    // Neither logs nor the browser's history get the number, and no link can make one up.
+    assert_eq!(place(&sent), "/me/method/confirm");
+    let made_up = "/me/method/confirm?destination=Call+us&reference=BKTR";
+    let made_up = visitor.get(made_up).await;
     let prove = visitor.follow(&sent).await;
-    assert_eq!(prove.status, StatusCode::OK, "{}", prove.text);
+    assert_eq!((prove.status, &prove.text), (StatusCode::OK, &made_up.text));
     assert!(prove.text.contains("+81 *** **78"), "{}", prove.text);
     let reference = site.world.outbox.last_code().unwrap().reference;
     assert!(prove.text.contains(reference.as_str()), "{}", prove.text);
@@ -190,7 +194,7 @@ async fn a_form_is_of_the_person_whose_page_it_was_on() {
     // Control: Bob's own page does it.
     site.world.wait_for_the_spacing();
     let sent = visitor.send(&page, "/me/method", &fields).await;
-    assert!(place(&sent).starts_with("/me/method/confirm?"), "{}", place(&sent));
+    assert!(place(&sent).starts_with("/me/method/confirm"), "{}", place(&sent));
 }
 
 /// What comes with a time says it in a header, too.
@@ -203,7 +207,7 @@ async fn later_comes_with_a_time_on_every_page() {
     let fields = [("method", "sms"), ("phone", "+81 90-1234-5678")];
     for _ in 0..2 {
         let sent = visitor.post_as("alice", "/me/method", &fields).await;
-        assert!(place(&sent).starts_with("/me/method/confirm?"), "{}", place(&sent));
+        assert!(place(&sent).starts_with("/me/method/confirm"), "{}", place(&sent));
     }
     let early = visitor.post_as("alice", "/me/method", &fields).await;
     assert_eq!(early.status, StatusCode::TOO_MANY_REQUESTS);
