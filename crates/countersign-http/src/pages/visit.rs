@@ -51,6 +51,11 @@ impl<'a> Visit<'a> {
     }
 
     pub(super) fn done(&self) -> Option<Alert> {
+        // A link of another site must not make a page claim what nobody did.
+        let from = self.exchange.parts.headers.get("sec-fetch-site");
+        if from.is_some_and(|from| from != "same-origin") {
+            return None;
+        }
         let w = self.w();
         let code = self.query().get("done").to_owned();
         let (kind, text) = match &*code {

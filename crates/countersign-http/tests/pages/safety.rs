@@ -300,6 +300,24 @@ async fn ids_and_addresses_stay_text() {
     }
 }
 
+/// A link of another site, or one that is typed, does not make a page claim what nobody did.
+#[tokio::test]
+async fn only_this_site_says_what_was_done() {
+    let site = site().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("root").await;
+    for path in ["/me?done=saved", "/users?id=alice&done=reset", "/settings?done=saved"] {
+        for (from, says) in
+            [("same-origin", true), ("cross-site", false), ("same-site", false), ("none", false)]
+        {
+            visitor.browser.headers = vec![("sec-fetch-site", from)];
+            let page = visitor.get(path).await;
+            assert_eq!(page.status, StatusCode::OK, "{path} {from}");
+            assert_eq!(page.text.contains("id=\"alert\""), says, "{path} {from}");
+        }
+    }
+}
+
 /// What a tenant is called is for the application: no page shows it.
 #[tokio::test]
 async fn ids_of_tenants_are_on_no_page() {
