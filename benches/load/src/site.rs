@@ -147,9 +147,10 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
+        // In this order: until it is waited for, no other process has its number.
         drop(self.guard.stdin.take());
-        let _ = self.process.wait();
         let _ = self.guard.wait();
+        let _ = self.process.wait();
     }
 }
 

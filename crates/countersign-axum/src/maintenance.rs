@@ -122,7 +122,7 @@ impl Maintenance {
 
     /// Sets how many records a batch has at most. By default 500; 1 to 5,000.
     pub fn batch(mut self, records: u32) -> Self {
-        self.batch = records;
+        self.batch = records.clamp(1, 5_000);
         self
     }
 

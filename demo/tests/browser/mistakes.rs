@@ -44,7 +44,9 @@ async fn a_form_is_marked_while_it_is_sent_and_is_sent_once() {
         // A server that does not answer, as far as the page can see. What the script of the page
         // stops itself does not count.
         b.script(
-            "window.sent = 0;
+            "window.later = [];
+             window.setTimeout = (call) => window.later.push(call);
+             window.sent = 0;
              addEventListener('submit', (event) => {
                 if (!event.defaultPrevented) window.sent += 1;
                 event.preventDefault();
@@ -56,6 +58,7 @@ async fn a_form_is_marked_while_it_is_sent_and_is_sent_once() {
         b.click("main button").await;
         assert_eq!(b.script("return window.sent").await, 1);
         // After a network failure the user can try again on the same page.
+        b.script("window.later.forEach((call) => call())").await;
         b.find("main button[aria-disabled=false]").await;
         b.click("main button").await;
         assert_eq!(b.script("return window.sent").await, 2);

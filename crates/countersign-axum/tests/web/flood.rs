@@ -79,7 +79,9 @@ async fn a_flood_of_first_steps_is_refused_unread() {
         assert!(answer.headers.get("set-cookie").is_none());
     }
     assert_eq!(site.world.calls.all(), Vec::<&str>::new(), "nothing was looked at");
-    assert!(site.world.events.kinds().iter().all(|kind| kind.name() == "step_refused"));
+    let events = site.world.events.kinds();
+    assert_eq!(events.len(), 40, "one for each (I-38)");
+    assert!(events.iter().all(|kind| kind.name() == "step_refused"), "{events:?}");
 
     for waiting in [first, second] {
         open.send(()).unwrap();

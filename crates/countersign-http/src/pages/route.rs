@@ -224,7 +224,9 @@ impl Visit<'_> {
             Page::SubmitBackupCode(login) => self.submit_backup_code(login).await,
             Page::Resend(login) => self.resend(login).await,
             Page::Cancel(login) => self.cancel(login).await,
-            Page::SignOut | Page::Parent => self.sign_out().await,
+            Page::SignOut => self.sign_out().await,
+            // The pages redirect before they come here.
+            Page::Parent => Err(StatusCode::NOT_FOUND.into()),
             Page::Account
             | Page::SetMethod
             | Page::AskForCode

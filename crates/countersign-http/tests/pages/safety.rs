@@ -130,16 +130,39 @@ async fn no_login_leads_to_another_site() {
         let fields = [("name", "alice"), ("password", PASSWORD), ("return_to", elsewhere)];
         let sent = visitor.post("/sign-in", &fields).await;
         assert!(!place(&sent).contains("evil"), "{}", place(&sent));
-        let path = place(&sent).split('?').next().unwrap().to_owned();
+        let mut path = place(&sent).split('?').next().unwrap().to_owned();
         let page = visitor.get(&format!("{path}?{query}")).await;
         assert!(!page.text.contains("evil"), "{}", page.text);
+        for form in ["/cancel", "/resend"] {
+            let form = visitor.post(&format!("{path}{form}?{query}"), &[("to", "same")]).await;
+            assert!(!place_or_text(&form).contains("evil"), "{}", form.text);
+            if !visitor.browser.named("login").is_empty() {
+                continue;
+            }
+            site.world.wait_for_the_spacing();
+            let sent = visitor.post("/sign-in", &fields).await;
+            path = place(&sent).split('?').next().unwrap().to_owned();
+        }
         let code = site.world.last_code();
-        let done = visitor.post(&path, &[("code", &code), ("return_to", elsewhere)]).await;
+        let done = visitor.post(&format!("{path}?{query}"), &[("code", &code)]).await;
         assert_eq!(place(&done), "/");
         // Who is signed in already is not led there either.
         assert_eq!(place(&visitor.get(&format!("/sign-in?{query}")).await), "/");
         visitor.post("/sign-out", &[]).await;
     }
+    // Control: to a page of this site it leads.
+    let mut visitor = Visitor::of(&site);
+    site.world.wait_for_the_spacing();
+    let (path, _) = visitor.begin("alice").await;
+    let code = site.world.last_code();
+    let done = visitor.post(&format!("{path}?return_to=%2Fx"), &[("code", &code)]).await;
+    assert_eq!(place(&done), "/x");
+}
+
+/// Where a response leads, and what it says.
+fn place_or_text(answer: &crate::browser::Answer) -> String {
+    let place = answer.headers.get("location").map(|place| place.to_str().unwrap());
+    format!("{} {}", place.unwrap_or_default(), answer.text)
 }
 
 /// I-52: nothing that a person types ends up as a header of its own, or as a second cookie.
