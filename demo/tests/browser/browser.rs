@@ -57,6 +57,7 @@ impl Drop for Home {
         let start = Instant::now();
         while self.0.exists() && start.elapsed() < LONGEST {
             let _ = std::fs::remove_dir_all(&self.0);
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }

@@ -31,6 +31,11 @@ use tower::ServiceExt;
 
 use crate::site::{Answer, Browser, PASSWORD, Site};
 
+/// Waits, but not for ever for what does not happen.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(60), future).await.unwrap()
+}
+
 /// Without a task of its own, a step ends where its client hangs up: the control.
 fn attached(web: &Web) -> Router {
     let web = web.clone();
@@ -71,11 +76,11 @@ async fn hang_up_after_the_commit(site: &Site, app: Router) {
     text += std::str::from_utf8(&to_bytes(body, 2).await.unwrap()).unwrap();
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(text.as_bytes()).await.unwrap();
-    reached.await.unwrap();
+    soon(reached).await.unwrap();
     drop(client);
-    is_gone.recv().await.unwrap();
+    soon(is_gone.recv()).await.unwrap();
     let _ = go.send(());
-    site.detach.idle().await;
+    soon(site.detach.idle()).await;
     server.abort();
 }
 
@@ -121,7 +126,7 @@ async fn what_is_under_way_can_be_waited_for() {
     let body = json!({"name": "alice", "password": PASSWORD});
     let request = browser.request("POST", "/auth/login", &body);
     let client = tokio::spawn(site.app().oneshot(request));
-    reached.await.unwrap();
+    soon(reached).await.unwrap();
     client.abort();
     assert!(client.await.unwrap_err().is_cancelled());
     let mut idle = std::pin::pin!(site.detach.idle());
@@ -130,7 +135,7 @@ async fn what_is_under_way_can_be_waited_for() {
     let _ = go.send(());
     idle.await;
     assert_eq!(site.world.outbox.codes().len(), 1);
-    site.detach.idle().await;
+    soon(site.detach.idle()).await;
 }
 
 /// A request whose body never ends.
@@ -152,7 +157,7 @@ async fn a_slow_body_begins_no_step() {
         let began = Instant::now();
         let response = router(&site.web, &detach).oneshot(slow(&browser, "/auth/login"));
         // Only a test that fails waits so long.
-        let response = timeout(Duration::from_secs(60), response).await.unwrap();
+        let response = soon(response).await;
         let answer = Answer::of(response.unwrap()).await;
         let expected = (StatusCode::REQUEST_TIMEOUT, "body_too_slow");
         assert_eq!((answer.status, answer.reason()), expected);
@@ -192,7 +197,7 @@ async fn an_oversized_body_begins_no_step() {
     let send = async |body: Body| {
         let (parts, _) = browser.request("POST", "/auth/login", &Value::Null).into_parts();
         let response = site.app().oneshot(Request::from_parts(parts, body));
-        let response = timeout(Duration::from_secs(60), response).await.unwrap();
+        let response = soon(response).await;
         Answer::of(response.unwrap()).await
     };
     let chunks = |text: String, end: stream::Iter<std::vec::IntoIter<_>>| {
@@ -252,7 +257,7 @@ async fn a_panic_is_answered_and_reported() {
     client.abort();
     assert!(client.await.unwrap_err().is_cancelled());
     let _ = let_go.send(());
-    site.detach.idle().await;
+    soon(site.detach.idle()).await;
     assert_eq!(site.reports.lock().unwrap().len(), 1);
 
     let answer = Answer::of(app.clone().oneshot(request()).await.unwrap()).await;
@@ -287,6 +292,6 @@ async fn own_routes_can_outlive_their_connection() {
     client.abort();
     assert!(client.await.unwrap_err().is_cancelled());
     go.send(()).unwrap();
-    site.detach.idle().await;
+    soon(site.detach.idle()).await;
     assert_eq!(*done.lock().unwrap(), ["x"]);
 }
