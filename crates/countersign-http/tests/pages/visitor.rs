@@ -47,7 +47,7 @@ impl<'a> Visitor<'a> {
             let (pair, attributes) = cookie.split_once("; ").unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             if attributes.contains("Max-Age=0") {
-                self.browser.cookies.remove(name);
+                self.browser.cookies.shift_remove(name);
             } else {
                 self.browser.cookies.insert(name.to_owned(), value.to_owned());
             }

@@ -1,6 +1,5 @@
 //! A site with two people and an administrator, and a browser that keeps cookies as browsers do.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use countersign_http::{TenantsByHost, Web, WebBuilder};
 use countersign_testkit::World;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use crate::described::ask;
@@ -55,7 +55,7 @@ impl Site {
         Browser {
             site: self,
             host: HOST,
-            cookies: BTreeMap::new(),
+            cookies: IndexMap::new(),
             headers: vec![("sec-fetch-site", "same-origin")],
         }
     }
@@ -78,7 +78,8 @@ pub fn tenants() -> TenantsByHost {
 pub struct Browser<'a> {
     pub site: &'a Site,
     pub host: &'static str,
-    pub cookies: BTreeMap<String, String>,
+    /// In the order in which they were first set, which is how browsers send them.
+    pub cookies: IndexMap<String, String>,
     pub headers: Vec<(&'static str, &'static str)>,
 }
 
@@ -138,7 +139,7 @@ impl Browser<'_> {
             let (pair, attributes) = cookie.split_once("; ").unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             if attributes.contains("Max-Age=0") {
-                self.cookies.remove(name);
+                self.cookies.shift_remove(name);
             } else {
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
