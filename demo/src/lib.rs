@@ -43,7 +43,7 @@ const THIRTY_DAYS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 ///
 /// # Errors
 ///
-/// What does not start.
+/// If an option, a file, the store or the port cannot be used.
 pub async fn run(passwords: impl PasswordVerifier + 'static) -> Result<(), Box<dyn Error>> {
     let options: Options = argh::from_env();
     let temporary = tempfile::tempdir()?;

@@ -99,7 +99,7 @@ async fn events(State(site): State<Site>, request: Parts) -> Result<Response, St
 }
 
 impl Site {
-    /// No page is for a host that is in no list.
+    /// The tenant of the request's host. 404 for a host that is not listed.
     pub(crate) async fn tenant(&self, request: &Parts) -> Result<TenantId, StatusCode> {
         self.tenants.tenant(request).await.ok().flatten().ok_or(StatusCode::NOT_FOUND)
     }
