@@ -43,6 +43,9 @@ const LOGIN_FORMS: [(&str, &[(&str, &str)]); 4] = [
 /// I-52, login and logout too: a foreign form signs nobody in as somebody else, and nobody out.
 #[tokio::test]
 async fn forms_of_other_sites_do_nothing() {
+    let route = include_str!("../../src/pages/route.rs").lines().map(str::trim);
+    let takes_forms = |line: &&str| line.contains("] => both(") || line.contains("] => post(");
+    assert_eq!(route.filter(takes_forms).count(), FORMS.len() + LOGIN_FORMS.len(), "each is tried");
     let site = site().await;
     let mut visitor = Visitor::of(&site);
     visitor.sign_in("root").await;
