@@ -8,7 +8,9 @@ use crate::entropy::SystemEntropy;
 use crate::error::{Error, PluginError};
 use crate::flow::LoginFlowBuilder;
 use crate::ids::{TenantId, UserId, Version};
-use crate::machine::{Attempt, Damage, Draft, Next, Opening, Rules, Seal, Settings, TokenSecret};
+use crate::machine::{
+    Attempt, Damage, Draft, Next, Opening, READS, Rules, Seal, Settings, TokenSecret,
+};
 use crate::password::PasswordVerified;
 use crate::policy::{Channel, Scope, StandardPolicy};
 use crate::secret::Code;
@@ -66,6 +68,7 @@ impl Machine {
             rules: Rules {
                 limits: LoginFlowBuilder::default_limits()?,
                 seal: Seal::new(sha256_tag, None, Vec::new()),
+                reads: READS,
             },
             tenant: TenantId::new("acme")?,
             user,
@@ -82,6 +85,7 @@ impl Machine {
         let mut draft = Draft::open(&Opening {
             rules: &self.rules,
             entropy: &SystemEntropy,
+            requests: None,
             call: Call::without_request(&self.tenant),
             user_id: &self.user.id,
             user: Some(&self.user),

@@ -104,6 +104,11 @@ impl Timestamp {
         )
     }
 
+    /// The next millisecond.
+    pub(crate) fn next(self) -> Self {
+        self.plus(Duration::from_millis(1))
+    }
+
     /// How long after `earlier` this is; zero if it is not after it.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

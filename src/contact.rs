@@ -245,6 +245,16 @@ pub enum Method {
     Sms,
 }
 
+impl Method {
+    /// The one that a person who cannot use this one has instead.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Email => Self::Sms,
+            Self::Sms => Self::Email,
+        }
+    }
+}
+
 /// A destination with most of it hidden, fit for a page: `+81 *** **34`, `a***@example.com`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -19,7 +19,7 @@ const READ: usize = 1024;
 /// Where a request comes from: the client's address, its user agent, and the request's id.
 ///
 /// The host gives it with each request. It reaches the
-/// [policy](crate::policy::PolicyContext::request), every [event](crate::event::Event::request) and
+/// [request policy](crate::policy::RequestPolicy), every [event](crate::event::Event::request) and
 /// the [notices](crate::sender::Notice::from) about what the request did. No store ever sees it
 /// (`I-45`).
 ///

@@ -11,8 +11,9 @@ use crate::contact::Method;
 use crate::context::RequestContext;
 use crate::grant::SecondFactor;
 use crate::ids::{DeviceId, LoginId, TenantId, UserId};
-use crate::policy::Scope;
+use crate::policy::{Channel, Scope};
 use crate::sender::{NoticeTopic, SendErrorKind};
+use crate::tenant::TenantSettings;
 
 pub use crate::causes::Causes;
 
@@ -79,6 +80,7 @@ impl Event {
                 | EventKind::DeviceRevoked { .. }
                 | EventKind::DevicesRevoked { .. }
                 | EventKind::ScopeChanged { .. }
+                | EventKind::SettingsChanged { .. }
         )
     }
 }
@@ -124,15 +126,18 @@ pub enum EventKind {
         )]
         locked_until: Option<OffsetDateTime>,
     },
-    /// The password was right, and the login was refused all the same.
+    /// The first factor was right, and the login was refused all the same.
     LoginRefused {
         /// A [`Reason::code`](crate::Reason::code).
         reason: Cow<'static, str>,
     },
-    /// The password was right, and a code is required.
+    /// The first factor was right, and a code is required.
     CodeRequired {
         /// The login.
         login: LoginId,
+        /// How it came in.
+        #[serde(deserialize_with = "crate::policy::read_channel")]
+        channel: Channel,
         /// Where the code goes; `None` if none is sent now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         method: Option<Method>,
@@ -155,6 +160,15 @@ pub enum EventKind {
         /// Why, as far as the sender said.
         #[serde(default, skip_serializing_if = "Causes::is_empty")]
         causes: Causes,
+    },
+    /// The application's [`SendCheck`](crate::sender::SendCheck) kept a code from being sent.
+    DeliveryRefused {
+        /// The login.
+        login: LoginId,
+        /// Where it should have gone.
+        method: Method,
+        /// What the check said: a short, stable name.
+        risk: Cow<'static, str>,
     },
     /// A wrong code or backup code was charged. Half-done logins with wrong codes are worth an
     /// alert: the password is known.
@@ -186,7 +200,10 @@ pub enum EventKind {
     LoginCompleted {
         /// The login.
         login: LoginId,
-        /// What stood beside the password.
+        /// How it came in.
+        #[serde(deserialize_with = "crate::policy::read_channel")]
+        channel: Channel,
+        /// What stood beside the password, or beside the identity provider's word.
         basis: SecondFactor,
         /// The device that was registered with it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -234,12 +251,23 @@ pub enum EventKind {
         /// A [`Reason::code`](crate::Reason::code).
         reason: Cow<'static, str>,
     },
-    /// The tenant's setting was changed.
+    /// Who needs the second factor was changed, and nothing else.
     ScopeChanged {
         /// Before.
         from: Scope,
         /// From now on.
         to: Scope,
+        /// By whom.
+        by: Actor,
+    },
+    /// A tenant's settings were changed, in more than the scope.
+    SettingsChanged {
+        /// Before.
+        from: TenantSettings,
+        /// From now on.
+        to: TenantSettings,
+        /// Whether anybody is protected less than before.
+        weakens: bool,
         /// By whom.
         by: Actor,
     },
@@ -346,7 +374,9 @@ impl EventKind {
             Self::DevicesRevoked { .. } => "devices_revoked",
             Self::BackupCodeMade => "backup_code_made",
             Self::AccountRefused { .. } => "account_refused",
+            Self::DeliveryRefused { .. } => "delivery_refused",
             Self::ScopeChanged { .. } => "scope_changed",
+            Self::SettingsChanged { .. } => "settings_changed",
             Self::TenantSetUp { .. } => "tenant_set_up",
             Self::UserReset { .. } => "user_reset",
             Self::UserUnlocked { .. } => "user_unlocked",
@@ -363,10 +393,12 @@ impl EventKind {
     pub const fn severity(&self) -> Severity {
         match self {
             Self::ScopeChanged { from, to, .. } if to.asks_fewer_than(*from) => Severity::Alert,
-            Self::UserReset { outcome: ResetOutcome::RefilledBeyond, .. } => Severity::Alert,
+            Self::SettingsChanged { weakens: true, .. }
+            | Self::UserReset { outcome: ResetOutcome::RefilledBeyond, .. } => Severity::Alert,
             Self::LoginCompleted { basis: SecondFactor::BackupCode, .. }
             | Self::LoginRefused { .. }
             | Self::DeliveryFailed { .. }
+            | Self::DeliveryRefused { .. }
             | Self::PasswordRehashed { saved: false }
             | Self::SecretWrong { locked_until: None, suspended: false, .. }
             | Self::UserReset { .. }
@@ -397,6 +429,7 @@ impl EventKind {
             | Self::StepRefused { .. }
             | Self::AccountRefused { .. }
             | Self::ScopeChanged { .. }
+            | Self::SettingsChanged { .. }
             | Self::TenantSetUp { .. }
             | Self::UserForgotten { .. }
             | Self::PurgeFinished

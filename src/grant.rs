@@ -67,7 +67,19 @@ impl SavedGrant {
     ///
     /// `mfa` is there only if a code or a backup code was verified in this login: a trusted device
     /// replaces the code but is no authentication of its own (NIST SP 800-63B-4, 5.1).
+    ///
+    /// After single sign-on `pwd` is never there: the identity provider says what it checked
+    /// (`I-43`). `mfa` then means that a code was verified beside its word.
     pub const fn amr(&self) -> &'static [&'static str] {
+        if matches!(self.channel, Channel::SingleSignOn) {
+            return match self.basis {
+                SecondFactor::Code { method: Method::Email } | SecondFactor::BackupCode => {
+                    &["otp", "mfa"]
+                }
+                SecondFactor::Code { method: Method::Sms } => &["otp", "sms", "mfa"],
+                SecondFactor::TrustedDevice { .. } | SecondFactor::Exempt { .. } => &[],
+            };
+        }
         match self.basis {
             SecondFactor::Code { method: Method::Email } | SecondFactor::BackupCode => {
                 &["pwd", "otp", "mfa"]
@@ -181,6 +193,8 @@ pub enum Staleness {
     /// The login is longer ago than any session lives:
     /// [`session_lifetime`](crate::LoginFlowBuilder::session_lifetime).
     Expired,
+    /// The application refuses requests from where this one comes from.
+    RequestRefused,
     /// Its time lies in the future: the clock went back, or the grant was tampered with.
     ClockMoved,
 }
@@ -196,6 +210,7 @@ impl Staleness {
             Self::SecondFactorRequired => "second_factor_required",
             Self::DeviceRevoked => "device_revoked",
             Self::Expired => "expired",
+            Self::RequestRefused => "request_refused",
             Self::ClockMoved => "clock_moved",
         }
     }

@@ -243,6 +243,12 @@ impl Version {
 }
 
 random_id! {
+    /// Names the settings that an administrator was shown, so that a change is made to these and to
+    /// no others: two administrators do not overwrite each other. It is no secret.
+    SettingsVersion
+}
+
+random_id! {
     /// One login, from its first step to its end: for audit logs. It authenticates nothing.
     LoginId
 }

@@ -4,6 +4,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+pub mod administration;
 pub mod budget;
 mod causes;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod entropy;
 mod epoch;
 pub mod error;
 pub mod event;
+mod first_factor;
 mod flow;
 pub mod grant;
 pub mod ids;
@@ -36,6 +38,7 @@ pub mod status;
 pub mod store;
 mod sync;
 mod tag;
+pub mod tenant;
 mod unicode;
 pub mod user;
 
@@ -47,15 +50,16 @@ pub use context::RequestContext;
 #[doc(inline)]
 pub use error::Error;
 pub use flow::{
-    Account, Administration, Alternatives, Challenge, ConfigError, DeliveryStatus, IssuedCode,
-    Login, LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, PreverifiedLogin, RequestFlow,
-    ResendTo, SetupChallenge, TrustDevice,
+    Account, Administration, Alternatives, Challenge, DeliveryStatus, IssuedCode, LockOuts, Login,
+    LoginFlow, LoginFlowBuilder, LoginStep, MethodChange, PreverifiedLogin, Rehearsal, RequestFlow,
+    ResendTo, SetupChallenge, ShownSettings, TrustDevice,
 };
 #[doc(inline)]
 pub use grant::{RevalidateError, SavedGrant, SecondFactor};
 #[doc(inline)]
 pub use ids::{LoginName, TenantId, UserId};
 pub use label::DeviceLabel;
+pub use limits::ConfigError;
 pub use machine::{Authenticated, Grant};
 #[doc(inline)]
 pub use policy::{Channel, Scope};
@@ -63,3 +67,5 @@ pub use reason::{Denied, OperationError, Reason};
 pub use secret::{BackupCode, Code, DeviceToken, Password, PendingToken, Pepper, SetupToken};
 #[doc(inline)]
 pub use status::FactorStatus;
+#[doc(inline)]
+pub use tenant::TenantSettings;

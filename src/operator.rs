@@ -4,4 +4,4 @@
 //! a second factor here: keep it out of reach of web requests. What an administrator may do from a
 //! session is [`Administration`](crate::Administration).
 
-pub use crate::flow::{Operator, PurgeProgress, SweepCursor, SweepProgress};
+pub use crate::flow::{Expected, Explanation, Operator, PurgeProgress, SweepCursor, SweepProgress};

@@ -148,6 +148,7 @@ pub enum PasswordCheck {
 
 /// The first factor was checked and was right, in this step or at the first step of this login
 /// (`I-01`).
+#[derive(Clone)]
 pub(crate) struct PasswordVerified(());
 
 impl PasswordVerified {

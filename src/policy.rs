@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::context::{NO_REQUEST, RequestContext};
+use crate::context::RequestContext;
 use crate::error::PluginError;
 use crate::ids::TenantId;
 use crate::user::User;
 
-/// A tenant's one setting: who needs the second factor.
+/// Who needs the second factor after a password.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -37,6 +37,18 @@ impl Scope {
             Self::EntireTenant => 2,
         }
     }
+}
+
+/// Who is asked for a code after single sign-on. It does not depend on the [`Scope`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SingleSignOn {
+    /// Nobody: the identity provider asks for the factors.
+    #[default]
+    Exempt,
+    /// The tenant's built-in system administrators, at every such login and on every device.
+    /// Nobody else.
+    SystemAdministrators,
 }
 
 /// How a person or a program comes in. There is no default: a forgotten channel would be a hole
@@ -92,6 +104,11 @@ impl Channel {
     pub const fn is_interactive(self) -> bool {
         matches!(self, Self::Web | Self::Mobile)
     }
+
+    /// The same, or comes through single sign-on.
+    pub(crate) const fn is_of_a_person(self) -> bool {
+        matches!(self, Self::Web | Self::Mobile | Self::SingleSignOn)
+    }
 }
 
 /// What a policy decides from.
@@ -106,24 +123,20 @@ pub struct PolicyContext<'a> {
     pub user: &'a User,
     /// How the login came in.
     pub channel: Channel,
-    /// Where the request comes from: of a login that completes, and of each later request whose
-    /// session is held against the policy.
-    ///
-    /// Use it to be stricter than the tenant's setting, never to be more lenient: take what is not
-    /// known for the worst.
-    pub request: &'a RequestContext,
+    /// The tenant's setting for logins after single sign-on.
+    pub single_sign_on: SingleSignOn,
 }
 
 impl<'a> PolicyContext<'a> {
-    /// A context for testing a policy of one's own, with an empty request context.
-    pub fn new(tenant: &'a TenantId, scope: Scope, user: &'a User, channel: Channel) -> Self {
-        Self { tenant, scope, user, channel, request: &NO_REQUEST }
+    /// A context for testing a policy of one's own, in a tenant where single sign-on is exempt.
+    pub const fn new(tenant: &'a TenantId, scope: Scope, user: &'a User, channel: Channel) -> Self {
+        Self { tenant, scope, user, channel, single_sign_on: SingleSignOn::Exempt }
     }
 
-    /// Sets where the request comes from, for the same tests.
+    /// Sets who is asked after single sign-on, for the same tests.
     #[must_use]
-    pub const fn with_request(self, request: &'a RequestContext) -> Self {
-        Self { request, ..self }
+    pub const fn with_single_sign_on(self, single_sign_on: SingleSignOn) -> Self {
+        Self { single_sign_on, ..self }
     }
 }
 
@@ -131,7 +144,10 @@ impl<'a> PolicyContext<'a> {
 ///
 /// # Contract
 ///
-/// MUST be pure: the same context gives the same answer, without I/O and without blocking. What it
+/// MUST be pure: the same context gives the same answer, without I/O and without blocking. It knows
+/// nothing of where a request comes from, so that a
+/// [rehearsal](crate::Administration::rehearse) can ask it too; what depends on that, and can only
+/// be stricter, is a [`RequestPolicy`]. What it
 /// exempts comes in with the password alone, so a wrong `Exempt` is a way around the second factor.
 /// It is asked in the step that completes a login without a code, and whenever a saved grant is
 /// held against the present (`I-25`, `I-28`); a login completed with a code satisfies every policy.
@@ -149,6 +165,57 @@ impl<T: TwoFactorPolicy + ?Sized> TwoFactorPolicy for Arc<T> {
     fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         (**self).decide(context)
     }
+}
+
+/// Is stricter than the tenant's settings where a request comes from somewhere: ignores trusted
+/// devices outside the office, refuses a country.
+///
+/// It can make nothing more lenient: every [`Restriction`] asks for more than the settings do.
+///
+/// # Contract
+///
+/// MUST be pure and MUST NOT block, as a [`TwoFactorPolicy`]. A look-up of a country is one in
+/// memory. It is asked after the first factor was right, at each later step of a login, and
+/// whenever a session is held against the present. An address that is not known is `None`: take
+/// what is not known for the worst.
+///
+/// It is not asked about logins by API and by integrations, whose requests come from servers.
+pub trait RequestPolicy: Send + Sync {
+    /// What the request may not do, although the tenant's settings allow it.
+    ///
+    /// # Errors
+    ///
+    /// A [`PluginError`] if it can't be decided. The step then fails (`I-23`).
+    fn restrict(
+        &self,
+        context: &PolicyContext<'_>,
+        request: &RequestContext,
+    ) -> Result<Restriction, PluginError>;
+}
+
+impl<T: RequestPolicy + ?Sized> RequestPolicy for Arc<T> {
+    fn restrict(
+        &self,
+        context: &PolicyContext<'_>,
+        request: &RequestContext,
+    ) -> Result<Restriction, PluginError> {
+        (**self).restrict(context, request)
+    }
+}
+
+/// What a [`RequestPolicy`] asks for beyond the tenant's settings, from least to most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[must_use = "what is restricted must not happen"]
+pub enum Restriction {
+    /// Nothing.
+    None,
+    /// A trusted device does not stand in for a code here.
+    IgnoreTrustedDevices,
+    /// A code or a backup code is needed here, also from those whom the settings exempt. A session
+    /// without one is stale here.
+    RequireSecondFactor,
+    /// Nobody logs in from here, and no session works here.
+    Refuse,
 }
 
 /// What a policy decided.
@@ -180,7 +247,8 @@ pub enum Exemption {
     Application(Cow<'static, str>),
 }
 
-/// The standard policy: interactive logins, by the tenant's [`Scope`].
+/// The standard policy: interactive logins by the tenant's [`Scope`], single sign-on by its
+/// [`SingleSignOn`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StandardPolicy;
 
@@ -188,6 +256,12 @@ impl TwoFactorPolicy for StandardPolicy {
     fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
         let by_channel = match context.channel {
             Channel::Web | Channel::Mobile => None,
+            Channel::SingleSignOn
+                if context.single_sign_on == SingleSignOn::SystemAdministrators
+                    && context.user.system_administrator =>
+            {
+                return Ok(Requirement::Required);
+            }
             Channel::SingleSignOn => Some(Exemption::SingleSignOn),
             Channel::ExemptIntegration => Some(Exemption::Integration),
             Channel::ExemptApi => Some(Exemption::Api),

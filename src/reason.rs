@@ -6,11 +6,13 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
 use crate::input::InvalidInput;
+use crate::limits::ConfigError;
 
 /// A step was refused. An outcome, not an error: nothing is broken.
 ///
 /// As JSON: `{"reason":"wrong_code","ends_login":false,"attempts_left":4}`, and `retry_at` (RFC
-/// 3339) where it is known.
+/// 3339) where it is known. Where a tenant's settings are refused, also which one, and its bounds:
+/// `{"reason":"invalid_settings","ends_login":false,"setting":"lockout.wrong_codes",...}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "the step was refused: show the reason"]
 pub struct Denied {
@@ -58,6 +60,7 @@ impl Denied {
                 | Reason::LoginOver
                 | Reason::NotInteractive
                 | Reason::TooManyLogins
+                | Reason::RequestRefused
         )
     }
 
@@ -81,9 +84,15 @@ impl Serialize for Denied {
             retry_at: Option<OffsetDateTime>,
             #[serde(skip_serializing_if = "Option::is_none")]
             attempts_left: Option<u32>,
+            #[serde(flatten, skip_serializing_if = "Option::is_none")]
+            setting: Option<ConfigError>,
         }
         let Self { reason, retry_at, attempts_left } = *self;
-        Shape { reason, ends_login: self.ends_login(), retry_at, attempts_left }
+        let setting = match reason {
+            Reason::InvalidSettings(error) => Some(error),
+            _ => None,
+        };
+        Shape { reason, ends_login: self.ends_login(), retry_at, attempts_left, setting }
             .serialize(serializer)
     }
 }
@@ -145,9 +154,9 @@ pub enum Reason {
     /// The second factor is needed, and nobody is there to type a code: the channel is not
     /// interactive (`I-35`).
     NotInteractive,
-    /// The application has not switched trusted devices on.
+    /// The application has not switched trusted devices on, or the tenant has switched them off.
     TrustedDevicesOff,
-    /// The application has switched backup codes off.
+    /// The application or the tenant has switched backup codes off.
     BackupCodesOff,
     /// This user does not need the second factor, so nothing about it can be set up.
     NotInUse,
@@ -165,6 +174,18 @@ pub enum Reason {
     OwnAccount,
     /// Unlocking does not help this user; a reset does.
     ResetRequired,
+    /// The tenant does not allow this method, or the application does not offer it (`I-50`).
+    MethodNotAllowed,
+    /// The application refuses logins and sessions from where this request comes from.
+    RequestRefused,
+    /// The tenant's settings are not the ones any more that were shown: look at them again.
+    SettingsChanged,
+    /// The settings are more lenient than the application allows, or unsafe by arithmetic. It says
+    /// which number (`I-42`).
+    InvalidSettings(ConfigError),
+    /// The change would lock people out, or nobody can tell whether it would: look at a
+    /// [rehearsal](crate::Administration::rehearse), and confirm it.
+    WouldLockOut,
     /// Something given is empty, over-long or malformed.
     InvalidInput(InvalidInput),
 }
@@ -200,6 +221,11 @@ impl Reason {
             Self::NotFound => "not_found",
             Self::OwnAccount => "own_account",
             Self::ResetRequired => "reset_required",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestRefused => "request_refused",
+            Self::SettingsChanged => "settings_changed",
+            Self::InvalidSettings(_) => "invalid_settings",
+            Self::WouldLockOut => "would_lock_out",
             Self::InvalidInput(input) => input.field().code(),
         }
     }

@@ -1,5 +1,6 @@
 //! Delivery of codes and notices.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use time::OffsetDateTime;
 use crate::causes::Causes;
 use crate::contact::{Destination, Method};
 use crate::context::RequestContext;
+use crate::error::PluginError;
 use crate::ids::{Language, LoginId, TenantId, UserId};
 use crate::label::DeviceLabel;
 use crate::secret::Code;
@@ -53,6 +55,70 @@ impl<T: CodeSender + ?Sized> CodeSender for Arc<T> {
     async fn notify(&self, notice: &Notice) -> Result<SendStatus, SendError> {
         (**self).notify(notice).await
     }
+}
+
+/// Looks at a destination just before a code goes there, for signs that somebody else reads it: a
+/// SIM card that was replaced, a number that was ported to another carrier.
+///
+/// # Contract
+///
+/// - Asked after the send was charged, and before the sender is called, at most once for each code.
+///   A refusal gives nothing back (`I-15`).
+/// - An error is a refusal: the code is not sent (`I-23`).
+/// - Answers in bounded time: the person waits for it.
+/// - Never writes the destination into a log or an error (`I-22`).
+#[async_trait]
+pub trait SendCheck: Send + Sync {
+    /// Whether the code may go there.
+    async fn check(&self, send: &PlannedSend<'_>) -> Result<SendVerdict, PluginError>;
+}
+
+#[async_trait]
+impl<T: SendCheck + ?Sized> SendCheck for Arc<T> {
+    async fn check(&self, send: &PlannedSend<'_>) -> Result<SendVerdict, PluginError> {
+        (**self).check(send).await
+    }
+}
+
+/// A code that is about to be sent, without the code.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PlannedSend<'a> {
+    /// The tenant.
+    pub tenant: &'a TenantId,
+    /// The user.
+    pub user: &'a UserId,
+    /// What the code is for.
+    pub purpose: Purpose,
+    /// Where it would go.
+    pub destination: &'a Destination,
+    /// Where the request comes from that asked for it.
+    pub request: &'a RequestContext,
+}
+
+impl<'a> PlannedSend<'a> {
+    pub(crate) const fn new(
+        (tenant, user): (&'a TenantId, &'a UserId),
+        purpose: Purpose,
+        destination: &'a Destination,
+        request: &'a RequestContext,
+    ) -> Self {
+        Self { tenant, user, purpose, destination, request }
+    }
+}
+
+/// What a [`SendCheck`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a code must not go where the check refused it"]
+pub enum SendVerdict {
+    /// The code may go there.
+    Allow,
+    /// The code must not go there. The page offers the other ways on, as after a failed delivery;
+    /// the event carries this name, such as `sim_swapped`, and the person does not see it.
+    Refuse {
+        /// Why: a short, stable name.
+        risk: Cow<'static, str>,
+    },
 }
 
 /// A code on its way to a person. Not `Clone`: it holds the code.
@@ -284,6 +350,12 @@ pub enum NoticeKind {
         /// The device that is no longer trusted, because there are only so many.
         dropped: Option<DeviceLabel>,
     },
+    /// An administrator or the operator changed the tenant's settings. It goes to the other
+    /// administrators.
+    SettingsChanged {
+        /// Whether anybody is protected less than before.
+        weakens: bool,
+    },
     /// Too many wrong codes were entered, after the right password.
     Locked {
         /// When codes are accepted again. `None`: not before an administrator resets the user.
@@ -301,7 +373,7 @@ impl NoticeKind {
             | Self::BackupCodeMade
             | Self::DeviceTrusted { .. }
             | Self::Locked { .. } => true,
-            Self::Reset | Self::AddressChanged => false,
+            Self::Reset | Self::AddressChanged | Self::SettingsChanged { .. } => false,
         }
     }
 
@@ -311,6 +383,7 @@ impl NoticeKind {
             Self::MethodChanged { .. } => NoticeTopic::MethodChanged,
             Self::AddressChanged => NoticeTopic::AddressChanged,
             Self::Reset => NoticeTopic::Reset,
+            Self::SettingsChanged { .. } => NoticeTopic::SettingsChanged,
             Self::BackupCodeUsed => NoticeTopic::BackupCodeUsed,
             Self::BackupCodeMade => NoticeTopic::BackupCodeMade,
             Self::DeviceTrusted { .. } => NoticeTopic::DeviceTrusted,
@@ -326,6 +399,7 @@ impl NoticeKind {
             // None of these has a time.
             Self::MethodChanged { .. }
             | Self::Reset
+            | Self::SettingsChanged { .. }
             | Self::BackupCodeUsed
             | Self::BackupCodeMade
             | Self::AddressChanged
@@ -358,6 +432,8 @@ pub enum NoticeTopic {
     Locked,
     /// The second factor is suspended until a reset.
     Suspended,
+    /// The tenant's settings were changed. It is counted with the tenant and in no user's record.
+    SettingsChanged,
 }
 
 /// What a sender did with a message that it took.
@@ -414,7 +490,7 @@ impl SendError {
         self.kind
     }
 
-    fn causes(&self, destination: Option<&Destination>, code: Option<&Code>) -> Causes {
+    pub(crate) fn causes(&self, destination: Option<&Destination>, code: Option<&Code>) -> Causes {
         let earlier = self.earlier.iter();
         let earlier = earlier.map(|error| (error.kind, error as &(dyn Error + 'static)));
         Causes::of(self, earlier, destination, code)

@@ -47,6 +47,18 @@ pub trait FactorStore: Send + Sync {
     /// is returned whatever its generation.
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError>;
 
+    /// Reads a tenant's settings and the records of many of its users, at most 1,000 of them: for
+    /// pages that show everybody and for rehearsals, never for a login.
+    ///
+    /// The records come in the order of `users`, one for each, `None` for a user without one. Each
+    /// is one that [`load`](Self::load) could have answered during the call; they need not be as of
+    /// the same instant. *A breach shows one user's settings as another's; it lets nobody in.*
+    async fn load_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Snapshots, PluginError>;
+
     /// Writes a user's record if nothing that the decision rests on has changed.
     ///
     /// Writes `next` only if the tenant's settings have the version `expected.settings` *and* the
@@ -139,6 +151,14 @@ pub trait FactorStore: Send + Sync {
 impl<T: FactorStore + ?Sized> FactorStore for Arc<T> {
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         (**self).load(tenant, user).await
+    }
+
+    async fn load_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Snapshots, PluginError> {
+        (**self).load_many(tenant, users).await
     }
 
     async fn commit(
@@ -236,6 +256,15 @@ pub struct Snapshot {
     pub settings: Option<StoredRow>,
     /// The user's record, if there is one.
     pub record: Option<StoredRow>,
+}
+
+/// What one [`FactorStore::load_many`] read.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshots {
+    /// The tenant's settings, if any were ever saved.
+    pub settings: Option<StoredRow>,
+    /// The record of each user that was asked for, in that order.
+    pub records: Vec<Option<StoredRow>>,
 }
 
 /// A saved row: a user's record or a tenant's settings.

@@ -98,6 +98,48 @@ impl<T: UserStore + ?Sized> UserStore for Arc<T> {
     }
 }
 
+/// The application's list of users, for pages that show everybody of a tenant and for rehearsals.
+/// No login asks it.
+///
+/// # Contract
+///
+/// - Every user that it answers is of this tenant, in the spelling of the application's own table.
+///   *Anything else shows one tenant's people to another.*
+/// - A user who is there from before the first page until after the last is listed exactly once.
+/// - Cancellation: nothing changes.
+#[async_trait]
+pub trait UserDirectory: Send + Sync {
+    /// The users of this tenant in the order of the bytes of their ids, at most `at_most` of them,
+    /// from the first one after `after` on. `after` need not exist any more. An answer of less than
+    /// `at_most` is the last page.
+    async fn page(
+        &self,
+        tenant: &TenantId,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<User>, PluginError>;
+
+    /// The active built-in system administrators of this tenant. They are notified of changes of
+    /// its settings, at most 50 of them.
+    async fn administrators(&self, tenant: &TenantId) -> Result<Vec<User>, PluginError>;
+}
+
+#[async_trait]
+impl<T: UserDirectory + ?Sized> UserDirectory for Arc<T> {
+    async fn page(
+        &self,
+        tenant: &TenantId,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<User>, PluginError> {
+        (**self).page(tenant, after, at_most).await
+    }
+
+    async fn administrators(&self, tenant: &TenantId) -> Result<Vec<User>, PluginError> {
+        (**self).administrators(tenant).await
+    }
+}
+
 /// A user as the application knows one at this moment. Make one with [`User::new`] and set what is
 /// known.
 #[derive(Clone)]

@@ -70,8 +70,9 @@ impl App {
         }
         let clock = ManualClock::new(time::OffsetDateTime::now_utc());
         let messages = PrintingSender::new()?;
-        let flow = LoginFlow::builder(users, MemoryFactors::new(), messages.clone())
+        let flow = LoginFlow::builder(users.clone(), MemoryFactors::new(), messages.clone())
             .password_verifier(passwords)
+            .directory(users)
             .trusted_devices(Duration::from_secs(30 * 24 * 60 * 60), 5)
             .clock(clock.clone())
             .build()?;

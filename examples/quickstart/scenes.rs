@@ -1,18 +1,20 @@
 //! What else there is to see, a scene each.
 
 use std::error::Error;
+use std::time::Duration;
 
 use countersign::contact::PhoneNumber;
+use countersign::tenant::{Lockout, SingleSignOn};
 use countersign::{
-    Challenge, Channel, LoginStep, Reason, ResendTo, RevalidateError, Scope, SecondFactor,
-    TrustDevice, UserId,
+    Challenge, Channel, Grant, LockOuts, LoginStep, OperationError, Reason, Rehearsal, ResendTo,
+    RevalidateError, Scope, SecondFactor, TrustDevice, UserId,
 };
 
 use crate::{App, PASSWORD, proofs};
 
 type Shown = Result<(), Box<dyn Error>>;
 
-const SCENES: [&str; 8] = [
+const SCENES: [&str; 10] = [
     "wrong codes, until the lock",
     "another code, and where it goes",
     "codes by SMS from now on",
@@ -20,7 +22,9 @@ const SCENES: [&str; 8] = [
     "a trusted device",
     "an administrator resets Alice",
     "administrators only",
-    "switched off: everything is deleted",
+    "what a tenant decides: its settings",
+    "single sign-on: administrators are asked for a code",
+    "switched off: a rehearsal, then everything is deleted",
 ];
 
 /// Shows the scenes that the reader asks for; unattended, all of them.
@@ -40,7 +44,7 @@ pub(crate) async fn offer(app: &App) -> Shown {
         match app.terminal.ask("number, or nothing to end", String::new)?.trim() {
             "" => return Ok(()),
             number => match number.parse() {
-                Ok(scene @ 1..=8) => show(app, scene).await?,
+                Ok(scene @ 1..=10) => show(app, scene).await?,
                 _ => app.terminal.say("One of the numbers, please."),
             },
         }
@@ -52,7 +56,7 @@ async fn show(app: &App, scene: usize) -> Shown {
     app.terminal.title(title);
     // Whoever plays the scenes quickly would meet the limits on sending; a day in between keeps
     // them apart.
-    app.clock.advance(std::time::Duration::from_secs(24 * 60 * 60));
+    app.clock.advance(Duration::from_secs(24 * 60 * 60));
     match scene {
         1 => wrong_codes(app).await,
         2 => another_code(app).await,
@@ -61,6 +65,8 @@ async fn show(app: &App, scene: usize) -> Shown {
         5 => trusted_device(app).await,
         6 => reset(app).await,
         7 => administrators_only(app).await,
+        8 => settings(app).await,
+        9 => single_sign_on(app).await,
         _ => off_clears_all(app).await,
     }
 }
@@ -240,9 +246,95 @@ async fn administrators_only(app: &App) -> Shown {
     Ok(())
 }
 
-async fn off_clears_all(app: &App) -> Shown {
+async fn settings(app: &App) -> Shown {
     let root = app.sign_in("root").await?.grant;
-    app.request().administration(&root).await?.set_scope(Scope::DoNotUse).await?;
+    let administration = app.request().administration(&root).await?;
+    let shown = administration.settings().await?;
+    app.terminal.say(&format!("Settings of {}:", app.tenant));
+    for line in serde_json::to_string_pretty(&shown.settings)?.lines() {
+        app.terminal.say(line);
+    }
+    let minutes = |minutes: u32| Duration::from_secs(60).saturating_mul(minutes);
+    let mut next = shown.settings;
+    next.lockout = Some(Lockout { wrong_codes: 50, first: minutes(30), longest: minutes(24 * 60) });
+    match administration.change_settings(shown.version, &next, LockOuts::Refuse).await {
+        Err(OperationError::Denied(denied)) => app.terminal.say(&format!(
+            "50 wrong codes before a lock are refused: {}.",
+            serde_json::to_string(&denied)?
+        )),
+        other => return Err(format!("50 wrong codes should be refused: {other:?}").into()),
+    }
+    next.lockout = Some(Lockout { wrong_codes: 3, first: minutes(30), longest: minutes(24 * 60) });
+    administration.change_settings(shown.version, &next, LockOuts::Refuse).await?;
+    app.terminal.say("From now on 3 wrong codes lock, for 30 minutes at first.");
+    app.wait(30);
+    let challenge = begin(app, "alice").await?;
+    app.terminal.say(&format!("Alice has {} tries.", challenge.attempts_left));
+    Ok(())
+}
+
+async fn single_sign_on(app: &App) -> Shown {
+    let (alice, root) = (UserId::new("alice")?, UserId::new("root")?);
+    let session = app.sign_in("root").await?.grant;
+    let administration = app.request().administration(&session).await?;
+    let shown = administration.settings().await?;
+    let mut next = shown.settings;
+    next.single_sign_on = SingleSignOn::SystemAdministrators;
+    administration.change_settings(shown.version, &next, LockOuts::Refuse).await?;
+    app.wait(30);
+    // The identity provider has authenticated these two, and the application has verified it.
+    match app.request().begin_after_single_sign_on(&alice).await? {
+        LoginStep::Authenticated(done) => {
+            app.terminal.say(&format!("Alice came in with {}.", after_single_sign_on(&done.grant)));
+        }
+        step => return Err(format!("alice should be exempt: {step:?}").into()),
+    }
+    let LoginStep::CodeRequired(challenge) =
+        app.request().begin_after_single_sign_on(&root).await?
+    else {
+        return Err("root should be asked for a code".into());
+    };
+    let code = app.messages.last_code().into();
+    match app.request().submit_code(&challenge.token, &code, TrustDevice::No).await? {
+        LoginStep::Authenticated(done) => {
+            app.terminal.say(&format!("Root came in with {}.", after_single_sign_on(&done.grant)));
+        }
+        step => return Err(format!("root should be in by now: {step:?}").into()),
+    }
+    let shown = administration.settings().await?;
+    let mut next = shown.settings;
+    next.single_sign_on = SingleSignOn::Exempt;
+    administration.change_settings(shown.version, &next, LockOuts::Refuse).await?;
+    Ok(())
+}
+
+fn after_single_sign_on(grant: &Grant) -> String {
+    match grant.second_factor() {
+        SecondFactor::Exempt { .. } => "single sign-on alone".to_owned(),
+        _ => format!("single sign-on and a code: {:?}", grant.amr()),
+    }
+}
+
+async fn off_clears_all(app: &App) -> Shown {
+    // Alice trusts a device, so that there is something to delete.
+    let challenge = begin(app, "alice").await?;
+    let code = app.messages.last_code().into();
+    let trust = TrustDevice::Named("Alice's laptop");
+    let step = app.request().submit_code(&challenge.token, &code, trust).await?;
+    if !matches!(step, LoginStep::Authenticated(_)) {
+        return Err(format!("alice should be in by now: {step:?}").into());
+    }
+    app.wait(30);
+    let root = app.sign_in("root").await?.grant;
+    let administration = app.request().administration(&root).await?;
+    let mut next = administration.settings().await?.settings;
+    next.scope = Scope::DoNotUse;
+    let found = administration.rehearse(&next, Rehearsal::default(), 1_000).await?;
+    app.terminal.say(&format!(
+        "Switching off would delete the settings of {} people and {} trusted device.",
+        found.settings_deleted.count, found.devices_deleted
+    ));
+    administration.set_scope(Scope::DoNotUse).await?;
     app.terminal.say("From this instant nothing that was saved counts. A job deletes it:");
     while let Some(progress) = app.flow.purge(&app.tenant, 2).await? {
         let left = progress.remaining.map_or("more to come".into(), |left| format!("{left} left"));

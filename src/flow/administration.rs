@@ -3,17 +3,19 @@
 //! `machine/access.rs`.
 
 use crate::clock::Timestamp;
+use crate::context::Call;
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
 use crate::flow::driver::{ATTEMPTS, Plan, Subject};
-use crate::flow::settings::{Current, Reading, SettingsChange, SettingsDecision};
+use crate::flow::settings::{Changed, Current, LockOuts, Reading, SettingsDecision, ShownSettings};
 use crate::flow::{Inner, PurgeProgress, RequestFlow};
 use crate::grant::SavedGrant;
-use crate::ids::{TenantId, UserId};
-use crate::machine::{Damage, Decision, Draft, Kept, Refill, Write, interactive};
+use crate::ids::{SettingsVersion, TenantId, UserId};
+use crate::machine::{Damage, Decision, Draft, Kept, Refill, Settings, Write, as_an_administrator};
 use crate::policy::{Requirement, Scope};
 use crate::reason::{Denied, OperationError, Reason};
 use crate::status::FactorStatus;
+use crate::tenant::TenantSettings;
 use crate::user::User;
 
 /// What a system administrator may do in their own tenant, and nowhere else: there is no way to
@@ -27,8 +29,9 @@ use crate::user::User;
 ///
 /// # What weakens somebody needs a recent login
 ///
-/// [`reset`](Self::reset), [`unlock`](Self::unlock), and a [`set_scope`](Self::set_scope) that asks
-/// fewer people for a second factor need a login within the window of
+/// [`reset`](Self::reset), [`unlock`](Self::unlock), and a change of settings that protects anybody
+/// less, such as a [`set_scope`](Self::set_scope) that asks fewer people for a second factor, need a
+/// login within the window of
 /// [`recent_login`](crate::LoginFlowBuilder::recent_login) (10 minutes by default), in which a code
 /// or a backup code was verified. A trusted device is not enough. With any other login they answer
 /// [`Reason::ReauthenticationRequired`], so that a stolen or forgotten session can't take anybody's
@@ -62,9 +65,9 @@ struct Entitled {
     at: Timestamp,
     /// Whether this login is recent and strong enough to weaken somebody's protection.
     may_weaken: bool,
-    /// Whether the scope that was asked for asks fewer people than the present one.
+    /// Whether the change that was asked for protects anybody less.
     weakens: bool,
-    /// Whether the acting user could not log in any more under the scope that was asked for.
+    /// Whether the acting user could not log in any more after the change that was asked for.
     locked_out: bool,
 }
 
@@ -100,6 +103,46 @@ impl Administration {
         Ok(self.entitled().await?.current.settings.scope)
     }
 
+    /// What the tenant has decided, with the version to hand back with a change.
+    ///
+    /// # Errors
+    ///
+    /// See [`Administration`].
+    pub async fn settings(&self) -> Result<ShownSettings, OperationError> {
+        Ok(ShownSettings::of(&self.entitled().await?.current)?)
+    }
+
+    /// Changes the tenant's settings, if they still are the ones that were shown. It applies to
+    /// logins under way (`I-28`), and answers what was decided before.
+    ///
+    /// A scope that goes to [`Scope::DoNotUse`] deletes what [`set_scope`](Self::set_scope) deletes;
+    /// so does a change after which nobody is asked any more. Trusted devices and backup codes that
+    /// are switched off do not come back when they are switched on again, and forbidding a method
+    /// ends all trusted devices, which may rest on it.
+    ///
+    /// The other administrators are notified where a
+    /// [`UserDirectory`](crate::user::UserDirectory) is plugged in: at once of a change that
+    /// protects anybody less, and of others at most once an hour.
+    ///
+    /// # Errors
+    ///
+    /// See [`Administration`]; also
+    /// - [`Reason::SettingsChanged`] if another change came first: show the settings again;
+    /// - [`Reason::InvalidSettings`] if a number is more lenient than the application allows;
+    /// - [`Reason::ReauthenticationRequired`] if it protects anybody less and the acting user's
+    ///   login is not recent and fresh;
+    /// - [`Reason::NoDestination`] if the acting user would need a code that can go nowhere;
+    /// - [`Reason::WouldLockOut`] if it forbids a method, and people would be left without one.
+    pub async fn change_settings(
+        &self,
+        shown: SettingsVersion,
+        next: &TenantSettings,
+        lock_outs: LockOuts,
+    ) -> Result<TenantSettings, OperationError> {
+        let asked = Asked { shown: Some(shown), next: Next::All(next), lock_outs };
+        Ok(self.change(&asked).await?.before)
+    }
+
     /// Says who needs the second factor in this tenant from now on, and answers who did before. It
     /// applies to logins under way (`I-28`).
     ///
@@ -119,15 +162,29 @@ impl Administration {
     /// [`Scope::EntireTenant`]; a scope under which the policy no longer asks the acting user
     /// counts as asking fewer, wherever it stands in that order.
     pub async fn set_scope(&self, scope: Scope) -> Result<Scope, OperationError> {
-        let read = || -> Reading<'_, _> { Box::pin(self.entitled_to_set(scope)) };
-        self.inner()
-            .change_settings(self.request.call(), read, |current, at| {
-                if current.settings.scope == scope {
-                    return Ok(SettingsDecision { outcome: scope, change: None });
+        let asked = Asked { shown: None, next: Next::Scope(scope), lock_outs: LockOuts::Accept };
+        Ok(self.change(&asked).await?.before.scope)
+    }
+
+    async fn change(&self, asked: &Asked<'_>) -> Result<Changed, OperationError> {
+        let (inner, call) = (self.inner(), self.request.call());
+        let read = || -> Reading<'_, _> { Box::pin(self.entitled_to_change(asked)) };
+        let changed = inner
+            .change_settings(call, read, |current, at| {
+                let before = current.settings.decided();
+                let next = asked.next.after(&before);
+                if before == next {
+                    return Ok(SettingsDecision {
+                        outcome: Changed::nothing(before),
+                        change: None,
+                    });
                 }
-                change_scope(current, scope, self.actor(), at)
+                let weakens = Settings::weakens(&before, &next, &inner.rules.limits);
+                inner.change_to(current, &next, weakens, self.actor(), at)
             })
-            .await
+            .await?;
+        inner.notify_administrators(call, &changed, Some(self.grant.user())).await;
+        Ok(changed)
     }
 
     /// Clears everything that is saved for one user's second factor, ends their logins under way,
@@ -213,35 +270,70 @@ impl Administration {
         Ok(())
     }
 
+    /// The time at which the acting user was found entitled.
+    pub(super) async fn entitled_at(&self) -> Result<Timestamp, OperationError> {
+        Ok(self.entitled().await?.at)
+    }
+
+    /// The settings of that time.
+    pub(super) async fn entitled_settings(&self) -> Result<Current, OperationError> {
+        Ok(self.entitled().await?.current)
+    }
+
+    pub(super) const fn call(&self) -> Call<'_> {
+        self.request.call()
+    }
+
     async fn entitled(&self) -> Result<Entitled, OperationError> {
         self.entitled_to(None).await
     }
 
-    /// The settings as they are, if the acting user may set this scope.
-    async fn entitled_to_set(&self, scope: Scope) -> Result<(Current, Timestamp), OperationError> {
+    /// The settings as they are, if the acting user may make this change.
+    async fn entitled_to_change(
+        &self,
+        asked: &Asked<'_>,
+    ) -> Result<(Current, Timestamp), OperationError> {
         let Entitled { current, at, may_weaken, weakens, locked_out } =
-            self.entitled_to(Some(scope)).await?;
-        // A scope that is in force already changes nothing for anybody.
-        if current.settings.scope != scope {
-            if weakens && !may_weaken {
-                return Err(self.refuse(Reason::ReauthenticationRequired, at));
-            }
-            if locked_out {
-                return Err(self.refuse(Reason::NoDestination, at));
-            }
+            self.entitled_to(Some(&asked.next)).await?;
+        let before = current.settings.decided();
+        let next = asked.next.after(&before);
+        let shown = current.settings.shown_version(current.generation)?;
+        if asked.shown.is_some_and(|asked| asked != shown) {
+            return Err(self.refuse(Reason::SettingsChanged, at));
+        }
+        // Settings that are in force already change nothing for anybody.
+        if before == next {
+            return Ok((current, at));
+        }
+        let limits = &self.inner().rules.limits;
+        if let Err(error) = limits.check_tenant(&next) {
+            return Err(self.refuse(Reason::InvalidSettings(error), at));
+        }
+        if weakens && !may_weaken {
+            return Err(self.refuse(Reason::ReauthenticationRequired, at));
+        }
+        if locked_out {
+            return Err(self.refuse(Reason::NoDestination, at));
+        }
+        let forbids = limits.narrowed(&before).methods.exceed(limits.narrowed(&next).methods);
+        if forbids
+            && asked.lock_outs == LockOuts::Refuse
+            && self.inner().locks_anybody_out(self.tenant(), &current, &next).await?
+        {
+            return Err(self.refuse(Reason::WouldLockOut, at));
         }
         Ok((current, at))
     }
 
     /// Holds the acting user against the tenant as it is now.
-    async fn entitled_to(&self, scope: Option<Scope>) -> Result<Entitled, OperationError> {
+    async fn entitled_to(&self, next: Option<&Next<'_>>) -> Result<Entitled, OperationError> {
         let inner = self.inner();
         let subject = self.request.about(self.grant.user());
         let loaded = inner.load_to_read(subject).await?;
         let draft = inner.open(subject, &loaded)?;
-        let channel = interactive(self.grant.channel());
+        let channels = as_an_administrator(self.grant.channel());
         let standing =
-            draft.standing(&*inner.policy, loaded.user.as_ref(), &self.grant, channel)?;
+            draft.standing(&*inner.policy, loaded.user.as_ref(), &self.grant, channels)?;
         let administrator = loaded.user.as_ref().filter(|user| user.system_administrator);
         let (Ok(requirement), Some(user), true) =
             (standing, administrator, self.grant.tenant() == self.tenant())
@@ -249,13 +341,17 @@ impl Administration {
             return Err(self.refuse(Reason::NotFound, draft.now()));
         };
         let required = requirement == Requirement::Required;
-        let (weakens, locked_out) = match scope {
-            Some(scope) => {
+        let (weakens, locked_out) = match next {
+            Some(next) => {
+                let before = draft.settings().decided();
+                let next = next.after(&before);
+                let limits = &inner.rules.limits;
                 let still_required =
-                    draft.would_be_required(&*inner.policy, user, scope, channel)?;
+                    draft.would_be_required(&*inner.policy, user, &next, channels)?;
                 let weakens =
-                    scope.asks_fewer_than(draft.settings().scope) || (required && !still_required);
-                (weakens, still_required && draft.is_out_of_reach(user))
+                    Settings::weakens(&before, &next, limits) || (required && !still_required);
+                let out = draft.is_out_of_reach(user, &limits.narrowed(&next));
+                (weakens, still_required && out)
             }
             None => (false, false),
         };
@@ -288,29 +384,34 @@ impl Administration {
         }
     }
 
-    fn inner(&self) -> &Inner {
+    pub(super) fn inner(&self) -> &Inner {
         &self.request.inner
     }
 }
 
-/// Another scope for a tenant. The answer is the one that was in force before.
-pub(super) fn change_scope(
-    current: Current,
-    scope: Scope,
-    by: Actor,
-    at: Timestamp,
-) -> Result<SettingsDecision<Scope>, Error> {
-    let Current { settings, generation, .. } = current;
-    let from = settings.scope;
-    let ((settings, generation), event) = if from == scope {
-        // The first settings of a tenant, which say what held without any: nothing ends by them.
-        ((settings, generation), EventKind::TenantSetUp { by })
-    } else {
-        let event = EventKind::ScopeChanged { from, to: scope, by };
-        (settings.with_scope(scope, generation, at)?, event)
-    };
-    let change = SettingsChange { settings, generation, event: Some(event) };
-    Ok(SettingsDecision { outcome: from, change: Some(change) })
+/// A change that an administrator asks for.
+struct Asked<'a> {
+    /// `None`: whatever they are.
+    shown: Option<SettingsVersion>,
+    next: Next<'a>,
+    lock_outs: LockOuts,
+}
+
+/// What becomes of the settings.
+#[derive(Clone, Copy)]
+pub(super) enum Next<'a> {
+    /// The scope alone changes.
+    Scope(Scope),
+    All(&'a TenantSettings),
+}
+
+impl Next<'_> {
+    pub(super) const fn after(&self, before: &TenantSettings) -> TenantSettings {
+        match self {
+            Self::Scope(scope) => TenantSettings { scope: *scope, ..*before },
+            Self::All(settings) => **settings,
+        }
+    }
 }
 
 /// What administrators and the operator have in common.

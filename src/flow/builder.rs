@@ -1,23 +1,26 @@
 //! The configuration of a flow: safe defaults, and a refusal of what is unsafe by arithmetic.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
-
-use thiserror::Error as ThisError;
 
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Draw, Entropy, SystemEntropy};
 use crate::event::{EventSink, NoEvents};
 use crate::flow::{Inner, LoginFlow};
-use crate::limits::{DeviceLimits, FailureRule, Limits, MONTH, SendRule};
-use crate::machine::{Rules, Seal};
+use crate::limits::{
+    ConfigError, DeviceLimits, FailureRule, Limits, MONTH, SHORTEST_TRUST, SendRule, TenantBounds,
+    count, time,
+};
+use crate::machine::{READS, Rules, Seal};
 use crate::password::{Argon2id, PasswordVerifier};
-use crate::policy::{StandardPolicy, TwoFactorPolicy};
+use crate::policy::{RequestPolicy, StandardPolicy, TwoFactorPolicy};
 use crate::secret::Pepper;
-use crate::sender::CodeSender;
+use crate::sender::{CodeSender, SendCheck};
 use crate::store::FactorStore;
 use crate::tag::sha256_tag;
-use crate::user::UserStore;
+use crate::tenant::Methods;
+use crate::user::{UserDirectory, UserStore};
 
 const fn seconds(number: u64) -> Duration {
     Duration::from_secs(number)
@@ -30,10 +33,6 @@ const fn minutes(number: u32) -> Duration {
 const fn days(number: u32) -> Duration {
     seconds(24 * 60 * 60).saturating_mul(number)
 }
-
-/// An attacker who knows the password and guesses codes for a year must fail with at least this
-/// likelihood: 999 in 1,000.
-const ONE_IN: u64 = 1_000;
 
 /// Configures a [`LoginFlow`]. Every setting has a default that is safe.
 ///
@@ -59,6 +58,8 @@ const ONE_IN: u64 = 1_000;
 /// | [`clock_tolerance`](Self::clock_tolerance) | 30 seconds |
 /// | [`trusted_devices`](Self::trusted_devices) | off |
 /// | [`backup_codes`](Self::backup_codes) | on |
+/// | [`methods`](Self::methods) | email and SMS |
+/// | [`tenant_lockout`](Self::tenant_lockout) | a tenant may choose 3 to 10 wrong codes, and locks of 5 minutes to a day |
 /// | [`fall_back_to_email`](Self::fall_back_to_email) | off: the person chooses |
 /// | [`require_known_tenants`](Self::require_known_tenants) | off: a tenant without saved settings uses no second factor |
 #[must_use = "a configuration does nothing until it is built"]
@@ -70,6 +71,9 @@ pub struct LoginFlowBuilder {
     entropy: Arc<dyn Entropy>,
     verifier: Option<Arc<dyn PasswordVerifier>>,
     policy: Arc<dyn TwoFactorPolicy>,
+    requests: Option<Arc<dyn RequestPolicy>>,
+    directory: Option<Arc<dyn UserDirectory>>,
+    send_check: Option<Arc<dyn SendCheck>>,
     events: Arc<dyn EventSink>,
     pepper: Option<Pepper>,
     previous_peppers: Vec<Pepper>,
@@ -102,6 +106,9 @@ struct Numbers {
     clock_tolerance: Duration,
     trusted_devices: Option<(Duration, u32)>,
     backup_codes: bool,
+    methods: Methods,
+    tenant_wrong_codes: Option<(u32, u32)>,
+    tenant_lock: (Duration, Duration),
     fall_back_to_email: bool,
 }
 
@@ -119,6 +126,9 @@ impl LoginFlowBuilder {
             entropy: Arc::new(SystemEntropy),
             verifier: None,
             policy: Arc::new(StandardPolicy),
+            requests: None,
+            directory: None,
+            send_check: None,
             events: Arc::new(NoEvents),
             pepper: None,
             previous_peppers: Vec::new(),
@@ -135,6 +145,28 @@ impl LoginFlowBuilder {
     /// Who needs the second factor. Default: [`StandardPolicy`].
     pub fn policy(mut self, policy: impl TwoFactorPolicy + 'static) -> Self {
         self.policy = Arc::new(policy);
+        self
+    }
+
+    /// What depends on where a request comes from, and is stricter than the tenant's settings.
+    /// Default: nothing.
+    pub fn request_policy(mut self, policy: impl RequestPolicy + 'static) -> Self {
+        self.requests = Some(Arc::new(policy));
+        self
+    }
+
+    /// The application's list of users, for pages that show all people of a tenant, for
+    /// [rehearsals](crate::Administration::rehearse), and to notify the other administrators when a
+    /// tenant's settings change. Default: none, so that these are not there.
+    pub fn directory(mut self, directory: impl UserDirectory + 'static) -> Self {
+        self.directory = Some(Arc::new(directory));
+        self
+    }
+
+    /// Looks at a destination just before a code goes there: whether a number was ported or its SIM
+    /// card replaced not long ago. Default: nothing is looked at.
+    pub fn send_check(mut self, check: impl SendCheck + 'static) -> Self {
+        self.send_check = Some(Arc::new(check));
         self
     }
 
@@ -330,6 +362,30 @@ impl LoginFlowBuilder {
         self
     }
 
+    /// How codes may travel that complete a login. At least one; a tenant may allow fewer.
+    pub const fn methods(mut self, methods: Methods) -> Self {
+        self.numbers.methods = methods;
+        self
+    }
+
+    /// Between which numbers a tenant chooses its own
+    /// [`Lockout`](crate::tenant::Lockout): how many wrong codes lock, from 1 to 20 and at most
+    /// [`rolling_wrong_code_limit`](Self::rolling_wrong_code_limit) and
+    /// [`suspend_after`](Self::suspend_after), and how long the first and the longest lock last,
+    /// from a minute to 30 days.
+    ///
+    /// A tenant that chooses nothing has [`max_wrong_codes`](Self::max_wrong_codes) and
+    /// [`lockout`](Self::lockout).
+    pub const fn tenant_lockout(
+        mut self,
+        wrong_codes: RangeInclusive<u32>,
+        lock: RangeInclusive<Duration>,
+    ) -> Self {
+        self.numbers.tenant_wrong_codes = Some((*wrong_codes.start(), *wrong_codes.end()));
+        self.numbers.tenant_lock = (*lock.start(), *lock.end());
+        self
+    }
+
     /// Whether a code goes to the email address by itself when its SMS surely was not sent. It is
     /// charged as another send.
     pub const fn fall_back_to_email(mut self, on: bool) -> Self {
@@ -395,10 +451,14 @@ impl LoginFlowBuilder {
                 entropy: self.entropy,
                 verifier,
                 policy: self.policy,
+                requests: self.requests,
+                directory: self.directory,
+                send_check: self.send_check,
                 events: self.events,
                 rules: Rules {
                     limits,
                     seal: Seal::new(sha256_tag, self.pepper, self.previous_peppers),
+                    reads: READS,
                 },
                 known_tenants: self.known_tenants,
                 phantom_key,
@@ -441,6 +501,9 @@ impl Default for Numbers {
             clock_tolerance: seconds(30),
             trusted_devices: None,
             backup_codes: true,
+            methods: Methods::default(),
+            tenant_wrong_codes: None,
+            tenant_lock: (minutes(5), days(1)),
             fall_back_to_email: false,
         }
     }
@@ -474,8 +537,11 @@ impl Numbers {
         time("session_lifetime", self.session_lifetime, minutes(1), days(400))?;
         time("clock_tolerance", self.clock_tolerance, Duration::ZERO, seconds(60))?;
         if let Some((lifetime, per_user)) = self.trusted_devices {
-            time("trusted_devices", lifetime, minutes(60), days(90))?;
+            time("trusted_devices", lifetime, SHORTEST_TRUST, days(90))?;
             count("trusted_devices", per_user, 1, 32)?;
+        }
+        if self.methods.is_empty() {
+            return Err(ConfigError::NoMethod);
         }
         let limits = Limits {
             digits: u8::try_from(self.code_digits).unwrap_or(u8::MAX),
@@ -511,90 +577,27 @@ impl Numbers {
             devices: self
                 .trusted_devices
                 .map(|(lifetime, per_user)| DeviceLimits { lifetime, per_user: per_user as usize }),
+            methods: self.methods,
+            tenant: self.tenant_bounds()?,
         };
-        self.guessing(limits.code_space())?;
+        limits.check_guessing()?;
         Ok(limits)
     }
 
-    /// The patient attacker who is an administrator too: knows a colleague's password, stays under
-    /// every lock or resets it away. What binds then is the rolling budget alone, which is full
-    /// once and again after each refill: 365 days touch at most 14 windows of 30 days.
-    fn guessing(&self, codes: u64) -> Result<(), ConfigError> {
-        let rounds = u64::from(self.refills_per_month).saturating_add(1);
-        let guesses_per_year =
-            u64::from(self.rolling_wrong_code_limit).saturating_mul(14).saturating_mul(rounds);
-        if guesses_per_year.saturating_mul(ONE_IN) > codes {
-            return Err(ConfigError::GuessingTooLikely { guesses_per_year, codes });
-        }
-        Ok(())
+    /// What is given must be sound. The default gives way to the application's own limits.
+    fn tenant_bounds(&self) -> Result<TenantBounds, ConfigError> {
+        let most = self.rolling_wrong_code_limit.min(self.suspend_after).min(20);
+        let wrong_codes = match self.tenant_wrong_codes {
+            None => (3.min(most), 10.min(most)),
+            Some((fewest, given)) => {
+                count("tenant_lockout", given, 1, most)?;
+                count("tenant_lockout", fewest, 1, given)?;
+                (fewest, given)
+            }
+        };
+        let (shortest, longest) = self.tenant_lock;
+        time("tenant_lockout", longest, minutes(1), days(30))?;
+        time("tenant_lockout", shortest, minutes(1), longest)?;
+        Ok(TenantBounds { wrong_codes, lock: (shortest, longest) })
     }
-}
-
-fn count(setting: &'static str, given: u32, least: u32, most: u32) -> Result<(), ConfigError> {
-    if (least..=most).contains(&given) {
-        Ok(())
-    } else {
-        Err(ConfigError::Count { setting, given, least, most })
-    }
-}
-
-fn time(
-    setting: &'static str,
-    given: Duration,
-    least: Duration,
-    most: Duration,
-) -> Result<(), ConfigError> {
-    if (least..=most).contains(&given) {
-        Ok(())
-    } else {
-        Err(ConfigError::Time { setting, given, least, most })
-    }
-}
-
-/// A configuration that was refused. Each says which setting to change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A count is out of bounds; a bound may be another setting.
-    #[error("`{setting}` must be from {least} to {most}, and is {given}")]
-    Count {
-        /// Which.
-        setting: &'static str,
-        /// What it is.
-        given: u32,
-        /// The least that it may be.
-        least: u32,
-        /// The most that it may be.
-        most: u32,
-    },
-    /// A time is out of bounds; a bound may be another setting.
-    #[error("`{setting}` must be from {least:?} to {most:?}, and is {given:?}")]
-    Time {
-        /// Which.
-        setting: &'static str,
-        /// What it is.
-        given: Duration,
-        /// The least that it may be.
-        least: Duration,
-        /// The most that it may be.
-        most: Duration,
-    },
-    /// Too many guesses for so few codes.
-    #[error(
-        "an attacker who knows a password may try {guesses_per_year} of {codes} codes a year, more than 1 in 1000: raise `code_digits`, or \
-         lower `rolling_wrong_code_limit` or `refills_per_month`"
-    )]
-    GuessingTooLikely {
-        /// How many wrong codes are compared in a year at most, with every refill that resets may
-        /// make.
-        guesses_per_year: u64,
-        /// How many codes there are.
-        codes: u64,
-    },
-    /// Two peppers have the same key id.
-    #[error("two peppers have the same key id: give each `pepper` and `previous_pepper` its own")]
-    DuplicatePepper,
-    /// The random generator failed.
-    #[error("`entropy` gave no randomness")]
-    NoRandomness,
 }

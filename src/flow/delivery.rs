@@ -3,6 +3,7 @@
 
 use crate::clock::Timestamp;
 use crate::contact::{Destination, Method};
+use crate::context::Call;
 use crate::event::EventKind;
 use crate::flow::Inner;
 use crate::flow::driver::{Committed, Subject};
@@ -10,7 +11,9 @@ use crate::flow::step::{Alternatives, Challenge, DeliveryStatus, IssuedCode, Log
 use crate::machine::{EarlierCode, Next, OpenLogin, OutgoingCode, TokenKind, Via, write_token};
 use crate::reason::{Denied, Reason};
 use crate::secret::{Code, PendingToken};
-use crate::sender::{CodeMessage, Purpose, Reference, SendStatus};
+use crate::sender::{
+    CodeMessage, PlannedSend, Purpose, Reference, SendError, SendErrorKind, SendStatus, SendVerdict,
+};
 use crate::user::User;
 
 impl Inner {
@@ -95,6 +98,9 @@ impl Inner {
             expires_at: user.local(code.expires.to_time()),
             language: user.language.clone(),
         };
+        if let Err(refused) = self.may_send(subject, code, purpose, at).await {
+            return refused;
+        }
         match self.sender.send_code(&message).await {
             Ok(SendStatus::Sent) => DeliveryStatus::Sent(issued(code)),
             Ok(SendStatus::Queued) => DeliveryStatus::Queued(issued(code)),
@@ -116,6 +122,35 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Asks the application's check of destinations. What it refuses was surely not sent.
+    async fn may_send(
+        &self,
+        subject: Subject<'_>,
+        code: &OutgoingCode,
+        purpose: Purpose,
+        at: Timestamp,
+    ) -> Result<(), DeliveryStatus> {
+        let Some(check) = &self.send_check else { return Ok(()) };
+        let Call { tenant, context } = subject.call;
+        let planned = PlannedSend::new((tenant, subject.user), purpose, &code.destination, context);
+        let (login, method) = (code.login, code.destination.method());
+        let event = match check.check(&planned).await {
+            Ok(SendVerdict::Allow) => return Ok(()),
+            Ok(SendVerdict::Refuse { risk }) => EventKind::DeliveryRefused { login, method, risk },
+            Err(error) => {
+                let error = SendError::new(SendErrorKind::Permanent).caused_by(error);
+                let causes = error.causes(Some(&code.destination), Some(&code.code));
+                EventKind::DeliveryFailed { login, method, error: error.kind(), causes }
+            }
+        };
+        self.emit(subject.call, Some(subject.user), at, event);
+        Err(DeliveryStatus::Failed {
+            method,
+            destination: code.destination.masked(),
+            error: SendErrorKind::Permanent,
+        })
     }
 
     pub(super) fn page(
@@ -141,6 +176,7 @@ impl Inner {
                 sms: open.sms,
                 backup_code: open.backup_code,
             },
+            trust_device: open.trust_device,
         }
     }
 }

@@ -136,6 +136,7 @@ impl Inner {
         Draft::open(&Opening {
             rules: &self.rules,
             entropy: &*self.entropy,
+            requests: self.requests.as_deref(),
             call: subject.call,
             user_id: subject.user,
             user: loaded.user.as_ref(),

@@ -4,6 +4,7 @@ use crate::clock::Timestamp;
 use crate::context::Call;
 use crate::error::Error;
 use crate::event::EventKind;
+use crate::first_factor::AssertionVouched;
 use crate::flow::driver::{Loaded, Plan, Subject};
 use crate::flow::step::{Login, LoginStep, PreverifiedLogin};
 use crate::flow::{Inner, RequestFlow};
@@ -111,6 +112,40 @@ impl RequestFlow {
             policy: &*inner.policy,
         };
         inner.first_step(self.call(), (id, login.user.as_str()), attempt, None).await
+    }
+}
+
+impl RequestFlow {
+    /// The first step after single sign-on: the identity provider has just authenticated this user,
+    /// and the host has verified its assertion.
+    ///
+    /// countersign takes the host's word for it. Where the tenant asks nothing after single sign-on,
+    /// the person is in, exempt by that name. Where it asks its built-in administrators
+    /// ([`SingleSignOn`](crate::tenant::SingleSignOn)), they get a challenge as after a password, at
+    /// every such login: no device token is accepted, and none is handed out (`I-43`). The grant
+    /// never claims a password.
+    ///
+    /// Neither the count of wrong passwords nor their lock has a part in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if a plug-in fails, a saved document is damaged, or other steps for the same user
+    /// keep coming first. Nobody is let in.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`begin`](Self::begin).
+    pub async fn begin_after_single_sign_on(&self, user: &UserId) -> Result<LoginStep, Error> {
+        let inner = &*self.inner;
+        let phantom = inner.phantom(self.tenant(), user.as_str());
+        let plan = Plan { stand_in: Some(&phantom), ..Plan::new(self.about(user)) };
+        let committed = inner
+            .step_by(plan, |draft, user| {
+                let asserted = AssertionVouched::by_the_host();
+                draft.begin_after_single_sign_on(asserted, user, &*inner.policy)
+            })
+            .await?;
+        Ok(inner.answer(self.about(user), committed).await)
     }
 }
 

@@ -8,12 +8,16 @@ mod driver;
 mod first_step;
 mod operator;
 mod password;
+mod people;
 mod purge;
+mod rehearsal;
 mod request;
 mod second_step;
 mod settings;
 mod step;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,17 +28,20 @@ use crate::entropy::Entropy;
 use crate::event::EventSink;
 use crate::machine::Rules;
 use crate::password::PasswordVerifier;
-use crate::policy::TwoFactorPolicy;
-use crate::sender::CodeSender;
+use crate::policy::{RequestPolicy, TwoFactorPolicy};
+use crate::sender::{CodeSender, SendCheck};
 use crate::store::FactorStore;
-use crate::user::UserStore;
+use crate::user::{UserDirectory, UserStore};
 
 pub use account::Account;
 pub use administration::Administration;
-pub use builder::{ConfigError, LoginFlowBuilder};
+pub use builder::LoginFlowBuilder;
 pub use operator::Operator;
+pub use people::{PeoplePage, Person};
 pub use purge::PurgeProgress;
+pub use rehearsal::{Affected, Expected, Explanation, Rehearsal};
 pub use request::RequestFlow;
+pub use settings::{LockOuts, SettingsBounds, ShownSettings};
 pub use step::{
     Alternatives, Challenge, DeliveryStatus, IssuedCode, Login, LoginStep, MethodChange,
     PreverifiedLogin, ResendTo, SetupChallenge, TrustDevice,
@@ -60,6 +67,9 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     verifier: Arc<dyn PasswordVerifier>,
     policy: Arc<dyn TwoFactorPolicy>,
+    requests: Option<Arc<dyn RequestPolicy>>,
+    directory: Option<Arc<dyn UserDirectory>>,
+    send_check: Option<Arc<dyn SendCheck>>,
     events: Arc<dyn EventSink>,
     rules: Rules,
     /// Whether a tenant without saved settings is
@@ -87,6 +97,17 @@ impl LoginFlow {
     /// ([`trusted_devices`](LoginFlowBuilder::trusted_devices)).
     pub fn offers_trusted_devices(&self) -> bool {
         self.inner.rules.limits.devices.is_some()
+    }
+
+    /// Between which values a tenant's settings are accepted, for the page that changes them.
+    pub fn settings_bounds(&self) -> SettingsBounds {
+        SettingsBounds::of(&self.inner.rules.limits)
+    }
+
+    /// Whether the application has plugged in a list of its users
+    /// ([`directory`](LoginFlowBuilder::directory)), so that a page offers it.
+    pub fn has_directory(&self) -> bool {
+        self.inner.directory.is_some()
     }
 
     /// How long a login counts as recent for sensitive changes

@@ -4,16 +4,17 @@ use crate::clock::Timestamp;
 use crate::context::Call;
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
-use crate::flow::administration::change_scope;
+use crate::flow::administration::Next;
 use crate::flow::driver::Subject;
-use crate::flow::settings::{Reading, SettingsDecision};
-use crate::flow::{LoginFlow, PurgeProgress};
-use crate::ids::{TenantId, UserId};
+use crate::flow::settings::{Changed, Current, Reading, ShownSettings};
+use crate::flow::{Inner, LoginFlow, PurgeProgress};
+use crate::ids::{SettingsVersion, TenantId, UserId};
 use crate::input::{Field, InvalidInput, visible};
-use crate::machine::Refill;
+use crate::machine::{Refill, Settings};
 use crate::policy::Scope;
-use crate::reason::OperationError;
+use crate::reason::{Denied, OperationError, Reason};
 use crate::status::FactorStatus;
+use crate::tenant::TenantSettings;
 
 /// For a support tool or a command line of the host: a tenant whose only administrator is locked
 /// out, a user who is to be forgotten.
@@ -156,20 +157,82 @@ impl Operator {
     ///
     /// [`Error`] if a plug-in failed.
     pub async fn set_scope(&self, tenant: &TenantId, scope: Scope) -> Result<Scope, Error> {
+        let read = || -> Reading<'_, Error> { Box::pin(self.current(tenant)) };
+        Ok(self.change(tenant, Next::Scope(scope), read).await?.before.scope)
+    }
+
+    /// What a tenant has decided, with the version to hand back with a change.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if the store failed.
+    pub async fn settings(&self, tenant: &TenantId) -> Result<ShownSettings, Error> {
+        ShownSettings::of(&self.flow.inner.settings(tenant).await?)
+    }
+
+    /// Changes a tenant's settings, if they still are the ones that were shown, and answers what was
+    /// decided before, as
+    /// [`Administration::change_settings`](crate::Administration::change_settings). Nobody is asked
+    /// whether it locks people out; [`rehearse`](Self::rehearse) says so.
+    ///
+    /// # Errors
+    ///
+    /// [`OperationError::Denied`] with [`Reason::SettingsChanged`] if another change came first, or
+    /// [`Reason::InvalidSettings`] if a number is more lenient than the application allows;
+    /// [`OperationError::Failed`] if a plug-in failed.
+    pub async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        shown: SettingsVersion,
+        next: &TenantSettings,
+    ) -> Result<TenantSettings, OperationError> {
         let inner = &self.flow.inner;
-        let read = || -> Reading<'_, _> {
+        let read = || -> Reading<'_, OperationError> {
             Box::pin(async {
-                Ok((inner.settings_if_any(tenant).await?, Timestamp::now(&*inner.clock)?))
+                let (current, at) = self.current(tenant).await?;
+                let refuse = |reason: Reason| {
+                    let refused = EventKind::AdministrationRefused {
+                        by: self.actor(),
+                        reason: reason.code().into(),
+                    };
+                    inner.emit(Call::without_request(tenant), None, at, refused);
+                    Err(Denied::new(reason).into())
+                };
+                if current.settings.shown_version(current.generation)? != shown {
+                    return refuse(Reason::SettingsChanged);
+                }
+                match inner.rules.limits.check_tenant(next) {
+                    Ok(()) => Ok((current, at)),
+                    Err(error) => refuse(Reason::InvalidSettings(error)),
+                }
             })
         };
-        inner
-            .change_settings(Call::without_request(tenant), read, |current, at| {
-                if current.settings.scope == scope && current.version.is_some() {
-                    return Ok(SettingsDecision { outcome: scope, change: None });
-                }
-                change_scope(current, scope, self.actor(), at)
+        Ok(self.change(tenant, Next::All(next), read).await?.before)
+    }
+
+    async fn current(&self, tenant: &TenantId) -> Result<(Current, Timestamp), Error> {
+        let inner = &self.flow.inner;
+        Ok((inner.settings_if_any(tenant).await?, Timestamp::now(&*inner.clock)?))
+    }
+
+    async fn change<'a, E: From<Error>>(
+        &'a self,
+        tenant: &'a TenantId,
+        next: Next<'_>,
+        read: impl Fn() -> Reading<'a, E>,
+    ) -> Result<Changed, E> {
+        let inner = &self.flow.inner;
+        let call = Call::without_request(tenant);
+        let changed = inner
+            .change_settings(call, read, |current, at| {
+                let before = current.settings.decided();
+                let next = next.after(&before);
+                let weakens = Settings::weakens(&before, &next, &inner.rules.limits);
+                inner.change_to(current, &next, weakens, self.actor(), at)
             })
-            .await
+            .await?;
+        inner.notify_administrators(call, &changed, None).await;
+        Ok(changed)
     }
 
     /// How far the deletion is that a tenant's last switching off began, with what is left counted.
@@ -181,6 +244,10 @@ impl Operator {
     pub async fn purge_progress(&self, tenant: &TenantId) -> Result<Option<PurgeProgress>, Error> {
         let current = self.flow.inner.settings(tenant).await?;
         self.flow.inner.purge_progress(tenant, &current).await
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.flow.inner
     }
 
     fn actor(&self) -> Actor {

@@ -55,11 +55,11 @@ impl RequestFlow {
             (Some(_), None) => {
                 return self.refuse(Denied::new(Reason::TrustedDevicesOff));
             }
-            (Some(name), Some(limits)) => {
+            (Some(name), Some(_)) => {
                 let earlier =
                     token_before.and_then(|token| read_token(TokenKind::Device, token.expose()));
                 let earlier = earlier.map(|(secret, _)| secret);
-                Some(TrustRequest { label: DeviceLabel::new(name), limits, earlier })
+                Some(TrustRequest { label: DeviceLabel::new(name), earlier })
             }
         };
         let Some((secret, user)) = read_pending(token) else { return self.not_a_token() };

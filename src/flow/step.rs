@@ -96,6 +96,8 @@ pub struct Challenge {
     pub resend_at: Option<OffsetDateTime>,
     /// The other ways on.
     pub alternatives: Alternatives,
+    /// Whether the page may offer to trust this device.
+    pub trust_device: bool,
 }
 
 /// What a page may say of a code that is, or may be, on its way.

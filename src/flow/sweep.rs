@@ -130,7 +130,7 @@ impl Inner {
     /// Decides on the record as it is now, and deletes it only if it still is.
     async fn sweep_one(&self, subject: Subject<'_>, at: Timestamp) -> Result<Swept, Error> {
         let snapshot = self.load_record(subject).await?;
-        match worth(&self.rules.limits, &snapshot, at, self.rules.limits.session_lifetime) {
+        match worth(&self.rules, &snapshot, at, self.rules.limits.session_lifetime) {
             Retention::Nothing(version) => {
                 let removed =
                     self.factors.remove_if(subject.call.tenant, subject.user, version).await;

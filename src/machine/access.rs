@@ -1,5 +1,7 @@
 //! Whether a session's grant still holds, and what it may be used for (`I-25`, `I-32`, `I-34`).
 
+use time::OffsetDateTime;
+
 use crate::clock::Timestamp;
 use crate::contact::{Destination, Method};
 use crate::error::Error;
@@ -7,14 +9,15 @@ use crate::event::EventKind;
 
 use crate::grant::{SavedGrant, SecondFactor, Staleness};
 use crate::ids::DeviceId;
-use crate::limits::FailureRule;
+use crate::limits::{FailureRule, Limits};
 use crate::machine::budget::failures::Failures;
 use crate::machine::{Decision, Draft, Gate};
-use crate::policy::{Channel, Requirement, Scope, TwoFactorPolicy};
+use crate::policy::{Channel, Requirement, Restriction, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};
 use crate::secret::BackupCode;
 use crate::sender::NoticeKind;
 use crate::status::{FactorStatus, LockState, TrustedDevice};
+use crate::tenant::TenantSettings;
 use crate::user::{User, UserStatus};
 
 /// What an operation needs of a grant beyond that it holds.
@@ -26,15 +29,38 @@ pub(crate) enum Need {
     Change,
 }
 
+/// What a user has that a change of settings can delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Holds {
+    pub(crate) devices: u64,
+    pub(crate) backup_code: bool,
+}
+
 impl Draft<'_> {
+    /// What the application forbids to a request that comes from where this one does. Programs are
+    /// not asked about: they come from servers.
+    pub(in crate::machine) fn restriction(
+        &self,
+        user: &User,
+        channel: Channel,
+    ) -> Result<Restriction, Error> {
+        match self.requests {
+            Some(requests) if channel.is_of_a_person() => {
+                let context = self.policy_context(&self.settings.decided(), user, channel);
+                requests.restrict(&context, self.call.context).map_err(Error::policy)
+            }
+            Some(_) | None => Ok(Restriction::None),
+        }
+    }
+
     /// Holds a grant against the user, the policy and the record as they are now. Says whether the
-    /// policy requires a second factor.
+    /// policy requires a second factor of a person who comes by any of these channels.
     pub(crate) fn standing(
         &self,
         policy: &dyn TwoFactorPolicy,
         user: Option<&User>,
         grant: &SavedGrant,
-        channel: Channel,
+        channels: &[Channel],
     ) -> Result<Result<Requirement, Staleness>, Error> {
         let Some(user) = user.filter(|user| user.status == UserStatus::Active) else {
             return Ok(Err(Staleness::UserInactive));
@@ -49,8 +75,29 @@ impl Draft<'_> {
         if self.epoch() != *grant.epoch() {
             return Ok(Err(Staleness::PasswordChanged));
         }
-        let context = self.policy_context(self.settings.scope, user, channel);
-        let requirement = policy.decide(&context).map_err(Error::policy)?;
+        let by_device = matches!(grant.second_factor(), SecondFactor::TrustedDevice { .. });
+        let mut decided = None;
+        for channel in channels {
+            let context = self.policy_context(&self.settings.decided(), user, *channel);
+            let mut requirement = policy.decide(&context).map_err(Error::policy)?;
+            match self.restriction(user, *channel)? {
+                Restriction::None => {}
+                Restriction::IgnoreTrustedDevices if !by_device => {}
+                Restriction::IgnoreTrustedDevices => {
+                    return Ok(Err(Staleness::SecondFactorRequired));
+                }
+                Restriction::RequireSecondFactor if by_device => {
+                    return Ok(Err(Staleness::SecondFactorRequired));
+                }
+                Restriction::RequireSecondFactor => requirement = Requirement::Required,
+                Restriction::Refuse => return Ok(Err(Staleness::RequestRefused)),
+            }
+            if decided != Some(Requirement::Required) {
+                decided = Some(requirement);
+            }
+        }
+        // Of no channel nothing is known, so nothing is exempt.
+        let requirement = decided.unwrap_or(Requirement::Required);
         if requirement == Requirement::Required {
             let same_record = self.existed && grant.record() == Some(self.record.id);
             match grant.second_factor() {
@@ -80,7 +127,7 @@ impl Draft<'_> {
         need: Need,
     ) -> Result<Result<(), Denied>, Error> {
         let denied = |reason| Ok(Err(Denied::new(reason)));
-        match self.standing(policy, user, grant, interactive(grant.channel()))? {
+        match self.standing(policy, user, grant, &[as_a_person(grant.channel())])? {
             Err(_) => return denied(Reason::SessionStale),
             Ok(Requirement::Exempt(_)) => return denied(Reason::NotInUse),
             Ok(Requirement::Required) => {}
@@ -108,21 +155,29 @@ impl Draft<'_> {
             && (grant.has_second_factor() || *requirement != Requirement::Required)
     }
 
-    /// Whether the policy would require a second factor of this user under that scope.
+    /// Whether the policy would require a second factor of this user under those settings.
     pub(crate) fn would_be_required(
         &self,
         policy: &dyn TwoFactorPolicy,
         user: &User,
-        scope: Scope,
-        channel: Channel,
+        settings: &TenantSettings,
+        channels: &[Channel],
     ) -> Result<bool, Error> {
-        let context = self.policy_context(scope, user, channel);
-        Ok(policy.decide(&context).map_err(Error::policy)? == Requirement::Required)
+        for channel in channels {
+            let context = self.policy_context(settings, user, *channel);
+            if policy.decide(&context).map_err(Error::policy)? == Requirement::Required {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    /// Whether there is no way for this user to get or have a code.
-    pub(crate) fn is_out_of_reach(&self, user: &User) -> bool {
-        self.places(user).is_empty() && !self.backup_code_usable()
+    /// Whether there would be no way for this user to get or have a code, under these numbers.
+    pub(crate) fn is_out_of_reach(&self, user: &User, limits: &Limits) -> bool {
+        let reached =
+            |method| limits.methods.allow(method) && self.destination(user, method).is_some();
+        let has_backup_code = limits.backup_enabled && self.record.backup.is_some();
+        !(reached(Method::Email) || reached(Method::Sms) || has_backup_code)
     }
 
     /// Everywhere that this user can be told something: the registered address and the proved
@@ -132,6 +187,27 @@ impl Draft<'_> {
             .into_iter()
             .filter_map(|method| self.destination(user, method))
             .collect()
+    }
+
+    /// What this user has that a change of settings can delete.
+    pub(crate) fn holds(&self) -> Holds {
+        Holds {
+            devices: self.record.devices.len() as u64,
+            backup_code: self.record.backup.is_some(),
+        }
+    }
+
+    /// Since when and until when passwords are locked, if they are.
+    pub(crate) fn password_lock(&self) -> (Option<OffsetDateTime>, Option<OffsetDateTime>) {
+        let until = self.password_gate(false).locked_until();
+        let since = self.record.password.failures.locked_from();
+        (since.filter(|_| until.is_some()), until)
+    }
+
+    /// Since when codes are locked, if time ends that.
+    pub(crate) fn code_lock(&self) -> Option<OffsetDateTime> {
+        let locked = self.codes_open().is_err_and(|denied| denied.retry_at().is_some());
+        self.record.code_failures.locked_from().filter(|_| locked)
     }
 
     /// What the account page and the administrator's page show.
@@ -144,7 +220,7 @@ impl Draft<'_> {
         };
         let lock = |failures: &Failures, rule: &FailureRule| state(failures.gate(self.now, rule));
         FactorStatus {
-            method: self.record.method(),
+            method: self.method(),
             email: self.destination(user, Method::Email).map(|destination| destination.masked()),
             phone: self.destination(user, Method::Sms).map(|destination| destination.masked()),
             devices: self
@@ -217,10 +293,20 @@ impl Draft<'_> {
     }
 }
 
-/// The channel to ask the policy about when somebody uses an account or administrator's page: a
-/// person is there, however the session began.
-pub(crate) const fn interactive(channel: Channel) -> Channel {
-    if channel.is_interactive() { channel } else { Channel::Web }
+/// The channel to ask the policy about when somebody uses the account page: a person is there,
+/// however the session began.
+pub(crate) const fn as_a_person(channel: Channel) -> Channel {
+    if channel.is_of_a_person() { channel } else { Channel::Web }
+}
+
+/// The same for what an administrator does: a session that began with single sign-on has what a
+/// password login would need, too.
+pub(crate) const fn as_an_administrator(channel: Channel) -> &'static [Channel] {
+    match channel {
+        Channel::Mobile => &[Channel::Mobile],
+        Channel::SingleSignOn => &[Channel::Web, Channel::SingleSignOn],
+        Channel::Web | Channel::ExemptApi | Channel::ExemptIntegration => &[Channel::Web],
+    }
 }
 
 /// A refused change on the account page.

@@ -15,23 +15,30 @@ use crate::machine::record::Record;
 use crate::machine::seal::{Label, Seal};
 use crate::machine::settings::Settings;
 use crate::machine::token::TokenSecret;
-use crate::policy::{Channel, PolicyContext, Scope};
+use crate::policy::{Channel, PolicyContext, RequestPolicy};
 use crate::store::{ExpectedVersions, Generation, Snapshot, StoredRow};
+use crate::tenant::TenantSettings;
 use crate::user::{PasswordHash, User};
 
 /// What does not change from step to step.
 #[derive(Debug)]
 pub(crate) struct Rules {
+    /// The application's. What holds in a tenant is [`Draft::limits`].
     pub(crate) limits: Limits,
     pub(crate) seal: Seal,
+    /// The newest saved format that this node reads.
+    pub(crate) reads: u32,
 }
 
 /// One step's view of one user: what was loaded, the time, and the randomness of the step.
 pub(crate) struct Draft<'a> {
     pub(super) rules: &'a Rules,
+    pub(super) requests: Option<&'a dyn RequestPolicy>,
     pub(super) call: Call<'a>,
     pub(super) user_id: &'a UserId,
     pub(super) settings: Settings,
+    /// What the settings make of the application's numbers.
+    limits: Limits,
     pub(super) generation: Generation,
     pub(super) expected: ExpectedVersions,
     /// The record as it will be written. A user without a saved record has an empty one.
@@ -54,6 +61,8 @@ pub(crate) struct Draft<'a> {
 pub(crate) struct Opening<'a, 'b> {
     pub(crate) rules: &'a Rules,
     pub(crate) entropy: &'a dyn Entropy,
+    /// What depends on where a request comes from.
+    pub(crate) requests: Option<&'a dyn RequestPolicy>,
     pub(crate) call: Call<'a>,
     pub(crate) user_id: &'a UserId,
     pub(crate) user: Option<&'b User>,
@@ -84,10 +93,10 @@ impl<'a> Draft<'a> {
     /// Reads what was loaded. A record of an earlier generation counts as absent, from the instant
     /// at which the generation rose (`I-27`).
     pub(crate) fn open(opening: &Opening<'a, '_>) -> Result<Box<Self>, Error> {
-        let Opening { rules, entropy, call, user_id, user, snapshot, now, damage } = *opening;
+        let Opening { rules, entropy, requests, call, user_id, user, snapshot, now, damage } =
+            *opening;
         let mut draw = Draw::new(entropy);
-        let (settings, current) =
-            (Settings::read(snapshot.settings.as_ref()), current_record(snapshot));
+        let (settings, current) = (read_settings(rules, snapshot), current_record(rules, snapshot));
         let readable = current.is_ok();
         let (settings, current) = match damage {
             Damage::Fails => (settings?, current?),
@@ -109,8 +118,10 @@ impl<'a> Draft<'a> {
         };
         let mut draft = Box::new(Self {
             rules,
+            requests,
             call,
             user_id,
+            limits: rules.limits.narrowed(&settings.decided()),
             settings,
             generation,
             expected,
@@ -163,22 +174,24 @@ impl<'a> Draft<'a> {
         self.generation
     }
 
-    /// What the policy decides from, under this scope.
+    /// What the policy decides from, under these settings.
     pub(super) fn policy_context<'b>(
         &self,
-        scope: Scope,
+        settings: &TenantSettings,
         user: &'b User,
         channel: Channel,
     ) -> PolicyContext<'b>
     where
         'a: 'b,
     {
-        let Call { tenant, context } = self.call;
-        PolicyContext::new(tenant, scope, user, channel).with_request(context)
+        let TenantSettings { scope, single_sign_on, .. } = *settings;
+        PolicyContext::new(self.call.tenant, scope, user, channel)
+            .with_single_sign_on(single_sign_on)
     }
 
-    pub(super) fn limits(&self) -> &'a Limits {
-        &self.rules.limits
+    /// The numbers that hold in this tenant (`I-42`).
+    pub(crate) const fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The one place where a code of this method would go now (`I-33`).
@@ -187,6 +200,17 @@ impl<'a> Draft<'a> {
             Method::Email => user.email.clone().map(Destination::Email),
             Method::Sms => self.record.sms.as_ref().map(|sms| Destination::Sms(sms.number.clone())),
         }
+    }
+
+    /// The same, if a code of this method may complete a login here (`I-50`).
+    pub(super) fn code_destination(&self, user: &User, method: Method) -> Option<Destination> {
+        self.destination(user, method).filter(|_| self.limits.methods.allow(method))
+    }
+
+    /// How codes travel to this user, where one can be sent at all.
+    pub(super) fn method(&self) -> Method {
+        let chosen = self.record.method();
+        if self.limits.methods.allow(chosen) { chosen } else { chosen.other() }
     }
 
     /// Where the user is notified of changes: the registered address, or, without one, the number
@@ -200,12 +224,18 @@ impl<'a> Draft<'a> {
     }
 }
 
+fn read_settings(rules: &Rules, snapshot: &Snapshot) -> Result<Settings, Error> {
+    Settings::read(snapshot.settings.as_ref(), rules.reads)
+}
+
 /// The record of the generation that the tenant is in, if there is one.
-fn current_record(snapshot: &Snapshot) -> Result<Option<Record>, Error> {
+fn current_record(rules: &Rules, snapshot: &Snapshot) -> Result<Option<Record>, Error> {
     let generation = snapshot.settings.as_ref().map(|saved| saved.generation).unwrap_or_default();
     match &snapshot.record {
         Some(saved) if saved.generation > generation => Err(Error::Corrupt(Document::Record)),
-        Some(saved) if saved.generation == generation => Record::decode(&saved.document).map(Some),
+        Some(saved) if saved.generation == generation => {
+            Record::decode(&saved.document, rules.reads).map(Some)
+        }
         _ => Ok(None),
     }
 }

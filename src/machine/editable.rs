@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use crate::error::Error;
 use crate::machine::record::Record;
 
 /// The record of a step. It is read like any other, and changed only through its two methods, each
@@ -26,6 +27,11 @@ impl Editable {
     /// own is written with the next one that is.
     pub(super) fn edit_if(&mut self, change: impl FnOnce(&mut Record) -> bool) {
         self.edited |= change(&mut self.record);
+    }
+
+    /// The document to write.
+    pub(super) fn encode(&mut self) -> Result<String, Error> {
+        self.record.encode()
     }
 
     pub(super) const fn edited(&self) -> bool {

@@ -7,7 +7,8 @@ impl Draft<'_> {
     /// Brings the record to the present: what has expired goes. A clock that went back also
     /// ends what it would otherwise revive (`I-08`).
     pub(super) fn observe(&mut self) {
-        let limits = self.limits();
+        let (limits, settings) = (self.limits(), &self.settings);
+        let (devices_from, backup_codes_from) = (settings.devices_from, settings.backup_codes_from);
         let went_back = self.now.plus(limits.clock_tolerance) < self.record.seen;
         if !went_back {
             self.now = self.record.seen.max(self.now);
@@ -32,10 +33,16 @@ impl Draft<'_> {
             let before = record.expiring_entries();
             record.pending.retain(|pending| now.is_within(pending.begun, limits.login_ttl));
             for pending in &mut record.pending {
-                pending.code.take_if(|code| !code.is_live(now, limits));
+                pending.code.take_if(|code| !code.is_live(now, &limits));
             }
-            record.setup.take_if(|setup| !setup.code.is_live(now, limits));
-            record.devices.retain(|device| now < device.expires);
+            record.setup.take_if(|setup| !setup.code.is_live(now, &limits));
+            record.devices.retain(|device| {
+                now < device.expires && devices_from.is_none_or(|from| from < device.registered)
+            });
+            // Gone with the next write, whatever it is for.
+            record
+                .backup
+                .take_if(|backup| backup_codes_from.is_some_and(|from| backup.made <= from));
             went_back || record.expiring_entries() != before
         });
     }

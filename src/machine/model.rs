@@ -10,22 +10,24 @@
 //! - `world`: what there is: two tenants with the same user ids, the host's table, the stored rows,
 //!   the two logins in flight.
 //! - `step`: one step, decided by the machine.
-//! - `drive`: load, decide, commit, answer; now, later, or never.
+//! - `drive`: load, decide, commit, answer; now, later, or never. `change`: a tenant's settings.
 //! - `judge`, `ledger`: what must hold, from the outside.
 //! - `scenario`: one alphabet of actions, its first states and its depth, as a model for the
 //!   checker.
-//! - `sound`, `sweeps`: the models; `broken`: drivers with one fault each, which the checker must
-//!   catch.
+//! - `sound`, `settings`, `sweeps`: the models; `broken`: drivers with one fault each, which the
+//!   checker must catch.
 //!
 //! `COUNTERSIGN_MODEL_DEPTH=n` goes n actions deeper than the ordinary test run; use `--release`
 //! with it. Two more are 4.5 million worlds, three minutes on two cores and up to 6 GB with one
 //! test thread.
 
 mod broken;
+mod change;
 mod drive;
 mod judge;
 mod ledger;
 mod scenario;
+mod settings;
 mod sound;
 mod stand_ins;
 mod step;

@@ -5,7 +5,7 @@ use crate::epoch::Epoch;
 use crate::error::Error;
 use crate::event::{EventKind, SecretKind};
 use crate::grant::SavedGrant;
-use crate::machine::access::{interactive, refuse_account};
+use crate::machine::access::{as_an_administrator, refuse_account};
 use crate::machine::{Decision, Draft, Gate, epoch_of};
 use crate::password::PasswordVerified;
 use crate::policy::TwoFactorPolicy;
@@ -134,7 +134,7 @@ impl Draft<'_> {
         password: Option<&PasswordVerified>,
         checked: &Checked,
     ) -> Result<Decision<Result<(), Denied>>, Error> {
-        let standing = self.standing(policy, user, grant, interactive(grant.channel()))?;
+        let standing = self.standing(policy, user, grant, as_an_administrator(grant.channel()))?;
         let (Ok(_), Some(user)) = (standing, user) else {
             return Ok(refuse_account(Denied::new(Reason::SessionStale)));
         };

@@ -19,8 +19,15 @@ use crate::sender::Reference;
 use crate::store::MAX_DOCUMENT;
 use crate::user::User;
 
-/// The format that this version writes, and the only one that it reads.
-pub(crate) const FORMAT: u32 = 1;
+/// The newest format of a saved document that this version reads; it reads every earlier one, and
+/// writes the lowest that can express what is saved (`I-41`).
+pub(crate) const READS: u32 = 2;
+
+/// What every record needs.
+const PASSWORDS: u32 = 1;
+/// What one needs that has a login after single sign-on under way: a node that does not know these
+/// would take it for one whose password was verified.
+const SINGLE_SIGN_ON: u32 = 2;
 
 /// More of anything than any configuration allows: such a document is damaged.
 const MOST_ENTRIES: usize = 128;
@@ -200,7 +207,7 @@ pub(crate) struct Backup {
 impl Record {
     pub(crate) fn new(id: RecordId, now: Timestamp, epoch: Epoch) -> Self {
         Self {
-            format: FORMAT,
+            format: PASSWORDS,
             id,
             seen: now,
             password: PasswordState {
@@ -245,7 +252,15 @@ impl Record {
             .fold(0, usize::saturating_add)
     }
 
-    pub(crate) fn encode(&self) -> Result<String, Error> {
+    /// The lowest format that can express it.
+    fn lowest_format(&self) -> u32 {
+        let single_sign_on =
+            self.pending.iter().any(|pending| pending.channel == Channel::SingleSignOn);
+        if single_sign_on { SINGLE_SIGN_ON } else { PASSWORDS }
+    }
+
+    pub(crate) fn encode(&mut self) -> Result<String, Error> {
+        self.format = self.lowest_format();
         // Room for an ordinary record, so that it does not grow step by step.
         let mut bytes = Vec::with_capacity(1024);
         serde_json::to_writer(&mut bytes, self).map_err(|_| Error::Corrupt(Document::Record))?;
@@ -255,8 +270,12 @@ impl Record {
         }
     }
 
-    pub(crate) fn decode(text: &str) -> Result<Self, Error> {
-        let record: Self = decode(Document::Record, FORMAT, text, |record: &Self| record.format)?;
+    /// `reads`: the newest format that this node reads.
+    pub(crate) fn decode(text: &str, reads: u32) -> Result<Self, Error> {
+        let record: Self = decode(Document::Record, reads, text, |record: &Self| record.format)?;
+        if record.format < record.lowest_format() {
+            return Err(Error::Corrupt(Document::Record));
+        }
         let lengths = [
             record.pending.len(),
             record.devices.len(),
@@ -276,8 +295,8 @@ impl Record {
     }
 }
 
-/// Reads a document of one known format. What can't be read is an error and never an empty document
-/// (`I-37`).
+/// Reads a document of a known format. What can't be read is an error and never an empty document
+/// (`I-37`, `I-41`).
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(
     document: Document,
     readable: u32,
@@ -293,10 +312,10 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(
         return Err(Error::Corrupt(document));
     }
     match serde_json::from_str::<T>(text) {
-        Ok(value) if format_of(&value) == readable => Ok(value),
+        Ok(value) if (1..=readable).contains(&format_of(&value)) => Ok(value),
         // The parser's own message may repeat what it read: it is dropped.
         _ => match serde_json::from_str::<Header>(text) {
-            Ok(Header { format }) if format != readable => {
+            Ok(Header { format }) if !(1..=readable).contains(&format) => {
                 Err(Error::UnsupportedFormat { document, found: format, readable })
             }
             _ => Err(Error::Corrupt(document)),
@@ -319,7 +338,7 @@ mod tests {
         let document = format!(
             r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{password},"backup":{backup}}}"#
         );
-        let mut record = Record::decode(&document).expect("a record");
+        let mut record = Record::decode(&document, READS).expect("a record");
         let mut of_size = |size: usize| {
             let backup = record.backup.as_mut().expect("a backup code");
             backup.pepper = Some("p".repeat(size.saturating_sub(document.len())));
@@ -327,7 +346,7 @@ mod tests {
         };
         let longest = of_size(MAX_DOCUMENT).expect("written");
         assert_eq!(longest.len(), MAX_DOCUMENT);
-        assert!(Record::decode(&longest).is_ok());
+        assert!(Record::decode(&longest, READS).is_ok());
         assert!(matches!(
             of_size(MAX_DOCUMENT.saturating_add(1)),
             Err(Error::Corrupt(Document::Record))

@@ -74,7 +74,7 @@ impl Draft<'_> {
         removed: Option<&Kept>,
         by: Actor,
     ) -> Result<Decision<ResetOutcome>, Error> {
-        let (limits, now) = (self.limits(), self.now);
+        let (limits, now) = (&self.limits(), self.now);
         // An address that was changed just before must not keep its owner from hearing of it
         // (`I-30`).
         let earlier =

@@ -21,6 +21,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::ids::Version;
 use crate::limits::Limits;
+use crate::machine::Rules;
 use crate::machine::record::Record;
 use crate::store::Snapshot;
 
@@ -39,7 +40,7 @@ pub(crate) enum Retention {
 
 /// Looks at what one load returned. No session of the application is older than `longest_session`.
 pub(crate) fn worth(
-    limits: &Limits,
+    rules: &Rules,
     snapshot: &Snapshot,
     now: Timestamp,
     longest_session: Duration,
@@ -49,7 +50,8 @@ pub(crate) fn worth(
     else {
         return Retention::Absent;
     };
-    match Record::decode(&saved.document) {
+    let limits = &rules.limits;
+    match Record::decode(&saved.document, rules.reads) {
         Ok(_) if saved.generation > generation => Retention::Unreadable,
         Ok(record) if record.is_idle(now, longest_session) && record.is_spent(limits, now) => {
             Retention::Nothing(saved.version)
@@ -118,8 +120,8 @@ mod tests {
         Timestamp::from_time(time::OffsetDateTime::UNIX_EPOCH).plus(Duration::from_secs(seconds))
     }
 
-    fn limits() -> Limits {
-        crate::machine::model::rules().limits
+    fn rules() -> Rules {
+        crate::machine::model::rules()
     }
 
     /// What is found of a record that was written at second 1,000 and has these fields besides.
@@ -137,7 +139,7 @@ mod tests {
             document,
         };
         let snapshot = Snapshot { settings: None, record: Some(saved) };
-        worth(&limits(), &snapshot, at(now), longest_session)
+        worth(&rules(), &snapshot, at(now), longest_session)
     }
 
     const NOTHING: Retention = Retention::Nothing(Version::from_bytes([7; 16]));
@@ -226,7 +228,7 @@ mod tests {
         {
             let snapshot = Snapshot { settings: Some(of(1)), record: Some(of(generation)) };
             assert_eq!(
-                worth(&limits(), &snapshot, at(4_000_000_000), Duration::ZERO),
+                worth(&rules(), &snapshot, at(4_000_000_000), Duration::ZERO),
                 expected,
                 "{generation}"
             );
@@ -235,9 +237,6 @@ mod tests {
 
     #[test]
     fn no_record_is_no_record() {
-        assert_eq!(
-            worth(&limits(), &Snapshot::default(), at(1), Duration::ZERO),
-            Retention::Absent
-        );
+        assert_eq!(worth(&rules(), &Snapshot::default(), at(1), Duration::ZERO), Retention::Absent);
     }
 }

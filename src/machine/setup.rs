@@ -50,6 +50,9 @@ impl Draft<'_> {
         let Some(destination) = destination else {
             return Ok(refuse_account(Denied::new(Reason::NoDestination)));
         };
+        if !self.limits().methods.allow(destination.method()) {
+            return Ok(refuse_account(Denied::new(Reason::MethodNotAllowed)));
+        }
         if let (SetupTarget::Email, SecondFactor::Code { method: Method::Email }) =
             (&target, grant.second_factor())
         {
@@ -111,6 +114,9 @@ impl Draft<'_> {
             self.record.edit().setup = None;
             return Ok(refuse_account(Denied::new(Reason::SetupOver)));
         };
+        if !self.limits().methods.allow(destination.method()) {
+            return Ok(refuse_account(Denied::new(Reason::MethodNotAllowed)));
+        }
         let bound_to = setup_code(setup.login, &destination);
         if self.check_code(&bound_to, token, &setup.code, typed)?.is_some() {
             self.record.edit().setup_failures.succeed();

@@ -6,6 +6,7 @@
 //! - [`host_checklist`]: what must my application do?
 //! - [`login`]: what does each page show, and what does each refusal mean?
 //! - [`settings`]: what are the defaults, the bounds and the arithmetic behind them?
+//! - [`tenants`]: what does each tenant decide, and what would a change do?
 //! - [`storage`]: what is saved, in which form, and what is a copy of it worth?
 //! - [`senders`]: how do I choose a sender, and how do I write one?
 //! - [`testing`]: how do I test my login page?
@@ -39,6 +40,10 @@ pub mod login {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("settings.md")]
 pub mod settings {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("tenants.md")]
+pub mod tenants {}
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("storage.md")]

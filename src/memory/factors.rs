@@ -8,7 +8,9 @@ use async_trait::async_trait;
 
 use crate::error::PluginError;
 use crate::ids::{TenantId, UserId, Version};
-use crate::store::{CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow};
+use crate::store::{
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, Snapshots, StoredRow,
+};
 use crate::sync::{Mutex, MutexGuard, RwLock};
 
 /// Countersign's saved state in this process's memory. Clones share it.
@@ -116,6 +118,21 @@ impl FactorStore for MemoryFactors {
         Ok(Snapshot {
             settings: tenant.settings.clone(),
             record: tenant.records.get(user).cloned(),
+        })
+    }
+
+    async fn load_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Snapshots, PluginError> {
+        let Some(tenant) = self.tenant(tenant) else {
+            return Ok(Snapshots { settings: None, records: vec![None; users.len()] });
+        };
+        let tenant = lock(&tenant);
+        Ok(Snapshots {
+            settings: tenant.settings.clone(),
+            records: users.iter().map(|user| tenant.records.get(user).cloned()).collect(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! A [`UserStore`] in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use thiserror::Error;
 use crate::error::PluginError;
 use crate::ids::{LoginName, TenantId, UserId};
 use crate::sync::RwLock;
-use crate::user::{PasswordHash, User, UserStore};
+use crate::user::{PasswordHash, User, UserDirectory, UserStatus, UserStore};
 
 /// Users in this process's memory, for tests and examples. Clones share them. Login names are
 /// compared byte by byte.
@@ -20,7 +21,8 @@ pub struct MemoryUsers {
 
 #[derive(Debug, Default)]
 struct Tenant {
-    by_id: HashMap<UserId, User>,
+    /// In the order of the bytes of their ids.
+    by_id: BTreeMap<UserId, User>,
     by_name: HashMap<LoginName, UserId>,
 }
 
@@ -120,6 +122,29 @@ impl UserStore for MemoryUsers {
         }
         *saved = next.clone();
         Ok(true)
+    }
+}
+
+#[async_trait]
+impl UserDirectory for MemoryUsers {
+    async fn page(
+        &self,
+        tenant: &TenantId,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<User>, PluginError> {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(tenant) = tenants.get(tenant) else { return Ok(Vec::new()) };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let later = tenant.by_id.range::<UserId, _>((from, Bound::Unbounded));
+        Ok(later.take(at_most as usize).map(|(_, user)| user.clone()).collect())
+    }
+
+    async fn administrators(&self, tenant: &TenantId) -> Result<Vec<User>, PluginError> {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(tenant) = tenants.get(tenant) else { return Ok(Vec::new()) };
+        let active = |user: &&User| user.system_administrator && user.status == UserStatus::Active;
+        Ok(tenant.by_id.values().filter(active).cloned().collect())
     }
 }
 

@@ -19,7 +19,8 @@ use countersign::policy::Exemption;
 use countersign::sender::{NoticeTopic, SendErrorKind};
 use countersign::user::UserStatus;
 use countersign::{
-    Channel, LoginStep, Method, MethodChange, Reason, ResendTo, Scope, SecondFactor, TrustDevice,
+    Channel, LoginStep, Method, MethodChange, Reason, ResendTo, Scope, SecondFactor,
+    TenantSettings, TrustDevice,
 };
 
 const NUMBER: &str = "+819012345634";
@@ -107,6 +108,7 @@ async fn each_entry_of_a_backup_code_is_exactly_one_event() {
     let done = authenticated(world.submit_backup(&challenge.token, &backup).await);
     let completed = EventKind::LoginCompleted {
         login: challenge.login,
+        channel: Channel::Web,
         basis: SecondFactor::BackupCode,
         trusted: None,
     };
@@ -288,6 +290,43 @@ async fn an_event_names_tenant_and_user_and_never_what_strangers_typed() {
 }
 
 /// A value of every kind.
+/// Logins that are complete.
+fn completed(login: LoginId, device: DeviceId) -> Vec<EventKind> {
+    vec![
+        EventKind::LoginCompleted {
+            login,
+            channel: Channel::Web,
+            basis: SecondFactor::BackupCode,
+            trusted: None,
+        },
+        EventKind::LoginCompleted {
+            login,
+            channel: Channel::Web,
+            basis: SecondFactor::Code { method: Method::Sms },
+            trusted: Some(device),
+        },
+        EventKind::LoginCompleted {
+            login,
+            channel: Channel::Web,
+            basis: SecondFactor::TrustedDevice { device },
+            trusted: None,
+        },
+    ]
+}
+
+/// Those that a tenant's settings and a check of destinations make.
+fn of_settings(login: LoginId, by: &Actor) -> Vec<EventKind> {
+    let changed = |weakens| EventKind::SettingsChanged {
+        from: TenantSettings::default(),
+        to: TenantSettings::default(),
+        weakens,
+        by: by.clone(),
+    };
+    let refused =
+        EventKind::DeliveryRefused { login, method: Method::Sms, risk: "sim_swapped".into() };
+    vec![changed(false), changed(true), refused]
+}
+
 fn every_kind() -> Vec<EventKind> {
     let login: LoginId = "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
     let device: DeviceId = "AQEBAQEBAQEBAQEBAQEBAQ".parse().unwrap();
@@ -300,8 +339,8 @@ fn every_kind() -> Vec<EventKind> {
     let operator = Actor::Operator { reason: "ticket \"4711\" \\ ü".into() };
     let mut kinds = vec![
         EventKind::LoginRefused { reason: "suspended".into() },
-        EventKind::CodeRequired { login, method: Some(Method::Sms) },
-        EventKind::CodeRequired { login, method: None },
+        EventKind::CodeRequired { login, channel: Channel::Web, method: Some(Method::Sms) },
+        EventKind::CodeRequired { login, channel: Channel::Web, method: None },
         EventKind::CodeResent { login, method: Method::Email },
         EventKind::StepRefused { login: Some(login), reason: "wrong_code".into() },
         EventKind::StepRefused { login: None, reason: "login_over".into() },
@@ -338,22 +377,13 @@ fn every_kind() -> Vec<EventKind> {
         EventKind::NoticeHeldBack { about: NoticeTopic::Reset },
         EventKind::UserUnlocked { by: administrator.clone() },
         EventKind::UserForgotten { by: operator },
-        EventKind::AdministrationRefused { by: administrator, reason: "not_found".into() },
+        EventKind::AdministrationRefused { by: administrator.clone(), reason: "not_found".into() },
         EventKind::AdministrationRefused { by: elsewhere, reason: "not_found".into() },
         EventKind::PurgeFinished,
         EventKind::RecordsSwept { removed: 3 },
-        EventKind::LoginCompleted { login, basis: SecondFactor::BackupCode, trusted: None },
-        EventKind::LoginCompleted {
-            login,
-            basis: SecondFactor::Code { method: Method::Sms },
-            trusted: Some(device),
-        },
-        EventKind::LoginCompleted {
-            login,
-            basis: SecondFactor::TrustedDevice { device },
-            trusted: None,
-        },
     ];
+    kinds.extend(of_settings(login, &administrator));
+    kinds.extend(completed(login, device));
     for exemption in [
         Exemption::ScopeOff,
         Exemption::NotAdministrator,
@@ -364,6 +394,7 @@ fn every_kind() -> Vec<EventKind> {
     ] {
         kinds.push(EventKind::LoginCompleted {
             login,
+            channel: Channel::Web,
             basis: SecondFactor::Exempt { exemption },
             trusted: None,
         });
@@ -464,12 +495,19 @@ fn the_severity_of_an_event_says_what_deserves_an_alert() {
     };
     assert_eq!(
         of(Severity::Alert),
-        ["administration_refused", "scope_changed", "secret_wrong", "user_reset"]
+        [
+            "administration_refused",
+            "scope_changed",
+            "secret_wrong",
+            "settings_changed",
+            "user_reset"
+        ]
     );
     let warnings = [
         "administration_refused",
         "credentials_refused",
         "delivery_failed",
+        "delivery_refused",
         "login_completed",
         "login_refused",
         "notice_failed",
@@ -488,11 +526,13 @@ fn the_severity_of_an_event_says_what_deserves_an_alert() {
             | EventKind::CredentialsRefused { locked_until: Some(_), .. } => Severity::Warning,
             EventKind::SecretWrong { .. }
             | EventKind::ScopeChanged { to: Scope::DoNotUse, .. }
+            | EventKind::SettingsChanged { weakens: true, .. }
             | EventKind::AdministrationRefused { by: Actor::OtherTenant { .. }, .. } => {
                 Severity::Alert
             }
             EventKind::LoginCompleted { .. }
             | EventKind::ScopeChanged { .. }
+            | EventKind::SettingsChanged { .. }
             | EventKind::PasswordRehashed { saved: true }
             | EventKind::CredentialsRefused { cause: CredentialsCause::WrongPassword, .. } => {
                 Severity::Info
@@ -509,7 +549,7 @@ fn the_severity_of_an_event_says_what_deserves_an_alert() {
 }
 
 #[tokio::test]
-async fn the_events_after_which_sessions_are_revalidated_are_these_six() {
+async fn the_events_after_which_sessions_are_revalidated_are_these_seven() {
     let mut ending: Vec<String> = every_event()
         .await
         .iter()
@@ -523,6 +563,7 @@ async fn the_events_after_which_sessions_are_revalidated_are_these_six() {
         "devices_revoked",
         "method_changed",
         "scope_changed",
+        "settings_changed",
         "user_forgotten",
         "user_reset",
     ];

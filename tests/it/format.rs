@@ -13,6 +13,7 @@ use countersign::contact::PhoneNumber;
 use countersign::error::Document;
 use countersign::event::ResetOutcome;
 use countersign::store::{CommitOutcome, FactorStore, Generation, MAX_DOCUMENT, StoredRow};
+use countersign::tenant::{Lockout, Methods, SingleSignOn, TrustedDevices};
 use countersign::{
     Authenticated, Channel, Error, Grant, LoginStep, Method, OperationError, RequestContext,
     RevalidateError, SavedGrant, Scope, SecondFactor, TrustDevice,
@@ -24,6 +25,9 @@ const RECORD: &str = include_str!("../golden/record-v1.json");
 /// As format 1 is saved now, with every field that was added since.
 const FULL: &str = include_str!("../golden/record-v1-full.json");
 const SETTINGS: &str = include_str!("../golden/settings-v1.json");
+/// As format 2 is saved: what format 1 cannot express.
+const SETTINGS_2: &str = include_str!("../golden/settings-v2.json");
+const RECORD_2: &str = include_str!("../golden/record-v2.json");
 const GRANT: &str = include_str!("../golden/grant-v1.json");
 
 const WRONG_BACKUP: &str = "0000-0000-0000-0000-0000-0000";
@@ -135,6 +139,58 @@ async fn the_saved_forms_are_those_of_the_golden_files() {
     world.set_scope(Scope::DoNotUse).await;
     world.flow.purge(&world.acme, 100).await.unwrap();
     assert_golden("settings-v1.json", SETTINGS, &settings(&world).await);
+}
+
+/// A world whose settings and whose administrator's record need format 2.
+async fn format_2() -> World {
+    let world = World::with_directory_and(|b| b.trusted_devices(30 * DAY, 3)).await;
+    world
+        .change_settings(|settings| {
+            settings.single_sign_on = SingleSignOn::SystemAdministrators;
+            settings.lockout =
+                Some(Lockout { wrong_codes: 3, first: MINUTE * 30, longest: MINUTE * 60 });
+            settings.methods = Methods::only(Method::Email);
+            settings.trusted_devices = TrustedDevices::AtMost { lifetime: 5 * DAY, per_user: 1 };
+            settings.backup_codes = false;
+        })
+        .await;
+    let _pending =
+        challenge(world.request().begin_after_single_sign_on(&world.root).await.unwrap());
+    world
+}
+
+/// I-41: what format 1 cannot express is saved in format 2, and nothing else is.
+#[tokio::test]
+async fn what_is_new_is_saved_in_format_2() {
+    let world = format_2().await;
+    assert_golden("settings-v2.json", SETTINGS_2, &settings(&world).await);
+    assert_golden("record-v2.json", RECORD_2, &world.record(&world.root));
+    let _pending = world.begin("alice").await;
+    assert_eq!(world.record(&world.alice)["format"], 1);
+}
+
+/// I-41: the golden settings of format 2 mean what they meant, in this format and in no other.
+#[tokio::test]
+async fn the_golden_settings_still_say_what_they_said() {
+    let expected = {
+        let world = format_2().await;
+        world.flow.operator("test").unwrap().settings(&world.acme).await.unwrap()
+    };
+    let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
+    world.plant_settings(&world.acme, SETTINGS_2);
+    let operator = world.flow.operator("test").unwrap();
+    assert_eq!(operator.settings(&world.acme).await.unwrap(), expected);
+    for (from, to) in [("\"format\": 2", "\"format\": 1"), ("\"format\": 2", "\"format\": 3")] {
+        world.plant_settings(&world.acme, &SETTINGS_2.replace(from, to));
+        assert!(operator.settings(&world.acme).await.is_err());
+        assert!(world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await.is_err());
+    }
+    // I-43: a login after single sign-on is none in a record of format 1.
+    let world = World::new().await;
+    let _pending = world.begin("root").await;
+    world.overwrite(&world.root, &RECORD_2.replace("\"format\": 2", "\"format\": 1")).await;
+    let step = world.begin_as(&world.acme, "root", PASSWORD, Channel::Web, None).await;
+    assert!(matches!(step, Err(Error::Corrupt(Document::Record))), "{step:?}");
 }
 
 /// A world in which the golden record is what is saved of alice, half a minute after its last
@@ -360,13 +416,13 @@ fn corrupt(error: &Error) -> bool {
 #[tokio::test]
 async fn a_record_of_another_format_is_an_error_that_names_it() {
     let (world, grant, _) = full().await;
-    for format in [0, 2, 3, u32::MAX] {
+    for format in [0, 3, 4, u32::MAX] {
         let mut record: Value = serde_json::from_str(RECORD).unwrap();
         record["format"] = format.into();
         let future = json!({ "format": format, "something": "quite different" });
         for document in [record, future] {
             is_refused(&world, &document.to_string(), |error| {
-                matches!(error, Error::UnsupportedFormat { document: Document::Record, found, readable: 1 } if *found == format)
+                matches!(error, Error::UnsupportedFormat { document: Document::Record, found, readable: 2 } if *found == format)
             })
             .await;
             let answer = world.request().account(&grant).status().await;
@@ -511,8 +567,9 @@ async fn damaged_settings_let_nobody_in() {
         ("{\"format\":1}", false),
         ("{\"format\":1,\"scope\":\"nobody\"}", false),
         ("{\"format\":1,\"scope\":\"do_not_use\",\"x\":1}", false),
-        ("{\"format\":2,\"scope\":\"do_not_use\"}", true),
-        ("{\"format\":2,\"what\":\"ever\"}", true),
+        ("{\"format\":2,\"what\":\"ever\"}", false),
+        ("{\"format\":3,\"scope\":\"do_not_use\"}", true),
+        ("{\"format\":3,\"what\":\"ever\"}", true),
     ];
     for (document, other_format) in documents {
         let world = World::new().await;
@@ -524,7 +581,7 @@ async fn damaged_settings_let_nobody_in() {
         let error =
             world.begin_as(&world.acme, "alice", PASSWORD, Channel::Web, None).await.unwrap_err();
         match error {
-            Error::UnsupportedFormat { document: Document::Settings, found: 2, readable: 1 } => {
+            Error::UnsupportedFormat { document: Document::Settings, found: 3, readable: 2 } => {
                 assert!(other_format);
             }
             Error::Corrupt(Document::Settings) => assert!(!other_format),

@@ -9,7 +9,7 @@ use countersign::contact::EmailAddress;
 use countersign::error::PluginError;
 use countersign::event::{Event, EventKind};
 use countersign::grant::Staleness;
-use countersign::policy::{PolicyContext, Requirement, StandardPolicy, TwoFactorPolicy};
+use countersign::policy::{PolicyContext, RequestPolicy, Restriction};
 use countersign::sender::NoticeKind;
 use countersign::store::{FactorStore, Generation, StoredRow};
 use countersign::{Channel, Login, Password, Reason, RequestContext, RevalidateError, TrustDevice};
@@ -18,14 +18,15 @@ use countersign::{Channel, Login, Password, Reason, RequestContext, RevalidateEr
 #[derive(Clone, Default)]
 struct Office(Arc<Mutex<Vec<RequestContext>>>);
 
-impl TwoFactorPolicy for Office {
-    fn decide(&self, context: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
-        self.0.lock().unwrap().push(context.request.clone());
-        if context.request.client_address() == Some([203, 0, 113, 77].into()) {
-            StandardPolicy.decide(context)
-        } else {
-            Ok(Requirement::Required)
-        }
+impl RequestPolicy for Office {
+    fn restrict(
+        &self,
+        _: &PolicyContext<'_>,
+        request: &RequestContext,
+    ) -> Result<Restriction, PluginError> {
+        self.0.lock().unwrap().push(request.clone());
+        let inside = request.client_address() == Some([203, 0, 113, 77].into());
+        Ok(if inside { Restriction::None } else { Restriction::RequireSecondFactor })
     }
 }
 
@@ -45,7 +46,7 @@ fn notices(world: &World) -> Vec<(NoticeKind, RequestContext)> {
 #[tokio::test]
 async fn a_policy_sees_where_each_request_comes_from() {
     let policy = Office::default();
-    let world = World::off_with(|b| b.policy(policy.clone()));
+    let world = World::off_with(|b| b.request_policy(policy.clone()));
     let office = world.flow.request(&world.acme, &context());
     let elsewhere =
         world.flow.request(&world.acme, &RequestContext::new().with_user_agent("Firefox/145.0"));

@@ -58,7 +58,7 @@ async fn where_configured_a_failed_sms_falls_back_to_email() {
         assert_eq!(world.charged_sends(&world.alice) - sends, 2);
         let login = challenge.login;
         let told = [
-            EventKind::CodeRequired { login, method: Some(Method::Sms) },
+            EventKind::CodeRequired { login, channel: Channel::Web, method: Some(Method::Sms) },
             EventKind::DeliveryFailed {
                 login,
                 method: Method::Sms,

@@ -250,7 +250,7 @@ async fn records_of_an_earlier_generation_are_left_to_the_purge() {
 async fn unreadable_records_are_left_and_counted() {
     let world = left_alone(3).await;
     let newer =
-        world.record(&user_id("user01")).to_string().replace(r#""format":1"#, r#""format":2"#);
+        world.record(&user_id("user01")).to_string().replace(r#""format":1"#, r#""format":9"#);
     world.overwrite(&user_id("user00"), "{}").await;
     world.overwrite(&user_id("user01"), &newer).await;
     assert_eq!(numbers(&sweep(&world).await), (3, 1, 2, true));

@@ -24,13 +24,14 @@ use countersign::sender::{
     CodeMessage, CodeSender, Notice, NoticeKind, SendError, SendErrorKind, SendStatus,
 };
 use countersign::store::{
-    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, Snapshots, StoredRow,
+    Version,
 };
 use countersign::user::{User, UserStore};
 use countersign::{
     Authenticated, Challenge, Channel, Code, DeliveryStatus, DeviceToken, Error, Login, LoginFlow,
     LoginFlowBuilder, LoginName, LoginStep, Method, PendingToken, Reason, RequestContext,
-    RequestFlow, ResendTo, SavedGrant, Scope, TenantId, TrustDevice, UserId,
+    RequestFlow, ResendTo, SavedGrant, Scope, TenantId, TenantSettings, TrustDevice, UserId,
 };
 #[allow(unused_imports)]
 pub use countersign_testkit::{
@@ -118,6 +119,57 @@ impl World {
             user_id(name)
         });
         Self { kit, factors, acme, other, root, alice, bob }
+    }
+
+    /// The same as [`new`](Self::new), with the list of its users.
+    pub async fn with_directory() -> Self {
+        Self::with_directory_and(|builder| builder).await
+    }
+
+    pub async fn with_directory_and(
+        configure: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder,
+    ) -> Self {
+        let mut world = Self::new().await;
+        let (users, store) =
+            (world.users.clone(), Counting::new(world.factors.clone(), &world.calls));
+        world.kit.flow =
+            world.flow_over(store, |builder| configure(builder.directory(users))).unwrap();
+        world
+    }
+
+    /// The saved settings of a tenant.
+    pub fn settings_row(&self, tenant: &TenantId) -> Option<StoredRow> {
+        futures_lite::future::block_on(self.factors.settings(tenant)).unwrap()
+    }
+
+    /// Saves this document as the settings of a tenant.
+    pub fn plant_settings(&self, tenant: &TenantId, document: &str) {
+        let found = self.settings_row(tenant);
+        let generation = found.as_ref().map(|row| row.generation).unwrap_or_default();
+        let version = Version::from_bytes([9; 16]);
+        let row = StoredRow { version, generation, document: document.to_owned() };
+        let expected = found.map(|row| row.version);
+        let written =
+            futures_lite::future::block_on(self.factors.change_settings(tenant, expected, &row));
+        assert_eq!(written.unwrap(), CommitOutcome::Written);
+    }
+
+    /// Asks for another code.
+    pub async fn resend_to(&self, token: &PendingToken, to: ResendTo) -> LoginStep {
+        self.request().resend(token, to).await.unwrap()
+    }
+
+    /// The settings of `acme` with these changes, as the operator makes them.
+    pub async fn change_settings(
+        &self,
+        change: impl FnOnce(&mut TenantSettings),
+    ) -> TenantSettings {
+        let operator = self.flow.operator("test").unwrap();
+        let shown = operator.settings(&self.acme).await.unwrap();
+        let mut settings = shown.settings;
+        change(&mut settings);
+        operator.change_settings(&self.acme, shown.version, &settings).await.unwrap();
+        settings
     }
 
     fn forget_the_preparation(&self) {

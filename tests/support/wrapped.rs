@@ -13,6 +13,14 @@ pub trait Wraps: Send + Sync {
         self.inner().load(tenant, user).await
     }
 
+    async fn load_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Snapshots, PluginError> {
+        self.inner().load_many(tenant, users).await
+    }
+
     async fn commit(
         &self,
         tenant: &TenantId,
@@ -58,6 +66,14 @@ pub struct Wrapped<T>(pub T);
 impl<T: Wraps> FactorStore for Wrapped<T> {
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         self.0.load(tenant, user).await
+    }
+
+    async fn load_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Snapshots, PluginError> {
+        self.0.load_many(tenant, users).await
     }
 
     async fn commit(

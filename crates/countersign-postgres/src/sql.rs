@@ -33,7 +33,7 @@
 //! statement.
 
 /// How many statements there are.
-pub(crate) const COUNT: usize = 14;
+pub(crate) const COUNT: usize = 15;
 
 /// One statement.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ pub(crate) struct Sql {
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) load: Sql,
+    pub(crate) load_many: Sql,
     pub(crate) settings: Sql,
     pub(crate) count: Sql,
     pub(crate) users: Sql,
@@ -91,7 +92,7 @@ impl Statements {
     pub(crate) fn new(schema: &str) -> Self {
         statements!(
             schema;
-            load, settings, count, users, insert, update, insert_unset, update_unset,
+            load, load_many, settings, count, users, insert, update, insert_unset, update_unset,
             first_settings, change_settings, purge, remove, remove_if, charge,
         )
     }
@@ -106,6 +107,7 @@ mod tests {
         let sql = Statements::new("acme");
         let all = [
             &sql.load,
+            &sql.load_many,
             &sql.settings,
             &sql.count,
             &sql.users,

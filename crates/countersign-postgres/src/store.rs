@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::store::{
-    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, Snapshots, StoredRow,
+    Version,
 };
 use countersign::{TenantId, UserId};
 use deadpool::managed::Timeouts;
@@ -381,6 +382,24 @@ impl FactorStore for PostgresFactors {
         let rows = self.read(Whose::Anybody, &self.inner.sql.load, &parameters).await?;
         let row = first(&rows)?;
         Ok(Snapshot { settings: saved(row, 2)?, record: saved(row, 5)? })
+    }
+
+    async fn load_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Snapshots, PluginError> {
+        let names: Vec<&str> = users.iter().map(UserId::as_str).collect();
+        let parameters: [Parameter<'_>; 2] =
+            [(&tenant.as_str(), Type::TEXT), (&names, Type::TEXT_ARRAY)];
+        let rows = self.read(Whose::Of(tenant), &self.inner.sql.load_many, &parameters).await?;
+        let settings = saved(first(&rows)?, 2)?;
+        let records =
+            rows.iter().skip(1).map(|row| saved(row, 5)).collect::<Result<Vec<_>, _>>()?;
+        if records.len() != users.len() {
+            return Err(PostgresError::Damaged.into());
+        }
+        Ok(Snapshots { settings, records })
     }
 
     async fn commit(

@@ -64,6 +64,17 @@ async fn an_answer_that_is_given_twice_is_a_fault() {
         // The connection is given up: the next call has another one.
         assert_eq!(store.load(&acme, &bob).await.unwrap().record, Some(row(2)));
 
+        // Nor is it one of many of another list.
+        let many = [alice.clone(), bob.clone()];
+        let records =
+            async |users: &[UserId]| store.load_many(&acme, users).await.map(|found| found.records);
+        assert_eq!(records(&many).await.unwrap(), [Some(row(3)), Some(row(2))]);
+        proxy.keep();
+        assert_eq!(records(&many).await.unwrap(), [Some(row(3)), Some(row(2))]);
+        proxy.replay();
+        assert!(misplaced(&records(&[bob.clone(), alice.clone()]).await));
+        assert_eq!(records(std::slice::from_ref(&bob)).await.unwrap(), [Some(row(2))]);
+
         // A commit that conflicts is not taken for written...
         assert_eq!(
             store.commit(&acme, &alice, &expected(Some(3)), &row(4)).await.unwrap(),

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::store::{
-    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, Snapshots, StoredRow,
+    Version,
 };
 use countersign::{TenantId, UserId};
 use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
@@ -109,6 +110,17 @@ impl FactorStore for Example {
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         let rows = self.query("load", &[&tenant.as_str(), &user.as_str()]).await?;
         Ok(Snapshot { settings: saved(&rows[0], 0)?, record: saved(&rows[0], 3)? })
+    }
+
+    async fn load_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Snapshots, PluginError> {
+        let users: Vec<&str> = users.iter().map(UserId::as_str).collect();
+        let rows = self.query("load many", &[&tenant.as_str(), &users]).await?;
+        let records = rows.iter().skip(1).map(|row| saved(row, 3)).collect::<Result<_, _>>()?;
+        Ok(Snapshots { settings: saved(&rows[0], 0)?, records })
     }
 
     async fn commit(

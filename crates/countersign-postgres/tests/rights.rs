@@ -69,6 +69,8 @@ async fn a_role_that_may_make_nothing_uses_tables_that_are_there() {
         CommitOutcome::Written
     );
     assert_eq!(store.load(&acme, &bob).await.unwrap().record, Some(row(6)));
+    let both = store.load_many(&acme, &[alice.clone(), bob.clone()]).await.unwrap();
+    assert_eq!((both.settings, both.records), (Some(row(4)), vec![Some(row(2)), Some(row(6))]));
     assert_eq!(
         store.users(&acme, Generation::new(0), None, 10).await.unwrap(),
         [alice.clone(), bob.clone()]

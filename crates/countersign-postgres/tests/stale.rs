@@ -155,6 +155,8 @@ async fn whatever_only_reads_is_a_fault_behind_a_pooler_that_splits_reads_from_w
         assert_eq!(written(&store, &acme, &alice, &next).await.unwrap(), CommitOutcome::Written);
         for _ in 0..2 {
             from_a_standby(&store.load(&acme, &alice).await);
+            from_a_standby(&store.load_many(&acme, std::slice::from_ref(&alice)).await);
+            from_a_standby(&store.load_many(&acme, &[]).await);
             from_a_standby(&store.settings(&acme).await);
             from_a_standby(&store.count(&acme, Generation::new(1)).await);
             from_a_standby(&store.users(&acme, Generation::new(0), None, 10).await);

@@ -52,6 +52,31 @@ async fn a_load_and_a_commit_are_one_statement_each() {
     }
 }
 
+/// Many records are one statement, and so one round trip, however many users are asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_records_are_read_by_one_statement() {
+    for prepared in [true, false] {
+        let Some(server) = server(&["log_statement=all", "log_line_prefix=logged "]) else {
+            return;
+        };
+        let options = PostgresFactors::options().connections(1).prepared_statements(prepared);
+        let store = options.connect(server.url()).await.unwrap();
+        let acme = TenantId::new("acme").unwrap();
+        let log = || std::fs::read_to_string(server.directory().join("log")).unwrap();
+        let before = log().len();
+        let calls = [0, 1, 2, 1_000, 1_000];
+        for number in calls {
+            let users = (0..number).map(|user| UserId::new(&format!("user-{user}")).unwrap());
+            let found = store.load_many(&acme, &users.collect::<Vec<_>>()).await.unwrap();
+            assert_eq!(found.records, vec![None; number]);
+        }
+        let log = log()[before..].to_owned();
+        let logged: Vec<&str> = log.split("logged LOG:  ").skip(1).collect();
+        assert_eq!(logged.len(), calls.len(), "{logged:#?}");
+        assert!(logged.iter().all(|entry| entry.starts_with("execute")), "{logged:#?}");
+    }
+}
+
 async fn steps(store: &PostgresFactors, acme: &TenantId, user: &str, settings: Option<&StoredRow>) {
     let user = UserId::new(user).unwrap();
     for number in 1..=STEPS {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::store::{
-    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, Snapshots, StoredRow,
+    Version,
 };
 use countersign::{TenantId, UserId};
 
@@ -125,6 +126,26 @@ impl FactorStore for RedisFactors {
         call.key(keys.marker()).key(keys.settings()).key(keys.record(user)).arg(FORMAT);
         let (settings, record) = self.connection.run::<(Fields, Fields)>(&mut call).await?;
         Ok(Snapshot { settings: saved(settings)?, record: saved(record)? })
+    }
+
+    async fn load_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Snapshots, PluginError> {
+        let keys = self.keys(tenant);
+        let mut call = self.scripts.load_many.prepare_invoke();
+        call.key(keys.marker()).key(keys.settings());
+        for user in users {
+            call.key(keys.record(user));
+        }
+        call.arg(FORMAT);
+        let (settings, records) = self.connection.run::<(Fields, Vec<Fields>)>(&mut call).await?;
+        if records.len() != users.len() {
+            return Err(RedisError::Damaged.into());
+        }
+        let records = records.into_iter().map(saved).collect::<Result<_, _>>()?;
+        Ok(Snapshots { settings: saved(settings)?, records })
     }
 
     async fn commit(

@@ -75,6 +75,8 @@ async fn a_server_that_lost_everything_is_noticed_at_every_call() {
     );
     assert!(store.remove_if(&acme, &alice, row(2).version).await.is_err());
     assert!(store.users(&acme, Generation::new(0), None, 1).await.is_err());
+    assert!(store.load_many(&acme, std::slice::from_ref(&alice)).await.is_err());
+    assert!(store.load_many(&acme, &[]).await.is_err());
     assert!(matches!(options().connect(server.url()).await, Err(RedisError::Empty)));
     let keys: u64 = redis::cmd("DBSIZE").query_async(&mut client).await.unwrap();
     assert_eq!(keys, 0);

@@ -2,7 +2,7 @@
 
 use countersign::budget::{Account, Charged};
 use countersign::store::{
-    CommitOutcome, ExpectedVersions, Generation, Snapshot, StoredRow, Version,
+    CommitOutcome, ExpectedVersions, Generation, Snapshot, Snapshots, StoredRow, Version,
 };
 use countersign::{TenantId, UserId};
 use rusqlite::types::{Type, ValueRef};
@@ -20,6 +20,7 @@ pub(crate) const SLICE: u32 = 100;
 #[derive(Debug)]
 pub(crate) struct Statements {
     load: String,
+    record: String,
     settings: String,
     count: String,
     first_commit: String,
@@ -45,6 +46,9 @@ impl Statements {
                 r#"SELECT s.version, s.generation, s.document, r.version, r.generation, r.document
                 FROM (SELECT 1) LEFT JOIN {p}settings s ON s.tenant = ?1
                 LEFT JOIN {p}records r ON r.tenant = ?1 AND r."user" = ?2"#
+            ),
+            record: format!(
+                r#"SELECT version, generation, document FROM {p}records WHERE tenant = ?1 AND "user" = ?2"#
             ),
             settings: format!("SELECT version, generation, document FROM {p}settings WHERE tenant = ?1"),
             count: format!("SELECT count(*) FROM {p}records WHERE tenant = ?1 AND generation < ?2"),
@@ -112,6 +116,12 @@ pub(crate) struct Load {
     pub(crate) user: UserId,
 }
 
+/// Reads settings and many records as of one moment.
+pub(crate) struct LoadMany {
+    pub(crate) tenant: TenantId,
+    pub(crate) users: Vec<UserId>,
+}
+
 pub(crate) struct Settings {
     pub(crate) tenant: TenantId,
 }
@@ -172,6 +182,25 @@ impl Call for Load {
             Ok(Snapshot { settings: saved_or_none(row, 0)?, record: saved_or_none(row, 3)? })
         };
         Ok(statement.query_row(params![self.tenant.as_str(), self.user.as_str()], snapshot)?)
+    }
+}
+
+impl Call for LoadMany {
+    type Answer = Snapshots;
+
+    /// One look-up for each user. A statement with as many parameters as users would be prepared
+    /// anew for each number of them.
+    fn run(&self, connection: &Connection, sql: &Statements) -> Result<Snapshots, SqliteError> {
+        let transaction = connection.unchecked_transaction()?;
+        let tenant = self.tenant.as_str();
+        let mut statement = transaction.prepare_cached(&sql.settings)?;
+        let settings = statement.query_row([tenant], |row| saved(row, 0)).optional()?;
+        let mut statement = transaction.prepare_cached(&sql.record)?;
+        let record = |user: &UserId| {
+            statement.query_row([tenant, user.as_str()], |row| saved(row, 0)).optional()
+        };
+        let records = self.users.iter().map(record).collect::<Result<_, _>>()?;
+        Ok(Snapshots { settings, records })
     }
 }
 

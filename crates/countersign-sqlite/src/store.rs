@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::store::{
-    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, Snapshots, StoredRow,
+    Version,
 };
 use countersign::{TenantId, UserId};
 use rusqlite::Connection;
@@ -17,7 +18,8 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::budget::SqliteBudget;
 use crate::calls::{
-    Call, ChangeSettings, Commit, Count, Load, Purge, Remove, RemoveIf, Settings, Statements, Users,
+    Call, ChangeSettings, Commit, Count, Load, LoadMany, Purge, Remove, RemoveIf, Settings,
+    Statements, Users,
 };
 use crate::error::SqliteError;
 use crate::file::{self, Place};
@@ -256,6 +258,14 @@ async fn answer<T>(answered: Answered<T>) -> Result<T, SqliteError> {
 impl FactorStore for SqliteFactors {
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         Ok(self.read(Load { tenant: tenant.clone(), user: user.clone() }).await?)
+    }
+
+    async fn load_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Snapshots, PluginError> {
+        Ok(self.list(LoadMany { tenant: tenant.clone(), users: users.to_vec() }).await?)
     }
 
     async fn commit(

@@ -9,9 +9,10 @@ use countersign::password::{Admission, Busy, PasswordAttempt, PasswordCheck, Pas
 use countersign::policy::{PolicyContext, Requirement, TwoFactorPolicy};
 use countersign::sender::{CodeMessage, CodeSender, Notice, SendError, SendErrorKind, SendStatus};
 use countersign::store::{
-    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, Snapshots, StoredRow,
+    Version,
 };
-use countersign::user::{PasswordHash, User, UserStore};
+use countersign::user::{PasswordHash, User, UserDirectory, UserStore};
 use countersign::{LoginName, Password, TenantId, UserId};
 use time::OffsetDateTime;
 
@@ -129,6 +130,15 @@ impl<T: FactorStore, I: Interceptor> FactorStore for Intercepted<T, I> {
         self.interceptor.around("load", None, call).await
     }
 
+    async fn load_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Snapshots, PluginError> {
+        let call = self.inner.load_many(tenant, users);
+        self.interceptor.around("load_many", None, call).await
+    }
+
     async fn commit(
         &self,
         tenant: &TenantId,
@@ -226,6 +236,24 @@ impl<T: UserStore, I: Interceptor> UserStore for Intercepted<T, I> {
     ) -> Result<bool, PluginError> {
         let call = self.inner.replace_password_hash(tenant, user, current, next);
         self.interceptor.around("replace_password_hash", Some(false), call).await
+    }
+}
+
+#[async_trait]
+impl<T: UserDirectory, I: Interceptor> UserDirectory for Intercepted<T, I> {
+    async fn page(
+        &self,
+        tenant: &TenantId,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<User>, PluginError> {
+        let call = self.inner.page(tenant, after, at_most);
+        self.interceptor.around("page", None, call).await
+    }
+
+    async fn administrators(&self, tenant: &TenantId) -> Result<Vec<User>, PluginError> {
+        let call = self.inner.administrators(tenant);
+        self.interceptor.around("administrators", None, call).await
     }
 }
 

@@ -20,7 +20,7 @@ use countersign::sender::SendErrorKind;
 use countersign::store::{
     CommitOutcome, ExpectedVersions, FactorStore, Generation, StoredRow, Version,
 };
-use countersign::user::{PasswordHash, UserStore};
+use countersign::user::{PasswordHash, UserDirectory, UserStore};
 use countersign::{
     Channel, DeliveryStatus, Login, LoginName, LoginStep, Method, Password, RequestContext, Scope,
     TenantId, UserId,
@@ -51,7 +51,7 @@ fn ids() -> (TenantId, UserId) {
 /// Every call of a plug-in of each kind, in the order in which the traits list them.
 async fn every_call<T: FactorStore>(
     factors: &T,
-    users: &impl UserStore,
+    users: &(impl UserStore + UserDirectory),
     passwords: &impl PasswordVerifier,
     budget: &impl SendBudget,
 ) {
@@ -59,6 +59,7 @@ async fn every_call<T: FactorStore>(
         (ids(), LoginName::new("alice").unwrap(), PasswordHash::new("1"));
     let (first, password) = (Generation::new(0), Password::new("secret"));
     let _ = factors.load(&acme, &alice).await;
+    let _ = factors.load_many(&acme, std::slice::from_ref(&alice)).await;
     let _ = factors.commit(&acme, &alice, &NONE, &row()).await;
     let _ = factors.settings(&acme).await;
     let _ = factors.change_settings(&acme, None, &row()).await;
@@ -70,6 +71,8 @@ async fn every_call<T: FactorStore>(
     let _ = users.find_by_login(&acme, &name).await;
     let _ = users.find_by_id(&acme, &alice).await;
     let _ = users.replace_password_hash(&acme, &alice, &hash, &hash).await;
+    let _ = users.page(&acme, None, 1).await;
+    let _ = users.administrators(&acme).await;
     let _ = passwords.verify(&PasswordAttempt::new(&acme, &name, None, &password)).await;
     let _ = passwords.hash_password(&password).await;
     let _ = budget.charge(&[account()], OffsetDateTime::UNIX_EPOCH).await;
@@ -79,8 +82,9 @@ fn account() -> Account {
     Account::new("to", Limit::new(1, Duration::from_secs(60)))
 }
 
-const ALL: [&str; 15] = [
+const ALL: [&str; 18] = [
     "load",
+    "load_many",
     "commit",
     "settings",
     "change_settings",
@@ -92,6 +96,8 @@ const ALL: [&str; 15] = [
     "find_by_login",
     "find_by_id",
     "replace_password_hash",
+    "page",
+    "administrators",
     "verify",
     "hash_password",
     "charge",

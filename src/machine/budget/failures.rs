@@ -80,6 +80,11 @@ impl Failures {
         }
     }
 
+    /// When the last lock began.
+    pub(crate) fn locked_from(&self) -> Option<OffsetDateTime> {
+        self.lock.as_ref().map(|lock| lock.from.to_time())
+    }
+
     /// When the rolling budget has room again, if it has none now.
     fn rolling_until(&self, now: Timestamp, rule: &FailureRule) -> Option<Timestamp> {
         let (most, window) = rule.rolling?;

@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::machine::Draft;
 use crate::machine::record::Backup;
@@ -32,7 +33,11 @@ impl Draft<'_> {
         );
         let pepper = self.rules.seal.current();
         let tag = self.backup_tag(pepper.as_deref(), &symbols)?;
-        self.record.edit().backup = Some(Backup { tag, pepper, made: self.now });
+        // What was made before the tenant's settings ended it does not come back; see
+        // `backup_codes_from`.
+        let from = self.settings.backup_codes_from;
+        let made = self.now.max(from.map_or(self.now, Timestamp::next));
+        self.record.edit().backup = Some(Backup { tag, pepper, made });
         Ok(BackupCode::new(grouped(&symbols)))
     }
 

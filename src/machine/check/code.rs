@@ -68,7 +68,7 @@ impl Draft<'_> {
             destination,
             code: Code::new(text),
             reference: code.reference,
-            expires: code.expires(self.limits()),
+            expires: code.expires(&self.limits()),
         }
     }
 

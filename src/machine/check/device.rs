@@ -10,6 +10,7 @@ use crate::machine::check::code::CodeVerified;
 use crate::machine::record::Device;
 use crate::machine::seal::{Label, Tag};
 use crate::machine::token::{self, TokenKind, TokenSecret};
+use crate::policy::Channel;
 use crate::secret::DeviceToken;
 
 /// A device token was compared and belongs to this user, record and password.
@@ -21,12 +22,10 @@ impl DeviceTrusted {
     }
 }
 
-/// The person asks that this device be trusted. Made only where the application has switched the
-/// feature on.
+/// The person asks that this device be trusted.
 #[derive(Clone)]
 pub(crate) struct TrustRequest {
     pub(crate) label: DeviceLabel,
-    pub(crate) limits: DeviceLimits,
     /// What the browser holds of an earlier registration, which this one replaces.
     pub(crate) earlier: Option<TokenSecret>,
 }
@@ -46,6 +45,7 @@ impl Draft<'_> {
         &mut self,
         _fresh: &CodeVerified,
         request: &TrustRequest,
+        limits: DeviceLimits,
     ) -> Result<Registered, Error> {
         let secret = self.draw_secret()?;
         let id = DeviceId::from_random(self.draw.bytes()?);
@@ -54,7 +54,7 @@ impl Draft<'_> {
             self.record.edit().devices.retain(|device| !device.token.matches(&tag));
         }
         let mut dropped = None;
-        while self.record.devices.len() >= request.limits.per_user {
+        while self.record.devices.len() >= limits.per_user {
             let Some((at, _)) =
                 self.record.devices.iter().enumerate().min_by_key(|(_, device)| device.used)
             else {
@@ -62,13 +62,16 @@ impl Draft<'_> {
             };
             dropped = Some(self.record.edit().devices.remove(at).label);
         }
+        // What was registered before the tenant's settings ended it does not come back; see
+        // `devices_from`.
+        let registered = self.now.max(self.settings.devices_from.map_or(self.now, Timestamp::next));
         let device = Device {
             id,
             token: self.device_tag(&secret),
             label: request.label.clone(),
-            registered: self.now,
+            registered,
             used: self.now,
-            expires: self.now.plus(request.limits.lifetime),
+            expires: self.now.plus(limits.lifetime),
         };
         self.record.edit().devices.push(device);
         Ok(Registered {
@@ -123,13 +126,16 @@ impl Draft<'_> {
     fn device_limits(&self) -> Option<DeviceLimits> {
         self.limits()
             .devices
-            .filter(|_| self.may_trust() && self.same_password() && !self.ties.moved)
+            .filter(|_| self.ties.password_is_visible && self.same_password() && !self.ties.moved)
     }
 
-    /// Whether this user can have trusted devices: not without a password hash or a security stamp,
-    /// since nothing would end them when the password changes elsewhere.
-    pub(in crate::machine) fn may_trust(&self) -> bool {
-        self.ties.password_is_visible
+    /// The numbers for a device that is registered in a login of this channel. `None`: it cannot
+    /// be: the feature is off, the login came by single sign-on (`I-43`), or the user has neither
+    /// password hash nor security stamp, so that nothing would end the trust when the password
+    /// changes elsewhere.
+    pub(in crate::machine) fn may_trust(&self, channel: Channel) -> Option<DeviceLimits> {
+        let possible = self.ties.password_is_visible && channel != Channel::SingleSignOn;
+        self.limits().devices.filter(|_| possible)
     }
 
     fn device_tag(&self, secret: &TokenSecret) -> Tag {

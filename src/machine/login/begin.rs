@@ -3,6 +3,7 @@
 use crate::contact::Destination;
 use crate::error::Error;
 use crate::event::{CredentialsCause, EventKind};
+use crate::first_factor::{AssertionVouched, FirstFactor};
 use crate::ids::LoginId;
 use crate::machine::check::exempt::exempt;
 use crate::machine::login::grant::{Authenticated, FactorProof};
@@ -11,7 +12,7 @@ use crate::machine::record::Pending;
 use crate::machine::seal::Label;
 use crate::machine::{Checked, Decision, Draft, Gate, Write};
 use crate::password::PasswordVerified;
-use crate::policy::{Channel, TwoFactorPolicy};
+use crate::policy::{Channel, Restriction, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};
 use crate::secret::DeviceToken;
 use crate::sender::NoticeKind;
@@ -27,6 +28,13 @@ pub(crate) struct Attempt<'a> {
     /// The hash that will replace the user's, once this step is written.
     pub(crate) rehashed: Option<PasswordHash>,
     pub(crate) policy: &'a dyn TwoFactorPolicy,
+}
+
+/// How a login that has its first factor came in.
+#[derive(Clone, Copy)]
+struct Came<'a> {
+    channel: Channel,
+    device: Option<&'a DeviceToken>,
 }
 
 impl Draft<'_> {
@@ -71,7 +79,7 @@ impl Draft<'_> {
         }
         let password = attempt
             .password
-            .as_ref()
+            .clone()
             .filter(|_| user.is_some_and(|user| self.still_right(user, &attempt.checked)));
         let (user, password) = match (user, password) {
             _ if !open => {
@@ -90,14 +98,55 @@ impl Draft<'_> {
         };
         self.record.edit_if(|record| record.password.failures_of(by_device).succeed());
         self.note_rehash(user, attempt.rehashed.as_ref());
-        let context = self.policy_context(self.settings.scope, user, attempt.channel);
-        if let Some(exempt) = exempt(attempt.policy, &context)? {
+        let came = Came { channel: attempt.channel, device: attempt.device };
+        self.proceed(&FirstFactor::Password(password), user, came, attempt.policy)
+    }
+
+    /// Decides the first step of a login after single sign-on. Neither the lock of passwords nor a
+    /// trusted device has a part in it (`I-43`).
+    pub(crate) fn begin_after_single_sign_on(
+        &mut self,
+        asserted: AssertionVouched,
+        user: Option<&User>,
+        policy: &dyn TwoFactorPolicy,
+    ) -> Result<Decision<Next>, Error> {
+        let refused = |cause| {
+            let event = EventKind::CredentialsRefused { cause, locked_until: None };
+            Decision::new(Next::Denied(Denied::new(Reason::InvalidCredentials)), event)
+        };
+        let Some(user) = user else { return Ok(refused(CredentialsCause::UnknownUser)) };
+        self.adopt_password();
+        if user.status != UserStatus::Active {
+            self.end_all();
+            return Ok(refused(CredentialsCause::Disabled));
+        }
+        let came = Came { channel: Channel::SingleSignOn, device: None };
+        self.proceed(&FirstFactor::Assertion(asserted), user, came, policy)
+    }
+
+    /// What follows the first factor: nothing, or the second one.
+    fn proceed(
+        &mut self,
+        first: &FirstFactor,
+        user: &User,
+        came: Came<'_>,
+        policy: &dyn TwoFactorPolicy,
+    ) -> Result<Decision<Next>, Error> {
+        let restriction = self.restriction(user, came.channel)?;
+        if restriction == Restriction::Refuse {
+            return Ok(refuse_login(Denied::new(Reason::RequestRefused)));
+        }
+        let context = self.policy_context(&self.settings.decided(), user, came.channel);
+        if let Some(exempt) = exempt(policy, &context)?
+            && restriction != Restriction::RequireSecondFactor
+        {
             let login = LoginId::from_random(self.draw.bytes()?);
             let proof = FactorProof::Exempt(exempt);
-            return Ok(self.completed(password, user, login, attempt.channel, proof));
+            return Ok(self.completed(first, user, login, came.channel, proof));
         }
+        let device = came.device.filter(|_| restriction == Restriction::None);
         let earlier = self.adopt_address(user);
-        let mut decision = self.require(user, password, attempt)?;
+        let mut decision = self.require(first, user, Came { device, ..came })?;
         let places = earlier.into_iter().collect();
         self.tell_always(&mut decision, places, &NoticeKind::AddressChanged);
         Ok(decision)
@@ -138,26 +187,23 @@ impl Draft<'_> {
     /// The policy requires the second factor.
     fn require(
         &mut self,
+        first: &FirstFactor,
         user: &User,
-        password: &PasswordVerified,
-        attempt: &Attempt<'_>,
+        came: Came<'_>,
     ) -> Result<Decision<Next>, Error> {
-        if !attempt.channel.is_interactive() {
+        if !first.can_ask(came.channel) {
             return Ok(refuse_login(Denied::new(Reason::NotInteractive)));
         }
         let codes = self.codes_open();
-        if let Some(trusted) = attempt.device.and_then(|token| self.check_device(token)) {
+        if let Some(trusted) = came.device.and_then(|token| self.check_device(token)) {
             let login = LoginId::from_random(self.draw.bytes()?);
-            return Ok(self.completed(
-                password,
-                user,
-                login,
-                attempt.channel,
-                FactorProof::Device(trusted),
-            ));
+            let proof = FactorProof::Device(trusted);
+            return Ok(self.completed(first, user, login, came.channel, proof));
         }
-        let method = self.record.method();
-        let destination = self.destination(user, method).or_else(|| self.contact(user));
+        let method = self.method();
+        let destination = [method, method.other()]
+            .into_iter()
+            .find_map(|method| self.code_destination(user, method));
         if !self.backup_code_usable() {
             if let Err(denied) = codes {
                 return Ok(refuse_login(denied));
@@ -173,7 +219,7 @@ impl Draft<'_> {
         let mut pending = Pending {
             login: LoginId::from_random(self.draw.bytes()?),
             token: self.rules.seal.tag(Label::PendingToken, &self.token_parts(&token)),
-            channel: attempt.channel,
+            channel: came.channel,
             begun: self.now,
             wrong: 0,
             wrong_backup: 0,
@@ -194,6 +240,7 @@ impl Draft<'_> {
         };
         let event = EventKind::CodeRequired {
             login: pending.login,
+            channel: pending.channel,
             method: code.as_ref().ok().and(pending.via),
         };
         let method = pending.via.filter(|_| code.is_ok());
@@ -210,7 +257,7 @@ impl Draft<'_> {
             return Ok(());
         }
         // A code that has expired is gone since `observe`.
-        let code_ends = |pending: &Pending| pending.code.as_ref().map(|code| code.expires(limits));
+        let code_ends = |pending: &Pending| pending.code.as_ref().map(|code| code.expires(&limits));
         let oldest_idle = self
             .record
             .pending
@@ -227,15 +274,16 @@ impl Draft<'_> {
 
     fn completed(
         &mut self,
-        password: &PasswordVerified,
+        first: &FirstFactor,
         user: &User,
         login: LoginId,
         channel: Channel,
         second: FactorProof,
     ) -> Decision<Next> {
-        let grant = self.complete(password, user, login, channel, second);
+        let grant = self.complete(first, user, login, channel, second);
         let event = EventKind::LoginCompleted {
             login,
+            channel,
             basis: grant.second_factor().clone(),
             trusted: None,
         };

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::error::Error;
+use crate::first_factor::FirstFactor;
 use crate::grant::{SavedGrant, SecondFactor, Staleness};
 use crate::ids::{LoginId, UserId};
 use crate::machine::Draft;
@@ -10,7 +11,6 @@ use crate::machine::check::backup::BackupCodeVerified;
 use crate::machine::check::code::CodeVerified;
 use crate::machine::check::device::DeviceTrusted;
 use crate::machine::check::exempt::PolicyExempt;
-use crate::password::PasswordVerified;
 use crate::policy::{Channel, TwoFactorPolicy};
 use crate::secret::{BackupCode, DeviceToken};
 use crate::user::User;
@@ -100,11 +100,11 @@ pub(crate) enum FactorProof {
 }
 
 impl Draft<'_> {
-    /// Ends a login well: a right password, and what stood beside it. A login that was pending is
+    /// Ends a login well: a first factor, and what stood beside it. A login that was pending is
     /// taken out of the record, so that its token makes no other grant (`I-05`).
     pub(in crate::machine) fn complete(
         &mut self,
-        _password: &PasswordVerified,
+        _first: &FirstFactor,
         user: &User,
         login: LoginId,
         channel: Channel,
@@ -142,7 +142,7 @@ impl Draft<'_> {
         saved: &SavedGrant,
         channel: Channel,
     ) -> Result<Result<Grant, Staleness>, Error> {
-        let standing = self.standing(policy, user, saved, channel)?;
+        let standing = self.standing(policy, user, saved, &[channel])?;
         Ok(standing.map(|_requirement| Grant(saved.clone())))
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::clock::Timestamp;
 use crate::contact::{Destination, MaskedDestination, Method};
+use crate::error::Error;
 use crate::event::EventKind;
+use crate::first_factor::FirstFactor;
 use crate::ids::LoginId;
 use crate::machine::check::code::OutgoingCode;
 use crate::machine::login::grant::Authenticated;
@@ -10,7 +12,7 @@ use crate::machine::record::Pending;
 use crate::machine::seal::Label;
 use crate::machine::token::TokenSecret;
 use crate::machine::{Decision, Draft};
-use crate::password::PasswordVerified;
+use crate::policy::Restriction;
 use crate::reason::{Denied, Reason};
 use crate::sender::Reference;
 use crate::user::{User, UserStatus};
@@ -41,6 +43,7 @@ pub(crate) struct OpenLogin {
     pub(crate) email: Option<MaskedDestination>,
     pub(crate) sms: Option<MaskedDestination>,
     pub(crate) backup_code: bool,
+    pub(crate) trust_device: bool,
 }
 
 impl Draft<'_> {
@@ -69,11 +72,21 @@ impl Draft<'_> {
             self.end_all();
             return Err(over(Some(pending.login)));
         };
-        let Some(password) = PasswordVerified::remembered(self.same_password()) else {
+        let Some(first) = FirstFactor::remembered(pending.channel, self.same_password()) else {
             self.end(pending.login);
             return Err(over(Some(pending.login)));
         };
-        Ok(Resumed { pending, password, user: active })
+        Ok(Resumed { pending, first, user: active })
+    }
+
+    /// Refuses a step that comes from where the application refuses logins.
+    pub(in crate::machine) fn refuse_request(
+        &self,
+        pending: &Pending,
+        user: &User,
+    ) -> Result<Option<Refusal>, Error> {
+        let refused = self.restriction(user, pending.channel)? == Restriction::Refuse;
+        Ok(refused.then(|| Refusal::of(pending, Denied::new(Reason::RequestRefused))))
     }
 
     /// Saves what a step has made of a login that goes on. One that was ended stays ended.
@@ -110,9 +123,9 @@ impl Draft<'_> {
             self.resume(token, user).map_err(|refusal| refusal.denied)?;
         let sent = pending.code.as_ref().zip(pending.via).and_then(|(code, method)| {
             Some(EarlierCode {
-                destination: self.destination(user, method)?,
+                destination: self.code_destination(user, method)?,
                 reference: code.reference,
-                expires: code.expires(self.limits()),
+                expires: code.expires(&self.limits()),
             })
         });
         let none = self.codes_open().err().unwrap_or(Denied::new(Reason::NoLiveCode));
@@ -134,7 +147,7 @@ impl Draft<'_> {
         let (codes, takes_codes) = (self.codes_open(), self.takes_codes(pending));
         let shown = |other: Method| {
             let offered = codes.is_ok() && takes_codes && method != Some(other);
-            self.destination(user, other).filter(|_| offered).map(|place| place.masked())
+            self.code_destination(user, other).filter(|_| offered).map(|place| place.masked())
         };
         OpenLogin {
             login: pending.login,
@@ -145,6 +158,7 @@ impl Draft<'_> {
             email: shown(Method::Email),
             sms: shown(Method::Sms),
             backup_code: self.backup_code_usable(),
+            trust_device: self.may_trust(pending.channel).is_some(),
             code,
         }
     }
@@ -191,7 +205,7 @@ impl Draft<'_> {
 /// A login that goes on, and whose it is.
 pub(in crate::machine) struct Resumed<'u> {
     pub(in crate::machine) pending: Pending,
-    pub(in crate::machine) password: PasswordVerified,
+    pub(in crate::machine) first: FirstFactor,
     pub(in crate::machine) user: &'u User,
 }
 

@@ -54,6 +54,9 @@ impl Draft<'_> {
             Ok(resumed) => resumed,
             Err(refusal) => return Ok(refusal.into_decision()),
         };
+        if let Some(refusal) = self.refuse_request(&pending, user)? {
+            return Ok(refusal.into_decision());
+        }
         match self.may_resend(&pending, via, user) {
             Err(denied) => Ok(Refusal::of(&pending, denied).into_decision()),
             Ok(destination) => {
@@ -76,7 +79,11 @@ impl Draft<'_> {
             return Err(Denied::new(Reason::LoginSendLimit));
         }
         let method = match via {
-            Via::Same => pending.via.unwrap_or(self.record.method()),
+            // A method that was forbidden meanwhile gives way to the other one.
+            Via::Same => {
+                let last = pending.via.filter(|method| limits.methods.allow(*method));
+                last.unwrap_or(self.method())
+            }
             Via::This(method) => method,
             Via::FallBack(failed) => {
                 // Another code was made since: that one must stay alive.
@@ -88,6 +95,9 @@ impl Draft<'_> {
         };
         let missing =
             if method == Method::Sms { Reason::NoPhoneNumber } else { Reason::NoDestination };
+        if !limits.methods.allow(method) {
+            return Err(Denied::new(Reason::MethodNotAllowed));
+        }
         let destination = self.destination(user, method).ok_or(Denied::new(missing))?;
         let closed = match via {
             Via::FallBack(_) => self.record.sends.capped_until(self.now, &limits.sends),

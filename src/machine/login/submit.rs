@@ -23,16 +23,20 @@ impl Draft<'_> {
         trust: Option<&TrustRequest>,
         user: Option<&User>,
     ) -> Result<Decision<Next>, Error> {
-        let Resumed { pending, password, user } = match self.resume(token, user) {
+        let Resumed { pending, first, user } = match self.resume(token, user) {
             Ok(resumed) => resumed,
             Err(refusal) => return Ok(refusal.into_decision()),
         };
+        if let Some(refusal) = self.refuse_request(&pending, user)? {
+            return Ok(refusal.into_decision());
+        }
         if let Err(denied) = self.codes_open() {
             return Ok(Refusal::of(&pending, denied).into_decision());
         }
         // The destination as it is now: a code that went to an address that is no longer the user's
-        // is wrong.
-        let destination = pending.via.and_then(|method| self.destination(user, method));
+        // is wrong, and one by a method that the tenant has forbidden since completes nothing
+        // (`I-50`).
+        let destination = pending.via.and_then(|method| self.code_destination(user, method));
         // A code that has expired is gone since `observe`.
         let (Some(live), Some(destination)) = (&pending.code, destination) else {
             return Ok(Refusal::of(&pending, Denied::new(Reason::NoLiveCode)).into_decision());
@@ -42,10 +46,12 @@ impl Draft<'_> {
             return Ok(self.charge_wrong_code(pending, user));
         };
         self.record.edit().code_failures.succeed();
-        let trust = trust.filter(|_| self.may_trust());
-        let registered = trust.map(|request| self.trust_device(&verified, request)).transpose()?;
+        let trust = trust.zip(self.may_trust(pending.channel));
+        let registered = trust
+            .map(|(request, limits)| self.trust_device(&verified, request, limits))
+            .transpose()?;
         let grant = self.complete(
-            &password,
+            &first,
             user,
             pending.login,
             pending.channel,
@@ -54,6 +60,7 @@ impl Draft<'_> {
         let trusted = registered.as_ref().map(|registered| registered.id);
         let event = EventKind::LoginCompleted {
             login: pending.login,
+            channel: pending.channel,
             basis: grant.second_factor().clone(),
             trusted,
         };
@@ -64,7 +71,7 @@ impl Draft<'_> {
             Next::Complete(Box::new(Authenticated { grant, device_token, backup_code: None })),
             event,
         );
-        if let Some(request) = trust {
+        if let Some((request, _)) = trust {
             let places = self.contact(user).into_iter().collect();
             let kind = NoticeKind::DeviceTrusted { label: request.label.clone(), dropped };
             self.tell_always(&mut decision, places, &kind);
@@ -100,10 +107,16 @@ impl Draft<'_> {
         typed: &str,
         user: Option<&User>,
     ) -> Result<Decision<Next>, Error> {
-        let Resumed { mut pending, password, user } = match self.resume(token, user) {
+        let Resumed { mut pending, first, user } = match self.resume(token, user) {
             Ok(resumed) => resumed,
             Err(refusal) => return Ok(refusal.into_decision()),
         };
+        if let Some(refusal) = self.refuse_request(&pending, user)? {
+            return Ok(refusal.into_decision());
+        }
+        if !self.limits().backup_enabled {
+            return Ok(Refusal::of(&pending, Denied::new(Reason::BackupCodesOff)).into_decision());
+        }
         if self.backup_attempts_left(&pending) == 0 {
             return Ok(
                 Refusal::of(&pending, Denied::new(Reason::LoginBackupCodeLimit)).into_decision()
@@ -122,7 +135,7 @@ impl Draft<'_> {
         };
         let successor = self.make_backup_code()?;
         let grant = self.complete(
-            &password,
+            &first,
             user,
             pending.login,
             pending.channel,
@@ -130,6 +143,7 @@ impl Draft<'_> {
         );
         let event = EventKind::LoginCompleted {
             login: pending.login,
+            channel: pending.channel,
             basis: grant.second_factor().clone(),
             trusted: None,
         };

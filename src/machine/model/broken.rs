@@ -2,6 +2,7 @@
 //! and the claim that it breaks.
 
 use super::ledger::Claim;
+use super::settings::{rehearsing, rolling, settings, single_sign_on};
 use super::sound::{
     backup_codes, devices, guessing, methods, passwords, policy, reset, resetting, single_use,
     switching_off, tenants,
@@ -67,4 +68,16 @@ caught! {
     a_sweep_that_overlooks_sends_floods_the_person: SweepForgetsSends breaks I15 in sweeping_at_night;
     a_sweep_that_overlooks_sessions_ends_them: SweepForgetsSessions breaks I25 in sweeping;
     a_number_that_is_saved_unproved_gets_the_codes: NumberSavedUnproved breaks I32 in methods;
+    a_method_that_is_forbidden_completes_a_login: MethodsForgotten breaks I50 in settings;
+    settings_as_of_the_first_step_let_a_forbidden_method_in: SettingsAsOfFirstStep breaks I50 in settings;
+    settings_that_are_not_in_the_condition_let_a_forbidden_method_in: SettingsNotInTheCondition breaks I50 in settings;
+    settings_that_nobody_checks_outdo_the_application: BoundsNotChecked breaks I42 in settings;
+    devices_that_were_switched_off_come_back: DevicesComeBack breaks I42 in settings;
+    backup_codes_that_were_switched_off_come_back: BackupCodesComeBack breaks I42 in settings;
+    a_login_after_single_sign_on_takes_a_device: SingleSignOnTakesDevice breaks I43 in single_sign_on;
+    a_login_after_single_sign_on_claims_a_password: SingleSignOnClaimsPassword breaks I43 in single_sign_on;
+    a_switch_that_is_forgotten_lets_administrators_in: SwitchForgotten breaks I28 in single_sign_on;
+    an_old_node_that_guesses_misreads_a_login: OldNodeGuesses breaks I41 in rolling;
+    a_rehearsal_that_writes_changes_the_settings: RehearsalWrites breaks I44 in rehearsing;
+    a_rehearsal_of_today_foretells_nothing: RehearsalForgetsChange breaks I44 in rehearsing;
 }

@@ -14,12 +14,12 @@ use super::tamper::Fault;
 use super::world::{
     Gadget, Host, Person, Proof, Row, Session, Shown, Slot, Subject, Tenant, World, ms, timestamp,
 };
+use crate::contact::Method;
 use crate::context::Call;
-use crate::ids::Version;
-use crate::machine::{Damage, Draft, Opening, Retention, Settings, interactive, worth};
-use crate::policy::{Scope, StandardPolicy};
+use crate::grant::SecondFactor;
+use crate::machine::{Damage, Draft, Opening, READS, Retention, Settings, worth};
+use crate::policy::StandardPolicy;
 use crate::reason::Reason;
-use crate::store::StoredRow;
 
 use super::stand_ins::{Dice, PENDING};
 
@@ -77,7 +77,9 @@ impl Scenario {
                 }
             }
             Action::Wait(time) => world.now += ms(time),
-            Action::Scope(tenant, scope) => self.set_scope(world, tenant, scope),
+            Action::Set(tenant, change) => self.set(world, tenant, change),
+            Action::Rehearse(tenant, change) => self.rehearse(world, tenant, change),
+            Action::Old(step) => self.act_as_an_old_node(world, step),
             Action::Purge(tenant) => self.purge(world, tenant),
             Action::Look(subject) => self.look(world, subject),
             Action::Sweep => self.sweep(world),
@@ -119,8 +121,13 @@ impl Scenario {
             (&decided.write, &decided.effect, decided.host)
         {
             // As of the commit, not only of the load: the condition covers the settings.
-            let needed = is_exempt(&done.grant) && required(world.scope(decided.route), host);
+            let now = world.decided(decided.route);
+            let channel = done.grant.channel();
+            let needed = is_exempt(&done.grant) && required(&now, host, channel);
             world.broken.mark_unless(!needed, Claim::I28);
+            if let SecondFactor::Code { method } = done.grant.second_factor() {
+                world.broken.mark_unless(now.methods.allow(*method), Claim::I50);
+            }
         }
         if answered {
             self.judge(world, decided);
@@ -164,6 +171,11 @@ impl Scenario {
             if inactive {
                 note_all_over(world, *subject);
             }
+        } else if matches!(step, Step::SingleSignOn { .. }) {
+            world.ledger(*subject).meet(*host);
+            if inactive {
+                note_all_over(world, *subject);
+            }
         } else if inactive && decided.found && decided.continues() {
             note_all_over(world, *subject);
         }
@@ -190,6 +202,7 @@ impl Scenario {
                         password: host.password,
                         registered: *at,
                         dead: false,
+                        ended: false,
                     };
                     world.devices.push(gadget);
                 }
@@ -198,10 +211,11 @@ impl Scenario {
                 }
             }
             Effect::Open { login, token, code } => {
-                let code = code.as_ref().ok().map(|(text, _)| Shown {
+                let code = code.as_ref().ok().map(|(text, method)| Shown {
                     text: text.clone(),
                     issued: *at,
                     sent: answered,
+                    method: *method,
                 });
                 let nth = step.slot().unwrap();
                 if let Step::Resend { .. } = step {
@@ -230,6 +244,7 @@ impl Scenario {
                         earlier: None,
                         wrong: 0,
                         wrong_backup: 0,
+                        single_sign_on: matches!(step, Step::SingleSignOn { .. }),
                         settings,
                     });
                 }
@@ -241,7 +256,8 @@ impl Scenario {
             }
             Effect::SetupStarted { token, code } => {
                 let session = world.sessions[step.slot().unwrap()].as_ref().unwrap();
-                let code = Shown { text: code.clone(), issued: *at, sent: answered };
+                let code =
+                    Shown { text: code.clone(), issued: *at, sent: answered, method: Method::Sms };
                 let login = session.grant.login();
                 world.proof = Some(Proof {
                     subject: *subject,
@@ -322,6 +338,7 @@ impl Scenario {
         let draft = Draft::open(&Opening {
             rules: &self.rules,
             entropy: &dice,
+            requests: None,
             call: Call::without_request(tenant),
             user_id: id,
             user: user.as_ref(),
@@ -329,37 +346,30 @@ impl Scenario {
             now: timestamp(world.now),
             damage: Damage::Fails,
         });
-        let channel = interactive(session.grant.channel());
+        let channels = [session.grant.channel()];
         draft
             .and_then(|draft| {
-                draft.standing(&StandardPolicy, user.as_ref(), &session.grant, channel)
+                draft.standing(&StandardPolicy, user.as_ref(), &session.grant, &channels)
             })
             .is_ok_and(|standing| standing.is_ok())
     }
 
-    /// As an administrator changes the scope.
-    fn set_scope(&self, world: &mut World, tenant: Tenant, scope: Scope) {
-        let settings = Settings::read(world.settings.get(&tenant).map(|row| &*row.0)).unwrap();
-        let before = world.generation(tenant);
-        let (settings, after) = settings.with_scope(scope, before, timestamp(0)).unwrap();
-        let generation = if self.fault == Fault::OffKeepsGeneration { before } else { after };
-        world.scopes.insert(tenant, scope);
-        world.scope_changes += 1;
-        let [low, ..] = world.scope_changes.to_le_bytes();
-        let version = Version::from_bytes([0x80 | low; 16]);
-        world.settings.insert(
-            tenant,
-            Row::new(StoredRow { version, generation, document: settings.encode().unwrap() }),
-        );
-        if scope == Scope::DoNotUse {
-            world.purged.remove(&tenant);
-            for person in [Person::Root, Person::Alice, Person::Nobody] {
-                let subject = Subject { tenant, person };
-                let mut life = world.life(subject);
-                life.offs += 1;
-                world.ledgers.insert(subject, Ledger::cleared(life));
-            }
+    /// A node that reads format 1 alone decides: on a later one it must fail, and write nothing.
+    fn act_as_an_old_node(&self, world: &mut World, step: Step) {
+        let decided = self.decide_reading(world, step, 1);
+        let newer = |row: Option<&Row>| {
+            row.is_some_and(|row| row.0.document.starts_with(r#"{"format":2,"#))
+        };
+        let generation = world.generation(decided.route);
+        let record = world.records.get(&decided.subject);
+        let unreadable = newer(world.settings.get(&decided.route))
+            || newer(record.filter(|row| row.0.generation == generation));
+        if unreadable {
+            self.saw(Mark::OldNodeRefused);
+            let refused = decided.effect == Effect::Damaged && decided.write.is_none();
+            return world.broken.mark_unless(refused, Claim::I41);
         }
+        self.finish(world, &decided, true);
     }
 
     /// One batch of one record.
@@ -392,7 +402,7 @@ impl Scenario {
         } else {
             self.longest_session
         };
-        world.spent = match worth(&self.rules.limits, &snapshot, timestamp(world.now), longest) {
+        world.spent = match worth(&self.rules, &snapshot, timestamp(world.now), longest) {
             Retention::Nothing(version) => Some((subject, version)),
             _ => None,
         };
@@ -417,6 +427,11 @@ impl Scenario {
             self.saw(Mark::WrittenMeanwhile);
         }
     }
+}
+
+/// The saved settings of a tenant.
+pub(super) fn settings_of(world: &World, tenant: Tenant) -> Settings {
+    Settings::read(world.settings.get(&tenant).map(|row| &*row.0), READS).unwrap()
 }
 
 fn host(world: &mut World, subject: Subject, change: impl FnOnce(&mut Host)) {

@@ -11,12 +11,16 @@ use super::step::{Decided, Done, Effect, Paper, Presented, Step, Typed, is_exemp
 use super::world::{By, Gadget, Host, Session, Slot, Subject, World, ms};
 use crate::contact::Method;
 use crate::grant::SecondFactor;
-use crate::policy::Scope;
+use crate::policy::{Channel, Scope, SingleSignOn};
 use crate::reason::Reason;
+use crate::tenant::TenantSettings;
 
-/// The behaviour table: who needs the second factor at a browser.
-pub(super) fn required(scope: Scope, host: Host) -> bool {
-    match scope {
+/// The behaviour table: who needs the second factor, at a browser and after single sign-on.
+pub(super) fn required(decided: &TenantSettings, host: Host, channel: Channel) -> bool {
+    if channel == Channel::SingleSignOn {
+        return decided.single_sign_on == SingleSignOn::SystemAdministrators && host.administrator;
+    }
+    match decided.scope {
         Scope::DoNotUse => false,
         Scope::EntireTenant => true,
         Scope::SystemAdministratorsOnly => host.administrator,
@@ -32,9 +36,14 @@ impl Scenario {
             let own = *done.grant.tenant() == *self.names.tenant(decided.route)
                 && *done.grant.user() == *self.names.user(decided.subject.person);
             world.broken.mark_unless(own, Claim::I03);
+            if decided.slot.as_ref().is_some_and(|slot| slot.single_sign_on) && decided.continues()
+            {
+                judge_claims(world, done);
+            }
         }
         match decided.step {
             Step::Begin { .. } | Step::Unknown { .. } => self.judge_begin(world, decided),
+            Step::SingleSignOn { .. } => self.judge_single_sign_on(world, decided),
             Step::Code { typed, .. } => self.judge_code(world, decided, typed),
             Step::Backup { typed, .. } => Self::judge_backup(world, decided, typed),
             Step::Resend { .. } => {
@@ -124,7 +133,7 @@ impl Scenario {
         if !strangers {
             self.saw(Mark::DevicePastLock);
         }
-        if !required(decided.scope, host) {
+        if !required(&decided.settings, host, Channel::Web) {
             let exempt = matches!(effect, Effect::Complete(done) if is_exempt(&done.grant));
             return world.broken.mark_unless(exempt, Claim::I28);
         }
@@ -159,6 +168,33 @@ impl Scenario {
                 world.broken.mark_unless(!codes_open, Claim::I10);
                 world.broken.mark_unless(suspended == (*reason == Reason::Suspended), Claim::I10);
             }
+            _ => {}
+        }
+    }
+
+    fn judge_single_sign_on(&self, world: &mut World, decided: &Decided) {
+        let Some(host) = decided.host.filter(|host| host.active) else {
+            let refused = decided.effect == Effect::Refused(Reason::InvalidCredentials);
+            return world.broken.mark_unless(refused, Claim::I25);
+        };
+        let needed = required(&decided.settings, host, Channel::SingleSignOn);
+        match &decided.effect {
+            Effect::Complete(done) => {
+                let exempt = is_exempt(&done.grant);
+                world.broken.mark_unless(exempt, Claim::I43);
+                world.broken.mark_unless(!(exempt && needed), Claim::I28);
+                judge_claims(world, done);
+            }
+            Effect::Open { code, .. } => {
+                self.saw(Mark::AfterSingleSignOn);
+                world.broken.mark_unless(needed, Claim::I28);
+                if code.is_ok() {
+                    Self::judge_send(world, decided);
+                    judge_destination(world, decided);
+                }
+            }
+            // A password lock has no part in it.
+            Effect::Refused(Reason::InvalidCredentials) => world.broken.mark(Claim::I43),
             _ => {}
         }
     }
@@ -204,7 +240,12 @@ impl Scenario {
                 world.broken.mark_any(ever);
                 world.broken.mark_unless(!too_many, Claim::I09);
             }
-            let accepted = typed == Typed::Right && over.is_none() && usable && open;
+            let allowed =
+                slot.code.as_ref().is_some_and(|code| decided.settings.methods.allow(code.method));
+            if !allowed {
+                self.saw(Mark::NotAllowed);
+            }
+            let accepted = typed == Typed::Right && over.is_none() && usable && open && allowed;
             world.broken.mark_unless(!accepted, Claim::I06);
             let locked = matches!(reason, Reason::CodesLocked | Reason::Suspended);
             world.broken.mark_unless(!(locked && open), Claim::I10);
@@ -255,6 +296,7 @@ impl Scenario {
             Paper::Right => world.broken.mark_unless(has, Claim::I31),
             Paper::Wrong => world.broken.mark(Claim::I01),
             Paper::Used => world.broken.mark(Claim::I05),
+            Paper::Ended => world.broken.mark(Claim::I42),
         }
         let shown = matches!(effect, Effect::Complete(done) if done.backup.is_some() && *done.grant.second_factor() == SecondFactor::BackupCode);
         world.broken.mark_unless(shown, Claim::I31);
@@ -304,8 +346,8 @@ impl Scenario {
             let host = decided.host.unwrap();
             fresh
                 && recent
-                && ends(world, session, host, decided.scope).is_none()
-                && required(decided.scope, host)
+                && ends(world, session, host, &decided.settings).is_none()
+                && required(&decided.settings, host, session.grant.channel())
         })
     }
 
@@ -313,7 +355,7 @@ impl Scenario {
     pub(super) fn judge_sessions(&self, world: &mut World) {
         for session in world.sessions.clone().into_iter().flatten() {
             let host = world.hosts[&session.subject];
-            let must_end = ends(world, &session, host, world.scope(session.subject.tenant));
+            let must_end = ends(world, &session, host, &world.decided(session.subject.tenant));
             let valid = self.stands(world, &session);
             match (must_end, valid) {
                 (Some(claim), true) => world.broken.mark(claim),
@@ -400,11 +442,21 @@ impl Scenario {
     }
 }
 
+/// What a grant after single sign-on must not claim or hand out.
+fn judge_claims(world: &mut World, done: &Done) {
+    let claims = done.grant.amr().contains(&"pwd");
+    let by_device = matches!(done.grant.second_factor(), SecondFactor::TrustedDevice { .. });
+    let own = done.grant.channel() == Channel::SingleSignOn;
+    world.broken.mark_unless(own && !claims && !by_device && done.device.is_none(), Claim::I43);
+}
+
 /// A login's code goes to a number only if that was proved.
 fn judge_destination(world: &mut World, decided: &Decided) {
     if let Effect::Open { code: Ok((_, method)), .. } = decided.effect {
         let proved = world.ledger(decided.subject).sms;
-        world.broken.mark_unless((method == Method::Sms) == proved, Claim::I32);
+        let methods = decided.settings.methods;
+        world.broken.mark_unless((method == Method::Sms) == (proved && methods.sms), Claim::I32);
+        world.broken.mark_unless(methods.allow(method), Claim::I50);
     }
 }
 
@@ -427,18 +479,20 @@ fn dead_device(world: &World, decided: &Decided, gadget: &Gadget, host: Host) ->
         Some(Claim::I26)
     } else if life.offs != gadget.life.offs {
         Some(Claim::I27)
+    } else if gadget.ended {
+        Some(Claim::I42)
     } else {
         (gadget.dead || gadget.password != host.password).then_some(Claim::I30)
     }
 }
 
 /// Why a session must end, if it must.
-fn ends(world: &World, session: &Session, host: Host, scope: Scope) -> Option<Claim> {
+fn ends(world: &World, session: &Session, host: Host, decided: &TenantSettings) -> Option<Claim> {
     let life = world.life(session.subject);
     if !host.active || host.password != session.host.password {
         return Some(Claim::I25);
     }
-    if !required(scope, host) {
+    if !required(decided, host, session.grant.channel()) {
         return None;
     }
     if session.exempt {
@@ -451,5 +505,8 @@ fn ends(world: &World, session: &Session, host: Host, scope: Scope) -> Option<Cl
         return Some(Claim::I27);
     }
     let gadget = &world.devices[session.device?];
+    if gadget.ended {
+        return Some(Claim::I42);
+    }
     (gadget.dead || world.now >= gadget.registered + ms(DEVICE_LIFETIME)).then_some(Claim::I30)
 }

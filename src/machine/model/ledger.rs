@@ -33,6 +33,8 @@ pub(super) struct Ledger {
     /// The backup code that its owner has on paper, and the one before.
     pub(super) paper: Option<String>,
     pub(super) used_paper: Option<String>,
+    /// The one that the tenant's switching off of backup codes has ended.
+    pub(super) ended_paper: Option<String>,
     /// A number was proved: codes go there.
     pub(super) sms: bool,
     /// When resets refilled the budgets.
@@ -279,6 +281,11 @@ claims! {
     I31: "there is one backup code, and its successor is the one that was shown",
     I32: "a new method is saved after its own code, in a recent session",
     I37: "no step fails on what another has saved",
+    I41: "a node of the version before refuses what it would misread",
+    I42: "settings stay within the application's, and what they end does not come back",
+    I43: "a login after single sign-on claims no password, and takes and makes no device token",
+    I44: "a rehearsal writes nothing, and foretells what the machine then decides",
+    I50: "a method that the tenant does not allow completes no login",
 }
 
 macro_rules! marks {
@@ -297,5 +304,5 @@ marks! {
     ByCode, ByBackupCode, ByDevice, Exempt, WrongCode, WrongBackupCode, CodesLocked, Suspended, RolledOver, BackupLimit, PasswordLocked,
     SendLimit, LoginSendLimit, TooManyLogins, LoginOver, NoLiveCode, Conflict, SessionEnded, Purged, MethodChanged, DeviceRefused,
     Unlocked, BackupWhileLocked, BackupWhileSuspended, DevicePastLock, InvalidCredentials, Swept, WrittenMeanwhile,
-    Refilled, BudgetsKept,
+    Refilled, BudgetsKept, DevicesEnded, Rehearsed, OldNodeRefused, AfterSingleSignOn, NotAllowed,
 }

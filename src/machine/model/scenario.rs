@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use stateright::{Checker, Model, Property};
 
+use super::change::Change;
 use super::ledger::{Broken, Claim, MARKS, Mark, properties};
 use super::stand_ins::{MONTH, rules};
 use super::step::Step;
 use super::tamper::Fault;
 use super::world::{By, Names, SLOTS, Subject, Tenant, World};
 use crate::machine::Rules;
-use crate::policy::Scope;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Action {
@@ -25,7 +25,11 @@ pub(super) enum Action {
     /// Decided and written, and the process stops before it answers or sends.
     Lose(Step),
     Wait(Duration),
-    Scope(Tenant, Scope),
+    Set(Tenant, Change),
+    /// What a change would do.
+    Rehearse(Tenant, Change),
+    /// Decided by a node of the version before, which reads format 1 alone.
+    Old(Step),
     /// One batch.
     Purge(Tenant),
     /// A sweep finds somebody's record worth something or nothing; in the second case
@@ -83,15 +87,19 @@ impl Scenario {
 
     fn possible_action(&self, world: &World, action: Action) -> bool {
         match action {
-            Action::Do(step) | Action::Lose(step) => self.possible(world, step),
+            Action::Do(step) | Action::Lose(step) | Action::Old(step) => self.possible(world, step),
             Action::Hold(step) => world.held.is_none() && self.possible(world, step),
             Action::Settle => world.held.is_some(),
-            Action::Scope(tenant, scope) => world.scope(tenant) != scope,
+            Action::Set(tenant, change) => {
+                let now = world.decided(tenant);
+                change.of(&now) != now
+            }
             Action::Purge(tenant) => {
                 world.generation(tenant).number() > 0 && !world.purged.contains(&tenant)
             }
             Action::Sweep => world.spent.is_some(),
-            Action::Wait(_)
+            Action::Rehearse(..)
+            | Action::Wait(_)
             | Action::Look(_)
             | Action::Promote(_)
             | Action::Disable(_)

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::change::Change;
 use super::ledger::Mark;
 use super::scenario::{Action, Scenario};
 use super::stand_ins::{CODE_TTL, DEVICE_LIFETIME, LOCK, MONTH, PASSWORD_LOCK, SPACING};
@@ -15,11 +16,11 @@ use Action::{ChangePassword, Disable, Do, Hold, Lose, Promote, Purge, Settle, Wa
 pub(super) const A: usize = 0;
 pub(super) const B: usize = 1;
 
-pub(super) const ON: Action = Action::Scope(Tenant::Acme, Scope::EntireTenant);
-pub(super) const OFF: Action = Action::Scope(Tenant::Acme, Scope::DoNotUse);
+pub(super) const ON: Action = Action::Set(Tenant::Acme, Change::Scope(Scope::EntireTenant));
+pub(super) const OFF: Action = Action::Set(Tenant::Acme, Change::Scope(Scope::DoNotUse));
 pub(super) const ADMINISTRATORS: Action =
-    Action::Scope(Tenant::Acme, Scope::SystemAdministratorsOnly);
-pub(super) const OTHER_ON: Action = Action::Scope(Tenant::Other, Scope::EntireTenant);
+    Action::Set(Tenant::Acme, Change::Scope(Scope::SystemAdministratorsOnly));
+pub(super) const OTHER_ON: Action = Action::Set(Tenant::Other, Change::Scope(Scope::EntireTenant));
 
 pub(super) const RESET: Step = Step::Reset { subject: ALICE };
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::entropy::Entropy;
 use crate::error::PluginError;
-use crate::limits::{DeviceLimits, Limits};
-use crate::limits::{FailureRule, SendRule};
-use crate::machine::{Rules, Seal};
+use crate::limits::{DeviceLimits, FailureRule, Limits, SendRule, TenantBounds};
+use crate::machine::{READS, Rules, Seal};
+use crate::tenant::Methods;
 
 pub(super) const SPACING: Duration = Duration::from_secs(30);
 pub(super) const CODE_TTL: Duration = Duration::from_secs(180);
@@ -56,8 +56,13 @@ pub(in crate::machine) fn rules() -> Rules {
         backup_enabled: true,
         fall_back_to_email: false,
         devices: Some(DeviceLimits { lifetime: DEVICE_LIFETIME, per_user: 4 }),
+        methods: Methods::default(),
+        tenant: TenantBounds {
+            wrong_codes: (1, 3),
+            lock: (LOCK, Duration::from_secs(24 * 60 * 60)),
+        },
     };
-    Rules { limits, seal: Seal::new(cheap_tag, None, Vec::new()) }
+    Rules { limits, seal: Seal::new(cheap_tag, None, Vec::new()), reads: READS }
 }
 
 const fn mix(mut word: u64) -> u64 {

@@ -2,25 +2,28 @@
 
 use super::ledger::Life;
 use super::scenario::Scenario;
-use super::stand_ins::{Dice, LOGIN_TTL};
+use super::stand_ins::{Dice, LOGIN_TTL, rules};
 use super::tamper::Fault;
 use super::world::{By, Host, Moment, Names, Person, Slot, Subject, Tenant, World, ms, timestamp};
 use crate::contact::{Method, PhoneNumber};
 use crate::context::Call;
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
+use crate::first_factor::AssertionVouched;
 use crate::grant::{SavedGrant, SecondFactor};
 use crate::ids::{DeviceId, LoginId, Version};
 use crate::label::DeviceLabel;
 use crate::machine::{
-    Attempt, Damage, Decision, Draft, Need, Next, Opening, Refill, SetupTarget, StartedSetup,
-    TokenKind, TokenSecret, TrustRequest, Via, read_backup_code, refuse_account, write_token,
+    Attempt, Damage, Decision, Draft, Need, Next, Opening, Refill, Rules, SetupTarget,
+    StartedSetup, TokenKind, TokenSecret, TrustRequest, Via, read_backup_code, refuse_account,
+    write_token,
 };
 use crate::password::PasswordVerified;
-use crate::policy::{Channel, Scope, StandardPolicy};
+use crate::policy::{Channel, StandardPolicy};
 use crate::reason::{Denied, Reason};
 use crate::secret::{BackupCode, DeviceToken};
 use crate::store::{ExpectedVersions, Snapshot};
+use crate::tenant::TenantSettings;
 use crate::user::{PasswordHash, User};
 
 use super::world::Row;
@@ -45,6 +48,8 @@ pub(super) enum Paper {
     Right,
     Wrong,
     Used,
+    /// One that the tenant has switched off since.
+    Ended,
 }
 
 /// What somebody types for a password.
@@ -70,6 +75,7 @@ pub(super) enum Presented {
 pub(super) enum Step {
     Begin { slot: usize, password: Password, device: Presented },
     Unknown { tenant: Tenant },
+    SingleSignOn { slot: usize },
     Code { slot: usize, typed: Typed, trust: bool, at: Option<Tenant> },
     Backup { slot: usize, typed: Paper, at: Option<Tenant> },
     Resend { slot: usize, at: Option<Tenant> },
@@ -96,9 +102,9 @@ pub(super) struct Decided {
     pub(super) slot: Option<Box<Slot>>,
     /// Whether the record that was read has that login.
     pub(super) found: bool,
-    /// The user and the scope as this step read them.
+    /// The user and the settings as this step read them.
     pub(super) host: Option<Host>,
-    pub(super) scope: Scope,
+    pub(super) settings: TenantSettings,
     pub(super) write: Option<Write>,
     pub(super) effect: Effect,
 }
@@ -180,6 +186,7 @@ impl Step {
     pub(super) const fn slot(self) -> Option<usize> {
         match self {
             Self::Begin { slot, .. }
+            | Self::SingleSignOn { slot }
             | Self::Code { slot, .. }
             | Self::Backup { slot, .. }
             | Self::Resend { slot, .. }
@@ -226,6 +233,7 @@ impl Scenario {
             Step::Begin { device: Presented::Device(nth), .. } => nth < world.devices.len(),
             Step::Begin { device: Presented::PendingOf(other), .. } => slot(other).is_some(),
             Step::Begin { .. }
+            | Step::SingleSignOn { .. }
             | Step::Unknown { .. }
             | Step::Unlock { .. }
             | Step::Reset { .. } => true,
@@ -238,6 +246,7 @@ impl Scenario {
                     && match typed {
                         Paper::Right => ledger.is_some_and(|ledger| ledger.paper.is_some()),
                         Paper::Used => ledger.is_some_and(|ledger| ledger.used_paper.is_some()),
+                        Paper::Ended => ledger.is_some_and(|ledger| ledger.ended_paper.is_some()),
                         Paper::Wrong => true,
                     }
             }
@@ -277,6 +286,11 @@ impl Scenario {
     /// Reads once and decides, as the driver does. What the driver of a broken variant does
     /// otherwise is done here and in [`super::tamper`].
     pub(super) fn decide(&self, world: &World, step: Step) -> Decided {
+        self.decide_reading(world, step, self.rules.reads)
+    }
+
+    /// The same on a node that reads formats up to this one.
+    pub(super) fn decide_reading(&self, world: &World, step: Step, reads: u32) -> Decided {
         let subject = self.subject(step);
         let host = world.hosts.get(&subject).copied();
         let seen = self.seen_host(world, step, host);
@@ -284,13 +298,16 @@ impl Scenario {
         let opened = self.opened_subject(world, step, subject);
         let mut snapshot = world.snapshot(opened);
         self.tamper_with_load(world, step, &mut snapshot);
+        self.tamper_with_format(reads, &mut snapshot);
+        let rules = Rules { reads, ..rules() };
         let dice = Dice::new(opened.tenant as u64 * 3 + opened.person as u64, world.draws(opened));
         let tenant = self.names.tenant(opened.tenant);
         let now = timestamp(self.clock(world, step));
         let id = self.names.user(opened.person);
         let decided = Draft::open(&Opening {
-            rules: &self.rules,
+            rules: &rules,
             entropy: &dice,
+            requests: None,
             call: Call::without_request(tenant),
             user_id: id,
             user: user.as_ref(),
@@ -324,7 +341,7 @@ impl Scenario {
             }),
             slot,
             host,
-            scope: world.scope(subject.tenant),
+            settings: world.decided(subject.tenant),
             write,
             effect,
         };
@@ -359,16 +376,21 @@ impl Scenario {
                     user,
                 );
             }
+            Step::SingleSignOn { .. } if self.takes_a_device(world) => {
+                let hash = user.and_then(|user| user.password_hash.as_ref());
+                return Self::begin(world, draft, true, hash, Presented::Device(0), user);
+            }
+            Step::SingleSignOn { .. } => {
+                let asserted = AssertionVouched::by_the_host();
+                next(draft.begin_after_single_sign_on(asserted, user, &StandardPolicy)?)
+            }
             Step::Unknown { .. } => {
                 return Self::begin(world, draft, false, None, Presented::Nothing, None);
             }
             Step::Code { slot, typed, trust, .. } => {
                 let typed = self.typed(world, slot, typed).unwrap();
-                let trust = trust.then(|| TrustRequest {
-                    label: DeviceLabel::new("laptop"),
-                    limits: self.rules.limits.devices.unwrap(),
-                    earlier: None,
-                });
+                let trust = trust
+                    .then(|| TrustRequest { label: DeviceLabel::new("laptop"), earlier: None });
                 next(draft.submit_code(&token(slot), &typed, trust.as_ref(), user)?)
             }
             Step::Backup { slot, typed, .. } => {
@@ -376,6 +398,7 @@ impl Scenario {
                 let typed = match typed {
                     Paper::Right => ledger.unwrap().paper.clone().unwrap(),
                     Paper::Used => ledger.unwrap().used_paper.clone().unwrap(),
+                    Paper::Ended => ledger.unwrap().ended_paper.clone().unwrap(),
                     Paper::Wrong => "0000-0000-0000-0000-0000-0000".to_owned(),
                 };
                 let typed = read_backup_code(&typed).unwrap();

@@ -99,6 +99,26 @@ pub(super) enum Fault {
     SweepForgetsSessions,
     /// A sweep takes a record that holds the times of resets for an empty one.
     SweepForgetsResets,
+    /// A code is decided on as if every method were allowed.
+    MethodsForgotten,
+    /// Saves settings that are more lenient than the application's.
+    BoundsNotChecked,
+    /// Switching devices off does not note from when on they count.
+    DevicesComeBack,
+    /// The same for backup codes.
+    BackupCodesComeBack,
+    /// Decides a login after single sign-on like one with a password and a device's token.
+    SingleSignOnTakesDevice,
+    /// Saves a login after single sign-on as one whose password was verified.
+    SingleSignOnClaimsPassword,
+    /// Does not see that a tenant asks administrators after single sign-on.
+    SwitchForgotten,
+    /// Reads a later format as if it were its own.
+    OldNodeGuesses,
+    /// A rehearsal leaves the settings that it tried.
+    RehearsalWrites,
+    /// A rehearsal foretells from the settings of today.
+    RehearsalForgetsChange,
 }
 
 impl Scenario {
@@ -201,6 +221,20 @@ impl Scenario {
                     }
                 }
             }
+            Fault::MethodsForgotten if matches!(step, Step::Code { .. }) => {
+                if let Some(settings) = settings {
+                    edit(settings, |settings| {
+                        drop(settings.as_object_mut().unwrap().remove("methods"));
+                    });
+                }
+            }
+            Fault::SwitchForgotten => {
+                if let Some(settings) = settings {
+                    edit(settings, |settings| {
+                        drop(settings.as_object_mut().unwrap().remove("single_sign_on"));
+                    });
+                }
+            }
             Fault::DamagesRecords => {
                 if let Some(record) = record {
                     record.document.pop();
@@ -208,6 +242,36 @@ impl Scenario {
             }
             _ => {}
         }
+    }
+
+    /// A node of the version before that takes a later format for its own, and leaves out what it
+    /// does not know.
+    pub(super) fn tamper_with_format(&self, reads: u32, snapshot: &mut Snapshot) {
+        if self.fault != Fault::OldNodeGuesses || reads != 1 {
+            return;
+        }
+        let Snapshot { settings, record } = snapshot;
+        for row in [settings, record].into_iter().flatten() {
+            edit(row, |document| {
+                document["format"] = 1.into();
+                let fields = document.as_object_mut().unwrap();
+                for newer in ["single_sign_on", "methods", "trusted_devices", "backup_codes_off"] {
+                    fields.remove(newer);
+                }
+                fields.remove("devices_from");
+                fields.remove("backup_codes_from");
+                for pending in
+                    fields.get_mut("pending").and_then(Value::as_array_mut).into_iter().flatten()
+                {
+                    pending["channel"] = "web".into();
+                }
+            });
+        }
+    }
+
+    /// Whether a login after single sign-on is taken for one beside a trusted device.
+    pub(super) fn takes_a_device(&self, world: &World) -> bool {
+        self.fault == Fault::SingleSignOnTakesDevice && !world.devices.is_empty()
     }
 
     pub(super) fn tamper_with_sweep(&self, snapshot: &mut Snapshot) {
@@ -325,6 +389,19 @@ impl Scenario {
                     record["password"].as_object_mut().unwrap().remove("failures");
                 }
             }),
+            (Fault::SingleSignOnClaimsPassword, Step::SingleSignOn { .. }) => {
+                edit(&mut saved, |record| {
+                    record["format"] = 1.into();
+                    for pending in record
+                        .get_mut("pending")
+                        .and_then(Value::as_array_mut)
+                        .into_iter()
+                        .flatten()
+                    {
+                        pending["channel"] = "web".into();
+                    }
+                });
+            }
             (Fault::SettingsAsOfFirstStep, _) => {
                 *settings = world.settings.get(&decided.subject.tenant).map(|row| row.0.version);
             }

@@ -11,11 +11,11 @@ use time::OffsetDateTime;
 use super::ledger::{Broken, Ledger, Life};
 use super::step::Decided;
 use crate::clock::Timestamp;
-use crate::contact::EmailAddress;
+use crate::contact::{EmailAddress, Method};
 use crate::grant::SavedGrant;
 use crate::ids::{DeviceId, LoginId, TenantId, UserId, Version};
-use crate::policy::Scope;
 use crate::store::{Generation, Snapshot, StoredRow};
+use crate::tenant::TenantSettings;
 use crate::user::{PasswordHash, User, UserStatus};
 
 /// Milliseconds since the model began.
@@ -155,6 +155,8 @@ pub(super) struct Shown {
     pub(super) issued: Moment,
     /// Whether the message went out: not if the process stopped between commit and send.
     pub(super) sent: bool,
+    /// How it travels.
+    pub(super) method: Method,
 }
 
 /// A login in flight, as the browser and its person have it.
@@ -172,6 +174,8 @@ pub(super) struct Slot {
     pub(super) wrong: usize,
     pub(super) wrong_backup: usize,
     pub(super) sends: u32,
+    /// Begun after single sign-on.
+    pub(super) single_sign_on: bool,
     /// For the driver that decides on the settings of the first step.
     pub(super) settings: Option<Row>,
 }
@@ -207,6 +211,8 @@ pub(super) struct Gadget {
     pub(super) registered: Moment,
     /// Revoked, or its user's method changed, or its user was seen disabled.
     pub(super) dead: bool,
+    /// The tenant has switched devices off since, or forbidden a method.
+    pub(super) ended: bool,
 }
 
 /// A number that is being proved.
@@ -246,11 +252,11 @@ pub(super) struct World {
     pub(super) hosts: BTreeMap<Subject, Host>,
     pub(super) settings: BTreeMap<Tenant, Row>,
     /// What the settings say.
-    pub(super) scopes: BTreeMap<Tenant, Scope>,
+    pub(super) decided: BTreeMap<Tenant, TenantSettings>,
     pub(super) records: BTreeMap<Subject, Row>,
     /// How many decisions drew randomness.
     pub(super) draws: BTreeMap<Subject, u32>,
-    pub(super) scope_changes: u32,
+    pub(super) changes: u32,
     pub(super) slots: [Option<Slot>; SLOTS],
     pub(super) sessions: [Option<Session>; SLOTS],
     /// A step that was decided and is not written yet.
@@ -282,10 +288,10 @@ impl World {
             now: 0,
             hosts,
             settings: BTreeMap::new(),
-            scopes: BTreeMap::new(),
+            decided: BTreeMap::new(),
             records: BTreeMap::new(),
             draws: BTreeMap::new(),
-            scope_changes: 0,
+            changes: 0,
             slots: [None, None],
             sessions: [None, None],
             held: None,
@@ -307,8 +313,8 @@ impl World {
         }
     }
 
-    pub(super) fn scope(&self, tenant: Tenant) -> Scope {
-        self.scopes.get(&tenant).copied().unwrap_or_default()
+    pub(super) fn decided(&self, tenant: Tenant) -> TenantSettings {
+        self.decided.get(&tenant).copied().unwrap_or_default()
     }
 
     pub(super) fn generation(&self, tenant: Tenant) -> Generation {

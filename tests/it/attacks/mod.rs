@@ -89,6 +89,7 @@ mod disclosure;
 mod guessing;
 mod lifecycle;
 mod robustness;
+mod tenants;
 
 use crate::support::{World, reason};
 use countersign::{BackupCode, LoginStep, PendingToken, Reason, ResendTo, TenantId, TrustDevice};

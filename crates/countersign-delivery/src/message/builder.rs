@@ -305,6 +305,8 @@ fn every_kind() -> Vec<NoticeKind> {
         NoticeKind::BackupCodeUsed,
         NoticeKind::BackupCodeMade,
         NoticeKind::AddressChanged,
+        NoticeKind::SettingsChanged { weakens: true },
+        NoticeKind::SettingsChanged { weakens: false },
         NoticeKind::Locked { until: Some(late()) },
         NoticeKind::Locked { until: None },
         NoticeKind::DeviceTrusted { label: DeviceLabel::new(&"x".repeat(64)), dropped: None },
@@ -316,6 +318,7 @@ fn every_kind() -> Vec<NoticeKind> {
             | NoticeKind::BackupCodeUsed
             | NoticeKind::BackupCodeMade
             | NoticeKind::AddressChanged
+            | NoticeKind::SettingsChanged { .. }
             | NoticeKind::DeviceTrusted { .. }
             | NoticeKind::Locked { .. } => {}
         }

@@ -101,6 +101,13 @@ impl English {
                 ),
                 TELL,
             ),
+            NoticeKind::SettingsChanged { weakens } => (
+                format!("{application}: the two-factor settings were changed"),
+                format!(
+                    "An administrator changed the two-factor settings of your organization at {application}."
+                ) + if *weakens { " Logins are protected less than before." } else { "" },
+                "If you do not know why, look at the settings and talk to your other administrators.",
+            ),
             NoticeKind::DeviceTrusted { dropped, .. } => (
                 format!("{application}: a trusted device was added"),
                 match facts.device {
@@ -187,6 +194,12 @@ impl English {
                 "your email address was changed".to_owned(),
                 "Not you? Tell your administrator now.",
             ),
+            NoticeKind::SettingsChanged { weakens: true } => {
+                ("two-factor settings were weakened".to_owned(), "Unexpected? Look at them now.")
+            }
+            NoticeKind::SettingsChanged { weakens: false } => {
+                ("two-factor settings were changed".to_owned(), "Unexpected? Look at them now.")
+            }
             NoticeKind::DeviceTrusted { .. } => {
                 ("a new device can log in without a code".to_owned(), CHANGE_PASSWORD)
             }
@@ -244,6 +257,7 @@ const fn in_short(kind: &NoticeKind) -> &'static str {
         NoticeKind::BackupCodeUsed => "backup code was used. Not you? Change your password.",
         NoticeKind::BackupCodeMade => "new backup code was made. Not you? Tell your admin.",
         NoticeKind::AddressChanged => "email address was changed. Not you? Tell your admin.",
+        NoticeKind::SettingsChanged { .. } => "two-factor settings changed. Look at them.",
         NoticeKind::DeviceTrusted { .. } => "new trusted device. Not you? Change your password.",
         NoticeKind::Locked { .. } => "too many wrong codes. Not you? Change your password.",
     }

@@ -102,6 +102,16 @@ impl Wording for Japanese {
                 ),
                 TELL,
             ),
+            NoticeKind::SettingsChanged { weakens } => (
+                format!("【{application}】2段階認証の設定が変更されました"),
+                format!("管理者が {application} の2段階認証の設定を変更しました。")
+                    + if *weakens {
+                        "以前よりもログインの保護が弱くなっています。"
+                    } else {
+                        ""
+                    },
+                "理由がわからない場合は、設定を確認し、ほかの管理者に連絡してください。",
+            ),
             NoticeKind::DeviceTrusted { dropped, .. } => (
                 format!("【{application}】信頼できる端末が追加されました"),
                 match facts.device {
@@ -166,6 +176,12 @@ impl Wording for Japanese {
                 ("バックアップコードが発行されました".to_owned(), CONTACT)
             }
             NoticeKind::AddressChanged => ("メールアドレスが変更されました".to_owned(), CONTACT),
+            NoticeKind::SettingsChanged { weakens: true } => {
+                ("2段階認証の設定が弱められました".to_owned(), "不明な点は設定の確認を")
+            }
+            NoticeKind::SettingsChanged { weakens: false } => {
+                ("2段階認証の設定が変更されました".to_owned(), "不明な点は設定の確認を")
+            }
             NoticeKind::DeviceTrusted { .. } => {
                 ("信頼できる端末が追加されました".to_owned(), CHANGE_PASSWORD)
             }

@@ -6,6 +6,7 @@ use redis::Script;
 /// The scripts, with their hashes.
 pub(crate) struct Scripts {
     pub(crate) load: Script,
+    pub(crate) load_many: Script,
     pub(crate) settings: Script,
     pub(crate) commit: Script,
     pub(crate) change_settings: Script,
@@ -21,6 +22,7 @@ impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
             load: script(include_str!("load.lua")),
+            load_many: script(include_str!("load_many.lua")),
             settings: script(include_str!("settings.lua")),
             commit: script(include_str!("commit.lua")),
             change_settings: script(include_str!("change_settings.lua")),

@@ -52,7 +52,7 @@ pub fn ids() -> (TenantId, UserId) {
 }
 
 /// How many kinds of calls there are.
-pub const CALLS: usize = 10;
+pub const CALLS: usize = 11;
 
 /// What one of the calls says. They are of a user whom nobody uses.
 pub async fn call(store: &RedisFactors, number: usize) -> String {
@@ -69,8 +69,9 @@ pub async fn call(store: &RedisFactors, number: usize) -> String {
         4 => said(store.purge(&acme, first, 1).await),
         5 => said(store.remove(&acme, &nobody).await),
         6 => said(store.remove_if(&acme, &nobody, row(1).version).await),
-        7 => said(store.commit(&acme, &nobody, &none, &row(1)).await),
-        8 => said(store.change_settings(&acme, None, &row(1)).await),
+        7 => said(store.load_many(&acme, &[nobody.clone(), nobody]).await),
+        8 => said(store.commit(&acme, &nobody, &none, &row(1)).await),
+        9 => said(store.change_settings(&acme, None, &row(1)).await),
         _ => {
             let account = Account::new("to", Limit::new(1_000, Duration::from_secs(60)));
             said(store.budget().charge(&[account], OffsetDateTime::UNIX_EPOCH).await)
@@ -84,6 +85,6 @@ pub async fn every_call(store: &RedisFactors) -> (Vec<String>, Vec<String>) {
     for number in 0..CALLS {
         said.push(call(store, number).await);
     }
-    let writes = said.split_off(7);
+    let writes = said.split_off(8);
     (said, writes)
 }

@@ -39,6 +39,9 @@ async fn no_call_is_made_on_the_threads_of_the_runtime() {
     let accounts: Vec<Account> = Vec::new();
     let charge = Charge { accounts, now: time::OffsetDateTime::UNIX_EPOCH };
     assert!(future::poll_once(store.load(&acme, &alice)).await.is_none());
+    assert!(
+        future::poll_once(store.load_many(&acme, std::slice::from_ref(&alice))).await.is_none()
+    );
     assert!(future::poll_once(store.settings(&acme)).await.is_none());
     assert!(future::poll_once(store.count(&acme, first)).await.is_none());
     assert!(future::poll_once(store.users(&acme, first, None, 1)).await.is_none());
@@ -68,8 +71,10 @@ async fn a_login_does_not_wait_behind_what_counts_and_lists() {
     let (acme, alice) = (TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
     let (first, nothing) = (Generation::new(0), ExpectedVersions { settings: None, record: None });
     let (mut count, mut users) = (store.count(&acme, first), store.users(&acme, first, None, 10));
+    let mut many = store.load_many(&acme, std::slice::from_ref(&alice));
     assert!(future::poll_once(&mut count).await.is_none());
     assert!(future::poll_once(&mut users).await.is_none());
+    assert!(future::poll_once(&mut many).await.is_none());
     assert_eq!(store.settings(&acme).await.unwrap(), None);
     let next = StoredRow {
         version: Version::from_bytes([7; 16]),
@@ -80,4 +85,5 @@ async fn a_login_does_not_wait_behind_what_counts_and_lists() {
     assert_eq!(store.load(&acme, &alice).await.unwrap().record, Some(next));
     assert!(future::poll_once(&mut count).await.is_none());
     assert!(future::poll_once(&mut users).await.is_none());
+    assert!(future::poll_once(&mut many).await.is_none());
 }

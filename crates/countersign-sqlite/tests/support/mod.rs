@@ -43,7 +43,7 @@ pub async fn add(
 }
 
 /// What every call says: those that read, and those that write.
-pub async fn every_call(store: &SqliteFactors) -> [String; 10] {
+pub async fn every_call(store: &SqliteFactors) -> [String; 11] {
     fn said<T>(answer: Result<T, PluginError>) -> String {
         answer.map_or_else(|fault| format!("{fault:?}"), |_| "Ok".to_owned())
     }
@@ -52,6 +52,7 @@ pub async fn every_call(store: &SqliteFactors) -> [String; 10] {
     let account = Account::new("to", Limit::new(9, Duration::from_secs(60)));
     [
         said(store.load(&acme, &nobody).await),
+        said(store.load_many(&acme, &[nobody.clone(), nobody.clone()]).await),
         said(store.settings(&acme).await),
         said(store.count(&acme, first).await),
         said(store.users(&acme, first, None, 1).await),

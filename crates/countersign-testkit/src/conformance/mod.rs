@@ -20,6 +20,7 @@ mod conditions;
 mod desk;
 mod faults;
 mod generations;
+mod many;
 mod run;
 mod saved;
 mod sweeps;
@@ -245,6 +246,10 @@ pub mod factors {
         a_purge_of_many_batches_ends_complete, changed_settings_end_commits_that_expected_others,
         first_settings_end_commits_that_expected_none, nothing_earlier_appears_after_a_purge,
     };
+    pub use super::many::{
+        a_thousand_records_are_read_in_one_call, many_records_are_of_one_tenant_and_its_users,
+        many_records_come_in_the_order_of_the_list, many_records_show_every_acknowledged_write,
+    };
     pub use super::saved::{
         nothing_saved_is_none, removing_is_exact, settings_are_read_back,
         settings_may_keep_their_version, what_is_committed_is_read_back,
@@ -351,6 +356,10 @@ macro_rules! factor_store_conformance {
             a_removed_version_stays_dead,
             a_remove_and_a_commit_exclude_each_other,
             a_load_is_of_one_instant,
+            many_records_come_in_the_order_of_the_list,
+            many_records_are_of_one_tenant_and_its_users,
+            a_thousand_records_are_read_in_one_call,
+            many_records_show_every_acknowledged_write,
             a_conditional_removal_is_exact,
             a_conditional_removal_and_commits_exclude_each_other,
             users_are_listed_in_the_order_of_their_bytes,

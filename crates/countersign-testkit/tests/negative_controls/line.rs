@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::store::{
-    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, Snapshots, StoredRow,
+    Version,
 };
 use countersign::{TenantId, UserId};
 use countersign_testkit::conformance::Line;
@@ -144,6 +145,14 @@ impl OnALine {
 impl FactorStore for OnALine {
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Snapshot, PluginError> {
         self.wire.call(|| self.reference.load(tenant, user), Then::Fails).await
+    }
+
+    async fn load_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Snapshots, PluginError> {
+        self.wire.call(|| self.reference.load_many(tenant, users), Then::Fails).await
     }
 
     async fn commit(

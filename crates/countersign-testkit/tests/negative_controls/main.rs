@@ -56,6 +56,10 @@ bites! {
     a_removed_version_stays_dead: KeepsRemovedVersions;
     a_remove_and_a_commit_exclude_each_other: UpsertsAfterCheck;
     a_load_is_of_one_instant: TornLoad;
+    many_records_come_in_the_order_of_the_list: AnswersAsRowsCome, LeavesOutTheMissing, AnswersTheSameOnce, HidesEarlierRecords, AnswersNothingToNobody;
+    many_records_are_of_one_tenant_and_its_users: AnswersOfAnyTenant, SplitsListsAtCommas, FoldsLists;
+    a_thousand_records_are_read_in_one_call: CutsLongLists;
+    many_records_show_every_acknowledged_write: CachesLists, CachesSettingsOfLists;
     a_conditional_removal_is_exact: RemovesAnyVersion, SaysRemovedAnyway;
     a_conditional_removal_and_commits_exclude_each_other: ChecksThenRemoves, RemovesAnyVersion;
     users_are_listed_in_the_order_of_their_bytes: ListsEveryGeneration, ListsInTheOrderOfALocale, ListsFromTheCursor, ListsTooMany, PurgesEverybody;

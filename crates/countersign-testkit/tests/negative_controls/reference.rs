@@ -3,7 +3,7 @@
 //! Where a flaw shows only if two calls meet, the reference store makes them meet: it holds one of
 //! them until the other has done what it must come between. Nothing is left to the scheduler.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use countersign::error::PluginError;
 use countersign::store::{
-    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, StoredRow, Version,
+    CommitOutcome, ExpectedVersions, FactorStore, Generation, Snapshot, Snapshots, StoredRow,
+    Version,
 };
 use countersign::{TenantId, UserId};
 use countersign_testkit::conformance::{Backend, Hold, HostTransaction, Line};
@@ -44,6 +45,17 @@ pub(crate) enum Flaw {
     KeepsRemovedVersions,
     UpsertsAfterCheck,
     TornLoad,
+    AnswersAsRowsCome,
+    LeavesOutTheMissing,
+    AnswersTheSameOnce,
+    HidesEarlierRecords,
+    AnswersNothingToNobody,
+    AnswersOfAnyTenant,
+    SplitsListsAtCommas,
+    FoldsLists,
+    CutsLongLists,
+    CachesLists,
+    CachesSettingsOfLists,
     ChecksSettingsFirst,
     LocksNothingWithoutSettings,
     NoneMeansAny,
@@ -429,6 +441,24 @@ impl ReferenceStore {
         }
     }
 
+    /// What a list of users is taken for.
+    fn listed(&self, tenant: &TenantId, users: &[UserId]) -> Vec<Key> {
+        let mut keys: Vec<Key> = users.iter().map(|user| self.key(tenant, user)).collect();
+        match self.flaw {
+            Flaw::AnswersAsRowsCome => keys.sort_unstable(),
+            Flaw::CutsLongLists => keys.truncate(500),
+            Flaw::FoldsLists => keys.iter_mut().for_each(|key| key.1 = key.1.to_lowercase()),
+            Flaw::SplitsListsAtCommas => {
+                let list = keys.iter().map(|key| key.1.as_str()).collect::<Vec<_>>().join(",");
+                let users = list.split(',').filter(|user| !user.is_empty());
+                let tenant = self.name(tenant.as_str());
+                keys = users.map(|user| (tenant.clone(), user.to_owned())).collect();
+            }
+            _ => {}
+        }
+        keys
+    }
+
     fn settings_are_compared_early(&self, expected: &ExpectedVersions) -> bool {
         match self.flaw {
             Flaw::ChecksSettingsFirst => true,
@@ -510,6 +540,51 @@ impl FactorStore for ReferenceStore {
         let snapshot = Snapshot { settings, record };
         self.cache.lock().unwrap().insert(key, snapshot.clone());
         Ok(snapshot)
+    }
+
+    async fn load_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Snapshots, PluginError> {
+        self.connection()?;
+        if self.is(Flaw::AnswersNothingToNobody) && users.is_empty() {
+            return Ok(Snapshots::default());
+        }
+        let keys = self.listed(tenant, users);
+        let tables = self.shared.tables();
+        let mut cache = self.cache.lock().unwrap();
+        let mut settings = tables.settings.get(&self.name(tenant.as_str())).cloned();
+        if self.is(Flaw::CachesSettingsOfLists) {
+            let read = Snapshot { settings: settings.clone(), record: None };
+            settings.clone_from(&cache.entry(whole(tenant.as_str())).or_insert(read).settings);
+        }
+        let mut answered = BTreeSet::new();
+        let mut records = Vec::with_capacity(keys.len());
+        for key in keys {
+            let mut record = tables.records.get(&key).cloned();
+            match self.flaw {
+                Flaw::AnswersOfAnyTenant => {
+                    let mut rows = tables.records.iter();
+                    let found = rows.find(|((_, user), _)| *user == key.1);
+                    record = record.or_else(|| found.map(|(_, row)| row.clone()));
+                }
+                Flaw::AnswersTheSameOnce => record = record.filter(|_| answered.insert(key)),
+                Flaw::HidesEarlierRecords => {
+                    let now = settings.as_ref().map(|row| row.generation).unwrap_or_default();
+                    record = record.filter(|row| row.generation >= now);
+                }
+                Flaw::CachesLists => {
+                    let read = Snapshot { settings: None, record: record.clone() };
+                    record.clone_from(&cache.entry(key).or_insert(read).record);
+                }
+                _ => {}
+            }
+            if record.is_some() || !self.is(Flaw::LeavesOutTheMissing) {
+                records.push(record);
+            }
+        }
+        Ok(Snapshots { settings, records })
     }
 
     async fn commit(

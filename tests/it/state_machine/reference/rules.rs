@@ -324,8 +324,12 @@ impl Reference {
         change: impl FnOnce(&mut Self, usize) -> Answer,
     ) -> Answer {
         let Session { door, how, at, .. } = self.sessions[session];
-        // Somebody sits at the page, however they came in.
-        let door = if door == Door::Mobile { door } else { Door::Web };
+        // Somebody sits at the page, however they came in; after single sign-on it is what that
+        // asks.
+        let door = match door {
+            Door::Mobile | Door::SingleSignOn => door,
+            _ => Door::Web,
+        };
         let fresh = matches!(how, How::Code(_) | How::BackupCode);
         match self.standing(session, door) {
             Err(_) => Answer::Denied(Reason::SessionStale),

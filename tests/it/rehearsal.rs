@@ -1,0 +1,459 @@
+//! What a change of settings would do, and what a login would meet: foretold, and held against what
+//! then happens.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+use std::collections::BTreeSet;
+
+use crate::support::steps::flow_over;
+use crate::support::*;
+use countersign::administration::Affected;
+use countersign::contact::EmailAddress;
+use countersign::event::{CredentialsCause, EventKind};
+use countersign::memory::MemoryFactors;
+use countersign::operator::Expected;
+use countersign::policy::Exemption;
+use countersign::store::{ExpectedVersions, FactorStore};
+use countersign::tenant::{Methods, SingleSignOn, TrustedDevices};
+use countersign::user::{User, UserStatus};
+use countersign::{
+    Channel, LoginFlow, LoginName, LoginStep, Method, Reason, Rehearsal, RequestContext, Scope,
+    SecondFactor, TenantSettings, UserId,
+};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+type Edit = fn(&mut TenantSettings);
+
+/// Changes that are rehearsed: what holds before, and what is changed.
+const CHANGES: [(Edit, Edit); 8] = [
+    (|now| now.scope = Scope::DoNotUse, |next| next.scope = Scope::EntireTenant),
+    (|now| now.scope = Scope::EntireTenant, |next| next.scope = Scope::SystemAdministratorsOnly),
+    (|now| now.scope = Scope::EntireTenant, |next| next.scope = Scope::DoNotUse),
+    (
+        |now| now.scope = Scope::EntireTenant,
+        |next| {
+            next.methods = Methods::only(Method::Email);
+            next.backup_codes = false;
+        },
+    ),
+    (|now| now.scope = Scope::EntireTenant, |next| next.methods = Methods::only(Method::Sms)),
+    (
+        |now| now.scope = Scope::SystemAdministratorsOnly,
+        |next| next.single_sign_on = SingleSignOn::SystemAdministrators,
+    ),
+    (
+        |now| {
+            now.scope = Scope::EntireTenant;
+            now.single_sign_on = SingleSignOn::SystemAdministrators;
+        },
+        |next| next.single_sign_on = SingleSignOn::Exempt,
+    ),
+    (|now| now.scope = Scope::EntireTenant, |next| next.trusted_devices = TrustedDevices::Off),
+];
+
+/// A tenant in which people have done all kinds of things: names from `user-0000` on.
+async fn populated(people: usize, seed: u64) -> World {
+    let mut random = StdRng::seed_from_u64(seed);
+    let world = World::with_directory_and(|b| {
+        b.trusted_devices(30 * DAY, 3).send_spacing(std::time::Duration::from_secs(10))
+    })
+    .await;
+    for number in 0..people {
+        let name = format!("user-{number:05}");
+        let mut user = person(&world.acme, &name);
+        user.system_administrator = random.random_range(0..5) == 0;
+        world.users.insert(&LoginName::new(&name).unwrap(), user);
+        let done: u32 = random.random_range(0..10);
+        let minute = || world.clock.advance(MINUTE);
+        match done {
+            0 | 1 => {}
+            2 => {
+                let _ = world.make_backup_code(&name).await;
+            }
+            3 => world.choose_sms(&name, "+819012345634").await,
+            4 => {
+                let _ = world.sign_in_and_trust(&name, "laptop").await;
+            }
+            5 => {
+                world.choose_sms(&name, "+819012345634").await;
+                minute();
+                let _ = world.make_backup_code(&name).await;
+                minute();
+                let _ = world.sign_in_and_trust(&name, "phone").await;
+            }
+            6 => {
+                let _ = world.lock_codes(&name).await;
+            }
+            7 => {
+                for _ in 0..10 {
+                    let _ = world.try_begin(&name, "wrong").await;
+                }
+            }
+            8 => {
+                let _ = world.sign_in(&name).await;
+            }
+            _ => {
+                let _ = world.begin(&name).await;
+            }
+        }
+        let id = user_id(&name);
+        match random.random_range(0..12) {
+            0 => world.change(&id, |user| user.status = UserStatus::Disabled),
+            1 => world.change(&id, |user| user.email = None),
+            2 => world.change(&id, |user| {
+                user.email = Some(EmailAddress::new("new@example.com").unwrap());
+            }),
+            3 => world.change(&id, |user| user.security_stamp = Some("2".into())),
+            _ => {}
+        }
+    }
+    world.clock.advance(MINUTE);
+    world
+}
+
+/// A copy of what is saved, to play in.
+async fn copy_of(world: &World, users: &[User]) -> MemoryFactors {
+    let copy = MemoryFactors::new();
+    let settings = world.settings_row(&world.acme).unwrap();
+    let _ = copy.change_settings(&world.acme, None, &settings).await.unwrap();
+    for user in users {
+        if let Some(record) = world.factors.record(&world.acme, &user.id) {
+            let expected = ExpectedVersions { settings: Some(settings.version), record: None };
+            let _ = copy.commit(&world.acme, &user.id, &expected, &record).await.unwrap();
+        }
+    }
+    copy
+}
+
+/// What one login came to.
+#[derive(Clone, Debug, PartialEq)]
+enum Met {
+    In,
+    Code(Option<Method>),
+    Refused(Reason),
+}
+
+impl Met {
+    fn asks(&self) -> bool {
+        !matches!(self, Self::In | Self::Refused(Reason::InvalidCredentials))
+    }
+
+    fn method(&self) -> Option<Method> {
+        match self {
+            Self::Code(method) => *method,
+            _ => None,
+        }
+    }
+}
+
+impl From<LoginStep> for Met {
+    fn from(step: LoginStep) -> Self {
+        match step {
+            LoginStep::Authenticated(_) => Self::In,
+            LoginStep::CodeRequired(challenge) => {
+                Self::Code(challenge.delivery.sent().map(|code| code.method))
+            }
+            LoginStep::Denied(denied) => Self::Refused(denied.reason()),
+        }
+    }
+}
+
+/// Plays both logins of everybody, each on a store of its own.
+async fn play(
+    world: &World,
+    users: &[User],
+    settings: Option<&TenantSettings>,
+) -> (Vec<[Met; 2]>, LoginFlow) {
+    let mut flows = Vec::new();
+    for _ in 0..2 {
+        let flow = flow_over(world, copy_of(world, users).await, |b| {
+            b.trusted_devices(30 * DAY, 3).send_spacing(std::time::Duration::from_secs(10))
+        });
+        if let Some(settings) = settings {
+            let operator = flow.operator("test").unwrap();
+            let shown = operator.settings(&world.acme).await.unwrap();
+            operator.change_settings(&world.acme, shown.version, settings).await.unwrap();
+        }
+        flows.push(flow);
+    }
+    let mut met = Vec::new();
+    let request = |flow: &LoginFlow| flow.request(&world.acme, &RequestContext::new());
+    for user in users {
+        let login = countersign::Login {
+            name: user.id.as_str(),
+            password: &PASSWORD.into(),
+            channel: Channel::Web,
+            device: None,
+        };
+        met.push([
+            request(&flows[0]).begin(&login).await.unwrap().into(),
+            request(&flows[1]).begin_after_single_sign_on(&user.id).await.unwrap().into(),
+        ]);
+    }
+    (met, flows.remove(0))
+}
+
+fn ids(affected: &Affected) -> BTreeSet<UserId> {
+    assert_eq!(usize::try_from(affected.count).unwrap(), affected.first.len());
+    affected.first.iter().cloned().collect()
+}
+
+/// What a rehearsal says of everybody, with every id: in rehearsals of a hundred people each.
+async fn rehearse_all(world: &World, next: &TenantSettings) -> Vec<Rehearsal> {
+    let operator = world.flow.operator("test").unwrap();
+    let (mut found, mut from) = (Vec::new(), None);
+    loop {
+        let mut so_far = Rehearsal::default();
+        so_far.next = from.take();
+        let page = operator.rehearse(&world.acme, next, so_far, 100).await.unwrap();
+        from.clone_from(&page.next);
+        found.push(page);
+        if from.is_none() {
+            return found;
+        }
+    }
+}
+
+/// I-44: what is foretold of 10,000 people is what their logins then meet, by password and after
+/// single sign-on; and a rehearsal writes nothing and tells nobody.
+#[tokio::test]
+async fn of_ten_thousand_people_nothing_is_foretold_wrong() {
+    let mut wrong = Vec::new();
+    let mut people = 0;
+    for (number, (before, after)) in CHANGES.iter().enumerate() {
+        let world = populated(1_250, number as u64).await;
+        let now = world.change_settings(before).await;
+        let mut next = now;
+        after(&mut next);
+        let users: Vec<User> = {
+            use countersign::user::UserDirectory;
+            world.users.page(&world.acme, None, 10_000).await.unwrap()
+        };
+        people += users.len();
+        let rows = |world: &World| {
+            let rows: Vec<_> =
+                users.iter().map(|user| world.factors.record(&world.acme, &user.id)).collect();
+            (rows, world.settings_row(&world.acme))
+        };
+        let saved = rows(&world);
+        world.events.clear();
+        world.calls.clear();
+        let attempts = world.outbox.attempts();
+        let found = rehearse_all(&world, &next).await;
+        assert_eq!(rows(&world), saved, "a rehearsal writes nothing");
+        for write in ["commit", "change_settings", "remove", "remove_if", "purge"] {
+            assert_eq!(world.calls.of(write), 0, "{write}");
+        }
+        assert_eq!((world.events.kinds().len(), world.outbox.attempts()), (0, attempts));
+
+        let (met_now, _) = play(&world, &users, None).await;
+        let (met_then, flow) = play(&world, &users, Some(&next)).await;
+        let of = |kind: fn(&Rehearsal) -> &Affected| -> BTreeSet<UserId> {
+            found.iter().flat_map(|page| ids(kind(page))).collect()
+        };
+        let said = [
+            of(|found| &found.newly_asked),
+            of(|found| &found.no_longer_asked),
+            of(|found| &found.locked_out),
+            of(|found| &found.other_method),
+        ];
+        for (user, (now, then)) in users.iter().zip(met_now.iter().zip(&met_then)) {
+            if user.status != UserStatus::Active {
+                assert!(said.iter().all(|group| !group.contains(&user.id)));
+                continue;
+            }
+            let pairs = [(&now[0], &then[0]), (&now[1], &then[1])];
+            let any =
+                |what: fn(&Met, &Met) -> bool| pairs.iter().any(|(now, then)| what(now, then));
+            let nowhere = Met::Refused(Reason::NoDestination);
+            let happened = [
+                any(|now, then| *now == Met::In && then.asks()),
+                any(|now, then| now.asks() && *then == Met::In),
+                pairs.iter().any(|(now, then)| **now != nowhere && **then == nowhere),
+                any(|now, then| {
+                    now.method().is_some()
+                        && then.method().is_some()
+                        && now.method() != then.method()
+                }),
+            ];
+            let foretold = [0, 1, 2, 3].map(|group: usize| said[group].contains(&user.id));
+            if happened != foretold {
+                wrong.push((number, user.id.clone(), foretold, happened));
+            }
+        }
+        // What is deleted is counted as it then is.
+        let sum = |count: fn(&Rehearsal) -> u64| found.iter().map(count).sum::<u64>();
+        let operator = flow.operator("test").unwrap();
+        let earlier = world.flow.operator("test").unwrap();
+        let (mut devices, mut backup_codes) = (0, 0);
+        for user in users.iter().filter(|user| user.status == UserStatus::Active) {
+            // One whose login has just ended everything would not show what the change ended.
+            let now = earlier.status(&world.acme, &user.id).await.unwrap().unwrap();
+            let then = operator.status(&world.acme, &user.id).await.unwrap().unwrap();
+            let moved = user.security_stamp.is_some();
+            if !moved {
+                devices += now.devices.len().saturating_sub(then.devices.len()) as u64;
+            }
+            backup_codes +=
+                u64::from(now.backup_code_made_at.is_some() && then.backup_code_made_at.is_none());
+        }
+        assert_eq!(sum(|found| found.backup_codes_deleted), backup_codes, "{number}");
+        assert!(devices <= sum(|found| found.devices_deleted), "{number}");
+        assert_eq!(sum(|found| found.unreadable.count), 0);
+    }
+    assert_eq!((people, wrong), (8 * 1_253, Vec::new()));
+}
+
+/// A rehearsal goes on where it stopped, and comes to the same as one in one go.
+#[tokio::test]
+async fn a_rehearsal_can_be_resumed() {
+    let world = populated(120, 7).await;
+    let operator = world.flow.operator("test").unwrap();
+    let mut next = operator.settings(&world.acme).await.unwrap().settings;
+    next.scope = Scope::DoNotUse;
+    let whole = operator.rehearse(&world.acme, &next, Rehearsal::default(), 1_000).await.unwrap();
+    assert!(whole.next.is_none());
+    let mut resumed = Rehearsal::default();
+    loop {
+        resumed = operator.rehearse(&world.acme, &next, resumed, 7).await.unwrap();
+        // It can be saved in between.
+        let saved = serde_json::to_string(&resumed).unwrap();
+        resumed = serde_json::from_str(&saved).unwrap();
+        if resumed.next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(resumed, whole);
+    let group = &whole.no_longer_asked;
+    let listed = usize::try_from(group.count.min(100)).unwrap();
+    assert!(group.count > 0 && group.first.len() == listed);
+    assert!(whole.settings_deleted.count > 0 && whole.devices_deleted > 0);
+    // Of each kind the first hundred are listed, and all are counted.
+    let many = populated(300, 8).await;
+    let operator = many.flow.operator("test").unwrap();
+    let found = operator.rehearse(&many.acme, &next, Rehearsal::default(), 1_000).await.unwrap();
+    assert!(found.no_longer_asked.count > 100);
+    assert_eq!(found.no_longer_asked.first.len(), 100);
+}
+
+/// I-34, I-04: a rehearsal is about the administrator's own tenant: a directory that mixes tenants
+/// is an error, and shows nobody. Attack class: a rehearsal as an oracle on another tenant.
+#[tokio::test]
+async fn a_rehearsal_is_no_oracle_on_another_tenant() {
+    struct Mixed(countersign::memory::MemoryUsers, countersign::TenantId);
+    #[async_trait::async_trait]
+    impl countersign::user::UserDirectory for Mixed {
+        async fn page(
+            &self,
+            _: &countersign::TenantId,
+            after: Option<&UserId>,
+            at_most: u32,
+        ) -> Result<Vec<User>, countersign::error::PluginError> {
+            countersign::user::UserDirectory::page(&self.0, &self.1, after, at_most).await
+        }
+
+        async fn administrators(
+            &self,
+            _: &countersign::TenantId,
+        ) -> Result<Vec<User>, countersign::error::PluginError> {
+            countersign::user::UserDirectory::administrators(&self.0, &self.1).await
+        }
+    }
+    let mut world = World::new().await;
+    let mixed = Mixed(world.users.clone(), world.other.clone());
+    world.flow = flow_over(&world, world.factors.clone(), |b| b.directory(mixed));
+    let root = world.root_grant().await;
+    let desk = world.request().administration(&root).await.unwrap();
+    let shown = desk.settings().await.unwrap();
+    let mut next = shown.settings;
+    next.backup_codes = false;
+    assert!(desk.rehearse(&next, Rehearsal::default(), 10).await.unwrap_err().denied().is_none());
+    assert!(desk.people(None, 10).await.unwrap_err().denied().is_none());
+    // Nor is anybody of the other tenant told of a change.
+    world.outbox.clear();
+    desk.change_settings(shown.version, &next, countersign::LockOuts::Refuse).await.unwrap();
+    assert_eq!(world.told(), []);
+    // A session of the other tenant opens no desk here.
+    let step = world.begin_as(&world.other, "root", PASSWORD, Channel::Web, None).await.unwrap();
+    let foreign = authenticated(step).grant;
+    assert_eq!(refusal(world.request().administration(&foreign).await), Reason::NotFound);
+}
+
+#[tokio::test]
+async fn without_a_directory_there_is_nothing_to_rehearse_on() {
+    let world = World::new().await;
+    let root = world.root_grant().await;
+    let desk = world.request().administration(&root).await.unwrap();
+    let next = desk.settings().await.unwrap().settings;
+    let rehearsed = desk.rehearse(&next, Rehearsal::default(), 10).await;
+    assert_eq!(refusal(rehearsed), Reason::NotFound);
+    assert_eq!(refusal(desk.people(None, 10).await), Reason::NotFound);
+}
+
+#[tokio::test]
+async fn people_are_listed_page_by_page() {
+    let world = World::with_directory_and(|b| b.trusted_devices(30 * DAY, 3)).await;
+    let _device = world.sign_in_and_trust("alice", "laptop").await;
+    world.change(&world.bob, |user| user.status = UserStatus::Disabled);
+    let root = world.root_grant().await;
+    let desk = world.request().administration(&root).await.unwrap();
+    world.calls.clear();
+    let first = desk.people(None, 2).await.unwrap();
+    assert_eq!((world.calls.of("load_many"), world.calls.of("load")), (1, 1));
+    let names = |page: &countersign::administration::PeoplePage| {
+        page.people.iter().map(|person| person.user.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&first), ["alice", "bob"]);
+    let [alice, bob] = &first.people[..] else { panic!("two") };
+    assert!(alice.active && alice.known && !alice.system_administrator);
+    assert_eq!(alice.status.as_ref().unwrap().devices.len(), 1);
+    assert!(!bob.active && !bob.known);
+    let second = desk.people(first.next.as_ref(), 2).await.unwrap();
+    assert_eq!((names(&second), second.next), (vec!["root".to_owned()], None));
+}
+
+/// What a login would meet is explained: why, since when and until when. Nothing is written by it.
+#[tokio::test]
+async fn an_operator_learns_what_a_login_would_meet() {
+    let world = World::new().await;
+    let operator = world.flow.operator("test").unwrap();
+    let explain = async |user: &UserId, channel| {
+        let record = world.factors.record(&world.acme, user);
+        let explained = operator.explain(&world.acme, user, channel).await.unwrap();
+        assert_eq!(world.factors.record(&world.acme, user), record);
+        explained
+    };
+    assert!(explain(&user_id("nobody"), Channel::Web).await.is_none());
+    let asked = explain(&world.alice, Channel::Web).await.unwrap();
+    assert!(matches!(asked.expected, Expected::Asked { method: Method::Email, .. }));
+    let exempt = explain(&world.alice, Channel::SingleSignOn).await.unwrap();
+    let because = SecondFactor::Exempt { exemption: Exemption::SingleSignOn };
+    assert_eq!(exempt.expected, Expected::LetIn { second_factor: because });
+
+    let locked_at = world.now();
+    let _ = world.lock_codes("alice").await;
+    let locked = explain(&world.alice, Channel::Web).await.unwrap();
+    let Expected::Refused { denied, .. } = &locked.expected else { panic!("{locked:?}") };
+    assert_eq!(denied.reason(), Reason::CodesLocked);
+    assert_eq!((locked.since, locked.until), (Some(locked_at), denied.retry_at()));
+    let json = serde_json::to_value(&locked).unwrap();
+    assert_eq!(
+        (&json["expected"], &json["denied"]["reason"]),
+        (&"refused".into(), &"codes_locked".into())
+    );
+
+    for _ in 0..10 {
+        let _ = world.try_begin("bob", "wrong").await;
+    }
+    let locked = explain(&world.bob, Channel::Web).await.unwrap();
+    let Expected::Refused { event, .. } = &locked.expected else { panic!("{locked:?}") };
+    let cause = CredentialsCause::PasswordLocked;
+    assert_eq!(*event, EventKind::CredentialsRefused { cause, locked_until: None });
+    assert_eq!((locked.since, locked.until), (Some(world.now()), Some(world.now() + MINUTE)));
+}
