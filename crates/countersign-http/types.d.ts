@@ -113,10 +113,27 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The tenant's scope, and how far a deletion is */
+        /** The tenant's settings, their bounds, and how far a deletion is */
         get: operations["getAdministration"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/administration/rehearsal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a change of settings would do to the next 5,000 people. It changes nothing */
+        post: operations["rehearseSettings"];
         delete?: never;
         options?: never;
         head?: never;
@@ -133,6 +150,40 @@ export interface paths {
         get?: never;
         /** Says who needs the second factor */
         put: operations["setScope"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/administration/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Changes the tenant's settings, if they still are the ones that were shown */
+        put: operations["changeSettings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/administration/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The tenant's people, page by page. 404 where the application has no list of them */
+        get: operations["getUsers"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -333,6 +384,9 @@ export interface components {
     schemas: {
         /** @description The tenant's settings. */
         Administration: {
+            bounds: components["schemas"]["SettingsBounds"];
+            /** @description Whether the application has a list of its users: for the list of people and rehearsals. */
+            directory: boolean;
             /** @description Left out: the tenant never switched off. */
             purge?: components["schemas"]["PurgeProgress"];
             /**
@@ -341,6 +395,16 @@ export interface components {
              */
             saved_users: number;
             scope: components["schemas"]["Scope"];
+            settings: components["schemas"]["TenantSettings"];
+            /** @description Send it back with a change: it is made only if these still are the settings. */
+            version: components["schemas"]["Id"];
+        };
+        /** @description People who are affected in the same way. */
+        Affected: {
+            /** Format: int64 */
+            count: number;
+            /** @description The first 20 of them. */
+            first: components["schemas"]["UserId"][];
         };
         /** @description Alternatives to the code that was sent. */
         Alternatives: {
@@ -401,7 +465,10 @@ export interface components {
              * @example 492817
              */
             code: string;
-            /** @description The name under which this device is to be trusted, if it is. */
+            /**
+             * @description The name to trust this device under; cut after 64 characters or 192 bytes. Without one, or
+             *     with a blank one, the device is not trusted.
+             */
             trust_device?: string | null;
         };
         /** @description A login that waits for its second factor. */
@@ -425,6 +492,8 @@ export interface components {
             secrets?: components["schemas"]["SecretsOfChallenge"];
             /** @enum {string} */
             step: "code_required";
+            /** @description Whether the page may offer to trust this device. */
+            trust_device: boolean;
         };
         /** @description Whether a code was sent in this step. */
         DeliveryStatus: (components["schemas"]["IssuedCode"] & {
@@ -454,7 +523,7 @@ export interface components {
          * @description Why a step was refused: a stable code to translate from.
          * @enum {string}
          */
-        DeniedReason: "backup_codes_off" | "busy" | "codes_locked" | "invalid_backup_code" | "invalid_code" | "invalid_credentials" | "invalid_login_name" | "invalid_password" | "invalid_phone_number" | "login_backup_code_limit" | "login_over" | "login_send_limit" | "no_backup_code" | "no_destination" | "no_live_code" | "no_phone_number" | "not_found" | "not_in_use" | "own_account" | "reauthentication_required" | "reset_required" | "send_limit" | "setup_over" | "suspended" | "too_many_logins" | "trusted_devices_off" | "wrong_backup_code" | "wrong_code";
+        DeniedReason: "backup_codes_off" | "busy" | "codes_locked" | "invalid_backup_code" | "invalid_code" | "invalid_credentials" | "invalid_login_name" | "invalid_password" | "invalid_phone_number" | "invalid_settings" | "login_backup_code_limit" | "login_over" | "login_send_limit" | "method_not_allowed" | "no_backup_code" | "no_destination" | "no_live_code" | "no_phone_number" | "not_found" | "not_in_use" | "own_account" | "reauthentication_required" | "request_refused" | "reset_required" | "send_limit" | "settings_changed" | "setup_over" | "suspended" | "too_many_logins" | "trusted_devices_off" | "would_lock_out" | "wrong_backup_code" | "wrong_code";
         /** @description A step of a login was refused. The login goes on, unless `ends_login` says otherwise. */
         DeniedStep: {
             /**
@@ -537,6 +606,24 @@ export interface components {
             /** @enum {string} */
             state: "suspended";
         };
+        /** @description When wrong codes lock a user, and for how long. */
+        Lockout: {
+            /**
+             * Format: int64
+             * @description How long the first lock lasts. Each further one lasts twice as long as the one before.
+             */
+            first_seconds: number;
+            /**
+             * Format: int64
+             * @description The longest lock.
+             */
+            longest_seconds: number;
+            /**
+             * Format: int32
+             * @description After how many wrong codes in a row a user is locked.
+             */
+            wrong_codes: number;
+        };
         /** @description Where a login stands. */
         LoginStep: components["schemas"]["AuthenticatedStep"] | components["schemas"]["CodeRequiredStep"];
         /**
@@ -582,6 +669,13 @@ export interface components {
             digits: number;
             secrets?: components["schemas"]["SecretsOfSetup"];
         };
+        /** @description The methods by which codes may travel. At least one must be allowed. */
+        Methods: {
+            /** @description To the registered email address. */
+            email: boolean;
+            /** @description To the proved phone number. */
+            sms: boolean;
+        };
         /** @description Why no code was made, and until when. */
         NoCode: {
             ends_login: boolean;
@@ -598,11 +692,33 @@ export interface components {
             /** @description The code, as typed. */
             code: string;
         };
+        /** @description A part of the tenant's people. */
+        PeoplePage: {
+            /** @description Send it as `after` to go on. Left out: there is nobody left. */
+            next?: components["schemas"]["UserId"];
+            /**
+             * @description In the order of the bytes of their ids. With a filter it can be empty although there are
+             *     more: go on with `next`.
+             */
+            people: components["schemas"]["Person"][];
+        };
+        /** @description One user of the tenant. */
+        Person: {
+            /** @description Whether this user may log in. */
+            active: boolean;
+            /** @description Whether anything is saved for this user's second factor. */
+            known: boolean;
+            /** @description Left out: what is saved cannot be read. A reset helps. */
+            status?: components["schemas"]["FactorStatus"];
+            /** @description Whether this user has the built-in system-administrator role. */
+            system_administrator: boolean;
+            user: components["schemas"]["UserId"];
+        };
         /**
          * @description Why a request was refused before anything was looked at.
          * @enum {string}
          */
-        PlainReason: "signed_out" | "foreign_origin" | "foreign_host" | "json_expected" | "body_too_large" | "body_too_slow" | "malformed_request" | "no_such_page" | "method_not_allowed";
+        PlainReason: "signed_out" | "foreign_origin" | "foreign_host" | "json_expected" | "body_too_large" | "body_too_slow" | "malformed_request" | "no_such_page" | "http_method_not_allowed";
         /** @description A refusal that says nothing but its reason. */
         PlainRefusal: {
             /** @description What to show to the user, in English or Japanese by `Accept-Language`. */
@@ -635,11 +751,62 @@ export interface components {
             attempts_left?: number;
             /** @description Whether the login is over. */
             ends_login: boolean;
+            /**
+             * Format: int64
+             * @description With `invalid_settings`: what was given. Times are seconds.
+             */
+            given?: number;
+            /**
+             * Format: int64
+             * @description With `invalid_settings`: the least that is accepted.
+             */
+            least?: number;
             /** @description What to show to the user, in English or Japanese by `Accept-Language`. */
             message: string;
+            /**
+             * Format: int64
+             * @description With `invalid_settings`: the most that is accepted.
+             */
+            most?: number;
             reason: components["schemas"]["DeniedReason"];
             /** @description When the same request may be answered differently, where that is known. */
             retry_at?: components["schemas"]["Timestamp"];
+            /**
+             * @description With `invalid_settings`: which setting, such as `lockout.wrong_codes`.
+             * @example lockout.wrong_codes
+             */
+            setting?: string;
+        };
+        /** @description What a change of settings would do, as far as people were looked at. */
+        Rehearsal: {
+            /** Format: int64 */
+            backup_codes_deleted: number;
+            /** Format: int64 */
+            devices_deleted: number;
+            /** @description Those who can log in today, and could not. */
+            locked_out: components["schemas"]["Affected"];
+            /** @description Those who come in without a code today, and would be asked for one. */
+            newly_asked: components["schemas"]["Affected"];
+            /** @description Send this answer back as `so_far` to go on. Left out: everybody was looked at. */
+            next?: components["schemas"]["UserId"];
+            /** @description Those who are asked for a code today, and would not be. */
+            no_longer_asked: components["schemas"]["Affected"];
+            /** @description Those whose codes would go by another method than today. */
+            other_method: components["schemas"]["Affected"];
+            /**
+             * Format: int64
+             * @description How many people were looked at who may log in.
+             */
+            people: number;
+            /** @description Those whose saved settings would be deleted. */
+            settings_deleted: components["schemas"]["Affected"];
+            /** @description Those of whom nothing can be foretold: what is saved of them cannot be read. */
+            unreadable: components["schemas"]["Affected"];
+        };
+        /** @description Settings to try out on the next people. */
+        RehearsalBody: {
+            settings: components["schemas"]["TenantSettings"];
+            so_far?: components["schemas"]["Rehearsal"] | null;
         };
         /** @description Where another code goes. */
         ResendBody: {
@@ -724,6 +891,44 @@ export interface components {
                 retry_after: components["schemas"]["Wait"] | null;
             };
         } | "transient" | "unknown";
+        /** @description A tenant's settings from now on, if they still are the ones that were shown. */
+        SettingsBody: {
+            /** @description Forbid a method also if that locks people out, or if nobody can tell whether it does. */
+            accept_lock_outs?: boolean;
+            settings: components["schemas"]["TenantSettings"];
+            /** @description The `version` that came with the settings that were shown. */
+            version: components["schemas"]["Id"];
+        };
+        /** @description Between which values a tenant's settings are accepted. */
+        SettingsBounds: {
+            /** @description Whether the application offers backup codes. */
+            backup_codes: boolean;
+            /** Format: int32 */
+            least_wrong_codes: number;
+            /** @description What holds where a tenant chooses no lockout of its own. */
+            lockout: components["schemas"]["Lockout"];
+            /** Format: int64 */
+            longest_lock_seconds: number;
+            /** @description The methods that the application offers. */
+            methods: components["schemas"]["Methods"];
+            /** Format: int32 */
+            most_wrong_codes: number;
+            /** Format: int64 */
+            shortest_lock_seconds: number;
+            /**
+             * Format: int64
+             * @description The shortest time for which a device can be trusted.
+             */
+            shortest_trust_seconds: number;
+            /** @description For how long and how many at most. `off`: the application does not offer trusted devices. */
+            trusted_devices: components["schemas"]["TrustedDevices"];
+        };
+        /** @description The settings that hold now. */
+        SettingsNow: {
+            settings: components["schemas"]["TenantSettings"];
+            /** @description Left out: under these settings the session does not hold any more. Log in again. */
+            version?: components["schemas"]["Id"];
+        };
         /** @description Who is signed in. */
         SignedIn: {
             /** @description The authentication methods, by their names in RFC 8176. */
@@ -732,6 +937,22 @@ export interface components {
             at: components["schemas"]["Timestamp"];
             second_factor: components["schemas"]["SecondFactor"];
             user: components["schemas"]["UserId"];
+        };
+        /**
+         * @description Who is asked for a code after single sign-on: nobody, or the tenant's built-in system
+         *     administrators, at every login and on every device.
+         * @enum {string}
+         */
+        SingleSignOn: "exempt" | "system_administrators";
+        /** @description What the tenant has decided. It can make nothing more lenient than the application made it. */
+        TenantSettings: {
+            /** @description Whether users may have a backup code. */
+            backup_codes: boolean;
+            lockout: components["schemas"]["Lockout"] | null;
+            methods: components["schemas"]["Methods"];
+            scope: components["schemas"]["Scope"];
+            single_sign_on: components["schemas"]["SingleSignOn"];
+            trusted_devices: components["schemas"]["TrustedDevices"];
         };
         /**
          * Format: date-time
@@ -747,6 +968,27 @@ export interface components {
             label: string;
             last_used_at: components["schemas"]["Timestamp"];
             registered_at: components["schemas"]["Timestamp"];
+        };
+        /** @description Whether users may have a device trusted. Never more than the application allows. */
+        TrustedDevices: {
+            /** @enum {string} */
+            use: "as_application";
+        } | {
+            /** @enum {string} */
+            use: "off";
+        } | {
+            /**
+             * Format: int64
+             * @description How long a device is trusted.
+             */
+            lifetime_seconds: number;
+            /**
+             * Format: int32
+             * @description How many a user may have.
+             */
+            per_user: number;
+            /** @enum {string} */
+            use: "at_most";
         };
         /**
          * @description A user within the tenant, as the application names it.
@@ -810,7 +1052,7 @@ export interface components {
                 };
             };
         };
-        /** @description The body is not JSON of the form that is described here. */
+        /** @description The body or a parameter does not have the form that is described here. */
         MalformedRequest: {
             headers: {
                 [name: string]: unknown;
@@ -826,10 +1068,16 @@ export interface components {
     parameters: {
         /** @description The language of `message`: English, or Japanese. */
         AcceptLanguage: string;
+        /** @description Where to go on: `next` of the answer before. */
+        After: components["schemas"]["UserId"];
         /** @description A device, from `devices` of the account. */
         Device: components["schemas"]["Id"];
         /** @description For mobile applications only: the token of the trusted device, if it has one. */
         DeviceToken: string;
+        /** @description Whom to list: everybody, those for whom nothing is saved, those whose passwords or codes are locked, those who get codes by SMS, or administrators. */
+        Filter: "all" | "not_set_up" | "locked" | "sms" | "administrators";
+        /** @description The most people to list. At most 2,000 are looked at to find them. */
+        Limit: number;
         /** @description The login, from `login` of its first step. */
         Login: components["schemas"]["Id"];
         /** @description For mobile applications only: the token of the pending login. */
@@ -1248,7 +1496,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Forbidden: `reauthentication_required`, `foreign_origin`. */
+            /** @description Forbidden: `reauthentication_required`, `method_not_allowed`, `foreign_origin`. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1256,7 +1504,7 @@ export interface operations {
                 content: {
                     "application/json": (components["schemas"]["Refusal"] & {
                         /** @enum {string} */
-                        reason: "reauthentication_required";
+                        reason: "reauthentication_required" | "method_not_allowed";
                     }) | (components["schemas"]["PlainRefusal"] & {
                         /** @enum {string} */
                         reason: "foreign_origin";
@@ -1369,7 +1617,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Forbidden: `reauthentication_required`, `wrong_code`, `foreign_origin`. */
+            /** @description Forbidden: `reauthentication_required`, `method_not_allowed`, `wrong_code`, `foreign_origin`. */
             403: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfterLock"];
@@ -1379,7 +1627,7 @@ export interface operations {
                 content: {
                     "application/json": (components["schemas"]["Refusal"] & {
                         /** @enum {string} */
-                        reason: "reauthentication_required" | "wrong_code";
+                        reason: "reauthentication_required" | "method_not_allowed" | "wrong_code";
                     }) | (components["schemas"]["PlainRefusal"] & {
                         /** @enum {string} */
                         reason: "foreign_origin";
@@ -1539,6 +1787,99 @@ export interface operations {
             };
         };
     };
+    rehearseSettings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The language of `message`: English, or Japanese. */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RehearsalBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rehearsal"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            /** @description Unauthorized: `signed_out`. */
+            401: {
+                headers: {
+                    "WWW-Authenticate": components["headers"]["Scheme"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlainRefusal"] & {
+                        /** @enum {string} */
+                        reason: "signed_out";
+                    };
+                };
+            };
+            /** @description Forbidden: `foreign_origin`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlainRefusal"] & {
+                        /** @enum {string} */
+                        reason: "foreign_origin";
+                    };
+                };
+            };
+            /** @description Not Found: `not_found`, `no_such_page`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": (components["schemas"]["Refusal"] & {
+                        /** @enum {string} */
+                        reason: "not_found";
+                    }) | (components["schemas"]["PlainRefusal"] & {
+                        /** @enum {string} */
+                        reason: "no_such_page";
+                    });
+                };
+            };
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["JsonExpected"];
+            421: components["responses"]["ForeignHost"];
+            /** @description Unprocessable Entity: `invalid_settings`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"] & {
+                        /** @enum {string} */
+                        reason: "invalid_settings";
+                    };
+                };
+            };
+            /** @description Something broke. If a login was complete, `secrets` has what is handed out once. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failed"];
+                };
+            };
+        };
+    };
     setScope: {
         parameters: {
             query?: never;
@@ -1623,6 +1964,209 @@ export interface operations {
             };
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["JsonExpected"];
+            421: components["responses"]["ForeignHost"];
+            /** @description Unprocessable Entity: `invalid_settings`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"] & {
+                        /** @enum {string} */
+                        reason: "invalid_settings";
+                    };
+                };
+            };
+            /** @description Something broke. If a login was complete, `secrets` has what is handed out once. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failed"];
+                };
+            };
+        };
+    };
+    changeSettings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The language of `message`: English, or Japanese. */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SettingsBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsNow"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            /** @description Unauthorized: `signed_out`. */
+            401: {
+                headers: {
+                    "WWW-Authenticate": components["headers"]["Scheme"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlainRefusal"] & {
+                        /** @enum {string} */
+                        reason: "signed_out";
+                    };
+                };
+            };
+            /** @description Forbidden: `reauthentication_required`, `foreign_origin`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": (components["schemas"]["Refusal"] & {
+                        /** @enum {string} */
+                        reason: "reauthentication_required";
+                    }) | (components["schemas"]["PlainRefusal"] & {
+                        /** @enum {string} */
+                        reason: "foreign_origin";
+                    });
+                };
+            };
+            /** @description Not Found: `not_found`, `no_such_page`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": (components["schemas"]["Refusal"] & {
+                        /** @enum {string} */
+                        reason: "not_found";
+                    }) | (components["schemas"]["PlainRefusal"] & {
+                        /** @enum {string} */
+                        reason: "no_such_page";
+                    });
+                };
+            };
+            408: components["responses"]["BodyTooSlow"];
+            /** @description Conflict: `settings_changed`, `no_destination`, `would_lock_out`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"] & {
+                        /** @enum {string} */
+                        reason: "settings_changed" | "no_destination" | "would_lock_out";
+                    };
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["JsonExpected"];
+            421: components["responses"]["ForeignHost"];
+            /** @description Unprocessable Entity: `invalid_settings`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"] & {
+                        /** @enum {string} */
+                        reason: "invalid_settings";
+                    };
+                };
+            };
+            /** @description Something broke. If a login was complete, `secrets` has what is handed out once. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failed"];
+                };
+            };
+        };
+    };
+    getUsers: {
+        parameters: {
+            query?: {
+                /** @description Where to go on: `next` of the answer before. */
+                after?: components["parameters"]["After"];
+                /** @description Whom to list: everybody, those for whom nothing is saved, those whose passwords or codes are locked, those who get codes by SMS, or administrators. */
+                filter?: components["parameters"]["Filter"];
+                /** @description The most people to list. At most 2,000 are looked at to find them. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: {
+                /** @description The language of `message`: English, or Japanese. */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeoplePage"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            /** @description Unauthorized: `signed_out`. */
+            401: {
+                headers: {
+                    "WWW-Authenticate": components["headers"]["Scheme"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlainRefusal"] & {
+                        /** @enum {string} */
+                        reason: "signed_out";
+                    };
+                };
+            };
+            /** @description Forbidden: `foreign_origin`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlainRefusal"] & {
+                        /** @enum {string} */
+                        reason: "foreign_origin";
+                    };
+                };
+            };
+            /** @description Not Found: `not_found`, `no_such_page`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": (components["schemas"]["Refusal"] & {
+                        /** @enum {string} */
+                        reason: "not_found";
+                    }) | (components["schemas"]["PlainRefusal"] & {
+                        /** @enum {string} */
+                        reason: "no_such_page";
+                    });
+                };
+            };
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
             421: components["responses"]["ForeignHost"];
             /** @description Something broke. If a login was complete, `secrets` has what is handed out once. */
             500: {
@@ -1919,7 +2463,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["MalformedRequest"];
-            /** @description Forbidden: `invalid_credentials`, `foreign_origin`. */
+            /** @description Forbidden: `invalid_credentials`, `request_refused`, `foreign_origin`. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1927,7 +2471,7 @@ export interface operations {
                 content: {
                     "application/json": (components["schemas"]["DeniedStep"] & {
                         /** @enum {string} */
-                        reason: "invalid_credentials";
+                        reason: "invalid_credentials" | "request_refused";
                     }) | (components["schemas"]["PlainRefusal"] & {
                         /** @enum {string} */
                         reason: "foreign_origin";
@@ -2122,15 +2666,16 @@ export interface operations {
                 };
             };
             400: components["responses"]["MalformedRequest"];
-            /** @description Forbidden: `wrong_backup_code`, `foreign_origin`. */
+            /** @description Forbidden: `wrong_backup_code`, `request_refused`, `foreign_origin`. */
             403: {
                 headers: {
+                    "Set-Cookie": components["headers"]["Cookies"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": (components["schemas"]["DeniedStep"] & {
                         /** @enum {string} */
-                        reason: "wrong_backup_code";
+                        reason: "wrong_backup_code" | "request_refused";
                     }) | (components["schemas"]["PlainRefusal"] & {
                         /** @enum {string} */
                         reason: "foreign_origin";
@@ -2299,16 +2844,17 @@ export interface operations {
                 };
             };
             400: components["responses"]["MalformedRequest"];
-            /** @description Forbidden: `wrong_code`, `foreign_origin`. */
+            /** @description Forbidden: `wrong_code`, `request_refused`, `foreign_origin`. */
             403: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfterLock"];
+                    "Set-Cookie": components["headers"]["Cookies"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": (components["schemas"]["DeniedStep"] & {
                         /** @enum {string} */
-                        reason: "wrong_code";
+                        reason: "wrong_code" | "request_refused";
                     }) | (components["schemas"]["PlainRefusal"] & {
                         /** @enum {string} */
                         reason: "foreign_origin";
@@ -2425,16 +2971,20 @@ export interface operations {
                 };
             };
             400: components["responses"]["MalformedRequest"];
-            /** @description Forbidden: `foreign_origin`. */
+            /** @description Forbidden: `method_not_allowed`, `request_refused`, `foreign_origin`. */
             403: {
                 headers: {
+                    "Set-Cookie": components["headers"]["Cookies"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PlainRefusal"] & {
+                    "application/json": (components["schemas"]["DeniedStep"] & {
+                        /** @enum {string} */
+                        reason: "method_not_allowed" | "request_refused";
+                    }) | (components["schemas"]["PlainRefusal"] & {
                         /** @enum {string} */
                         reason: "foreign_origin";
-                    };
+                    });
                 };
             };
             /** @description Not Found: `no_such_page`. */

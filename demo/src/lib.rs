@@ -9,7 +9,9 @@
 mod inbox;
 mod log;
 mod options;
+mod provider;
 mod seed;
+mod single_sign_on;
 mod site;
 mod users;
 
@@ -19,19 +21,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::middleware::map_request;
-use countersign::LoginFlow;
-use countersign::error::report;
-use countersign::password::PasswordVerifier;
+use countersign::{LoginFlow, error::report, password::PasswordVerifier};
 use countersign_axum::{Detach, Maintenance, client_address, router};
-use countersign_http::Web;
-use countersign_http::memory::MemorySessions;
-use countersign_http::pages::Pages;
-use tokio::net::TcpListener;
-use tokio::time::sleep;
+use countersign_http::{Web, memory::MemorySessions, pages::Pages};
+use tokio::{net::TcpListener, time::sleep};
 
 use crate::inbox::Inbox;
 use crate::log::Log;
 use crate::options::Options;
+use crate::provider::Provider;
 use crate::site::Site;
 use crate::users::Users;
 
@@ -57,6 +55,7 @@ pub async fn run(passwords: impl PasswordVerifier + 'static) -> Result<(), Box<d
     let builder = LoginFlow::builder(users.clone(), store, sender)
         .password_verifier(passwords)
         .events(log.clone())
+        .directory(users.clone())
         .trusted_devices(THIRTY_DAYS, 5)
         .require_known_tenants();
     let flow = options.times(builder).build()?;
@@ -71,10 +70,10 @@ pub async fn run(passwords: impl PasswordVerifier + 'static) -> Result<(), Box<d
         .on_failure(|error| eprintln!("{}", report(error)))
         .build();
     let detach = Detach::new().on_failure(|error| eprintln!("{}", report(error)));
-    let app = site::routes()
+    let app = site::routes(&detach)
         .merge(router(&web, &detach))
         .layer(map_request(client_address))
-        .with_state(Site { web, inbox, log, tenants });
+        .with_state(Site { web, inbox, log, provider: Provider::default(), tenants });
 
     let maintenance = Maintenance::new(&flow, seed::tenants()?)
         .every(Duration::from_secs(5))

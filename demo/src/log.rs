@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use countersign::TenantId;
 use countersign::event::{Event, EventSink};
 
 /// How many events the page shows.
@@ -19,9 +20,10 @@ impl Log {
         Self(Arc::new(Mutex::new((VecDeque::new(), file))))
     }
 
-    /// The newest first.
-    pub(crate) fn newest(&self) -> Vec<Event> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.iter().rev().cloned().collect()
+    /// A tenant's, the newest first.
+    pub(crate) fn of(&self, tenant: &TenantId) -> Vec<Event> {
+        let (events, _) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        events.iter().rev().filter(|event| event.tenant == *tenant).cloned().collect()
     }
 }
 
@@ -55,7 +57,7 @@ mod tests {
         for _ in 0..=KEPT {
             log.emit(&event);
         }
-        assert_eq!(log.newest().len(), KEPT);
+        assert_eq!(log.of(&event.tenant).len(), KEPT);
         let written = std::fs::read_to_string(&path).unwrap();
         let read = written.lines().map(|line| serde_json::from_str::<Event>(line).unwrap());
         assert_eq!(read.filter(|read| *read == event).count(), KEPT + 1);

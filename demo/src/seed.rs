@@ -3,9 +3,10 @@
 use std::error::Error;
 
 use countersign::contact::EmailAddress;
-use countersign::user::{Language, User};
+use countersign::user::{Language, PasswordHash, User};
 use countersign::{LoginFlow, RequestContext, Scope, TenantId, UserId};
 use countersign_http::TenantsByHost;
+use rusqlite::params;
 
 use crate::users::Users;
 
@@ -92,6 +93,33 @@ pub(crate) async fn fill(
     }
     users.add(more)?;
     Ok(())
+}
+
+impl Users {
+    /// Adds users under their login names, unless they are there.
+    fn add<N: AsRef<str>>(
+        &self,
+        people: impl IntoIterator<Item = (N, User)>,
+    ) -> Result<(), rusqlite::Error> {
+        let mut table = self.table();
+        let transaction = table.transaction()?;
+        for (login, user) in people {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![
+                    user.tenant.as_str(),
+                    user.id.as_str(),
+                    login.as_ref().to_lowercase(),
+                    user.email.as_ref().map(EmailAddress::expose),
+                    user.system_administrator,
+                    user.language.as_ref().map(Language::as_str),
+                    user.password_hash.as_ref().map(PasswordHash::expose),
+                ])?;
+        }
+        transaction.commit()
+    }
 }
 
 /// Says where to go.

@@ -9,12 +9,13 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use countersign::TenantId;
 use countersign::event::Event;
-use countersign_axum::RecentSecondFactor;
+use countersign_axum::{Detach, RecentSecondFactor};
 use countersign_http::{Tenants, TenantsByHost, Web};
 
 use crate::inbox::{self, Inbox};
 use crate::log::Log;
-use crate::seed;
+use crate::provider::{self, Provider};
+use crate::{seed, single_sign_on};
 
 /// What the pages share.
 #[derive(Clone)]
@@ -22,6 +23,7 @@ pub(crate) struct Site {
     pub(crate) web: Web,
     pub(crate) inbox: Inbox,
     pub(crate) log: Log,
+    pub(crate) provider: Provider,
     pub(crate) tenants: TenantsByHost,
 }
 
@@ -31,9 +33,12 @@ impl FromRef<Site> for Web {
     }
 }
 
-pub(crate) fn routes() -> Router<Site> {
+pub(crate) fn routes(detach: &Detach) -> Router<Site> {
     Router::new()
         .route("/", get(home))
+        .route("/sso", get(single_sign_on::begin))
+        .route("/sso/callback", get(single_sign_on::callback).layer(detach.clone()))
+        .route("/provider", get(provider::ask).post(provider::answer))
         .route("/vault", get(vault))
         .route("/inbox", get(inbox::show))
         .route("/inbox.json", get(inbox::as_json))
@@ -74,9 +79,7 @@ async fn home(State(site): State<Site>, request: Parts) -> Result<Response, Stat
         Err(_) => None,
     };
     let people: Vec<_> = seed::people(&tenant).collect();
-    let is_administrator = user.as_ref().is_some_and(|user| {
-        people.iter().any(|(name, administrator)| name == user && *administrator)
-    });
+    let is_administrator = user.as_ref().is_some_and(|user| people.contains(&(user, true)));
     let (style, password) = (site.style(), seed::PASSWORD);
     page(&Home { style, tenant: &tenant, people, password, user, is_administrator })
 }
@@ -93,9 +96,7 @@ async fn vault(
 
 async fn events(State(site): State<Site>, request: Parts) -> Result<Response, StatusCode> {
     let tenant = site.tenant(&request).await?;
-    let mut events = site.log.newest();
-    events.retain(|event| event.tenant == tenant);
-    page(&Events { style: site.style(), events })
+    page(&Events { style: site.style(), events: site.log.of(&tenant) })
 }
 
 impl Site {

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use countersign::contact::EmailAddress;
 use countersign::error::PluginError;
-use countersign::user::{Language, PasswordHash, User, UserStore};
+use countersign::user::{Language, PasswordHash, User, UserDirectory, UserStore};
 use countersign::{LoginName, TenantId, UserId};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, Row, params};
 
 /// The table. Cheap to clone.
 #[derive(Clone)]
@@ -28,52 +28,35 @@ impl Users {
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
-    /// Adds users under their login names, unless they are there.
-    pub(crate) fn add<N: AsRef<str>>(
-        &self,
-        people: impl IntoIterator<Item = (N, User)>,
-    ) -> Result<(), rusqlite::Error> {
-        let mut table = self.table();
-        let transaction = table.transaction()?;
-        for (login, user) in people {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                )?
-                .execute(params![
-                    user.tenant.as_str(),
-                    user.id.as_str(),
-                    login.as_ref().to_lowercase(),
-                    user.email.as_ref().map(EmailAddress::expose),
-                    user.system_administrator,
-                    user.language.as_ref().map(Language::as_str),
-                    user.password_hash.as_ref().map(PasswordHash::expose),
-                ])?;
-        }
-        transaction.commit()
-    }
-
     /// Queries are short, and the table is in this process: no thread of its own for them.
-    fn table(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn table(&self) -> MutexGuard<'_, Connection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&self, column: &str, values: [&str; 2]) -> Result<Option<User>, PluginError> {
-        let sql = format!("SELECT * FROM users WHERE tenant = ? AND {column} = ?");
+    /// The users of whom this is true.
+    fn select(&self, condition: &str, values: impl Params) -> Result<Vec<User>, PluginError> {
         let table = self.table();
-        let mut query = table.prepare_cached(&sql)?;
+        let mut query = table
+            .prepare_cached(&format!("SELECT * FROM users WHERE tenant = ? AND {condition}"))?;
         let mut rows = query.query(values)?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let text = |column| row.get::<_, Option<String>>(column);
-        let [tenant, id] = ["tenant", "id"].map(|column| row.get::<_, String>(column));
-        let mut user = User::new(TenantId::new(&tenant?)?, UserId::new(&id?)?);
-        // An address that is none must not become an error: it would tell that the name exists.
-        user.email = text("email")?.and_then(|address| EmailAddress::new(&address).ok());
-        user.system_administrator = row.get("administrator")?;
-        user.language = text("language")?.and_then(|tag| Language::new(&tag).ok());
-        user.password_hash = text("password")?.map(PasswordHash::new);
-        Ok(Some(user))
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(user(row)?);
+        }
+        Ok(found)
     }
+}
+
+fn user(row: &Row<'_>) -> Result<User, PluginError> {
+    let text = |column| row.get::<_, Option<String>>(column);
+    let [tenant, id] = ["tenant", "id"].map(|column| row.get::<_, String>(column));
+    let mut user = User::new(TenantId::new(&tenant?)?, UserId::new(&id?)?);
+    // An address that is none must not become an error: it would tell that the name exists.
+    user.email = text("email")?.and_then(|address| EmailAddress::new(&address).ok());
+    user.system_administrator = row.get("administrator")?;
+    user.language = text("language")?.and_then(|tag| Language::new(&tag).ok());
+    user.password_hash = text("password")?.map(PasswordHash::new);
+    Ok(user)
 }
 
 #[async_trait]
@@ -83,7 +66,8 @@ impl UserStore for Users {
         tenant: &TenantId,
         name: &LoginName,
     ) -> Result<Option<User>, PluginError> {
-        self.find("login", [tenant.as_str(), &name.as_str().to_lowercase()])
+        let values = [tenant.as_str(), &name.as_str().to_lowercase()];
+        Ok(self.select("login = ?", values)?.pop())
     }
 
     async fn find_by_id(
@@ -91,7 +75,7 @@ impl UserStore for Users {
         tenant: &TenantId,
         user: &UserId,
     ) -> Result<Option<User>, PluginError> {
-        self.find("id", [tenant.as_str(), user.as_str()])
+        Ok(self.select("id = ?", [tenant.as_str(), user.as_str()])?.pop())
     }
 
     async fn replace_password_hash(
@@ -104,5 +88,22 @@ impl UserStore for Users {
         let sql = "UPDATE users SET password = ? WHERE tenant = ? AND id = ? AND password = ?";
         let values = [next.expose(), tenant.as_str(), user.as_str(), current.expose()];
         Ok(self.table().execute(sql, values)? == 1)
+    }
+}
+
+#[async_trait]
+impl UserDirectory for Users {
+    async fn page(
+        &self,
+        tenant: &TenantId,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<User>, PluginError> {
+        let values = params![tenant.as_str(), after.map_or("", UserId::as_str), at_most];
+        self.select("id > ? ORDER BY id LIMIT ?", values)
+    }
+
+    async fn administrators(&self, tenant: &TenantId) -> Result<Vec<User>, PluginError> {
+        self.select("administrator", [tenant.as_str()])
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use countersign::memory::MemoryFactors;
-use countersign::{RequestContext, BackupCode, Channel, Code, DeviceToken, Error, Grant, Login, LoginStep, MethodChange, PendingToken, Reason, OperationError, ResendTo, SavedGrant, Scope, SetupToken, TrustDevice, UserId};
+use countersign::{RequestContext, BackupCode, Channel, Code, DeviceToken, Error, Grant, Login, LoginStep, MethodChange, PendingToken, Reason, OperationError, LockOuts, Rehearsal, ResendTo, SavedGrant, Scope, SecondFactor, SetupToken, TenantSettings, TrustDevice, UserId};
 use countersign::clock::Clock as _;
 use countersign::contact::PhoneNumber;
+use countersign::tenant::{Lockout, SingleSignOn, TrustedDevices};
 use countersign::user::{PasswordHash, UserStatus};
 use countersign_testkit::{Person, SeededEntropy, World};
 use futures_lite::future::block_on;
@@ -59,6 +60,36 @@ pub enum Action {
     Promote { who: Who, administrator: bool },
     Disable { who: Who, disabled: bool },
     ChangePassword { who: Who },
+    SingleSignOn { who: Who },
+    ChangeSettings { by: Who, what: u8, wrong_codes: u8 },
+    Rehearse { by: Who, what: u8 },
+}
+
+/// The settings with this changed.
+fn changed(now: &TenantSettings, what: u8, wrong_codes: u8) -> TenantSettings {
+    let mut next = *now;
+    match what % 6 {
+        0 => next.methods.sms = !next.methods.sms,
+        1 => next.methods.email = !next.methods.email,
+        2 => next.backup_codes = !next.backup_codes,
+        3 => {
+            next.trusted_devices = match next.trusted_devices {
+                TrustedDevices::Off => TrustedDevices::AsApplication,
+                _ => TrustedDevices::Off,
+            };
+        }
+        4 => {
+            next.single_sign_on = match next.single_sign_on {
+                SingleSignOn::Exempt => SingleSignOn::SystemAdministrators,
+                SingleSignOn::SystemAdministrators => SingleSignOn::Exempt,
+            };
+        }
+        _ => {
+            let first = Duration::from_secs(600);
+            next.lockout = Some(Lockout { wrong_codes: wrong_codes.into(), first, longest: first });
+        }
+    }
+    next
 }
 
 struct Play {
@@ -82,6 +113,15 @@ pub fn play(actions: &[Action]) {
         b.entropy(SeededEntropy::new(3)).trusted_devices(Duration::from_secs(7 * 86_400), 2)
     })
     .unwrap();
+    let mut world = world;
+    let users = world.users.clone();
+    world.flow = world
+        .flow_over(MemoryFactors::new(), |b| {
+            b.entropy(SeededEntropy::new(3))
+                .trusted_devices(Duration::from_secs(7 * 86_400), 2)
+                .directory(users)
+        })
+        .unwrap();
     let mut play = Play {
         world,
         logins: Vec::new(),
@@ -130,7 +170,31 @@ impl Play {
                 let hash = PasswordHash::new(format!("{} {}", Person::PASSWORD, self.passwords));
                 self.change(*who, |user| user.password_hash = Some(hash));
             }
+            Action::SingleSignOn { who } => self.single_sign_on(*who).await,
             other => self.manage(other).await,
+        }
+    }
+
+    async fn settings(&self) -> TenantSettings {
+        let operator = self.world.flow.operator("T-1").unwrap();
+        operator.settings(&self.world.tenant).await.unwrap().settings
+    }
+
+    /// `I-43`: it claims no password, and hands out no device token.
+    async fn single_sign_on(&mut self, who: Who) {
+        let required = self.settings().await.single_sign_on == SingleSignOn::SystemAdministrators
+            && self.user(who).system_administrator;
+        let request = self.world.flow.request(&self.world.tenant, &RequestContext::new());
+        match request.begin_after_single_sign_on(&id(who)).await.unwrap() {
+            LoginStep::Authenticated(done) => {
+                assert!(!required && self.user(who).status == UserStatus::Active, "I-35: {who:?}");
+                assert!(done.grant.amr().is_empty() && done.device_token.is_none(), "I-43");
+            }
+            LoginStep::CodeRequired(challenge) => {
+                assert!(required && !challenge.trust_device, "I-43: {who:?}");
+                self.logins.push((who, challenge.token.expose().to_owned()));
+            }
+            LoginStep::Denied(_) => {}
         }
     }
 
@@ -174,6 +238,12 @@ impl Play {
                 assert!(!self.used.contains(&used), "I-05");
                 self.used.push(used);
                 assert_eq!(self.user(who).status, UserStatus::Active, "I-25");
+                let sso = done.grant.channel() == Channel::SingleSignOn;
+                assert!(sso != done.grant.amr().contains(&"pwd"), "I-43");
+                assert!(!sso || done.device_token.is_none(), "I-43");
+                if let SecondFactor::Code { method } = done.grant.second_factor() {
+                    assert!(self.settings().await.methods.allow(*method), "I-50");
+                }
                 if let Some(device) = &done.device_token {
                     self.devices.push((who, device.expose().to_owned()));
                 }
@@ -264,6 +334,31 @@ impl Play {
                     self.backups.clear();
                     self.devices.clear();
                 }
+            }
+            Action::ChangeSettings { by, what, wrong_codes } => {
+                let Some(administration) = self.administration(&flow, *by).await else { return };
+                let Some(shown) = answered(administration.settings().await) else { return };
+                let next = changed(&shown.settings, *what, *wrong_codes);
+                let changed =
+                    administration.change_settings(shown.version, &next, LockOuts::Accept).await;
+                if answered(changed).is_some() {
+                    let lockout = next.lockout.is_none_or(|lockout| (3..=10).contains(&lockout.wrong_codes));
+                    assert!(lockout && !next.methods.is_empty(), "I-42: {next:?}");
+                    if !next.backup_codes {
+                        self.backups.clear();
+                    }
+                    if next.scope == Scope::DoNotUse && next.single_sign_on == SingleSignOn::Exempt {
+                        self.learned.clear();
+                    }
+                }
+            }
+            Action::Rehearse { by, what } => {
+                let Some(administration) = self.administration(&flow, *by).await else { return };
+                let Some(shown) = answered(administration.settings().await) else { return };
+                let next = changed(&shown.settings, *what, 5);
+                let found = administration.rehearse(&next, Rehearsal::default(), 10).await;
+                assert!(answered(found).is_none_or(|found| found.people <= 3));
+                assert_eq!(self.settings().await, shown.settings, "I-44");
             }
             Action::Reset { by, user } => {
                 let Some(administration) = self.administration(&flow, *by).await else { return };

@@ -30,8 +30,8 @@ use crate::user::User;
 /// # What weakens somebody needs a recent login
 ///
 /// [`reset`](Self::reset), [`unlock`](Self::unlock), and a change of settings that protects anybody
-/// less, such as a [`set_scope`](Self::set_scope) that asks fewer people for a second factor, need a
-/// login within the window of
+/// less, such as a [`set_scope`](Self::set_scope) that asks fewer people for a second factor, need
+/// a login within the window of
 /// [`recent_login`](crate::LoginFlowBuilder::recent_login) (10 minutes by default), in which a code
 /// or a backup code was verified. A trusted device is not enough. With any other login they answer
 /// [`Reason::ReauthenticationRequired`], so that a stolen or forgotten session can't take anybody's
@@ -115,10 +115,10 @@ impl Administration {
     /// Changes the tenant's settings, if they still are the ones that were shown. It applies to
     /// logins under way (`I-28`), and answers what was decided before.
     ///
-    /// A scope that goes to [`Scope::DoNotUse`] deletes what [`set_scope`](Self::set_scope) deletes;
-    /// so does a change after which nobody is asked any more. Trusted devices and backup codes that
-    /// are switched off do not come back when they are switched on again, and forbidding a method
-    /// ends all trusted devices, which may rest on it.
+    /// A scope that goes to [`Scope::DoNotUse`] deletes what [`set_scope`](Self::set_scope)
+    /// deletes; so does a change after which nobody is asked any more. Trusted devices and backup
+    /// codes that are switched off do not come back when they are switched on again, and forbidding
+    /// a method ends all trusted devices, which may rest on it.
     ///
     /// The other administrators are notified where a
     /// [`UserDirectory`](crate::user::UserDirectory) is plugged in: at once of a change that

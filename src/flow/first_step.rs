@@ -119,10 +119,10 @@ impl RequestFlow {
     /// The first step after single sign-on: the identity provider has just authenticated this user,
     /// and the host has verified its assertion.
     ///
-    /// countersign takes the host's word for it. Where the tenant asks nothing after single sign-on,
-    /// the person is in, exempt by that name. Where it asks its built-in administrators
-    /// ([`SingleSignOn`](crate::tenant::SingleSignOn)), they get a challenge as after a password, at
-    /// every such login: no device token is accepted, and none is handed out (`I-43`). The grant
+    /// countersign takes the host's word for it. Where the tenant asks nothing after single
+    /// sign-on, the person is in, exempt by that name. Where it asks its built-in administrators
+    /// ([`SingleSignOn`](crate::tenant::SingleSignOn)), they get a challenge as after a password,
+    /// at every such login: no device token is accepted, and none is handed out (`I-43`). The grant
     /// never claims a password.
     ///
     /// Neither the count of wrong passwords nor their lock has a part in it.

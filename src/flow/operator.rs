@@ -170,8 +170,8 @@ impl Operator {
         ShownSettings::of(&self.flow.inner.settings(tenant).await?)
     }
 
-    /// Changes a tenant's settings, if they still are the ones that were shown, and answers what was
-    /// decided before, as
+    /// Changes a tenant's settings, if they still are the ones that were shown, and answers what
+    /// was decided before, as
     /// [`Administration::change_settings`](crate::Administration::change_settings). Nobody is asked
     /// whether it locks people out; [`rehearse`](Self::rehearse) says so.
     ///

@@ -132,8 +132,8 @@ pub struct Explanation {
 }
 
 impl Administration {
-    /// Looks at some more people, and adds what this change of settings would do to them. Nothing is
-    /// written, and nobody is told.
+    /// Looks at some more people, and adds what this change of settings would do to them. Nothing
+    /// is written, and nobody is told.
     ///
     /// Begin with [`Rehearsal::default`], and call it with the last answer until
     /// [`Rehearsal::next`] is `None`: each answer is the progress so far, and can be saved. At most

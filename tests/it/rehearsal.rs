@@ -366,6 +366,7 @@ async fn a_rehearsal_is_no_oracle_on_another_tenant() {
         }
     }
     let mut world = World::new().await;
+    world.users.change(&world.other, &world.bob, |user| user.system_administrator = true).unwrap();
     let mixed = Mixed(world.users.clone(), world.other.clone());
     world.flow = flow_over(&world, world.factors.clone(), |b| b.directory(mixed));
     let root = world.root_grant().await;

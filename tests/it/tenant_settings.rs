@@ -420,8 +420,10 @@ async fn devices_that_were_switched_off_do_not_come_back() {
     let step = world.request().submit_code(&pending.token, &code, trust).await.unwrap();
     assert!(authenticated(step).device_token.is_none());
 
-    change(&world, |settings| settings.trusted_devices = TrustedDevices::AsApplication).await;
     world.wait_for_the_spacing();
+    change(&world, |settings| settings.trusted_devices = TrustedDevices::AsApplication).await;
+    change(&world, |settings| settings.trusted_devices = TrustedDevices::Off).await;
+    change(&world, |settings| settings.trusted_devices = TrustedDevices::AsApplication).await;
     let pending = challenge(world.begin_with_device("alice", &device).await);
     assert!(pending.trust_device);
     let code = world.last_code().as_str().into();
@@ -462,6 +464,8 @@ async fn backup_codes_that_were_switched_off_do_not_come_back() {
     assert_eq!(refusal(account.new_backup_code().await), Reason::BackupCodesOff);
     change(&world, |settings| settings.backup_codes = true).await;
     world.wait_for_the_spacing();
+    change(&world, |settings| settings.backup_codes = false).await;
+    change(&world, |settings| settings.backup_codes = true).await;
     let pending = world.begin("alice").await;
     assert!(!pending.alternatives.backup_code);
     assert_eq!(reason(&world.submit_backup(&pending.token, &backup).await), Reason::NoBackupCode);

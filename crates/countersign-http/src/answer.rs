@@ -10,7 +10,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::origin::Foreign;
-use crate::texts::{Language, Plain, refusal_text, seconds_until, sentence};
+use crate::texts::{Language, Plain, not_by_single_sign_on, refusal_text, seconds_until, sentence};
 use crate::wire::{Failed, PlainBody, Secrets};
 
 /// Why a request is not answered as it asked.
@@ -72,7 +72,7 @@ impl From<OperationError> for Refusal {
 /// The status that says what kind of refusal it is.
 pub(crate) const fn status(reason: Reason) -> StatusCode {
     match reason {
-        Reason::InvalidInput(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Reason::InvalidInput(_) | Reason::InvalidSettings(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Reason::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Reason::SessionStale => StatusCode::UNAUTHORIZED,
         Reason::InvalidCredentials
@@ -81,7 +81,9 @@ pub(crate) const fn status(reason: Reason) -> StatusCode {
         | Reason::WrongBackupCode
         | Reason::NotInteractive
         | Reason::ReauthenticationRequired
-        | Reason::OwnAccount => StatusCode::FORBIDDEN,
+        | Reason::OwnAccount
+        | Reason::MethodNotAllowed
+        | Reason::RequestRefused => StatusCode::FORBIDDEN,
         // Each of these comes with a time. What waiting does not mend is none of them: clients
         // repeat a request that is answered so.
         Reason::PasswordsLocked
@@ -105,6 +107,14 @@ impl Answering {
     /// What is shown of a refusal beside its fields.
     pub(crate) fn message(&self, denied: &Denied) -> String {
         refusal_text(denied, self.language, self.now)
+    }
+
+    /// The same for a login in which nobody has typed a name or a password.
+    pub(crate) fn message_without_password(&self, denied: &Denied) -> String {
+        match denied.reason() {
+            Reason::InvalidCredentials => not_by_single_sign_on(self.language).to_owned(),
+            _ => self.message(denied),
+        }
     }
 
     pub(crate) fn denied_headers(&self, denied: &Denied) -> HeaderMap {

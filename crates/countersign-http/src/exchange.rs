@@ -2,14 +2,11 @@
 
 use bytes::Bytes;
 use countersign::clock::Clock;
-use countersign::contact::PhoneNumber;
 use countersign::ids::LoginId;
-use countersign::operator::PurgeProgress;
-use countersign::policy::{Channel, Scope};
+use countersign::policy::Channel;
 use countersign::{
-    BackupCode, Code, DeviceToken, Grant, Login, LoginFlow, LoginStep, MethodChange,
-    OperationError, Password, PendingToken, Reason, RequestFlow, RevalidateError, SavedGrant,
-    SetupToken, TrustDevice,
+    BackupCode, Code, DeviceToken, Grant, Login, LoginFlow, LoginStep, Password, PendingToken,
+    RequestFlow, RevalidateError, SavedGrant, TrustDevice, UserId,
 };
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
@@ -24,11 +21,8 @@ use crate::endpoints::{Endpoint, endpoint};
 use crate::hosts::{Sessions, Tenants};
 use crate::origin::Origins;
 use crate::texts::Language;
-use crate::tokens::{Clients, Handed, Person, Presented, PresentedLogin};
-use crate::wire::{
-    Answer, BeginBody, CodeBody, Empty, MethodBody, OnlyCode, ResendBody, ScopeBody, Secrets,
-    SignedIn, Typed,
-};
+use crate::tokens::{CameBy, Clients, Handed, Person, Presented, PresentedLogin};
+use crate::wire::{Answer, BeginBody, CodeBody, OnlyCode, ResendBody, Secrets, SignedIn, Typed};
 
 /// What an application has set up.
 pub(crate) struct Inner {
@@ -83,6 +77,17 @@ impl Inner {
             answering,
             handed: Handed::new(self.clients, self.origins.on_loopback, self.keeps_names),
         })
+    }
+
+    /// The JSON of a login after single sign-on.
+    pub(crate) async fn after_single_sign_on(
+        &self,
+        parts: &Parts,
+        user: &UserId,
+        answering: Answering,
+    ) -> Answered {
+        self.origins.check_host(parts)?;
+        self.visit(parts, Bytes::new(), answering).await?.after_single_sign_on(user).await
     }
 
     #[expect(clippy::result_large_err, reason = "it is the response, and goes out as it is")]
@@ -170,13 +175,13 @@ impl Exchange<'_> {
                 let presented = self.login(login);
                 let code = BackupCode::new(code);
                 let step = self.flow.submit_backup_code(&presented.token, &code).await?;
-                self.step(step, Some(login), presented.person).await
+                self.step(step, Some(login), presented.came_by).await
             }
             Endpoint::Resend(login) => {
                 let ResendBody { to } = self.parse()?;
                 let presented = self.login(login);
                 let step = self.flow.resend(&presented.token, to).await?;
-                self.step(step, Some(login), presented.person).await
+                self.step(step, Some(login), presented.came_by).await
             }
             Endpoint::Cancel(login) => {
                 let presented = self.login(login);
@@ -197,6 +202,9 @@ impl Exchange<'_> {
             | Endpoint::NewBackupCode => self.account(endpoint).await,
             Endpoint::Administration
             | Endpoint::SetScope
+            | Endpoint::SetSettings
+            | Endpoint::Rehearse
+            | Endpoint::Users
             | Endpoint::User(_)
             | Endpoint::Reset(_)
             | Endpoint::Unlock(_) => self.administration(endpoint).await,
@@ -205,14 +213,14 @@ impl Exchange<'_> {
 
     async fn begin(mut self) -> Answered {
         let begin: BeginBody = self.parse()?;
-        let (step, person) = self.first_step(begin).await?;
-        self.step(step, None, person).await
+        let (step, came_by) = self.first_step(begin).await?;
+        self.step(step, None, came_by).await
     }
 
     pub(crate) async fn first_step(
         &mut self,
         begin: BeginBody,
-    ) -> Result<(LoginStep, Option<Person>), Refusal> {
+    ) -> Result<(LoginStep, Option<CameBy>), Refusal> {
         let BeginBody { name, password: Typed(password), reauthenticate } = begin;
         let password = Password::new(password);
         let person = (self.inner.clients == Clients::Browsers)
@@ -226,14 +234,37 @@ impl Exchange<'_> {
         };
         let step = self.flow.begin(&login).await?;
         if let LoginStep::CodeRequired(_) = &step {
-            let presented =
-                Presented::new(self.parts, self.inner.clients, self.inner.origins.on_loopback);
-            self.handed.evict_logins(&presented);
+            self.evict_logins();
             if device.is_some() {
                 self.handed.forget_device(person.as_ref());
             }
         }
-        Ok((step, person))
+        Ok((step, person.map(CameBy::Name)))
+    }
+
+    /// The first step after single sign-on. No device token is looked at (`I-43`).
+    pub(crate) async fn first_step_after_single_sign_on(
+        &mut self,
+        user: &UserId,
+    ) -> Result<LoginStep, Refusal> {
+        let step = self.flow.begin_after_single_sign_on(user).await?;
+        if let LoginStep::CodeRequired(_) = &step {
+            self.evict_logins();
+        }
+        Ok(step)
+    }
+
+    /// Makes room for the cookie of the login that has begun.
+    fn evict_logins(&mut self) {
+        let presented =
+            Presented::new(self.parts, self.inner.clients, self.inner.origins.on_loopback);
+        self.handed.evict_logins(&presented);
+    }
+
+    async fn after_single_sign_on(mut self, user: &UserId) -> Answered {
+        let step = self.first_step_after_single_sign_on(user).await?;
+        let message = step.denied().map(|denied| self.answering.message_without_password(denied));
+        self.step_with(step, None, Some(CameBy::SingleSignOn), message).await
     }
 
     async fn submit_code(self, login: LoginId) -> Answered {
@@ -242,7 +273,7 @@ impl Exchange<'_> {
         // An empty field of a form names no device.
         let trust_device = trust_device.as_deref().filter(|name| !name.trim().is_empty());
         let step = self.second_step(&presented, code, trust_device).await?;
-        self.step(step, Some(login), presented.person).await
+        self.step(step, Some(login), presented.came_by).await
     }
 
     pub(crate) async fn second_step(
@@ -251,7 +282,11 @@ impl Exchange<'_> {
         code: String,
         trust_device: Option<&str>,
     ) -> Result<LoginStep, Refusal> {
-        let earlier = self.presented().device(presented.person.as_ref());
+        // After single sign-on no device is trusted, whatever the cookie of the login claims.
+        let takes_devices = !matches!(presented.came_by, Some(CameBy::SingleSignOn));
+        let trust_device = trust_device.filter(|_| takes_devices);
+        let person = presented.came_by.as_ref().and_then(CameBy::person);
+        let earlier = self.presented().device(person);
         let trust = trust_device_as(trust_device, earlier.as_ref());
         Ok(self.flow.submit_code(&presented.token, &Code::new(code), trust).await?)
     }
@@ -262,7 +297,7 @@ impl Exchange<'_> {
         &mut self,
         step: &LoginStep,
         login: Option<LoginId>,
-        person: Option<&Person>,
+        came_by: Option<&CameBy>,
     ) -> Settled {
         let mut settled = Settled::default();
         match step {
@@ -273,6 +308,7 @@ impl Exchange<'_> {
                 let presented =
                     Presented::new(self.parts, self.inner.clients, self.inner.origins.on_loopback);
                 if let Some(token) = &done.device_token {
+                    let person = came_by.and_then(CameBy::person);
                     self.handed.device(token, person, &presented);
                 }
                 // A change of method that began in the session before is over with it.
@@ -291,7 +327,7 @@ impl Exchange<'_> {
                 }
             }
             LoginStep::CodeRequired(challenge) => {
-                self.handed.login(challenge, person, self.answering.now);
+                self.handed.login(challenge, came_by, self.answering.now);
             }
             LoginStep::Denied(denied) => {
                 if let (Some(login), true) = (login, denied.ends_login()) {
@@ -305,21 +341,30 @@ impl Exchange<'_> {
 
     /// What a step of a login has led to, as JSON.
     async fn step(
+        self,
+        step: LoginStep,
+        login: Option<LoginId>,
+        came_by: Option<CameBy>,
+    ) -> Answered {
+        let message = step.denied().map(|denied| self.answering.message(denied));
+        self.step_with(step, login, came_by, message).await
+    }
+
+    async fn step_with(
         mut self,
         step: LoginStep,
         login: Option<LoginId>,
-        person: Option<Person>,
+        came_by: Option<CameBy>,
+        message: Option<String>,
     ) -> Answered {
         let Settled { backup_code, without_session } =
-            self.settle(&step, login, person.as_ref()).await;
+            self.settle(&step, login, came_by.as_ref()).await;
         let Handed { headers, login_token, device_token, .. } = self.handed;
         let secrets = Secrets { login_token, device_token, setup_token: None, backup_code };
         if without_session {
             return Ok(failed(secrets, headers, self.answering.language));
         }
-        let denied = step.denied();
-        let message = denied.map(|denied| self.answering.message(denied));
-        let status = denied.map_or(StatusCode::OK, |denied| status(denied.reason()));
+        let status = step.denied().map_or(StatusCode::OK, |denied| status(denied.reason()));
         Ok(json(status, &Answer { of_the_flow: &step, message, secrets }, headers))
     }
 
@@ -345,11 +390,16 @@ impl Exchange<'_> {
     /// `None`: the session does not hold any more.
     pub(crate) async fn revalidated(&self) -> Result<Option<Grant>, Refusal> {
         let saved = self.signed_in().await?;
-        match self.flow.revalidate(&saved, self.inner.channel()).await {
+        // The application's callback has started it, on this very site.
+        let channel = match saved.channel() {
+            Channel::SingleSignOn => Channel::SingleSignOn,
+            _ => self.inner.channel(),
+        };
+        match self.flow.revalidate(&saved, channel).await {
             Ok(grant) => Ok(Some(grant)),
             Err(RevalidateError::Failed(error)) => Err(error.into()),
             // Where it came in by another channel, it may hold there.
-            Err(_) if saved.channel() != self.inner.channel() => Err(Refusal::SignedOut),
+            Err(_) if saved.channel() != channel => Err(Refusal::SignedOut),
             Err(_) => Ok(None),
         }
     }
@@ -377,116 +427,6 @@ impl Exchange<'_> {
         }
     }
 
-    /// The page of a signed-in user.
-    async fn account(mut self, endpoint: Endpoint) -> Answered {
-        let Some(grant) = self.revalidated().await? else { return self.stale().await };
-        let account = self.flow.account(&grant);
-        let made = match endpoint {
-            Endpoint::SetMethod => match self.parse()? {
-                MethodBody::Email {} => account.use_email().await,
-                MethodBody::Sms { phone } => {
-                    let number = PhoneNumber::new(&phone).map_err(OperationError::from)?;
-                    account.use_sms(&number).await.map(MethodChange::Prove)
-                }
-            }
-            .map(|change| self.method_change(&change)),
-            Endpoint::ConfirmMethod => {
-                let OnlyCode { code: Typed(code) } = self.parse()?;
-                // Without a token it is as over as with one that is over.
-                let token = self.presented().setup().unwrap_or_else(|| SetupToken::new(""));
-                let confirmed = account.confirm_method(&token, &Code::new(code)).await;
-                if ends_setup(&confirmed) {
-                    self.handed.forget_setup();
-                }
-                confirmed
-                    .map(|method| self.answer_with(&MethodChange::Done(method), Secrets::default()))
-            }
-            Endpoint::RevokeDevices => account.revoke_devices().await.map(|revoked| {
-                #[derive(Serialize)]
-                struct Revoked {
-                    revoked: u32,
-                }
-                self.answer_with(&Revoked { revoked }, Secrets::default())
-            }),
-            Endpoint::RevokeDevice(device) => {
-                account.revoke_device(device).await.map(|()| self.nothing())
-            }
-            Endpoint::NewBackupCode => account.new_backup_code().await.map(|code| {
-                let backup_code = Some(code.expose().to_owned());
-                self.answer_with(&Empty {}, Secrets { backup_code, ..Secrets::default() })
-            }),
-            _ => account.status().await.map(|status| self.answer_with(&status, Secrets::default())),
-        };
-        self.unless_stale(made).await
-    }
-
-    fn method_change(&mut self, change: &MethodChange) -> Response<Full<Bytes>> {
-        match change {
-            MethodChange::Prove(setup) => self.handed.setup(setup, self.answering.now),
-            MethodChange::Done(_) => self.handed.forget_setup(),
-        }
-        let setup_token = self.handed.setup_token.take();
-        self.answer_with(change, Secrets { setup_token, ..Secrets::default() })
-    }
-
-    /// The administrator's page.
-    async fn administration(mut self, endpoint: Endpoint) -> Answered {
-        #[derive(Serialize)]
-        struct Settings {
-            scope: Scope,
-            saved_users: u64,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            purge: Option<PurgeProgress>,
-        }
-        #[derive(Serialize)]
-        struct Changed {
-            scope: Scope,
-            before: Scope,
-        }
-        let Some(grant) = self.revalidated().await? else { return self.stale().await };
-        let administration = self.flow.administration(&grant).await?;
-        Ok(match endpoint {
-            Endpoint::SetScope => {
-                let ScopeBody { scope } = self.parse()?;
-                let before = administration.set_scope(scope).await?;
-                self.answer_with(&Changed { scope, before }, Secrets::default())
-            }
-            Endpoint::User(user) => {
-                let status = administration.status(&user).await?;
-                self.answer_with(&status, Secrets::default())
-            }
-            Endpoint::Reset(user) => {
-                let outcome = administration.reset(&user).await?;
-                self.answer_with(&outcome, Secrets::default())
-            }
-            Endpoint::Unlock(user) => {
-                administration.unlock(&user).await?;
-                self.nothing()
-            }
-            _ => {
-                let scope = administration.scope().await?;
-                let purge = administration.purge_progress().await?;
-                let saved_users = administration.saved_users().await?;
-                let settings = Settings { scope, saved_users, purge };
-                self.answer_with(&settings, Secrets::default())
-            }
-        })
-    }
-
-    async fn unless_stale(self, made: Result<Response<Full<Bytes>>, OperationError>) -> Answered {
-        match made {
-            Ok(response) => Ok(response),
-            Err(OperationError::Denied(denied)) if denied.reason() == Reason::SessionStale => {
-                self.stale().await
-            }
-            Err(error) => {
-                let mut response = self.inner.finish(Err(error.into()), self.answering);
-                append(response.headers_mut(), &self.handed.headers);
-                Ok(response)
-            }
-        }
-    }
-
     /// The grant in the session of this request, for this tenant: a claim, which the flow checks.
     pub(crate) async fn signed_in(&self) -> Result<SavedGrant, Refusal> {
         let saved = self.inner.sessions.get(self.parts).await?;
@@ -498,23 +438,27 @@ impl Exchange<'_> {
     pub(crate) fn login(&self, login: LoginId) -> PresentedLogin {
         self.presented()
             .login(login)
-            .unwrap_or_else(|| PresentedLogin { token: PendingToken::new(""), person: None })
+            .unwrap_or_else(|| PresentedLogin { token: PendingToken::new(""), came_by: None })
     }
 
     pub(crate) const fn presented(&self) -> Presented<'_> {
         Presented::new(self.parts, self.inner.clients, self.inner.origins.on_loopback)
     }
 
-    fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         Ok(parse(self.parts, &self.body)?)
     }
 
-    fn answer_with(&mut self, answer: &impl Serialize, secrets: Secrets) -> Response<Full<Bytes>> {
+    pub(crate) fn answer_with(
+        &mut self,
+        answer: &impl Serialize,
+        secrets: Secrets,
+    ) -> Response<Full<Bytes>> {
         let headers = std::mem::take(&mut self.handed.headers);
         json(StatusCode::OK, &Answer { of_the_flow: answer, message: None, secrets }, headers)
     }
 
-    fn nothing(&mut self) -> Response<Full<Bytes>> {
+    pub(crate) fn nothing(&mut self) -> Response<Full<Bytes>> {
         nothing(std::mem::take(&mut self.handed.headers))
     }
 }
@@ -523,17 +467,6 @@ impl Exchange<'_> {
 pub(crate) fn append(headers: &mut HeaderMap, more: &HeaderMap) {
     for (name, value) in more {
         headers.append(name, value.clone());
-    }
-}
-
-/// Whether a change of method is made, or over: its token is dead.
-pub(crate) fn ends_setup<T>(confirmed: &Result<T, OperationError>) -> bool {
-    match confirmed {
-        Ok(_) => true,
-        Err(OperationError::Denied(denied)) => {
-            denied.reason() == Reason::SetupOver || denied.attempts_left() == Some(0)
-        }
-        Err(OperationError::Failed(_)) => false,
     }
 }
 

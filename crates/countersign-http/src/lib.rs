@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod account;
+mod administration;
 mod answer;
 mod body;
 mod cookies;
@@ -12,6 +14,7 @@ mod openapi;
 mod origin;
 #[cfg(feature = "pages")]
 pub mod pages;
+mod people;
 mod texts;
 mod tokens;
 mod web;

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use self::operations::{OPERATIONS, Operation, Tag};
 use crate::answer::status;
+use crate::people::{Filter, LIMIT, MOST_LISTED};
 
 /// The OpenAPI 3.1 description of all endpoints, as JSON. `base_path` is that of
 /// [`WebBuilder::base_path`](crate::WebBuilder::base_path).
@@ -66,7 +67,7 @@ pub fn openapi(base_path: &str) -> String {
                     "json_expected",
                 ),
                 "MalformedRequest": plain(
-                    "The body is not JSON of the form that is described here.",
+                    "The body or a parameter does not have the form that is described here.",
                     "malformed_request",
                 ),
             },
@@ -240,6 +241,7 @@ fn parameters_of(operation: &Operation) -> Vec<Value> {
     let language = (!operation.reasons.is_empty()).then_some("AcceptLanguage");
     in_path
         .map(|(_, name)| *name)
+        .chain(operation.parameters.iter().copied())
         .chain(operation.tokens.iter().copied())
         .chain(language)
         .map(|name| reference("parameters", name))
@@ -253,6 +255,7 @@ fn parameters() -> Value {
             "name": name, "in": "path", "required": true, "description": about, "schema": schema,
         })
     };
+    let in_query = |name: &str, about: &str, schema: &Value| json!({"name": name, "in": "query", "description": about, "schema": schema});
     let token = |name: &str, about: &str| {
         let about = format!("For mobile applications only: {about}");
         json!({"name": name, "in": "header", "description": about, "schema": {"type": "string"}})
@@ -261,6 +264,26 @@ fn parameters() -> Value {
         "Login": in_path("login", "The login, from `login` of its first step.", "Id"),
         "Device": in_path("device", "A device, from `devices` of the account.", "Id"),
         "User": in_path("user", "A user of the tenant, percent-encoded.", "UserId"),
+        "After": in_query(
+            "after",
+            "Where to go on: `next` of the answer before.",
+            &reference("schemas", "UserId"),
+        ),
+        "Filter": in_query(
+            "filter",
+            "Whom to list: everybody, those for whom nothing is saved, those whose passwords or \
+                codes are locked, those who get codes by SMS, or administrators.",
+            &json!({
+                "type": "string",
+                "enum": Filter::ALL.map(Filter::code),
+                "default": Filter::All.code(),
+            }),
+        ),
+        "Limit": in_query(
+            "limit",
+            "The most people to list. At most 2,000 are looked at to find them.",
+            &json!({"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": LIMIT}),
+        ),
         "LoginToken": token(crate::LOGIN_TOKEN, "the token of the pending login."),
         "DeviceToken": token(
             crate::DEVICE_TOKEN,

@@ -5,6 +5,11 @@ use countersign::{Denied, Reason};
 use http::{HeaderMap, header};
 use time::OffsetDateTime;
 
+#[cfg(feature = "pages")]
+pub(crate) use self::settings::span;
+
+mod settings;
+
 /// A language of [`refusal_text`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -52,6 +57,9 @@ impl Language {
 /// The text of a refusal for the user: what happened, and what they can do. `now` is what times are
 /// counted from, such as in "Try again in 15 minutes."
 pub fn refusal_text(denied: &Denied, language: Language, now: OffsetDateTime) -> String {
+    if let Reason::InvalidSettings(error) = denied.reason() {
+        return settings::refused(&error, language);
+    }
     let sentence = sentence(denied.reason(), language);
     let left = denied.attempts_left().filter(|left| *left > 0 && denied.retry_at().is_none());
     let wait = denied.retry_at().map(|at| wait(at, language, now));
@@ -81,6 +89,18 @@ const fn way_out(reason: Reason, language: Language) -> Option<&'static str> {
             Some("バックアップコードがある場合は、すぐにログインできます。")
         }
         _ => None,
+    }
+}
+
+/// Says that the user of an identity provider is nobody here, or may not log in.
+pub(crate) const fn not_by_single_sign_on(language: Language) -> &'static str {
+    match language {
+        Language::English => {
+            "You could not be logged in with single sign-on. Please ask an administrator."
+        }
+        Language::Japanese => {
+            "シングルサインオンでログインできませんでした。管理者にお問い合わせください。"
+        }
     }
 }
 
@@ -118,7 +138,8 @@ impl Plain {
             Self::BodyTooSlow => "body_too_slow",
             Self::Malformed => "malformed_request",
             Self::NoSuchPage => "no_such_page",
-            Self::Method => "method_not_allowed",
+            // `method_not_allowed` is about how a code travels.
+            Self::Method => "http_method_not_allowed",
             Self::Failed => "failed",
         }
     }
@@ -238,6 +259,17 @@ const fn english(reason: Reason) -> &'static str {
         Reason::ResetRequired => {
             "Unlocking does not help here. Reset this user's two-factor authentication."
         }
+        Reason::MethodNotAllowed => "Codes cannot be sent this way. Choose another way.",
+        Reason::RequestRefused => {
+            "You cannot log in from where you are now. Please ask an administrator."
+        }
+        Reason::SettingsChanged => {
+            "The settings have changed since they were shown. Check them and try again."
+        }
+        Reason::InvalidSettings(_) => "These settings are not allowed.",
+        Reason::WouldLockOut => {
+            "This change can lock users out. Check who is affected, and confirm the change."
+        }
         Reason::InvalidInput(invalid) => match invalid.field() {
             Field::PhoneNumber => "This is not a valid phone number. Include the country code.",
             Field::Code => "Enter the digits of the code that you received.",
@@ -305,6 +337,19 @@ const fn japanese(reason: Reason) -> &'static str {
         Reason::ResetRequired => {
             "ロックの解除では解決しません。このユーザーの2段階認証をリセットしてください。"
         }
+        Reason::MethodNotAllowed => {
+            "この方法では確認コードを送信できません。別の方法を選択してください。"
+        }
+        Reason::RequestRefused => {
+            "現在の接続元からはログインできません。管理者にお問い合わせください。"
+        }
+        Reason::SettingsChanged => {
+            "表示後に設定が変更されています。現在の設定を確認して、もう一度お試しください。"
+        }
+        Reason::InvalidSettings(_) => "この設定は使用できません。",
+        Reason::WouldLockOut => {
+            "この変更により、ログインできなくなるユーザーがいる可能性があります。影響を確認したうえで、変更に同意してください。"
+        }
         Reason::InvalidInput(invalid) => match invalid.field() {
             Field::PhoneNumber => "電話番号が正しくありません。国番号から入力してください。",
             Field::Code => "届いた確認コードの数字を入力してください。",
@@ -353,6 +398,11 @@ mod tests {
             Reason::NotFound,
             Reason::OwnAccount,
             Reason::ResetRequired,
+            Reason::MethodNotAllowed,
+            Reason::RequestRefused,
+            Reason::SettingsChanged,
+            Reason::InvalidSettings(countersign::ConfigError::NoMethod),
+            Reason::WouldLockOut,
             Reason::InvalidInput(invalid),
         ];
         // The manual lists as many.

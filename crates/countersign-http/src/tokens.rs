@@ -43,6 +43,10 @@ const MAX_DEVICES: usize = 16;
 /// How many cookies are looked at, to be evicted.
 const MAX_EVICTED: usize = 64;
 
+/// Stands in a login's cookie where the person's tag would be: nobody has typed a name. It has not
+/// the length of a tag.
+const AFTER_SINGLE_SIGN_ON: &str = "single-sign-on";
+
 /// For how long after its login a cookie stays, so that the page of a login that is over can say so
 /// and keep the name.
 const NAME_KEPT: Duration = Duration::minutes(10);
@@ -63,6 +67,24 @@ pub(crate) struct Person {
 impl Person {
     pub(crate) fn new(tenant: &TenantId, name: &str) -> Self {
         Self { tag: PersonTag::new(tenant, name), name: name.to_owned() }
+    }
+}
+
+/// How a login began, as its cookie says.
+pub(crate) enum CameBy {
+    /// With a name.
+    Name(Person),
+    /// By single sign-on: no device is trusted in it (`I-43`).
+    SingleSignOn,
+}
+
+impl CameBy {
+    /// Whose device a trusted one becomes.
+    pub(crate) const fn person(&self) -> Option<&Person> {
+        match self {
+            Self::Name(person) => Some(person),
+            Self::SingleSignOn => None,
+        }
     }
 }
 
@@ -100,8 +122,8 @@ pub(crate) struct Presented<'a> {
 /// A login under way, as its client presents it.
 pub(crate) struct PresentedLogin {
     pub(crate) token: PendingToken,
-    /// Whose device a trusted one becomes. `None` for mobile applications.
-    pub(crate) person: Option<Person>,
+    /// `None` for mobile applications.
+    pub(crate) came_by: Option<CameBy>,
 }
 
 impl<'a> Presented<'a> {
@@ -112,17 +134,23 @@ impl<'a> Presented<'a> {
     pub(crate) fn login(&self, login: LoginId) -> Option<PresentedLogin> {
         match self.clients {
             Clients::MobileApps => {
-                Some(PresentedLogin { token: self.header(LOGIN_TOKEN)?.into(), person: None })
+                Some(PresentedLogin { token: self.header(LOGIN_TOKEN)?.into(), came_by: None })
             }
             Clients::Browsers => {
                 let value = self.cookie(&login_cookie(self.prefix, login))?;
                 let mut parts = value.split('~');
                 let token = parts.next()?;
                 // Without it, a device could be trusted whose token has no cookie to go to.
-                let tag = PersonTag::read(parts.next()?)?;
-                let name = percent_decode_str(parts.next().unwrap_or_default());
-                let name = name.decode_utf8().unwrap_or_default().into_owned();
-                Some(PresentedLogin { token: token.into(), person: Some(Person { tag, name }) })
+                let came_by = match parts.next()? {
+                    AFTER_SINGLE_SIGN_ON => CameBy::SingleSignOn,
+                    tag => {
+                        let tag = PersonTag::read(tag)?;
+                        let name = percent_decode_str(parts.next().unwrap_or_default());
+                        let name = name.decode_utf8().unwrap_or_default().into_owned();
+                        CameBy::Name(Person { tag, name })
+                    }
+                };
+                Some(PresentedLogin { token: token.into(), came_by: Some(came_by) })
             }
         }
     }
@@ -209,20 +237,23 @@ impl Handed {
     pub(crate) fn login(
         &mut self,
         challenge: &Challenge,
-        person: Option<&Person>,
+        came_by: Option<&CameBy>,
         now: OffsetDateTime,
     ) {
-        match (self.clients, person) {
+        match (self.clients, came_by) {
             (Clients::MobileApps, _) => {
                 self.login_token = Some(challenge.token.expose().to_owned());
             }
-            (Clients::Browsers, Some(Person { tag: PersonTag(tag), name })) => {
+            (Clients::Browsers, Some(came_by)) => {
+                let person = came_by.person();
+                let tag = person.map_or(AFTER_SINGLE_SIGN_ON, |person| &person.tag.0);
                 let mut value = format!("{}~{tag}", challenge.token.expose());
                 let left = seconds_until(challenge.login_expires_at, now);
                 let mut max_age = Duration::seconds(i64::try_from(left).unwrap_or(i64::MAX));
                 if self.keeps_names {
+                    let name = person.map_or("", |person| &person.name);
                     let name = utf8_percent_encode(name, PLAIN).to_string();
-                    if name.len() <= MAX_NAME {
+                    if (1..=MAX_NAME).contains(&name.len()) {
                         value = format!("{value}~{name}");
                     }
                     max_age = max_age.saturating_add(NAME_KEPT);

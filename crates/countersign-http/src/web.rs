@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use countersign::clock::{Clock, SystemClock};
-use countersign::{Administration, Grant, LoginFlow, SecondFactor};
+use countersign::{Administration, Grant, LoginFlow, SecondFactor, UserId};
 use http::request::Parts;
 use http::{Method, Request, Response, header};
 use http_body::Body;
@@ -180,6 +180,55 @@ impl Web {
             Err(refusal) => Err(refusal),
         };
         answered.map_err(|refusal| self.inner.turn_away(request, refusal, answering))
+    }
+
+    /// The response to a login by single sign-on, for the application's own callback: the identity
+    /// provider has just authenticated this user of the request's tenant.
+    ///
+    /// The grant never claims a password, and no device token is read or handed out (`I-43`). Where
+    /// the tenant's settings ask for a code after single sign-on, the login goes on with the pages
+    /// or endpoints for codes.
+    ///
+    /// With [pages](WebBuilder::pages) it redirects: to `return_to` with a new session (`I-36`), or
+    /// to the page for the code. `return_to` must be a path of this site of at most 1,024 bytes, as
+    /// for the login; anything else leads home. A refusal is the login page, which says why.
+    /// Without pages it is the step as JSON, and `return_to` is not used.
+    ///
+    /// # Security
+    ///
+    /// It takes your word for who the user is. Before the call, your callback MUST
+    ///
+    /// - verify the assertion: signature, issuer, audience, expiry, and that it is used once;
+    /// - bind it to the browser that asked for it, by `state` or `InResponseTo` held against a
+    ///   cookie of your own. *Otherwise an attacker signs people in to the attacker's account.* The
+    ///   call can't check the request's origin, because callbacks come from another site;
+    /// - take the user from your own records of this tenant. *One tenant's identity provider must
+    ///   not name another tenant's users.*
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`handle`](Self::handle): run it in a task that outlives the connection.
+    pub async fn after_single_sign_on(
+        &self,
+        request: &Parts,
+        user: &UserId,
+        return_to: &str,
+    ) -> Response<Full<Bytes>> {
+        let answering = match self.inner.answering(request) {
+            Ok(answering) => answering,
+            Err(response) => return response,
+        };
+        #[cfg(feature = "pages")]
+        {
+            let found = self.inner.page_after_single_sign_on(request, user, return_to, answering);
+            if let Some(response) = found.await {
+                return response;
+            }
+        }
+        #[cfg(not(feature = "pages"))]
+        let _ = return_to;
+        let answered = self.inner.after_single_sign_on(request, user, answering).await;
+        self.inner.finish(answered, answering)
     }
 
     /// The path that all endpoints are under, such as `/auth`. Empty: they are at the root.

@@ -1,7 +1,8 @@
 //! The bodies of requests and responses.
 
 use countersign::policy::Scope;
-use countersign::{ResendTo, SavedGrant, SecondFactor, UserId};
+use countersign::tenant::SettingsVersion;
+use countersign::{Rehearsal, ResendTo, SavedGrant, SecondFactor, TenantSettings, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -39,7 +40,8 @@ pub(crate) struct CodeBody {
     /// The code, as typed.
     #[cfg_attr(feature = "openapi", schema(value_type = String, examples("492817")))]
     pub(crate) code: Typed,
-    /// The name under which this device is to be trusted, if it is.
+    /// The name to trust this device under; cut after 64 characters or 192 bytes. Without one, or
+    /// with a blank one, the device is not trusted.
     #[serde(default)]
     pub(crate) trust_device: Option<String>,
 }
@@ -87,6 +89,37 @@ pub(crate) enum MethodBody {
 pub(crate) struct ScopeBody {
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::schemas::Scope))]
     pub(crate) scope: Scope,
+}
+
+/// A tenant's settings from now on, if they still are the ones that were shown.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SettingsBody {
+    /// The `version` that came with the settings that were shown.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::schemas::Id))]
+    pub(crate) version: SettingsVersion,
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::schemas::TenantSettings))]
+    pub(crate) settings: TenantSettings,
+    /// Forbid a method also if that locks people out, or if nobody can tell whether it does.
+    #[serde(default)]
+    pub(crate) accept_lock_outs: bool,
+}
+
+/// Settings to try out on the next people.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RehearsalBody {
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::schemas::TenantSettings))]
+    pub(crate) settings: TenantSettings,
+    /// The last answer, to go on from there. Without one, a rehearsal begins.
+    #[serde(default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<crate::openapi::schemas::Rehearsal>)
+    )]
+    pub(crate) so_far: Option<Rehearsal>,
 }
 
 /// What is handed out once, beside an answer.

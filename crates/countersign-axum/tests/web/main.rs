@@ -17,4 +17,5 @@ mod maintenance;
 mod routes;
 #[cfg(feature = "tower-sessions")]
 mod sessions;
+mod single_sign_on;
 mod site;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use countersign::Reason;
 use countersign::input::Field;
+use countersign::{ConfigError, Reason};
 
 use crate::texts::Plain;
 
@@ -26,6 +26,8 @@ pub(crate) struct Operation {
     pub(crate) cookies: &'static [u16],
     /// The headers in which a mobile application sends its tokens.
     pub(crate) tokens: &'static [&'static str],
+    /// What can be in the query.
+    pub(crate) parameters: &'static [&'static str],
 }
 
 /// What an endpoint belongs to.
@@ -71,7 +73,11 @@ const NONE: Operation = Operation {
     fields: &[],
     cookies: &[],
     tokens: &[],
+    parameters: &[],
 };
+
+/// With whatever is wrong.
+const INVALID_SETTINGS: Reason = Reason::InvalidSettings(ConfigError::NoMethod);
 
 /// Why a request is refused before anything is looked at.
 pub(crate) const PLAIN: [&str; 9] = [
@@ -107,7 +113,7 @@ pub(crate) fn reasons() -> BTreeSet<&'static str> {
 }
 
 /// All endpoints, in the order of a login.
-pub(crate) const OPERATIONS: [Operation; 19] = [
+pub(crate) const OPERATIONS: [Operation; 22] = [
     Operation {
         id: "beginLogin",
         path: "/login",
@@ -121,6 +127,7 @@ pub(crate) const OPERATIONS: [Operation; 19] = [
             Reason::Suspended,
             Reason::NoDestination,
             Reason::TooManyLogins,
+            Reason::RequestRefused,
         ],
         fields: &[Field::LoginName, Field::Password],
         cookies: &[200, 500],
@@ -151,9 +158,10 @@ pub(crate) const OPERATIONS: [Operation; 19] = [
             Reason::CodesLocked,
             Reason::Suspended,
             Reason::TrustedDevicesOff,
+            Reason::RequestRefused,
         ],
         fields: &[Field::Code],
-        cookies: &[200, 410, 500],
+        cookies: &[200, 403, 410, 500],
         tokens: &["LoginToken", "DeviceToken"],
         ..NONE
     },
@@ -169,9 +177,10 @@ pub(crate) const OPERATIONS: [Operation; 19] = [
             Reason::LoginBackupCodeLimit,
             Reason::NoBackupCode,
             Reason::BackupCodesOff,
+            Reason::RequestRefused,
         ],
         fields: &[Field::BackupCode],
-        cookies: &[200, 410, 500],
+        cookies: &[200, 403, 410, 500],
         tokens: &["LoginToken"],
         ..NONE
     },
@@ -189,8 +198,10 @@ pub(crate) const OPERATIONS: [Operation; 19] = [
             Reason::LoginSendLimit,
             Reason::NoPhoneNumber,
             Reason::NoDestination,
+            Reason::MethodNotAllowed,
+            Reason::RequestRefused,
         ],
-        cookies: &[200, 410],
+        cookies: &[200, 403, 410],
         tokens: &["LoginToken"],
         ..NONE
     },
@@ -240,6 +251,7 @@ pub(crate) const OPERATIONS: [Operation; 19] = [
             Reason::ReauthenticationRequired,
             Reason::NotInUse,
             Reason::NoDestination,
+            Reason::MethodNotAllowed,
             Reason::SendLimit,
             Reason::CodesLocked,
             Reason::Suspended,
@@ -259,6 +271,7 @@ pub(crate) const OPERATIONS: [Operation; 19] = [
             Reason::ReauthenticationRequired,
             Reason::NotInUse,
             Reason::SetupOver,
+            Reason::MethodNotAllowed,
             Reason::WrongCode,
             Reason::CodesLocked,
             Reason::Suspended,
@@ -301,7 +314,7 @@ pub(crate) const OPERATIONS: [Operation; 19] = [
         method: "get",
         path: "/administration",
         tag: Tag::Administration,
-        summary: "The tenant's scope, and how far a deletion is",
+        summary: "The tenant's settings, their bounds, and how far a deletion is",
         success: Some("Administration"),
         reasons: &[Reason::NotFound],
         ..NONE
@@ -314,7 +327,51 @@ pub(crate) const OPERATIONS: [Operation; 19] = [
         summary: "Says who needs the second factor",
         request: Some("ScopeBody"),
         success: Some("ScopeChanged"),
-        reasons: &[Reason::NotFound, Reason::ReauthenticationRequired, Reason::NoDestination],
+        reasons: &[
+            Reason::NotFound,
+            Reason::ReauthenticationRequired,
+            Reason::NoDestination,
+            INVALID_SETTINGS,
+        ],
+        ..NONE
+    },
+    Operation {
+        id: "changeSettings",
+        method: "put",
+        path: "/administration/settings",
+        tag: Tag::Administration,
+        summary: "Changes the tenant's settings, if they still are the ones that were shown",
+        request: Some("SettingsBody"),
+        success: Some("SettingsNow"),
+        reasons: &[
+            Reason::NotFound,
+            Reason::SettingsChanged,
+            INVALID_SETTINGS,
+            Reason::ReauthenticationRequired,
+            Reason::NoDestination,
+            Reason::WouldLockOut,
+        ],
+        ..NONE
+    },
+    Operation {
+        id: "rehearseSettings",
+        path: "/administration/rehearsal",
+        tag: Tag::Administration,
+        summary: "What a change of settings would do to the next 5,000 people. It changes nothing",
+        request: Some("RehearsalBody"),
+        success: Some("Rehearsal"),
+        reasons: &[Reason::NotFound, INVALID_SETTINGS],
+        ..NONE
+    },
+    Operation {
+        id: "getUsers",
+        method: "get",
+        path: "/administration/users",
+        tag: Tag::Administration,
+        summary: "The tenant's people, page by page. 404 where the application has no list of them",
+        success: Some("PeoplePage"),
+        reasons: &[Reason::NotFound],
+        parameters: &["After", "Filter", "Limit"],
         ..NONE
     },
     Operation {

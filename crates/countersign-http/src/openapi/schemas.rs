@@ -4,16 +4,21 @@
 //! makes these types: the tests hold every response against them.
 #![expect(dead_code, reason = "they say what others serialize")]
 
+mod administration;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
-use crate::openapi::texts::{
-    DeniedReason, Id, Masked, NoCodeReason, PlainReason, Timestamp, UserId,
+use crate::openapi::texts::{DeniedReason, Masked, NoCodeReason, PlainReason, Timestamp, UserId};
+use crate::wire::{
+    BeginBody, CodeBody, MethodBody, OnlyCode, RehearsalBody, ResendBody, ScopeBody, SettingsBody,
 };
-use crate::wire::{BeginBody, CodeBody, MethodBody, OnlyCode, ResendBody, ScopeBody};
+
+pub(crate) use crate::openapi::texts::Id;
+pub(crate) use administration::{Rehearsal, TenantSettings};
 
 /// Every schema by its name.
 pub(crate) fn all() -> Map<String, Value> {
@@ -28,6 +33,8 @@ pub(crate) fn all() -> Map<String, Value> {
     add::<ResendBody>(&mut schemas);
     add::<MethodBody>(&mut schemas);
     add::<ScopeBody>(&mut schemas);
+    add::<SettingsBody>(&mut schemas);
+    add::<RehearsalBody>(&mut schemas);
     add::<LoginStep>(&mut schemas);
     add::<Refusal>(&mut schemas);
     add::<DeniedStep>(&mut schemas);
@@ -39,18 +46,22 @@ pub(crate) fn all() -> Map<String, Value> {
     add::<MethodDone>(&mut schemas);
     add::<DevicesRevoked>(&mut schemas);
     add::<BackupCodeMade>(&mut schemas);
-    add::<Administration>(&mut schemas);
-    add::<ScopeChanged>(&mut schemas);
-    add::<ResetOutcome>(&mut schemas);
+    add::<administration::Administration>(&mut schemas);
+    add::<administration::ScopeChanged>(&mut schemas);
+    add::<administration::SettingsNow>(&mut schemas);
+    add::<administration::PeoplePage>(&mut schemas);
+    add::<administration::ResetOutcome>(&mut schemas);
     let mut schemas: Map<_, _> = schemas
         .into_iter()
         .filter_map(|(name, schema)| Some((name, serde_json::to_value(schema).ok()?)))
         .collect();
     // The derive reads `deny_unknown_fields` of a struct, and not of the variants of an enum.
-    let methods = schemas.get_mut("MethodBody").and_then(|body| body.get_mut("oneOf"));
-    for method in methods.and_then(Value::as_array_mut).into_iter().flatten() {
-        if let Some(method) = method.as_object_mut() {
-            method.insert("additionalProperties".to_owned(), false.into());
+    for name in ["MethodBody", "TrustedDevices"] {
+        let variants = schemas.get_mut(name).and_then(|body| body.get_mut("oneOf"));
+        for variant in variants.and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(variant) = variant.as_object_mut() {
+                variant.insert("additionalProperties".to_owned(), false.into());
+            }
         }
     }
     schemas
@@ -148,6 +159,8 @@ pub(crate) struct CodeRequiredStep {
     #[schema(nullable = false)]
     resend_at: Option<Timestamp>,
     alternatives: Alternatives,
+    /// Whether the page may offer to trust this device.
+    trust_device: bool,
     #[schema(nullable = false)]
     secrets: Option<SecretsOfChallenge>,
 }
@@ -275,6 +288,18 @@ pub(crate) struct Refusal {
     /// How many attempts are left after a wrong code.
     #[schema(nullable = false)]
     attempts_left: Option<u32>,
+    /// With `invalid_settings`: which setting, such as `lockout.wrong_codes`.
+    #[schema(nullable = false, examples("lockout.wrong_codes"))]
+    setting: Option<String>,
+    /// With `invalid_settings`: what was given. Times are seconds.
+    #[schema(nullable = false)]
+    given: Option<u64>,
+    /// With `invalid_settings`: the least that is accepted.
+    #[schema(nullable = false)]
+    least: Option<u64>,
+    /// With `invalid_settings`: the most that is accepted.
+    #[schema(nullable = false)]
+    most: Option<u64>,
     /// What to show to the user, in English or Japanese by `Accept-Language`.
     message: String,
 }
@@ -450,53 +475,4 @@ only!(DoneOnly, Done);
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DevicesRevoked {
     revoked: u32,
-}
-
-/// The tenant's settings.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Administration {
-    scope: Scope,
-    /// For how many users something is saved: what `do_not_use` would delete.
-    saved_users: u64,
-    /// Left out: the tenant never switched off.
-    #[schema(nullable = false)]
-    purge: Option<PurgeProgress>,
-}
-
-/// How far the deletion is that the last switching off began.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct PurgeProgress {
-    /// When the tenant switched off.
-    started_at: Timestamp,
-    /// How many records were deleted since.
-    deleted: u64,
-    /// How many are left. Left out: not counted.
-    #[schema(nullable = false)]
-    remaining: Option<u64>,
-    /// When none was left.
-    #[schema(nullable = false)]
-    finished_at: Option<Timestamp>,
-}
-
-/// The scope, and the one before.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ScopeChanged {
-    scope: Scope,
-    before: Scope,
-}
-
-/// What a reset did to the budgets of wrong codes and of messages.
-#[derive(Serialize, ToSchema)]
-#[serde(tag = "budgets", rename_all = "snake_case")]
-pub(crate) enum ResetOutcome {
-    /// They are full again.
-    Refilled,
-    /// They are full again, beyond the number of resets that refill them.
-    RefilledBeyond,
-    /// They stay as they were.
-    BudgetsKept {
-        /// When the next reset refills them. Left out: no reset does.
-        #[schema(nullable = false)]
-        refills_from: Option<Timestamp>,
-    },
 }

@@ -10,8 +10,9 @@ use super::form::{ConfirmForm, MethodChoice, MethodForm, with_query, without_sep
 use super::route::Page;
 use super::screens::{AccountPage, Alert, BackupCodePage, ConfirmMethodPage};
 use super::visit::Visit;
+use crate::account::ends_setup;
 use crate::answer::status;
-use crate::exchange::{Answered, ends_setup};
+use crate::exchange::Answered;
 use crate::tokens::issued;
 use crate::wire::Typed;
 
@@ -106,6 +107,7 @@ impl Visit<'_> {
             status: shown.as_ref(),
             is_change_pending: self.exchange.presented().setup().is_some(),
             offers_trusted_devices: self.exchange.inner.flow.offers_trusted_devices(),
+            methods: self.exchange.inner.flow.settings_bounds().methods,
         };
         self.html(status, self.pages.screens.account(&page))
     }

@@ -1,20 +1,17 @@
-//! The administrator's pages: the tenant's setting, and one user.
+//! The administrator's pages: what leads to the settings, and user management.
 
 use countersign::event::ResetOutcome;
-use countersign::policy::Scope;
 use countersign::{Administration, Denied, Grant, OperationError, Reason, UserId};
 use http::StatusCode;
 
 use super::account::leads_to_the_login;
-use super::form::{ScopeForm, UserForm, with_query};
+use super::form::{UserForm, with_query};
 use super::route::Page;
-use super::screens::{
-    Alert, ConfirmOffPage, ConfirmResetPage, EditSettingsPage, FindUserPage, Frame, SettingsPage,
-    UserPage,
-};
+use super::screens::{Alert, ConfirmResetPage, FindUserPage, Frame, UserListPage, UserPage};
 use super::visit::Visit;
 use crate::answer::{Refusal, status};
 use crate::exchange::Answered;
+use crate::people::{Filter, LIMIT, Part, list};
 
 impl Visit<'_> {
     pub(super) async fn administration(mut self, page: Page) -> Answered {
@@ -25,11 +22,7 @@ impl Visit<'_> {
             return Ok(self.of_somebody_else());
         }
         match page {
-            Page::EditSettings => {
-                let scope = administration.scope().await?;
-                let page = EditSettingsPage { frame: self.frame_for(&grant), scope };
-                self.html(StatusCode::OK, self.pages.screens.edit_settings(&page))
-            }
+            Page::EditSettings => self.edit_settings(&grant, &administration).await,
             Page::SaveSettings => self.save_settings(&grant, &administration).await,
             Page::User => self.show_user(&grant, &administration).await,
             Page::ConfirmReset => {
@@ -64,60 +57,46 @@ impl Visit<'_> {
                     Err(error) => Err(error.into()),
                 }
             }
-            _ => {
-                let scope = administration.scope().await?;
-                let purge = administration.purge_progress().await?;
-                let page =
-                    SettingsPage { frame: self.frame_for(&grant), scope, purge: purge.as_ref() };
-                self.html(StatusCode::OK, self.pages.screens.settings(&page))
-            }
+            _ => self.show_settings(&grant, &administration).await,
         }
     }
 
-    /// The setting is not changed if somebody else has changed it since the page was shown, and not
-    /// switched off before the page has said what that deletes.
-    async fn save_settings(&mut self, grant: &Grant, administration: &Administration) -> Answered {
-        let ScopeForm { scope, before, confirmed } = self.form()?;
-        let now = administration.scope().await?;
-        let place = if now != before {
-            "/settings/edit?done=changed"
-        } else if now == scope {
-            "/settings"
-        } else if scope == Scope::DoNotUse && confirmed != "yes" {
-            let saved_users = administration.saved_users().await?;
-            let frame = self.frame_for(grant);
-            let page = ConfirmOffPage { frame, scope: now, saved_users };
-            return self.html(StatusCode::OK, self.pages.screens.confirm_off(&page));
-        } else {
-            match administration.set_scope(scope).await {
-                Ok(_) => "/settings?done=saved",
-                Err(OperationError::Denied(denied)) if !leads_to_the_login(denied.reason()) => {
-                    let alert = self.refusal(&denied, None);
-                    let mut frame = self.frame_for(grant);
-                    frame.alert = Some(alert);
-                    let page = EditSettingsPage { frame, scope: now };
-                    let page = self.pages.screens.edit_settings(&page);
-                    return self.html(status(denied.reason()), page);
-                }
-                Err(error) => return Err(error.into()),
-            }
+    /// A part of the list of users, where the application has one; else the form for an id.
+    async fn list_users(&mut self, grant: &Grant, administration: &Administration) -> Answered {
+        let frame = self.frame_for(grant);
+        if !self.has_list() {
+            let page = FindUserPage { frame, id: "", has_list: false };
+            return self.html(StatusCode::OK, self.pages.screens.find_user(&page));
+        }
+        let query = self.query();
+        let filter = Filter::read(query.get("filter")).unwrap_or_default();
+        let after = UserId::new(query.get("after")).ok();
+        let part = Part { after: after.clone(), filter, limit: LIMIT };
+        let found = list(administration, part).await?;
+        let page = UserListPage {
+            frame,
+            people: &found.people,
+            filter: filter.code(),
+            after: after.as_ref(),
+            next: found.next.as_ref(),
         };
-        let place = self.path(place);
-        Ok(self.redirect(&place))
+        self.html(StatusCode::OK, self.pages.screens.user_list(&page))
+    }
+
+    fn has_list(&self) -> bool {
+        self.exchange.inner.flow.has_directory()
     }
 
     async fn show_user(&mut self, grant: &Grant, administration: &Administration) -> Answered {
         let frame = self.frame_for(grant);
         let query = self.query();
         match query.get("id") {
-            "" => {
-                let page = FindUserPage { frame, id: "" };
-                self.html(StatusCode::OK, self.pages.screens.find_user(&page))
-            }
+            "" => self.list_users(grant, administration).await,
             id => match UserId::new(id) {
                 Ok(user) => match administration.status(&user).await {
                     Ok(found) => {
-                        let page = UserPage { frame, user: &user, status: &found };
+                        let has_list = self.has_list();
+                        let page = UserPage { frame, user: &user, status: &found, has_list };
                         self.html(StatusCode::OK, self.pages.screens.user(&page))
                     }
                     Err(OperationError::Denied(denied)) if denied.reason() == Reason::NotFound => {
@@ -133,7 +112,7 @@ impl Visit<'_> {
     /// Asks for another id.
     fn no_such_user(&mut self, mut frame: Frame<'_>, id: &str, denied: &Denied) -> Answered {
         frame.alert = Some(Alert::refusal(self.text(denied), Some("id")));
-        let page = FindUserPage { frame, id };
+        let page = FindUserPage { frame, id, has_list: self.has_list() };
         self.html(status(denied.reason()), self.pages.screens.find_user(&page))
     }
 
@@ -145,11 +124,11 @@ impl Visit<'_> {
         status: StatusCode,
     ) -> Answered {
         let found = administration.status(user).await?;
-        let page = UserPage { frame, user, status: &found };
+        let page = UserPage { frame, user, status: &found, has_list: self.has_list() };
         self.html(status, self.pages.screens.user(&page))
     }
 
-    fn frame_for<'g>(&self, grant: &'g Grant) -> Frame<'g>
+    pub(super) fn frame_for<'g>(&self, grant: &'g Grant) -> Frame<'g>
     where
         Self: 'g,
     {

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use countersign::ResendTo;
-use countersign::policy::Scope;
 use http::request::Parts;
 use http::{StatusCode, header};
 use serde::Deserialize;
@@ -99,15 +98,6 @@ pub(super) fn without_separators(number: &str) -> String {
 #[derive(Deserialize)]
 pub(super) struct ConfirmForm {
     pub(super) code: Typed,
-}
-
-#[derive(Deserialize)]
-pub(super) struct ScopeForm {
-    pub(super) scope: Scope,
-    /// The scope that the page showed.
-    pub(super) before: Scope,
-    #[serde(default)]
-    pub(super) confirmed: String,
 }
 
 /// The user that an administrator's form is about.

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use countersign::ids::LoginId;
 use countersign::input::Field;
-use countersign::{BackupCode, Challenge, DeliveryStatus, Denied, LoginStep, Reason};
+use countersign::{BackupCode, Challenge, DeliveryStatus, Denied, LoginStep, Reason, UserId};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
 use super::Pages;
-use super::form::{CodeForm, Onward, ResendForm, SignInForm, with_query};
+use super::form::{CodeForm, Onward, ResendForm, SignInForm, local_path, with_query};
 use super::route::sign_in_at;
 use super::screens::{Alert, BackupCodePage, CodePage, LastSend, MessagePage, SignInPage};
 use super::visit::{Visit, is_about_the_field};
@@ -16,7 +16,7 @@ use super::words;
 use crate::answer::{Refusal, status};
 use crate::exchange::{Answered, Settled};
 use crate::texts::sentence;
-use crate::tokens::{PresentedLogin, issued};
+use crate::tokens::{CameBy, PresentedLogin, issued};
 use crate::wire::{BeginBody, Typed};
 
 /// The page of a login, as it is shown after a step.
@@ -46,8 +46,8 @@ impl Visit<'_> {
         let SignInForm { name, password, onward } = self.form()?;
         let reauthenticate = onward.again;
         let begin = BeginBody { name: name.clone(), password, reauthenticate };
-        let (step, person) = self.exchange.first_step(begin).await?;
-        let settled = self.exchange.settle(&step, None, person.as_ref()).await;
+        let (step, came_by) = self.exchange.first_step(begin).await?;
+        let settled = self.exchange.settle(&step, None, came_by.as_ref()).await;
         match step {
             LoginStep::Authenticated(_) => self.completed(settled, &onward),
             LoginStep::CodeRequired(challenge) => Ok(self.redirect_to_code(&challenge, &onward)),
@@ -60,6 +60,23 @@ impl Visit<'_> {
                 let field = is_about_the_field(denied.reason()).then_some(field);
                 let alert = Alert::refusal(self.text(&denied), field);
                 self.sign_in_page(status(denied.reason()), Some(alert), &name, &onward)
+            }
+        }
+    }
+
+    /// The application's callback has verified what the identity provider said.
+    pub(super) async fn after_single_sign_on(mut self, user: &UserId, return_to: &str) -> Answered {
+        let return_to = local_path(return_to).unwrap_or_default().to_owned();
+        let onward = Onward { return_to, again: false };
+        let step = self.exchange.first_step_after_single_sign_on(user).await?;
+        let settled = self.exchange.settle(&step, None, Some(&CameBy::SingleSignOn)).await;
+        match step {
+            LoginStep::Authenticated(_) => self.completed(settled, &onward),
+            LoginStep::CodeRequired(challenge) => Ok(self.redirect_to_code(&challenge, &onward)),
+            LoginStep::Denied(denied) => {
+                let text = self.exchange.answering.message_without_password(&denied);
+                let alert = Alert::refusal(text, None);
+                self.sign_in_page(status(denied.reason()), Some(alert), "", &onward)
             }
         }
     }
@@ -150,7 +167,7 @@ impl Visit<'_> {
         onward: &Onward,
         form: (Option<&'static str>, bool),
     ) -> Answered {
-        let settled = self.exchange.settle(&step, Some(login), presented.person.as_ref()).await;
+        let settled = self.exchange.settle(&step, Some(login), presented.came_by.as_ref()).await;
         let denied = match step {
             LoginStep::Authenticated(_) => return self.completed(settled, onward),
             LoginStep::CodeRequired(challenge) => {
@@ -226,7 +243,8 @@ impl Visit<'_> {
             return Ok(self.redirect_home(onward));
         }
         let alert = Alert::refusal(self.text(denied), None);
-        let name = presented.person.as_ref().map_or("", |person| &*person.name);
+        let person = presented.came_by.as_ref().and_then(CameBy::person);
+        let name = person.map_or("", |person| &*person.name);
         self.sign_in_page(status(denied.reason()), Some(alert), name, onward)
     }
 
@@ -252,7 +270,7 @@ impl Visit<'_> {
             challenge,
             now: self.exchange.answering.now,
             last_send: shown.last_send,
-            trust: self.exchange.inner.flow.offers_trusted_devices().then_some(shown.trusts),
+            trust: challenge.trust_device.then_some(shown.trusts),
             return_to: &shown.onward.return_to,
             again: shown.onward.again,
         };

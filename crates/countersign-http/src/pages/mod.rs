@@ -1,4 +1,4 @@
-//! Pages for browsers: logging in, one's own account, the tenant's setting and its users.
+//! Pages for browsers: logging in, one's own account, the tenant's settings and its users.
 //!
 //! They are complete without scripts, in English and Japanese by `Accept-Language`. Style and
 //! script are separate files of the same site. Give them to
@@ -10,8 +10,8 @@
 //! | name and password | `/sign-in`, with `return_to` and `again` |
 //! | enter the code | `/sign-in/{login}` |
 //! | my information | `/me` |
-//! | the tenant's setting | `/settings`, `/settings/edit` |
-//! | user management | `/users?id={user}` |
+//! | the tenant's settings | `/settings`, `/settings/edit` |
+//! | user management | `/users`, with `filter` and `after`; `/users?id={user}` |
 //! | log out | `/sign-out`, by a form |
 //!
 //! [`Web::signed_in`](crate::Web::signed_in) and its relatives redirect browsers to the login, and
@@ -29,6 +29,8 @@ mod form;
 mod login;
 mod route;
 mod screens;
+mod settings;
+mod settings_form;
 mod visit;
 mod words;
 
@@ -40,10 +42,11 @@ use http::HeaderValue;
 pub(crate) use assets::Assets;
 pub(crate) use form::local_path;
 pub use screens::{
-    AccountPage, Alert, AlertKind, BackupCodePage, CodePage, ConfirmMethodPage, ConfirmOffPage,
-    ConfirmResetPage, EditSettingsPage, FindUserPage, Frame, LastSend, MessagePage, SettingsPage,
-    SignInPage, UserPage,
+    AccountPage, Alert, AlertKind, BackupCodePage, CodePage, ConfirmMethodPage, ConfirmResetPage,
+    EditSettingsPage, FindUserPage, Frame, LastSend, MessagePage, ReviewSettingsPage, SettingsPage,
+    SignInPage, UserListPage, UserPage,
 };
+pub use settings_form::{DevicesChoice, LockoutChoice, SettingsFields, Unit};
 
 /// The pages of one application, for [`WebBuilder::pages`](crate::WebBuilder::pages).
 pub struct Pages {
@@ -189,7 +192,7 @@ pub trait Screens: Send + Sync {
         page.html()
     }
 
-    /// The tenant's setting, and how far a deletion is.
+    /// The tenant's settings, and how far a deletion is.
     ///
     /// # Errors
     ///
@@ -198,7 +201,7 @@ pub trait Screens: Send + Sync {
         page.html()
     }
 
-    /// The choice of another setting.
+    /// The form for other settings.
     ///
     /// # Errors
     ///
@@ -207,12 +210,21 @@ pub trait Screens: Send + Sync {
         page.html()
     }
 
-    /// What switching off deletes, before it is done.
+    /// What a change of settings does, before it is saved: also what switching off deletes.
     ///
     /// # Errors
     ///
     /// If the template cannot be rendered.
-    fn confirm_off(&self, page: &ConfirmOffPage<'_>) -> Result<String, PluginError> {
+    fn review_settings(&self, page: &ReviewSettingsPage<'_>) -> Result<String, PluginError> {
+        page.html()
+    }
+
+    /// The list of users, where the application has one.
+    ///
+    /// # Errors
+    ///
+    /// If the template cannot be rendered.
+    fn user_list(&self, page: &UserListPage<'_>) -> Result<String, PluginError> {
         page.html()
     }
 

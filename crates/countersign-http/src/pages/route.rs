@@ -1,6 +1,7 @@
 //! Finds the page for a request.
 
 use bytes::Bytes;
+use countersign::UserId;
 use countersign::ids::{DeviceId, LoginId};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Uri, header};
@@ -180,6 +181,26 @@ impl Inner {
         let body = read(body).await?;
         let exchange = self.visit(parts, body, answering).await?;
         Visit { exchange, pages, assets }.show(page).await
+    }
+
+    /// Responds to the application's own callback. `None`: pages are not in use.
+    pub(crate) async fn page_after_single_sign_on(
+        &self,
+        parts: &Parts,
+        user: &UserId,
+        return_to: &str,
+        answering: Answering,
+    ) -> Option<Response<Full<Bytes>>> {
+        let (pages, assets) = self.pages.as_ref()?;
+        let answered = async {
+            self.origins.check_host(parts)?;
+            let exchange = self.visit(parts, Bytes::new(), answering).await?;
+            Visit { exchange, pages, assets }.after_single_sign_on(user, return_to).await
+        };
+        let mut response =
+            answered.await.unwrap_or_else(|refusal| self.refused_page(parts, &refusal, answering));
+        self.harden_page(&mut response);
+        Some(response)
     }
 
     fn harden_page(&self, response: &mut Response<Full<Bytes>>) {

@@ -1,14 +1,18 @@
 //! What each page shows, and the page of this crate that shows it.
 
+mod people;
+mod settings;
+
 use askama::Template;
 use countersign::error::PluginError;
-use countersign::operator::PurgeProgress;
-use countersign::policy::Scope;
 use countersign::status::LockState;
+use countersign::tenant::Methods;
 use countersign::{Challenge, FactorStatus, IssuedCode, Method, UserId};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub use self::people::{ConfirmResetPage, FindUserPage, UserListPage, UserPage};
+pub use self::settings::{EditSettingsPage, ReviewSettingsPage, SettingsPage};
 use super::form::with_query;
 use super::words::{self, Words};
 use crate::texts::{Language, seconds_until};
@@ -86,6 +90,17 @@ impl Frame<'_> {
         Words::of(self.language)
     }
 
+    /// Attributes of a field with a help text. If the alert is about the field, it describes it,
+    /// too. Safe as markup.
+    fn helped(&self, field: &str, help: &'static str) -> String {
+        match &self.alert {
+            Some(Alert { field: Some(name), .. }) if *name == field => {
+                format!(" aria-invalid=\"true\" aria-describedby=\"alert {help}\" autofocus")
+            }
+            _ => format!(" aria-describedby=\"{help}\""),
+        }
+    }
+
     /// Attributes of the field that the alert is about. Safe as markup.
     fn wrong(&self, field: &str) -> &'static str {
         match &self.alert {
@@ -134,7 +149,7 @@ macro_rules! html {
 
 html! {
     SignInPage CodePage BackupCodePage AccountPage ConfirmMethodPage SettingsPage EditSettingsPage
-    ConfirmOffPage FindUserPage UserPage ConfirmResetPage MessagePage
+    ReviewSettingsPage UserListPage FindUserPage UserPage ConfirmResetPage MessagePage
 }
 
 /// The page for name and password.
@@ -248,6 +263,8 @@ pub struct AccountPage<'a> {
     pub is_change_pending: bool,
     /// Whether devices can be trusted.
     pub offers_trusted_devices: bool,
+    /// The methods that the application offers. A tenant may allow fewer.
+    pub methods: Methods,
 }
 
 impl AccountPage<'_> {
@@ -277,120 +294,6 @@ impl ConfirmMethodPage<'_> {
     fn newest(&self) -> [&'static str; 2] {
         words::only_the_newest(self.frame.language)
     }
-}
-
-/// The page that shows who needs the second factor.
-#[derive(Clone, Debug, Template)]
-#[template(path = "settings.html")]
-#[non_exhaustive]
-pub struct SettingsPage<'a> {
-    /// What every page has.
-    pub frame: Frame<'a>,
-    /// Who needs the second factor.
-    pub scope: Scope,
-    /// Progress of the deletion that the last switching off started.
-    pub purge: Option<&'a PurgeProgress>,
-}
-
-impl SettingsPage<'_> {
-    fn shown(&self) -> &'static str {
-        self.frame.w().scope(self.scope)
-    }
-}
-
-/// The page to choose another setting.
-#[derive(Clone, Debug, Template)]
-#[template(path = "edit_settings.html")]
-#[non_exhaustive]
-pub struct EditSettingsPage<'a> {
-    /// What every page has.
-    pub frame: Frame<'a>,
-    /// Who needs the second factor now.
-    pub scope: Scope,
-}
-
-impl EditSettingsPage<'_> {
-    fn before(&self) -> &'static str {
-        value(self.scope)
-    }
-
-    /// Value, name and meaning of each choice, and whether it is in force.
-    fn choices(&self) -> [(&'static str, &'static str, &'static str, bool); 3] {
-        let w = self.frame.w();
-        [
-            (Scope::DoNotUse, w.off_means),
-            (Scope::EntireTenant, w.entire_tenant_means),
-            (Scope::SystemAdministratorsOnly, w.administrators_only_means),
-        ]
-        .map(|(scope, means)| (value(scope), w.scope(scope), means, scope == self.scope))
-    }
-}
-
-/// A scope as a form sends it.
-const fn value(scope: Scope) -> &'static str {
-    match scope {
-        Scope::DoNotUse => "do_not_use",
-        Scope::EntireTenant => "entire_tenant",
-        Scope::SystemAdministratorsOnly => "system_administrators_only",
-    }
-}
-
-/// The page that says what switching off deletes.
-#[derive(Clone, Debug, Template)]
-#[template(path = "confirm_off.html")]
-#[non_exhaustive]
-pub struct ConfirmOffPage<'a> {
-    /// What every page has.
-    pub frame: Frame<'a>,
-    /// Who needs the second factor now.
-    pub scope: Scope,
-    /// For how many users something is saved.
-    pub saved_users: u64,
-}
-
-impl ConfirmOffPage<'_> {
-    fn before(&self) -> &'static str {
-        value(self.scope)
-    }
-
-    fn deletes_for(&self) -> String {
-        words::deletes_for(self.saved_users, self.frame.language)
-    }
-}
-
-/// The page that asks for the id of a user.
-#[derive(Clone, Debug, Template)]
-#[template(path = "find_user.html")]
-#[non_exhaustive]
-pub struct FindUserPage<'a> {
-    /// What every page has.
-    pub frame: Frame<'a>,
-    /// What was asked for, if there is no such user.
-    pub id: &'a str,
-}
-
-/// The page of one user, for an administrator.
-#[derive(Clone, Debug, Template)]
-#[template(path = "user.html")]
-#[non_exhaustive]
-pub struct UserPage<'a> {
-    /// What every page has.
-    pub frame: Frame<'a>,
-    /// The user.
-    pub user: &'a UserId,
-    /// The user's second factor.
-    pub status: &'a FactorStatus,
-}
-
-/// The page that says what a reset clears.
-#[derive(Clone, Debug, Template)]
-#[template(path = "confirm_reset.html")]
-#[non_exhaustive]
-pub struct ConfirmResetPage<'a> {
-    /// What every page has.
-    pub frame: Frame<'a>,
-    /// The user.
-    pub user: &'a UserId,
 }
 
 /// A page that shows only the frame's alert.

@@ -30,6 +30,8 @@ pub(super) const fn is_about_the_field(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::InvalidInput(_)
+            | Reason::InvalidSettings(_)
+            | Reason::MethodNotAllowed
             | Reason::InvalidCredentials
             | Reason::WrongCode
             | Reason::WrongBackupCode

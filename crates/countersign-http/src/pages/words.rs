@@ -1,7 +1,13 @@
 //! What the pages say, in English and Japanese.
 
+pub(super) mod described;
+mod people;
+mod settings;
+
 use countersign::{Method, Scope};
 
+pub(super) use self::people::PeopleWords;
+pub(super) use self::settings::SettingsWords;
 use crate::texts::Language;
 
 /// The fixed texts of all pages in one language.
@@ -182,7 +188,7 @@ static ENGLISH: Words = Words {
     done_saved: "Your change was saved.",
     done_signed_out: "You have logged out.",
     edit: "Edit",
-    edit_title: "Who needs a second factor",
+    edit_title: "Edit two-factor authentication",
     email: "Email",
     email_address: "Email address",
     entire_tenant: "Entire tenant",
@@ -205,7 +211,8 @@ static ENGLISH: Words = Words {
     off_confirm: "Switch off and delete",
     off_deletes: "This deletes every user's phone number, trusted devices, backup code and \
         unfinished logins. You cannot undo it.",
-    off_means: "Nobody is asked for a code. All saved two-factor authentication data is deleted.",
+    off_means: "Nobody is asked for a code after the password. All saved two-factor authentication \
+        data is deleted.",
     off_title: "Switch off two-factor authentication?",
     open: "Not locked",
     password: "Password",
@@ -318,7 +325,7 @@ static JAPANESE: Words = Words {
     off: "使用しない",
     off_confirm: "使用を停止して削除",
     off_deletes: "すべてのユーザーの電話番号、信頼できる端末、バックアップコード、および完了していないログインが削除されます。この操作は取り消せません。",
-    off_means: "確認コードの入力を求めません。2段階認証用に保存されているデータはすべて削除されます。",
+    off_means: "パスワードでのログイン時に、確認コードの入力を求めません。2段階認証用に保存されているデータはすべて削除されます。",
     off_title: "2段階認証の使用を停止しますか？",
     open: "ロックされていません",
     password: "パスワード",

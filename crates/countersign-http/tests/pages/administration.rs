@@ -10,10 +10,6 @@ fn setting(text: &str) -> &str {
     between(text, "id=\"current-setting\">", "<")
 }
 
-/// The whole of the form that switches off.
-const OFF: [(&str, &str); 3] =
-    [("scope", "do_not_use"), ("before", "entire_tenant"), ("confirmed", "yes")];
-
 /// I-34: an administrator's page is nobody else's.
 #[tokio::test]
 async fn other_users_find_no_such_page() {
@@ -32,7 +28,8 @@ async fn other_users_find_no_such_page() {
             "{path}"
         );
     }
-    for (path, fields) in [("/settings/edit", &OFF[..]), ("/users/reset", &[("id", "bob")])] {
+    let off = [("scope", "do_not_use"), ("confirmed", "yes")];
+    for (path, fields) in [("/settings/edit", &off[..]), ("/users/reset", &[("id", "bob")])] {
         let hidden = visitor.post_as("alice", path, fields).await;
         assert_eq!(hidden.status, StatusCode::NOT_FOUND, "{path}");
     }
@@ -70,9 +67,11 @@ async fn switching_off_asks_first() {
     let page = visitor.get("/settings").await;
     assert_eq!(between(&page.text, "id=\"deleted\">", "<"), "1");
     assert!(page.text.contains("<dt>Finished on</dt><dd><time datetime="), "{}", page.text);
-    // Switching on asks nothing.
-    let fields = [("scope", "entire_tenant"), ("before", "do_not_use")];
-    let on = visitor.post_as("root", "/settings/edit", &fields).await;
+    // Switching on deletes nothing.
+    let edit = visitor.get("/settings/edit").await;
+    let review = visitor.send(&edit, "/settings/edit", &[("scope", "entire_tenant")]).await;
+    assert!(!review.text.contains("saved-users"), "{}", review.text);
+    let on = visitor.send(&review, "/settings/edit", &[("confirmed", "yes")]).await;
     assert_eq!(place(&on), "/settings?done=saved");
 }
 
@@ -82,8 +81,10 @@ async fn what_weakens_somebody_needs_a_recent_login_and_returns_to_its_page() {
     let mut visitor = Visitor::of(&site);
     visitor.sign_in("root").await;
     site.world.clock.advance(std::time::Duration::from_secs(601));
+    let off = visitor.confirmed_settings(&[("scope", "do_not_use")]).await;
+    let off: Vec<_> = off.iter().map(|(name, value)| (&**name, &**value)).collect();
     for (path, fields, back) in [
-        ("/settings/edit", &OFF[..], "/settings/edit?done=repeat"),
+        ("/settings/edit", &off[..], "/settings/edit?done=repeat"),
         ("/users/reset?id=bob", &[("id", "bob")], "/users?id=bob&done=repeat"),
         ("/users/unlock?id=bob", &[("id", "bob")], "/users?id=bob&done=repeat"),
     ] {
@@ -171,19 +172,22 @@ async fn a_user_whose_id_is_dots_is_reset_like_any_other() {
     }
 }
 
-/// A page that is older than the setting changes nothing.
+/// I-42: a page that is older than the settings changes nothing.
 #[tokio::test]
 async fn a_setting_that_was_changed_meanwhile_is_shown_again() {
     let site = site().await;
     let mut visitor = Visitor::of(&site);
     visitor.sign_in("root").await;
     let edit = visitor.get("/settings/edit").await;
+    let off = [("scope", "do_not_use")];
+    let review = visitor.send(&edit, "/settings/edit", &off).await;
     let only = Scope::SystemAdministratorsOnly;
     site.world.set_scope(only).await.unwrap();
-    let fields = [("scope", "do_not_use"), ("confirmed", "yes"), ("before", "entire_tenant")];
     for answer in [
         visitor.send(&edit, "/settings/edit", &[("scope", "entire_tenant")]).await,
-        visitor.post_as("root", "/settings/edit", &fields).await,
+        visitor.send(&edit, "/settings/edit", &off).await,
+        visitor.send(&review, "/settings/edit", &[("confirmed", "yes")]).await,
+        visitor.send(&review, "/settings/edit", &[("back", "yes")]).await,
     ] {
         assert_eq!(place(&answer), "/settings/edit?done=changed");
     }
@@ -206,7 +210,8 @@ async fn a_setting_that_is_refused_is_shown_with_the_reason() {
     visitor.post("/sign-in", &fields).await;
     let edit = visitor.get("/settings/edit").await;
     let chosen = [("scope", "system_administrators_only")];
-    let refused = visitor.send(&edit, "/settings/edit", &chosen).await;
+    let review = visitor.send(&edit, "/settings/edit", &chosen).await;
+    let refused = visitor.send(&review, "/settings/edit", &[("confirmed", "yes")]).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{scope:?}");
     assert!(alert(&refused).starts_with("No email address or phone number"), "{}", refused.text);
     assert!(refused.text.contains("name=\"scope\""), "{}", refused.text);

@@ -19,5 +19,9 @@ mod browser;
 #[path = "../web/described.rs"]
 mod described;
 mod login;
+mod people;
+mod review;
 mod safety;
+mod settings;
+mod single_sign_on;
 mod visitor;

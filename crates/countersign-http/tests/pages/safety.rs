@@ -15,14 +15,11 @@ use http::StatusCode;
 use crate::browser::{PASSWORD, Site};
 use crate::visitor::{Visitor, alert, place, site, site_with};
 
-/// Every form of a signed-in administrator, and the fields that make it do something.
-const FORMS: [(&str, &[(&str, &str)]); 10] = [
+/// Every form of a signed-in administrator but the one of the settings, and the fields that make it
+/// do something.
+const FORMS: [(&str, &[(&str, &str)]); 9] = [
     ("/sign-in", &[("name", "alice"), ("password", PASSWORD)]),
     ("/sign-out", &[]),
-    (
-        "/settings/edit",
-        &[("scope", "do_not_use"), ("before", "entire_tenant"), ("confirmed", "yes")],
-    ),
     ("/me/method/confirm", &[("code", "123456")]),
     ("/me/method", &[("method", "sms"), ("phone", "+819012345678")]),
     ("/me/devices/AAAAAAAAAAAAAAAAAAAAAA/remove", &[]),
@@ -45,11 +42,16 @@ const LOGIN_FORMS: [(&str, &[(&str, &str)]); 4] = [
 async fn forms_of_other_sites_do_nothing() {
     let route = include_str!("../../src/pages/route.rs").lines().map(str::trim);
     let takes_forms = |line: &&str| line.contains("] => both(") || line.contains("] => post(");
-    assert_eq!(route.filter(takes_forms).count(), FORMS.len() + LOGIN_FORMS.len(), "each is tried");
+    let tried = FORMS.len() + LOGIN_FORMS.len() + 1;
+    assert_eq!(route.filter(takes_forms).count(), tried, "each is tried");
     let site = site().await;
     let mut visitor = Visitor::of(&site);
     visitor.sign_in("root").await;
     let session = visitor.browser.session().unwrap().to_owned();
+    let off = visitor.confirmed_settings(&[("scope", "do_not_use")]).await;
+    let off: Vec<_> = off.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let mut forms = FORMS.to_vec();
+    forms.insert(2, ("/settings/edit", &off));
     let (login, _) = visitor.begin("bob").await;
     site.world.calls.clear();
     let of_the_login = LOGIN_FORMS.map(|(path, fields)| (format!("{login}{path}"), fields));
@@ -65,7 +67,8 @@ async fn forms_of_other_sites_do_nothing() {
         vec![("sec-fetch-site", "none"), ("origin", "null")],
     ] {
         visitor.browser.headers.clone_from(&headers);
-        let forms = FORMS.map(|(path, fields)| (path.to_owned(), fields));
+        let forms: Vec<_> =
+            forms.iter().map(|(path, fields)| ((*path).to_owned(), *fields)).collect();
         for (path, fields) in forms.iter().chain(&of_the_login) {
             let answer = visitor.post_as("root", path, fields).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} with {headers:?}");
@@ -86,7 +89,7 @@ async fn forms_of_other_sites_do_nothing() {
         visitor.post(path, fields).await;
         assert!(site.world.calls.all().len() > before, "{path}");
     }
-    for (path, fields) in FORMS.into_iter().rev() {
+    for (path, fields) in forms.into_iter().rev() {
         let before = site.world.calls.all().len();
         let answer = visitor.post_as("root", path, fields).await;
         assert_ne!(answer.status, StatusCode::BAD_REQUEST, "{path}");
@@ -310,8 +313,9 @@ async fn ids_and_addresses_stay_text() {
     let mut visitor = Visitor::of(&site);
     visitor.sign_in("mallory").await;
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("id", id).finish();
-    let fields = [("scope", "do_not_use"), ("before", "entire_tenant")];
-    let mut seen = vec![visitor.post_as(id, "/settings/edit", &fields).await];
+    let edit = visitor.get("/settings/edit").await;
+    let off = [("scope", "do_not_use")];
+    let mut seen = vec![visitor.send(&edit, "/settings/edit", &off).await];
     assert!(seen[0].text.contains("saved-users"), "{}", seen[0].text);
     for path in ["/me", "/settings", "/settings/edit", "/users", "/me/method/confirm"] {
         seen.push(visitor.get(path).await);
@@ -371,8 +375,8 @@ async fn ids_of_tenants_are_on_no_page() {
     ] {
         seen.push(visitor.get(path).await);
     }
-    let off = [("scope", "do_not_use"), ("before", "entire_tenant")];
-    seen.push(visitor.post_as("root", "/settings/edit", &off).await);
+    let edit = visitor.get("/settings/edit").await;
+    seen.push(visitor.send(&edit, "/settings/edit", &[("scope", "do_not_use")]).await);
     seen.push(visitor.post_as("root", "/me/backup-code", &[]).await);
     for page in seen {
         assert!(page.text.contains("<h1"), "{}", page.text);

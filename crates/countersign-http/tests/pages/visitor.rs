@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use countersign::LoginFlowBuilder;
 use countersign_http::WebBuilder;
 use countersign_http::pages::Pages;
 use http::{Request, StatusCode};
@@ -14,6 +15,15 @@ pub async fn site() -> Site {
 
 pub async fn site_with(web: impl FnOnce(WebBuilder) -> WebBuilder) -> Site {
     Site::with(|flow| flow, |builder| web(builder.pages(Pages::new("Acme")))).await
+}
+
+/// A site of an application that has a list of its users.
+pub async fn site_with_people() -> Site {
+    site_with_people_and(|flow| flow).await
+}
+
+pub async fn site_with_people_and(flow: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder) -> Site {
+    Site::with_people(flow, |builder| builder.pages(Pages::new("Acme"))).await
 }
 
 pub struct Visitor<'a> {
@@ -43,15 +53,7 @@ impl<'a> Visitor<'a> {
         }
         let request = request.body(body.unwrap_or_default()).unwrap();
         let answer = Answer::of(self.browser.site.web.handle(request).await).await;
-        for cookie in answer.cookies() {
-            let (pair, attributes) = cookie.split_once("; ").unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            if attributes.contains("Max-Age=0") {
-                self.browser.cookies.shift_remove(name);
-            } else {
-                self.browser.cookies.insert(name.to_owned(), value.to_owned());
-            }
-        }
+        self.browser.keep(&answer);
         answer
     }
 
@@ -72,14 +74,48 @@ impl<'a> Visitor<'a> {
 
     /// Sends a form of a page as it stands, with these fields filled in.
     pub async fn send(&mut self, page: &Answer, action: &str, fields: &[(&str, &str)]) -> Answer {
+        self.send_without(page, action, fields, &[]).await
+    }
+
+    /// The same, with these boxes unticked.
+    pub async fn send_without(
+        &mut self,
+        page: &Answer,
+        action: &str,
+        fields: &[(&str, &str)],
+        unticked: &[&str],
+    ) -> Answer {
         let form = form_of(page, action);
-        let mut sent: BTreeMap<String, String> = form.hidden;
+        let mut sent: BTreeMap<String, String> = form.fields;
+        for name in unticked {
+            assert!(sent.remove(*name).is_some(), "{name} is not ticked in {}", page.text);
+        }
         for (name, value) in fields {
             assert!(form.names.contains(&(*name).to_owned()), "no field {name} in {}", page.text);
             sent.insert((*name).to_owned(), (*value).to_owned());
         }
         let pairs: Vec<(&str, &str)> = sent.iter().map(|(n, v)| (&**n, &**v)).collect();
         self.post(&form.action, &pairs).await
+    }
+
+    /// The fields of the tenant's settings as they stand, with these changes, as an administrator
+    /// sends them who has reviewed the change. Without whose form it is.
+    pub async fn confirmed_settings(&mut self, changes: &[(&str, &str)]) -> Vec<(String, String)> {
+        let page = self.get("/settings/edit").await;
+        let mut fields = form_of(&page, "/settings/edit").fields;
+        for (name, value) in changes.iter().chain(&[("confirmed", "yes")]) {
+            fields.insert((*name).to_owned(), (*value).to_owned());
+        }
+        fields.remove("as");
+        fields.into_iter().collect()
+    }
+
+    /// Chooses other settings, reviews them and saves them.
+    pub async fn choose(&mut self, changes: &[(&str, &str)]) -> Answer {
+        let edit = self.get("/settings/edit").await;
+        let review = self.send(&edit, "/settings/edit", changes).await;
+        assert_eq!(review.status, StatusCode::OK, "{}", review.text);
+        self.send(&review, "/settings/edit", &[("confirmed", "yes")]).await
     }
 
     pub async fn follow(&mut self, answer: &Answer) -> Answer {
@@ -123,7 +159,8 @@ pub fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
 
 struct Form {
     action: String,
-    hidden: BTreeMap<String, String>,
+    /// What it sends as it stands.
+    fields: BTreeMap<String, String>,
     names: Vec<String>,
 }
 
@@ -136,15 +173,22 @@ fn form_of(page: &Answer, path: &str) -> Form {
         .find(|(action, _)| action.split('?').next() == path.split('?').next())
         .unwrap_or_else(|| panic!("no form for {path} in {}", page.text));
     let form = form.split("</form>").next().unwrap();
-    let (mut hidden, mut names) = (BTreeMap::new(), Vec::new());
-    for tag in form.split('<').filter(|tag| tag.starts_with("input") || tag.starts_with("button")) {
-        let name = between(tag, " name=\"", "\"").to_owned();
-        if tag.contains("type=\"hidden\"") {
-            hidden.insert(name.clone(), unescaped(between(tag, " value=\"", "\"")));
+    let (mut fields, mut names, mut select) = (BTreeMap::new(), Vec::new(), String::new());
+    for tag in form.split('<') {
+        let (name, value) = (between(tag, " name=\"", "\""), between(tag, " value=\"", "\""));
+        let is_choice = tag.contains("type=\"radio\"") || tag.contains("type=\"checkbox\"");
+        if tag.starts_with("option") && tag.contains(" selected") {
+            fields.insert(select.clone(), unescaped(value));
+        } else if tag.starts_with("input") && (!is_choice || tag.contains(" checked")) {
+            fields.insert(name.to_owned(), unescaped(value));
+        } else if tag.starts_with("select") {
+            name.clone_into(&mut select);
         }
-        names.push(name);
+        if ["input", "button", "select"].iter().any(|kind| tag.starts_with(kind)) {
+            names.push(name.to_owned());
+        }
     }
-    Form { action, hidden, names }
+    Form { action, fields, names }
 }
 
 fn unescaped(text: &str) -> String {

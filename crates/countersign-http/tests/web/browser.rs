@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use countersign::memory::MemoryFactors;
-use countersign::{LoginFlowBuilder, Scope, TenantId};
+use countersign::operator::Operator;
+use countersign::{LoginFlowBuilder, Scope, TenantId, TenantSettings};
 use countersign_http::memory::MemorySessions;
 use countersign_http::{TenantsByHost, Web, WebBuilder};
-use countersign_testkit::World;
+use countersign_testkit::{Counting, Person, World};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use indexmap::IndexMap;
@@ -37,9 +38,27 @@ impl Site {
         flow: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder,
         web: impl FnOnce(WebBuilder) -> WebBuilder,
     ) -> Self {
-        let factors = MemoryFactors::new();
         let configure = |builder: LoginFlowBuilder| flow(builder.trusted_devices(30 * DAY, 3));
-        let world = World::with(factors, "acme", configure).unwrap();
+        let world = World::with(MemoryFactors::new(), "acme", configure).unwrap();
+        Self::of(world, web).await
+    }
+
+    /// The same, of an application that has a list of its users.
+    pub async fn with_people(
+        flow: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder,
+        web: impl FnOnce(WebBuilder) -> WebBuilder,
+    ) -> Self {
+        let factors = MemoryFactors::new();
+        let mut world = World::with(factors.clone(), "acme", |builder| builder).unwrap();
+        let (users, factors) = (world.users.clone(), Counting::new(factors, &world.calls));
+        let configure =
+            |builder: LoginFlowBuilder| flow(builder.trusted_devices(30 * DAY, 3).directory(users));
+        let with_people = world.flow_over(factors, configure).unwrap();
+        world.flow = with_people;
+        Self::of(world, web).await
+    }
+
+    async fn of(world: World, web: impl FnOnce(WebBuilder) -> WebBuilder) -> Self {
         world.set_scope(Scope::EntireTenant).await.unwrap();
         world.clock.advance(DAY);
         world.events.clear();
@@ -58,6 +77,32 @@ impl Site {
             cookies: IndexMap::new(),
             headers: vec![("sec-fetch-site", "same-origin")],
         }
+    }
+
+    /// Adds users with these ids to the tenant.
+    pub fn join(&self, ids: impl IntoIterator<Item = String>) {
+        for id in ids {
+            let person = Person::named(&id).email("x@example.com");
+            person.join(&self.world.users, &self.world.tenant).unwrap();
+        }
+    }
+
+    /// What the tenant has decided, and changes that are made to it elsewhere.
+    pub fn operator(&self) -> Operator {
+        self.world.flow.operator("test").unwrap()
+    }
+
+    pub async fn settings(&self) -> TenantSettings {
+        self.operator().settings(&self.world.tenant).await.unwrap().settings
+    }
+
+    pub async fn set(&self, change: impl FnOnce(&mut TenantSettings)) {
+        let shown = self.operator().settings(&self.world.tenant).await.unwrap();
+        let (mut settings, version) = (shown.settings, shown.version);
+        change(&mut settings);
+        let operator = self.operator();
+        let changed = operator.change_settings(&self.world.tenant, version, &settings);
+        let _before = changed.await.unwrap();
     }
 
     /// Signs somebody in, in this browser.
@@ -135,6 +180,12 @@ impl Browser<'_> {
             body.to_string()
         };
         let answer = ask(&self.site.web, request.body(body).unwrap()).await;
+        self.keep(&answer);
+        answer
+    }
+
+    /// Keeps the cookies of a response, and forgets those that it clears.
+    pub fn keep(&mut self, answer: &Answer) {
         for cookie in answer.cookies() {
             let (pair, attributes) = cookie.split_once("; ").unwrap();
             let (name, value) = pair.split_once('=').unwrap();
@@ -144,7 +195,6 @@ impl Browser<'_> {
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
         }
-        answer
     }
 
     pub async fn post(&mut self, path: &str, body: Value) -> Answer {

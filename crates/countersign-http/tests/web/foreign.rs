@@ -7,7 +7,7 @@ use crate::browser::{Answer, HOST, PASSWORD, Site};
 use crate::described::ask;
 
 /// Every endpoint that changes something.
-const CHANGES: [(&str, &str); 15] = [
+const CHANGES: [(&str, &str); 17] = [
     ("POST", "/login"),
     ("POST", "/login/AAAAAAAAAAAAAAAAAAAAAA/code"),
     ("POST", "/login/AAAAAAAAAAAAAAAAAAAAAA/backup-code"),
@@ -20,6 +20,8 @@ const CHANGES: [(&str, &str); 15] = [
     ("DELETE", "/account/devices/AAAAAAAAAAAAAAAAAAAAAA"),
     ("POST", "/account/backup-code"),
     ("PUT", "/administration/scope"),
+    ("PUT", "/administration/settings"),
+    ("POST", "/administration/rehearsal"),
     ("POST", "/administration/users/alice/reset"),
     ("POST", "/administration/users/alice/unlock"),
     ("POST", "/administration/users/root/reset"),
@@ -105,7 +107,13 @@ async fn no_other_site_reads_anything() {
     let mut browser = site.browser();
     site.sign_in(&mut browser, "root").await;
     site.world.calls.clear();
-    for path in ["/session", "/account", "/administration", "/login/AAAAAAAAAAAAAAAAAAAAAA"] {
+    for path in [
+        "/session",
+        "/account",
+        "/administration",
+        "/administration/users",
+        "/login/AAAAAAAAAAAAAAAAAAAAAA",
+    ] {
         for from in ["cross-site", "same-site"] {
             browser.headers = vec![("sec-fetch-site", from)];
             let answer = browser.get(path).await;

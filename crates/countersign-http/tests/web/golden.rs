@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::account::NoSessions;
 use crate::browser::{PASSWORD, Site, tenants};
-use crate::transcript::{Client, Transcript, seeded};
+use crate::transcript::{Client, Transcript, seeded, seeded_with_people};
 
 const NUMBER: &str = "+819012345678";
 const WRONG_BACKUP_CODE: &str = "0000-0000-0000-0000-0000-0000";
@@ -423,7 +423,7 @@ impl PasswordVerifier for Queue {
 }
 
 /// Asks everybody for the second factor, whatever the scope is.
-struct Everybody;
+pub struct Everybody;
 
 impl TwoFactorPolicy for Everybody {
     fn decide(&self, _: &PolicyContext<'_>) -> Result<Requirement, PluginError> {
@@ -444,6 +444,12 @@ async fn transcript() -> Transcript {
     confirmation(&mut browser, "suspended").await;
     lower_limits(&mut transcript.browser(seeded(|flow| flow).await)).await;
     without_an_address(&mut transcript.browser(seeded(|flow| flow).await)).await;
+    crate::tenant::settings(&mut transcript.browser(seeded_with_people(|flow| flow).await)).await;
+    crate::tenant::methods(&mut transcript.browser(seeded(|flow| flow).await)).await;
+    crate::tenant::stricter_bounds(&mut transcript.browser(seeded(|flow| flow).await)).await;
+    let elsewhere = crate::tenant::Elsewhere::default();
+    let site = seeded(|flow| flow.request_policy(elsewhere.clone())).await;
+    crate::tenant::refused_requests(&mut transcript.browser(site), &elsewhere).await;
     let site = seeded(|flow| flow).await;
     let plain = |flow: countersign::LoginFlowBuilder| {
         let flow = flow.sends_per_login(1).backup_codes(false).pending_logins(2);

@@ -10,11 +10,15 @@
 )]
 
 mod account;
+mod administration;
 mod browser;
 mod described;
 mod foreign;
 mod golden;
 mod login;
 mod mobile;
+mod people;
 mod refusals;
+mod single_sign_on;
+mod tenant;
 mod transcript;

@@ -51,6 +51,15 @@ pub async fn seeded(
     Site::with(|builder| flow(builder.entropy(SeededEntropy::new(1))), |web| web).await
 }
 
+/// The same, of an application that has a list of its users.
+pub async fn seeded_with_people(
+    flow: impl FnOnce(countersign::LoginFlowBuilder) -> countersign::LoginFlowBuilder,
+) -> Site {
+    let seeded =
+        |builder: countersign::LoginFlowBuilder| flow(builder.entropy(SeededEntropy::new(1)));
+    Site::with_people(seeded, |web| web).await
+}
+
 impl Transcript {
     /// The browser of one person.
     pub fn browser(&mut self, site: Site) -> Client<'_> {
@@ -198,7 +207,8 @@ impl Client<'_> {
         body: &str,
         answer: &Answer,
     ) {
-        if let Some((_, operation)) = operation(method, path) {
+        let asked = path.split('?').next().unwrap();
+        if let Some((_, operation)) = operation(method, asked) {
             let id = operation["operationId"].as_str().unwrap().to_owned();
             let reason = answer.json["reason"].as_str().unwrap_or_default().to_owned();
             self.transcript.seen.insert((id, answer.status.as_u16(), reason));
