@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use crate::contact::{MaskedDestination, Method};
 use crate::ids::DeviceId;
 use crate::label::DeviceLabel;
+use crate::tenant::Methods;
 
 /// One user's second factor at a glance. It holds no secret, and destinations are masked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +20,12 @@ pub struct FactorStatus {
     /// The proved phone number, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<MaskedDestination>,
+    /// The methods that this user's tenant allows.
+    pub methods: Methods,
     /// The trusted devices that still count.
     pub devices: Vec<TrustedDevice>,
+    /// Whether the user may have a backup code.
+    pub backup_codes: bool,
     /// When the backup code was made; `None` if there is none.
     #[serde(
         default,

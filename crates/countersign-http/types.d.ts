@@ -555,6 +555,8 @@ export interface components {
         FactorStatus: {
             /** @description Left out: there is no backup code. */
             backup_code_made_at?: components["schemas"]["Timestamp"];
+            /** @description Whether the user may have a backup code. */
+            backup_codes: boolean;
             /** @description Whether codes are accepted. */
             codes: components["schemas"]["LockState"];
             /** @description The trusted devices that still count. */
@@ -562,6 +564,8 @@ export interface components {
             /** @description The registered email address. */
             email?: components["schemas"]["Masked"];
             method: components["schemas"]["Method"];
+            /** @description The methods that this user's tenant allows. */
+            methods: components["schemas"]["Methods"];
             /** @description Whether passwords are checked. */
             passwords: components["schemas"]["LockState"];
             /** @description The proved phone number. */

@@ -223,6 +223,8 @@ impl Draft<'_> {
             method: self.method(),
             email: self.destination(user, Method::Email).map(|destination| destination.masked()),
             phone: self.destination(user, Method::Sms).map(|destination| destination.masked()),
+            methods: limits.methods,
+            backup_codes: limits.backup_enabled,
             devices: self
                 .trusted_devices()
                 .map(|(device, end)| TrustedDevice {

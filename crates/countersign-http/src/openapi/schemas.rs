@@ -405,8 +405,12 @@ pub(crate) struct FactorStatus {
     /// The proved phone number.
     #[schema(nullable = false)]
     phone: Option<Masked>,
+    /// The methods that this user's tenant allows.
+    methods: administration::Methods,
     /// The trusted devices that still count.
     devices: Vec<TrustedDevice>,
+    /// Whether the user may have a backup code.
+    backup_codes: bool,
     /// Left out: there is no backup code.
     #[schema(nullable = false)]
     backup_code_made_at: Option<Timestamp>,

@@ -107,7 +107,6 @@ impl Visit<'_> {
             status: shown.as_ref(),
             is_change_pending: self.exchange.presented().setup().is_some(),
             offers_trusted_devices: self.exchange.inner.flow.offers_trusted_devices(),
-            methods: self.exchange.inner.flow.settings_bounds().methods,
         };
         self.html(status, self.pages.screens.account(&page))
     }

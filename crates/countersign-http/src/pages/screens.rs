@@ -6,7 +6,6 @@ mod settings;
 use askama::Template;
 use countersign::error::PluginError;
 use countersign::status::LockState;
-use countersign::tenant::Methods;
 use countersign::{Challenge, FactorStatus, IssuedCode, Method, UserId};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -263,8 +262,6 @@ pub struct AccountPage<'a> {
     pub is_change_pending: bool,
     /// Whether devices can be trusted.
     pub offers_trusted_devices: bool,
-    /// The methods that the application offers. A tenant may allow fewer.
-    pub methods: Methods,
 }
 
 impl AccountPage<'_> {

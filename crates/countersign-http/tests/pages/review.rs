@@ -90,7 +90,7 @@ async fn a_forbidden_method_gives_way_to_the_other_one() {
     // I-50: nobody chooses what is not allowed.
     site.world.wait_for_the_spacing();
     let fields = [("method", "sms"), ("phone", "+819087654321")];
-    let refused = bob.send(&me, "/me/method", &fields).await;
+    let refused = bob.post_as("bob", "/me/method", &fields).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert_eq!(alert(&refused), "Codes cannot be sent this way. Choose another way.");
 }

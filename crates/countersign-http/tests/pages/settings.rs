@@ -292,6 +292,23 @@ async fn what_is_not_offered_is_not_asked_for() {
     assert!(!me.text.contains("name=\"phone\""), "{}", me.text);
 }
 
+/// I-50: what the tenant forbids, a user's own page does not offer.
+#[tokio::test]
+async fn what_the_tenant_forbids_is_not_offered() {
+    let site = site_with_people().await;
+    let mut visitor = Visitor::of(&site);
+    visitor.sign_in("root").await;
+    let me = visitor.get("/me").await;
+    assert!(me.text.contains("name=\"phone\"") && me.text.contains("/me/backup-code"));
+    site.set(|settings| {
+        settings.methods = Methods::only(Method::Email);
+        settings.backup_codes = false;
+    })
+    .await;
+    let me = visitor.get("/me").await;
+    assert!(!me.text.contains("name=\"phone\"") && !me.text.contains("/me/backup-code"));
+}
+
 /// A form that leaves a setting out is no form of these pages.
 #[tokio::test]
 async fn a_form_without_a_setting_is_refused() {
