@@ -3,12 +3,21 @@
 use crate::browser::{Browser, everywhere};
 use crate::demo::GLOBEX;
 
-/// Chooses a setting on the page for it.
+/// The button that saves, on the page that says what a change does.
+const SAVE: &str = "main form button[name=confirmed]";
+
+/// Chooses a setting on the page for it, and goes on to the page that says what the change does.
 async fn choose(b: &Browser, scope: &str) {
     b.open("/auth/settings").await;
     b.press("main a.button").await;
     b.click(&format!("#{scope}")).await;
     b.press("main form button").await;
+}
+
+/// The same, and saves it.
+async fn set(b: &Browser, scope: &str) {
+    choose(b, scope).await;
+    b.press(SAVE).await;
 }
 
 async fn setting(b: &Browser) -> String {
@@ -27,7 +36,7 @@ fn saved(b: &Browser) -> &'static str {
 async fn administer(b: &Browser) {
     b.sign_in(b.administrator()).await;
     if b.host == GLOBEX {
-        choose(b, "entire_tenant").await;
+        set(b, "entire_tenant").await;
         assert_eq!((b.alert().await, setting(b).await), (saved(b).into(), entire_tenant(b).into()));
     }
 }
@@ -53,7 +62,7 @@ async fn switching_off_is_confirmed_and_deletes_everything() {
         assert_eq!(setting(b).await, entire_tenant(b));
 
         choose(b, "do_not_use").await;
-        b.press("main form button.danger").await;
+        b.press(SAVE).await;
         assert_eq!(b.alert().await, saved(b));
         assert_eq!(setting(b).await, b.say("Do not use", "使用しない"));
         let finished = b.say("Finished on", "完了日時");
@@ -73,7 +82,7 @@ async fn switching_off_is_confirmed_and_deletes_everything() {
         let user = b.administrator().to_owned();
         assert_eq!((b.user().await, b.codes_sent().await), (user, sent));
 
-        choose(b, "entire_tenant").await;
+        set(b, "entire_tenant").await;
         // This session had no code, which is now needed.
         assert_eq!(b.path().await, "/auth/sign-in");
         b.enter_password(b.administrator()).await;
@@ -92,7 +101,7 @@ async fn switching_off_is_confirmed_and_deletes_everything() {
 async fn a_setting_can_spare_all_but_administrators() {
     everywhere(&[], async |b| {
         administer(b).await;
-        choose(b, "system_administrators_only").await;
+        set(b, "system_administrators_only").await;
         assert_eq!(b.alert().await, saved(b));
         let only = b.say("System administrators only", "システム管理者のみ");
         assert_eq!(setting(b).await, only);
@@ -198,6 +207,82 @@ async fn administration_is_for_administrators() {
             let refused = b.say("This page cannot be shown", "ページを表示できません");
             assert_eq!(b.heading().await, refused, "{path}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_setting_is_reviewed_before_it_is_saved() {
+    everywhere(&[], async |b| {
+        administer(b).await;
+        b.open("/auth/settings/edit").await;
+        for choice in ["single_sign_on-system_administrators", "lockout-own", "devices-off", "sms"]
+        {
+            b.click(&format!("#{choice}")).await;
+        }
+        b.fill("#wrong_codes", "50").await;
+        b.press("main form button").await;
+        // What the application does not allow is refused, at its field.
+        assert_eq!(b.count("#wrong_codes[aria-invalid=true]").await, 1);
+        b.fill("#wrong_codes", "3").await;
+        b.press("main form button").await;
+        assert_eq!(b.count("#changes ~ table tbody tr").await, 4);
+        assert!(b.count("#looked-at").await == 1 && b.count("#locked-out").await == 0);
+        assert_eq!(b.count("#accept_lock_outs").await, 0);
+        let before = b.codes_sent().await;
+        b.press(SAVE).await;
+        assert_eq!((b.alert().await, setting(b).await), (saved(b).into(), entire_tenant(b).into()));
+        let methods = b.say("By email only", "メールのみ");
+        assert_eq!(b.text("#methods").await, methods);
+        assert_eq!(b.codes_sent().await, before);
+        b.sign_out().await;
+
+        // Three wrong codes lock now, and no device can be trusted.
+        b.begin(b.other()).await;
+        assert_eq!(b.count("#trust").await, 0);
+        let wrong = b.wrong_code().await;
+        b.enter_code(&wrong).await;
+        assert_eq!(b.alert().await, b.says_wrong_code(2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_second_of_two_administrators_sees_what_the_first_has_saved() {
+    everywhere(&[], async |b| {
+        administer(b).await;
+        let first = b.client.window().await.unwrap();
+        b.open("/auth/settings/edit").await;
+        b.click("#backup_codes").await;
+        b.new_tab().await;
+        set(b, "system_administrators_only").await;
+        b.client.switch_to_window(first).await.unwrap();
+        b.press("main form button").await;
+        let changed = b.say(
+            "Somebody else has changed the setting",
+            "設定がほかのユーザーによって変更されています。",
+        );
+        assert!(b.alert().await.starts_with(changed), "{}", b.alert().await);
+        assert_eq!(b.count("#system_administrators_only:checked").await, 1);
+        assert_eq!(b.count("#backup_codes:checked").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn people_are_listed_with_filters() {
+    everywhere(&[], async |b| {
+        administer(b).await;
+        b.open("/auth/users").await;
+        let all = b.count("#people > li").await;
+        assert!(all >= 2, "{all}");
+        b.press("nav.filters a[href*='filter=administrators']").await;
+        assert_eq!(b.count("#people > li").await, 1);
+        assert_eq!(b.text("#people h2").await, b.administrator());
+        b.press("nav.filters a[href*='filter=not_set_up']").await;
+        assert_eq!(b.count("#people > li").await, all - 1);
+        b.press(&format!("#people a[href$='id={}']", b.other())).await;
+        assert_eq!(b.text("#user").await, b.other());
     })
     .await;
 }

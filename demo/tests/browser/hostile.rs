@@ -151,6 +151,7 @@ async fn everything_works_without_scripts() {
         b.press("main a.button").await;
         b.click("#system_administrators_only").await;
         b.press("main form button").await;
+        b.press("main form button[name=confirmed]").await;
         assert_eq!(b.alert().await, "Your change was saved.");
         b.press("header form button").await;
         assert_eq!(b.alert().await, "You have logged out.");

@@ -20,3 +20,4 @@ mod looks;
 mod mistakes;
 mod process;
 mod screens;
+mod single_sign_on;

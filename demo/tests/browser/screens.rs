@@ -3,7 +3,7 @@
 use crate::browser::Browser;
 
 /// The pages of countersign, with their headings in English and Japanese.
-const HEADINGS: [(&str, [&str; 2]); 29] = [
+const HEADINGS: [(&str, [&str; 2]); 31] = [
     ("sign-in", ["Log in", "ログイン"]),
     ("sign-in-first", ["Log in", "ログイン"]),
     ("sign-in-again", ["Log in", "ログイン"]),
@@ -24,7 +24,9 @@ const HEADINGS: [(&str, [&str; 2]); 29] = [
     ("backup-code", ["Your new backup code", "新しいバックアップコード"]),
     ("settings", ["Two-factor authentication", "2段階認証"]),
     ("settings-deletion", ["Two-factor authentication", "2段階認証"]),
-    ("settings-edit", ["Who needs a second factor", "2段階認証の設定の変更"]),
+    ("settings-edit", ["Edit two-factor authentication", "2段階認証の設定の変更"]),
+    ("settings-refused", ["Edit two-factor authentication", "2段階認証の設定の変更"]),
+    ("settings-review", ["Review your changes", "変更内容の確認"]),
     ("settings-off", ["Switch off two-factor authentication?", "2段階認証の使用を停止しますか？"]),
     ("users", ["User management", "ユーザー管理"]),
     ("user", ["User management", "ユーザー管理"]),
@@ -130,6 +132,15 @@ pub async fn tour(b: &Browser, language: &str, mut look: impl AsyncFnMut(&Browse
     b.complete().await;
     b.open("/auth/me").await;
     at("me-full").await;
+    b.open("/auth/settings/edit").await;
+    b.click("#lockout-own").await;
+    b.fill("#wrong_codes", "50").await;
+    b.press("main form button").await;
+    at("settings-refused").await;
+    b.fill("#wrong_codes", "3").await;
+    b.click("#sms").await;
+    b.press("main form button").await;
+    at("settings-review").await;
     b.open("/auth/settings/edit").await;
     b.click("#do_not_use").await;
     b.press("main form button").await;
