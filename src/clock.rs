@@ -104,6 +104,12 @@ impl Timestamp {
         )
     }
 
+    /// So long before; not before 1970.
+    pub(crate) fn minus(self, duration: Duration) -> Self {
+        let earlier = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(earlier).max(0))
+    }
+
     /// The next millisecond.
     pub(crate) fn next(self) -> Self {
         self.plus(Duration::from_millis(1))

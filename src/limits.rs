@@ -52,6 +52,8 @@ pub(crate) struct TenantBounds {
     pub(crate) wrong_codes: (u32, u32),
     /// The shortest and the longest lock.
     pub(crate) lock: (Duration, Duration),
+    /// How short the longest lock may be.
+    pub(crate) least_longest: Duration,
 }
 
 /// The numbers of the trusted-device feature.
@@ -100,13 +102,13 @@ impl Limits {
         let codes = match settings.lockout {
             None => self.codes,
             Some(Lockout { wrong_codes, first, longest }) => {
-                let TenantBounds { wrong_codes: (least, most), lock: (shortest, bound) } =
-                    self.tenant;
+                let TenantBounds { wrong_codes: (least, most), lock, least_longest } = self.tenant;
+                let (shortest, bound) = lock;
                 let lock = first.clamp(shortest, bound);
                 FailureRule {
                     lock_after: wrong_codes.clamp(least, most),
                     lock,
-                    lock_at_most: longest.clamp(lock, bound),
+                    lock_at_most: longest.clamp(lock.max(least_longest), bound),
                     ..self.codes
                 }
             }
@@ -132,10 +134,11 @@ impl Limits {
     /// which number it is (`I-42`).
     pub(crate) fn check_tenant(&self, settings: &TenantSettings) -> Result<(), ConfigError> {
         if let Some(Lockout { wrong_codes, first, longest }) = settings.lockout {
-            let TenantBounds { wrong_codes: (least, most), lock: (shortest, bound) } = self.tenant;
+            let TenantBounds { wrong_codes: (least, most), lock, least_longest } = self.tenant;
+            let (shortest, bound) = lock;
             count("lockout.wrong_codes", wrong_codes, least, most)?;
             time("lockout.first", first, shortest, bound)?;
-            time("lockout.longest", longest, first, bound)?;
+            time("lockout.longest", longest, first.max(least_longest), bound)?;
         }
         if self.methods.and(settings.methods).is_empty() {
             return Err(ConfigError::NoMethod);
@@ -183,6 +186,9 @@ impl Limits {
             || (self.backup_enabled && !other.backup_enabled)
     }
 }
+
+/// The longest time for which a device is trusted, by any configuration.
+pub(crate) const LONGEST_TRUST: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// The shortest time for which a device is trusted.
 pub(crate) const SHORTEST_TRUST: Duration = Duration::from_secs(60 * 60);

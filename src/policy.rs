@@ -133,6 +133,12 @@ impl<'a> PolicyContext<'a> {
         Self { tenant, scope, user, channel, single_sign_on: SingleSignOn::Exempt }
     }
 
+    /// The same under another scope, for a policy that asks another one what it would say.
+    #[must_use]
+    pub const fn with_scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
     /// Sets who is asked after single sign-on, for the same tests.
     #[must_use]
     pub const fn with_single_sign_on(self, single_sign_on: SingleSignOn) -> Self {

@@ -60,7 +60,6 @@ impl Denied {
                 | Reason::LoginOver
                 | Reason::NotInteractive
                 | Reason::TooManyLogins
-                | Reason::RequestRefused
         )
     }
 
@@ -154,7 +153,7 @@ pub enum Reason {
     /// The second factor is needed, and nobody is there to type a code: the channel is not
     /// interactive (`I-35`).
     NotInteractive,
-    /// The application has not switched trusted devices on, or the tenant has switched them off.
+    /// The application has not switched trusted devices on.
     TrustedDevicesOff,
     /// The application or the tenant has switched backup codes off.
     BackupCodesOff,

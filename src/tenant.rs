@@ -123,7 +123,7 @@ impl Methods {
 
 /// Whether users may have a device trusted. Never more than the application allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "use", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "use", rename_all = "snake_case", from = "ReadTrustedDevices")]
 pub enum TrustedDevices {
     /// As the application says.
     #[default]
@@ -138,6 +138,31 @@ pub enum TrustedDevices {
         /// How many a user may have.
         per_user: u32,
     },
+}
+
+/// [`TrustedDevices`] as they are read. Only in a variant with braces serde refuses unknown fields.
+#[derive(Deserialize)]
+#[serde(tag = "use", rename_all = "snake_case", deny_unknown_fields)]
+enum ReadTrustedDevices {
+    AsApplication {},
+    Off {},
+    AtMost {
+        #[serde(rename = "lifetime_seconds", with = "seconds")]
+        lifetime: Duration,
+        per_user: u32,
+    },
+}
+
+impl From<ReadTrustedDevices> for TrustedDevices {
+    fn from(read: ReadTrustedDevices) -> Self {
+        match read {
+            ReadTrustedDevices::AsApplication {} => Self::AsApplication,
+            ReadTrustedDevices::Off {} => Self::Off,
+            ReadTrustedDevices::AtMost { lifetime, per_user } => {
+                Self::AtMost { lifetime, per_user }
+            }
+        }
+    }
 }
 
 /// Times as whole seconds.

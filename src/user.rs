@@ -120,7 +120,7 @@ pub trait UserDirectory: Send + Sync {
     ) -> Result<Vec<User>, PluginError>;
 
     /// The active built-in system administrators of this tenant. They are notified of changes of
-    /// its settings, at most 50 of them.
+    /// its settings, at most 20 of them.
     async fn administrators(&self, tenant: &TenantId) -> Result<Vec<User>, PluginError>;
 }
 

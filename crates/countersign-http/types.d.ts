@@ -401,7 +401,7 @@ export interface components {
         };
         /** @description People who are affected in the same way. */
         Affected: {
-            /** Format: int64 */
+            /** Format: uint64 */
             count: number;
             /** @description The first 20 of them. */
             first: components["schemas"]["UserId"][];
@@ -783,22 +783,21 @@ export interface components {
         };
         /** @description What a change of settings would do, as far as people were looked at. */
         Rehearsal: {
-            /** Format: int64 */
+            /** Format: uint64 */
             backup_codes_deleted: number;
-            /** Format: int64 */
+            /** Format: uint64 */
             devices_deleted: number;
             /** @description Those who can log in today, and could not. */
             locked_out: components["schemas"]["Affected"];
             /** @description Those who come in without a code today, and would be asked for one. */
             newly_asked: components["schemas"]["Affected"];
-            /** @description Send this answer back as `so_far` to go on. Left out: everybody was looked at. */
-            next?: components["schemas"]["UserId"];
+            next?: components["schemas"]["UserId"] | null;
             /** @description Those who are asked for a code today, and would not be. */
             no_longer_asked: components["schemas"]["Affected"];
             /** @description Those whose codes would go by another method than today. */
             other_method: components["schemas"]["Affected"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many people were looked at who may log in.
              */
             people: number;
@@ -907,6 +906,11 @@ export interface components {
         SettingsBounds: {
             /** @description Whether the application offers backup codes. */
             backup_codes: boolean;
+            /**
+             * Format: int64
+             * @description How short the longest lock may be: at least the first one.
+             */
+            least_longest_lock_seconds: number;
             /** Format: int32 */
             least_wrong_codes: number;
             /** @description What holds where a tenant chooses no lockout of its own. */
@@ -1969,18 +1973,6 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["JsonExpected"];
             421: components["responses"]["ForeignHost"];
-            /** @description Unprocessable Entity: `invalid_settings`. */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"] & {
-                        /** @enum {string} */
-                        reason: "invalid_settings";
-                    };
-                };
-            };
             /** @description Something broke. If a login was complete, `secrets` has what is handed out once. */
             500: {
                 headers: {

@@ -56,6 +56,7 @@ pub async fn run(passwords: impl PasswordVerifier + 'static) -> Result<(), Box<d
         .password_verifier(passwords)
         .events(log.clone())
         .directory(users.clone())
+        .tenant_lockout(3..=10, Duration::from_secs(300)..=Duration::from_secs(86_400))
         .trusted_devices(THIRTY_DAYS, 5)
         .require_known_tenants();
     let flow = options.times(builder).build()?;

@@ -73,6 +73,7 @@ impl App {
         let flow = LoginFlow::builder(users.clone(), MemoryFactors::new(), messages.clone())
             .password_verifier(passwords)
             .directory(users)
+            .tenant_lockout(3..=10, Duration::from_secs(300)..=Duration::from_secs(86_400))
             .trusted_devices(Duration::from_secs(30 * 24 * 60 * 60), 5)
             .clock(clock.clone())
             .build()?;

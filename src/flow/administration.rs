@@ -109,7 +109,7 @@ impl Administration {
     ///
     /// See [`Administration`].
     pub async fn settings(&self) -> Result<ShownSettings, OperationError> {
-        Ok(ShownSettings::of(&self.entitled().await?.current)?)
+        Ok(ShownSettings::of(self.tenant(), &self.entitled().await?.current)?)
     }
 
     /// Changes the tenant's settings, if they still are the ones that were shown. It applies to
@@ -129,10 +129,12 @@ impl Administration {
     /// See [`Administration`]; also
     /// - [`Reason::SettingsChanged`] if another change came first: show the settings again;
     /// - [`Reason::InvalidSettings`] if a number is more lenient than the application allows;
-    /// - [`Reason::ReauthenticationRequired`] if it protects anybody less and the acting user's
-    ///   login is not recent and fresh;
+    /// - [`Reason::ReauthenticationRequired`] if it protects anybody less, or ends trusted devices
+    ///   or
+    ///   backup codes, and the acting user's login is not recent and fresh;
     /// - [`Reason::NoDestination`] if the acting user would need a code that can go nowhere;
-    /// - [`Reason::WouldLockOut`] if it forbids a method, and people would be left without one.
+    /// - [`Reason::WouldLockOut`] if it forbids a method or backup codes, and people would be left
+    ///   without any way to get a code; also if there are too many people to look at here.
     pub async fn change_settings(
         &self,
         shown: SettingsVersion,
@@ -168,6 +170,9 @@ impl Administration {
 
     async fn change(&self, asked: &Asked<'_>) -> Result<Changed, OperationError> {
         let (inner, call) = (self.inner(), self.request.call());
+        if asked.lock_outs == LockOuts::Refuse {
+            self.locks_nobody_out(asked).await?;
+        }
         let read = || -> Reading<'_, _> { Box::pin(self.entitled_to_change(asked)) };
         let changed = inner
             .change_settings(call, read, |current, at| {
@@ -179,8 +184,7 @@ impl Administration {
                         change: None,
                     });
                 }
-                let weakens = Settings::weakens(&before, &next, &inner.rules.limits);
-                inner.change_to(current, &next, weakens, self.actor(), at)
+                inner.change_to(current, &next, self.actor(), at)
             })
             .await?;
         inner.notify_administrators(call, &changed, Some(self.grant.user())).await;
@@ -280,6 +284,16 @@ impl Administration {
         Ok(self.entitled().await?.current)
     }
 
+    /// The same result. A refusal has its event (`I-38`).
+    pub(super) fn told<T>(&self, result: Result<T, OperationError>) -> Result<T, OperationError> {
+        if let (Err(OperationError::Denied(denied)), Ok(at)) =
+            (&result, Timestamp::now(&*self.inner().clock))
+        {
+            let _ = self.refuse(denied.reason(), at);
+        }
+        result
+    }
+
     pub(super) const fn call(&self) -> Call<'_> {
         self.request.call()
     }
@@ -297,7 +311,7 @@ impl Administration {
             self.entitled_to(Some(&asked.next)).await?;
         let before = current.settings.decided();
         let next = asked.next.after(&before);
-        let shown = current.settings.shown_version(current.generation)?;
+        let shown = current.settings.shown_version(self.tenant(), current.generation)?;
         if asked.shown.is_some_and(|asked| asked != shown) {
             return Err(self.refuse(Reason::SettingsChanged, at));
         }
@@ -305,24 +319,37 @@ impl Administration {
         if before == next {
             return Ok((current, at));
         }
-        let limits = &self.inner().rules.limits;
-        if let Err(error) = limits.check_tenant(&next) {
+        // A scope by itself is not held up by numbers that were saved before they were too lenient.
+        if let (Next::All(_), Err(error)) =
+            (&asked.next, self.inner().rules.limits.check_tenant(&next))
+        {
             return Err(self.refuse(Reason::InvalidSettings(error), at));
         }
-        if weakens && !may_weaken {
+        // What ends something that people have is as grave as what weakens.
+        let ends = Settings::ends(&before, &next);
+        if (weakens || ends.devices || ends.backup_codes) && !may_weaken {
             return Err(self.refuse(Reason::ReauthenticationRequired, at));
         }
         if locked_out {
             return Err(self.refuse(Reason::NoDestination, at));
         }
-        let forbids = limits.narrowed(&before).methods.exceed(limits.narrowed(&next).methods);
-        if forbids
-            && asked.lock_outs == LockOuts::Refuse
+        Ok((Current { weakens, ..current }, at))
+    }
+
+    /// Refuses a change that would leave people without any way to get a code. It takes its time,
+    /// so that the right to make the change is looked at again after it.
+    async fn locks_nobody_out(&self, asked: &Asked<'_>) -> Result<(), OperationError> {
+        let (current, at) = self.entitled_to_change(asked).await?;
+        let before = current.settings.decided();
+        let next = asked.next.after(&before);
+        let forbids = before.methods.exceed(next.methods);
+        let backup_codes = Settings::ends(&before, &next).backup_codes;
+        if (forbids || backup_codes)
             && self.inner().locks_anybody_out(self.tenant(), &current, &next).await?
         {
             return Err(self.refuse(Reason::WouldLockOut, at));
         }
-        Ok((current, at))
+        Ok(())
     }
 
     /// Holds the acting user against the tenant as it is now.
@@ -364,6 +391,7 @@ impl Administration {
                 settings: draft.settings().clone(),
                 version: draft.settings_version(),
                 generation: draft.generation(),
+                weakens: false,
             },
         })
     }

@@ -9,8 +9,8 @@ use crate::entropy::{Draw, Entropy, SystemEntropy};
 use crate::event::{EventSink, NoEvents};
 use crate::flow::{Inner, LoginFlow};
 use crate::limits::{
-    ConfigError, DeviceLimits, FailureRule, Limits, MONTH, SHORTEST_TRUST, SendRule, TenantBounds,
-    count, time,
+    ConfigError, DeviceLimits, FailureRule, LONGEST_TRUST, Limits, MONTH, SHORTEST_TRUST, SendRule,
+    TenantBounds, count, time,
 };
 use crate::machine::{READS, Rules, Seal};
 use crate::password::{Argon2id, PasswordVerifier};
@@ -59,7 +59,7 @@ const fn days(number: u32) -> Duration {
 /// | [`trusted_devices`](Self::trusted_devices) | off |
 /// | [`backup_codes`](Self::backup_codes) | on |
 /// | [`methods`](Self::methods) | email and SMS |
-/// | [`tenant_lockout`](Self::tenant_lockout) | a tenant may choose 3 to 10 wrong codes, and locks of 5 minutes to a day |
+/// | [`tenant_lockout`](Self::tenant_lockout) | a tenant may choose 3 wrong codes or more, and longer locks, but nothing more lenient than the two above |
 /// | [`fall_back_to_email`](Self::fall_back_to_email) | off: the person chooses |
 /// | [`require_known_tenants`](Self::require_known_tenants) | off: a tenant without saved settings uses no second factor |
 #[must_use = "a configuration does nothing until it is built"]
@@ -107,8 +107,7 @@ struct Numbers {
     trusted_devices: Option<(Duration, u32)>,
     backup_codes: bool,
     methods: Methods,
-    tenant_wrong_codes: Option<(u32, u32)>,
-    tenant_lock: (Duration, Duration),
+    tenant_lockout: Option<((u32, u32), (Duration, Duration))>,
     fall_back_to_email: bool,
 }
 
@@ -374,15 +373,16 @@ impl LoginFlowBuilder {
     /// [`suspend_after`](Self::suspend_after), and how long the first and the longest lock last,
     /// from a minute to 30 days.
     ///
-    /// A tenant that chooses nothing has [`max_wrong_codes`](Self::max_wrong_codes) and
-    /// [`lockout`](Self::lockout).
+    /// Without it a tenant can only be stricter than [`max_wrong_codes`](Self::max_wrong_codes) and
+    /// [`lockout`](Self::lockout), which hold where it chooses nothing: from 3 wrong codes on, and
+    /// with locks of up to a day, if yours are shorter.
     pub const fn tenant_lockout(
         mut self,
         wrong_codes: RangeInclusive<u32>,
         lock: RangeInclusive<Duration>,
     ) -> Self {
-        self.numbers.tenant_wrong_codes = Some((*wrong_codes.start(), *wrong_codes.end()));
-        self.numbers.tenant_lock = (*lock.start(), *lock.end());
+        self.numbers.tenant_lockout =
+            Some(((*wrong_codes.start(), *wrong_codes.end()), (*lock.start(), *lock.end())));
         self
     }
 
@@ -502,8 +502,7 @@ impl Default for Numbers {
             trusted_devices: None,
             backup_codes: true,
             methods: Methods::default(),
-            tenant_wrong_codes: None,
-            tenant_lock: (minutes(5), days(1)),
+            tenant_lockout: None,
             fall_back_to_email: false,
         }
     }
@@ -537,7 +536,7 @@ impl Numbers {
         time("session_lifetime", self.session_lifetime, minutes(1), days(400))?;
         time("clock_tolerance", self.clock_tolerance, Duration::ZERO, seconds(60))?;
         if let Some((lifetime, per_user)) = self.trusted_devices {
-            time("trusted_devices", lifetime, SHORTEST_TRUST, days(90))?;
+            time("trusted_devices", lifetime, SHORTEST_TRUST, LONGEST_TRUST)?;
             count("trusted_devices", per_user, 1, 32)?;
         }
         if self.methods.is_empty() {
@@ -584,20 +583,24 @@ impl Numbers {
         Ok(limits)
     }
 
-    /// What is given must be sound. The default gives way to the application's own limits.
+    /// What is given must be sound. By default a tenant can only be stricter (`I-42`).
     fn tenant_bounds(&self) -> Result<TenantBounds, ConfigError> {
-        let most = self.rolling_wrong_code_limit.min(self.suspend_after).min(20);
-        let wrong_codes = match self.tenant_wrong_codes {
-            None => (3.min(most), 10.min(most)),
-            Some((fewest, given)) => {
-                count("tenant_lockout", given, 1, most)?;
-                count("tenant_lockout", fewest, 1, given)?;
-                (fewest, given)
-            }
+        let Some(((fewest, most), (shortest, longest))) = self.tenant_lockout else {
+            return Ok(TenantBounds {
+                wrong_codes: (self.max_wrong_codes.min(3), self.max_wrong_codes),
+                lock: (self.lockout, self.max_lockout.max(days(1))),
+                least_longest: self.max_lockout,
+            });
         };
-        let (shortest, longest) = self.tenant_lock;
+        let bound = self.rolling_wrong_code_limit.min(self.suspend_after).min(20);
+        count("tenant_lockout", most, 1, bound)?;
+        count("tenant_lockout", fewest, 1, most)?;
         time("tenant_lockout", longest, minutes(1), days(30))?;
         time("tenant_lockout", shortest, minutes(1), longest)?;
-        Ok(TenantBounds { wrong_codes, lock: (shortest, longest) })
+        Ok(TenantBounds {
+            wrong_codes: (fewest, most),
+            lock: (shortest, longest),
+            least_longest: shortest,
+        })
     }
 }

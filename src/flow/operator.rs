@@ -10,7 +10,7 @@ use crate::flow::settings::{Changed, Current, Reading, ShownSettings};
 use crate::flow::{Inner, LoginFlow, PurgeProgress};
 use crate::ids::{SettingsVersion, TenantId, UserId};
 use crate::input::{Field, InvalidInput, visible};
-use crate::machine::{Refill, Settings};
+use crate::machine::Refill;
 use crate::policy::Scope;
 use crate::reason::{Denied, OperationError, Reason};
 use crate::status::FactorStatus;
@@ -167,7 +167,7 @@ impl Operator {
     ///
     /// [`Error`] if the store failed.
     pub async fn settings(&self, tenant: &TenantId) -> Result<ShownSettings, Error> {
-        ShownSettings::of(&self.flow.inner.settings(tenant).await?)
+        ShownSettings::of(tenant, &self.flow.inner.settings(tenant).await?)
     }
 
     /// Changes a tenant's settings, if they still are the ones that were shown, and answers what
@@ -189,7 +189,8 @@ impl Operator {
         let inner = &self.flow.inner;
         let read = || -> Reading<'_, OperationError> {
             Box::pin(async {
-                let (current, at) = self.current(tenant).await?;
+                let current = inner.settings(tenant).await?;
+                let at = Timestamp::now(&*inner.clock)?;
                 let refuse = |reason: Reason| {
                     let refused = EventKind::AdministrationRefused {
                         by: self.actor(),
@@ -198,7 +199,7 @@ impl Operator {
                     inner.emit(Call::without_request(tenant), None, at, refused);
                     Err(Denied::new(reason).into())
                 };
-                if current.settings.shown_version(current.generation)? != shown {
+                if current.settings.shown_version(tenant, current.generation)? != shown {
                     return refuse(Reason::SettingsChanged);
                 }
                 match inner.rules.limits.check_tenant(next) {
@@ -227,8 +228,7 @@ impl Operator {
             .change_settings(call, read, |current, at| {
                 let before = current.settings.decided();
                 let next = next.after(&before);
-                let weakens = Settings::weakens(&before, &next, &inner.rules.limits);
-                inner.change_to(current, &next, weakens, self.actor(), at)
+                inner.change_to(current, &next, self.actor(), at)
             })
             .await?;
         inner.notify_administrators(call, &changed, None).await;

@@ -63,7 +63,7 @@ impl Administration {
         let at = self.entitled_at().await?;
         match self.inner().people(self.call(), after, at_most, at).await? {
             Some(page) => Ok(page),
-            None => Err(Denied::new(Reason::NotFound).into()),
+            None => self.told(Err(Denied::new(Reason::NotFound).into())),
         }
     }
 }

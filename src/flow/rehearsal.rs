@@ -29,6 +29,9 @@ const LISTED: usize = 100;
 /// How many people are looked at in one go.
 const PAGE: u32 = 500;
 
+/// How many are looked at to make a change. Of a larger tenant a rehearsal says more.
+const LOOKED_AT: u64 = 20_000;
+
 /// What a change of settings would do to the people of a tenant, as far as they were looked at.
 ///
 /// It says what their next logins would meet with the right password, or after single sign-on, from
@@ -44,8 +47,9 @@ pub struct Rehearsal {
     pub newly_asked: Affected,
     /// Those who are asked for a code today, and would not be.
     pub no_longer_asked: Affected,
-    /// Those who can log in today, and could not: there is no place to send a code to by any method
-    /// that is allowed, and no backup code.
+    /// Those who would be asked and could not answer, and today can: there is no place to send a
+    /// code to by any method that is allowed, and no backup code. Locks make no difference to it:
+    /// they end.
     pub locked_out: Affected,
     /// Those whose codes would go by another method than today.
     pub other_method: Affected,
@@ -151,7 +155,7 @@ impl Administration {
         at_most: u64,
     ) -> Result<Rehearsal, OperationError> {
         let current = self.entitled_settings().await?;
-        self.inner().rehearse(self.call(), &current, next, so_far, at_most).await
+        self.told(self.inner().rehearse(self.call(), &current, next, so_far, at_most).await)
     }
 }
 
@@ -241,16 +245,8 @@ impl Inner {
             return Ok(true);
         }
         let call = Call::without_request(tenant);
-        let mut found = Rehearsal::default();
-        loop {
-            found = self.rehearse(call, current, next, found, PAGE.into()).await?;
-            if found.locked_out.count > 0 || found.unreadable.count > 0 {
-                return Ok(true);
-            }
-            if found.next.is_none() {
-                return Ok(false);
-            }
-        }
+        let found = self.rehearse(call, current, next, Rehearsal::default(), LOOKED_AT).await?;
+        Ok(found.locked_out.count > 0 || found.unreadable.count > 0 || found.next.is_some())
     }
 
     /// The row that a change would write. No step compares its version: nothing is committed on it.
@@ -310,6 +306,9 @@ impl Inner {
     }
 }
 
+/// The two ways to log in that a rehearsal looks at.
+const BOTH: [Channel; 2] = [Channel::Web, Channel::SingleSignOn];
+
 /// What one login would meet before a change, and after it.
 type Pair = (Foretold, Foretold);
 
@@ -341,7 +340,12 @@ impl Rehearsal {
         if any(|(before, after)| before.asks() && after.lets_in()) {
             self.no_longer_asked.add(user);
         }
-        if any(|(before, after)| !before.has_no_way() && after.has_no_way()) {
+        let mut locked_out = false;
+        for channel in BOTH {
+            locked_out |= foretelling.has_no_way(user, after, channel)?
+                && !foretelling.has_no_way(user, before, channel)?;
+        }
+        if locked_out {
             self.locked_out.add(user);
         }
         if any(
@@ -376,7 +380,8 @@ fn foretell_both(
             foretelling.foretell(user, after, channel)?,
         ))
     };
-    Ok([of(Channel::Web)?, of(Channel::SingleSignOn)?])
+    let [web, single_sign_on] = BOTH;
+    Ok([of(web)?, of(single_sign_on)?])
 }
 
 impl Foretold {
@@ -394,10 +399,6 @@ impl Foretold {
                     && denied.reason() != Reason::NotInteractive
             }
         }
-    }
-
-    fn has_no_way(&self) -> bool {
-        matches!(self, Self::Refused(denied, _) if denied.reason() == Reason::NoDestination)
     }
 
     fn method(&self) -> Option<Method> {

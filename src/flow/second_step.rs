@@ -214,7 +214,7 @@ impl RequestFlow {
         let subject = self.about(&user);
         let loaded = self.inner.load_to_read(subject).await?;
         let mut draft = self.inner.open(subject, &loaded)?;
-        Ok(match draft.show(&secret, loaded.user.as_ref()) {
+        Ok(match draft.show(&secret, loaded.user.as_ref())? {
             Err(denied) => LoginStep::Denied(denied),
             Ok((open, sent)) => {
                 let delivery = match sent {

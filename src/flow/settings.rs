@@ -17,7 +17,7 @@ use crate::flow::driver::{ATTEMPTS, Subject};
 use crate::ids::{SettingsVersion, TenantId, UserId, Version};
 use crate::limits::{DeviceLimits, Limits, SHORTEST_TRUST};
 use crate::machine::{OutgoingNotice, Settings};
-use crate::sender::{NoticeKind, SendError, SendErrorKind};
+use crate::sender::{NoticeKind, NoticeTopic, SendError, SendErrorKind};
 use crate::store::{CommitOutcome, Generation, StoredRow};
 use crate::tenant::{Lockout, Methods, TenantSettings, TrustedDevices};
 use crate::user::UserStatus;
@@ -28,6 +28,8 @@ pub(super) struct Current {
     /// `None`: the tenant has none, and these are the default ones.
     pub(super) version: Option<Version>,
     pub(super) generation: Generation,
+    /// Whether the change that is asked for protects anybody less, as far as whoever asks is known.
+    pub(super) weakens: bool,
 }
 
 /// A read of a tenant's settings, and its time.
@@ -120,6 +122,7 @@ impl Inner {
             settings: Settings::read(saved, self.rules.reads)?,
             version: saved.map(|saved| saved.version),
             generation: saved.map(|saved| saved.generation).unwrap_or_default(),
+            weakens: false,
         })
     }
 
@@ -129,12 +132,12 @@ impl Inner {
         &self,
         current: Current,
         next: &TenantSettings,
-        weakens: bool,
         by: Actor,
         at: Timestamp,
     ) -> Result<SettingsDecision<Changed>, Error> {
-        let Current { settings, version, generation } = current;
+        let Current { settings, version, generation, weakens } = current;
         let before = settings.decided();
+        let weakens = weakens || Settings::weakens(&before, next, &self.rules.limits);
         if before == *next && version.is_some() {
             return Ok(SettingsDecision { outcome: Changed::nothing(before), change: None });
         }
@@ -150,7 +153,10 @@ impl Inner {
         let (mut settings, generation) =
             settings.changed_to(next, generation, &self.rules.limits, at)?;
         let tell = self.directory.is_some() && before != *next;
-        let notice = (tell && settings.charge_notice(at, weakens)).then_some(weakens);
+        let ends = Settings::ends(&before, next);
+        let urgent = weakens || ends.devices || ends.backup_codes;
+        let notice = tell
+            .then(|| NoticeOfChange { weakens, held_back: !settings.charge_notice(at, urgent) });
         let change = SettingsChange { settings, generation, event: Some(event) };
         Ok(SettingsDecision { outcome: Changed { before, notice }, change: Some(change) })
     }
@@ -163,8 +169,13 @@ impl Inner {
         changed: &Changed,
         by: Option<&UserId>,
     ) {
-        let (Some(directory), Some(weakens)) = (&self.directory, changed.notice) else { return };
+        let (Some(directory), Some(notice)) = (&self.directory, changed.notice) else { return };
+        let NoticeOfChange { weakens, held_back } = notice;
         let Ok(at) = Timestamp::now(&*self.clock) else { return };
+        if held_back {
+            let about = NoticeTopic::SettingsChanged;
+            return self.emit(call, None, at, EventKind::NoticeHeldBack { about });
+        }
         let administrators = match directory.administrators(call.tenant).await {
             Ok(administrators) => administrators,
             Err(error) => {
@@ -194,14 +205,22 @@ impl Inner {
 }
 
 /// The most administrators that are notified of one change.
-const MOST_TOLD: usize = 50;
+const MOST_TOLD: usize = 20;
 
 /// What a change of settings has done.
 pub(super) struct Changed {
     /// What held before.
     pub(super) before: TenantSettings,
-    /// Whether the other administrators are notified, and whether of a weakening.
-    notice: Option<bool>,
+    /// What the other administrators are notified of.
+    notice: Option<NoticeOfChange>,
+}
+
+/// A notice to the other administrators.
+#[derive(Clone, Copy)]
+struct NoticeOfChange {
+    weakens: bool,
+    /// It does not go, because others went not long ago.
+    held_back: bool,
 }
 
 impl Changed {
@@ -221,9 +240,10 @@ pub struct ShownSettings {
 }
 
 impl ShownSettings {
-    pub(super) fn of(current: &Current) -> Result<Self, Error> {
+    pub(super) fn of(tenant: &TenantId, current: &Current) -> Result<Self, Error> {
         let Current { settings, generation, .. } = current;
-        Ok(Self { settings: settings.decided(), version: settings.shown_version(*generation)? })
+        let version = settings.shown_version(tenant, *generation)?;
+        Ok(Self { settings: settings.decided(), version })
     }
 }
 
@@ -253,6 +273,9 @@ pub struct SettingsBounds {
     /// The shortest lock, in seconds.
     #[serde(rename = "shortest_lock_seconds", with = "crate::tenant::seconds")]
     pub shortest_lock: Duration,
+    /// How short the longest lock may be, in seconds: at least the first one.
+    #[serde(rename = "least_longest_lock_seconds", with = "crate::tenant::seconds")]
+    pub least_longest_lock: Duration,
     /// The longest lock, in seconds.
     #[serde(rename = "longest_lock_seconds", with = "crate::tenant::seconds")]
     pub longest_lock: Duration,
@@ -281,6 +304,7 @@ impl SettingsBounds {
             least_wrong_codes,
             most_wrong_codes,
             shortest_lock,
+            least_longest_lock: limits.tenant.least_longest,
             longest_lock,
             methods: limits.methods,
             trusted_devices: match limits.devices {

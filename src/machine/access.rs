@@ -80,7 +80,9 @@ impl Draft<'_> {
         for channel in channels {
             let context = self.policy_context(&self.settings.decided(), user, *channel);
             let mut requirement = policy.decide(&context).map_err(Error::policy)?;
-            match self.restriction(user, *channel)? {
+            // A session of a person is one on every route.
+            let of_a_person = if channel.is_of_a_person() { *channel } else { grant.channel() };
+            match self.restriction(user, of_a_person)? {
                 Restriction::None => {}
                 Restriction::IgnoreTrustedDevices if !by_device => {}
                 Restriction::IgnoreTrustedDevices => {

@@ -8,7 +8,6 @@ impl Draft<'_> {
     /// ends what it would otherwise revive (`I-08`).
     pub(super) fn observe(&mut self) {
         let (limits, settings) = (self.limits(), &self.settings);
-        let (devices_from, backup_codes_from) = (settings.devices_from, settings.backup_codes_from);
         let went_back = self.now.plus(limits.clock_tolerance) < self.record.seen;
         if !went_back {
             self.now = self.record.seen.max(self.now);
@@ -36,13 +35,9 @@ impl Draft<'_> {
                 pending.code.take_if(|code| !code.is_live(now, &limits));
             }
             record.setup.take_if(|setup| !setup.code.is_live(now, &limits));
-            record.devices.retain(|device| {
-                now < device.expires && devices_from.is_none_or(|from| from < device.registered)
-            });
-            // Gone with the next write, whatever it is for.
-            record
-                .backup
-                .take_if(|backup| backup_codes_from.is_some_and(|from| backup.made <= from));
+            record.devices.retain(|device| now < device.expires);
+            // A backup code that is gone so is written with the next write, whatever it is for.
+            settings.forget_ended(record);
             went_back || record.expiring_entries() != before
         });
     }

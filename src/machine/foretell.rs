@@ -69,6 +69,20 @@ impl<'a> Foretelling<'a> {
         })
     }
 
+    /// Whether this user is asked for a second factor and has no way to get one, whatever is locked
+    /// at the moment.
+    pub(crate) fn has_no_way(
+        &self,
+        user: &'a User,
+        snapshot: &Snapshot,
+        channel: Channel,
+    ) -> Result<bool, Error> {
+        let draft = self.open(user, snapshot)?;
+        let decided = draft.settings().decided();
+        let asked = draft.would_be_required(self.policy, user, &decided, &[channel])?;
+        Ok(asked && draft.is_out_of_reach(user, &draft.limits()))
+    }
+
     /// Decides a first step, and keeps nothing of it.
     pub(crate) fn foretell(
         &self,

@@ -23,6 +23,7 @@ use crate::ids::Version;
 use crate::limits::Limits;
 use crate::machine::Rules;
 use crate::machine::record::Record;
+use crate::machine::settings::Settings;
 use crate::store::Snapshot;
 
 /// What a sweep finds in one place.
@@ -50,14 +51,19 @@ pub(crate) fn worth(
     else {
         return Retention::Absent;
     };
-    let limits = &rules.limits;
-    match Record::decode(&saved.document, rules.reads) {
-        Ok(_) if saved.generation > generation => Retention::Unreadable,
-        Ok(record) if record.is_idle(now, longest_session) && record.is_spent(limits, now) => {
-            Retention::Nothing(saved.version)
-        }
-        Ok(_) => Retention::Something,
-        Err(_) => Retention::Unreadable,
+    let (record, settings) = (
+        Record::decode(&saved.document, rules.reads),
+        Settings::read(snapshot.settings.as_ref(), rules.reads),
+    );
+    let (Ok(mut record), Ok(settings)) = (record, settings) else { return Retention::Unreadable };
+    if saved.generation > generation {
+        return Retention::Unreadable;
+    }
+    settings.forget_ended(&mut record);
+    if record.is_idle(now, longest_session) && record.is_spent(&rules.limits, now) {
+        Retention::Nothing(saved.version)
+    } else {
+        Retention::Something
     }
 }
 
@@ -133,13 +139,16 @@ mod tests {
         };
         let document =
             format!(r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{password}{fields}}}"#);
-        let saved = StoredRow {
-            version: Version::from_bytes([7; 16]),
-            generation: Generation::default(),
-            document,
-        };
-        let snapshot = Snapshot { settings: None, record: Some(saved) };
+        let snapshot = Snapshot { settings: None, record: Some(row(0, &document)) };
         worth(&rules(), &snapshot, at(now), longest_session)
+    }
+
+    fn row(generation: u32, document: &str) -> StoredRow {
+        StoredRow {
+            version: Version::from_bytes([7; 16]),
+            generation: Generation::new(generation),
+            document: document.to_owned(),
+        }
     }
 
     const NOTHING: Retention = Retention::Nothing(Version::from_bytes([7; 16]));
@@ -218,20 +227,37 @@ mod tests {
     fn only_a_record_of_the_tenants_generation_is_looked_into() {
         let document =
             format!(r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{{"epoch":"{ID}"}}}}"#);
-        let of = |generation| StoredRow {
-            version: Version::from_bytes([7; 16]),
-            generation: Generation::new(generation),
-            document: document.clone(),
-        };
         for (generation, expected) in
             [(0, Retention::Absent), (1, NOTHING), (2, Retention::Unreadable)]
         {
-            let snapshot = Snapshot { settings: Some(of(1)), record: Some(of(generation)) };
+            let settings = row(1, r#"{"format":1,"scope":"entire_tenant"}"#);
+            let snapshot =
+                Snapshot { settings: Some(settings), record: Some(row(generation, &document)) };
             assert_eq!(
                 worth(&rules(), &snapshot, at(4_000_000_000), Duration::ZERO),
                 expected,
                 "{generation}"
             );
+        }
+    }
+
+    /// What a change of settings has ended keeps nothing, unless it was made after that; and with
+    /// settings that can't be read nobody knows.
+    #[test]
+    fn what_the_tenant_has_ended_is_nothing() {
+        for (made, settings, expected) in [
+            (1_000_000, r#""backup_codes_from":1000000"#, NOTHING),
+            (1_000_001, r#""backup_codes_from":1000000"#, Retention::Something),
+            (1_000_000, r#""passkeys":[]"#, Retention::Unreadable),
+        ] {
+            let document = format!(
+                r#"{{"format":1,"id":"{ID}","seen":1000000,"password":{{"epoch":"{ID}"}},"backup":{{"tag":"{TAG}","made":{made}}}}}"#
+            );
+            let settings = format!(r#"{{"format":2,"scope":"entire_tenant",{settings}}}"#);
+            let snapshot =
+                Snapshot { settings: Some(row(1, &settings)), record: Some(row(1, &document)) };
+            let found = worth(&rules(), &snapshot, at(4_000_000_000), Duration::ZERO);
+            assert_eq!(found, expected, "{settings}");
         }
     }
 

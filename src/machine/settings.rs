@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::error::{Document, Error};
-use crate::limits::Limits;
-use crate::machine::record::decode;
+use crate::ids::TenantId;
+use crate::limits::{LONGEST_TRUST, Limits};
+use crate::machine::record::{Record, decode};
 use crate::policy::Scope;
 use crate::store::{Generation, StoredRow};
 use crate::tag::sha256_tag;
@@ -49,9 +50,38 @@ pub(crate) struct Settings {
     /// Backup codes from before do not count any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) backup_codes_from: Option<Timestamp>,
-    /// When the other administrators were last notified of a change.
+    /// When the other administrators were notified of changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    notified: Option<Timestamp>,
+    notified: Option<Notified>,
+}
+
+/// Notices of changes within an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Notified {
+    /// When the first went.
+    since: Timestamp,
+    sent: u32,
+}
+
+impl Notified {
+    /// Whether it still counts. One of the future, which a clock that went back shows, does not.
+    fn counts(self, now: Timestamp) -> bool {
+        now.is_within(self.since, HOUR)
+    }
+}
+
+/// What a change ends for everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) devices: bool,
+    pub(crate) backup_codes: bool,
+}
+
+/// From when on things of a kind count again that a change of this moment ends: later than all that
+/// could have been made by now, although clocks of nodes differ, and later than at any end before.
+fn later(earlier: Option<Timestamp>, now: Timestamp, limits: &Limits) -> Timestamp {
+    now.plus(limits.clock_tolerance).max(earlier.map_or(now, Timestamp::next))
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -70,8 +100,11 @@ pub(crate) struct Clearing {
     pub(crate) finished: Option<Timestamp>,
 }
 
-/// Within this time after a notice of a change no other one goes.
+/// Within this time after a notice of a change no other one goes, unless it is urgent.
 const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// So many urgent ones go in that time, and no more: each reaches all administrators.
+const MOST_NOTICES: u32 = 5;
 
 impl Settings {
     /// What the tenant has decided.
@@ -88,10 +121,15 @@ impl Settings {
 
     /// Names what an administrator was shown: the settings, within their generation. What a purge
     /// notes beside them makes no difference.
-    pub(crate) fn shown_version(&self, generation: Generation) -> Result<SettingsVersion, Error> {
+    pub(crate) fn shown_version(
+        &self,
+        tenant: &TenantId,
+        generation: Generation,
+    ) -> Result<SettingsVersion, Error> {
         let decided =
             serde_json::to_vec(&self.decided()).map_err(|_| Error::Corrupt(Document::Settings))?;
-        let parts: [&[u8]; 2] = [&generation.number().to_be_bytes(), &decided];
+        let generation = generation.number().to_be_bytes();
+        let parts: [&[u8]; 3] = [tenant.as_str().as_bytes(), &generation, &decided];
         let tag = sha256_tag(&[], b"countersign/1/settings-version", &parts);
         let mut half = [0; 16];
         half.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
@@ -148,20 +186,29 @@ impl Settings {
             trusted_devices,
             backup_codes,
         } = *next;
-        let (before, after) = (limits.narrowed(&self.decided()), limits.narrowed(next));
         // The scope goes off, or single sign-on was the last that asked anybody.
         let switches_off = scope == Scope::DoNotUse
             && (self.scope != Scope::DoNotUse
                 || (self.single_sign_on != SingleSignOn::Exempt
                     && single_sign_on == SingleSignOn::Exempt));
-        // Clocks of nodes differ: what another one has just made is from before, too.
-        let from = now.plus(limits.clock_tolerance);
-        let devices_end = before.devices.is_some()
-            && (after.devices.is_none() || before.methods.exceed(after.methods));
-        // Once all that it ended have run out, it says nothing.
-        let lifetime = limits.devices.map_or(Duration::MAX, |devices| devices.lifetime);
-        let devices_from = self.devices_from.filter(|from| now < from.plus(lifetime));
-        let backup_codes_end = before.backup_enabled && !after.backup_enabled;
+        let ends = Self::ends(&self.decided(), next);
+        // A device whose trust was cut short does not come back with a longer one.
+        let shorter = limits.narrowed(&self.decided()).devices.map(|devices| devices.lifetime);
+        let cut_short = shorter.filter(|shorter| {
+            limits.narrowed(next).devices.is_some_and(|devices| *shorter < devices.lifetime)
+        });
+        let devices_from = if ends.devices {
+            Some(later(self.devices_from, now, limits))
+        } else {
+            // Once all that it ended have run out, it says nothing.
+            let running = self.devices_from.filter(|from| now < from.plus(LONGEST_TRUST));
+            running.max(cut_short.map(|shorter| now.minus(shorter)))
+        };
+        let backup_codes_from = if ends.backup_codes {
+            Some(later(self.backup_codes_from, now, limits))
+        } else {
+            self.backup_codes_from
+        };
         let next = Self {
             format: self.format,
             scope,
@@ -171,9 +218,9 @@ impl Settings {
             methods,
             trusted_devices,
             backup_codes_off: !backup_codes,
-            devices_from: if devices_end { Some(from) } else { devices_from },
-            backup_codes_from: if backup_codes_end { Some(from) } else { self.backup_codes_from },
-            notified: self.notified.filter(|sent| now < sent.plus(HOUR)),
+            devices_from,
+            backup_codes_from,
+            notified: self.notified.filter(|notified| notified.counts(now)),
         };
         if !switches_off {
             return Ok((next, generation));
@@ -193,14 +240,35 @@ impl Settings {
             || limits.narrowed(to).are_weaker_than(&limits.narrowed(from))
     }
 
-    /// Whether the other administrators are notified of a change of this moment, which is noted. A
-    /// change that weakens somebody's protection is `urgent`.
-    pub(crate) fn charge_notice(&mut self, now: Timestamp, urgent: bool) -> bool {
-        let open = self.notified.is_none_or(|sent| sent.plus(HOUR) <= now);
-        if open || urgent {
-            self.notified = Some(now);
+    /// Takes what a change of these settings has ended out of a record.
+    pub(crate) fn forget_ended(&self, record: &mut Record) {
+        let Self { devices_from, backup_codes_from, .. } = self;
+        let is_later = |from: &Option<Timestamp>, made| from.is_none_or(|from| from < made);
+        record.devices.retain(|device| is_later(devices_from, device.registered));
+        record.backup.take_if(|backup| !is_later(backup_codes_from, backup.made));
+    }
+
+    /// What a change ends, by the tenant's own decisions: the application may offer again tomorrow
+    /// what it does not offer today. Any device may rest on a code by a method that is forbidden.
+    pub(crate) fn ends(from: &TenantSettings, to: &TenantSettings) -> Ends {
+        let off = |settings: &TenantSettings| settings.trusted_devices == TrustedDevices::Off;
+        Ends {
+            devices: (off(to) && !off(from)) || from.methods.exceed(to.methods),
+            backup_codes: from.backup_codes && !to.backup_codes,
         }
-        open || urgent
+    }
+
+    /// Whether the other administrators are notified of a change of this moment, which is noted.
+    /// One that weakens somebody's protection, or ends what people have, is `urgent`.
+    pub(crate) fn charge_notice(&mut self, now: Timestamp, urgent: bool) -> bool {
+        let earlier = self.notified.filter(|notified| notified.counts(now));
+        let sent = earlier.map_or(0, |notified| notified.sent);
+        let goes = sent == 0 || (urgent && sent < MOST_NOTICES);
+        if goes {
+            let since = earlier.map_or(now, |notified| notified.since);
+            self.notified = Some(Notified { since, sent: sent.saturating_add(1) });
+        }
+        goes
     }
 
     /// A tenant without saved settings has the default ones. `readable`: the newest format that

@@ -143,7 +143,7 @@ async fn the_saved_forms_are_those_of_the_golden_files() {
 
 /// A world whose settings and whose administrator's record need format 2.
 async fn format_2() -> World {
-    let world = World::with_directory_and(|b| b.trusted_devices(30 * DAY, 3)).await;
+    let world = World::with_directory_and(|b| any_lockout(b).trusted_devices(30 * DAY, 3)).await;
     world
         .change_settings(|settings| {
             settings.single_sign_on = SingleSignOn::SystemAdministrators;
@@ -176,7 +176,7 @@ async fn the_golden_settings_still_say_what_they_said() {
         let world = format_2().await;
         world.flow.operator("test").unwrap().settings(&world.acme).await.unwrap()
     };
-    let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
+    let world = World::with(|b| any_lockout(b).trusted_devices(30 * DAY, 3)).await;
     world.plant_settings(&world.acme, SETTINGS_2);
     let operator = world.flow.operator("test").unwrap();
     assert_eq!(operator.settings(&world.acme).await.unwrap(), expected);

@@ -130,6 +130,7 @@ async fn a_refused_request_gets_nowhere() {
         assert_eq!(reason(&step), Reason::RequestRefused);
     }
     assert_eq!((world.row(&world.alice), world.outbox.attempts()), (row, sends));
+    assert_eq!(reason(&outside.challenge(&pending.token).await.unwrap()), Reason::RequestRefused);
     let refused: Vec<_> = world.events.kinds().iter().map(EventKind::name).collect();
     assert_eq!(refused, ["login_refused", "step_refused", "step_refused", "step_refused"]);
     // A wrong password is answered as everywhere: the place tells nothing of it.
@@ -140,6 +141,9 @@ async fn a_refused_request_gets_nowhere() {
     let stale = outside.revalidate(&done.grant, Channel::Web).await.unwrap_err();
     assert_eq!(stale.staleness(), Some(Staleness::RequestRefused));
     assert_eq!(refusal(outside.account(&done.grant).status().await), Reason::SessionStale);
+    // A person's session is one by a program's route, too.
+    let stale = outside.revalidate(&done.grant, Channel::ExemptApi).await.unwrap_err();
+    assert_eq!(stale.staleness(), Some(Staleness::RequestRefused));
     assert!(world.request().revalidate(&done.grant, Channel::Web).await.is_ok());
     // Programs come from servers: they are not asked about.
     assert!(matches!(begin(&outside, Channel::ExemptApi).await, LoginStep::Authenticated(_)));

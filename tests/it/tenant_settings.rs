@@ -46,6 +46,8 @@ async fn a_tenant_without_settings_has_the_default_ones() {
     assert_eq!(shown.settings, TenantSettings::default());
     // They are the ones that a scope alone makes, and the same tenant is shown the same version.
     assert_eq!(operator.settings(&world.acme).await.unwrap(), shown);
+    // What another tenant was shown is nothing here.
+    assert_ne!(operator.settings(&world.other).await.unwrap().version, shown.version);
     assert_ne!(operator.settings(&world.other).await.unwrap().version, {
         world.set_scope(Scope::EntireTenant).await;
         operator.settings(&world.acme).await.unwrap().version
@@ -55,7 +57,7 @@ async fn a_tenant_without_settings_has_the_default_ones() {
 /// I-42: the tenant's own number of wrong codes locks, for the tenant's own time.
 #[tokio::test]
 async fn the_lockout_is_the_tenants() {
-    let world = World::new().await;
+    let world = World::lenient().await;
     change(&world, |settings| settings.lockout = Some(lockout(3, 60, 120))).await;
     let pending = world.begin("alice").await;
     assert_eq!(pending.attempts_left, 3);
@@ -73,7 +75,7 @@ async fn the_lockout_is_the_tenants() {
 /// I-42: a login under way meets the settings of the moment at which a code comes.
 #[tokio::test]
 async fn a_login_under_way_meets_the_new_lockout() {
-    let world = World::new().await;
+    let world = World::lenient().await;
     let pending = world.begin("alice").await;
     for _ in 0..2 {
         let _ = world.submit(&pending.token, &world.wrong_code()).await;
@@ -143,7 +145,7 @@ async fn what_is_more_lenient_than_the_application_is_refused_by_name() {
 /// them.
 #[tokio::test]
 async fn saved_settings_never_outdo_what_the_application_says_now() {
-    let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
+    let world = World::with(|b| any_lockout(b).trusted_devices(30 * DAY, 3)).await;
     change(&world, |settings| {
         settings.lockout = Some(lockout(10, 5, 60));
         settings.trusted_devices = TrustedDevices::AtMost { lifetime: 20 * DAY, per_user: 3 };
@@ -174,7 +176,7 @@ async fn saved_settings_never_outdo_what_the_application_says_now() {
 /// overwrites nothing. Attack class: a race on settings.
 #[tokio::test]
 async fn two_administrators_do_not_overwrite_each_other() {
-    let world = World::new().await;
+    let world = World::lenient().await;
     let (one, other) = (desk(&world).await, {
         world.wait_for_the_spacing();
         desk(&world).await
@@ -185,7 +187,7 @@ async fn two_administrators_do_not_overwrite_each_other() {
     first.backup_codes = false;
     let mut second = shown_to_other.settings;
     second.lockout = Some(lockout(3, 60, 120));
-    one.change_settings(shown_to_one.version, &first, LockOuts::Refuse).await.unwrap();
+    one.change_settings(shown_to_one.version, &first, LockOuts::Accept).await.unwrap();
     let refused = other.change_settings(shown_to_other.version, &second, LockOuts::Refuse).await;
     assert_eq!(refusal(refused), Reason::SettingsChanged);
     assert_eq!(one.settings().await.unwrap().settings, first);
@@ -200,11 +202,11 @@ async fn two_administrators_do_not_overwrite_each_other() {
 /// with what the write is conditional on.
 #[tokio::test]
 async fn a_change_that_comes_in_between_is_noticed() {
-    let mut world = World::new().await;
+    let mut world = World::lenient().await;
     let root = world.root_grant().await;
     let store = Interject::over(&world);
     let plain = world.flow.clone();
-    world.flow = flow_over(&world, store.clone(), |b| b);
+    world.flow = flow_over(&world, store.clone(), any_lockout);
     let desk = world.request().administration(&root).await.unwrap();
     let shown = desk.settings().await.unwrap();
     let mut next = shown.settings;
@@ -279,7 +281,7 @@ async fn what_weakens_needs_a_fresh_second_factor() {
         },
         |settings| settings.backup_codes = true,
     ];
-    let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
+    let world = World::with(|b| any_lockout(b).trusted_devices(30 * DAY, 3)).await;
     change(&world, strict).await;
     let desk = desk(&world).await;
     world.clock.advance(MINUTE * 11);
@@ -294,12 +296,17 @@ async fn what_weakens_needs_a_fresh_second_factor() {
     // What protects more can be done from an old session.
     let mut next = shown.settings;
     next.lockout = Some(lockout(3, 60, 120));
-    next.trusted_devices = TrustedDevices::Off;
     desk.change_settings(shown.version, &next, LockOuts::Refuse).await.unwrap();
+    // But for what ends something that people have.
+    let shown = desk.settings().await.unwrap();
+    let mut next = shown.settings;
+    next.trusted_devices = TrustedDevices::Off;
+    let refused = desk.change_settings(shown.version, &next, LockOuts::Accept).await;
+    assert_eq!(refusal(refused), Reason::ReauthenticationRequired);
 
     // And each weakening from a fresh one, with an alert.
     for weaken in weaker {
-        let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
+        let world = World::with(|b| any_lockout(b).trusted_devices(30 * DAY, 3)).await;
         change(&world, strict).await;
         let desk = self::desk(&world).await;
         let shown = desk.settings().await.unwrap();
@@ -477,7 +484,7 @@ async fn backup_codes_that_were_switched_off_do_not_come_back() {
 /// The off switch does what it did: everything saved goes, the tenant's own settings stay.
 #[tokio::test]
 async fn switching_off_keeps_the_tenants_own_settings() {
-    let world = World::new().await;
+    let world = World::lenient().await;
     let settings = change(&world, |settings| settings.lockout = Some(lockout(3, 60, 120))).await;
     world.make_backup_code("alice").await;
     assert_eq!(desk(&world).await.saved_users().await.unwrap(), 2);
@@ -572,6 +579,8 @@ async fn other_administrators_are_notified() {
         weakened.push(world.told().len());
     }
     assert_eq!(weakened, [1, 1, 2]);
+    let held_back = |kind: &EventKind| matches!(kind, EventKind::NoticeHeldBack { .. });
+    assert_eq!(world.events.kinds().iter().filter(|kind| held_back(kind)).count(), 1);
     let notices = world.outbox.notices();
     assert!(notices.iter().all(|sent| sent.user == world.bob && sent.tenant == world.acme));
     assert_eq!(
@@ -646,6 +655,8 @@ async fn settings_that_can_not_be_read_fail_closed() {
         r#"{"format":2,"scope":"do_not_use","passkeys":true}"#,
         r#"{"format":2,"scope":"do_not_use","methods":{"email":true}}"#,
         r#"{"format":2,"scope":"do_not_use","methods":{"email":true,"sms":true,"passkey":true}}"#,
+        r#"{"format":2,"scope":"do_not_use","trusted_devices":{"use":"off","passkeys":true}}"#,
+        r#"{"format":2,"scope":"do_not_use","trusted_devices":{"use":"as_application","at":1}}"#,
         r#"{"format":0,"scope":"do_not_use"}"#,
     ] {
         let world = World::off();
@@ -660,4 +671,163 @@ async fn settings_that_can_not_be_read_fail_closed() {
         let set = operator.set_scope(&world.acme, Scope::EntireTenant).await;
         assert!(set.is_err(), "{document}");
     }
+}
+
+/// Attack class: notices as a flood. However often somebody weakens the settings, no more than five
+/// notices go to each administrator in an hour; the events say how many were held back.
+#[tokio::test]
+async fn notices_of_changes_are_no_flood() {
+    let world = World::with_directory().await;
+    world.events.clear();
+    world.outbox.clear();
+    for round in 0..12 {
+        change(&world, |settings| settings.backup_codes = round % 2 == 1).await;
+    }
+    let held_back = |kind: &EventKind| matches!(kind, EventKind::NoticeHeldBack { .. });
+    let count = world.events.kinds().iter().filter(|kind| held_back(kind)).count();
+    assert_eq!((world.told().len(), count), (5, 7));
+}
+
+/// I-42, I-08: what an end covers is never taken back by a later one, whatever the clock says.
+#[tokio::test]
+async fn an_end_under_a_clock_that_is_behind_ends_what_came_before() {
+    let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
+    // The first end, by a clock that is ahead by a day; then it is right again.
+    world.clock.advance(DAY);
+    change(&world, |settings| settings.trusted_devices = TrustedDevices::Off).await;
+    change(&world, |settings| settings.backup_codes = false).await;
+    world.clock.set(world.now() - DAY);
+    change(&world, |settings| settings.trusted_devices = TrustedDevices::AsApplication).await;
+    change(&world, |settings| settings.backup_codes = true).await;
+    let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
+    world.wait_for_the_spacing();
+    assert!(matches!(world.begin_with_device("alice", &device).await, LoginStep::Authenticated(_)));
+    let backup = world.make_backup_code("alice").await;
+    for round in 0..2 {
+        change(&world, |settings| settings.methods.sms = round == 1).await;
+        change(&world, |settings| settings.backup_codes = round == 1).await;
+    }
+    world.wait_for_the_spacing();
+    let pending = challenge(world.begin_with_device("alice", &device).await);
+    assert_eq!(reason(&world.submit_backup(&pending.token, &backup).await), Reason::NoBackupCode);
+}
+
+/// I-42: a device whose trust was cut short does not come back when trust is longer again.
+#[tokio::test]
+async fn trust_that_was_cut_short_does_not_come_back() {
+    let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
+    let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
+    world.clock.advance(2 * DAY);
+    let short = TrustedDevices::AtMost { lifetime: DAY, per_user: 3 };
+    change(&world, |settings| settings.trusted_devices = short).await;
+    change(&world, |settings| settings.trusted_devices = TrustedDevices::AsApplication).await;
+    let _pending = challenge(world.begin_with_device("alice", &device).await);
+}
+
+/// I-42: fewer devices hold for those that are there: the newest count.
+#[tokio::test]
+async fn fewer_devices_hold_for_those_that_are_there() {
+    let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
+    let first = world.sign_in_and_trust("alice", "first").await.device_token.unwrap();
+    world.wait_for_the_spacing();
+    let second = world.sign_in_and_trust("alice", "second").await.device_token.unwrap();
+    let one = TrustedDevices::AtMost { lifetime: 30 * DAY, per_user: 1 };
+    change(&world, |settings| settings.trusted_devices = one).await;
+    let step = world.begin_with_device("alice", &second).await;
+    assert!(matches!(step, LoginStep::Authenticated(_)));
+    world.wait_for_the_spacing();
+    let _pending = challenge(world.begin_with_device("alice", &first).await);
+}
+
+/// I-42: what the tenant ends is ended, also while the application happens not to offer it.
+#[tokio::test]
+async fn an_end_counts_while_the_application_offers_nothing() {
+    let world = World::with(|b| b.trusted_devices(30 * DAY, 3)).await;
+    let device = world.sign_in_and_trust("alice", "laptop").await.device_token.unwrap();
+    let backup = world.make_backup_code("alice").await;
+    let without = world.flow_over(world.factors.clone(), |b| b.backup_codes(false)).unwrap();
+    let operator = without.operator("test").unwrap();
+    for on in [false, true] {
+        let shown = operator.settings(&world.acme).await.unwrap();
+        let mut next = shown.settings;
+        next.backup_codes = on;
+        next.trusted_devices = if on { TrustedDevices::AsApplication } else { TrustedDevices::Off };
+        operator.change_settings(&world.acme, shown.version, &next).await.unwrap();
+    }
+    world.wait_for_the_spacing();
+    let pending = challenge(world.begin_with_device("alice", &device).await);
+    assert_eq!(reason(&world.submit_backup(&pending.token, &backup).await), Reason::NoBackupCode);
+}
+
+/// I-42: without a frame of the application's own a tenant can only be stricter than it.
+#[tokio::test]
+async fn by_default_a_tenant_is_only_ever_stricter() {
+    let world = World::off();
+    let flow = countersign::LoginFlow::builder(
+        world.users.clone(),
+        world.factors.clone(),
+        world.outbox.clone(),
+    )
+    .max_wrong_codes(2)
+    .lockout(MINUTE * 30, 2 * DAY)
+    .build()
+    .unwrap();
+    let operator = flow.operator("test").unwrap();
+    let shown = operator.settings(&world.acme).await.unwrap();
+    for (wrong_codes, first, longest, refused) in [
+        (3, 30, 2880, Some("lockout.wrong_codes")),
+        (2, 29, 2880, Some("lockout.first")),
+        (2, 30, 2879, Some("lockout.longest")),
+        (2, 60, 2880, None),
+    ] {
+        let mut next = shown.settings;
+        next.lockout = Some(lockout(wrong_codes, first, longest));
+        let changed = operator.change_settings(&world.acme, shown.version, &next).await;
+        let reason = changed.err().map(|error| error.denied().unwrap().reason());
+        match (reason, refused) {
+            (Some(Reason::InvalidSettings(error)), Some(name)) => assert_eq!(error.setting(), name),
+            (None, None) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// I-10: lowering the number of wrong codes is no way around the lock: what was charged counts.
+#[tokio::test]
+async fn lowering_the_number_of_wrong_codes_dodges_no_lock() {
+    let world = World::lenient().await;
+    change(&world, |settings| settings.lockout = Some(lockout(10, 60, 120))).await;
+    let pending = world.begin("alice").await;
+    for _ in 0..9 {
+        let _ = world.submit(&pending.token, &world.wrong_code()).await;
+    }
+    change(&world, |settings| settings.lockout = Some(lockout(8, 60, 120))).await;
+    world.wait_for_the_spacing();
+    let pending = world.begin("alice").await;
+    assert_eq!(pending.attempts_left, 1);
+    let step = world.submit(&pending.token, &world.wrong_code()).await;
+    assert_eq!(step.denied().unwrap().retry_at(), Some(world.now() + MINUTE * 60));
+    // After that lock, and after one that an administrator has lifted, it takes eight again.
+    world.clock.advance(MINUTE * 60);
+    let pending = world.begin("alice").await;
+    assert_eq!(pending.attempts_left, 6, "the remainder of ten, of which eight lock");
+}
+
+/// A scope is changed although numbers that were saved before are too lenient by now.
+#[tokio::test]
+async fn a_scope_is_not_held_up_by_old_numbers() {
+    let world = World::lenient().await;
+    change(&world, |settings| settings.lockout = Some(lockout(10, 60, 120))).await;
+    let root = world.root_grant().await;
+    let flow = world
+        .flow_over(world.factors.clone(), |b| b.tenant_lockout(3..=4, MINUTE * 5..=DAY))
+        .unwrap();
+    let request = flow.request(&world.acme, &countersign::RequestContext::new());
+    let desk = request.administration(&root).await.unwrap();
+    desk.set_scope(Scope::SystemAdministratorsOnly).await.unwrap();
+    let shown = desk.settings().await.unwrap();
+    let mut next = shown.settings;
+    next.scope = Scope::EntireTenant;
+    let refused = desk.change_settings(shown.version, &next, LockOuts::Refuse);
+    assert!(matches!(refusal(refused.await), Reason::InvalidSettings(_)));
 }

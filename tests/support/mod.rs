@@ -40,6 +40,11 @@ pub use countersign_testkit::{
 };
 
 pub const PASSWORD: &str = Person::PASSWORD;
+/// Lets tenants choose from a wide range of lockouts.
+pub const fn any_lockout(builder: LoginFlowBuilder) -> LoginFlowBuilder {
+    builder.tenant_lockout(3..=10, Duration::from_secs(300)..=DAY)
+}
+
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -100,6 +105,11 @@ impl World {
         world.set_scope(Scope::EntireTenant).await;
         world.forget_the_preparation();
         world
+    }
+
+    /// Its tenants may choose lockouts that are more lenient than the application's.
+    pub async fn lenient() -> Self {
+        Self::with(any_lockout).await
     }
 
     /// Nobody needs the second factor yet.

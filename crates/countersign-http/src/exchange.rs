@@ -79,6 +79,25 @@ impl Inner {
         })
     }
 
+    /// Whether the user of this grant would need no code after a password. A grant of any other
+    /// login than single sign-on was looked at in that way already.
+    pub(crate) async fn is_exempt_by_password(
+        &self,
+        parts: &Parts,
+        grant: &Grant,
+        answering: Answering,
+    ) -> Result<bool, Refusal> {
+        if grant.channel() != Channel::SingleSignOn {
+            return Ok(true);
+        }
+        let exchange = self.visit(parts, Bytes::new(), answering).await?;
+        match exchange.flow.revalidate(grant, self.channel()).await {
+            Ok(_) => Ok(true),
+            Err(RevalidateError::Failed(error)) => Err(error.into()),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// The JSON of a login after single sign-on.
     pub(crate) async fn after_single_sign_on(
         &self,

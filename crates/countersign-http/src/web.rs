@@ -134,7 +134,8 @@ impl Web {
     ///
     /// The response to send: 401 as from [`signed_in`](Self::signed_in), and 403 with the reason
     /// `reauthentication_required` if the login is too long ago or had no code. A user whom the
-    /// policy exempts needs no code, but still a recent login.
+    /// policy exempts needs no code, but still a recent login. After single sign-on that is a user
+    /// who would need no code after a password either.
     ///
     /// # Cancel safety
     ///
@@ -149,11 +150,18 @@ impl Web {
         // As the flow counts, and never longer.
         let window = window.min(self.inner.flow.recent_login());
         let window = time::Duration::try_from(window).unwrap_or(time::Duration::MAX);
-        // Of a user whom the policy exempts there is no code to ask for.
-        let exempt = matches!(grant.second_factor(), SecondFactor::Exempt { .. });
-        let is_recent = answering.now < grant.at().saturating_add(window);
-        if is_recent && (exempt || grant.has_second_factor()) {
-            return Ok(grant);
+        if answering.now < grant.at().saturating_add(window) {
+            let enough = match grant.second_factor() {
+                SecondFactor::Exempt { .. } => {
+                    self.inner.is_exempt_by_password(request, &grant, answering).await
+                }
+                _ => Ok(grant.has_second_factor()),
+            };
+            match enough {
+                Ok(true) => return Ok(grant),
+                Ok(false) => {}
+                Err(refusal) => return Err(self.inner.turn_away(request, refusal, answering)),
+            }
         }
         Err(self.inner.turn_away(request, Refusal::NotRecent, answering))
     }
@@ -203,7 +211,10 @@ impl Web {
     ///   cookie of your own. *Otherwise an attacker signs people in to the attacker's account.* The
     ///   call can't check the request's origin, because callbacks come from another site;
     /// - take the user from your own records of this tenant. *One tenant's identity provider must
-    ///   not name another tenant's users.*
+    ///   not name another tenant's users*;
+    /// - where it matters that the person was just asked, ask for that (`max_age` or `ForceAuthn`)
+    ///   and check `auth_time` or `AuthnInstant`. The call counts as a login of this moment,
+    ///   however old the session at the identity provider is.
     ///
     /// # Cancel safety
     ///

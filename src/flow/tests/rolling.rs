@@ -178,8 +178,13 @@ async fn nodes_of_two_formats_share_a_store_through_an_upgrade_and_back() {
     assert_eq!(deployment.factors.record(&deployment.tenant, alice), before);
     let _done = deployment.login(new, new, alice).await;
 
-    // It takes that back: the old node goes on.
+    // It takes that back. What ended with it stays noted for the longest trust; after that the old
+    // node goes on.
     deployment.change(|settings| settings.methods = Methods::default()).await;
+    assert_eq!(deployment.formats(alice).await.0, 2);
+    deployment.clock.advance(Duration::from_secs(90 * 24 * 60 * 60));
+    deployment.change(|settings| settings.scope = Scope::SystemAdministratorsOnly).await;
+    deployment.change(|settings| settings.scope = Scope::EntireTenant).await;
     assert_eq!(deployment.formats(alice).await.0, 1);
     let _done = deployment.login(old, new, alice).await;
 

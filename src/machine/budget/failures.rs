@@ -106,8 +106,9 @@ impl Failures {
         if self.gate(now, rule) != Gate::Open {
             return 0;
         }
-        let before_lock =
-            rule.lock_after.saturating_sub(self.streak.checked_rem(rule.lock_after).unwrap_or(0));
+        let counted = self.streak.checked_rem(rule.lock_after).unwrap_or(0);
+        let counted = counted.max(self.since_lock(rule).min(rule.lock_after.saturating_sub(1)));
+        let before_lock = rule.lock_after.saturating_sub(counted);
         let before_suspension =
             rule.suspend_after.map_or(u32::MAX, |limit| limit.saturating_sub(self.streak));
         let in_window = rule.rolling.map_or(u32::MAX, |(most, window)| {
@@ -122,6 +123,17 @@ impl Failures {
         self.streak.checked_div(rule.lock_after).unwrap_or(0)
     }
 
+    /// How many failures in a row the last lock does not cover, as far as the window shows them:
+    /// more than the remainder where the number that locks was lowered meanwhile.
+    fn since_lock(&self, rule: &FailureRule) -> u32 {
+        if rule.rolling.is_none() {
+            return 0;
+        }
+        let after = |at: &&Timestamp| self.lock.as_ref().is_none_or(|lock| lock.from < **at);
+        let shown = self.recent.iter().filter(after).count();
+        u32::try_from(shown).unwrap_or(u32::MAX).min(self.streak)
+    }
+
     /// Charges one failure.
     pub(crate) fn charge(&mut self, now: Timestamp, rule: &FailureRule) {
         self.streak = self.streak.saturating_add(1);
@@ -131,7 +143,9 @@ impl Failures {
             let excess = self.recent.len().saturating_sub(most as usize);
             self.recent.drain(..excess);
         }
-        if self.streak.checked_rem(rule.lock_after) == Some(0) {
+        let due = self.streak.checked_rem(rule.lock_after) == Some(0)
+            || self.since_lock(rule) >= rule.lock_after;
+        if due {
             let factor = 1_u32.checked_shl(self.locks(rule).saturating_sub(1)).unwrap_or(u32::MAX);
             let duration =
                 rule.lock.checked_mul(factor).unwrap_or(rule.lock_at_most).min(rule.lock_at_most);
@@ -148,9 +162,11 @@ impl Failures {
         changed
     }
 
-    /// Ends a lock early. The counters stay (`I-10`). Says whether there was one.
+    /// Ends a lock early. The counters stay (`I-10`), and so does the note of when it began. Says
+    /// whether there was one.
     pub(crate) fn unlock(&mut self, now: Timestamp) -> bool {
-        self.lock.take_if(|lock| now < lock.until).is_some()
+        let running = self.lock.as_mut().filter(|lock| now < lock.until);
+        running.map(|lock| lock.until = now).is_some()
     }
 
     /// The failures of the rolling window alone (`I-12`): no row, and so no suspension, and no

@@ -107,7 +107,13 @@ impl Draft<'_> {
         let (at, device) = devices.fold(None, |found, (at, device)| {
             if device.token.matches(&tag) { Some((at, device)) } else { found }
         })?;
-        (self.now < trust_end(device, limits)).then_some(at)
+        (self.now < trust_end(device, limits) && self.is_counted(device, limits)).then_some(at)
+    }
+
+    /// Whether a device is among the newest, as many as a user may have now.
+    fn is_counted(&self, device: &Device, limits: DeviceLimits) -> bool {
+        let newer = |other: &&Device| device.registered < other.registered;
+        self.record.devices.iter().filter(newer).count() < limits.per_user
     }
 
     /// The devices that would be trusted now, each with the end of its trust.
@@ -115,7 +121,10 @@ impl Draft<'_> {
         let (now, limits) = (self.now, self.device_limits());
         let devices = self.record.devices.iter();
         devices
-            .filter_map(move |device| Some((device, trust_end(device, limits?))))
+            .filter_map(move |device| {
+                let limits = limits.filter(|limits| self.is_counted(device, *limits))?;
+                Some((device, trust_end(device, limits)))
+            })
             .filter(move |(_, end)| now < *end)
     }
 

@@ -31,6 +31,9 @@ pub(crate) struct EarlierCode {
     pub(crate) expires: Timestamp,
 }
 
+/// A login that goes on, and the code that is on its way, or why there is none.
+type Shown = (OpenLogin, Result<EarlierCode, Denied>);
+
 /// A login that waits for its second factor.
 pub(crate) struct OpenLogin {
     pub(crate) login: LoginId,
@@ -118,9 +121,14 @@ impl Draft<'_> {
         &mut self,
         token: &TokenSecret,
         user: Option<&User>,
-    ) -> Result<(OpenLogin, Result<EarlierCode, Denied>), Denied> {
-        let Resumed { pending, user, .. } =
-            self.resume(token, user).map_err(|refusal| refusal.denied)?;
+    ) -> Result<Result<Shown, Denied>, Error> {
+        let Resumed { pending, user, .. } = match self.resume(token, user) {
+            Ok(resumed) => resumed,
+            Err(refusal) => return Ok(Err(refusal.denied)),
+        };
+        if let Some(refusal) = self.refuse_request(&pending, user)? {
+            return Ok(Err(refusal.denied));
+        }
         let sent = pending.code.as_ref().zip(pending.via).and_then(|(code, method)| {
             Some(EarlierCode {
                 destination: self.code_destination(user, method)?,
@@ -131,7 +139,7 @@ impl Draft<'_> {
         let none = self.codes_open().err().unwrap_or(Denied::new(Reason::NoLiveCode));
         let method = sent.as_ref().map(|sent| sent.destination.method());
         let open = self.describe(&pending, token.clone(), user, Err(none), method);
-        Ok((open, sent.ok_or(none)))
+        Ok(Ok((open, sent.ok_or(none))))
     }
 
     /// What the page shows of a login that goes on. `method`: by which a code is on its way.

@@ -58,6 +58,7 @@ pub(in crate::machine) fn rules() -> Rules {
         devices: Some(DeviceLimits { lifetime: DEVICE_LIFETIME, per_user: 4 }),
         methods: Methods::default(),
         tenant: TenantBounds {
+            least_longest: LOCK,
             wrong_codes: (1, 3),
             lock: (LOCK, Duration::from_secs(24 * 60 * 60)),
         },

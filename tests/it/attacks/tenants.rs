@@ -53,7 +53,7 @@ async fn settings_downgrade() {
     };
     for (window, expected) in [(MINUTE * 10, Some(Reason::ReauthenticationRequired)), (DAY, None)] {
         // Control: where a login counts as recent for a day, the same session does it.
-        let world = World::with(|b| b.recent_login(window)).await;
+        let world = World::with(|b| any_lockout(b).recent_login(window)).await;
         let desk = desk(&world).await;
         world.clock.advance(MINUTE * 30);
         let before = world.settings_row(&world.acme);

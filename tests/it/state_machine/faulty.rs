@@ -89,12 +89,10 @@ impl<const FAULT: u8> TwoFactorPolicy for FaultyPolicy<FAULT> {
         if FAULT == ROLE_IGNORED && context.scope == Scope::SystemAdministratorsOnly {
             let mut employee = context.user.clone();
             employee.system_administrator = false;
-            return StandardPolicy.decide(&PolicyContext::new(
-                context.tenant,
-                context.scope,
-                &employee,
-                context.channel,
-            ));
+            return StandardPolicy.decide(
+                &PolicyContext::new(context.tenant, context.scope, &employee, context.channel)
+                    .with_single_sign_on(context.single_sign_on),
+            );
         }
         StandardPolicy.decide(context)
     }

@@ -327,12 +327,7 @@ pub(crate) const OPERATIONS: [Operation; 22] = [
         summary: "Says who needs the second factor",
         request: Some("ScopeBody"),
         success: Some("ScopeChanged"),
-        reasons: &[
-            Reason::NotFound,
-            Reason::ReauthenticationRequired,
-            Reason::NoDestination,
-            INVALID_SETTINGS,
-        ],
+        reasons: &[Reason::NotFound, Reason::ReauthenticationRequired, Reason::NoDestination],
         ..NONE
     },
     Operation {

@@ -134,10 +134,13 @@ async fn every_setting_must_be_there() {
     ] {
         assert_eq!(root.send("PUT", SETTINGS, &body).await.reason(), "malformed_request", "{body}");
     }
-    let mut more = settings.clone();
-    more["more"] = json!(1);
-    let body = json!({"version": version, "settings": more});
-    assert_eq!(root.send("PUT", SETTINGS, &body).await.reason(), "malformed_request");
+    for place in ["", "/methods", "/trusted_devices"] {
+        let mut more = settings.clone();
+        more.pointer_mut(place).unwrap()["more"] = json!(1);
+        let body = json!({"version": version, "settings": more});
+        let refused = root.send("PUT", SETTINGS, &body).await;
+        assert_eq!(refused.reason(), "malformed_request", "{place}");
+    }
     assert_eq!(site.settings().await, before);
 }
 
@@ -171,19 +174,25 @@ async fn a_change_that_locks_people_out_must_be_accepted() {
     }
 }
 
-/// I-32: what weakens needs a recent login with a code; what strengthens does not.
+/// I-32: what weakens, or ends what people have, needs a recent login with a code. What only
+/// strengthens does not.
 #[tokio::test]
 async fn what_weakens_needs_a_recent_login() {
     let site = site().await;
     let mut root = site.browser();
     site.sign_in(&mut root, "root").await;
     site.world.clock.advance(Duration::from_secs(601));
-    let stricter = change(&mut root, "trusted_devices", json!({"use": "off"})).await;
+    let stricter = change(&mut root, "single_sign_on", json!("system_administrators")).await;
     assert_eq!(stricter.status, StatusCode::OK, "{}", stricter.text);
-    let weaker = change(&mut root, "trusted_devices", json!({"use": "as_application"})).await;
-    let expected = (StatusCode::FORBIDDEN, "reauthentication_required");
-    assert_eq!((weaker.status, weaker.reason()), expected);
-    assert_eq!(site.settings().await.trusted_devices, TrustedDevices::Off);
+    let before = site.settings().await;
+    for (setting, value) in
+        [("single_sign_on", json!("exempt")), ("trusted_devices", json!({"use": "off"}))]
+    {
+        let refused = change(&mut root, setting, value).await;
+        let expected = (StatusCode::FORBIDDEN, "reauthentication_required");
+        assert_eq!((refused.status, refused.reason()), expected, "{setting}");
+    }
+    assert_eq!(site.settings().await, before);
 }
 
 /// The session of an administrator who had no code does not hold any more when codes are asked for:

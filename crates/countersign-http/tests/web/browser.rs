@@ -28,6 +28,11 @@ pub struct Site {
     pub failures: Arc<Mutex<Vec<String>>>,
 }
 
+/// With trusted devices, and with a wide range of lockouts for tenants to choose from.
+fn offering(flow: LoginFlowBuilder) -> LoginFlowBuilder {
+    flow.trusted_devices(30 * DAY, 3).tenant_lockout(3..=10, Duration::from_secs(300)..=DAY)
+}
+
 impl Site {
     /// Everybody needs the second factor.
     pub async fn new() -> Self {
@@ -38,7 +43,7 @@ impl Site {
         flow: impl FnOnce(LoginFlowBuilder) -> LoginFlowBuilder,
         web: impl FnOnce(WebBuilder) -> WebBuilder,
     ) -> Self {
-        let configure = |builder: LoginFlowBuilder| flow(builder.trusted_devices(30 * DAY, 3));
+        let configure = |builder: LoginFlowBuilder| flow(offering(builder));
         let world = World::with(MemoryFactors::new(), "acme", configure).unwrap();
         Self::of(world, web).await
     }
@@ -51,8 +56,7 @@ impl Site {
         let factors = MemoryFactors::new();
         let mut world = World::with(factors.clone(), "acme", |builder| builder).unwrap();
         let (users, factors) = (world.users.clone(), Counting::new(factors, &world.calls));
-        let configure =
-            |builder: LoginFlowBuilder| flow(builder.trusted_devices(30 * DAY, 3).directory(users));
+        let configure = |builder: LoginFlowBuilder| flow(offering(builder).directory(users));
         let with_people = world.flow_over(factors, configure).unwrap();
         world.flow = with_people;
         Self::of(world, web).await

@@ -19,7 +19,7 @@ use countersign_testkit::{Delivered, PlainPasswords, SeededEntropy};
 use serde_json::{Value, json};
 
 use crate::account::NoSessions;
-use crate::browser::{PASSWORD, Site, tenants};
+use crate::browser::{DAY, PASSWORD, Site, tenants};
 use crate::transcript::{Client, Transcript, seeded, seeded_with_people};
 
 const NUMBER: &str = "+819012345678";
@@ -440,7 +440,8 @@ async fn transcript() -> Transcript {
     account(&mut transcript.browser(seeded(|flow| flow).await)).await;
     administration(&mut transcript.browser(seeded(|flow| flow).await)).await;
     locks(&mut transcript.browser(seeded(|flow| flow.suspend_after(10)).await)).await;
-    let mut browser = transcript.browser(seeded(|flow| flow.suspend_after(5)).await);
+    let mut browser = transcript
+        .browser(seeded(|flow| flow.suspend_after(5).tenant_lockout(3..=5, DAY..=DAY)).await);
     confirmation(&mut browser, "suspended").await;
     lower_limits(&mut transcript.browser(seeded(|flow| flow).await)).await;
     without_an_address(&mut transcript.browser(seeded(|flow| flow).await)).await;

@@ -69,6 +69,34 @@ async fn exempt_users_are_signed_in_under_a_new_identifier() {
     assert_eq!(site.sessions.count(), 1);
 }
 
+/// I-32: the provider's word opens no sensitive page of a user who would need a code after a
+/// password, however recent it is. Attack class: a weaker login for a stronger one.
+#[tokio::test]
+async fn the_providers_word_is_no_recent_login_with_a_code() {
+    let window = std::time::Duration::from_secs(600);
+    for (scope, expected) in [
+        (Scope::EntireTenant, Some("reauthentication_required")),
+        // Control: of these nobody is asked for a code.
+        (Scope::DoNotUse, None),
+    ] {
+        let site = Site::new().await;
+        site.set(|settings| settings.scope = scope).await;
+        let mut browser = site.browser();
+        assert_eq!(come_back(&mut browser, "alice").await.step(), "authenticated");
+        let found = site.web.recently_signed_in(&callback(&browser), window).await;
+        let refused = match found {
+            Ok(grant) => {
+                assert_eq!((grant.user().as_str(), expected), ("alice", None));
+                continue;
+            }
+            Err(response) => Answer::of(response).await,
+        };
+        assert_eq!((refused.status, Some(refused.reason())), (StatusCode::FORBIDDEN, expected));
+        // The session itself holds.
+        assert_eq!(browser.get("/session").await.status, StatusCode::OK);
+    }
+}
+
 /// I-43: administrators are asked for a code at every such login. No device token is sent, cleared
 /// or handed out, and no device is registered, whatever the request asks for.
 #[tokio::test]

@@ -162,7 +162,7 @@ pub async fn stricter_bounds(client: &mut Client<'_>) {
     client.send("a lockout of its own", "PUT", SETTINGS, change).await;
     client.web = web(client, 5);
     let scope = json!({"scope": "entire_tenant"});
-    let about = "the application has become stricter";
+    let about = "a scope, although the application has become stricter than the saved numbers";
     client.send(about, "PUT", "/administration/scope", scope).await;
 }
 

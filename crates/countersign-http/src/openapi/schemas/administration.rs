@@ -94,6 +94,8 @@ pub(crate) struct SettingsBounds {
     least_wrong_codes: u32,
     most_wrong_codes: u32,
     shortest_lock_seconds: u64,
+    /// How short the longest lock may be: at least the first one.
+    least_longest_lock_seconds: u64,
     longest_lock_seconds: u64,
     /// The methods that the application offers.
     methods: Methods,
@@ -118,6 +120,7 @@ pub(crate) struct SettingsNow {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Rehearsal {
     /// How many people were looked at who may log in.
+    #[schema(format = "uint64")]
     people: u64,
     /// Those who come in without a code today, and would be asked for one.
     newly_asked: Affected,
@@ -129,18 +132,20 @@ pub(crate) struct Rehearsal {
     other_method: Affected,
     /// Those whose saved settings would be deleted.
     settings_deleted: Affected,
+    #[schema(format = "uint64")]
     devices_deleted: u64,
+    #[schema(format = "uint64")]
     backup_codes_deleted: u64,
     /// Those of whom nothing can be foretold: what is saved of them cannot be read.
     unreadable: Affected,
     /// Send this answer back as `so_far` to go on. Left out: everybody was looked at.
-    #[schema(nullable = false)]
     next: Option<UserId>,
 }
 
 /// People who are affected in the same way.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Affected {
+    #[schema(format = "uint64")]
     count: u64,
     /// The first 20 of them.
     first: Vec<UserId>,

@@ -155,7 +155,10 @@ impl EditSettingsPage<'_> {
 
     fn longest_lock_range(&self, unit: Unit) -> String {
         let space = if self.frame.language == Language::English { " " } else { "" };
-        format!("{}{space}{}", self.lock_range(unit), self.s().not_shorter)
+        let SettingsBounds { least_longest_lock, longest_lock, .. } = *self.bounds;
+        let range =
+            described::time_range(least_longest_lock, longest_lock, unit, self.frame.language);
+        format!("{range}{space}{}", self.s().not_shorter)
     }
 
     fn lock_range(&self, unit: Unit) -> String {

@@ -25,10 +25,11 @@ pub(in crate::pages) fn lockout(
     };
     let within = |time: Duration, least: Duration| time.min(bounds.longest_lock).max(least);
     let first = within(first, bounds.shortest_lock);
+    let least_longest = first.max(bounds.least_longest_lock);
     let lockout = Lockout {
         wrong_codes: wrong_codes.min(bounds.most_wrong_codes).max(bounds.least_wrong_codes),
         first,
-        longest: within(longest, first),
+        longest: within(longest, least_longest),
     };
     lock(&lockout, language)
 }
