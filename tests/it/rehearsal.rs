@@ -513,3 +513,19 @@ async fn a_refused_rehearsal_and_a_refused_list_are_events() {
     let names: Vec<_> = world.events.kinds().iter().map(EventKind::name).collect();
     assert_eq!(names, ["administration_refused"; 2]);
 }
+
+/// I-44: a lock hides nobody whom a change would lock out: it ends, and then they are.
+#[tokio::test]
+async fn a_lock_hides_nobody_who_would_be_locked_out() {
+    let world = World::with_directory_and(|b| b).await;
+    let _ = world.lock_codes("alice").await;
+    for _ in 0..10 {
+        let _ = world.try_begin("bob", "wrong").await;
+    }
+    let operator = world.flow.operator("test").unwrap();
+    let mut next = operator.settings(&world.acme).await.unwrap().settings;
+    next.methods = Methods::only(Method::Sms);
+    let found = operator.rehearse(&world.acme, &next, Rehearsal::default(), 10).await.unwrap();
+    let everybody = [&world.alice, &world.bob, &world.root].map(UserId::clone);
+    assert_eq!(ids(&found.locked_out), BTreeSet::from(everybody));
+}

@@ -686,6 +686,10 @@ async fn notices_of_changes_are_no_flood() {
     let held_back = |kind: &EventKind| matches!(kind, EventKind::NoticeHeldBack { .. });
     let count = world.events.kinds().iter().filter(|kind| held_back(kind)).count();
     assert_eq!((world.told().len(), count), (5, 7));
+    // An hour after the first one they go again.
+    world.clock.advance(MINUTE * 60);
+    change(&world, |settings| settings.backup_codes = false).await;
+    assert_eq!(world.told().len(), 6);
 }
 
 /// I-42, I-08: what an end covers is never taken back by a later one, whatever the clock says.
