@@ -130,8 +130,7 @@ impl Administration {
     /// - [`Reason::SettingsChanged`] if another change came first: show the settings again;
     /// - [`Reason::InvalidSettings`] if a number is more lenient than the application allows;
     /// - [`Reason::ReauthenticationRequired`] if it protects anybody less, or ends trusted devices
-    ///   or
-    ///   backup codes, and the acting user's login is not recent and fresh;
+    ///   or backup codes, and the acting user's login is not recent and fresh;
     /// - [`Reason::NoDestination`] if the acting user would need a code that can go nowhere;
     /// - [`Reason::WouldLockOut`] if it forbids a method or backup codes, and people would be left
     ///   without any way to get a code; also if there are too many people to look at here.

@@ -59,7 +59,7 @@ const fn days(number: u32) -> Duration {
 /// | [`trusted_devices`](Self::trusted_devices) | off |
 /// | [`backup_codes`](Self::backup_codes) | on |
 /// | [`methods`](Self::methods) | email and SMS |
-/// | [`tenant_lockout`](Self::tenant_lockout) | a tenant may choose 3 wrong codes or more, and longer locks, but nothing more lenient than the two above |
+/// | [`tenant_lockout`](Self::tenant_lockout) | a tenant may choose fewer wrong codes than yours (3 or more) and longer locks, and nothing more lenient |
 /// | [`fall_back_to_email`](Self::fall_back_to_email) | off: the person chooses |
 /// | [`require_known_tenants`](Self::require_known_tenants) | off: a tenant without saved settings uses no second factor |
 #[must_use = "a configuration does nothing until it is built"]
