@@ -803,7 +803,7 @@ export interface components {
             people: number;
             /** @description Those whose saved settings would be deleted. */
             settings_deleted: components["schemas"]["Affected"];
-            /** @description Those of whom nothing can be foretold: what is saved of them cannot be read. */
+            /** @description Users whose record can't be read, so that nothing can be foretold. */
             unreadable: components["schemas"]["Affected"];
         };
         /** @description Settings to try out on the next people. */

@@ -33,7 +33,7 @@ impl Users {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The users of whom this is true.
+    /// The users that meet this condition.
     fn select(&self, condition: &str, values: impl Params) -> Result<Vec<User>, PluginError> {
         let table = self.table();
         let mut query = table

@@ -59,7 +59,7 @@ pub struct Rehearsal {
     pub devices_deleted: u64,
     /// How many backup codes would be deleted.
     pub backup_codes_deleted: u64,
-    /// Those of whom nothing can be foretold: what is saved of them cannot be read.
+    /// Users whose record can't be read, so that nothing can be foretold.
     pub unreadable: Affected,
     /// Where to go on. `None`: everybody was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,7 +109,7 @@ pub enum Expected {
     },
     /// The login is refused, also with the right password.
     Refused {
-        /// What the person is told.
+        /// What the response says.
         denied: Denied,
         /// The event, which says why.
         event: EventKind,
@@ -137,7 +137,7 @@ pub struct Explanation {
 
 impl Administration {
     /// Looks at some more people, and adds what this change of settings would do to them. Nothing
-    /// is written, and nobody is told.
+    /// is written, and nobody is notified.
     ///
     /// Begin with [`Rehearsal::default`], and call it with the last answer until
     /// [`Rehearsal::next`] is `None`: each answer is the progress so far, and can be saved. At most

@@ -28,7 +28,8 @@ pub(super) struct Current {
     /// `None`: the tenant has none, and these are the default ones.
     pub(super) version: Option<Version>,
     pub(super) generation: Generation,
-    /// Whether the change that is asked for protects anybody less, as far as whoever asks is known.
+    /// Whether the requested change protects anybody less, or exempts the administrator who makes
+    /// it. Only [`Administration`](super::Administration) knows the latter.
     pub(super) weakens: bool,
 }
 

@@ -283,8 +283,8 @@ async fn of_ten_thousand_people_nothing_is_foretold_wrong() {
                 }),
             ];
             let mut foretold = [0, 1, 2, 3].map(|group: usize| said[group].contains(&user.id));
-            // Whoever is kept out by a lock today would be locked out when it ends: their login
-            // does not show that.
+            // The login of a person who is locked today does not show what it meets when the lock
+            // ends.
             let is_locked = |met: &Met| {
                 matches!(
                     met,

@@ -741,6 +741,11 @@ async fn fewer_devices_hold_for_those_that_are_there() {
     assert!(matches!(step, LoginStep::Authenticated(_)));
     world.wait_for_the_spacing();
     let _pending = challenge(world.begin_with_device("alice", &first).await);
+    // It was not ended: it counts again when more are allowed.
+    change(&world, |settings| settings.trusted_devices = TrustedDevices::AsApplication).await;
+    world.wait_for_the_spacing();
+    let step = world.begin_with_device("alice", &first).await;
+    assert!(matches!(step, LoginStep::Authenticated(_)));
 }
 
 /// I-42: what the tenant ends is ended, also while the application happens not to offer it.

@@ -165,7 +165,7 @@ async fn nodes_of_two_formats_share_a_store_through_an_upgrade_and_back() {
         assert_eq!(deployment.formats(alice).await, (1, Some(1)));
     }
 
-    // The tenant uses something new. The old node refuses the tenant, whoever it is, and has
+    // The tenant uses something new. The old node refuses every user of the tenant, and has
     // written nothing.
     deployment.change(|settings| settings.methods = Methods::only(Method::Email)).await;
     assert_eq!(deployment.formats(alice).await.0, 2);

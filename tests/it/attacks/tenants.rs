@@ -43,7 +43,7 @@ async fn settings_race() {
     assert_eq!(now().await, SingleSignOn::Exempt);
 }
 
-/// Attack 87. I-34, I-42: whoever has an administrator's old session makes the settings weaker, one
+/// Attack 87. I-34, I-42: an attacker with an administrator's old session weakens the settings, one
 /// by one, until nothing protects anybody.
 #[tokio::test]
 async fn settings_downgrade() {
@@ -66,7 +66,7 @@ async fn settings_downgrade() {
     }
 }
 
-/// A policy that takes whoever came by single sign-on for somebody who needs nothing anywhere.
+/// A policy under which single sign-on exempts a user on every channel.
 struct Lenient;
 
 impl TwoFactorPolicy for Lenient {

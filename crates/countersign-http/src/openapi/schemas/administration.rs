@@ -136,7 +136,7 @@ pub(crate) struct Rehearsal {
     devices_deleted: u64,
     #[schema(format = "uint64")]
     backup_codes_deleted: u64,
-    /// Those of whom nothing can be foretold: what is saved of them cannot be read.
+    /// Users whose record can't be read, so that nothing can be foretold.
     unreadable: Affected,
     /// Send this answer back as `so_far` to go on. Left out: everybody was looked at.
     next: Option<UserId>,
