@@ -67,6 +67,8 @@ fn kinds() -> Vec<NoticeKind> {
             label: DeviceLabel::new("call +1 555 123 4567"),
             dropped: None,
         },
+        NoticeKind::SettingsChanged { weakens: true },
+        NoticeKind::SettingsChanged { weakens: false },
         NoticeKind::Locked { until: Some(until) },
         NoticeKind::Locked { until: None },
     ]
