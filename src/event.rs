@@ -319,6 +319,9 @@ pub enum EventKind {
     },
     /// A notice was not sent, because one of the same kind went within the hour before. The next
     /// one that goes says how many were held back. Many in a row are worth an alert.
+    ///
+    /// Of changed settings, and without a user: the tenant's administrators were not notified, or
+    /// only the first twenty of them.
     NoticeHeldBack {
         /// What it was about.
         about: NoticeTopic,

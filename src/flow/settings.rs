@@ -163,7 +163,7 @@ impl Inner {
     }
 
     /// Notifies the administrators of a tenant, but for the one who made the change. A failure is
-    /// an event and changes nothing.
+    /// an event and changes nothing, and so are administrators whom there are too many of.
     pub(super) async fn notify_administrators(
         &self,
         call: Call<'_>,
@@ -193,7 +193,11 @@ impl Inner {
                 && user.status == UserStatus::Active
                 && Some(&user.id) != by
         });
-        for user in told.take(MOST_TOLD) {
+        for (earlier, user) in told.enumerate() {
+            if earlier == MOST_TOLD {
+                let about = NoticeTopic::SettingsChanged;
+                return self.emit(call, None, at, EventKind::NoticeHeldBack { about });
+            }
             let Some(email) = user.email.clone() else { continue };
             let notice = OutgoingNotice {
                 destination: Destination::Email(email),

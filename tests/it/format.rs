@@ -12,11 +12,12 @@ use countersign::Pepper;
 use countersign::contact::PhoneNumber;
 use countersign::error::Document;
 use countersign::event::ResetOutcome;
+use countersign::policy::Exemption;
 use countersign::store::{CommitOutcome, FactorStore, Generation, MAX_DOCUMENT, StoredRow};
 use countersign::tenant::{Lockout, Methods, SingleSignOn, TrustedDevices};
 use countersign::{
-    Authenticated, Channel, Error, Grant, LoginStep, Method, OperationError, RequestContext,
-    RevalidateError, SavedGrant, Scope, SecondFactor, TrustDevice,
+    Authenticated, Channel, Error, Grant, LoginStep, Method, OperationError, Reason,
+    RequestContext, RevalidateError, SavedGrant, Scope, SecondFactor, TenantSettings, TrustDevice,
 };
 use serde_json::{Value, json};
 
@@ -28,6 +29,8 @@ const SETTINGS: &str = include_str!("../golden/settings-v1.json");
 /// As format 2 is saved: what format 1 cannot express.
 const SETTINGS_2: &str = include_str!("../golden/settings-v2.json");
 const RECORD_2: &str = include_str!("../golden/record-v2.json");
+/// What belongs to the pending login in it, and is saved nowhere.
+const SECRETS_2: &str = include_str!("../golden/secrets-v2.json");
 const GRANT: &str = include_str!("../golden/grant-v1.json");
 
 const WRONG_BACKUP: &str = "0000-0000-0000-0000-0000-0000";
@@ -141,8 +144,9 @@ async fn the_saved_forms_are_those_of_the_golden_files() {
     assert_golden("settings-v1.json", SETTINGS, &settings(&world).await);
 }
 
-/// A world whose settings and whose administrator's record need format 2.
-async fn format_2() -> World {
+/// A world whose settings and whose administrator's record need format 2. With it the secrets that
+/// belong to the record.
+async fn format_2() -> (World, Value) {
     let world = World::with_directory_and(|b| any_lockout(b).trusted_devices(30 * DAY, 3)).await;
     world
         .change_settings(|settings| {
@@ -154,17 +158,22 @@ async fn format_2() -> World {
             settings.backup_codes = false;
         })
         .await;
-    let _pending =
-        challenge(world.request().begin_after_single_sign_on(&world.root).await.unwrap());
-    world
+    let pending = challenge(world.request().begin_after_single_sign_on(&world.root).await.unwrap());
+    let secrets = json!({
+        "pending": { "token": pending.token.expose(), "code": world.last_code() }
+    });
+    (world, secrets)
 }
 
 /// I-41: what format 1 cannot express is saved in format 2, and nothing else is.
 #[tokio::test]
 async fn what_is_new_is_saved_in_format_2() {
-    let world = format_2().await;
+    let (world, secrets) = format_2().await;
     assert_golden("settings-v2.json", SETTINGS_2, &settings(&world).await);
     assert_golden("record-v2.json", RECORD_2, &world.record(&world.root));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        assert_golden("secrets-v2.json", SECRETS_2, &secrets);
+    }
     let _pending = world.begin("alice").await;
     assert_eq!(world.record(&world.alice)["format"], 1);
 }
@@ -173,7 +182,7 @@ async fn what_is_new_is_saved_in_format_2() {
 #[tokio::test]
 async fn the_golden_settings_still_say_what_they_said() {
     let expected = {
-        let world = format_2().await;
+        let world = format_2().await.0;
         world.flow.operator("test").unwrap().settings(&world.acme).await.unwrap()
     };
     let world = World::with(|b| any_lockout(b).trusted_devices(30 * DAY, 3)).await;
@@ -191,6 +200,51 @@ async fn the_golden_settings_still_say_what_they_said() {
     world.overwrite(&world.root, &RECORD_2.replace("\"format\": 2", "\"format\": 1")).await;
     let step = world.begin_as(&world.acme, "root", PASSWORD, Channel::Web, None).await;
     assert!(matches!(step, Err(Error::Corrupt(Document::Record))), "{step:?}");
+}
+
+/// I-41, I-43: the golden login after single sign-on goes on: its code completes it, and what is
+/// saved then is in format 1 again.
+#[tokio::test]
+async fn the_golden_login_after_single_sign_on_can_still_be_completed() {
+    let secrets: Value = serde_json::from_str(SECRETS_2).unwrap();
+    let text = |name: &str| secrets["pending"][name].as_str().unwrap().to_owned();
+    let (world, _) = format_2().await;
+    world.plant_settings(&world.acme, SETTINGS_2);
+    world.overwrite(&world.root, RECORD_2).await;
+    let pending = challenge(world.request().challenge(&text("token").into()).await.unwrap());
+    assert_eq!(pending.attempts_left, 3);
+    let wrong = countersign_testkit::other_code(&text("code"));
+    assert_eq!(reason(&world.submit(&text("token").into(), &wrong).await), Reason::WrongCode);
+    let grant = authenticated(world.submit(&text("token").into(), &text("code")).await).grant;
+    assert_eq!(grant.second_factor(), &SecondFactor::Code { method: Method::Email });
+    assert_eq!((grant.channel(), grant.amr()), (Channel::SingleSignOn, &["otp", "mfa"][..]));
+    assert_eq!(world.record(&world.root)["format"], 1);
+    assert!(world.request().revalidate(&grant, Channel::SingleSignOn).await.is_ok());
+}
+
+/// I-27, I-41: the golden settings of format 1 still say that the tenant has switched off, and that
+/// everything was deleted.
+#[tokio::test]
+async fn the_golden_settings_of_format_1_still_say_what_they_said() {
+    let at = time::OffsetDateTime::from_unix_timestamp(1_800_086_610).unwrap();
+    let world = World::new().await;
+    world.clock.set(at + MINUTE);
+    world.plant_settings(&world.acme, SETTINGS);
+    let operator = world.flow.operator("test").unwrap();
+    let shown = operator.settings(&world.acme).await.unwrap();
+    assert_eq!(shown.settings, TenantSettings::default());
+    let progress = operator.purge_progress(&world.acme).await.unwrap().unwrap();
+    assert_eq!((progress.deleted, progress.remaining), (2, Some(0)));
+    assert_eq!((progress.started_at, progress.finished_at), (at, Some(at)));
+    let done = authenticated(world.try_begin("alice", PASSWORD).await);
+    let exempt = SecondFactor::Exempt { exemption: Exemption::ScopeOff };
+    assert_eq!(done.grant.second_factor(), &exempt);
+    // It can be switched on, and stays in its format.
+    world.set_scope(Scope::EntireTenant).await;
+    let mut expected: Value = serde_json::from_str(SETTINGS).unwrap();
+    expected["scope"] = json!("entire_tenant");
+    assert_eq!(settings(&world).await, expected);
+    let _pending = world.begin("alice").await;
 }
 
 /// A world in which the golden record is what is saved of alice, half a minute after its last

@@ -10,6 +10,7 @@ mod administration;
 mod attacks;
 mod backup_code;
 mod busy;
+mod calls;
 mod causes;
 mod challenge;
 mod check_password;

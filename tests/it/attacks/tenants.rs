@@ -1,16 +1,19 @@
 //! Attacks on what a tenant decides: its settings, single sign-on, rehearsals, and where requests
 //! come from.
 
+use async_trait::async_trait;
 use countersign::administration::LockOuts;
 use countersign::error::PluginError;
+use countersign::memory::MemoryUsers;
 use countersign::policy::{
     Exemption, PolicyContext, RequestPolicy, Requirement, Restriction, StandardPolicy,
     TwoFactorPolicy,
 };
 use countersign::tenant::{Lockout, Methods, SingleSignOn};
+use countersign::user::{User, UserDirectory};
 use countersign::{
     Administration, Channel, Login, LoginStep, Method, Reason, Rehearsal, RequestContext, Scope,
-    TenantSettings,
+    TenantId, TenantSettings, UserId,
 };
 
 use crate::support::*;
@@ -178,11 +181,44 @@ async fn rehearsal_as_an_oracle() {
     let found = own.rehearse(&next, Rehearsal::default(), 100).await.unwrap();
     assert_eq!((found.people, found.newly_asked.count), (2, 2));
     assert_eq!(refusal(world.request().administration(&foreign).await), Reason::NotFound);
-    // Control: for the tenant's own administrator the same rehearsal counts all three.
-    let grant = world.root_grant().await;
-    let desk = world.request().administration(&grant).await.unwrap();
-    let mut off = desk.settings().await.unwrap().settings;
-    off.scope = Scope::DoNotUse;
-    let found = desk.rehearse(&off, Rehearsal::default(), 100).await.unwrap();
-    assert_eq!((found.people, found.no_longer_asked.count), (3, 3));
+    // An application whose list mixes tenants up gets an error, and shows nobody. Control: one that
+    // also writes the asking tenant's name on everybody in it tells of all three.
+    for relabels in [false, true] {
+        let mixed = MixedUp { users: world.users.clone(), listed: world.acme.clone(), relabels };
+        let flow = world.flow_over(world.factors.clone(), |b| b.directory(mixed)).unwrap();
+        let request = flow.request(&world.other, &RequestContext::new());
+        let desk = request.administration(&foreign).await.unwrap();
+        match desk.rehearse(&next, Rehearsal::default(), 100).await {
+            Err(error) => assert!(!relabels && error.denied().is_none(), "{error:?}"),
+            Ok(found) => assert_eq!((relabels, found.newly_asked.count), (true, 3)),
+        }
+    }
+}
+
+/// A list that answers with another tenant's people, whoever asks.
+struct MixedUp {
+    users: MemoryUsers,
+    listed: TenantId,
+    /// As a view that overwrites the column does.
+    relabels: bool,
+}
+
+#[async_trait]
+impl UserDirectory for MixedUp {
+    async fn page(
+        &self,
+        asking: &TenantId,
+        after: Option<&UserId>,
+        at_most: u32,
+    ) -> Result<Vec<User>, PluginError> {
+        let mut users = self.users.page(&self.listed, after, at_most).await?;
+        if self.relabels {
+            users.iter_mut().for_each(|user| user.tenant.clone_from(asking));
+        }
+        Ok(users)
+    }
+
+    async fn administrators(&self, _: &TenantId) -> Result<Vec<User>, PluginError> {
+        Ok(Vec::new())
+    }
 }
