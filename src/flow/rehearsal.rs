@@ -55,7 +55,8 @@ pub struct Rehearsal {
     pub other_method: Affected,
     /// Those whose saved settings would be deleted: method, number, backup code, devices, counters.
     pub settings_deleted: Affected,
-    /// How many trusted devices would be deleted.
+    /// How many devices that are trusted today would not be any more: deleted, trusted for too long,
+    /// or more than a user may have.
     pub devices_deleted: u64,
     /// How many backup codes would be deleted.
     pub backup_codes_deleted: u64,
@@ -357,11 +358,9 @@ impl Rehearsal {
         if is_of(record, before) && !is_of(record, after) {
             self.settings_deleted.add(user);
         }
-        let (had, has) =
-            (foretelling.open(user, before)?.holds(), foretelling.open(user, after)?.holds());
-        self.devices_deleted =
-            self.devices_deleted.saturating_add(had.devices.saturating_sub(has.devices));
-        let lost = u64::from(had.backup_code && !has.backup_code);
+        let (had, has) = (foretelling.open(user, before)?, foretelling.open(user, after)?);
+        self.devices_deleted = self.devices_deleted.saturating_add(had.devices_lost_in(&has));
+        let lost = u64::from(had.has_backup_code() && !has.has_backup_code());
         self.backup_codes_deleted = self.backup_codes_deleted.saturating_add(lost);
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::grant::{SavedGrant, SecondFactor, Staleness};
 use crate::ids::DeviceId;
 use crate::limits::{FailureRule, Limits};
 use crate::machine::budget::failures::Failures;
+use crate::machine::record::Device;
 use crate::machine::{Decision, Draft, Gate};
 use crate::policy::{Channel, Requirement, Restriction, TwoFactorPolicy};
 use crate::reason::{Denied, Reason};
@@ -27,13 +28,6 @@ pub(crate) enum Need {
     View,
     /// A recent login with a fresh code or a backup code (`I-32`).
     Change,
-}
-
-/// What a user has that a change of settings can delete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Holds {
-    pub(crate) devices: u64,
-    pub(crate) backup_code: bool,
 }
 
 impl Draft<'_> {
@@ -191,12 +185,14 @@ impl Draft<'_> {
             .collect()
     }
 
-    /// What this user has that a change of settings can delete.
-    pub(crate) fn holds(&self) -> Holds {
-        Holds {
-            devices: self.record.devices.len() as u64,
-            backup_code: self.record.backup.is_some(),
-        }
+    /// How many devices are trusted here and not in this other draft of the same user.
+    pub(crate) fn devices_lost_in(&self, other: &Draft<'_>) -> u64 {
+        let is_lost = |lost: &Device| !other.trusted_devices().any(|(kept, _)| kept.id == lost.id);
+        self.trusted_devices().filter(|(device, _)| is_lost(device)).count() as u64
+    }
+
+    pub(crate) fn has_backup_code(&self) -> bool {
+        self.record.backup.is_some()
     }
 
     /// Since when and until when passwords are locked, if they are.
