@@ -11,7 +11,7 @@
 //!   the two logins in flight.
 //! - `step`: one step, decided by the machine.
 //! - `drive`: load, decide, commit, answer; now, later, or never. `change`: a tenant's settings.
-//! - `judge`, `ledger`: what must hold, from the outside.
+//! - `judge`, `ledger`: what must hold, from the outside. `bounds`: of a tenant's saved settings.
 //! - `scenario`: one alphabet of actions, its first states and its depth, as a model for the
 //!   checker.
 //! - `sound`, `settings`, `sweeps`: the models; `broken`: drivers with one fault each, which the
@@ -21,6 +21,7 @@
 //! with it. Two more are 4.5 million worlds, three minutes on two cores and up to 6 GB with one
 //! test thread.
 
+mod bounds;
 mod broken;
 mod change;
 mod drive;

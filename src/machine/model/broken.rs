@@ -1,14 +1,19 @@
 //! Negative controls: drivers with one fault each. The checker must find the story that shows it,
 //! and the claim that it breaks.
 
+use super::change::{Change, Lax};
 use super::ledger::Claim;
-use super::settings::{rehearsing, rolling, settings, single_sign_on};
+use super::scenario::{Action, Scenario};
+use super::settings::{
+    administering, offering_little, rehearsing, rolling, settings, single_sign_on,
+};
 use super::sound::{
     backup_codes, devices, guessing, methods, passwords, policy, reset, resetting, single_use,
     switching_off, tenants,
 };
 use super::sweeps::{sweeping, sweeping_at_night};
 use super::tamper::Fault;
+use super::world::Tenant;
 
 macro_rules! caught {
     ($($test:ident: $fault:ident breaks $claim:ident in $model:ident;)*) => {
@@ -80,4 +85,23 @@ caught! {
     an_old_node_that_guesses_misreads_a_login: OldNodeGuesses breaks I41 in rolling;
     a_rehearsal_that_writes_changes_the_settings: RehearsalWrites breaks I44 in rehearsing;
     a_rehearsal_of_today_foretells_nothing: RehearsalForgetsChange breaks I44 in rehearsing;
+}
+
+/// The model with this change alone.
+fn only(model: fn() -> Scenario, lax: Lax) -> Scenario {
+    let mut scenario = model();
+    scenario.alphabet = vec![Action::Set(Tenant::Acme, Change::TooLax(lax))];
+    scenario
+}
+
+/// I-42: each bound by itself, and each thing that an application may not offer: where it is not
+/// checked, the model notices.
+#[test]
+fn every_bound_that_nobody_checks_is_noticed() {
+    for lax in Lax::ALL {
+        only(administering, lax).catches(Fault::BoundsNotChecked, Claim::I42);
+    }
+    for lax in Lax::NOT_OFFERED {
+        only(offering_little, lax).catches(Fault::BoundsNotChecked, Claim::I42);
+    }
 }

@@ -1,21 +1,24 @@
 //! Changes of a tenant's settings, and rehearsals of them.
 
+use std::time::Duration;
+
+use super::bounds::is_within;
 use super::drive::settings_of;
 use super::ledger::{Claim, Ledger, Mark};
 use super::scenario::Scenario;
 use super::step::{Effect, Password, Presented, Step, is_exempt};
 use super::tamper::Fault;
 use super::world::{Person, Row, Subject, Tenant, World, timestamp};
-use crate::contact::Destination;
+use crate::contact::{Destination, Method};
 use crate::context::Call;
 use crate::ids::Version;
 use crate::machine::{Foretelling, Foretold, READS, Settings};
 use crate::policy::{Channel, Scope, SingleSignOn, StandardPolicy};
 use crate::reason::Denied;
 use crate::store::StoredRow;
-use crate::tenant::{Lockout, TenantSettings, TrustedDevices};
+use crate::tenant::{Lockout, Methods, TenantSettings, TrustedDevices};
 
-use super::stand_ins::LOCK;
+use super::stand_ins::{DEVICE_LIFETIME, DEVICES, LOCK, LONGEST_LOCK, TENANT_WRONG_CODES};
 
 /// What of the settings changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,8 +28,69 @@ pub(super) enum Change {
     Devices(bool),
     BackupCodes(bool),
     SingleSignOn(bool),
-    /// More wrong codes than the application allows.
-    TooLax,
+    /// A lockout and a trust that are stricter than the application's.
+    Stricter,
+    /// More than the application allows.
+    TooLax(Lax),
+}
+
+/// In which number a change goes beyond what the application allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Lax {
+    WrongCodes,
+    NoWrongCode,
+    ShortLock,
+    /// The longest lock is shorter than the first one.
+    ShortLongest,
+    LongLock,
+    NoMethod,
+    /// Allows only a method that an application may not offer.
+    SmsAlone,
+    LongTrust,
+    MoreDevices,
+}
+
+impl Lax {
+    /// What no tenant of an application with the ordinary numbers may save.
+    pub(super) const ALL: [Self; 8] = [
+        Self::WrongCodes,
+        Self::NoWrongCode,
+        Self::ShortLock,
+        Self::ShortLongest,
+        Self::LongLock,
+        Self::NoMethod,
+        Self::LongTrust,
+        Self::MoreDevices,
+    ];
+
+    /// What no tenant may save where the application offers email alone, and no trusted devices.
+    pub(super) const NOT_OFFERED: [Self; 4] =
+        [Self::NoMethod, Self::SmsAlone, Self::LongTrust, Self::MoreDevices];
+
+    fn of(self, next: &mut TenantSettings) {
+        let lockout = |wrong_codes, first, longest| Some(Lockout { wrong_codes, first, longest });
+        let second = Duration::from_secs(1);
+        let most = TENANT_WRONG_CODES;
+        match self {
+            Self::WrongCodes => next.lockout = lockout(most + 1, LOCK, LOCK),
+            Self::NoWrongCode => next.lockout = lockout(0, LOCK, LOCK),
+            Self::ShortLock => {
+                next.lockout = lockout(most, LOCK.checked_sub(second).unwrap(), LOCK);
+            }
+            Self::ShortLongest => next.lockout = lockout(most, 2 * LOCK, LOCK),
+            Self::LongLock => next.lockout = lockout(most, LOCK, LONGEST_LOCK + second),
+            Self::NoMethod => next.methods = Methods { email: false, sms: false },
+            Self::SmsAlone => next.methods = Methods::only(Method::Sms),
+            Self::LongTrust => {
+                let lifetime = DEVICE_LIFETIME + second;
+                next.trusted_devices = TrustedDevices::AtMost { lifetime, per_user: DEVICES };
+            }
+            Self::MoreDevices => {
+                let (lifetime, per_user) = (DEVICE_LIFETIME, DEVICES + 1);
+                next.trusted_devices = TrustedDevices::AtMost { lifetime, per_user };
+            }
+        }
+    }
 }
 
 impl Change {
@@ -44,9 +108,13 @@ impl Change {
                 next.single_sign_on =
                     if on { SingleSignOn::SystemAdministrators } else { SingleSignOn::Exempt };
             }
-            Self::TooLax => {
-                next.lockout = Some(Lockout { wrong_codes: 9, first: LOCK, longest: LOCK });
+            Self::Stricter => {
+                let (first, longest) = (2 * LOCK, 4 * LOCK);
+                next.lockout = Some(Lockout { wrong_codes: 1, first, longest });
+                next.trusted_devices =
+                    TrustedDevices::AtMost { lifetime: DEVICE_LIFETIME / 2, per_user: 1 };
             }
+            Self::TooLax(lax) => lax.of(&mut next),
         }
         next
     }
@@ -58,11 +126,9 @@ impl Scenario {
         let before = world.decided(tenant);
         let next = change.of(&before);
         let limits = &self.rules.limits;
-        let sound = limits.check_tenant(&next).is_ok();
-        if !sound && self.fault != Fault::BoundsNotChecked {
-            return;
+        if limits.check_tenant(&next).is_err() && self.fault != Fault::BoundsNotChecked {
+            return self.saw(Mark::SettingsRefused);
         }
-        world.broken.mark_unless(sound, Claim::I42);
         let settings = settings_of(world, tenant);
         let earlier = world.generation(tenant);
         let (mut settings, after) =
@@ -77,10 +143,10 @@ impl Scenario {
         world.changes += 1;
         let [low, ..] = world.changes.to_le_bytes();
         let version = Version::from_bytes([0x80 | low; 16]);
-        world.settings.insert(
-            tenant,
-            Row::new(StoredRow { version, generation, document: settings.encode().unwrap() }),
-        );
+        let document = settings.encode().unwrap();
+        let holds = limits.narrowed(&settings.decided());
+        world.broken.mark_unless(is_within(&document, &holds, limits), Claim::I42);
+        world.settings.insert(tenant, Row::new(StoredRow { version, generation, document }));
         let (was, is) = (limits.narrowed(&before), limits.narrowed(&next));
         let people = [Person::Root, Person::Alice, Person::Nobody];
         if was.devices.is_some() && is.devices.is_none() || was.methods.exceed(is.methods) {

@@ -305,4 +305,5 @@ marks! {
     SendLimit, LoginSendLimit, TooManyLogins, LoginOver, NoLiveCode, Conflict, SessionEnded, Purged, MethodChanged, DeviceRefused,
     Unlocked, BackupWhileLocked, BackupWhileSuspended, DevicePastLock, InvalidCredentials, Swept, WrittenMeanwhile,
     Refilled, BudgetsKept, DevicesEnded, Rehearsed, OldNodeRefused, AfterSingleSignOn, NotAllowed,
+    SettingsRefused,
 }

@@ -153,7 +153,9 @@ impl Model for Scenario {
 
     /// The stories are told by a sound driver: a fault shows in what comes after them.
     fn init_states(&self) -> Vec<World> {
-        let sound = Self { wanted: self.wanted, ..Self::new(self.name, self.depth, self.seats) };
+        let mut sound =
+            Self { wanted: self.wanted, ..Self::new(self.name, self.depth, self.seats) };
+        sound.rules.limits = self.rules.limits;
         let tell = |story: &Vec<Action>| {
             story.iter().fold(World::new(), |mut world, action| {
                 assert!(

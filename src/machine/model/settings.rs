@@ -1,7 +1,8 @@
-//! Models of what a tenant decides: settings that change in the middle of logins, logins after
-//! single sign-on, rehearsals, and two nodes of which one reads the earlier format alone.
+//! Models of what a tenant decides: settings that change in the middle of logins, settings beyond
+//! the application's, logins after single sign-on, rehearsals, and two nodes of which one reads the
+//! earlier format alone.
 
-use super::change::Change;
+use super::change::{Change, Lax};
 use super::ledger::Mark;
 use super::scenario::{Action, Scenario};
 use super::sound::{
@@ -10,7 +11,9 @@ use super::sound::{
 use super::stand_ins::{LOCK, SPACING};
 use super::step::{Paper, Step, Typed};
 use super::world::{ALICE, By, ROOT, Tenant};
+use crate::contact::Method;
 use crate::policy::Scope;
+use crate::tenant::Methods;
 use Action::{ChangePassword, Do, Hold, Old, Promote, Rehearse, Settle, Wait};
 
 const fn set(change: Change) -> Action {
@@ -52,7 +55,7 @@ pub(super) fn settings() -> Scenario {
         set(Change::Devices(true)),
         set(Change::BackupCodes(false)),
         set(Change::BackupCodes(true)),
-        set(Change::TooLax),
+        set(Change::TooLax(Lax::WrongCodes)),
         Do(begin(A)),
         Do(with_device(A, 1)),
         Hold(with_device(A, 1)),
@@ -75,6 +78,37 @@ pub(super) fn settings() -> Scenario {
         Mark::DevicesEnded,
         Mark::NotAllowed,
     ];
+    scenario
+}
+
+/// An administrator tries every number that goes beyond the application's, between changes that do
+/// not.
+pub(super) fn administering() -> Scenario {
+    let mut scenario = Scenario::new("administering", 6, [(By::Owner, ROOT), (By::Owner, ALICE)]);
+    scenario.stories = vec![vec![], vec![ON, set(Change::Sms(false))]];
+    scenario.alphabet = vec![set(Change::Stricter), set(Change::Sms(false)), ON, OFF];
+    scenario.alphabet.extend(Lax::ALL.map(|lax| set(Change::TooLax(lax))));
+    scenario.meets = &[Mark::SettingsRefused, Mark::DevicesEnded];
+    scenario
+}
+
+/// The same for an application that offers email alone, no trusted devices and no backup codes.
+pub(super) fn offering_little() -> Scenario {
+    let mut scenario = Scenario::new("offering little", 3, [(By::Owner, ROOT), (By::Owner, ALICE)]);
+    let limits = &mut scenario.rules.limits;
+    limits.methods = Methods::only(Method::Email);
+    limits.devices = None;
+    limits.backup_enabled = false;
+    scenario.stories = vec![vec![]];
+    scenario.alphabet = vec![
+        set(Change::BackupCodes(false)),
+        set(Change::BackupCodes(true)),
+        set(Change::Devices(false)),
+        set(Change::Devices(true)),
+        set(Change::Sms(false)),
+    ];
+    scenario.alphabet.extend(Lax::NOT_OFFERED.map(|lax| set(Change::TooLax(lax))));
+    scenario.meets = &[Mark::SettingsRefused];
     scenario
 }
 
@@ -198,6 +232,8 @@ macro_rules! every_order {
 
 every_order! {
     settings_hold_for_logins_under_way: settings,
+    a_change_stays_within_the_bounds: administering,
+    nobody_allows_what_the_application_does_not_offer: offering_little,
     single_sign_on_claims_no_password_and_takes_no_device: single_sign_on,
     an_old_node_misreads_nothing: rolling,
     a_rehearsal_foretells_what_then_happens: rehearsing,

@@ -17,6 +17,11 @@ pub(super) const LOCK: Duration = Duration::from_secs(900);
 pub(super) const PASSWORD_LOCK: Duration = Duration::from_secs(60);
 pub(super) const RECENT_LOGIN: Duration = Duration::from_secs(600);
 pub(super) const DEVICE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many devices a user may have trusted.
+pub(super) const DEVICES: u32 = 4;
+/// The longest lock that a tenant may choose, and the most wrong codes before one.
+pub(super) const LONGEST_LOCK: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const TENANT_WRONG_CODES: u32 = 3;
 pub(super) const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub(super) const LOCK_AFTER: usize = 2;
 pub(super) const SUSPEND_AFTER: usize = 4;
@@ -55,12 +60,12 @@ pub(in crate::machine) fn rules() -> Rules {
         clock_tolerance: Duration::from_secs(5),
         backup_enabled: true,
         fall_back_to_email: false,
-        devices: Some(DeviceLimits { lifetime: DEVICE_LIFETIME, per_user: 4 }),
+        devices: Some(DeviceLimits { lifetime: DEVICE_LIFETIME, per_user: DEVICES as usize }),
         methods: Methods::default(),
         tenant: TenantBounds {
             least_longest: LOCK,
-            wrong_codes: (1, 3),
-            lock: (LOCK, Duration::from_secs(24 * 60 * 60)),
+            wrong_codes: (1, TENANT_WRONG_CODES),
+            lock: (LOCK, LONGEST_LOCK),
         },
     };
     Rules { limits, seal: Seal::new(cheap_tag, None, Vec::new()), reads: READS }
