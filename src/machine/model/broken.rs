@@ -77,6 +77,9 @@ caught! {
     settings_as_of_the_first_step_let_a_forbidden_method_in: SettingsAsOfFirstStep breaks I50 in settings;
     settings_that_are_not_in_the_condition_let_a_forbidden_method_in: SettingsNotInTheCondition breaks I50 in settings;
     settings_that_nobody_checks_outdo_the_application: BoundsNotChecked breaks I42 in settings;
+    a_page_that_is_saved_whatever_it_showed_undoes_a_change: ShownVersionIgnored breaks I42 in administering;
+    a_page_from_before_switching_off_is_not_what_holds: ShownGenerationIgnored breaks I42 in administering;
+    settings_written_without_condition_undo_a_change: SettingsUnconditional breaks I42 in administering;
     devices_that_were_switched_off_come_back: DevicesComeBack breaks I42 in settings;
     backup_codes_that_were_switched_off_come_back: BackupCodesComeBack breaks I42 in settings;
     a_login_after_single_sign_on_takes_a_device: SingleSignOnTakesDevice breaks I43 in single_sign_on;

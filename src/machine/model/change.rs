@@ -1,5 +1,6 @@
-//! Changes of a tenant's settings, and rehearsals of them.
+//! Changes of a tenant's settings, from an administrator's page too, and rehearsals of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::bounds::is_within;
@@ -11,11 +12,11 @@ use super::tamper::Fault;
 use super::world::{Person, Row, Subject, Tenant, World, timestamp};
 use crate::contact::{Destination, Method};
 use crate::context::Call;
-use crate::ids::Version;
+use crate::ids::{SettingsVersion, Version};
 use crate::machine::{Foretelling, Foretold, READS, Settings};
 use crate::policy::{Channel, Scope, SingleSignOn, StandardPolicy};
 use crate::reason::Denied;
-use crate::store::StoredRow;
+use crate::store::{Generation, StoredRow};
 use crate::tenant::{Lockout, Methods, TenantSettings, TrustedDevices};
 
 use super::stand_ins::{DEVICE_LIFETIME, DEVICES, LOCK, LONGEST_LOCK, TENANT_WRONG_CODES};
@@ -120,33 +121,148 @@ impl Change {
     }
 }
 
+/// An administrator's page, with the settings as they were when it was loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Page {
+    tenant: Tenant,
+    settings: TenantSettings,
+    version: SettingsVersion,
+    /// How often the tenant had switched off by then.
+    offs: u8,
+}
+
+/// A page that was saved with a change, decided and not written yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Saving {
+    page: Arc<Page>,
+    change: Change,
+    next: Next,
+}
+
+/// What a change writes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Next {
+    settings: TenantSettings,
+    document: String,
+    generation: Generation,
+    /// Whether it begins a new generation.
+    raises: bool,
+    /// The row that it was decided on.
+    expected: Option<Version>,
+}
+
 impl Scenario {
-    /// As an administrator changes the settings.
+    /// As an administrator changes the settings, whatever they are at that moment.
     pub(super) fn set(&self, world: &mut World, tenant: Tenant, change: Change) {
-        let before = world.decided(tenant);
-        let next = change.of(&before);
-        let limits = &self.rules.limits;
-        if limits.check_tenant(&next).is_err() && self.fault != Fault::BoundsNotChecked {
-            return self.saw(Mark::SettingsRefused);
+        let next = change.of(&world.decided(tenant));
+        if let Some(next) = self.decide_change(world, tenant, &next) {
+            self.write_settings(world, tenant, &next);
         }
+    }
+
+    /// An administrator's page shows the settings of a tenant.
+    pub(super) fn show(&self, world: &mut World, tenant: Tenant) {
         let settings = settings_of(world, tenant);
-        let earlier = world.generation(tenant);
+        let version =
+            settings.shown_version(self.names.tenant(tenant), world.generation(tenant)).unwrap();
+        let offs = world.offs(tenant);
+        world.page = Some(Arc::new(Page { tenant, settings: settings.decided(), version, offs }));
+    }
+
+    /// Whether the page in front of the administrator would change anything.
+    pub(super) fn may_save(world: &World, change: Change) -> bool {
+        world.page.as_ref().is_some_and(|page| change.of(&page.settings) != page.settings)
+    }
+
+    /// The administrator saves the page, and nothing comes between decision and write.
+    pub(super) fn save(&self, world: &mut World, change: Change) {
+        self.hold_save(world, change);
+        self.settle_save(world);
+    }
+
+    /// The same, up to the write.
+    pub(super) fn hold_save(&self, world: &mut World, change: Change) {
+        let Some(page) = world.page.clone() else { return };
+        if !self.still_shown(world, &page) {
+            return self.saw(Mark::NoLongerShown);
+        }
+        let next = self.decide_change(world, page.tenant, &change.of(&page.settings));
+        world.saving = next.map(|next| Arc::new(Saving { page, change, next }));
+    }
+
+    /// The write. Where another one came first, the settings are not those that were shown any
+    /// more, and deciding again would refuse the change.
+    pub(super) fn settle_save(&self, world: &mut World) {
+        let Some(saving) = world.saving.take() else { return };
+        let Saving { page, change, next } = &*saving;
+        let now = world.settings.get(&page.tenant).map(|row| row.0.version);
+        if now != next.expected && self.fault != Fault::SettingsUnconditional {
+            return self.saw(Mark::SettingsConflict);
+        }
+        self.saw(Mark::SavedAsShown);
+        // What is saved differs from what held in what this administrator changed, and in nothing
+        // else: whatever others have decided since the page was loaded stays.
+        let wanted = change.of(&world.decided(page.tenant));
+        let same_life = page.offs == world.offs(page.tenant);
+        self.write_settings(world, page.tenant, next);
+        let saved = settings_of(world, page.tenant).decided();
+        world.broken.mark_unless(saved == wanted && same_life, Claim::I42);
+    }
+
+    /// Whether the settings still are those of the page, as the flow asks the machine.
+    fn still_shown(&self, world: &World, page: &Page) -> bool {
+        let settings = settings_of(world, page.tenant);
+        let tenant = self.names.tenant(page.tenant);
+        match self.fault {
+            Fault::ShownVersionIgnored => true,
+            Fault::ShownGenerationIgnored => settings.decided() == page.settings,
+            _ => {
+                let generation = world.generation(page.tenant);
+                settings.shown_version(tenant, generation).unwrap() == page.version
+            }
+        }
+    }
+
+    /// What a change would write. `None`: it is refused, or changes nothing.
+    fn decide_change(&self, world: &World, tenant: Tenant, next: &TenantSettings) -> Option<Next> {
+        let limits = &self.rules.limits;
+        if limits.check_tenant(next).is_err() && self.fault != Fault::BoundsNotChecked {
+            self.saw(Mark::SettingsRefused);
+            return None;
+        }
+        let (settings, earlier) = (settings_of(world, tenant), world.generation(tenant));
+        if settings.decided() == *next {
+            return None;
+        }
         let (mut settings, after) =
-            settings.changed_to(&next, earlier, limits, timestamp(world.now)).unwrap();
+            settings.changed_to(next, earlier, limits, timestamp(world.now)).unwrap();
         match self.fault {
             Fault::DevicesComeBack => settings.devices_from = None,
             Fault::BackupCodesComeBack => settings.backup_codes_from = None,
             _ => {}
         }
-        let generation = if self.fault == Fault::OffKeepsGeneration { earlier } else { after };
+        Some(Next {
+            settings: *next,
+            document: settings.encode().unwrap(),
+            generation: if self.fault == Fault::OffKeepsGeneration { earlier } else { after },
+            raises: earlier < after,
+            expected: world.settings.get(&tenant).map(|row| row.0.version),
+        })
+    }
+
+    /// Writes a change, and notes what it ends.
+    fn write_settings(&self, world: &mut World, tenant: Tenant, next: &Next) {
+        let Next { settings: next, ref document, generation, raises, .. } = *next;
+        let before = world.decided(tenant);
+        let limits = &self.rules.limits;
         world.decided.insert(tenant, next);
         world.changes += 1;
         let [low, ..] = world.changes.to_le_bytes();
         let version = Version::from_bytes([0x80 | low; 16]);
-        let document = settings.encode().unwrap();
-        let holds = limits.narrowed(&settings.decided());
-        world.broken.mark_unless(is_within(&document, &holds, limits), Claim::I42);
-        world.settings.insert(tenant, Row::new(StoredRow { version, generation, document }));
+        let row = StoredRow { version, generation, document: document.clone() };
+        world.settings.insert(tenant, Row::new(row));
+        let holds = limits.narrowed(&settings_of(world, tenant).decided());
+        world.broken.mark_unless(is_within(document, &holds, limits), Claim::I42);
         let (was, is) = (limits.narrowed(&before), limits.narrowed(&next));
         let people = [Person::Root, Person::Alice, Person::Nobody];
         if was.devices.is_some() && is.devices.is_none() || was.methods.exceed(is.methods) {
@@ -160,7 +276,7 @@ impl Scenario {
                 ledger.ended_paper = ledger.paper.take().or(ledger.ended_paper.take());
             }
         }
-        if earlier < after {
+        if raises {
             world.purged.remove(&tenant);
             for person in people {
                 let subject = Subject { tenant, person };

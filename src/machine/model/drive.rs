@@ -78,6 +78,10 @@ impl Scenario {
             }
             Action::Wait(time) => world.now += ms(time),
             Action::Set(tenant, change) => self.set(world, tenant, change),
+            Action::Show(tenant) => self.show(world, tenant),
+            Action::Save(change) => self.save(world, change),
+            Action::HoldSave(change) => self.hold_save(world, change),
+            Action::SettleSave => self.settle_save(world),
             Action::Rehearse(tenant, change) => self.rehearse(world, tenant, change),
             Action::Old(step) => self.act_as_an_old_node(world, step),
             Action::Purge(tenant) => self.purge(world, tenant),

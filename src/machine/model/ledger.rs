@@ -282,7 +282,7 @@ claims! {
     I32: "a new method is saved after its own code, in a recent session",
     I37: "no step fails on what another has saved",
     I41: "a node of the version before refuses what it would misread",
-    I42: "settings stay within the application's, and what they end does not come back",
+    I42: "settings stay within the application's, no change undoes another, and nothing they end comes back",
     I43: "a login after single sign-on claims no password, and takes and makes no device token",
     I44: "a rehearsal writes nothing, and foretells what the machine then decides",
     I50: "a method that the tenant does not allow completes no login",
@@ -305,5 +305,5 @@ marks! {
     SendLimit, LoginSendLimit, TooManyLogins, LoginOver, NoLiveCode, Conflict, SessionEnded, Purged, MethodChanged, DeviceRefused,
     Unlocked, BackupWhileLocked, BackupWhileSuspended, DevicePastLock, InvalidCredentials, Swept, WrittenMeanwhile,
     Refilled, BudgetsKept, DevicesEnded, Rehearsed, OldNodeRefused, AfterSingleSignOn, NotAllowed,
-    SettingsRefused,
+    SettingsRefused, SavedAsShown, NoLongerShown, SettingsConflict,
 }

@@ -26,6 +26,13 @@ pub(super) enum Action {
     Lose(Step),
     Wait(Duration),
     Set(Tenant, Change),
+    /// An administrator's page shows the settings.
+    Show(Tenant),
+    /// The administrator saves that page with this change.
+    Save(Change),
+    /// The same, decided now; written by [`Action::SettleSave`], or never.
+    HoldSave(Change),
+    SettleSave,
     /// What a change would do.
     Rehearse(Tenant, Change),
     /// Decided by a node of the version before, which reads format 1 alone.
@@ -98,7 +105,12 @@ impl Scenario {
                 world.generation(tenant).number() > 0 && !world.purged.contains(&tenant)
             }
             Action::Sweep => world.spent.is_some(),
-            Action::Rehearse(..)
+            Action::Save(change) | Action::HoldSave(change) => {
+                world.saving.is_none() && Self::may_save(world, change)
+            }
+            Action::SettleSave => world.saving.is_some(),
+            Action::Show(_)
+            | Action::Rehearse(..)
             | Action::Wait(_)
             | Action::Look(_)
             | Action::Promote(_)

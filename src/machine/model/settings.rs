@@ -1,5 +1,5 @@
-//! Models of what a tenant decides: settings that change in the middle of logins, settings beyond
-//! the application's, logins after single sign-on, rehearsals, and two nodes of which one reads the
+//! Models of what a tenant decides: settings that change in the middle of logins, administrators at
+//! their pages, logins after single sign-on, rehearsals, and two nodes of which one reads the
 //! earlier format alone.
 
 use super::change::{Change, Lax};
@@ -14,7 +14,10 @@ use super::world::{ALICE, By, ROOT, Tenant};
 use crate::contact::Method;
 use crate::policy::Scope;
 use crate::tenant::Methods;
-use Action::{ChangePassword, Do, Hold, Old, Promote, Rehearse, Settle, Wait};
+use Action::{
+    ChangePassword, Do, Hold, HoldSave, Old, Promote, Rehearse, Save, Settle, SettleSave, Show,
+    Wait,
+};
 
 const fn set(change: Change) -> Action {
     Action::Set(Tenant::Acme, change)
@@ -81,14 +84,32 @@ pub(super) fn settings() -> Scenario {
     scenario
 }
 
-/// An administrator tries every number that goes beyond the application's, between changes that do
-/// not.
+/// One administrator has the settings on a page, and another one changes them: with numbers within
+/// the application's, and with every one that goes beyond.
 pub(super) fn administering() -> Scenario {
     let mut scenario = Scenario::new("administering", 6, [(By::Owner, ROOT), (By::Owner, ALICE)]);
     scenario.stories = vec![vec![], vec![ON, set(Change::Sms(false))]];
-    scenario.alphabet = vec![set(Change::Stricter), set(Change::Sms(false)), ON, OFF];
+    scenario.alphabet = vec![
+        Show(Tenant::Acme),
+        set(Change::Stricter),
+        set(Change::Sms(false)),
+        ON,
+        OFF,
+        Save(Change::Sms(true)),
+        Save(Change::BackupCodes(false)),
+        Save(Change::Stricter),
+        Save(Change::TooLax(Lax::WrongCodes)),
+        HoldSave(Change::BackupCodes(false)),
+        SettleSave,
+    ];
     scenario.alphabet.extend(Lax::ALL.map(|lax| set(Change::TooLax(lax))));
-    scenario.meets = &[Mark::SettingsRefused, Mark::DevicesEnded];
+    scenario.meets = &[
+        Mark::SettingsRefused,
+        Mark::SavedAsShown,
+        Mark::NoLongerShown,
+        Mark::SettingsConflict,
+        Mark::DevicesEnded,
+    ];
     scenario
 }
 
@@ -232,7 +253,7 @@ macro_rules! every_order {
 
 every_order! {
     settings_hold_for_logins_under_way: settings,
-    a_change_stays_within_the_bounds: administering,
+    a_change_is_made_to_what_was_shown_within_the_bounds: administering,
     nobody_allows_what_the_application_does_not_offer: offering_little,
     single_sign_on_claims_no_password_and_takes_no_device: single_sign_on,
     an_old_node_misreads_nothing: rolling,

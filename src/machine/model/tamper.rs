@@ -103,6 +103,12 @@ pub(super) enum Fault {
     MethodsForgotten,
     /// Saves settings that are more lenient than the application's.
     BoundsNotChecked,
+    /// Saves an administrator's page whatever was changed since it was loaded.
+    ShownVersionIgnored,
+    /// Saves it if the settings look the same, although everything was switched off in between.
+    ShownGenerationIgnored,
+    /// Writes changed settings whatever was written since they were decided on.
+    SettingsUnconditional,
     /// Switching devices off does not note from when on they count.
     DevicesComeBack,
     /// The same for backup codes.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::change::{Page, Saving};
 use super::ledger::{Broken, Ledger, Life};
 use super::step::Decided;
 use crate::clock::Timestamp;
@@ -257,6 +258,10 @@ pub(super) struct World {
     /// How many decisions drew randomness.
     pub(super) draws: BTreeMap<Subject, u32>,
     pub(super) changes: u32,
+    /// The settings in front of an administrator.
+    pub(super) page: Option<Arc<Page>>,
+    /// A page that was saved with a change, decided and not written yet.
+    pub(super) saving: Option<Arc<Saving>>,
     pub(super) slots: [Option<Slot>; SLOTS],
     pub(super) sessions: [Option<Session>; SLOTS],
     /// A step that was decided and is not written yet.
@@ -292,6 +297,8 @@ impl World {
             records: BTreeMap::new(),
             draws: BTreeMap::new(),
             changes: 0,
+            page: None,
+            saving: None,
             slots: [None, None],
             sessions: [None, None],
             held: None,
@@ -327,6 +334,11 @@ impl World {
 
     pub(super) fn life(&self, subject: Subject) -> Life {
         self.ledgers.get(&subject).map(|ledger| ledger.life).unwrap_or_default()
+    }
+
+    /// How often a tenant has switched off.
+    pub(super) fn offs(&self, tenant: Tenant) -> u8 {
+        self.life(Subject { tenant, person: Person::Root }).offs
     }
 
     pub(super) fn draws(&self, subject: Subject) -> u32 {
