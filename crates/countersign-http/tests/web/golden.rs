@@ -446,6 +446,7 @@ async fn transcript() -> Transcript {
     lower_limits(&mut transcript.browser(seeded(|flow| flow).await)).await;
     without_an_address(&mut transcript.browser(seeded(|flow| flow).await)).await;
     crate::tenant::settings(&mut transcript.browser(seeded_with_people(|flow| flow).await)).await;
+    crate::tenant::choices(&mut transcript.browser(seeded_with_people(|flow| flow).await)).await;
     crate::tenant::methods(&mut transcript.browser(seeded(|flow| flow).await)).await;
     crate::tenant::stricter_bounds(&mut transcript.browser(seeded(|flow| flow).await)).await;
     let elsewhere = crate::tenant::Elsewhere::default();

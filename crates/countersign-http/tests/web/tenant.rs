@@ -107,6 +107,74 @@ pub async fn settings(client: &mut Client<'_>) {
     not_for_others(client, "no administrator", &settings).await;
 }
 
+/// Tries out a change of one setting.
+async fn try_out(client: &mut Client<'_>, about: &str, changed: (&str, Value)) {
+    let mut settings = json!(client.site.settings().await);
+    settings[changed.0] = changed.1;
+    client.send(about, "POST", REHEARSAL, json!({"settings": settings})).await;
+}
+
+/// Changes one setting.
+async fn change(client: &mut Client<'_>, about: &str, changed: (&str, Value)) {
+    let shown = client.site.operator().settings(&client.site.world.tenant).await.unwrap();
+    let (version, mut settings) = (shown.version, json!(shown.settings));
+    settings[changed.0] = changed.1;
+    let body = json!({"version": version, "settings": settings});
+    let answer = client.send(about, "PUT", SETTINGS, body).await;
+    assert_eq!(answer.json["settings"], settings, "{}", answer.text);
+}
+
+/// Each setting with a value of the tenant's own, tried out, changed and shown.
+pub async fn choices(client: &mut Client<'_>) {
+    // Somebody with all that can be lost.
+    client.site.world.choose_sms("bob", NUMBER).await.unwrap();
+    client.site.world.wait_for_the_spacing();
+    let _ = client.site.world.sign_in_and_trust("bob", "laptop").await.unwrap();
+    client.site.world.wait_for_the_spacing();
+    client.site.world.make_backup_code("bob").await.unwrap();
+    client.sign_in("an administrator's login", "root").await;
+    let email_only = ("methods", json!({"email": true, "sms": false}));
+    let administrators = json!("system_administrators_only");
+    let off = json!({"use": "off"});
+    let stricter = json!({"use": "at_most", "lifetime_seconds": 604_800, "per_user": 1});
+    let lockout = json!({"wrong_codes": 3, "first_seconds": 1_800, "longest_seconds": 43_200});
+
+    try_out(client, "email only, tried out", email_only.clone()).await;
+    try_out(client, "no trusted devices, tried out", ("trusted_devices", off.clone())).await;
+    try_out(client, "no backup codes, tried out", ("backup_codes", json!(false))).await;
+    let scope = ("scope", administrators.clone());
+    try_out(client, "administrators only, tried out", scope).await;
+    try_out(client, "not used, tried out", ("scope", json!("do_not_use"))).await;
+
+    change(client, "email only", email_only).await;
+    change(client, "a lockout of the tenant's own", ("lockout", lockout)).await;
+    change(client, "fewer trusted devices", ("trusted_devices", stricter)).await;
+    let single_sign_on = ("single_sign_on", json!("system_administrators"));
+    change(client, "a code after single sign-on", single_sign_on).await;
+    change(client, "no backup codes", ("backup_codes", json!(false))).await;
+    shown(client, "all of them").await;
+    let body = json!({"scope": administrators});
+    client.send("administrators only", "PUT", "/administration/scope", body).await;
+    shown(client, "administrators only, shown").await;
+    try_out(client, "everyone, tried out", ("scope", json!("entire_tenant"))).await;
+    change(client, "everyone", ("scope", json!("entire_tenant"))).await;
+
+    client.site.world.wait_for_the_spacing();
+    let login = client.begin("a login where a device can be trusted", "alice").await;
+    let trust = json!({"code": client.site.world.last_code(), "trust_device": "laptop"});
+    client.send("the device is trusted", "POST", &format!("{login}/code"), trust).await;
+    client.send("the account with it", "GET", "/account", Value::Null).await;
+
+    client.sign_in("an administrator's login again", "root").await;
+    change(client, "no trusted devices", ("trusted_devices", off)).await;
+    shown(client, "no trusted devices, shown").await;
+    client.site.world.wait_for_the_spacing();
+    let login = client.begin("a login where no device can be trusted", "alice").await;
+    let trust = json!({"code": client.site.world.last_code(), "trust_device": "laptop"});
+    client.send("the device is not trusted", "POST", &format!("{login}/code"), trust).await;
+    client.send("the account without it", "GET", "/account", Value::Null).await;
+}
+
 /// What the settings of a tenant forbid.
 pub async fn methods(client: &mut Client<'_>) {
     client.site.world.choose_sms("alice", NUMBER).await.unwrap();
