@@ -447,6 +447,7 @@ async fn transcript() -> Transcript {
     without_an_address(&mut transcript.browser(seeded(|flow| flow).await)).await;
     crate::tenant::settings(&mut transcript.browser(seeded_with_people(|flow| flow).await)).await;
     crate::tenant::choices(&mut transcript.browser(seeded_with_people(|flow| flow).await)).await;
+    crate::tenant::single_sign_on(&mut transcript.browser(seeded(|flow| flow).await)).await;
     crate::tenant::methods(&mut transcript.browser(seeded(|flow| flow).await)).await;
     crate::tenant::stricter_bounds(&mut transcript.browser(seeded(|flow| flow).await)).await;
     let elsewhere = crate::tenant::Elsewhere::default();
@@ -472,6 +473,7 @@ async fn transcript() -> Transcript {
     browser.send("too many passwords at a time", "POST", "/login", body).await;
     login(&mut transcript.app(seeded(|flow| flow).await)).await;
     account(&mut transcript.app(seeded(|flow| flow).await)).await;
+    crate::tenant::single_sign_on(&mut transcript.app(seeded(|flow| flow).await)).await;
     transcript
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use countersign::error::PluginError;
 use countersign::memory::MemoryFactors;
 use countersign::policy::{PolicyContext, RequestPolicy, Restriction};
+use countersign::tenant::SingleSignOn;
 use countersign::{LoginFlowBuilder, RequestContext};
 use countersign_http::Web;
 use countersign_testkit::SeededEntropy;
@@ -173,6 +174,36 @@ pub async fn choices(client: &mut Client<'_>) {
     let trust = json!({"code": client.site.world.last_code(), "trust_device": "laptop"});
     client.send("the device is not trusted", "POST", &format!("{login}/code"), trust).await;
     client.send("the account without it", "GET", "/account", Value::Null).await;
+}
+
+/// Logins after single sign-on, before and after the tenant asks administrators for a code.
+pub async fn single_sign_on(client: &mut Client<'_>) {
+    client.come_back("an administrator after single sign-on, exempt", "root").await;
+    client.send("the exempt session", "GET", "/session", Value::Null).await;
+    client.send("the exempt account", "GET", "/account", Value::Null).await;
+    let about = "an exempt session is not an administrator's";
+    client.send(about, "GET", "/administration", Value::Null).await;
+    client.site.set(|settings| settings.single_sign_on = SingleSignOn::SystemAdministrators).await;
+    client.send("the session is over by now", "GET", "/session", Value::Null).await;
+    client.come_back("a user after single sign-on, exempt", "alice").await;
+    client.send("their session", "GET", "/session", Value::Null).await;
+    client.come_back("nobody after single sign-on", "nobody").await;
+
+    let about = "an administrator after single sign-on, asked for a code";
+    let asked = client.come_back(about, "root").await;
+    assert_eq!(asked.step(), "code_required", "{}", asked.text);
+    let login = format!("/login/{}", asked.json["login"].as_str().unwrap());
+    client.send("the page of this login", "GET", &login, Value::Null).await;
+    let wrong = json!({"code": client.site.world.wrong_code()});
+    client.send("a wrong code", "POST", &format!("{login}/code"), wrong).await;
+    let right = json!({"code": client.site.world.last_code(), "trust_device": "laptop"});
+    let done = client.send("the right code", "POST", &format!("{login}/code"), right).await;
+    assert_eq!(done.step(), "authenticated", "{}", done.text);
+    client.send("the session after both", "GET", "/session", Value::Null).await;
+    client.send("the account, without the device", "GET", "/account", Value::Null).await;
+    shown(client, "it is an administrator's").await;
+    let user = "/administration/users/alice";
+    client.send("another user, by this session", "GET", user, Value::Null).await;
 }
 
 /// What the settings of a tenant forbid.

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use countersign::UserId;
 use countersign_http::{DEVICE_TOKEN, LOGIN_TOKEN, SETUP_TOKEN, Web};
 use countersign_testkit::SeededEntropy;
 use http::{HeaderMap, Request};
 use serde_json::{Map, Value, json};
 
 use crate::browser::{Answer, HOST, PASSWORD, Site, tenants};
-use crate::described::{ask, operation};
+use crate::described::{Exchanged, ask, operation};
 
 /// What every response has, whatever was asked: written down once.
 const ALWAYS: [&str; 7] = [
@@ -159,16 +160,54 @@ impl Client<'_> {
         for (name, value) in &headers {
             request = request.header(*name, value);
         }
-        let cookies: Vec<_> =
-            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if !cookies.is_empty() {
-            request = request.header("cookie", cookies.join("; "));
+        if let Some(cookies) = self.sent_cookies() {
+            request = request.header("cookie", cookies);
         }
         let names: Vec<_> = self.cookies.keys().cloned().collect();
         let answer = ask(&self.web, request.body(body.clone()).unwrap()).await;
         self.keep(&answer);
         self.write(about, method, path, &headers, &names, &body, &answer);
         answer
+    }
+
+    /// Comes back from the identity provider to the application's own callback, as this user. The
+    /// answer is held against the description of a login's first step.
+    pub async fn come_back(&mut self, about: &str, user: &str) -> Answer {
+        let (method, path) = ("GET", "/sso/callback");
+        let site = (!self.is_mobile).then(|| ("sec-fetch-site", "cross-site".to_owned()));
+        let headers: Vec<(&str, String)> = site.into_iter().collect();
+        let mut request = Request::builder().method(method).uri(path).header("host", HOST);
+        for (name, value) in &headers {
+            request = request.header(*name, value);
+        }
+        if let Some(cookies) = self.sent_cookies() {
+            request = request.header("cookie", cookies);
+        }
+        let names: Vec<_> = self.cookies.keys().cloned().collect();
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let user = UserId::new(user).unwrap();
+        let response = self.web.after_single_sign_on(&parts, &user, "/orders").await;
+        let answer = Answer::of(response).await;
+        let exchanged = Exchanged {
+            method: "POST".to_owned(),
+            path: "/login".to_owned(),
+            is_json: false,
+            request: String::new(),
+            status: answer.status,
+            headers: answer.headers.clone(),
+            response: answer.text.clone(),
+        };
+        assert_eq!(exchanged.held(), Ok(()), "{about}: {}", answer.text);
+        self.keep(&answer);
+        self.write(about, method, path, &headers, &names, "", &answer);
+        answer
+    }
+
+    /// The cookies that are sent, if there are any.
+    fn sent_cookies(&self) -> Option<String> {
+        let cookies: Vec<_> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (!cookies.is_empty()).then(|| cookies.join("; "))
     }
 
     /// Keeps cookies as a browser does, and tokens as an application does.
