@@ -3,7 +3,7 @@
 use crate::browser::Browser;
 
 /// The pages of countersign, with their headings in English and Japanese.
-const HEADINGS: [(&str, [&str; 2]); 31] = [
+const HEADINGS: [(&str, [&str; 2]); 33] = [
     ("sign-in", ["Log in", "ログイン"]),
     ("sign-in-first", ["Log in", "ログイン"]),
     ("sign-in-again", ["Log in", "ログイン"]),
@@ -27,6 +27,8 @@ const HEADINGS: [(&str, [&str; 2]); 31] = [
     ("settings-edit", ["Edit two-factor authentication", "2段階認証の設定の変更"]),
     ("settings-refused", ["Edit two-factor authentication", "2段階認証の設定の変更"]),
     ("settings-review", ["Review your changes", "変更内容の確認"]),
+    ("settings-lock-out", ["Review your changes", "変更内容の確認"]),
+    ("settings-lock-out-refused", ["Review your changes", "変更内容の確認"]),
     ("settings-off", ["Switch off two-factor authentication?", "2段階認証の使用を停止しますか？"]),
     ("users", ["User management", "ユーザー管理"]),
     ("user", ["User management", "ユーザー管理"]),
@@ -51,6 +53,9 @@ pub async fn tour(b: &Browser, language: &str, mut look: impl AsyncFnMut(&Browse
     };
     b.open("/").await;
     at("welcome").await;
+    b.press("#sso").await;
+    assert_eq!(b.path().await, "/provider");
+    at("provider").await;
     b.open("/vault").await;
     at("sign-in-first").await;
 
@@ -132,6 +137,14 @@ pub async fn tour(b: &Browser, language: &str, mut look: impl AsyncFnMut(&Browse
     b.complete().await;
     b.open("/auth/me").await;
     at("me-full").await;
+    change_settings(b, &mut at).await;
+    b.open("/auth/me").await;
+    at("me-not-in-use").await;
+    assert_eq!(seen.len(), HEADINGS.len(), "{seen:?}");
+}
+
+/// The settings: refused, reviewed, and switched off in the end.
+async fn change_settings(b: &Browser, at: &mut impl AsyncFnMut(&'static str)) {
     b.open("/auth/settings/edit").await;
     b.click("#lockout-own").await;
     b.fill("#wrong_codes", "50").await;
@@ -141,13 +154,20 @@ pub async fn tour(b: &Browser, language: &str, mut look: impl AsyncFnMut(&Browse
     b.click("#sms").await;
     b.press("main form button").await;
     at("settings-review").await;
+    // Only this administrator gets codes by SMS.
+    b.open("/auth/settings/edit").await;
+    b.click("#email").await;
+    b.press("main form button").await;
+    assert_eq!(b.count("#locked-out li").await, 2);
+    at("settings-lock-out").await;
+    b.script("document.querySelector('#accept_lock_outs').required = false").await;
+    b.press("main form button[name=confirmed]").await;
+    assert_eq!(b.count("#accept_lock_outs[aria-invalid=true]").await, 1);
+    at("settings-lock-out-refused").await;
     b.open("/auth/settings/edit").await;
     b.click("#do_not_use").await;
     b.press("main form button").await;
     at("settings-off").await;
     b.press("main form button.danger").await;
     at("settings-deletion").await;
-    b.open("/auth/me").await;
-    at("me-not-in-use").await;
-    assert_eq!(seen.len(), HEADINGS.len(), "{seen:?}");
 }
