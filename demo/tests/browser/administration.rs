@@ -4,7 +4,7 @@ use crate::browser::{Browser, everywhere};
 use crate::demo::GLOBEX;
 
 /// The button that saves, on the page that says what a change does.
-const SAVE: &str = "main form button[name=confirmed]";
+pub const SAVE: &str = "main form button[name=confirmed]";
 
 /// Chooses a setting on the page for it, and goes on to the page that says what the change does.
 async fn choose(b: &Browser, scope: &str) {
@@ -28,12 +28,12 @@ fn entire_tenant(b: &Browser) -> &'static str {
     b.say("Entire tenant", "テナント全体")
 }
 
-fn saved(b: &Browser) -> &'static str {
+pub fn saved(b: &Browser) -> &'static str {
     b.say("Your change was saved.", "変更を保存しました。")
 }
 
 /// Signs the administrator in, of a tenant whose people all need a code.
-async fn administer(b: &Browser) {
+pub async fn administer(b: &Browser) {
     b.sign_in(b.administrator()).await;
     if b.host == GLOBEX {
         set(b, "entire_tenant").await;

@@ -19,5 +19,6 @@ mod login;
 mod looks;
 mod mistakes;
 mod process;
+mod review;
 mod screens;
 mod single_sign_on;
