@@ -27,8 +27,8 @@ use countersign_inside::memory::{MemoryFactors, MemoryUsers};
 use countersign_inside::sender::{CodeMessage, CodeSender, Notice, SendError, SendStatus};
 use countersign_inside::user::{PasswordHash, User};
 use countersign_inside::{
-    Channel, Code, LoginFlow, LoginName, LoginStep, PendingToken, PreverifiedLogin, RequestContext,
-    Scope, TenantId, TrustDevice, UserId,
+    Channel, Code, LockOuts, LoginFlow, LoginName, LoginStep, PendingToken, PreverifiedLogin,
+    RequestContext, Scope, TenantId, TrustDevice, UserId,
 };
 use criterion::{BatchSize, Criterion};
 use futures_lite::future::block_on;
@@ -132,7 +132,11 @@ impl Whole {
                 .administration(&root.grant)
                 .await
                 .expect("an administrator");
-            administration.set_scope(Scope::EntireTenant).await.expect("a scope");
+            let shown = administration.settings().await.expect("settings");
+            let mut next = shown.settings;
+            next.scope = Scope::EntireTenant;
+            let changed = administration.change_settings(shown.version, &next, LockOuts::Accept);
+            changed.await.expect("a scope");
         });
         whole
     }

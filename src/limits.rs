@@ -130,6 +130,19 @@ impl Limits {
         }
     }
 
+    /// Checks what a tenant's settings become. A scope alone is not held up by numbers that were
+    /// saved while the application allowed them: they count only as far as it does now.
+    pub(crate) fn check_change(
+        &self,
+        before: &TenantSettings,
+        next: &TenantSettings,
+    ) -> Result<(), ConfigError> {
+        if (TenantSettings { scope: before.scope, ..*next }) == *before {
+            return Ok(());
+        }
+        self.check_tenant(next)
+    }
+
     /// Refuses settings that are more lenient than these numbers, or unsafe by arithmetic, and says
     /// which number it is (`I-42`).
     pub(crate) fn check_tenant(&self, settings: &TenantSettings) -> Result<(), ConfigError> {

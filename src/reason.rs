@@ -146,7 +146,7 @@ pub enum Reason {
     LoginSendLimit,
     /// So many logins of this user wait for their code that no more are begun.
     TooManyLogins,
-    /// There is no address or number to send a code to.
+    /// There is no address or number that a code may go to.
     NoDestination,
     /// The user has no proved phone number, so no code can go by SMS.
     NoPhoneNumber,

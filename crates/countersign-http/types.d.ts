@@ -140,23 +140,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/administration/scope": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /** Says who needs the second factor */
-        put: operations["setScope"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/administration/settings": {
         parameters: {
             query?: never;
@@ -839,15 +822,6 @@ export interface components {
          * @enum {string}
          */
         Scope: "do_not_use" | "entire_tenant" | "system_administrators_only";
-        /** @description Who needs the second factor. */
-        ScopeBody: {
-            scope: components["schemas"]["Scope"];
-        };
-        /** @description The scope, and the one before. */
-        ScopeChanged: {
-            before: components["schemas"]["Scope"];
-            scope: components["schemas"]["Scope"];
-        };
         /** @description What stood beside the password. */
         SecondFactor: {
             /** @enum {string} */
@@ -1877,102 +1851,6 @@ export interface operations {
                     };
                 };
             };
-            /** @description Something broke. If a login was complete, `secrets` has what is handed out once. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Failed"];
-                };
-            };
-        };
-    };
-    setScope: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The language of `message`: English, or Japanese. */
-                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ScopeBody"];
-            };
-        };
-        responses: {
-            /** @description Done. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ScopeChanged"];
-                };
-            };
-            400: components["responses"]["MalformedRequest"];
-            /** @description Unauthorized: `signed_out`. */
-            401: {
-                headers: {
-                    "WWW-Authenticate": components["headers"]["Scheme"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PlainRefusal"] & {
-                        /** @enum {string} */
-                        reason: "signed_out";
-                    };
-                };
-            };
-            /** @description Forbidden: `reauthentication_required`, `foreign_origin`. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": (components["schemas"]["Refusal"] & {
-                        /** @enum {string} */
-                        reason: "reauthentication_required";
-                    }) | (components["schemas"]["PlainRefusal"] & {
-                        /** @enum {string} */
-                        reason: "foreign_origin";
-                    });
-                };
-            };
-            /** @description Not Found: `not_found`, `no_such_page`. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": (components["schemas"]["Refusal"] & {
-                        /** @enum {string} */
-                        reason: "not_found";
-                    }) | (components["schemas"]["PlainRefusal"] & {
-                        /** @enum {string} */
-                        reason: "no_such_page";
-                    });
-                };
-            };
-            408: components["responses"]["BodyTooSlow"];
-            /** @description Conflict: `no_destination`. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"] & {
-                        /** @enum {string} */
-                        reason: "no_destination";
-                    };
-                };
-            };
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["JsonExpected"];
-            421: components["responses"]["ForeignHost"];
             /** @description Something broke. If a login was complete, `secrets` has what is handed out once. */
             500: {
                 headers: {

@@ -21,8 +21,9 @@ use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::password::Argon2id;
 use countersign::user::User;
 use countersign::{
-    Authenticated, Channel, DeliveryStatus, DeviceToken, Login, LoginFlow, LoginName, LoginStep,
-    Method, RequestContext, RequestFlow, Scope, SecondFactor, TenantId, TrustDevice, UserId,
+    Authenticated, Channel, DeliveryStatus, DeviceToken, LockOuts, Login, LoginFlow, LoginName,
+    LoginStep, Method, RequestContext, RequestFlow, SavedGrant, Scope, SecondFactor, TenantId,
+    TrustDevice, UserId,
 };
 use terminal::{PrintingSender, Terminal};
 
@@ -81,8 +82,18 @@ impl App {
 
         // Nobody needs a second factor until an administrator of the tenant says who does.
         let root = app.sign_in("root").await?;
-        app.request().administration(&root.grant).await?.set_scope(Scope::EntireTenant).await?;
+        app.set_scope(&root.grant, Scope::EntireTenant).await?;
         Ok(app)
+    }
+
+    /// Says who needs the second factor, as the administrator's page does.
+    async fn set_scope(&self, session: &SavedGrant, scope: Scope) -> Result<(), Box<dyn Error>> {
+        let administration = self.request().administration(session).await?;
+        let shown = administration.settings().await?;
+        let mut next = shown.settings;
+        next.scope = scope;
+        administration.change_settings(shown.version, &next, LockOuts::Refuse).await?;
+        Ok(())
     }
 
     /// What an application makes for each request: for this tenant, from this client.

@@ -236,14 +236,13 @@ async fn reset(app: &App) -> Shown {
 
 async fn administrators_only(app: &App) -> Shown {
     let root = app.sign_in("root").await?.grant;
-    app.request().administration(&root).await?.set_scope(Scope::SystemAdministratorsOnly).await?;
+    app.set_scope(&root, Scope::SystemAdministratorsOnly).await?;
     let alice = app.sign_in("alice").await?.grant;
     app.terminal.say(&format!("Alice came in with {}.", proofs(alice.second_factor())));
     app.wait(30);
     let root = app.sign_in("root").await?.grant;
     app.terminal.say(&format!("Root came in with {}.", proofs(root.second_factor())));
-    app.request().administration(&root).await?.set_scope(Scope::EntireTenant).await?;
-    Ok(())
+    app.set_scope(&root, Scope::EntireTenant).await
 }
 
 async fn settings(app: &App) -> Shown {
@@ -327,14 +326,15 @@ async fn off_clears_all(app: &App) -> Shown {
     app.wait(30);
     let root = app.sign_in("root").await?.grant;
     let administration = app.request().administration(&root).await?;
-    let mut next = administration.settings().await?.settings;
+    let shown = administration.settings().await?;
+    let mut next = shown.settings;
     next.scope = Scope::DoNotUse;
     let found = administration.rehearse(&next, Rehearsal::default(), 1_000).await?;
     app.terminal.say(&format!(
         "Switching off would delete the settings of {} people and {} trusted device.",
         found.settings_deleted.count, found.devices_deleted
     ));
-    administration.set_scope(Scope::DoNotUse).await?;
+    administration.change_settings(shown.version, &next, LockOuts::Refuse).await?;
     app.terminal.say("From this instant nothing that was saved counts. A job deletes it:");
     while let Some(progress) = app.flow.purge(&app.tenant, 2).await? {
         let left = progress.remaining.map_or("more to come".into(), |left| format!("{left} left"));
@@ -349,8 +349,7 @@ async fn off_clears_all(app: &App) -> Shown {
     }
     app.terminal.say("Alice is in with her password alone. Root switches it on again; everybody starts from nothing.");
     let root = app.sign_in("root").await?.grant;
-    app.request().administration(&root).await?.set_scope(Scope::EntireTenant).await?;
-    Ok(())
+    app.set_scope(&root, Scope::EntireTenant).await
 }
 
 /// A first step that must ask for a code.

@@ -328,7 +328,11 @@ impl Play {
                 let scope =
                     [Scope::DoNotUse, Scope::EntireTenant, Scope::SystemAdministratorsOnly][usize::from(scope % 3)];
                 let Some(administration) = self.administration(&flow, *by).await else { return };
-                if answered(administration.set_scope(scope).await).is_some() && scope == Scope::DoNotUse {
+                let Some(shown) = answered(administration.settings().await) else { return };
+                let mut next = shown.settings;
+                next.scope = scope;
+                let changed = administration.change_settings(shown.version, &next, LockOuts::Accept).await;
+                if answered(changed).is_some() && scope == Scope::DoNotUse {
                     // I-27: everything is gone.
                     self.learned.clear();
                     self.backups.clear();

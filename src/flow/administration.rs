@@ -29,9 +29,9 @@ use crate::user::User;
 ///
 /// # What weakens somebody needs a recent login
 ///
-/// [`reset`](Self::reset), [`unlock`](Self::unlock), and a change of settings that protects anybody
-/// less, such as a [`set_scope`](Self::set_scope) that asks fewer people for a second factor, need
-/// a login within the window of
+/// [`reset`](Self::reset), [`unlock`](Self::unlock), and a
+/// [change of settings](Self::change_settings) that protects anybody less, such as a scope that
+/// asks fewer people for a second factor, need a login within the window of
 /// [`recent_login`](crate::LoginFlowBuilder::recent_login) (10 minutes by default), in which a code
 /// or a backup code was verified. A trusted device is not enough. With any other login they answer
 /// [`Reason::ReauthenticationRequired`], so that a stolen or forgotten session can't take anybody's
@@ -115,10 +115,15 @@ impl Administration {
     /// Changes the tenant's settings, if they still are the ones that were shown. It applies to
     /// logins under way (`I-28`), and answers what was decided before.
     ///
-    /// A scope that goes to [`Scope::DoNotUse`] deletes what [`set_scope`](Self::set_scope)
-    /// deletes; so does a change after which nobody is asked any more. Trusted devices and backup
-    /// codes that are switched off do not come back when they are switched on again, and forbidding
-    /// a method ends all trusted devices, which may rest on it.
+    /// [`Scope::DoNotUse`] makes everything that was saved for all of the tenant's users invalid at
+    /// once, unless the tenant's administrators are still asked after single sign-on;
+    /// [`LoginFlow::purge`](crate::LoginFlow::purge) then deletes it (`I-27`). Switching on again
+    /// starts everybody from nothing. Trusted devices and backup codes that are switched off do not
+    /// come back when they are switched on again, and forbidding a method ends all trusted devices,
+    /// which may rest on it. Settings that are in force already are left alone.
+    ///
+    /// If the new settings ask the acting user for a second factor, and their login had none, their
+    /// session is stale afterwards: send them to the login.
     ///
     /// The other administrators are notified where a
     /// [`UserDirectory`](crate::user::UserDirectory) is plugged in: at once of a change that
@@ -128,9 +133,13 @@ impl Administration {
     ///
     /// See [`Administration`]; also
     /// - [`Reason::SettingsChanged`] if another change came first: show the settings again;
-    /// - [`Reason::InvalidSettings`] if a number is more lenient than the application allows;
+    /// - [`Reason::InvalidSettings`] if a number is more lenient than the application allows. A
+    ///   scope alone is not held up by numbers that were saved while the application allowed them;
     /// - [`Reason::ReauthenticationRequired`] if it protects anybody less, or ends trusted devices
-    ///   or backup codes, and the acting user's login is not recent and fresh;
+    ///   or backup codes, and the acting user's login is not recent and fresh. From fewest to most
+    ///   people: [`Scope::DoNotUse`], [`Scope::SystemAdministratorsOnly`], [`Scope::EntireTenant`];
+    ///   a scope under which the policy no longer asks the acting user counts as asking fewer,
+    ///   wherever it stands in that order;
     /// - [`Reason::NoDestination`] if the acting user would need a code that can go nowhere;
     /// - [`Reason::WouldLockOut`] if it forbids a method or backup codes, and people would be left
     ///   without any way to get a code; also if there are too many people to look at here.
@@ -140,54 +149,26 @@ impl Administration {
         next: &TenantSettings,
         lock_outs: LockOuts,
     ) -> Result<TenantSettings, OperationError> {
-        let asked = Asked { shown: Some(shown), next: Next::All(next), lock_outs };
-        Ok(self.change(&asked).await?.before)
-    }
-
-    /// Says who needs the second factor in this tenant from now on, and answers who did before. It
-    /// applies to logins under way (`I-28`).
-    ///
-    /// [`Scope::DoNotUse`] makes everything that was saved for all of the tenant's users invalid at
-    /// once; [`LoginFlow::purge`](crate::LoginFlow::purge) then deletes it (`I-27`). Switching on
-    /// again starts everybody from nothing. A scope that is in force already is left alone.
-    ///
-    /// If the new scope asks the acting user for a second factor, and their login had none, their
-    /// session is stale afterwards: send them to the login.
-    ///
-    /// # Errors
-    ///
-    /// See [`Administration`]; also [`Reason::ReauthenticationRequired`] if the scope asks fewer
-    /// people than the one in force and the acting user's login is not recent and fresh, and
-    /// [`Reason::NoDestination`] if the acting user would need a code that can go nowhere. From
-    /// fewest to most people: [`Scope::DoNotUse`], [`Scope::SystemAdministratorsOnly`],
-    /// [`Scope::EntireTenant`]; a scope under which the policy no longer asks the acting user
-    /// counts as asking fewer, wherever it stands in that order.
-    pub async fn set_scope(&self, scope: Scope) -> Result<Scope, OperationError> {
-        let asked = Asked { shown: None, next: Next::Scope(scope), lock_outs: LockOuts::Accept };
-        Ok(self.change(&asked).await?.before.scope)
-    }
-
-    async fn change(&self, asked: &Asked<'_>) -> Result<Changed, OperationError> {
+        let asked = Asked { shown, next };
         let (inner, call) = (self.inner(), self.request.call());
-        if asked.lock_outs == LockOuts::Refuse {
-            self.locks_nobody_out(asked).await?;
+        if lock_outs == LockOuts::Refuse {
+            self.locks_nobody_out(&asked).await?;
         }
-        let read = || -> Reading<'_, _> { Box::pin(self.entitled_to_change(asked)) };
+        let read = || -> Reading<'_, _> { Box::pin(self.entitled_to_change(&asked)) };
         let changed = inner
             .change_settings(call, read, |current, at| {
                 let before = current.settings.decided();
-                let next = asked.next.after(&before);
-                if before == next {
+                if before == *next {
                     return Ok(SettingsDecision {
                         outcome: Changed::nothing(before),
                         change: None,
                     });
                 }
-                inner.change_to(current, &next, self.actor(), at)
+                inner.change_to(current, next, self.actor(), at)
             })
             .await?;
         inner.notify_administrators(call, &changed, Some(self.grant.user())).await;
-        Ok(changed)
+        Ok(changed.before)
     }
 
     /// Clears everything that is saved for one user's second factor, ends their logins under way,
@@ -307,25 +288,21 @@ impl Administration {
         asked: &Asked<'_>,
     ) -> Result<(Current, Timestamp), OperationError> {
         let Entitled { current, at, may_weaken, weakens, locked_out } =
-            self.entitled_to(Some(&asked.next)).await?;
+            self.entitled_to(Some(asked.next)).await?;
         let before = current.settings.decided();
-        let next = asked.next.after(&before);
         let shown = current.settings.shown_version(self.tenant(), current.generation)?;
-        if asked.shown.is_some_and(|asked| asked != shown) {
+        if asked.shown != shown {
             return Err(self.refuse(Reason::SettingsChanged, at));
         }
         // Settings that are in force already change nothing for anybody.
-        if before == next {
+        if before == *asked.next {
             return Ok((current, at));
         }
-        // A scope by itself is not held up by numbers that were saved before they were too lenient.
-        if let (Next::All(_), Err(error)) =
-            (&asked.next, self.inner().rules.limits.check_tenant(&next))
-        {
+        if let Err(error) = self.inner().rules.limits.check_change(&before, asked.next) {
             return Err(self.refuse(Reason::InvalidSettings(error), at));
         }
         // What ends something that people have is as grave as what weakens.
-        let ends = Settings::ends(&before, &next);
+        let ends = Settings::ends(&before, asked.next);
         if (weakens || ends.devices || ends.backup_codes) && !may_weaken {
             return Err(self.refuse(Reason::ReauthenticationRequired, at));
         }
@@ -340,11 +317,10 @@ impl Administration {
     async fn locks_nobody_out(&self, asked: &Asked<'_>) -> Result<(), OperationError> {
         let (current, at) = self.entitled_to_change(asked).await?;
         let before = current.settings.decided();
-        let next = asked.next.after(&before);
-        let forbids = before.methods.exceed(next.methods);
-        let backup_codes = Settings::ends(&before, &next).backup_codes;
+        let forbids = before.methods.exceed(asked.next.methods);
+        let backup_codes = Settings::ends(&before, asked.next).backup_codes;
         if (forbids || backup_codes)
-            && self.inner().locks_anybody_out(self.tenant(), &current, &next).await?
+            && self.inner().locks_anybody_out(self.tenant(), &current, asked.next).await?
         {
             return Err(self.refuse(Reason::WouldLockOut, at));
         }
@@ -352,7 +328,7 @@ impl Administration {
     }
 
     /// Holds the acting user against the tenant as it is now.
-    async fn entitled_to(&self, next: Option<&Next<'_>>) -> Result<Entitled, OperationError> {
+    async fn entitled_to(&self, next: Option<&TenantSettings>) -> Result<Entitled, OperationError> {
         let inner = self.inner();
         let subject = self.request.about(self.grant.user());
         let loaded = inner.load_to_read(subject).await?;
@@ -370,13 +346,12 @@ impl Administration {
         let (weakens, locked_out) = match next {
             Some(next) => {
                 let before = draft.settings().decided();
-                let next = next.after(&before);
                 let limits = &inner.rules.limits;
                 let still_required =
-                    draft.would_be_required(&*inner.policy, user, &next, channels)?;
+                    draft.would_be_required(&*inner.policy, user, next, channels)?;
                 let weakens =
-                    Settings::weakens(&before, &next, limits) || (required && !still_required);
-                let out = draft.is_out_of_reach(user, &limits.narrowed(&next));
+                    Settings::weakens(&before, next, limits) || (required && !still_required);
+                let out = draft.is_out_of_reach(user, &limits.narrowed(next));
                 (weakens, still_required && out)
             }
             None => (false, false),
@@ -418,27 +393,8 @@ impl Administration {
 
 /// A change that an administrator asks for.
 struct Asked<'a> {
-    /// `None`: whatever they are.
-    shown: Option<SettingsVersion>,
-    next: Next<'a>,
-    lock_outs: LockOuts,
-}
-
-/// What becomes of the settings.
-#[derive(Clone, Copy)]
-pub(super) enum Next<'a> {
-    /// The scope alone changes.
-    Scope(Scope),
-    All(&'a TenantSettings),
-}
-
-impl Next<'_> {
-    pub(super) const fn after(&self, before: &TenantSettings) -> TenantSettings {
-        match self {
-            Self::Scope(scope) => TenantSettings { scope: *scope, ..*before },
-            Self::All(settings) => **settings,
-        }
-    }
+    shown: SettingsVersion,
+    next: &'a TenantSettings,
 }
 
 /// What administrators and the operator have in common.

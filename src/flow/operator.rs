@@ -4,7 +4,6 @@ use crate::clock::Timestamp;
 use crate::context::Call;
 use crate::error::Error;
 use crate::event::{Actor, EventKind, ResetOutcome};
-use crate::flow::administration::Next;
 use crate::flow::driver::Subject;
 use crate::flow::settings::{Changed, Current, Reading, ShownSettings};
 use crate::flow::{Inner, LoginFlow, PurgeProgress};
@@ -139,8 +138,9 @@ impl Operator {
         Ok(self.flow.inner.settings(tenant).await?.settings.scope)
     }
 
-    /// Says who needs the second factor in a tenant from now on, and answers who did before, as
-    /// [`Administration::set_scope`](crate::Administration::set_scope).
+    /// Says who needs the second factor in a tenant from now on, whatever was decided before, and
+    /// answers who did. What else the tenant has decided stays. Nobody needs to be shown the
+    /// settings: it is for a command that sets tenants up.
     ///
     /// **It also sets a tenant up**: where no settings are saved for this tenant, it saves them,
     /// also if the scope is [`Scope::DoNotUse`]. Nothing is deleted by that, and no session or
@@ -202,7 +202,7 @@ impl Operator {
                 if current.settings.shown_version(tenant, current.generation)? != shown {
                     return refuse(Reason::SettingsChanged);
                 }
-                match inner.rules.limits.check_tenant(next) {
+                match inner.rules.limits.check_change(&current.settings.decided(), next) {
                     Ok(()) => Ok((current, at)),
                     Err(error) => refuse(Reason::InvalidSettings(error)),
                 }
@@ -252,6 +252,23 @@ impl Operator {
 
     fn actor(&self) -> Actor {
         Actor::Operator { reason: self.reason.clone() }
+    }
+}
+
+/// What becomes of the settings.
+#[derive(Clone, Copy)]
+enum Next<'a> {
+    /// The scope alone changes.
+    Scope(Scope),
+    All(&'a TenantSettings),
+}
+
+impl Next<'_> {
+    const fn after(&self, before: &TenantSettings) -> TenantSettings {
+        match self {
+            Self::Scope(scope) => TenantSettings { scope: *scope, ..*before },
+            Self::All(settings) => **settings,
+        }
     }
 }
 

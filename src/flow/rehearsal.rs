@@ -55,8 +55,8 @@ pub struct Rehearsal {
     pub other_method: Affected,
     /// Those whose saved settings would be deleted: method, number, backup code, devices, counters.
     pub settings_deleted: Affected,
-    /// How many devices that are trusted today would not be any more: deleted, trusted for too long,
-    /// or more than a user may have.
+    /// How many devices that are trusted today would not be any more: deleted, trusted for too
+    /// long, or more than a user may have.
     pub devices_deleted: u64,
     /// How many backup codes would be deleted.
     pub backup_codes_deleted: u64,
@@ -208,7 +208,7 @@ impl Inner {
         mut so_far: Rehearsal,
         at_most: u64,
     ) -> Result<Rehearsal, OperationError> {
-        if let Err(error) = self.rules.limits.check_tenant(next) {
+        if let Err(error) = self.rules.limits.check_change(&current.settings.decided(), next) {
             return Err(Denied::new(Reason::InvalidSettings(error)).into());
         }
         let now = Timestamp::now(&*self.clock)?;

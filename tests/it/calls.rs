@@ -76,8 +76,10 @@ async fn a_change_of_settings_reads_once_and_writes_once() {
     let nothing = calls_of(&world, &desk, LockOuts::Refuse, |_| {});
     assert_eq!(nothing.await, ENTITLED.repeat(2));
     // A scope alone, as before.
-    desk.set_scope(Scope::SystemAdministratorsOnly).await.unwrap();
-    assert_eq!(taken(&world), written);
+    let scope = calls_of(&world, &desk, LockOuts::Accept, |settings| {
+        settings.scope = Scope::SystemAdministratorsOnly;
+    });
+    assert_eq!(scope.await, written);
 }
 
 /// A refused change writes nothing and looks at nobody.

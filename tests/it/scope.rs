@@ -355,9 +355,9 @@ async fn a_first_step_that_races_with_switching_off_leaves_no_row_behind() {
     assert_eq!(world.factors.records(&world.acme), 0);
 }
 
-/// Two administrators at once: each change is decided on what the other has left.
+/// I-42: two administrators at once: the second change is refused, and undoes nothing.
 #[tokio::test]
-async fn two_changes_at_once_both_happen_one_after_the_other() {
+async fn of_two_changes_at_once_one_is_made() {
     let mut world = World::new().await;
     let root = world.root_grant().await;
     let store = Interject::over(&world);
@@ -367,15 +367,36 @@ async fn two_changes_at_once_both_happen_one_after_the_other() {
     store
         .interceptor
         .once("before change_settings", move || change_scope(plain, by, Scope::DoNotUse));
-    let before = world
-        .request()
-        .administration(&root)
-        .await
-        .unwrap()
-        .set_scope(Scope::SystemAdministratorsOnly)
-        .await;
-    assert_eq!(before.unwrap(), Scope::DoNotUse);
-    assert_eq!((generation(&world).await, world.events.all().len()), (1, 2));
+    let administration = world.request().administration(&root).await.unwrap();
+    let refused = administration.set_scope(Scope::SystemAdministratorsOnly).await;
+    assert_eq!(refusal(refused), Reason::SettingsChanged);
+    assert_eq!(administration.scope().await.unwrap(), Scope::DoNotUse);
+    let names: Vec<_> = world.events.kinds().iter().map(EventKind::name).collect();
+    assert_eq!(names, ["scope_changed", "administration_refused"]);
+    assert_eq!(generation(&world).await, 1);
+}
+
+/// The operator's command says what is to hold, whatever was decided in the meantime, and leaves
+/// everything else as it then is.
+#[tokio::test]
+async fn the_operators_scope_leaves_the_rest_as_it_is() {
+    let mut world = World::new().await;
+    let store = Interject::over(&world);
+    let (plain, acme) = (world.flow.clone(), world.acme.clone());
+    world.flow = flow_over(&world, store.clone(), |b| b);
+    store.interceptor.once("before change_settings", async move || {
+        let operator = plain.operator("T-1").unwrap();
+        let shown = operator.settings(&acme).await.unwrap();
+        let mut next = shown.settings;
+        next.scope = Scope::DoNotUse;
+        next.backup_codes = false;
+        operator.change_settings(&acme, shown.version, &next).await.unwrap();
+    });
+    let operator = world.flow.operator("T-2").unwrap();
+    let before = operator.set_scope(&world.acme, Scope::SystemAdministratorsOnly).await.unwrap();
+    assert_eq!(before, Scope::DoNotUse);
+    let now = operator.settings(&world.acme).await.unwrap().settings;
+    assert_eq!((now.scope, now.backup_codes), (Scope::SystemAdministratorsOnly, false));
 }
 
 /// I-27: each switching off is a generation of its own, and the counters of one don't come back in

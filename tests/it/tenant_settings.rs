@@ -906,10 +906,26 @@ async fn a_scope_is_not_held_up_by_old_numbers() {
         .unwrap();
     let request = flow.request(&world.acme, &countersign::RequestContext::new());
     let desk = request.administration(&root).await.unwrap();
-    desk.set_scope(Scope::SystemAdministratorsOnly).await.unwrap();
-    let shown = desk.settings().await.unwrap();
-    let mut next = shown.settings;
-    next.scope = Scope::EntireTenant;
-    let refused = desk.change_settings(shown.version, &next, LockOuts::Refuse);
-    assert!(matches!(refusal(refused.await), Reason::InvalidSettings(_)));
+    let operator = flow.operator("test").unwrap();
+    for by_operator in [false, true] {
+        let shown = desk.settings().await.unwrap();
+        let mut next = shown.settings;
+        next.scope = Scope::SystemAdministratorsOnly;
+        if by_operator {
+            next.scope = Scope::EntireTenant;
+            operator.change_settings(&world.acme, shown.version, &next).await.unwrap();
+        } else {
+            desk.change_settings(shown.version, &next, LockOuts::Refuse).await.unwrap();
+        }
+        // With anything else they are looked at.
+        let shown = desk.settings().await.unwrap();
+        let mut next = shown.settings;
+        next.backup_codes = false;
+        let refused = if by_operator {
+            operator.change_settings(&world.acme, shown.version, &next).await
+        } else {
+            desk.change_settings(shown.version, &next, LockOuts::Refuse).await
+        };
+        assert!(matches!(refusal(refused), Reason::InvalidSettings(_)));
+    }
 }

@@ -29,9 +29,10 @@ use countersign::store::{
 };
 use countersign::user::{User, UserStore};
 use countersign::{
-    Authenticated, Challenge, Channel, Code, DeliveryStatus, DeviceToken, Error, Login, LoginFlow,
-    LoginFlowBuilder, LoginName, LoginStep, Method, PendingToken, Reason, RequestContext,
-    RequestFlow, ResendTo, SavedGrant, Scope, TenantId, TenantSettings, TrustDevice, UserId,
+    Administration, Authenticated, Challenge, Channel, Code, DeliveryStatus, DeviceToken, Error,
+    LockOuts, Login, LoginFlow, LoginFlowBuilder, LoginName, LoginStep, Method, OperationError,
+    PendingToken, Reason, RequestContext, RequestFlow, ResendTo, SavedGrant, Scope, TenantId,
+    TenantSettings, TrustDevice, UserId,
 };
 #[allow(unused_imports)]
 pub use countersign_testkit::{
@@ -267,6 +268,20 @@ impl World {
     /// How many wrong codes in a row are saved for a user of `acme`.
     pub fn saved_wrong_codes(&self, user: &UserId) -> u64 {
         self.streak(user, "code_failures")
+    }
+}
+
+/// A change of the scope alone, on the settings of this moment. It answers the one before.
+pub trait SetScope {
+    async fn set_scope(&self, scope: Scope) -> Result<Scope, OperationError>;
+}
+
+impl SetScope for Administration {
+    async fn set_scope(&self, scope: Scope) -> Result<Scope, OperationError> {
+        let shown = self.settings().await?;
+        let mut next = shown.settings;
+        next.scope = scope;
+        Ok(self.change_settings(shown.version, &next, LockOuts::Accept).await?.scope)
     }
 }
 

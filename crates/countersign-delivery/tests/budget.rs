@@ -416,14 +416,7 @@ async fn a_login_goes_on_by_email_where_the_number_is_not_sent_to() {
             countersign::Login { name, password, channel: countersign::Channel::Web, device: None };
         flow.request(tenant, &RequestContext::new()).begin(&login).await.unwrap()
     };
-    let root = authenticated(begin(&open, "root").await).grant.into_saved();
-    open.request(root.tenant(), &RequestContext::new())
-        .administration(&root)
-        .await
-        .unwrap()
-        .set_scope(Scope::EntireTenant)
-        .await
-        .unwrap();
+    open.operator("test").unwrap().set_scope(&acme, Scope::EntireTenant).await.unwrap();
     let submit = async |flow: &LoginFlow, token: &countersign::PendingToken| {
         let code = Code::new(outbox.last_code().unwrap().code);
         authenticated(

@@ -68,15 +68,8 @@ impl Rig {
             .build()
             .unwrap();
         let rig = Self { flow, acme, clock, mail, a, b, log, refusals };
-        let root = authenticated(rig.begin("root").await).grant.into_saved();
-        rig.flow
-            .request(root.tenant(), &RequestContext::new())
-            .administration(&root)
-            .await
-            .unwrap()
-            .set_scope(Scope::EntireTenant)
-            .await
-            .unwrap();
+        let operator = rig.flow.operator("test").unwrap();
+        operator.set_scope(&rig.acme, Scope::EntireTenant).await.unwrap();
         let first = challenge(rig.begin("alice").await);
         let grant = authenticated(rig.submit(&first, &rig.mail).await).grant;
         rig.clock.advance(MINUTE);

@@ -32,20 +32,8 @@ async fn main() -> Result<(), Failure> {
     let login =
         Login { name: name.as_str(), password: &password, channel: Channel::Web, device: None };
 
-    // Without a second factor at first; then the administrator switches it on for everybody.
-    let LoginStep::Authenticated(signed_in) =
-        flow.request(&tenant, &RequestContext::new()).begin(&login).await?
-    else {
-        return Err(
-            "the password alone is enough as long as the tenant does not use the second factor"
-                .into(),
-        );
-    };
-    flow.request(signed_in.grant.tenant(), &RequestContext::new())
-        .administration(&signed_in.grant)
-        .await?
-        .set_scope(Scope::EntireTenant)
-        .await?;
+    // Everybody of this tenant needs the second factor.
+    flow.operator("setting up")?.set_scope(&tenant, Scope::EntireTenant).await?;
 
     let LoginStep::CodeRequired(challenge) =
         flow.request(&tenant, &RequestContext::new()).begin(&login).await?
@@ -66,11 +54,7 @@ async fn main() -> Result<(), Failure> {
     );
 
     // Clean up: nobody uses the second factor any more, and what was saved is deleted.
-    flow.request(signed_in.grant.tenant(), &RequestContext::new())
-        .administration(&signed_in.grant)
-        .await?
-        .set_scope(Scope::DoNotUse)
-        .await?;
+    flow.operator("setting up")?.set_scope(&tenant, Scope::DoNotUse).await?;
     while flow.purge(&tenant, 1_000).await?.is_some_and(|progress| progress.finished_at.is_none()) {
     }
     Ok(())

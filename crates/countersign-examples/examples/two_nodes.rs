@@ -50,16 +50,7 @@ async fn first(address: &str) -> Result<(), Failure> {
     let flow = node(store_at(address).await?, &outbox, &tenant)?;
     let password = Person::PASSWORD.into();
     let login = Login { name: "root", password: &password, channel: Channel::Web, device: None };
-    let LoginStep::Authenticated(signed_in) =
-        flow.request(&tenant, &RequestContext::new()).begin(&login).await?
-    else {
-        return Err("no code yet".into());
-    };
-    flow.request(signed_in.grant.tenant(), &RequestContext::new())
-        .administration(&signed_in.grant)
-        .await?
-        .set_scope(Scope::EntireTenant)
-        .await?;
+    flow.operator("setting up")?.set_scope(&tenant, Scope::EntireTenant).await?;
 
     let LoginStep::CodeRequired(challenge) =
         flow.request(&tenant, &RequestContext::new()).begin(&login).await?

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign::store::{FactorStore, Generation};
 use countersign::{
-    Channel, Login, LoginStep, RequestContext, RequestFlow, ResendTo, Scope, TrustDevice,
+    Channel, LockOuts, Login, LoginStep, RequestContext, RequestFlow, ResendTo, Scope, TrustDevice,
 };
 use countersign_examples::store_at;
 use countersign_testkit::{Person, World, authenticated, challenge};
@@ -68,7 +68,10 @@ async fn keeps_no_context(address: &str) {
     world.clock.advance(Duration::from_secs(60));
     let root = world.sign_in("root").await.unwrap().grant;
     let administration = request.administration(&root).await.unwrap();
-    administration.set_scope(Scope::SystemAdministratorsOnly).await.unwrap();
+    let shown = administration.settings().await.unwrap();
+    let mut next = shown.settings;
+    next.scope = Scope::SystemAdministratorsOnly;
+    administration.change_settings(shown.version, &next, LockOuts::Accept).await.unwrap();
 
     let saved = saved(&*store, &world).await;
     // Control: what is saved on purpose is found.

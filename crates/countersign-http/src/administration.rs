@@ -14,7 +14,7 @@ use crate::answer::Refusal;
 use crate::endpoints::Endpoint;
 use crate::exchange::{Answered, Exchange};
 use crate::people::{Part, list};
-use crate::wire::{RehearsalBody, ScopeBody, Secrets, SettingsBody};
+use crate::wire::{RehearsalBody, Secrets, SettingsBody};
 
 /// The most people that one request rehearses a change on.
 const MOST_REHEARSED: u64 = 5_000;
@@ -36,12 +36,6 @@ struct Shown {
     directory: bool,
 }
 
-#[derive(Serialize)]
-struct ScopeChanged {
-    scope: Scope,
-    before: Scope,
-}
-
 /// The settings that hold now.
 #[derive(Serialize)]
 struct SettingsNow {
@@ -57,11 +51,6 @@ impl Exchange<'_> {
         let Some(grant) = self.revalidated().await? else { return self.stale().await };
         let administration = self.flow.administration(&grant).await?;
         Ok(match endpoint {
-            Endpoint::SetScope => {
-                let ScopeBody { scope } = self.parse()?;
-                let before = administration.set_scope(scope).await?;
-                self.answer_with(&ScopeChanged { scope, before }, Secrets::default())
-            }
             Endpoint::SetSettings => self.set_settings(&administration).await?,
             Endpoint::Rehearse => self.rehearse(&administration).await?,
             Endpoint::Users => {

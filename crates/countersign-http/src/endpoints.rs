@@ -24,7 +24,6 @@ pub(crate) enum Endpoint {
     RevokeDevice(DeviceId),
     NewBackupCode,
     Administration,
-    SetScope,
     SetSettings,
     Rehearse,
     Users,
@@ -59,7 +58,6 @@ pub(crate) fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Refusal>
         }
         ["account", "backup-code"] => ("POST", Endpoint::NewBackupCode),
         ["administration"] => ("GET", Endpoint::Administration),
-        ["administration", "scope"] => ("PUT", Endpoint::SetScope),
         ["administration", "settings"] => ("PUT", Endpoint::SetSettings),
         ["administration", "rehearsal"] => ("POST", Endpoint::Rehearse),
         ["administration", "users"] => ("GET", Endpoint::Users),

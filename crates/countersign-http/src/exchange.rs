@@ -220,7 +220,6 @@ impl Exchange<'_> {
             | Endpoint::RevokeDevice(_)
             | Endpoint::NewBackupCode => self.account(endpoint).await,
             Endpoint::Administration
-            | Endpoint::SetScope
             | Endpoint::SetSettings
             | Endpoint::Rehearse
             | Endpoint::Users

@@ -238,7 +238,7 @@ const fn english(reason: Reason) -> &'static str {
         Reason::LoginSendLimit => "No more codes can be sent for this login. Please start again.",
         Reason::TooManyLogins => "You have reached the limit of unfinished logins.",
         Reason::NoDestination => {
-            "No email address or phone number is registered for codes. Please ask an administrator."
+            "You have no email address or phone number that codes can go to. Please ask an administrator."
         }
         Reason::NoPhoneNumber => "No phone number is set up. Get the code by email.",
         Reason::NotInteractive => "A code is required, but cannot be entered here.",
@@ -313,7 +313,7 @@ const fn japanese(reason: Reason) -> &'static str {
         }
         Reason::TooManyLogins => "完了していないログインの数が上限に達しています。",
         Reason::NoDestination => {
-            "確認コードの送信先が登録されていません。管理者にお問い合わせください。"
+            "確認コードを送信できる宛先がありません。管理者にお問い合わせください。"
         }
         Reason::NoPhoneNumber => {
             "電話番号が設定されていません。メールで確認コードを受け取ってください。"

@@ -1,6 +1,5 @@
 //! The bodies of requests and responses.
 
-use countersign::policy::Scope;
 use countersign::tenant::SettingsVersion;
 use countersign::{Rehearsal, ResendTo, SavedGrant, SecondFactor, TenantSettings, UserId};
 use serde::{Deserialize, Serialize};
@@ -80,15 +79,6 @@ pub(crate) enum MethodBody {
         #[cfg_attr(feature = "openapi", schema(examples("+819012345678")))]
         phone: String,
     },
-}
-
-/// Who needs the second factor.
-#[derive(Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ScopeBody {
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::schemas::Scope))]
-    pub(crate) scope: Scope,
 }
 
 /// A tenant's settings from now on, if they still are the ones that were shown.

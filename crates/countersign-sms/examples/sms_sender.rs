@@ -84,14 +84,13 @@ async fn main() -> Result<(), Failed> {
     let sender = Budgeted::new(sender, MemoryBudget::new(), limits)
         .observer(|refusal: &SendRefusal| eprintln!("not sent: {refusal:?}"));
 
-    // A tenant whose administrator logs in by email, and then gives herself a phone number.
+    // A tenant of one, who logs in by email and then proves a phone number.
     let tenant = TenantId::new("acme")?;
     let users = MemoryUsers::new();
     let mut user = User::new(tenant.clone(), UserId::new("you")?);
     user.email = Some(EmailAddress::new("you@example.com")?);
     user.language =
         Some(Language::new(&setting("SMS_LANGUAGE")?.unwrap_or_else(|| "en".to_owned()))?);
-    user.system_administrator = true;
     users.insert(&LoginName::new("you")?, user);
     let mailbox = Arc::new(Mutex::new(String::new()));
     let both = MailOrSms { mailbox: Arc::clone(&mailbox), sms: sender };
@@ -101,14 +100,7 @@ async fn main() -> Result<(), Failed> {
         .clock(clock.clone())
         .events(Failures)
         .build()?;
-    let LoginStep::Authenticated(you) = begin(&flow, &tenant).await? else {
-        return Err("you are let in".into());
-    };
-    flow.request(you.grant.tenant(), &RequestContext::new())
-        .administration(&you.grant)
-        .await?
-        .set_scope(Scope::EntireTenant)
-        .await?;
+    flow.operator("setting up")?.set_scope(&tenant, Scope::EntireTenant).await?;
     let LoginStep::CodeRequired(page) = begin(&flow, &tenant).await? else {
         return Err("a code is asked for".into());
     };

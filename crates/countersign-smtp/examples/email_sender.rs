@@ -60,28 +60,17 @@ async fn main() -> Result<(), Failed> {
         (sender, Some(sink))
     };
 
-    // A tenant of two: its administrator, and the person who logs in.
+    // A tenant of one, who logs in.
     let tenant = TenantId::new("acme")?;
     let users = MemoryUsers::new();
-    for name in ["root", "you"] {
-        let mut user = User::new(tenant.clone(), UserId::new(name)?);
-        user.email = Some(EmailAddress::new(
-            &setting("MAIL_TO")?.unwrap_or_else(|| "you@example.com".to_owned()),
-        )?);
-        user.language =
-            Some(Language::new(&setting("MAIL_LANGUAGE")?.unwrap_or_else(|| "en".to_owned()))?);
-        user.system_administrator = name == "root";
-        users.insert(&LoginName::new(name)?, user);
-    }
+    let mut user = User::new(tenant.clone(), UserId::new("you")?);
+    let address = setting("MAIL_TO")?.unwrap_or_else(|| "you@example.com".to_owned());
+    user.email = Some(EmailAddress::new(&address)?);
+    let language = setting("MAIL_LANGUAGE")?.unwrap_or_else(|| "en".to_owned());
+    user.language = Some(Language::new(&language)?);
+    users.insert(&LoginName::new("you")?, user);
     let flow = LoginFlow::builder(users, MemoryFactors::new(), sender).events(Failures).build()?;
-    let LoginStep::Authenticated(root) = begin(&flow, &tenant, "root").await? else {
-        return Err("root is let in".into());
-    };
-    flow.request(root.grant.tenant(), &RequestContext::new())
-        .administration(&root.grant)
-        .await?
-        .set_scope(Scope::EntireTenant)
-        .await?;
+    flow.operator("setting up")?.set_scope(&tenant, Scope::EntireTenant).await?;
 
     let LoginStep::CodeRequired(page) = begin(&flow, &tenant, "you").await? else {
         return Err("a code is asked for".into());

@@ -10,8 +10,8 @@ use countersign::memory::{MemoryFactors, MemoryUsers};
 use countersign::sender::{CodeSender, SendError, SendErrorKind};
 use countersign::user::User;
 use countersign::{
-    Channel, LoginFlow, LoginName, LoginStep, PreverifiedLogin, RequestContext, Scope, TenantId,
-    UserId,
+    Channel, LockOuts, LoginFlow, LoginName, LoginStep, PreverifiedLogin, RequestContext, Scope,
+    TenantId, UserId,
 };
 use countersign_smtp::{Phase, SmtpPassword};
 use support::loopback::{Loopback, Mode, build};
@@ -196,7 +196,10 @@ async fn an_operator_sees_the_cause_in_the_event() {
         .administration(&root.grant)
         .await
         .unwrap();
-    administration.set_scope(Scope::EntireTenant).await.unwrap();
+    let shown = administration.settings().await.unwrap();
+    let mut next = shown.settings;
+    next.scope = Scope::EntireTenant;
+    administration.change_settings(shown.version, &next, LockOuts::Accept).await.unwrap();
     assert!(matches!(begin("alice").await, LoginStep::CodeRequired(_)));
 
     let events = events.0.lock().unwrap();

@@ -10,8 +10,8 @@ use countersign::event::{Event, EventKind, EventSink};
 use countersign::memory::MemoryUsers;
 use countersign::store::FactorStore;
 use countersign::{
-    Authenticated, Challenge, Channel, Code, Error, Login, LoginFlow, LoginFlowBuilder, LoginStep,
-    PendingToken, Reason, RequestContext, RequestFlow, Scope, TenantId, TrustDevice,
+    Authenticated, Challenge, Channel, Code, Error, LockOuts, Login, LoginFlow, LoginFlowBuilder,
+    LoginStep, PendingToken, Reason, RequestContext, RequestFlow, Scope, TenantId, TrustDevice,
 };
 use time::OffsetDateTime;
 
@@ -137,7 +137,11 @@ impl World {
     /// A [`PluginError`] if it was refused or failed.
     pub async fn set_scope(&self, scope: Scope) -> Result<(), PluginError> {
         let grant = self.sign_in("root").await?.grant;
-        self.request().administration(&grant).await?.set_scope(scope).await?;
+        let administration = self.request().administration(&grant).await?;
+        let shown = self.flow.operator("test kit")?.settings(&self.tenant).await?;
+        let mut next = shown.settings;
+        next.scope = scope;
+        administration.change_settings(shown.version, &next, LockOuts::Accept).await?;
         Ok(())
     }
 

@@ -416,7 +416,6 @@ async fn an_old_node_does_nothing_under_settings_that_it_cannot_read() {
     is_unsupported(operator.rehearse(tenant, &next, Rehearsal::default(), 10).await, of);
     is_unsupported(operator.purge_progress(tenant).await, of);
     for scope in [Scope::DoNotUse, Scope::SystemAdministratorsOnly, Scope::EntireTenant] {
-        is_unsupported(administration.set_scope(scope).await, of);
         is_unsupported(operator.set_scope(tenant, scope).await, of);
     }
     is_unsupported(old.purge(tenant, 10).await, of);

@@ -87,7 +87,7 @@ pub(super) fn settings() -> Scenario {
 /// One administrator has the settings on a page, and another one changes them: with numbers within
 /// the application's, and with every one that goes beyond.
 pub(super) fn administering() -> Scenario {
-    let mut scenario = Scenario::new("administering", 6, [(By::Owner, ROOT), (By::Owner, ALICE)]);
+    let mut scenario = Scenario::new("administering", 5, [(By::Owner, ROOT), (By::Owner, ALICE)]);
     scenario.stories = vec![vec![], vec![ON, set(Change::Sms(false))]];
     scenario.alphabet = vec![
         Show(Tenant::Acme),
@@ -115,7 +115,7 @@ pub(super) fn administering() -> Scenario {
 
 /// The same for an application that offers email alone, no trusted devices and no backup codes.
 pub(super) fn offering_little() -> Scenario {
-    let mut scenario = Scenario::new("offering little", 3, [(By::Owner, ROOT), (By::Owner, ALICE)]);
+    let mut scenario = Scenario::new("offering little", 4, [(By::Owner, ROOT), (By::Owner, ALICE)]);
     let limits = &mut scenario.rules.limits;
     limits.methods = Methods::only(Method::Email);
     limits.devices = None;

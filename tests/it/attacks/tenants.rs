@@ -213,7 +213,9 @@ impl UserDirectory for MixedUp {
     ) -> Result<Vec<User>, PluginError> {
         let mut users = self.users.page(&self.listed, after, at_most).await?;
         if self.relabels {
-            users.iter_mut().for_each(|user| user.tenant.clone_from(asking));
+            for user in &mut users {
+                user.tenant.clone_from(asking);
+            }
         }
         Ok(users)
     }

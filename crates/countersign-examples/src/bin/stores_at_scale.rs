@@ -186,16 +186,7 @@ async fn whole_job(name: &str, store: Arc<dyn FactorStore>) -> Result<(), Failur
         .build()?;
     let password = Person::PASSWORD.into();
     let login = Login { name: "root", password: &password, channel: Channel::Web, device: None };
-    let LoginStep::Authenticated(signed_in) =
-        flow.request(&tenant, &RequestContext::new()).begin(&login).await?
-    else {
-        return Err("no code yet".into());
-    };
-    flow.request(signed_in.grant.tenant(), &RequestContext::new())
-        .administration(&signed_in.grant)
-        .await?
-        .set_scope(Scope::EntireTenant)
-        .await?;
+    flow.operator("setting up")?.set_scope(&tenant, Scope::EntireTenant).await?;
     let LoginStep::CodeRequired(challenge) =
         flow.request(&tenant, &RequestContext::new()).begin(&login).await?
     else {
@@ -206,12 +197,8 @@ async fn whole_job(name: &str, store: Arc<dyn FactorStore>) -> Result<(), Failur
         .request(&tenant, &RequestContext::new())
         .submit_code(&challenge.token, &code.as_str().into(), countersign::TrustDevice::No)
         .await?;
-    let LoginStep::Authenticated(signed_in) = step else { return Err("the code is right".into()) };
-    flow.request(signed_in.grant.tenant(), &RequestContext::new())
-        .administration(&signed_in.grant)
-        .await?
-        .set_scope(Scope::DoNotUse)
-        .await?;
+    let LoginStep::Authenticated(_) = step else { return Err("the code is right".into()) };
+    flow.operator("setting up")?.set_scope(&tenant, Scope::DoNotUse).await?;
     let started = Instant::now();
     let mut calls = 0;
     loop {

@@ -113,7 +113,7 @@ pub(crate) fn reasons() -> BTreeSet<&'static str> {
 }
 
 /// All endpoints, in the order of a login.
-pub(crate) const OPERATIONS: [Operation; 22] = [
+pub(crate) const OPERATIONS: [Operation; 21] = [
     Operation {
         id: "beginLogin",
         path: "/login",
@@ -317,17 +317,6 @@ pub(crate) const OPERATIONS: [Operation; 22] = [
         summary: "The tenant's settings, their bounds, and how far a deletion is",
         success: Some("Administration"),
         reasons: &[Reason::NotFound],
-        ..NONE
-    },
-    Operation {
-        id: "setScope",
-        method: "put",
-        path: "/administration/scope",
-        tag: Tag::Administration,
-        summary: "Says who needs the second factor",
-        request: Some("ScopeBody"),
-        success: Some("ScopeChanged"),
-        reasons: &[Reason::NotFound, Reason::ReauthenticationRequired, Reason::NoDestination],
         ..NONE
     },
     Operation {

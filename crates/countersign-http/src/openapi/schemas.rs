@@ -14,7 +14,7 @@ use utoipa::openapi::schema::Schema;
 
 use crate::openapi::texts::{DeniedReason, Masked, NoCodeReason, PlainReason, Timestamp, UserId};
 use crate::wire::{
-    BeginBody, CodeBody, MethodBody, OnlyCode, RehearsalBody, ResendBody, ScopeBody, SettingsBody,
+    BeginBody, CodeBody, MethodBody, OnlyCode, RehearsalBody, ResendBody, SettingsBody,
 };
 
 pub(crate) use crate::openapi::texts::Id;
@@ -32,7 +32,6 @@ pub(crate) fn all() -> Map<String, Value> {
     add::<OnlyCode>(&mut schemas);
     add::<ResendBody>(&mut schemas);
     add::<MethodBody>(&mut schemas);
-    add::<ScopeBody>(&mut schemas);
     add::<SettingsBody>(&mut schemas);
     add::<RehearsalBody>(&mut schemas);
     add::<LoginStep>(&mut schemas);
@@ -47,7 +46,6 @@ pub(crate) fn all() -> Map<String, Value> {
     add::<DevicesRevoked>(&mut schemas);
     add::<BackupCodeMade>(&mut schemas);
     add::<administration::Administration>(&mut schemas);
-    add::<administration::ScopeChanged>(&mut schemas);
     add::<administration::SettingsNow>(&mut schemas);
     add::<administration::PeoplePage>(&mut schemas);
     add::<administration::ResetOutcome>(&mut schemas);

@@ -39,7 +39,6 @@ endpoints! {
     Endpoint::RevokeDevice(_) => "revokeDevice",
     Endpoint::NewBackupCode => "newBackupCode",
     Endpoint::Administration => "getAdministration",
-    Endpoint::SetScope => "setScope",
     Endpoint::SetSettings => "changeSettings",
     Endpoint::Rehearse => "rehearseSettings",
     Endpoint::Users => "getUsers",

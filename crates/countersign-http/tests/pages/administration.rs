@@ -213,7 +213,7 @@ async fn a_setting_that_is_refused_is_shown_with_the_reason() {
     let review = visitor.send(&edit, "/settings/edit", &chosen).await;
     let refused = visitor.send(&review, "/settings/edit", &[("confirmed", "yes")]).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{scope:?}");
-    assert!(alert(&refused).starts_with("No email address or phone number"), "{}", refused.text);
+    assert!(alert(&refused).starts_with("You have no email address"), "{}", refused.text);
     assert!(refused.text.contains("name=\"scope\""), "{}", refused.text);
     let operator = site.world.flow.operator("test").unwrap();
     assert_eq!(operator.scope(&site.world.tenant).await.unwrap(), Scope::DoNotUse);

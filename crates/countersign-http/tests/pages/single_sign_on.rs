@@ -144,7 +144,7 @@ async fn a_refusal_is_the_login_page() {
     site.world.users.change(&site.world.tenant, &root, |user| user.email = None).unwrap();
     let refused = come_back(&mut visitor, "root", "").await;
     assert_eq!(refused.status, StatusCode::CONFLICT);
-    assert!(alert(&refused).starts_with("No email address or phone number is registered"));
+    assert!(alert(&refused).starts_with("You have no email address"));
     // I-04: nobody of this tenant is anybody in another one.
     visitor.browser.host = "other.example.com";
     let refused = come_back(&mut visitor, "alice", "").await;

@@ -127,8 +127,11 @@ async fn administrators_switch_reset_and_unlock() {
     assert_eq!((own.status, own.reason()), (StatusCode::FORBIDDEN, "own_account"));
     let unlock = root.post("/administration/users/bob/unlock", json!({})).await;
     assert_eq!(unlock.status, StatusCode::NO_CONTENT);
-    let off = root.send("PUT", "/administration/scope", &json!({"scope": "do_not_use"})).await;
-    assert_eq!(off.json, json!({"scope": "do_not_use", "before": "entire_tenant"}));
+    let shown = root.get("/administration").await.json;
+    let mut change = json!({"version": shown["version"], "settings": shown["settings"]});
+    change["settings"]["scope"] = json!("do_not_use");
+    let off = root.send("PUT", "/administration/settings", &change).await;
+    assert_eq!(off.json["settings"], change["settings"]);
     let page = root.get("/administration").await;
     assert_eq!(page.json["scope"], "do_not_use");
     assert!(page.json["purge"]["started_at"].is_string(), "{}", page.text);

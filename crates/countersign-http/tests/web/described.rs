@@ -271,7 +271,7 @@ async fn what_is_described_is_there() {
             }
         }
     }
-    assert_eq!(seen, 22);
+    assert_eq!(seen, 21);
 }
 
 /// Control: what differs from the description is found.

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::account::NoSessions;
 use crate::browser::{DAY, PASSWORD, Site, tenants};
+use crate::tenant::set_scope;
 use crate::transcript::{Client, Transcript, seeded, seeded_with_people};
 
 const NUMBER: &str = "+819012345678";
@@ -187,8 +188,6 @@ async fn account(client: &mut Client<'_>) {
     client.send(about, "DELETE", &device, Value::Null).await;
     client.send(about, "DELETE", "/account/devices", Value::Null).await;
     client.send(about, "GET", "/administration", Value::Null).await;
-    let scope = json!({"scope": "entire_tenant"});
-    client.send(about, "PUT", "/administration/scope", scope).await;
     client.send(about, "GET", "/administration/users/bob", Value::Null).await;
     client.send(about, post, "/administration/users/bob/reset", json!({})).await;
     client.send(about, post, "/administration/users/bob/unlock", json!({})).await;
@@ -205,9 +204,7 @@ async fn administration(client: &mut Client<'_>) {
             (about, "POST", format!("{users}/unlock"), json!({})),
         ]
     };
-    let scope = json!({"scope": "do_not_use"});
     client.send("no administrator", "GET", "/administration", Value::Null).await;
-    client.send("no administrator", "PUT", "/administration/scope", scope.clone()).await;
     client.headers.push(("accept-language", "ja"));
     for (about, method, path, body) in every("no administrator", "bob") {
         client.send(about, method, &path, body).await;
@@ -229,12 +226,12 @@ async fn administration(client: &mut Client<'_>) {
         client.send(about, method, &path, body).await;
     }
     let about = "fewer people, too long after the login";
-    client.send(about, "PUT", "/administration/scope", scope.clone()).await;
+    set_scope(client, about, "do_not_use").await;
     client.sign_in("another login", "root").await;
     client.site.world.wait_for_the_spacing();
     let number = json!({"method": "sms", "phone": NUMBER});
     client.send("a number to prove", "POST", "/account/method", number).await;
-    client.send("switching off", "PUT", "/administration/scope", scope).await;
+    set_scope(client, "switching off", "do_not_use").await;
     client.send("the deletion", "GET", "/administration", Value::Null).await;
     client.send("the session of then", "GET", "/session", Value::Null).await;
     let body = json!({"name": "alice", "password": PASSWORD});
@@ -261,8 +258,7 @@ async fn administration(client: &mut Client<'_>) {
         .unwrap();
     let body = json!({"name": "root", "password": PASSWORD});
     client.send("an administrator without an address", "POST", "/login", body).await;
-    let scope = json!({"scope": "entire_tenant"});
-    client.send("they would lock themselves out", "PUT", "/administration/scope", scope).await;
+    set_scope(client, "they would lock themselves out", "entire_tenant").await;
 }
 
 /// Enters wrong codes until they are locked.

@@ -90,7 +90,7 @@ async fn what_is_not_there_is_404_and_another_method_405() {
         ("GET", "/logout", "POST"),
         ("GET", "/account/devices", "DELETE"),
         ("HEAD", "/logout", "POST"),
-        ("POST", "/administration/scope", "PUT"),
+        ("POST", "/administration/settings", "PUT"),
         ("GET", "/administration/users/alice/reset", "POST"),
     ] {
         let answer = browser.send(method, path, &Value::Null).await;

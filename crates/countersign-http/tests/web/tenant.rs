@@ -50,6 +50,13 @@ async fn shown(client: &mut Client<'_>, about: &str) -> (Value, Value) {
     (page.json["settings"].clone(), page.json["version"].clone())
 }
 
+/// Changes the scope alone, on the settings of this moment.
+pub async fn set_scope(client: &mut Client<'_>, about: &str, scope: &str) {
+    let (mut settings, version) = shown(client, "the settings").await;
+    settings["scope"] = json!(scope);
+    client.send(about, "PUT", SETTINGS, json!({"version": version, "settings": settings})).await;
+}
+
 /// Everybody who may not.
 async fn not_for_others(client: &mut Client<'_>, about: &str, settings: &Value) {
     let change = json!({"version": "AAAAAAAAAAAAAAAAAAAAAA", "settings": settings});
@@ -154,8 +161,7 @@ pub async fn choices(client: &mut Client<'_>) {
     change(client, "a code after single sign-on", single_sign_on).await;
     change(client, "no backup codes", ("backup_codes", json!(false))).await;
     shown(client, "all of them").await;
-    let body = json!({"scope": administrators});
-    client.send("administrators only", "PUT", "/administration/scope", body).await;
+    change(client, "administrators only", ("scope", administrators)).await;
     shown(client, "administrators only, shown").await;
     try_out(client, "everyone, tried out", ("scope", json!("entire_tenant"))).await;
     change(client, "everyone", ("scope", json!("entire_tenant"))).await;
@@ -260,9 +266,9 @@ pub async fn stricter_bounds(client: &mut Client<'_>) {
     let change = json!({"version": version, "settings": settings});
     client.send("a lockout of its own", "PUT", SETTINGS, change).await;
     client.web = web(client, 5);
-    let scope = json!({"scope": "entire_tenant"});
     let about = "a scope, although the application has become stricter than the saved numbers";
-    client.send(about, "PUT", "/administration/scope", scope).await;
+    set_scope(client, about, "system_administrators_only").await;
+    set_scope(client, "back", "entire_tenant").await;
 }
 
 /// Requests from where the application refuses logins.

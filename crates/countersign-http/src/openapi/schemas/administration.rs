@@ -192,13 +192,6 @@ pub(crate) struct PurgeProgress {
     finished_at: Option<Timestamp>,
 }
 
-/// The scope, and the one before.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ScopeChanged {
-    scope: Scope,
-    before: Scope,
-}
-
 /// What a reset did to the budgets of wrong codes and of messages.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "budgets", rename_all = "snake_case")]
