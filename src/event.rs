@@ -317,11 +317,11 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Causes::is_empty")]
         causes: Causes,
     },
-    /// A notice was not sent, because one of the same kind went within the hour before. The next
-    /// one that goes says how many were held back. Many in a row are worth an alert.
+    /// A notice was not sent: one of the same kind went within the hour before, or there are more
+    /// than twenty administrators to notify. Many in a row are worth an alert.
     ///
-    /// Of changed settings, and without a user: the tenant's administrators were not notified, or
-    /// only the first twenty of them.
+    /// The next notice to a user says how many were held back. With the topic `SettingsChanged` the
+    /// event has no user: the tenant's administrators were not notified, or only the first twenty.
     NoticeHeldBack {
         /// What it was about.
         about: NoticeTopic,

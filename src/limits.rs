@@ -130,8 +130,8 @@ impl Limits {
         }
     }
 
-    /// Checks what a tenant's settings become. A scope alone is not held up by numbers that were
-    /// saved while the application allowed them: they count only as far as it does now.
+    /// Checks what a tenant's settings become. A change of the scope alone is accepted even if
+    /// numbers saved earlier are too lenient by now: these limits still apply to them.
     pub(crate) fn check_change(
         &self,
         before: &TenantSettings,

@@ -115,12 +115,12 @@ impl Administration {
     /// Changes the tenant's settings, if they still are the ones that were shown. It applies to
     /// logins under way (`I-28`), and answers what was decided before.
     ///
-    /// [`Scope::DoNotUse`] makes everything that was saved for all of the tenant's users invalid at
-    /// once, unless the tenant's administrators are still asked after single sign-on;
+    /// [`Scope::DoNotUse`] immediately makes everything invalid that was saved for the tenant's
+    /// users, unless the tenant's administrators are still asked after single sign-on;
     /// [`LoginFlow::purge`](crate::LoginFlow::purge) then deletes it (`I-27`). Switching on again
     /// starts everybody from nothing. Trusted devices and backup codes that are switched off do not
     /// come back when they are switched on again, and forbidding a method ends all trusted devices,
-    /// which may rest on it. Settings that are in force already are left alone.
+    /// which may rest on it. Saving the current settings changes nothing.
     ///
     /// If the new settings ask the acting user for a second factor, and their login had none, their
     /// session is stale afterwards: send them to the login.
@@ -134,7 +134,8 @@ impl Administration {
     /// See [`Administration`]; also
     /// - [`Reason::SettingsChanged`] if another change came first: show the settings again;
     /// - [`Reason::InvalidSettings`] if a number is more lenient than the application allows. A
-    ///   scope alone is not held up by numbers that were saved while the application allowed them;
+    ///   change of the scope alone is accepted even if numbers saved earlier are too lenient by
+    ///   now; the application's bounds still apply to them;
     /// - [`Reason::ReauthenticationRequired`] if it protects anybody less, or ends trusted devices
     ///   or backup codes, and the acting user's login is not recent and fresh. From fewest to most
     ///   people: [`Scope::DoNotUse`], [`Scope::SystemAdministratorsOnly`], [`Scope::EntireTenant`];

@@ -138,9 +138,8 @@ impl Operator {
         Ok(self.flow.inner.settings(tenant).await?.settings.scope)
     }
 
-    /// Says who needs the second factor in a tenant from now on, whatever was decided before, and
-    /// answers who did. What else the tenant has decided stays. Nobody needs to be shown the
-    /// settings: it is for a command that sets tenants up.
+    /// Sets the scope of a tenant without the version of its settings, for a command that sets
+    /// tenants up. Returns the scope before. All other settings stay.
     ///
     /// **It also sets a tenant up**: where no settings are saved for this tenant, it saves them,
     /// also if the scope is [`Scope::DoNotUse`]. Nothing is deleted by that, and no session or

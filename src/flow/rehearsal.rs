@@ -55,8 +55,8 @@ pub struct Rehearsal {
     pub other_method: Affected,
     /// Those whose saved settings would be deleted: method, number, backup code, devices, counters.
     pub settings_deleted: Affected,
-    /// How many devices that are trusted today would not be any more: deleted, trusted for too
-    /// long, or more than a user may have.
+    /// How many trusted devices would stop being trusted: deleted, past the shorter lifetime, or
+    /// over the number that a user may have.
     pub devices_deleted: u64,
     /// How many backup codes would be deleted.
     pub backup_codes_deleted: u64,

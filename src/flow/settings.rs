@@ -162,8 +162,8 @@ impl Inner {
         Ok(SettingsDecision { outcome: Changed { before, notice }, change: Some(change) })
     }
 
-    /// Notifies the administrators of a tenant, but for the one who made the change. A failure is
-    /// an event and changes nothing, and so are administrators whom there are too many of.
+    /// Notifies the administrators of a tenant, but for the one who made the change. A failure, or
+    /// more administrators than are notified, is an event and does not affect the change.
     pub(super) async fn notify_administrators(
         &self,
         call: Call<'_>,
@@ -187,18 +187,18 @@ impl Inner {
                 return;
             }
         };
-        let told = administrators.into_iter().filter(|user| {
-            user.tenant == *call.tenant
+        let told = administrators.into_iter().filter_map(|user| {
+            let told = user.tenant == *call.tenant
                 && user.system_administrator
                 && user.status == UserStatus::Active
-                && Some(&user.id) != by
+                && Some(&user.id) != by;
+            Some((user.email.clone().filter(|_| told)?, user))
         });
-        for (earlier, user) in told.enumerate() {
+        for (earlier, (email, user)) in told.enumerate() {
             if earlier == MOST_TOLD {
                 let about = NoticeTopic::SettingsChanged;
                 return self.emit(call, None, at, EventKind::NoticeHeldBack { about });
             }
-            let Some(email) = user.email.clone() else { continue };
             let notice = OutgoingNotice {
                 destination: Destination::Email(email),
                 kind: NoticeKind::SettingsChanged { weakens },

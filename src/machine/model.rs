@@ -11,15 +11,16 @@
 //!   the two logins in flight.
 //! - `step`: one step, decided by the machine.
 //! - `drive`: load, decide, commit, answer; now, later, or never. `change`: a tenant's settings.
-//! - `judge`, `ledger`: what must hold, from the outside. `bounds`: of a tenant's saved settings.
+//! - `judge`, `ledger`: what must hold, from the outside. `bounds`: the same for a
+//!   tenant's saved settings.
 //! - `scenario`: one alphabet of actions, its first states and its depth, as a model for the
 //!   checker.
 //! - `sound`, `settings`, `sweeps`: the models; `broken`: drivers with one fault each, which the
 //!   checker must catch.
 //!
 //! `COUNTERSIGN_MODEL_DEPTH=n` goes n actions deeper than the ordinary test run; use `--release`
-//! with it. Two more are 4.5 million worlds, three minutes on two cores and up to 6 GB with one
-//! test thread.
+//! with it. Two more are about 4.5 million worlds, three minutes on two cores and up to 6 GB with
+//! one test thread.
 
 mod bounds;
 mod broken;

@@ -121,6 +121,14 @@ async fn a_rehearsal_reads_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_page_of_people_is_two_calls() {
+    let (world, desk) = stage().await;
+    let page = desk.people(None, 2).await.unwrap();
+    assert_eq!(page.people.len(), 2);
+    assert_eq!(taken(&world), [&ENTITLED[..], &["page", "load_many"]].concat());
+}
+
+#[tokio::test]
 async fn an_explanation_is_one_look_up_and_one_load() {
     let (world, _) = stage().await;
     let operator = world.flow.operator("test").unwrap();
@@ -128,6 +136,23 @@ async fn an_explanation_is_one_look_up_and_one_load() {
         operator.explain(&world.acme, &world.alice, channel).await.unwrap();
         assert_eq!(world.calls.take_sorted(), ["find_by_id", "load"]);
     }
+}
+
+/// After single sign-on nothing is hashed and no name is looked up; who is exempt costs no write.
+#[tokio::test]
+async fn a_first_step_after_single_sign_on_is_a_look_up_a_load_and_a_commit() {
+    let (world, _) = stage().await;
+    world
+        .change_settings(|settings| settings.single_sign_on = SingleSignOn::SystemAdministrators)
+        .await;
+    world.wait_for_the_spacing();
+    world.calls.clear();
+    let _pending =
+        challenge(world.request().begin_after_single_sign_on(&world.root).await.unwrap());
+    assert_eq!(world.calls.take_sorted(), ["commit", "find_by_id", "load"]);
+    let _done =
+        authenticated(world.request().begin_after_single_sign_on(&world.alice).await.unwrap());
+    assert_eq!(world.calls.take_sorted(), ["find_by_id", "load"]);
 }
 
 /// The later steps of a login after single sign-on cost what they cost after a password.

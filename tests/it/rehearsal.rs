@@ -91,6 +91,8 @@ async fn populated(people: usize, seed: u64) -> World {
             3 => world.choose_sms(&name, "+819012345634").await,
             4 => {
                 let _ = world.sign_in_and_trust(&name, "laptop").await;
+                minute();
+                let _ = world.sign_in_and_trust(&name, "tablet").await;
             }
             5 => {
                 world.choose_sms(&name, "+819012345634").await;
@@ -126,6 +128,19 @@ async fn populated(people: usize, seed: u64) -> World {
         }
     }
     world.clock.advance(MINUTE);
+    // Some are locked at this moment.
+    let locked = ["locked-a", "locked-b", "locked-c", "locked-d"];
+    for name in locked {
+        world.users.insert(&LoginName::new(name).unwrap(), person(&world.acme, name));
+    }
+    for name in &locked[..2] {
+        let _ = world.lock_codes(name).await;
+    }
+    for name in &locked[2..] {
+        for _ in 0..10 {
+            let _ = world.try_begin(name, "wrong").await;
+        }
+    }
     world
 }
 
@@ -360,8 +375,26 @@ async fn of_ten_thousand_people_nothing_is_foretold_wrong() {
             assert!(met[*group] > 10, "{number}: {met:?}");
         }
         assert!(number != 7 && number != 8 || devices > 10, "{number}: {devices}");
+        // Some are locked, by a code or by a password.
+        if world.settings_row(&world.acme).is_some_and(|row| row.document.contains("entire")) {
+            for lock in [Reason::CodesLocked, Reason::InvalidCredentials] {
+                let locked = met_now.iter().filter(|met| met[0] == Met::Refused(lock));
+                assert!(locked.count() >= 2, "{number}: {lock}");
+            }
+        }
+        if next.lockout.is_some() {
+            let alice = flow.request(&world.acme, &RequestContext::new());
+            let password = PASSWORD.into();
+            let login = countersign::Login {
+                name: "alice",
+                password: &password,
+                channel: Channel::Web,
+                device: None,
+            };
+            assert_eq!(challenge(alice.begin(&login).await.unwrap()).attempts_left, 3);
+        }
     }
-    assert_eq!(people, 10 * 1_003);
+    assert_eq!(people, 10 * 1_007);
     assert!(wrong.is_empty(), "{} wrong, such as {:?}", wrong.len(), wrong.first());
 }
 
@@ -577,6 +610,25 @@ async fn an_operator_learns_what_a_login_would_meet() {
         (&json["expected"], &json["denied"]["reason"]),
         (&"refused".into(), &"codes_locked".into())
     );
+
+    // Nowhere to send a code to, and a backup code; then a code that was sent a moment ago.
+    let root = world.root.clone();
+    world.wait_for_the_spacing();
+    world.make_backup_code("root").await;
+    world.change(&root, |user| user.email = None);
+    let asked = explain(&root, Channel::Web).await.unwrap();
+    let Expected::AskedWithoutCode { denied } = &asked.expected else { panic!("{asked:?}") };
+    assert_eq!((denied.reason(), asked.until), (Reason::NoDestination, None));
+    let step = world.try_begin("root", PASSWORD).await;
+    assert!(challenge(step).delivery.sent().is_none());
+    world.change(&root, |user| user.email = person(&world.acme, "root").email);
+    world.wait_for_the_spacing();
+    let _pending = world.begin("root").await;
+    let _pending = world.begin("root").await;
+    let asked = explain(&root, Channel::Web).await.unwrap();
+    let Expected::AskedWithoutCode { denied } = &asked.expected else { panic!("{asked:?}") };
+    assert_eq!(denied.reason(), Reason::SendLimit);
+    assert!(asked.until.is_some() && asked.until == denied.retry_at());
 
     for _ in 0..10 {
         let _ = world.try_begin("bob", "wrong").await;

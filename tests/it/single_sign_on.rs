@@ -327,15 +327,3 @@ async fn what_hangs_on_the_earlier_password_ends() {
     assert!(world.record(&world.root)["devices"].is_null());
     let _done = authenticated(world.submit(&pending.token, &world.last_code()).await);
 }
-
-/// The cost of a step: one look-up, one load, at most one commit, and no hash.
-#[tokio::test]
-async fn it_costs_one_lookup_one_load_and_one_commit() {
-    let world = world(Scope::DoNotUse, SingleSignOn::SystemAdministrators).await;
-    let _pending = challenge(after(&world, &world.root).await);
-    let counted = ["find_by_id", "load", "commit", "find_by_login", "verify", "hash_password"];
-    assert_eq!(counted.map(|name| world.calls.of(name)), [1, 1, 1, 0, 0, 0]);
-    world.calls.clear();
-    let _done = authenticated(after(&world, &world.alice).await);
-    assert_eq!(counted.map(|name| world.calls.of(name)), [1, 1, 0, 0, 0, 0]);
-}

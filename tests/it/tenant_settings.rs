@@ -143,6 +143,15 @@ async fn what_is_more_lenient_than_the_application_is_refused_by_name() {
     }
     assert_eq!(world.calls.of("change_settings"), 0);
     assert_eq!(world.settings_row(&world.acme), before);
+    // Where the application offers no trusted devices at all.
+    let without = world.flow_over(world.factors.clone(), |b| b).unwrap();
+    let operator = without.operator("test").unwrap();
+    let mut next = shown.settings;
+    next.trusted_devices = at_most(DAY, 1);
+    let refused = operator.change_settings(&world.acme, shown.version, &next).await;
+    let Reason::InvalidSettings(error) = refusal(refused) else { panic!("refused by name") };
+    assert_eq!(error, ConfigError::NotOffered { setting: "trusted_devices" });
+    assert_eq!(world.settings_row(&world.acme), before);
 }
 
 /// I-42: where the application has made its numbers stricter since, what is saved does not outdo
@@ -607,6 +616,11 @@ async fn other_administrators_are_notified() {
 async fn more_administrators_than_can_be_notified_are_an_event() {
     for (more, held_back) in [(19, 0), (20, 0), (21, 1), (40, 1)] {
         let world = World::with_directory().await;
+        // One without an address takes nobody's place.
+        world.change(&world.bob, |user| {
+            user.system_administrator = true;
+            user.email = None;
+        });
         for number in 0..more {
             let name = format!("admin-{number:02}");
             let mut user = person(&world.acme, &name);

@@ -388,13 +388,13 @@ async fn an_old_node_does_nothing_under_settings_that_it_cannot_read() {
 
     let of = Document::Settings;
     the_old_node_refuses(&deployment, alice, &has, of).await;
-    // Nor is anybody counted who has no record, nor a name that nobody has.
+    // Users without a record and unknown names are not counted either.
     is_unsupported(deployment.begin(old, carol).await, of);
     let password = Password::new("any");
     let nobody = Login { name: "nobody", password: &password, channel: Channel::Web, device: None };
     is_unsupported(request.begin(&nobody).await, of);
 
-    // A change of what was shown before, also of the scope alone, would be one without the rest.
+    // Saving what was shown before would drop the settings that this node can't read.
     let next = TenantSettings { scope: Scope::SystemAdministratorsOnly, ..shown.settings };
     is_unsupported(request.administration(&administrator).await, of);
     is_unsupported(administration.scope().await, of);
@@ -434,8 +434,8 @@ async fn an_old_node_does_nothing_under_settings_that_it_cannot_read() {
     assert_eq!(deployment.factors.records(tenant), 0);
 }
 
-/// I-41: of the users whose records an old node can't read, it changes nothing, and the
-/// administrators' pages there say so; the tenant's other users, settings and jobs are not held up.
+/// I-41: an old node changes no record that it can't read, and the administrators' pages there say
+/// so; the tenant's other users, settings and jobs are not held up.
 #[tokio::test]
 async fn an_old_node_leaves_a_record_that_it_cannot_read() {
     let deployment = Deployment::new().await;
@@ -456,6 +456,7 @@ async fn an_old_node_leaves_a_record_that_it_cannot_read() {
     let listing = deployment.old_with_directory();
     let (request, operator) = (deployment.old_request(), old.operator("test").unwrap());
     is_unsupported(request.administration(&has.grant).await, of);
+    is_unsupported(request.revalidate(&has.grant, Channel::SingleSignOn).await, of);
     let request = listing.request(tenant, &RequestContext::new());
     let administration = request.administration(&administrator).await.unwrap();
     is_unsupported(administration.unlock(root).await, of);
@@ -487,8 +488,8 @@ async fn an_old_node_leaves_a_record_that_it_cannot_read() {
     assert_eq!(deployment.formats(root).await, (1, Some(2)));
     assert_eq!(deployment.saved().await.1, before.1);
 
-    // Long after, a sweep deletes what it finds to be worth nothing. It does not find that of a
-    // record that it can't read, although a node that can finds it.
+    // Long after, a sweep deletes what is worth nothing. It keeps a record that it can't read, even
+    // where a newer node would delete it.
     deployment.clock.advance(Duration::from_secs(1_000 * 24 * 60 * 60));
     let swept = old.sweep(tenant, None, 10).await.unwrap();
     assert_eq!((swept.looked_at, swept.removed, swept.unreadable), (3, 2, 1));

@@ -200,8 +200,8 @@ impl Scenario {
             return self.saw(Mark::SettingsConflict);
         }
         self.saw(Mark::SavedAsShown);
-        // What is saved differs from what held in what this administrator changed, and in nothing
-        // else: whatever others have decided since the page was loaded stays.
+        // The saved settings must be those in force plus this administrator's change: whatever
+        // others have decided since the page was loaded stays.
         let wanted = change.of(&world.decided(page.tenant));
         let same_life = page.offs == world.offs(page.tenant);
         self.write_settings(world, page.tenant, next);
@@ -226,7 +226,8 @@ impl Scenario {
     /// What a change would write. `None`: it is refused, or changes nothing.
     fn decide_change(&self, world: &World, tenant: Tenant, next: &TenantSettings) -> Option<Next> {
         let limits = &self.rules.limits;
-        if limits.check_tenant(next).is_err() && self.fault != Fault::BoundsNotChecked {
+        let allowed = limits.check_change(&world.decided(tenant), next).is_ok();
+        if !allowed && self.fault != Fault::BoundsNotChecked {
             self.saw(Mark::SettingsRefused);
             return None;
         }

@@ -102,6 +102,10 @@ pub async fn settings(client: &mut Client<'_>) {
     client.send("two of them", "GET", &format!("{USERS}?limit=2"), Value::Null).await;
     let query = format!("{USERS}?after=bob&filter=not_set_up");
     client.send("those who have set up nothing", "GET", &query, Value::Null).await;
+    for filter in ["all", "locked", "sms", "administrators"] {
+        let query = format!("{USERS}?filter={filter}");
+        client.send(&format!("the filter {filter}"), "GET", &query, Value::Null).await;
+    }
     client.send("no such filter", "GET", &format!("{USERS}?filter=others"), Value::Null).await;
 
     client.site.world.clock.advance(Duration::from_secs(601));
