@@ -14,7 +14,9 @@ use crate::secret::Password;
 use crate::user::{PasswordHash, User};
 
 pub use admission::{Admission, Busy};
-pub use argon2id::{Argon2id, Argon2idBuilder, Argon2idError};
+pub use argon2id::{
+    Argon2Arena, Argon2Backend, Argon2Input, Argon2id, Argon2idBuilder, Argon2idError,
+};
 
 /// The longest password that is looked at, in bytes. NIST SP 800-63B-4 asks for at least 64
 /// characters.

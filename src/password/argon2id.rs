@@ -1,6 +1,7 @@
 //! The default password check: argon2id as RFC 9106 has it, at the cost that OWASP asks for.
 
 mod arena;
+mod backend;
 mod builder;
 mod cost;
 mod pace;
@@ -32,6 +33,7 @@ use cost::Cost;
 use pace::Pace;
 use phc::Saved;
 
+pub use backend::{Argon2Arena, Argon2Backend, Argon2Input};
 pub use builder::{Argon2idBuilder, Argon2idError};
 
 /// Bytes of salt in a new hash (RFC 9106 section 3.1: 16 bytes for passwords).
@@ -149,6 +151,7 @@ impl Argon2id {
             Vec::new(),
             max_concurrent,
             builder::default_queue(max_concurrent),
+            None,
         )
     }
 
@@ -163,6 +166,7 @@ impl Argon2id {
         previous: Vec<Pepper>,
         max_concurrent: usize,
         queue: usize,
+        backend: Option<Box<dyn Argon2Backend>>,
     ) -> Self {
         let of = |pepper: &Pepper| {
             Some(Zeroizing::new(sha256_tag(pepper.key(), b"countersign/1/decoy-key", &[])))
@@ -178,7 +182,7 @@ impl Argon2id {
             places: Arc::new(Semaphore::new(max_concurrent.saturating_add(queue))),
             turns: Semaphore::new(max_concurrent),
             pace: Pace::new(),
-            arenas: Arenas::new(max_concurrent, cost.arena_blocks()),
+            arenas: Arenas::new(max_concurrent, cost.arena_blocks(), backend),
         }
     }
 

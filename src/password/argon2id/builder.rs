@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 use thiserror::Error;
 
 use super::Argon2id;
+use super::backend::{self, Argon2Backend};
 use super::cost::{Cost, MOST_ITERATIONS, MOST_LANES, MOST_MEMORY_KIB};
 use crate::secret::Pepper;
 
@@ -57,6 +58,8 @@ pub struct Argon2idBuilder {
     max_concurrent: usize,
     /// `None`: as many as suit `max_concurrent`.
     queue: Option<usize>,
+    /// `None`: the one that is built in.
+    backend: Option<Box<dyn Argon2Backend>>,
 }
 
 impl Argon2idBuilder {
@@ -67,6 +70,7 @@ impl Argon2idBuilder {
             previous: Vec::new(),
             max_concurrent: default_at_once(),
             queue: None,
+            backend: None,
         }
     }
 
@@ -144,12 +148,20 @@ impl Argon2idBuilder {
         self
     }
 
-    /// Checks the parameters. Allocates no arena.
+    /// Another implementation of argon2. Default: the one of the crate `argon2`.
+    ///
+    /// [`build`](Self::build) holds it against that one once, with small costs.
+    pub fn backend(mut self, backend: impl Argon2Backend + 'static) -> Self {
+        self.backend = Some(Box::new(backend));
+        self
+    }
+
+    /// Checks the parameters and the backend. Allocates no arena.
     ///
     /// # Errors
     ///
-    /// [`Argon2idError`] says which number is outside its bounds, or which pepper id is there
-    /// twice.
+    /// [`Argon2idError`] says which number is outside its bounds, which pepper id is there twice,
+    /// or what the backend got wrong.
     pub fn build(self) -> Result<Argon2id, Argon2idError> {
         let Cost { memory_kib, iterations, lanes } = self.cost;
         if !(1..=MOST_ITERATIONS).contains(&iterations) {
@@ -189,7 +201,11 @@ impl Argon2idBuilder {
                 return Err(Argon2idError::DuplicatePepper { id: (*id).to_owned() });
             }
         }
-        Ok(Argon2id::assemble(self.cost, self.pepper, self.previous, self.max_concurrent, queue))
+        if let Some(backend) = &self.backend {
+            backend::check(&**backend)?;
+        }
+        let Self { cost, pepper, previous, max_concurrent, backend, .. } = self;
+        Ok(Argon2id::assemble(cost, pepper, previous, max_concurrent, queue, backend))
     }
 }
 
@@ -261,6 +277,12 @@ pub enum Argon2idError {
         found: usize,
         /// The most.
         most: usize,
+    },
+    /// The [`backend`](Argon2idBuilder::backend) does not compute argon2id as RFC 9106 has it.
+    #[error("backend does not compute argon2id: {cause}")]
+    Backend {
+        /// What it did instead. No secret is in it.
+        cause: String,
     },
     /// Two peppers have the same id, so that a saved hash does not say which of them it needs.
     #[error("two peppers have the id {id:?}")]

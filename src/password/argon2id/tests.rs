@@ -1,6 +1,7 @@
 //! What the default password check promises. Costs are real, and counted by [`Tally`].
 
 mod arenas;
+mod backend;
 mod migrated;
 mod saved;
 

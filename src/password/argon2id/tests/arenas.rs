@@ -57,7 +57,7 @@ fn an_arena_for_an_expensive_saved_hash_is_not_kept() {
 
 #[test]
 fn no_more_arenas_are_kept_than_hashes_run_at_once() {
-    let arenas = Arenas::new(2, 19456);
+    let arenas = Arenas::new(2, 19456, None);
     let mut borrowed: Vec<_> = (0..3).map(|_| arenas.borrow()).collect();
     for arena in &mut borrowed {
         let input = Input { password: b"secret", salt: &[7; SALT_BYTES], key: None };
