@@ -2,15 +2,17 @@
 
 pub mod actions;
 
+use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::OnceLock;
 
 use countersign::memory::MemoryFactors;
 use countersign::{RequestContext, BackupCode, Channel, Code, DeviceToken, Login, LoginName, LoginStep, Password, PendingToken, ResendTo, RevalidateError, SavedGrant, Scope, SetupToken, TenantId, TrustDevice, UserId};
 use countersign::contact::{EmailAddress, PhoneNumber};
-use countersign::password::{Argon2id, PasswordAttempt, PasswordVerifier as _, PasswordCheck};
+use countersign::password::{Argon2Arena, Argon2Backend as _, Argon2Input, Argon2id, PasswordAttempt, PasswordVerifier as _, PasswordCheck};
 use countersign::store::{ExpectedVersions, FactorStore as _, StoredRow};
 use countersign::user::{PasswordHash, User};
+use countersign_fast_argon2::FastArgon2;
 use countersign_testkit::{Person, SeededEntropy, World};
 use futures_lite::future::block_on;
 
@@ -209,6 +211,44 @@ pub fn contact(data: &[u8]) {
         let _ = address.masked();
     }
     let _ = (TenantId::new(text), UserId::new(text), LoginName::new(text));
+}
+
+/// The backend with SIMD takes and refuses what RustCrypto's implementation does, and computes the same.
+pub fn argon2(data: &[u8]) {
+    let [memory, passes, lanes, salt, pepper, length, password @ ..] = data else { return };
+    let mut input = Argon2Input::default();
+    input.memory_kib = u32::from(*memory) * 4;
+    input.iterations = u32::from(passes % 5);
+    input.lanes = u32::from(lanes % 18);
+    let (salt, pepper) = (vec![*salt; usize::from(salt % 64)], vec![*pepper; usize::from(pepper % 96)]);
+    input.password = password;
+    input.salt = &salt;
+    input.pepper = (!pepper.is_empty()).then_some(&pepper);
+    let mut expected = vec![0; usize::from(*length)];
+    let mut found = expected.clone();
+    let computed = reference(&input, &mut expected);
+    let answered = ARENA.with_borrow_mut(|arena| arena.hash(&input, &mut found));
+    assert_eq!(computed, answered.is_ok(), "{input:?}");
+    if computed {
+        assert_eq!(found, expected, "{input:?}");
+    } else {
+        assert!(found.iter().all(|byte| *byte == 0), "{input:?}");
+    }
+}
+
+thread_local! {
+    /// Kept from one input to the next, as a verifier keeps it.
+    static ARENA: RefCell<Box<dyn Argon2Arena>> = RefCell::new(FastArgon2::new().arena());
+}
+
+/// RustCrypto's hash of the same. Says whether there is one.
+fn reference(input: &Argon2Input<'_>, output: &mut [u8]) -> bool {
+    let (algorithm, version) = (::argon2::Algorithm::Argon2id, ::argon2::Version::V0x13);
+    let (m, t, p) = (input.memory_kib, input.iterations, input.lanes);
+    let Ok(params) = ::argon2::Params::new(m, t, p, Some(output.len())) else { return false };
+    let pepper = input.pepper.unwrap_or_default();
+    ::argon2::Argon2::new_with_secret(pepper, algorithm, version, params)
+        .is_ok_and(|argon2| argon2.hash_password_into(input.password, input.salt, output).is_ok())
 }
 
 /// A saved password hash of any text is right for no password that was never hashed, costs no more

@@ -15,7 +15,8 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 
 #[test]
 fn bytes() {
-    let targets: [(&str, fn(&[u8])); 7] = [
+    let targets: [(&str, fn(&[u8])); 8] = [
+        ("argon2", countersign_fuzz::argon2),
         ("code", countersign_fuzz::code),
         ("backup_code", countersign_fuzz::backup_code),
         ("token", countersign_fuzz::token),
