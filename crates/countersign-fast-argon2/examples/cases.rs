@@ -27,14 +27,15 @@ fn main() -> Result<(), PluginError> {
     let mut random = StdRng::seed_from_u64(cases);
     let (mut arena, mut out) = (FastArgon2::new().arena(), std::io::stdout().lock());
     for _ in 0..cases {
-        let lanes = if random.random_range(0..3) == 0 { random.random_range(1..=32) } else { 1 };
-        let least = 8 * lanes;
+        let lanes: u32 =
+            if random.random_range(0..3) == 0 { random.random_range(1..=32) } else { 1 };
+        let least = lanes.saturating_mul(8);
         let [password, salt, pepper, length] =
             [0..=140, 8..=48, 0..=64, 4..=128].map(|range| random.random_range::<usize, _>(range));
         let (password, salt) = (bytes(&mut random, password), bytes(&mut random, salt));
         let pepper = bytes(&mut random, pepper);
         let mut input = Argon2Input::default();
-        input.memory_kib = random.random_range(least..=4 * least.max(16));
+        input.memory_kib = random.random_range(least..=least.max(16).saturating_mul(4));
         input.iterations = random.random_range(1..=4);
         input.lanes = lanes;
         input.password = &password;

@@ -84,7 +84,7 @@ impl fmt::Debug for Argon2Input<'_> {
 }
 
 /// Costs and lengths that take every way through an implementation: one pass and several, one lane
-/// and several, an output of one BLAKE2b block and of more.
+/// and several, an output of one `BLAKE2b` block and of more.
 const TRIALS: [(Cost, usize); 3] = [
     (Cost { memory_kib: 64, iterations: 1, lanes: 1 }, 32),
     (Cost { memory_kib: 96, iterations: 3, lanes: 2 }, 16),
