@@ -35,6 +35,10 @@ pub(crate) const fn is_noncharacter(c: char) -> bool {
 /// Whether a reader sees a character, in a name or an address: assigned, and not private-use,
 /// control, space or blank.
 pub fn is_visible(c: char) -> bool {
+    // Most are, and need no table.
+    if c.is_ascii() {
+        return c.is_ascii_graphic();
+    }
     // Assigned symbols that are blank, or stand for what could not be shown.
     let blank = matches!(
         c,
@@ -56,7 +60,7 @@ pub fn is_visible(c: char) -> bool {
 
 /// Whether a character is a mark that is shown on the one before it.
 pub(crate) fn is_mark(c: char) -> bool {
-    c.general_category_group() == GeneralCategoryGroup::Mark
+    !c.is_ascii() && c.general_category_group() == GeneralCategoryGroup::Mark
 }
 
 /// Whether a mark takes no place of its own.
@@ -67,6 +71,9 @@ pub(crate) fn is_nonspacing_mark(c: char) -> bool {
 /// Whether a character is a letter of a word: none that modifies another, and no number.
 pub(crate) fn is_letter(c: char) -> bool {
     use GeneralCategory::{LowercaseLetter, OtherLetter, TitlecaseLetter, UppercaseLetter};
+    if c.is_ascii() {
+        return c.is_ascii_alphabetic();
+    }
     matches!(
         c.general_category(),
         LowercaseLetter | OtherLetter | TitlecaseLetter | UppercaseLetter
@@ -75,8 +82,38 @@ pub(crate) fn is_letter(c: char) -> bool {
 
 /// Whether a character is a capital, also where this Rust knows no small letter for it yet.
 pub(crate) fn is_capital(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_uppercase();
+    }
     matches!(
         c.general_category(),
         GeneralCategory::UppercaseLetter | GeneralCategory::TitlecaseLetter
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The short cuts say what the tables say.
+    #[test]
+    fn ascii_needs_no_table() {
+        use GeneralCategory::{LowercaseLetter, TitlecaseLetter, UppercaseLetter};
+        for c in '\0'..='\x7F' {
+            let (category, group) = (c.general_category(), c.general_category_group());
+            let hidden = [GeneralCategoryGroup::Other, GeneralCategoryGroup::Separator];
+            assert_eq!(is_visible(c), !hidden.contains(&group), "{c:?}");
+            assert_eq!(is_mark(c), group == GeneralCategoryGroup::Mark, "{c:?}");
+            assert_eq!(
+                is_letter(c),
+                [LowercaseLetter, UppercaseLetter].contains(&category),
+                "{c:?}"
+            );
+            assert_eq!(
+                is_capital(c),
+                [UppercaseLetter, TitlecaseLetter].contains(&category),
+                "{c:?}"
+            );
+        }
+    }
 }
