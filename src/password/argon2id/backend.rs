@@ -19,10 +19,10 @@ use crate::error::{PluginError, report};
 ///
 /// - The output is that of argon2id version 19 (RFC 9106), for every input. *Another output locks
 ///   everybody out, and what it protects nobody has looked at.*
-/// - Its time depends on the costs and on the lengths of the inputs, not on what is in them, but for
-///   the memory that argon2id itself reads by the password (`I-17`).
-/// - An arena wipes its memory before a call returns, also where it fails. *From what is left in it,
-///   a guess is tested at next to no cost.*
+/// - Its time depends on the costs and on the lengths of the inputs, not on what is in them, but
+///   for the memory that argon2id itself reads by the password (`I-17`).
+/// - An arena wipes its memory before a call returns, also where it fails. *From what is left in
+///   it, a guess is tested at next to no cost.*
 /// - It holds no more memory than the largest hash that it has computed needs.
 pub trait Argon2Backend: Send + Sync {
     /// Memory for one hash at a time. It may stay empty until the first one.
