@@ -46,6 +46,7 @@ mod reset;
 mod revalidate;
 mod scope;
 mod sending;
+mod settings_notices;
 mod single_sign_on;
 mod spelling;
 mod standards;
