@@ -93,9 +93,15 @@ impl Setup {
         let home = Home(tempfile::tempdir().unwrap().keep());
         let mut command = Command::new(driver);
         command.arg("--port=0").env("HOME", &home.0).env_remove("XDG_CONFIG_HOME");
-        let (_driver, port) = Process::start(&mut command, |line| {
-            line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok()
+        // It takes a port of IPv6 that is free, and ends if that one is taken in IPv4: by any other
+        // program, so that it says nothing about the test.
+        let mut starts = (0..50).filter_map(|_| {
+            Process::try_start(&mut command, |line| {
+                let port = line.split_once("successfully on port ")?.1;
+                port.trim_end_matches('.').parse::<u16>().ok()
+            })
         });
+        let (_driver, port) = starts.next().expect("the driver starts");
         let arguments = [
             "--headless=new",
             "--no-sandbox",

@@ -15,6 +15,14 @@ pub struct Process {
 impl Process {
     /// Starts a program, and returns what `find` finds in a line that it prints.
     pub fn start<T>(command: &mut Command, find: impl Fn(&str) -> Option<T>) -> (Self, T) {
+        Self::try_start(command, find).unwrap_or_else(|| panic!("{command:?} does not start"))
+    }
+
+    /// The same. `None`: it has ended before it printed such a line.
+    pub fn try_start<T>(
+        command: &mut Command,
+        find: impl Fn(&str) -> Option<T>,
+    ) -> Option<(Self, T)> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap();
         let mut guard = Command::new("sh");
@@ -25,10 +33,9 @@ impl Process {
         let printed = BufReader::new(child.stdout.take().unwrap());
         let process = Self { child, guard };
         let mut lines = printed.lines().map_while(Result::ok);
-        let found = lines.find_map(|line| find(&line));
-        let found = found.unwrap_or_else(|| panic!("{command:?} does not start"));
+        let found = lines.find_map(|line| find(&line))?;
         std::thread::spawn(move || lines.for_each(drop));
-        (process, found)
+        Some((process, found))
     }
 }
 
