@@ -1,7 +1,7 @@
-//! Makes one kind of step so often as it is told, for `scripts/instructions`, which counts the
-//! instructions: `instructions STEP ROUNDS`.
+//! Repeats one kind of step, so that `scripts/instructions` can count its instructions:
+//! `instructions STEP ROUNDS`.
 //!
-//! Nothing in it depends on the machine: fixed randomness, and a clock that is set.
+//! Whole steps have fixed randomness and a clock that is set, so that each count is the same.
 
 #![allow(
     clippy::expect_used,

@@ -238,7 +238,7 @@ pub fn argon2(data: &[u8]) {
 
 thread_local! {
     /// Kept from one input to the next, as a verifier keeps it.
-    static ARENA: RefCell<Box<dyn Argon2Arena>> = RefCell::new(FastArgon2::new().arena());
+    static ARENA: RefCell<Box<dyn Argon2Arena>> = RefCell::new(FastArgon2::new().arena(256));
 }
 
 /// RustCrypto's hash of the same. Says whether there is one.

@@ -95,9 +95,9 @@ const DECOY_OUTPUT: [u8; OUTPUT_BYTES] = [0; OUTPUT_BYTES];
 /// At most [`max_concurrent`](Argon2idBuilder::max_concurrent) hashes run at a time; more wait, in
 /// no particular order, without blocking a thread. Each has an arena of `memory_kib` that is kept
 /// for the next one and wiped when the hash is done: from what is left in it, a guess is tested at
-/// next to no cost. So the process holds up to `max_concurrent * memory_kib` once it has been busy.
-/// Only a saved hash that needs more than `memory_kib` gets more, for that one check, up to 256
-/// MiB.
+/// next to no cost. With a [`backend`](Argon2idBuilder::backend), the wiping is the backend's. So
+/// the process holds up to `max_concurrent * memory_kib` once it has been busy. Only a saved hash
+/// that needs more than `memory_kib` gets more, for that one check, up to 256 MiB.
 ///
 /// # Queue
 ///

@@ -25,7 +25,7 @@ fn hex(bytes: &[u8]) -> String {
 fn main() -> Result<(), PluginError> {
     let cases: u64 = std::env::args().nth(1).map_or(Ok(1_000), |number| number.parse())?;
     let mut random = StdRng::seed_from_u64(cases);
-    let (mut arena, mut out) = (FastArgon2::new().arena(), std::io::stdout().lock());
+    let (mut arena, mut out) = (FastArgon2::new().arena(64), std::io::stdout().lock());
     for _ in 0..cases {
         let lanes: u32 =
             if random.random_range(0..3) == 0 { random.random_range(1..=32) } else { 1 };

@@ -30,13 +30,32 @@ impl fmt::Debug for FastArgon2 {
 }
 
 impl Argon2Backend for FastArgon2 {
-    fn arena(&self) -> Box<dyn Argon2Arena> {
-        Box::new(Arena(None))
+    fn arena(&self, memory_kib: u32) -> Box<dyn Argon2Arena> {
+        Box::new(Arena { memory_kib, hasher: None })
     }
 }
 
-/// `None` until the first hash.
-struct Arena(Option<Hasher>);
+struct Arena {
+    memory_kib: u32,
+    /// `None` until the first hash.
+    hasher: Option<Hasher>,
+}
+
+impl Arena {
+    /// With the whole memory, whatever the first hash needs.
+    fn hasher(&mut self) -> Result<&mut Hasher, PluginError> {
+        let hasher = if let Some(hasher) = self.hasher.take() {
+            hasher
+        } else {
+            let size = Params::builder().memory(Memory::kib(self.memory_kib.max(8).into()));
+            let size = size.passes(1).lanes(1).build()?;
+            let mut hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, size).hasher();
+            hasher.reserve()?;
+            hasher
+        };
+        Ok(self.hasher.insert(hasher))
+    }
+}
 
 impl Argon2Arena for Arena {
     fn hash(&mut self, input: &Argon2Input<'_>, output: &mut [u8]) -> Result<(), PluginError> {
@@ -49,7 +68,7 @@ impl Argon2Arena for Arena {
             .tag_len(TagLen::bytes(output.len() as u64))
             .build()?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let hasher = self.0.get_or_insert_with(|| argon2.hasher());
+        let hasher = self.hasher()?;
         hasher.set_argon2(argon2);
         let pepper = input.pepper.unwrap_or_default();
         hasher.hash_into_with_ad(input.password, input.salt, pepper, &[], output)?;

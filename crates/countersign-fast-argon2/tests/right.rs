@@ -57,7 +57,7 @@ fn the_vector_of_rfc_9106() {
 /// `src/test.c` of the reference implementation: argon2id, version 19, 32 bytes.
 #[test]
 fn the_vectors_of_the_reference() {
-    let mut arena = FastArgon2::new().arena();
+    let mut arena = FastArgon2::new().arena(64);
     for (cost, password, salt, expected) in [
         (
             (65_536, 2, 1),
@@ -131,7 +131,7 @@ fn cases() -> usize {
 #[test]
 fn made_up_hashes_are_those_of_rustcrypto() {
     let mut random = StdRng::seed_from_u64(9106);
-    let mut kept = FastArgon2::new().arena();
+    let mut kept = FastArgon2::new().arena(64);
     for case in 0..cases() {
         let lanes = match random.random_range(0..20) {
             0 => random.random_range(1..=255),
@@ -157,7 +157,7 @@ fn made_up_hashes_are_those_of_rustcrypto() {
         if case % 2 == 0 {
             kept.hash(&input, &mut found).unwrap();
         } else {
-            FastArgon2::new().arena().hash(&input, &mut found).unwrap();
+            FastArgon2::new().arena(64).hash(&input, &mut found).unwrap();
         }
         assert_eq!(found, expected, "{case}: {input:?}");
     }
@@ -195,7 +195,7 @@ fn both_read_what_the_other_has_saved() {
 /// I-23: numbers that it does not take are an error, and no hash.
 #[test]
 fn impossible_costs_are_refused() {
-    let mut arena = FastArgon2::new().arena();
+    let mut arena = FastArgon2::new().arena(64);
     for cost in [(8, 0, 1), (8, 1, 0), (7, 1, 1), (15, 1, 2), (0, 1, 1)] {
         let mut output = [0; 32];
         let refused = arena.hash(&input(cost, b"password", b"somesalt"), &mut output);

@@ -1,4 +1,4 @@
-//! Other implementations of argon2 than the one that is built in.
+//! Pluggable implementations of argon2.
 
 use std::fmt;
 
@@ -12,21 +12,24 @@ use crate::error::{PluginError, report};
 ///
 /// Everything around a hash stays with [`Argon2id`](super::Argon2id): the bounds on saved hashes,
 /// the same work for everybody, peppers, the queue, and the comparison.
-/// [`build`](super::Argon2idBuilder::build) holds a backend against the built-in implementation
-/// once, with small costs, and refuses one that computes something else.
+/// [`build`](super::Argon2idBuilder::build) compares a backend once with the built-in
+/// implementation, and refuses one that computes something else.
 ///
 /// # Contract
 ///
-/// - The output is that of argon2id version 19 (RFC 9106), for every input. *Another output locks
-///   everybody out, and what it protects nobody has looked at.*
-/// - Its time depends on the costs and on the lengths of the inputs, not on what is in them, but
-///   for the memory that argon2id itself reads by the password (`I-17`).
-/// - An arena wipes its memory before a call returns, also where it fails. *From what is left in
-///   it, a guess is tested at next to no cost.*
-/// - It holds no more memory than the largest hash that it has computed needs.
+/// - The output is that of argon2id version 19 (RFC 9106), for every input. *A different output
+///   locks every user out, and nobody has analysed what it protects.*
+/// - Its time depends only on the costs and the lengths of the inputs, except for argon2id's own
+///   password-dependent memory access (`I-17`).
+/// - An arena wipes its memory before a call returns, also where it fails (`I-22`). *Leftover
+///   memory lets an attacker test guesses at almost no cost.*
+/// - It holds at most as much memory as it was made for, or as the largest hash it has computed
+///   needs.
 pub trait Argon2Backend: Send + Sync {
-    /// Memory for one hash at a time. It may stay empty until the first one.
-    fn arena(&self) -> Box<dyn Argon2Arena>;
+    /// Memory for one hash at a time, of up to so many KiB. It may stay empty until the first hash,
+    /// and then has its whole size, whatever that hash needs: *else the time of a check would tell
+    /// what was checked before it* (`I-17`).
+    fn arena(&self, memory_kib: u32) -> Box<dyn Argon2Arena>;
 }
 
 /// The memory of an [`Argon2Backend`] for one hash at a time.
@@ -83,21 +86,28 @@ impl fmt::Debug for Argon2Input<'_> {
     }
 }
 
-/// Costs and lengths that take every way through an implementation: one pass and several, one lane
-/// and several, an output of one `BLAKE2b` block and of more.
-const TRIALS: [(Cost, usize); 3] = [
-    (Cost { memory_kib: 64, iterations: 1, lanes: 1 }, 32),
-    (Cost { memory_kib: 96, iterations: 3, lanes: 2 }, 16),
-    (Cost { memory_kib: 256, iterations: 2, lanes: 1 }, 64),
+/// One pass and several, one lane and several, a smaller hash after a larger one. What is hashed,
+/// and how long the output is.
+const TRIALS: [(Cost, &[u8], &[u8], usize); 5] = [
+    (Cost { memory_kib: 64, iterations: 1, lanes: 1 }, b"", &[7; 8], 32),
+    (Cost { memory_kib: 96, iterations: 3, lanes: 2 }, b"correct horse battery staple", &SALT, 16),
+    (Cost { memory_kib: 256, iterations: 2, lanes: 1 }, &LONG, &SALT, 64),
+    (Cost { memory_kib: 64, iterations: 1, lanes: 1 }, &LONG, &[7; 16], 33),
+    (Cost { memory_kib: 2048, iterations: 1, lanes: 1 }, b"with a \0 in it", &[7; 16], 32),
 ];
 
-/// Holds a backend against the implementation that is built in.
-pub(super) fn check(backend: &dyn Argon2Backend) -> Result<(), Argon2idError> {
+const SALT: [u8; 48] = [0x5A; 48];
+/// More than a block of `BLAKE2b`.
+const LONG: [u8; 200] = [0xA5; 200];
+
+/// Compares a backend with the implementation that is built in, at small costs and at this one.
+pub(super) fn check(backend: &dyn Argon2Backend, own_cost: Cost) -> Result<(), Argon2idError> {
     let failed = |cause: String| Argon2idError::Backend { cause };
-    let (own, mut arena) = (Arenas::new(0, 0, None), backend.arena());
-    for (cost, length) in TRIALS {
+    let (own, mut arena) = (Arenas::new(0, 0, None), backend.arena(own_cost.memory_kib));
+    let full: (Cost, &[u8], &[u8], usize) = (own_cost, &LONG, &SALT, 32);
+    for (cost, password, salt, length) in TRIALS.into_iter().chain([full]) {
         for key in [None, Some(&[9; 32][..])] {
-            let input = Input { password: b"correct horse battery staple", salt: &[7; 16], key };
+            let input = Input { password, salt, key };
             let (mut expected, mut found) = (vec![0; length], vec![0; length]);
             let computed = own.borrow().hash(cost, input, &mut expected);
             computed.map_err(|error| failed(report(error.cause())))?;

@@ -150,13 +150,14 @@ impl Argon2idBuilder {
 
     /// Another implementation of argon2. Default: the one of the crate `argon2`.
     ///
-    /// [`build`](Self::build) holds it against that one once, with small costs.
+    /// [`build`](Self::build) compares it with that one once.
     pub fn backend(mut self, backend: impl Argon2Backend + 'static) -> Self {
         self.backend = Some(Box::new(backend));
         self
     }
 
-    /// Checks the parameters and the backend. Allocates no arena.
+    /// Checks the parameters, and a backend by a few hashes, two of them at the full cost. Keeps no
+    /// arena.
     ///
     /// # Errors
     ///
@@ -202,7 +203,7 @@ impl Argon2idBuilder {
             }
         }
         if let Some(backend) = &self.backend {
-            backend::check(&**backend)?;
+            backend::check(&**backend, self.cost)?;
         }
         let Self { cost, pepper, previous, max_concurrent, backend, .. } = self;
         Ok(Argon2id::assemble(cost, pepper, previous, max_concurrent, queue, backend))

@@ -21,6 +21,11 @@ enum Fault {
     WithPepper,
     SeveralLanes,
     LongOutput,
+    CutsAtNul,
+    CutsAt72,
+    SmallAfterLarge,
+    FullCost,
+    WritesNothing,
     Fails,
     Panics,
 }
@@ -44,14 +49,16 @@ impl Counted {
 }
 
 impl Argon2Backend for Counted {
-    fn arena(&self) -> Box<dyn Argon2Arena> {
+    fn arena(&self, memory_kib: u32) -> Box<dyn Argon2Arena> {
+        assert_eq!(memory_kib, 19456, "as large as the verifier's own hashes");
         self.0.made.fetch_add(1, SeqCst);
         self.0.alive.fetch_add(1, SeqCst);
-        Box::new(CountedArena(self.clone()))
+        Box::new(CountedArena(self.clone(), 0))
     }
 }
 
-struct CountedArena(Counted);
+/// With the memory of the largest hash so far.
+struct CountedArena(Counted, u32);
 
 impl Drop for CountedArena {
     fn drop(&mut self) {
@@ -66,6 +73,19 @@ impl Argon2Arena for CountedArena {
             return Err(PluginError::new("no memory"));
         }
         assert!(!self.0.has(Fault::Panics), "broken");
+        if self.0.has(Fault::WritesNothing) {
+            return Ok(());
+        }
+        let largest = self.1.max(input.memory_kib);
+        let is_smaller = largest > input.memory_kib;
+        self.1 = largest;
+        let mut password = input.password;
+        if self.0.has(Fault::CutsAtNul) {
+            password = password.split(|byte| *byte == 0).next().unwrap_or_default();
+        }
+        if self.0.has(Fault::CutsAt72) {
+            password = password.get(..72).unwrap_or(password);
+        }
         state.work.lock().unwrap().push(u64::from(input.memory_kib) * u64::from(input.iterations));
         let Argon2Input { memory_kib, iterations, lanes, .. } = *input;
         let params = argon2::Params::new(memory_kib, iterations, lanes, Some(output.len()))?;
@@ -78,10 +98,12 @@ impl Argon2Arena for CountedArena {
             )?,
             None => argon2::Argon2::new(Algorithm::default(), Version::default(), params),
         };
-        argon2.hash_password_into(input.password, input.salt, output)?;
+        argon2.hash_password_into(password, input.salt, output)?;
         let wrong = (self.0.has(Fault::WithPepper) && input.pepper.is_some())
             || (self.0.has(Fault::SeveralLanes) && lanes > 1)
-            || (self.0.has(Fault::LongOutput) && output.len() > 32);
+            || (self.0.has(Fault::LongOutput) && output.len() > 32)
+            || (self.0.has(Fault::SmallAfterLarge) && is_smaller)
+            || (self.0.has(Fault::FullCost) && memory_kib == 19456);
         if let (true, Some(last)) = (wrong, output.last_mut()) {
             *last ^= 1;
         }
@@ -93,7 +115,17 @@ impl Argon2Arena for CountedArena {
 #[test]
 fn a_backend_that_computes_something_else_is_refused() {
     let backend = Counted::default();
-    for fault in [Fault::WithPepper, Fault::SeveralLanes, Fault::LongOutput, Fault::Fails] {
+    for fault in [
+        Fault::WithPepper,
+        Fault::SeveralLanes,
+        Fault::LongOutput,
+        Fault::CutsAtNul,
+        Fault::CutsAt72,
+        Fault::SmallAfterLarge,
+        Fault::FullCost,
+        Fault::WritesNothing,
+        Fault::Fails,
+    ] {
         backend.set(Some(fault));
         let refused = Argon2id::builder().backend(backend.clone()).build().unwrap_err();
         let Argon2idError::Backend { cause } = refused else { panic!("{refused}") };
@@ -169,4 +201,13 @@ fn a_backend_that_fails_fails_the_check() {
     let failed = verify(&verifier, &saved, "secret").unwrap_err();
     assert_eq!(failed.to_string(), "no memory");
     assert!(verify_as(&verifier, None, "secret").is_err());
+    // One that says that it has computed a hash, and has not, makes none and lets nobody in.
+    backend.set(Some(Fault::WritesNothing));
+    let nothing = user(Some(PasswordHash::new(format!(
+        "$argon2id$v=19$m=19456,t=2,p=1${}${}",
+        unpadded(&[3; 16]),
+        unpadded(&[0; 32])
+    ))));
+    assert!(verify_as(&verifier, Some(&nothing), "anything").is_err());
+    assert!(block_on(verifier.hash(&Password::new("secret"))).is_err());
 }
