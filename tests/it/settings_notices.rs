@@ -17,19 +17,7 @@ use countersign::memory::MemoryUsers;
 use countersign::sender::{NoticeKind, SendErrorKind};
 use countersign::tenant::SingleSignOn;
 use countersign::user::{User, UserDirectory};
-use countersign::{Administration, Scope, TenantId, TenantSettings, UserId};
-
-async fn desk(world: &World) -> Administration {
-    let grant = world.root_grant().await;
-    world.request().administration(&grant).await.unwrap()
-}
-
-fn no_backup_codes(scope: Scope) -> TenantSettings {
-    let mut settings = TenantSettings::default();
-    settings.scope = scope;
-    settings.backup_codes = false;
-    settings
-}
+use countersign::{Scope, TenantId, TenantSettings, UserId};
 
 /// The other administrators hear of a change, in its own time: of a weakening always, of others
 /// once an hour.
@@ -91,7 +79,8 @@ async fn more_administrators_than_can_be_notified_are_an_event() {
         world.outbox.clear();
         world.events.clear();
         let shown = desk.settings().await.unwrap();
-        let next = no_backup_codes(shown.settings.scope);
+        let mut next = shown.settings;
+        next.backup_codes = false;
         desk.change_settings(shown.version, &next, LockOuts::Refuse).await.unwrap();
         assert_eq!(world.told().len(), more.min(20));
         let held = |event: &&Event| matches!(event.kind, EventKind::NoticeHeldBack { .. });
@@ -131,7 +120,8 @@ async fn a_directory_that_fails_is_an_event_and_stops_no_change() {
     world.outbox.clear();
     world.events.clear();
     let shown = desk.settings().await.unwrap();
-    let next = no_backup_codes(shown.settings.scope);
+    let mut next = shown.settings;
+    next.backup_codes = false;
     desk.change_settings(shown.version, &next, LockOuts::Refuse).await.unwrap();
     assert_eq!(desk.settings().await.unwrap().settings, next);
     assert_eq!(world.told(), []);

@@ -17,8 +17,8 @@ use countersign::event::{EventKind, Severity};
 use countersign::status::LockState;
 use countersign::tenant::{Lockout, Methods, SingleSignOn, TrustedDevices};
 use countersign::{
-    Administration, Channel, ConfigError, Error, LoginStep, Method, Reason, ResendTo, Scope,
-    TenantSettings, TrustDevice,
+    Channel, ConfigError, Error, LoginStep, Method, Reason, ResendTo, Scope, TenantSettings,
+    TrustDevice,
 };
 
 /// A change of settings, given what a case needs.
@@ -26,11 +26,6 @@ type Edit = fn(&mut TenantSettings, Lockout, TrustedDevices, Methods);
 
 async fn change(world: &World, change: impl FnOnce(&mut TenantSettings)) -> TenantSettings {
     world.change_settings(change).await
-}
-
-async fn desk(world: &World) -> Administration {
-    let grant = world.root_grant().await;
-    world.request().administration(&grant).await.unwrap()
 }
 
 fn lockout(wrong_codes: u32, first_minutes: u32, longest_minutes: u32) -> Lockout {

@@ -271,6 +271,12 @@ impl World {
     }
 }
 
+/// The administrator's page of `acme`, for `root`, who has just signed in.
+pub async fn desk(world: &World) -> Administration {
+    let grant = world.root_grant().await;
+    world.request().administration(&grant).await.unwrap()
+}
+
 /// A change of the scope alone, on the settings of this moment. It answers the one before.
 pub trait SetScope {
     async fn set_scope(&self, scope: Scope) -> Result<Scope, OperationError>;

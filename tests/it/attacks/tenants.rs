@@ -12,16 +12,11 @@ use countersign::policy::{
 use countersign::tenant::{Lockout, Methods, SingleSignOn};
 use countersign::user::{User, UserDirectory};
 use countersign::{
-    Administration, Channel, Login, LoginStep, Method, Reason, Rehearsal, RequestContext, Scope,
-    TenantId, TenantSettings, UserId,
+    Channel, Login, LoginStep, Method, Reason, Rehearsal, RequestContext, Scope, TenantId,
+    TenantSettings, UserId,
 };
 
 use crate::support::*;
-
-async fn desk(world: &World) -> Administration {
-    let grant = world.root_grant().await;
-    world.request().administration(&grant).await.unwrap()
-}
 
 /// Attack 86. I-42: two administrators save at the same time, and the one who saw less takes back
 /// what the other has just made stricter.
